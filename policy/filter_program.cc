@@ -1,0 +1,133 @@
+#include "policy/filter_program.h"
+
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "policy/base/unique_fd.h"
+
+#ifndef __x86_64__
+#error "The filter knows the x86 architectures only"
+#endif
+
+namespace shmvisor {
+namespace {
+
+struct ReleaseContext {
+  void operator()(scmp_filter_ctx context) const { seccomp_release(context); }
+};
+using Context = std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, ReleaseContext>;
+
+constexpr std::uint32_t kNoSuchCall = SCMP_ACT_ERRNO(ENOSYS);
+constexpr std::array<int, 4> kShmCalls = {SCMP_SYS(shmget), SCMP_SYS(shmat), SCMP_SYS(shmctl),
+                                          SCMP_SYS(shmdt)};
+// SHMAT, SHMDT, SHMGET and SHMCTL of <linux/ipc.h>, which <sys/ipc.h> forbids to include beside it.
+constexpr std::array<unsigned, 4> kShmIpcSubcalls = {21, 22, 23, 24};
+constexpr unsigned kIpcSubcallMask = 0xffff;
+
+/// libseccomp answers 0 or a negated errno.
+Result<void> checked(int rc) {
+  if (rc < 0) return Errno(-rc);
+  return {};
+}
+
+/// An empty filter; nullptr when out of memory, the only failure of seccomp_init here.
+Context make_context() { return Context(seccomp_init(SCMP_ACT_ALLOW)); }
+
+/// Makes `context` one for a single architecture. The rules of a filter apply to all of its
+/// architectures, so one that answers differently for each is merged from several.
+Result<void> set_architecture(const Context& context, std::uint32_t architecture) {
+  // Without this, libseccomp turns every failure of a system call into ECANCELED.
+  if (auto set = checked(seccomp_attr_set(context.get(), SCMP_FLTATR_API_SYSRAWRC, 1)); !set) {
+    return set;
+  }
+  if (auto set = checked(seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, kNoSuchCall));
+      !set) {
+    return set;
+  }
+  if (architecture == seccomp_arch_native()) return {};
+  if (auto added = checked(seccomp_arch_add(context.get(), architecture)); !added) return added;
+  return checked(seccomp_arch_remove(context.get(), SCMP_ARCH_NATIVE));
+}
+
+Result<void> add_shm_calls(const Context& context, std::uint32_t action) {
+  for (const int call : kShmCalls) {
+    if (auto added = checked(seccomp_rule_add_exact(context.get(), action, call, 0)); !added) {
+      return added;
+    }
+  }
+  return {};
+}
+
+/// For i386 libseccomp itself turns shmget and the others into ipc(2) with an argument equal to the
+/// sub-call, beside the separate call. It misses those with a version, hence the masked rules.
+Result<void> add_ipc_subcalls(const Context& context, std::uint32_t action) {
+  for (const unsigned subcall : kShmIpcSubcalls) {
+    const scmp_arg_cmp first_argument =
+        SCMP_A0(SCMP_CMP_MASKED_EQ, scmp_datum_t{kIpcSubcallMask}, scmp_datum_t{subcall});
+    if (auto added = checked(
+            seccomp_rule_add_exact_array(context.get(), action, SCMP_SYS(ipc), 1, &first_argument));
+        !added) {
+      return added;
+    }
+  }
+  return {};
+}
+
+/// Puts the rules of `other` into `context`; seccomp_merge releases it only where it succeeds.
+Result<void> merge(const Context& context, Context other) {
+  const Result<void> merged = checked(seccomp_merge(context.get(), other.get()));
+  if (merged) static_cast<void>(other.release());
+  return merged;
+}
+
+/// libseccomp 2.5 exports to a descriptor only.
+Result<std::vector<sock_filter>> exported(const Context& context) {
+  const UniqueFd file(::memfd_create("seccomp-filter", MFD_CLOEXEC));
+  if (!file.valid()) return Errno::current();
+  if (auto written = checked(seccomp_export_bpf(context.get(), file.get())); !written) {
+    return written.error();
+  }
+  const off_t size_bytes = ::lseek(file.get(), 0, SEEK_END);
+  if (size_bytes < 0) return Errno::current();
+  const auto size = static_cast<std::size_t>(size_bytes);
+  if (size == 0 || size % sizeof(sock_filter) != 0) return Errno(EFAULT);
+
+  std::vector<sock_filter> program(size / sizeof(sock_filter));
+  const ssize_t read_bytes = ::pread(file.get(), program.data(), size, 0);
+  if (read_bytes < 0) return Errno::current();
+  if (static_cast<std::size_t>(read_bytes) != size) return Errno(EIO);
+  return program;
+}
+
+}  // namespace
+
+Result<std::vector<sock_filter>> build_filter_program(I386 i386) {
+  const Context native = make_context();
+  Context x32 = make_context();
+  Context compat = make_context();
+  if (!native || !x32 || !compat) return Errno(ENOMEM);
+
+  if (auto set = set_architecture(native, SCMP_ARCH_X86_64); !set) return set.error();
+  if (auto added = add_shm_calls(native, SCMP_ACT_NOTIFY); !added) return added.error();
+
+  if (auto set = set_architecture(x32, SCMP_ARCH_X32); !set) return set.error();
+  if (auto added = add_shm_calls(x32, kNoSuchCall); !added) return added.error();
+
+  const std::uint32_t action = i386 == I386::kNotify ? SCMP_ACT_NOTIFY : kNoSuchCall;
+  if (auto set = set_architecture(compat, SCMP_ARCH_X86); !set) return set.error();
+  if (auto added = add_shm_calls(compat, action); !added) return added.error();
+  if (auto added = add_ipc_subcalls(compat, action); !added) return added.error();
+
+  if (auto merged = merge(native, std::move(x32)); !merged) return merged.error();
+  if (auto merged = merge(native, std::move(compat)); !merged) return merged.error();
+  return exported(native);
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,49 @@
+// KernelFeatures: which optional kernel features this run may use.
+//
+// Each is tried by calling it, never by comparing versions: the code that uses one asks usable()
+// and, when the kernel answers that it does not know the call, says absent() and takes the
+// fallback from then on. `--without NAME` says absent() before the start, which is how every
+// fallback is tested on a kernel that has everything.
+//
+// Thread rule: any thread may call any member at any time.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+namespace shmvisor {
+
+enum class KernelFeature : std::size_t {
+  kSyncWakeUp,    // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, Linux 6.6
+  kPidfdGetfd,    // pidfd_getfd(2), Linux 5.6, often forbidden in containers
+  kPidfdThread,   // PIDFD_THREAD, Linux 6.9
+  kPidfdGetInfo,  // PIDFD_GET_INFO, Linux 6.13
+  kProcmapQuery,  // PROCMAP_QUERY, Linux 6.11
+  kNoexecSeal,    // MFD_NOEXEC_SEAL, Linux 6.3
+  kCachestat,     // cachestat(2), Linux 6.5
+  kKcmp,          // kcmp(2), often forbidden in containers
+  kInotify,       // inotify_init(2): refused when a user has no instance left
+  kCount,
+};
+
+class KernelFeatures {
+ public:
+  [[nodiscard]] bool usable(KernelFeature feature) const {
+    return !absent_[static_cast<std::size_t>(feature)].load(std::memory_order_relaxed);
+  }
+  void absent(KernelFeature feature) {
+    absent_[static_cast<std::size_t>(feature)].store(true, std::memory_order_relaxed);
+  }
+
+  /// The name that `--without` and `check` use, for example "sync-wake-up".
+  static std::string_view name(KernelFeature feature);
+  static std::optional<KernelFeature> by_name(std::string_view name);
+
+ private:
+  std::array<std::atomic<bool>, static_cast<std::size_t>(KernelFeature::kCount)> absent_{};
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,28 @@
+#include "supervisor/kernel/seccomp_install.h"
+
+#include <linux/seccomp.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <limits>
+
+#include "supervisor/kernel/uapi.h"
+
+namespace shmvisor {
+
+Result<UniqueFd> install_filter(std::span<const sock_filter> program, InstallFlags flags) {
+  if (program.size() > std::numeric_limits<unsigned short>::max()) return Errno(E2BIG);
+  // seccomp(2) only reads the program, yet struct sock_fprog has no const.
+  sock_fprog fprog = {static_cast<unsigned short>(program.size()),
+                      const_cast<sock_filter*>(program.data())};
+  // SPEC_ALLOW: where the kernel runs with spec_store_bypass_disable=seccomp (the default before
+  // 5.16) a filter otherwise turns speculation off for the command, for good. We are no sandbox,
+  // and without us it would not have been.
+  unsigned long raw_flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+  if (flags.wait_killable_recv) raw_flags |= SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+  const long fd = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, raw_flags, &fprog);
+  if (fd < 0) return Errno::current();
+  return UniqueFd(static_cast<int>(fd));
+}
+
+}  // namespace shmvisor
