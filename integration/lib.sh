@@ -1,0 +1,80 @@
+# What the integration scripts share; sourced by each of them.
+#
+# A script runs (enter_namespaces) in IPC, PID and mount namespaces of its own: no segment of its
+# own or of others can be seen or left behind, and every process ends with the script. In that
+# IPC namespace kernel.shmmni is 0, so that a shm call that reaches the kernel fails.
+set -u
+
+skip() {
+  echo "SKIPPED: $*"
+  exit 77
+}
+
+fail() {
+  echo "FAILED: $*" >&2
+  [ -z "${failure_log:-}" ] || [ ! -s "$failure_log" ] || sed 's/^/    /' "$failure_log" >&2
+  exit 1
+}
+
+heading() { printf '== %s\n' "$*"; }
+
+# need COMMAND PACKAGE
+need() { command -v "$1" >/dev/null || skip "$1 is missing (Debian package $2)"; }
+
+need_root() { [ "$(id -u)" = 0 ] || skip "needs root, to make namespaces and to change the user"; }
+
+unshare_flags='--ipc --pid --fork --kill-child --mount-proc'
+
+# Starts the calling script anew in fresh namespaces: enter_namespaces "$@".
+enter_namespaces() {
+  if [ "${shmvisor_outer_ipc:-}" != "" ]; then
+    [ "$shmvisor_outer_ipc" != "$(readlink /proc/self/ns/ipc)" ] || fail "still in the outer IPC namespace"
+    unset shmvisor_outer_ipc
+    { echo 0 >/proc/sys/kernel/shmmni; } 2>/dev/null || skip "/proc/sys/kernel/shmmni is not writable here"
+    return
+  fi
+  need_root
+  [ -x "${SHMVISOR:?path of the shmvisor binary}" ] || fail "no program at SHMVISOR=$SHMVISOR"
+  [ -r /proc/sysvipc/shm ] || skip "this kernel has no System V shared memory to compare with"
+  # shellcheck disable=SC2086
+  unshare $unshare_flags true || skip "unshare $unshare_flags is refused here"
+  # shellcheck disable=SC2086
+  shmvisor_outer_ipc=$(readlink /proc/self/ns/ipc) exec unshare $unshare_flags bash "$0" "$@" </dev/null
+}
+
+# A private folder, removed at the end of the script, in $scratch. Everybody may pass through it.
+make_scratch() {
+  scratch=$(mktemp -d) || fail "mktemp"
+  chmod 755 "$scratch"
+  trap 'rm -rf --one-file-system "$scratch"' EXIT
+  failure_log=$scratch/log
+}
+
+# The kernel's own table of this IPC namespace: a heading and nothing else.
+assert_kernel_table_empty() {
+  local segments
+  segments=$(tail -n +2 /proc/sysvipc/shm | wc -l)
+  [ "$segments" = 0 ] || fail "$segments segments in the kernel's own table:
+$(cat /proc/sysvipc/shm)"
+}
+
+# wait_until SECONDS COMMAND...: polls; false when the bound is reached.
+wait_until() {
+  local tries=$(($1 * 20))
+  shift
+  while ! "$@" >/dev/null 2>&1; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || return 1
+    sleep 0.05
+  done
+}
+
+# supervised COMMAND...: under shmvisor, bounded; the log of shmvisor must stay empty (assert_silent).
+supervised() {
+  timeout --kill-after=10 "${bound_seconds:-120}" "$SHMVISOR" run -- "$@"
+}
+
+expect() {
+  local what=$1 wanted=$2 got=$3
+  [ "$wanted" = "$got" ] || fail "$what: wanted '$wanted', got '$got'"
+}

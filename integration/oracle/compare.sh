@@ -1,0 +1,27 @@
+#!/bin/bash
+# compare.sh PROGRAM [ARG...]: the transcript of PROGRAM on the kernel's own shm (in an IPC namespace of
+# its own) beside its transcript under shmvisor. Any difference fails.
+. "$(dirname "$0")/../lib.sh"
+[ $# -ge 1 ] || fail "usage: compare.sh PROGRAM [ARG...]"
+enter_namespaces "$@"
+make_scratch
+cd "$scratch" || fail cd
+
+# The native run has the kernel's default limits, in yet another namespace.
+bound=${bound_seconds:-120}
+timeout --kill-after=10 "$bound" unshare --ipc "$@" >native 2>native.err
+native_status=$?
+tail -n 1 native | grep -qx end || fail "the native run did not reach its end (status $native_status):
+$(tail -n 5 native native.err)"
+
+timeout --kill-after=10 "$((2 * bound))" "$SHMVISOR" run -- "$@" >supervised 2>supervised.err
+supervised_status=$?
+
+if ! diff -u --label native --label supervised native supervised; then
+  [ ! -s supervised.err ] || sed 's/^/standard error: /' supervised.err
+  fail "the transcripts differ (status $native_status natively, $supervised_status supervised)"
+fi
+expect "exit status" "$native_status" "$supervised_status"
+expect "standard error" "$(cat native.err)" "$(cat supervised.err)"
+assert_kernel_table_empty
+echo "$(wc -l <native) lines alike"
