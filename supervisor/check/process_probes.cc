@@ -1,0 +1,205 @@
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
+
+#include "supervisor/check/child.h"
+#include "supervisor/check/probes.h"
+#include "supervisor/kernel/uapi.h"
+
+namespace shmvisor {
+namespace {
+
+/// Runs `probe` on a child that sits still.
+Finding on_idle_child(const std::function<Finding(Child&)>& probe) {
+  IdleChild child;
+  if (auto started = child.started(); !started) return Finding::no("fork", started.error());
+  return probe(child);
+}
+
+Result<UniqueFd> open_pidfd(pid_t pid, unsigned flags) {
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, flags)));
+  if (!pidfd.valid()) return Errno::current();
+  return pidfd;
+}
+
+Finding probe_pidfd_getfd() {
+  const UniqueFd ours(::memfd_create("shmvisor-check", MFD_CLOEXEC));
+  if (!ours.valid()) return Finding::no("memfd_create", Errno::current());
+  return on_idle_child([&](const Child& child) {
+    const auto pidfd = open_pidfd(child.pid(), 0);
+    if (!pidfd) return Finding::no("pidfd_open", pidfd.error());
+    // Same number in the child, which is a copy of us.
+    const UniqueFd copy(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd->get(), ours.get(), 0)));
+    if (!copy.valid()) return Finding::no("pidfd_getfd", Errno::current());
+    return Finding::yes();
+  });
+}
+
+Finding probe_pidfd_thread() {
+  return on_idle_child([](const Child& child) {
+    const auto pidfd = open_pidfd(child.pid(), PIDFD_THREAD);
+    if (!pidfd) return Finding::no("pidfd_open", pidfd.error());
+    return Finding::yes();
+  });
+}
+
+Finding probe_pidfd_get_info() {
+  return on_idle_child([](const Child& child) {
+    const auto pidfd = open_pidfd(child.pid(), 0);
+    if (!pidfd) return Finding::no("pidfd_open", pidfd.error());
+    pidfd_info info{};
+    info.mask = PIDFD_INFO_PID | PIDFD_INFO_CREDS;
+    if (::ioctl(pidfd->get(), PIDFD_GET_INFO, &info) != 0) {
+      return Finding::no("PIDFD_GET_INFO", Errno::current());
+    }
+    if ((info.mask & PIDFD_INFO_CREDS) == 0 || info.pid != static_cast<__u32>(child.pid()) ||
+        info.euid != ::geteuid()) {
+      return Finding::no("PIDFD_GET_INFO told of another process");
+    }
+    return Finding::yes();
+  });
+}
+
+Finding probe_procmap_query() {
+  return on_idle_child([](const Child& child) {
+    const std::string path = "/proc/" + std::to_string(child.pid()) + "/maps";
+    const UniqueFd maps(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!maps.valid()) return Finding::no("open of " + path, Errno::current());
+    procmap_query query{};
+    query.size = sizeof(query);
+    query.query_flags = PROCMAP_QUERY_COVERING_OR_NEXT_VMA | PROCMAP_QUERY_FILE_BACKED_VMA;
+    if (::ioctl(maps.get(), PROCMAP_QUERY, &query) != 0) {
+      return Finding::no("PROCMAP_QUERY", Errno::current());
+    }
+    // The program itself is mapped from a file.
+    if (query.vma_start >= query.vma_end || query.inode == 0) {
+      return Finding::no("PROCMAP_QUERY found no file mapping");
+    }
+    return Finding::yes();
+  });
+}
+
+Finding probe_process_vm() {
+  // The child has it at the same address, with the value from before the fork.
+  static std::uint64_t cell;
+  cell = 0;
+  return on_idle_child([](const Child& child) {
+    std::uint64_t sent = 0x0123456789abcdef;
+    std::uint64_t received = 0;
+    const iovec remote = {&cell, sizeof(cell)};
+    const iovec source = {&sent, sizeof(sent)};
+    const iovec sink = {&received, sizeof(received)};
+    constexpr ssize_t kAll = sizeof(cell);
+    if (::process_vm_writev(child.pid(), &source, 1, &remote, 1, 0) != kAll) {
+      return Finding::no("process_vm_writev", Errno::current());
+    }
+    if (::process_vm_readv(child.pid(), &sink, 1, &remote, 1, 0) != kAll) {
+      return Finding::no("process_vm_readv", Errno::current());
+    }
+    if (received != sent || cell != 0) return Finding::no("wrote to another place than asked");
+    return Finding::yes();
+  });
+}
+
+Finding probe_ptrace() {
+  return on_idle_child([](Child& child) {
+    if (::ptrace(PTRACE_SEIZE, child.pid(), nullptr, nullptr) != 0) {
+      return Finding::no("PTRACE_SEIZE", Errno::current());
+    }
+    if (::ptrace(PTRACE_INTERRUPT, child.pid(), nullptr, nullptr) != 0) {
+      return Finding::no("PTRACE_INTERRUPT", Errno::current());
+    }
+    const Result<int> status = child.wait(__WALL);
+    if (!status) return Finding::no("no stop", status.error());
+    if (!WIFSTOPPED(*status) || *status >> 16 != PTRACE_EVENT_STOP) {
+      return Finding::no("stopped, but not by PTRACE_EVENT_STOP");
+    }
+    if (::ptrace(PTRACE_DETACH, child.pid(), nullptr, nullptr) != 0) {
+      return Finding::no("PTRACE_DETACH", Errno::current());
+    }
+    return Finding::yes();
+  });
+}
+
+/// Documentation/admin-guide/LSM/Yama.rst
+Finding probe_yama() {
+  std::ifstream file("/proc/sys/kernel/yama/ptrace_scope");
+  int scope = 0;
+  if (!(file >> scope)) return Finding::note("absent", "no restriction on ptrace");
+  const std::string value = "ptrace_scope " + std::to_string(scope);
+  switch (scope) {
+    case 0:
+      return Finding::note(value, "no restriction on ptrace");
+    case 1:
+      return Finding::note(value, "descendants only, which callers are");
+    case 2:
+      return Finding::note(value, "only with CAP_SYS_PTRACE: see ptrace");
+    default:
+      return Finding::note(value, "nobody may attach: see ptrace");
+  }
+}
+
+Finding probe_kcmp() {
+  return on_idle_child([](const Child& child) {
+    const long same = ::syscall(SYS_kcmp, ::getpid(), ::getpid(), KCMP_VM, 0, 0);
+    if (same < 0) return Finding::no("kcmp", Errno::current());
+    const long other = ::syscall(SYS_kcmp, ::getpid(), child.pid(), KCMP_VM, 0, 0);
+    if (other < 0) return Finding::no("kcmp", Errno::current());
+    if (same != 0 || other == 0) return Finding::no("kcmp cannot tell address spaces apart");
+    return Finding::yes();
+  });
+}
+
+/// An orphan must become a child of the subreaper above it.
+Finding probe_subreaper() {
+  return in_throwaway_child([] {
+    if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
+      return Finding::no("PR_SET_CHILD_SUBREAPER", Errno::current());
+    }
+    const pid_t child = ::fork();
+    if (child < 0) return Finding::no("fork", Errno::current());
+    if (child == 0) ::_exit(::fork() == 0 ? 0 : 1);
+    // Both end by themselves, so that waiting for them is bounded.
+    for (int reaped = 0; reaped < 2;) {
+      if (::wait(nullptr) > 0) {
+        ++reaped;
+      } else if (errno != EINTR) {
+        return Finding::no("an orphan went elsewhere", Errno::current());
+      }
+    }
+    return Finding::yes();
+  });
+}
+
+}  // namespace
+
+std::vector<Probe> process_probes() {
+  using enum Probe::Need;
+  return {
+      feature_probe(KernelFeature::kPidfdGetfd, probe_pidfd_getfd,
+                    "the listener is sent over a socket"),
+      feature_probe(KernelFeature::kPidfdThread, probe_pidfd_thread, "a pidfd of the process"),
+      feature_probe(KernelFeature::kPidfdGetInfo, probe_pidfd_get_info, "/proc/PID/status, slower"),
+      feature_probe(KernelFeature::kProcmapQuery, probe_procmap_query, "/proc/PID/maps, slower"),
+      {"process-vm", probe_process_vm, "/proc/PID/mem"},
+      {"ptrace", probe_ptrace,
+       "nothing can be mapped into a caller: a container needs CAP_SYS_PTRACE or a profile that "
+       "allows ptrace(2), Yama a ptrace_scope of 0 or 1",
+       kFatal},
+      {"yama", probe_yama, ""},
+      feature_probe(KernelFeature::kKcmp, probe_kcmp,
+                    "every process counts as an address space of its own"),
+      {"subreaper", probe_subreaper, "orphans of the command are not waited for"},
+  };
+}
+
+}  // namespace shmvisor
