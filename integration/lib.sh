@@ -78,3 +78,19 @@ expect() {
   local what=$1 wanted=$2 got=$3
   [ "$wanted" = "$got" ] || fail "$what: wanted '$wanted', got '$got'"
 }
+
+# An ordinary user without any capability: as_user COMMAND...
+as_user() {
+  setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all --bounding-set=-all -- "$@"
+}
+
+# The binary where that user can reach it, whatever the permissions above the build folder are.
+copy_shmvisor_to_scratch() {
+  install -m 755 "$SHMVISOR" "$scratch/shmvisor" || fail install
+  SHMVISOR=$scratch/shmvisor
+}
+
+# assert_silent FILE: the log of shmvisor, on its standard error, is empty by default.
+assert_silent() {
+  [ ! -s "$1" ] || fail "unexpected output on standard error: $(head -c 2000 "$1")"
+}

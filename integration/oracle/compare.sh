@@ -1,20 +1,32 @@
 #!/bin/bash
-# compare.sh PROGRAM [ARG...]: the transcript of PROGRAM on the kernel's own shm (in an IPC namespace of
+# compare.sh [--as-user] PROGRAM [ARG...]: the transcript of PROGRAM on the kernel's own shm (in an IPC namespace of
 # its own) beside its transcript under shmvisor. Any difference fails.
+# shellcheck disable=SC2086
 . "$(dirname "$0")/../lib.sh"
-[ $# -ge 1 ] || fail "usage: compare.sh PROGRAM [ARG...]"
+[ $# -ge 1 ] || fail "usage: compare.sh [--as-user] PROGRAM [ARG...]"
 enter_namespaces "$@"
 make_scratch
 cd "$scratch" || fail cd
+user=
+if [ "$1" = --as-user ]; then
+  shift
+  copy_shmvisor_to_scratch
+  install -m 755 "$1" program || fail install
+  shift
+  set -- "$scratch/program" "$@"
+  mkdir -m 777 work && cd work || fail mkdir
+  # Without capabilities, so that no_new_privs has to be set.
+  user='setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all --bounding-set=-all --'
+fi
 
 # The native run has the kernel's default limits, in yet another namespace.
 bound=${bound_seconds:-120}
-timeout --kill-after=10 "$bound" unshare --ipc "$@" >native 2>native.err
+timeout --kill-after=10 "$bound" unshare --ipc $user "$@" >native 2>native.err
 native_status=$?
 tail -n 1 native | grep -qx end || fail "the native run did not reach its end (status $native_status):
 $(tail -n 5 native native.err)"
 
-timeout --kill-after=10 "$((2 * bound))" "$SHMVISOR" run -- "$@" >supervised 2>supervised.err
+timeout --kill-after=10 "$((2 * bound))" $user "$SHMVISOR" run -- "$@" >supervised 2>supervised.err
 supervised_status=$?
 
 if ! diff -u --label native --label supervised native supervised; then
