@@ -1,0 +1,59 @@
+// Host: what the registry needs of the machine it runs on.
+//
+// The emulation decides what the kernel would decide; it has no clock, no /proc and no descriptors
+// of its own. supervisor/memory and supervisor/process implement this, tests fake it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "emulation/memmap/backing_memory.h"
+#include "policy/base/result.h"
+
+namespace shmvisor {
+
+struct BackingRequest {
+  std::string name;  ///< "SYSV%08x" of the key, as the kernel names it
+  std::uint64_t size_bytes = 0;
+  bool reserve = true;  ///< charge the whole size now (no SHM_NORESERVE)
+  bool huge = false;
+  unsigned huge_size_log2 = 0;  ///< 0: the default huge page size
+  std::uint64_t huge_page_bytes = 0;
+};
+
+class Host {
+ public:
+  Host() = default;
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+  virtual ~Host() = default;
+
+  /// Bytes of a huge page of size 2^size_log2, 0 for the default one. EINVAL where there is none.
+  [[nodiscard]] virtual Result<std::uint64_t> huge_page_bytes(unsigned size_log2) = 0;
+  /// vm.hugetlb_shm_group: who may use huge pages without CAP_IPC_LOCK.
+  [[nodiscard]] virtual gid_t hugetlb_shm_group() = 0;
+
+  /// Errors: those of newseg(): ENOMEM, EINVAL (unknown huge page size, size out of range), and
+  /// ENOSPC when we run out of descriptors.
+  [[nodiscard]] virtual Result<std::unique_ptr<BackingMemory>> create_memory(
+      const BackingRequest& request) = 0;
+
+  /// shm_nattch as the kernel counts it: mappings (VMAs) of the file in all processes we serve, an
+  /// address space that several processes share counted once.
+  [[nodiscard]] virtual std::uint64_t count_mappings(const FileIdentity& file) = 0;
+
+  /// From now on take_released() names `memory` whenever its last description may have gone.
+  virtual void watch_release(const BackingMemory& memory) = 0;
+  virtual void unwatch_release(const BackingMemory& memory) = 0;
+  /// What may have been released since it was last asked: a hint to look again, not a proof.
+  [[nodiscard]] virtual std::vector<FileIdentity> take_released() = 0;
+
+  /// Seconds since the epoch, ktime_get_real_seconds().
+  [[nodiscard]] virtual std::int64_t now_seconds() = 0;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,41 @@
+// Caller: the thread that made a call, as far as answering it needs to know.
+//
+// Everything read from its memory may change between two looks; each call reads what it needs once.
+// Thread rule: one thread; lives for one call.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "emulation/memmap/mapping_space.h"
+#include "policy/base/result.h"
+#include "policy/subject.h"
+
+namespace shmvisor {
+
+class Caller {
+ public:
+  Caller() = default;
+  Caller(const Caller&) = delete;
+  Caller& operator=(const Caller&) = delete;
+  virtual ~Caller() = default;
+
+  [[nodiscard]] virtual Subject& subject() = 0;
+  /// Its process (thread group), what shm_cpid and shm_lpid record.
+  [[nodiscard]] virtual pid_t tgid() = 0;
+  /// RLIMIT_MEMLOCK, soft; UINT64_MAX for none.
+  [[nodiscard]] virtual std::uint64_t memlock_limit_bytes() = 0;
+  [[nodiscard]] virtual MappingSpace& space() = 0;
+
+  /// EFAULT where not all bytes can be read; what was read is then not to be used.
+  [[nodiscard]] virtual Result<void> copy_from_user(std::uint64_t address,
+                                                    std::span<std::byte> bytes) = 0;
+  /// EFAULT where not all bytes can be written; some may have been, as in the kernel.
+  [[nodiscard]] virtual Result<void> copy_to_user(std::uint64_t address,
+                                                  std::span<const std::byte> bytes) = 0;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,139 @@
+#include "emulation/syscalls/shm_call.h"
+
+namespace shmvisor {
+namespace {
+
+// arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl.
+namespace x86_64 {
+constexpr int kShmget = 29;
+constexpr int kShmat = 30;
+constexpr int kShmctl = 31;
+constexpr int kShmdt = 67;
+}  // namespace x86_64
+
+namespace i386 {
+constexpr int kIpc = 117;
+constexpr int kShmget = 395;
+constexpr int kShmctl = 396;
+constexpr int kShmat = 397;
+constexpr int kShmdt = 398;
+// Sub-calls of ipc(2), include/uapi/linux/ipc.h.
+constexpr int kIpcShmat = 21;
+constexpr int kIpcShmdt = 22;
+constexpr int kIpcShmget = 23;
+constexpr int kIpcShmctl = 24;
+}  // namespace i386
+
+int as_int(std::uint64_t argument) {
+  return static_cast<int>(static_cast<std::uint32_t>(argument));
+}
+std::uint64_t as_u32(std::uint64_t argument) { return static_cast<std::uint32_t>(argument); }
+
+ShmCall decode_shmget(Abi abi, std::uint64_t key, std::uint64_t size, std::uint64_t flags) {
+  ShmCall call;
+  call.abi = abi;
+  call.operation = ShmOperation::kShmget;
+  call.key = as_int(key);
+  call.size_bytes = abi == Abi::kI386 ? as_u32(size) : size;
+  call.shmflg = as_int(flags);
+  return call;
+}
+
+ShmCall decode_shmat(Abi abi, std::uint64_t id, std::uint64_t address, std::uint64_t flags) {
+  ShmCall call;
+  call.abi = abi;
+  call.operation = ShmOperation::kShmat;
+  call.shmid = as_int(id);
+  call.address = abi == Abi::kI386 ? as_u32(address) : address;
+  call.shmflg = as_int(flags);
+  return call;
+}
+
+ShmCall decode_shmdt(Abi abi, std::uint64_t address) {
+  ShmCall call;
+  call.abi = abi;
+  call.operation = ShmOperation::kShmdt;
+  call.address = abi == Abi::kI386 ? as_u32(address) : address;
+  return call;
+}
+
+ShmCall decode_shmctl(Abi abi, std::uint64_t id, std::uint64_t command, std::uint64_t buffer) {
+  ShmCall call;
+  call.abi = abi;
+  call.operation = ShmOperation::kShmctl;
+  call.shmid = as_int(id);
+  call.command = as_int(command);
+  call.address = abi == Abi::kI386 ? as_u32(buffer) : buffer;
+  return call;
+}
+
+/// compat_ksys_ipc() of ipc/syscall.c: ipc(call, first, second, third, ptr, fifth).
+Result<ShmCall> decode_ipc(const std::array<std::uint64_t, 6>& arguments) {
+  const int sub_call = as_int(arguments[0]) & 0xffff;
+  const int form = static_cast<int>(as_u32(arguments[0]) >> 16);
+  const auto [ignored, first, second, third, pointer, fifth] = arguments;
+  switch (sub_call) {
+    case i386::kIpcShmat: {
+      if (form == 1) return Errno(EINVAL);  // iBCS2 emulator's form
+      ShmCall call = decode_shmat(Abi::kI386, first, pointer, second);
+      call.result_address = as_u32(third);
+      return call;
+    }
+    case i386::kIpcShmdt:
+      return decode_shmdt(Abi::kI386, pointer);
+    case i386::kIpcShmget:
+      return decode_shmget(Abi::kI386, first, second, third);
+    case i386::kIpcShmctl: {
+      ShmCall call = decode_shmctl(Abi::kI386, first, second, pointer);
+      call.version = (call.command & abi::kIpc64) != 0 ? IpcVersion::kIpc64 : IpcVersion::kOld;
+      call.command &= ~abi::kIpc64;
+      return call;
+    }
+    default:
+      return Errno(ENOSYS);
+  }
+}
+
+Result<ShmCall> decode_numbers(const RawCall& raw, int shmget, int shmat, int shmctl, int shmdt) {
+  const auto& arguments = raw.arguments;
+  if (raw.number == shmget) {
+    return decode_shmget(raw.abi, arguments[0], arguments[1], arguments[2]);
+  }
+  if (raw.number == shmat) {
+    return decode_shmat(raw.abi, arguments[0], arguments[1], arguments[2]);
+  }
+  if (raw.number == shmctl) {
+    return decode_shmctl(raw.abi, arguments[0], arguments[1], arguments[2]);
+  }
+  if (raw.number == shmdt) return decode_shmdt(raw.abi, arguments[0]);
+  return Errno(ENOSYS);
+}
+
+}  // namespace
+
+Result<ShmCall> decode(const RawCall& raw) {
+  if (raw.abi == Abi::kX86_64) {
+    return decode_numbers(raw, x86_64::kShmget, x86_64::kShmat, x86_64::kShmctl, x86_64::kShmdt);
+  }
+  if (raw.number == i386::kIpc) return decode_ipc(raw.arguments);
+  return decode_numbers(raw, i386::kShmget, i386::kShmat, i386::kShmctl, i386::kShmdt);
+}
+
+Reply answer_call(const RawCall& raw, Caller& caller, Registry& registry) {
+  const Result<ShmCall> call = decode(raw);
+  if (!call) return call.error();
+  registry.settle();
+  switch (call->operation) {
+    case ShmOperation::kShmget:
+      return shmget(*call, caller, registry);
+    case ShmOperation::kShmat:
+      return shmat(*call, caller, registry);
+    case ShmOperation::kShmdt:
+      return shmdt(*call, caller, registry);
+    case ShmOperation::kShmctl:
+      return shmctl(*call, caller, registry);
+  }
+  return Errno(ENOSYS);
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,54 @@
+// ShmCall: a system call of ours, decoded; and the one way in, from numbers to a Reply.
+//
+// x86-64 has shmget, shmat, shmctl and shmdt. i386 has them too, and the multiplexer ipc(2), whose
+// calls differ: shmat writes its address through a pointer, shmctl's command carries the version.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "emulation/abi/shm_abi.h"
+#include "emulation/shm/registry.h"
+#include "emulation/syscalls/caller.h"
+#include "emulation/syscalls/reply.h"
+
+namespace shmvisor {
+
+enum class ShmOperation : std::uint8_t { kShmget, kShmat, kShmdt, kShmctl };
+
+struct ShmCall {
+  Abi abi = Abi::kX86_64;
+  ShmOperation operation = ShmOperation::kShmget;
+  IpcVersion version = IpcVersion::kIpc64;
+
+  key_t key = 0;                 ///< shmget
+  int shmid = 0;                 ///< shmat, shmctl
+  std::uint64_t size_bytes = 0;  ///< shmget
+  int shmflg = 0;                ///< shmget, shmat
+  int command = 0;               ///< shmctl
+  std::uint64_t address = 0;     ///< shmat, shmdt: shmaddr; shmctl: buf
+  /// ipc(SHMAT): where the attach address is written; the call itself then answers 0.
+  std::optional<std::uint64_t> result_address;
+};
+
+/// Number and arguments as seccomp_data shows them.
+struct RawCall {
+  Abi abi = Abi::kX86_64;
+  int number = 0;
+  std::array<std::uint64_t, 6> arguments{};
+};
+
+/// ENOSYS for a number that is not ours; EINVAL for ipc(2)'s iBCS2 form of shmat.
+[[nodiscard]] Result<ShmCall> decode(const RawCall& raw);
+
+/// Answers a call. `registry` is that of the caller's IPC namespace.
+Reply answer_call(const RawCall& raw, Caller& caller, Registry& registry);
+
+// One file each.
+Reply shmget(const ShmCall& call, Caller& caller, Registry& registry);
+Reply shmat(const ShmCall& call, Caller& caller, Registry& registry);
+Reply shmdt(const ShmCall& call, Caller& caller, Registry& registry);
+Reply shmctl(const ShmCall& call, Caller& caller, Registry& registry);
+
+}  // namespace shmvisor

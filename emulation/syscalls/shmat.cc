@@ -1,0 +1,86 @@
+// shmat(2): do_shmat() of ipc/shm.c, checks in its order.
+#include <shared_mutex>
+
+#include "emulation/syscalls/shm_call.h"
+
+namespace shmvisor {
+namespace {
+
+struct Wanted {
+  MapRequest request;
+  int permissions = 0;  ///< what ipcperms() is asked for
+};
+
+/// What the address and the flags ask for; EINVAL where they make no sense.
+Result<Wanted> decode_wish(const ShmCall& call) {
+  Wanted wanted;
+  std::uint64_t address = call.address;
+  const bool remap = (call.shmflg & abi::kShmRemap) != 0;
+  if (address != 0) {
+    if (address % abi::kShmlba != 0) {
+      if ((call.shmflg & abi::kShmRnd) == 0) return Errno(EINVAL);
+      address -= address % abi::kShmlba;
+      if (address == 0 && remap) return Errno(EINVAL);
+    }
+    // Rounded down to 0 the kernel does not look for an overlap either.
+    wanted.request.placement = remap || address == 0 ? Placement::kReplacing : Placement::kExact;
+  } else if (remap) {
+    return Errno(EINVAL);
+  }
+  wanted.request.address = address;
+
+  wanted.request.access.read = true;
+  wanted.permissions = 0444;
+  if ((call.shmflg & abi::kShmRdonly) == 0) {
+    wanted.request.access.write = true;
+    wanted.permissions |= 0222;
+  }
+  if ((call.shmflg & abi::kShmExec) != 0) {
+    wanted.request.access.execute = true;
+    wanted.permissions |= 0111;
+  }
+  return wanted;
+}
+
+/// ipc(SHMAT) hands the address over in memory.
+Reply deliver(const ShmCall& call, Caller& caller, std::uint64_t address) {
+  if (!call.result_address) return static_cast<std::int64_t>(address);
+  const auto narrow = static_cast<std::uint32_t>(address);
+  const auto written =
+      caller.copy_to_user(*call.result_address, std::as_bytes(std::span(&narrow, 1)));
+  if (!written) return written.error();
+  return 0;
+}
+
+}  // namespace
+
+Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
+  if (call.shmid < 0) return Errno(EINVAL);
+  Result<Wanted> wanted = decode_wish(call);
+  if (!wanted) return wanted.error();
+
+  std::shared_lock look(registry.mutex());
+  const auto found = registry.find(call.shmid);
+  if (!found) return found.error();
+  Segment& segment = **found;
+  if (!ipcperms(segment.perm, caller.subject(), wanted->permissions)) return Errno(EACCES);
+  // From here on the open description keeps a removed segment alive, as shm_nattch++ does in the
+  // kernel.
+  Result<BackingFile> file = segment.memory().open(
+      wanted->request.access.write ? MaximumAccess::kReadWrite : MaximumAccess::kReadOnly);
+  look.unlock();
+  if (!file) return file.error();
+
+  MapRequest& request = wanted->request;
+  request.length_bytes = segment.memory().mapped_size_bytes();
+  if (request.placement == Placement::kExact &&
+      AddressRange{request.address, request.length_bytes}.wraps()) {
+    return Errno(EINVAL);
+  }
+  const Result<std::uint64_t> address = caller.space().map(request, std::move(*file));
+  if (!address) return address.error();
+  segment.attached(caller.tgid(), registry.host().now_seconds());
+  return deliver(call, caller, *address);
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,160 @@
+// shmctl(2): ksys_shmctl() of ipc/shm.c, checks in its order.
+#include <shared_mutex>
+
+#include "emulation/syscalls/shm_call.h"
+
+namespace shmvisor {
+namespace {
+
+/// Answers `value` after `bytes` were copied to the caller's buffer.
+Reply copy_out(const ShmCall& call, Caller& caller, const AbiBytes& bytes, std::int64_t value) {
+  if (!caller.copy_to_user(call.address, bytes.view())) return Errno(EFAULT);
+  return value;
+}
+
+/// ipc_get_maxidx(), with 0 for "none" as shmctl() answers it.
+std::int64_t max_index_or_zero(const Registry& registry) {
+  return std::max(registry.max_index(), 0);
+}
+
+Reply ipc_info(const ShmCall& call, Caller& caller, Registry& registry) {
+  const Limits& limits = registry.limits();
+  ShmInfoLimits info;
+  info.shmmax = limits.shmmax;
+  info.shmmin = Limits::shmmin;
+  info.shmmni = info.shmseg = static_cast<std::uint64_t>(limits.shmmni);
+  info.shmall = limits.shmall;
+  std::shared_lock look(registry.mutex());
+  const std::int64_t max_index = max_index_or_zero(registry);
+  look.unlock();
+  return copy_out(call, caller, encode_shminfo(call.abi, call.version, info), max_index);
+}
+
+Reply shm_info(const ShmCall& call, Caller& caller, Registry& registry) {
+  ShmInfoUsage info;
+  std::shared_lock look(registry.mutex());
+  const PageUsage usage = registry.usage();
+  info.used_ids = registry.in_use();
+  info.tot_pages = registry.total_pages();
+  info.rss_pages = usage.resident;
+  info.swp_pages = usage.swapped;
+  const std::int64_t max_index = max_index_or_zero(registry);
+  look.unlock();
+  return copy_out(call, caller, encode_shm_info(call.abi, info), max_index);
+}
+
+/// IPC_STAT, SHM_STAT and SHM_STAT_ANY.
+Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
+  std::shared_lock look(registry.mutex());
+  const auto found =
+      call.command == abi::kIpcStat ? registry.find(call.shmid) : registry.find_index(call.shmid);
+  if (!found) return found.error();
+  const std::shared_ptr<Segment> segment = *found;
+  const IpcPerm& perm = segment->perm;
+  if (call.command != abi::kShmStatAny && !ipcperms(perm, caller.subject(), 0444)) {
+    return Errno(EACCES);
+  }
+  ShmidDs ds;
+  ds.key = perm.key;
+  ds.uid = perm.uid;
+  ds.gid = perm.gid;
+  ds.cuid = perm.cuid;
+  ds.cgid = perm.cgid;
+  ds.mode = perm.mode;
+  ds.seq = static_cast<std::uint16_t>(IdSpace::seq_of(segment->id()));
+  ds.ctime = segment->ctime_seconds;
+  look.unlock();
+  ds.segsz_bytes = segment->size_bytes();
+  ds.atime = segment->atime_seconds();
+  ds.dtime = segment->dtime_seconds();
+  ds.cpid = segment->cpid();
+  ds.lpid = segment->lpid();
+  // Counting takes a walk through the processes: nobody else shall wait for it.
+  if (segment->memory().in_use()) {
+    ds.nattch = registry.host().count_mappings(segment->memory().identity());
+  }
+  return copy_out(call, caller, encode_shmid_ds(call.abi, call.version, ds),
+                  call.command == abi::kIpcStat ? 0 : segment->id());
+}
+
+Reply ipc_set(const ShmCall& call, Caller& caller, Registry& registry) {
+  AbiBytes buffer(shmid_ds_size(call.abi, call.version));
+  if (!caller.copy_from_user(call.address, buffer.writable())) return Errno(EFAULT);
+  const IpcSetRequest wanted = decode_ipc_set(call.abi, call.version, buffer.view());
+
+  std::unique_lock change(registry.mutex());
+  const auto found = registry.find(call.shmid);
+  if (!found) return found.error();
+  if (!may_control((*found)->perm, caller.subject())) return Errno(EPERM);
+  // uid_valid(), gid_valid(): -1 is no id.
+  if (wanted.uid == uid_t(-1) || wanted.gid == gid_t(-1)) return Errno(EINVAL);
+  return Reply(0, std::move(change), [segment = *found, wanted, &host = registry.host()] {
+    IpcPerm& perm = segment->perm;
+    perm.uid = wanted.uid;
+    perm.gid = wanted.gid;
+    perm.mode = (perm.mode & ~abi::kPermissionBits) | (wanted.mode & abi::kPermissionBits);
+    segment->ctime_seconds = host.now_seconds();
+  });
+}
+
+Reply ipc_rmid(const ShmCall& call, Caller& caller, Registry& registry) {
+  std::unique_lock change(registry.mutex());
+  const auto found = registry.find(call.shmid);
+  if (!found) return found.error();
+  if (!may_control((*found)->perm, caller.subject())) return Errno(EPERM);
+  return Reply(0, std::move(change), [segment = *found, &registry] { registry.remove(segment); });
+}
+
+/// user_shm_lock() of mm/mlock.c: what one user may lock.
+bool may_lock_more(const Segment& segment, Caller& caller, const Registry& registry) {
+  const std::uint64_t limit_bytes = caller.memlock_limit_bytes();
+  if (limit_bytes == UINT64_MAX) return true;
+  const std::uint64_t wanted = registry.locked_pages(caller.subject().uid()) + segment.size_pages();
+  return wanted <= limit_bytes / abi::kPageSize || caller.subject().capable(Capability::kIpcLock);
+}
+
+/// shmctl_do_lock().
+Reply lock_or_unlock(const ShmCall& call, Caller& caller, Registry& registry) {
+  const bool lock = call.command == abi::kShmLock;
+  std::unique_lock change(registry.mutex());
+  const auto found = registry.find(call.shmid);
+  if (!found) return found.error();
+  const std::shared_ptr<Segment> segment = *found;
+  if (!caller.subject().capable(Capability::kIpcLock)) {
+    if (!owns(segment->perm, caller.subject())) return Errno(EPERM);
+    if (lock && caller.memlock_limit_bytes() == 0) return Errno(EPERM);
+  }
+  if (segment->memory().is_huge()) return 0;  // never swapped: nothing to do
+  if (lock == ((segment->perm.mode & abi::kShmLocked) != 0)) return 0;
+  if (lock && !may_lock_more(*segment, caller, registry)) return Errno(ENOMEM);
+  return Reply(0, std::move(change), [segment, lock, &registry, uid = caller.subject().uid()] {
+    registry.set_locked(*segment, lock, uid);
+  });
+}
+
+}  // namespace
+
+Reply shmctl(const ShmCall& call, Caller& caller, Registry& registry) {
+  if (call.command < 0 || call.shmid < 0) return Errno(EINVAL);
+  switch (call.command) {
+    case abi::kIpcInfo:
+      return ipc_info(call, caller, registry);
+    case abi::kShmInfo:
+      return shm_info(call, caller, registry);
+    case abi::kIpcStat:
+    case abi::kShmStat:
+    case abi::kShmStatAny:
+      return stat(call, caller, registry);
+    case abi::kIpcSet:
+      return ipc_set(call, caller, registry);
+    case abi::kIpcRmid:
+      return ipc_rmid(call, caller, registry);
+    case abi::kShmLock:
+    case abi::kShmUnlock:
+      return lock_or_unlock(call, caller, registry);
+    default:
+      return Errno(EINVAL);
+  }
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,71 @@
+// shmdt(2): ksys_shmdt() of ipc/shm.c.
+#include <shared_mutex>
+
+#include "emulation/syscalls/shm_call.h"
+
+namespace shmvisor {
+namespace {
+
+/// Finds what is left of the attach at `address`: mappings of one segment that lie where the attach
+/// put them. Fragments may have been unmapped, reprotected or moved away; what was moved elsewhere
+/// no longer belongs to it.
+class AttachFragments {
+ public:
+  AttachFragments(std::uint64_t address, MappingSpace& space, Registry& registry)
+      : address_(address), cursor_(address), space_(space), registry_(registry) {}
+
+  /// The next fragment in address order.
+  Result<std::optional<MappedArea>> next() {
+    for (;;) {
+      auto area = space_.area_above(cursor_);
+      if (!area || !*area) return area;
+      const MappedArea& found = **area;
+      cursor_ = found.range.end();
+      if (segment_ != nullptr && found.range.end() - address_ > size_bytes_) {
+        return std::optional<MappedArea>();
+      }
+      if (belongs(found)) return area;
+    }
+  }
+
+  /// The segment, once next() gave a fragment.
+  [[nodiscard]] Segment& segment() const { return *segment_; }
+
+ private:
+  bool belongs(const MappedArea& area) {
+    if (area.range.start - address_ != area.file_offset_bytes) return false;
+    if (segment_ != nullptr) return segment_->memory().identity() == area.file;
+    const std::shared_lock look(registry_.mutex());
+    segment_ = registry_.find_file(area.file);
+    if (segment_ == nullptr) return false;
+    size_bytes_ = segment_->memory().mapped_size_bytes();
+    return true;
+  }
+
+  const std::uint64_t address_;
+  std::uint64_t cursor_;
+  MappingSpace& space_;
+  Registry& registry_;
+  std::shared_ptr<Segment> segment_;
+  std::uint64_t size_bytes_ = 0;
+};
+
+}  // namespace
+
+Reply shmdt(const ShmCall& call, Caller& caller, Registry& registry) {
+  if (call.address % abi::kPageSize != 0) return Errno(EINVAL);
+  MappingSpace& space = caller.space();
+  AttachFragments fragments(call.address, space, registry);
+  bool detached = false;
+  for (;;) {
+    const auto fragment = fragments.next();
+    if (!fragment || !*fragment) break;
+    if (!space.unmap((*fragment)->range)) break;
+    detached = true;
+  }
+  if (!detached) return Errno(EINVAL);
+  fragments.segment().detached(caller.tgid(), registry.host().now_seconds());
+  return 0;
+}
+
+}  // namespace shmvisor

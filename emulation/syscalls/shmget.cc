@@ -1,0 +1,102 @@
+// shmget(2): ksys_shmget(), ipcget() and newseg() of ipc/shm.c and ipc/util.c, checks in their
+// order.
+#include <cstdio>
+#include <shared_mutex>
+
+#include "emulation/syscalls/shm_call.h"
+
+namespace shmvisor {
+namespace {
+
+std::string segment_name(key_t key) {
+  std::array<char, 13> name{};
+  std::snprintf(name.data(), name.size(), "SYSV%08x", static_cast<unsigned>(key));
+  return name.data();
+}
+
+/// What newseg() refuses before it allocates anything.
+Result<void> check_size(std::uint64_t size_bytes, const Registry& registry) {
+  const Limits& limits = registry.limits();
+  if (size_bytes < Limits::shmmin || size_bytes > limits.shmmax) return Errno(EINVAL);
+  const std::uint64_t pages = (size_bytes + abi::kPageSize - 1) / abi::kPageSize;
+  if (pages * abi::kPageSize < size_bytes) return Errno(ENOSPC);
+  const std::uint64_t total = registry.total_pages() + pages;
+  if (total < pages || total > limits.shmall) return Errno(ENOSPC);
+  return {};
+}
+
+/// What the flags ask of the memory. Huge pages are for CAP_IPC_LOCK and for one group:
+/// hugetlb_file_setup() of fs/hugetlbfs/inode.c.
+Result<BackingRequest> backing_for(const ShmCall& call, Caller& caller, Host& host) {
+  BackingRequest request;
+  request.name = segment_name(call.key);
+  request.size_bytes = call.size_bytes;
+  request.reserve = (call.shmflg & abi::kShmNoreserve) == 0;
+  request.huge = (call.shmflg & abi::kShmHugetlb) != 0;
+  if (!request.huge) return request;
+  request.huge_size_log2 =
+      (static_cast<unsigned>(call.shmflg) >> abi::kShmHugeShift) & unsigned{abi::kShmHugeMask};
+  const auto page_bytes = host.huge_page_bytes(request.huge_size_log2);
+  if (!page_bytes) return page_bytes.error();
+  request.huge_page_bytes = *page_bytes;
+  if (!caller.subject().capable(Capability::kIpcLock) &&
+      !caller.subject().in_group(host.hugetlb_shm_group())) {
+    return Errno(EPERM);
+  }
+  return request;
+}
+
+/// newseg(). The segment enters the registry when the caller has its identifier.
+Reply create(const ShmCall& call, Caller& caller, Registry& registry,
+             std::unique_lock<RwLock> lock) {
+  if (const auto size = check_size(call.size_bytes, registry); !size) return size.error();
+  const auto backing = backing_for(call, caller, registry.host());
+  if (!backing) return backing.error();
+  auto memory = registry.host().create_memory(*backing);
+  if (!memory) return memory.error();
+  const Result<FreeId> free = registry.next_id();
+  if (!free) return free.error();
+
+  IpcPerm perm;
+  perm.key = call.key;
+  perm.uid = perm.cuid = caller.subject().euid();
+  perm.gid = perm.cgid = caller.subject().egid();
+  perm.mode = static_cast<mode_t>(call.shmflg) & abi::kPermissionBits;
+  auto segment = std::make_shared<Segment>(free->id, perm, call.size_bytes, caller.tgid(),
+                                           registry.host().now_seconds(), std::move(*memory));
+  return Reply(free->id, std::move(lock), [&registry, free = *free, segment = std::move(segment)] {
+    registry.insert(free, segment);
+  });
+}
+
+/// ipcget_public()'s half for a key that exists.
+Reply use_existing(const ShmCall& call, Caller& caller, const Segment& segment) {
+  if ((call.shmflg & abi::kIpcCreat) != 0 && (call.shmflg & abi::kIpcExcl) != 0) {
+    return Errno(EEXIST);
+  }
+  if (segment.size_bytes() < call.size_bytes) return Errno(EINVAL);
+  if (!ipcperms(segment.perm, caller.subject(), call.shmflg)) return Errno(EACCES);
+  return segment.id();
+}
+
+}  // namespace
+
+Reply shmget(const ShmCall& call, Caller& caller, Registry& registry) {
+  if (call.key != abi::kIpcPrivate) {
+    const std::shared_lock look(registry.mutex());
+    if (const auto segment = registry.find_key(call.key)) {
+      return use_existing(call, caller, *segment);
+    }
+    if ((call.shmflg & abi::kIpcCreat) == 0) return Errno(ENOENT);
+  }
+  std::unique_lock change(registry.mutex());
+  if (call.key != abi::kIpcPrivate) {
+    // Somebody may have created it while the lock changed hands.
+    if (const auto segment = registry.find_key(call.key)) {
+      return use_existing(call, caller, *segment);
+    }
+  }
+  return create(call, caller, registry, std::move(change));
+}
+
+}  // namespace shmvisor

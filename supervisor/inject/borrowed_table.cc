@@ -1,0 +1,76 @@
+#include "supervisor/inject/borrowed_table.h"
+
+#include <dirent.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+
+#include "supervisor/process/proc_file.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr std::size_t kMmapDescriptor = 4;
+
+/// Any descriptor that is open; -1 where there is none or we cannot see.
+int some_open_descriptor(pid_t pid) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(proc_path(pid, "fd").c_str()),
+                                                   &::closedir);
+  if (folder == nullptr) return -1;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    if (entry->d_name[0] != '.') return std::atoi(entry->d_name);
+  }
+  return -1;
+}
+
+}  // namespace
+
+Result<std::int64_t> BorrowedTable::map(int fd, std::array<std::uint64_t, 6> arguments) {
+  const auto lender = caller_.clone_stopped(abi_, CLONE_VM);
+  if (!lender) return lender.error() == Errno(ESRCH) ? Errno(ESRCH) : Errno(ENOMEM);
+  Result<std::int64_t> mapped = Errno(ENOMEM);
+  {
+    PtraceStop child = PtraceStop::adopt(lender->tid);
+    if (child.wait_until_stopped()) mapped = map_in(child, fd, arguments);
+    child.kill();
+  }
+  // It is the caller's child, and must not stay behind as a zombie that the caller never made.
+  const auto reaped = caller_.call(
+      abi_, RemoteCall::kWait4,
+      {static_cast<std::uint64_t>(lender->pid_in_caller), 0, std::uint64_t{__WALL}, 0});
+  if (!reaped) return reaped.error();
+  return mapped;
+}
+
+Result<std::int64_t> BorrowedTable::map_in(PtraceStop& lender, int fd,
+                                           std::array<std::uint64_t, 6> arguments) {
+  make_room(lender);
+  expected_.expect(lender.tid());
+  const bool parked = lender.begin_call(abi_, RemoteCall::kShmdt, {1});
+  const auto id = expected_.await(lender.tid());
+  if (!parked || !id) return Errno(ENOMEM);
+  const Result<int> installed = listener_.respond_with_fd(*id, fd);
+  if (!installed) return Errno(ENOMEM);
+  if (!lender.finish_call(abi_)) return Errno(ENOMEM);
+  arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*installed);
+  const auto mapped = lender.call(abi_, RemoteCall::kMmap, arguments);
+  return mapped ? mapped : Result<std::int64_t>(Errno(ENOMEM));
+}
+
+void BorrowedTable::make_room(PtraceStop& lender) {
+  // Limits are a process's own, so this one may use all of its hard limit.
+  rlimit limit{};
+  if (::prlimit(lender.tid(), RLIMIT_NOFILE, nullptr, &limit) == 0 &&
+      limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    ::prlimit(lender.tid(), RLIMIT_NOFILE, &limit, nullptr);
+  }
+  const int spare = some_open_descriptor(lender.tid());
+  if (spare >= 0) (void)lender.call(abi_, RemoteCall::kClose, {static_cast<std::uint64_t>(spare)});
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,64 @@
+#include "supervisor/inject/kick_timer.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace shmvisor {
+namespace {
+
+constexpr time_t kPatienceSeconds = 2;
+
+void (*g_pass_on)(int signal_number) = nullptr;
+
+void handle_kick(int signal_number, siginfo_t* info, void*) {
+  const int saved_errno = errno;
+  if (info->si_code != SI_TIMER && g_pass_on != nullptr) g_pass_on(signal_number);
+  errno = saved_errno;
+}
+
+}  // namespace
+
+void KickTimer::install_handler(void (*pass_on)(int signal_number)) {
+  g_pass_on = pass_on;
+  struct sigaction action {};
+  action.sa_sigaction = handle_kick;
+  action.sa_flags = SA_SIGINFO;  // no SA_RESTART: ending a wait is the point
+  sigemptyset(&action.sa_mask);
+  sigaction(signal_number(), &action, nullptr);
+}
+
+void KickTimer::allow_on_this_thread() {
+  sigset_t kick;
+  sigemptyset(&kick);
+  sigaddset(&kick, signal_number());
+  pthread_sigmask(SIG_UNBLOCK, &kick, nullptr);
+}
+
+KickTimer::KickTimer() {
+  sigevent event{};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = signal_number();
+  event._sigev_un._tid = gettid();
+  valid_ = timer_create(CLOCK_MONOTONIC, &event, &timer_) == 0;
+}
+
+KickTimer::~KickTimer() {
+  if (valid_) timer_delete(timer_);
+}
+
+void KickTimer::arm() {
+  if (!valid_) return;
+  // It repeats: the first kick may come just before the wait begins.
+  const itimerspec patience{{kPatienceSeconds, 0}, {kPatienceSeconds, 0}};
+  timer_settime(timer_, 0, &patience, nullptr);
+}
+
+void KickTimer::disarm() {
+  if (!valid_) return;
+  const itimerspec never{};
+  timer_settime(timer_, 0, &never, nullptr);
+}
+
+}  // namespace shmvisor

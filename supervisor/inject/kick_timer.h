@@ -1,0 +1,37 @@
+// KickTimer: interrupts a blocking wait of the calling thread once it has lasted too long.
+//
+// A caller is hostile: it may replace the instruction that we are about to run in it by an endless
+// loop. The wait for that instruction is therefore bounded; nothing else here is.
+//
+// Costs two cheap system calls a bounded wait. Thread rule: create, arm and disarm on one thread.
+// The signal is directed at that thread; it must not be blocked there, see allow_on_this_thread().
+#pragma once
+
+#include <csignal>
+#include <ctime>
+
+namespace shmvisor {
+
+class KickTimer {
+ public:
+  /// The signal that ends a wait. Real-time, and the highest, for being the least used.
+  static int signal_number() { return SIGRTMAX; }
+  /// Installs the handler, once a process. A kick that did not come from a timer of ours is
+  /// somebody else's signal: `pass_on` gets it, in signal context.
+  static void install_handler(void (*pass_on)(int signal_number));
+  static void allow_on_this_thread();
+
+  KickTimer();
+  KickTimer(const KickTimer&) = delete;
+  KickTimer& operator=(const KickTimer&) = delete;
+  ~KickTimer();
+
+  void arm();
+  void disarm();
+
+ private:
+  timer_t timer_{};
+  bool valid_ = false;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,229 @@
+#include "supervisor/inject/ptrace_stop.h"
+
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <utility>
+
+#include "supervisor/inject/kick_timer.h"
+#include "supervisor/process/task_status.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr int kSyscallStop = SIGTRAP | 0x80;  // PTRACE_O_TRACESYSGOOD
+constexpr int kEventShift = 8;
+/// Hostile code may be there instead of the instruction we expect; so may a frozen cgroup.
+constexpr int kMostTimeouts = 3;
+
+long ptrace_value(__ptrace_request request, pid_t tid, std::uint64_t address, std::uint64_t data) {
+  // The arguments of ptrace(2) are addresses or plain numbers, by request.
+  return ::ptrace(request, tid, reinterpret_cast<void*>(address), reinterpret_cast<void*>(data));
+}
+
+long ptrace_pointer(__ptrace_request request, pid_t tid, std::uint64_t address, void* data) {
+  return ::ptrace(request, tid, reinterpret_cast<void*>(address), data);
+}
+
+KickTimer& kick_timer() {
+  thread_local KickTimer timer;
+  return timer;
+}
+
+}  // namespace
+
+Result<PtraceStop> PtraceStop::seize(pid_t tid) {
+  if (ptrace_value(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD) != 0) return Errno::current();
+  PtraceStop stop(tid);
+  if (ptrace_value(PTRACE_INTERRUPT, tid, 0, 0) != 0) return Errno::current();
+  return stop;
+}
+
+PtraceStop::PtraceStop(PtraceStop&& other) noexcept
+    : tid_(other.tid_),
+      attached_(std::exchange(other.attached_, false)),
+      stopped_(other.stopped_),
+      pending_signal_(other.pending_signal_),
+      signal_mask_(other.signal_mask_),
+      saved_(other.saved_),
+      result_(other.result_) {}
+
+PtraceStop::~PtraceStop() { release(); }
+
+bool PtraceStop::release() {
+  if (!std::exchange(attached_, false)) return false;
+  if (!stopped_) {
+    // Never stopped: an attach that was given up. Only a stopped thread can be detached; it stops
+    // as soon as it leaves the kernel, so the caller must have answered it before.
+    if (wait_any(false) == Stop::kGone) return false;
+  }
+  if (saved_) {
+    const Registers final = result_ ? saved_->returning(*result_) : *saved_;
+    if (!set_registers(final)) return gone();
+    ptrace_pointer(PTRACE_SETSIGMASK, tid_, sizeof(signal_mask_), &signal_mask_);
+  }
+  if (ptrace_value(PTRACE_DETACH, tid_, 0, static_cast<std::uint64_t>(pending_signal_)) != 0) {
+    return gone();
+  }
+  return true;
+}
+
+bool PtraceStop::gone() {
+  reap();
+  return false;
+}
+
+Result<void> PtraceStop::wait_until_stopped() {
+  // A thread on its way out stops for us before it takes any signal (get_signal() of
+  // kernel/signal.c), so that the instruction pointer is still behind the call.
+  if (wait_any(false) == Stop::kGone) {
+    attached_ = false;
+    return Errno(ESRCH);
+  }
+  stopped_ = true;
+  auto registers = read_registers();
+  if (!registers) return registers.error();
+  saved_ = *registers;
+  std::uint64_t all = ~std::uint64_t{0};
+  if (ptrace_pointer(PTRACE_GETSIGMASK, tid_, sizeof(signal_mask_), &signal_mask_) != 0 ||
+      ptrace_pointer(PTRACE_SETSIGMASK, tid_, sizeof(all), &all) != 0) {
+    saved_.reset();
+    return Errno(ESRCH);
+  }
+  return {};
+}
+
+Result<std::int64_t> PtraceStop::call(Abi abi, RemoteCall call,
+                                      const std::array<std::uint64_t, 6>& arguments) {
+  if (const auto entered = enter(abi, call, arguments); !entered) return entered.error();
+  // To the exit: the kernel's own time, which populating memory may make long.
+  return leave(abi, resume_to_syscall_stop(false));
+}
+
+bool PtraceStop::begin_call(Abi abi, RemoteCall call,
+                            const std::array<std::uint64_t, 6>& arguments) {
+  return enter(abi, call, arguments).ok() && resume();
+}
+
+Result<std::int64_t> PtraceStop::finish_call(Abi abi) { return leave(abi, wait_any(false)); }
+
+Result<void> PtraceStop::enter(Abi abi, RemoteCall call,
+                               const std::array<std::uint64_t, 6>& arguments) {
+  if (!set_registers(saved_->entering(abi, call, arguments))) return Errno(ESRCH);
+  // One instruction of the thread's own memory, which may be anything by now.
+  switch (resume_to_syscall_stop(true)) {
+    case Stop::kSyscall:
+      return {};
+    case Stop::kGone:
+      return Errno(ESRCH);
+    default:
+      return Errno(EACCES);
+  }
+}
+
+Result<std::int64_t> PtraceStop::leave(Abi abi, Stop stop) {
+  if (stop != Stop::kSyscall) return Errno(ESRCH);
+  const auto after = read_registers();
+  if (!after) return after.error();
+  return after->result(abi);
+}
+
+Result<PtraceStop::Cloned> PtraceStop::clone_stopped(Abi abi, std::uint64_t flags) {
+  constexpr std::uint64_t kPlain = PTRACE_O_TRACESYSGOOD;
+  constexpr std::uint64_t kFollow = kPlain | PTRACE_O_TRACECLONE;
+  if (ptrace_value(PTRACE_SETOPTIONS, tid_, 0, kFollow) != 0) return Errno::current();
+  event_message_ = 0;
+  const auto cloned = call(abi, RemoteCall::kClone, {flags, 0, 0, 0, 0});
+  if (!cloned) return cloned.error();
+  ptrace_value(PTRACE_SETOPTIONS, tid_, 0, kPlain);
+  if (*cloned < 0) return Errno(static_cast<int>(-*cloned));
+  return Cloned{static_cast<pid_t>(event_message_), *cloned};
+}
+
+void PtraceStop::kill() {
+  if (!std::exchange(attached_, false)) return;
+  ::kill(tid_, SIGKILL);
+  siginfo_t info{};
+  while (::waitid(P_PID, static_cast<id_t>(tid_), &info, WEXITED | __WALL) != 0 && errno == EINTR) {
+  }
+}
+
+PtraceStop::Stop PtraceStop::resume_to_syscall_stop(bool bounded) {
+  int timeouts = 0;
+  for (;;) {
+    if (!resume()) return Stop::kGone;
+    Stop stop = wait_any(bounded);
+    if (stop == Stop::kTimeout) {
+      if (ptrace_value(PTRACE_INTERRUPT, tid_, 0, 0) != 0) return Stop::kGone;
+      stop = wait_any(false);
+      if (stop == Stop::kInterrupted && ++timeouts >= kMostTimeouts) return Stop::kTimeout;
+    }
+    switch (stop) {
+      case Stop::kInterrupted:
+        continue;  // a clone of our own, or a job-control stop, taken up again when it is let go
+      case Stop::kSignal:
+        if (pending_signal_ == SIGSTOP) continue;  // cannot be blocked; it takes effect later
+        return Stop::kSignal;
+      default:
+        return stop;
+    }
+  }
+}
+
+bool PtraceStop::resume() {
+  const int signal = std::exchange(pending_signal_, 0);
+  return ptrace_value(PTRACE_SYSCALL, tid_, 0, static_cast<std::uint64_t>(signal)) == 0;
+}
+
+PtraceStop::Stop PtraceStop::wait_any(bool bounded) {
+  siginfo_t info{};
+  if (bounded) kick_timer().arm();
+  // WNOWAIT: where the thread is a child of ours its death is for the init loop to see.
+  int waited = 0;
+  do {
+    waited = ::waitid(P_PID, static_cast<id_t>(tid_), &info, WSTOPPED | WEXITED | __WALL | WNOWAIT);
+  } while (waited != 0 && errno == EINTR && !bounded);
+  const int error = waited == 0 ? 0 : errno;
+  if (bounded) kick_timer().disarm();
+  if (error == EINTR) return Stop::kTimeout;
+  if (error != 0) return Stop::kGone;
+  if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) {
+    reap();
+    return Stop::kGone;
+  }
+  const int event = info.si_status >> kEventShift;
+  const int signal = info.si_status & 0xff;
+  if (event == PTRACE_EVENT_CLONE) {
+    ptrace_pointer(PTRACE_GETEVENTMSG, tid_, 0, &event_message_);
+  }
+  if (event != 0) return Stop::kInterrupted;
+  if (signal == kSyscallStop) return Stop::kSyscall;
+  pending_signal_ = signal;
+  return Stop::kSignal;
+}
+
+void PtraceStop::reap() {
+  attached_ = false;
+  // A thread that dies traced waits for its tracer before its own parent hears of it. But a child
+  // of ours is the init loop's to reap, which wants its exit status.
+  const auto status = TaskStatus::read(tid_);
+  if (status && status->tgid == tid_ && status->ppid == getpid()) return;
+  siginfo_t info{};
+  while (::waitid(P_PID, static_cast<id_t>(tid_), &info, WEXITED | __WALL) != 0 && errno == EINTR) {
+  }
+}
+
+bool PtraceStop::set_registers(const Registers& registers) {
+  user_regs_struct raw = registers.raw();
+  return ptrace_pointer(PTRACE_SETREGS, tid_, 0, &raw) == 0;
+}
+
+Result<Registers> PtraceStop::read_registers() {
+  user_regs_struct raw{};
+  if (ptrace_pointer(PTRACE_GETREGS, tid_, 0, &raw) != 0) return Errno::current();
+  return Registers(raw);
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,101 @@
+// PtraceStop: holds one thread of somebody else's in a ptrace-stop, for a moment, and lets it go as
+// it was.
+//
+// It is attached with PTRACE_SEIZE, which the thread does not notice: no signal is sent, its parent
+// sees nothing. While it is held all its signals are blocked (ptrace(2), PTRACE_SETSIGMASK), so
+// that no handler of its runs between two calls of ours. The destructor restores registers and
+// signal mask and detaches.
+//
+// A stop can end at any time by SIGKILL, or by another thread's execve(2). Every member then
+// answers ESRCH, and letting go does nothing.
+//
+// How a call is run: the registers are set to enter the kernel again (Registers), and the thread
+// goes from one syscall-stop to the next. PTRACE_SINGLESTEP would need half as many stops, but its
+// SIGTRAP is forced: it resets the disposition of a thread that ignores or blocks SIGTRAP.
+//
+// Thread rule: all members on the thread that created it: the tracer is a thread, not a process.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "emulation/abi/shm_abi.h"
+#include "policy/base/result.h"
+#include "supervisor/inject/registers.h"
+
+namespace shmvisor {
+
+class PtraceStop {
+ public:
+  /// Attaches to a thread that is blocked in the kernel and asks it to stop on its way out.
+  /// EPERM: we may not, or somebody else traces it. ESRCH: gone.
+  static Result<PtraceStop> seize(pid_t tid);
+
+  PtraceStop(PtraceStop&& other) noexcept;
+  PtraceStop& operator=(PtraceStop&&) = delete;
+  PtraceStop(const PtraceStop&) = delete;
+  PtraceStop& operator=(const PtraceStop&) = delete;
+  ~PtraceStop();
+
+  [[nodiscard]] pid_t tid() const { return tid_; }
+
+  /// Waits until it has stopped, and blocks its signals. To be called once its way out is free.
+  Result<void> wait_until_stopped();
+
+  /// Runs one system call in it. Precondition: stopped. The result is the kernel's: a value, or an
+  /// errno negated. Errors: ESRCH, and EACCES where the thread does not run what it should.
+  Result<std::int64_t> call(Abi abi, RemoteCall call,
+                            const std::array<std::uint64_t, 6>& arguments);
+
+  /// The two halves of call(), for one that blocks in the kernel: begin_call() returns when the
+  /// kernel has been entered, finish_call() waits for the result.
+  bool begin_call(Abi abi, RemoteCall call, const std::array<std::uint64_t, 6>& arguments);
+  Result<std::int64_t> finish_call(Abi abi);
+
+  struct Cloned {
+    pid_t tid = 0;                   ///< in our pid namespace
+    std::int64_t pid_in_caller = 0;  ///< in the caller's
+  };
+  /// Runs clone(2) with `flags` and no signal at exit. The new task is traced by this thread and
+  /// about to stop: see adopt().
+  Result<Cloned> clone_stopped(Abi abi, std::uint64_t flags);
+  /// Takes charge of a task from clone_stopped().
+  static PtraceStop adopt(pid_t tid) { return PtraceStop(tid); }
+  /// Kills the whole process and waits for its end. Not for a child of ours.
+  void kill();
+
+  /// What the thread finds as the result of the call that it was stopped in, once it is let go.
+  void set_result(std::int64_t result) { result_ = result; }
+
+  /// Lets go now. False where the thread has died.
+  bool release();
+
+ private:
+  enum class Stop : std::uint8_t { kSyscall, kInterrupted, kSignal, kTimeout, kGone };
+
+  explicit PtraceStop(pid_t tid) : tid_(tid) {}
+
+  Result<void> enter(Abi abi, RemoteCall call, const std::array<std::uint64_t, 6>& arguments);
+  Result<std::int64_t> leave(Abi abi, Stop stop);
+  bool resume();
+  Stop resume_to_syscall_stop(bool bounded);
+  Stop wait_any(bool bounded);
+  void reap();
+  bool gone();
+  bool set_registers(const Registers& registers);
+  Result<Registers> read_registers();
+
+  pid_t tid_;
+  bool attached_ = true;
+  bool stopped_ = false;
+  int pending_signal_ = 0;
+  std::uint64_t event_message_ = 0;
+  std::uint64_t signal_mask_ = 0;
+  std::optional<Registers> saved_;
+  std::optional<std::int64_t> result_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,73 @@
+#include "supervisor/inject/registers.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr std::uint64_t kEnteringInstructionBytes = 2;
+/// orig_rax of a task that is in no system call: nothing is restarted when a signal is handled.
+constexpr std::uint64_t kNoCall = ~std::uint64_t{0};
+
+std::uint64_t number_of(Abi abi, RemoteCall call) {
+  const bool i386 = abi == Abi::kI386;
+  switch (call) {
+    case RemoteCall::kMmap:
+      return i386 ? 192 : 9;  // i386: mmap2, whose offset counts pages
+    case RemoteCall::kMunmap:
+      return i386 ? 91 : 11;
+    case RemoteCall::kClose:
+      return i386 ? 6 : 3;
+    case RemoteCall::kClone:
+      return i386 ? 120 : 56;
+    case RemoteCall::kShmdt:
+      return i386 ? 398 : 67;
+    case RemoteCall::kExitGroup:
+      return i386 ? 252 : 231;
+    case RemoteCall::kWait4:
+      return i386 ? 114 : 61;
+  }
+  return kNoCall;
+}
+
+}  // namespace
+
+std::int64_t Registers::result(Abi abi) const {
+  if (abi == Abi::kX86_64) return static_cast<std::int64_t>(raw_.rax);
+  // A 32-bit result is an errno when it is negative as an int, an address otherwise.
+  const auto narrow = static_cast<std::uint32_t>(raw_.rax);
+  const auto as_int = static_cast<std::int32_t>(narrow);
+  return as_int < 0 && as_int >= -4095 ? std::int64_t{as_int} : std::int64_t{narrow};
+}
+
+Registers Registers::entering(Abi abi, RemoteCall call,
+                              const std::array<std::uint64_t, 6>& arguments) const {
+  Registers next = *this;
+  user_regs_struct& raw = next.raw_;
+  raw.rip -= kEnteringInstructionBytes;
+  raw.rax = number_of(abi, call);
+  raw.orig_rax = kNoCall;
+  if (abi == Abi::kI386) {
+    raw.rbx = arguments[0];
+    raw.rcx = arguments[1];
+    raw.rdx = arguments[2];
+    raw.rsi = arguments[3];
+    raw.rdi = arguments[4];
+    raw.rbp = arguments[5];
+  } else {
+    raw.rdi = arguments[0];
+    raw.rsi = arguments[1];
+    raw.rdx = arguments[2];
+    raw.r10 = arguments[3];
+    raw.r8 = arguments[4];
+    raw.r9 = arguments[5];
+  }
+  return next;
+}
+
+Registers Registers::returning(std::int64_t result) const {
+  Registers next = *this;
+  next.raw_.rax = static_cast<std::uint64_t>(result);
+  next.raw_.orig_rax = kNoCall;
+  return next;
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,40 @@
+// Registers of a stopped x86-64 task, and how a system call is put into them.
+//
+// A task that was stopped on its way out of a system call has its instruction pointer just behind a
+// two-byte instruction that enters the kernel: `syscall`, or `int $0x80` (also after `sysenter`,
+// whose return point in the vdso follows an `int $0x80`). Going back by two bytes therefore runs
+// another call of the same ABI, in whatever mode the task is.
+//
+// Source of the numbers: arch/x86/entry/syscalls/. Thread rule: plain values.
+#pragma once
+
+#include <sys/user.h>
+
+#include <array>
+#include <cstdint>
+
+#include "emulation/abi/shm_abi.h"
+
+namespace shmvisor {
+
+enum class RemoteCall : std::uint8_t { kMmap, kMunmap, kClose, kClone, kShmdt, kExitGroup, kWait4 };
+
+class Registers {
+ public:
+  explicit Registers(const user_regs_struct& raw) : raw_(raw) {}
+
+  [[nodiscard]] const user_regs_struct& raw() const { return raw_; }
+  [[nodiscard]] std::int64_t result(Abi abi) const;
+  [[nodiscard]] std::uint64_t instruction_pointer() const { return raw_.rip; }
+
+  /// These registers, about to make `call`. The arguments are mmap(2)'s and so on; an offset is 0.
+  [[nodiscard]] Registers entering(Abi abi, RemoteCall call,
+                                   const std::array<std::uint64_t, 6>& arguments) const;
+  /// These registers, returning `result` from the call that stopped them, not to be restarted.
+  [[nodiscard]] Registers returning(std::int64_t result) const;
+
+ private:
+  user_regs_struct raw_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,218 @@
+#include "supervisor/launch/command.h"
+
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <memory>
+
+#include "supervisor/kernel/seccomp_install.h"
+#include "supervisor/kernel/uapi.h"
+#include "supervisor/launch/exit_status.h"
+
+namespace shmvisor {
+namespace {
+
+/// What child and parent tell each other. The child's end closes when it execs.
+enum class Step : int { kListener, kTakeAway, kTaken, kNoNewPrivs, kFilter, kExec };
+struct Message {
+  Step step = Step::kListener;
+  int value = 0;  ///< a descriptor's number, or an errno
+};
+
+bool send_message(int socket, Message message) {
+  return ::send(socket, &message, sizeof(message), MSG_NOSIGNAL) == sizeof(message);
+}
+
+std::optional<Message> receive_message(int socket) {
+  Message message;
+  ssize_t got = 0;
+  do {
+    got = ::recv(socket, &message, sizeof(message), 0);
+  } while (got < 0 && errno == EINTR);
+  if (got != sizeof(message)) return std::nullopt;
+  return message;
+}
+
+/// One byte with a descriptor beside it, unix(7).
+union DescriptorControl {
+  std::array<char, CMSG_SPACE(sizeof(int))> bytes;
+  cmsghdr align;
+};
+
+bool send_descriptor(int socket, int fd) {
+  char byte = 0;
+  iovec data{&byte, 1};
+  DescriptorControl control{};
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  header.msg_control = control.bytes.data();
+  header.msg_controllen = control.bytes.size();
+  cmsghdr* const part = CMSG_FIRSTHDR(&header);
+  part->cmsg_level = SOL_SOCKET;
+  part->cmsg_type = SCM_RIGHTS;
+  part->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(part), &fd, sizeof(fd));
+  return ::sendmsg(socket, &header, MSG_NOSIGNAL) == 1;
+}
+
+UniqueFd receive_descriptor(int socket) {
+  char byte = 0;
+  iovec data{&byte, 1};
+  DescriptorControl control{};
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  header.msg_control = control.bytes.data();
+  header.msg_controllen = control.bytes.size();
+  if (::recvmsg(socket, &header, MSG_CMSG_CLOEXEC) != 1) return UniqueFd();
+  const cmsghdr* const part = CMSG_FIRSTHDR(&header);
+  if (part == nullptr || part->cmsg_type != SCM_RIGHTS) return UniqueFd();
+  int fd = -1;
+  std::memcpy(&fd, CMSG_DATA(part), sizeof(fd));
+  return UniqueFd(fd);
+}
+
+/// Without CAP_SYS_ADMIN the kernel wants no_new_privs before a filter (seccomp(2)); with it,
+/// setuid programs keep working.
+bool needs_no_new_privs() {
+  const std::unique_ptr<std::remove_pointer_t<cap_t>, int (*)(void*)> capabilities(::cap_get_proc(),
+                                                                                   &::cap_free);
+  cap_flag_value_t value = CAP_CLEAR;
+  return capabilities == nullptr ||
+         ::cap_get_flag(capabilities.get(), CAP_SYS_ADMIN, CAP_EFFECTIVE, &value) != 0 ||
+         value != CAP_SET;
+}
+
+/// The child's way to its exec. Never returns. Async-signal-safe.
+[[noreturn]] void become_command(int socket, char* const* arguments,
+                                 std::span<const sock_filter> filter, bool no_new_privs,
+                                 const InheritedState& inherited) {
+  const auto give_up = [socket](Step step, int error, int status) {
+    send_message(socket, {step, error});
+    ::_exit(status);
+  };
+  if (no_new_privs && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    give_up(Step::kNoNewPrivs, errno, exit_status::kOwnFailure);
+  }
+  const Result<UniqueFd> listener = install_filter(filter, {});
+  if (!listener) give_up(Step::kFilter, listener.error().value(), exit_status::kOwnFailure);
+
+  send_message(socket, {Step::kListener, listener->get()});
+  std::optional<Message> reply = receive_message(socket);
+  if (reply && reply->step == Step::kTakeAway) {
+    if (!send_descriptor(socket, listener->get())) ::_exit(exit_status::kOwnFailure);
+    reply = receive_message(socket);
+  }
+  if (!reply || reply->step != Step::kTaken) ::_exit(exit_status::kOwnFailure);
+
+  inherited.restore();
+  ::execvp(arguments[0], arguments);
+  const int error = errno;
+  give_up(Step::kExec, error,
+          error == ENOENT ? exit_status::kNotFound : exit_status::kNotExecutable);
+  ::_exit(exit_status::kOwnFailure);
+}
+
+Failure explain(const Message& message, const std::string& name) {
+  const std::string reason = std::strerror(message.value);
+  switch (message.step) {
+    case Step::kExec:
+      return {message.value == ENOENT ? exit_status::kNotFound : exit_status::kNotExecutable,
+              "cannot run '" + name + "': " + reason};
+    case Step::kFilter:
+      switch (message.value) {
+        case EBUSY:
+          return {exit_status::kOwnFailure,
+                  "already supervised: a seccomp filter of this process has a notification "
+                  "listener, and the kernel allows one; run the command without another shmvisor "
+                  "or OCI listener around it"};
+        case EINVAL:
+          return {exit_status::kOwnFailure,
+                  "this kernel has no seccomp user notification with WAIT_KILLABLE_RECV; Linux "
+                  "5.19 or newer is needed, see 'shmvisor check'"};
+        default:
+          return {exit_status::kOwnFailure,
+                  "cannot install the seccomp filter: " + reason + "; see 'shmvisor check'"};
+      }
+    case Step::kNoNewPrivs:
+      return {exit_status::kOwnFailure, "cannot set no_new_privs: " + reason};
+    default:
+      return {exit_status::kOwnFailure, "the child did not follow the start protocol"};
+  }
+}
+
+Failure own_failure(const std::string& what, int error) {
+  return {exit_status::kOwnFailure, what + ": " + std::strerror(error)};
+}
+
+/// pidfd_getfd(2); invalid where it is refused.
+UniqueFd take_from(pid_t pid, int number, KernelFeatures& features) {
+  if (!features.usable(KernelFeature::kPidfdGetfd)) return UniqueFd();
+  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  UniqueFd taken(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.get(), number, 0)));
+  if (!taken.valid()) features.absent(KernelFeature::kPidfdGetfd);
+  return taken;
+}
+
+}  // namespace
+
+std::variant<Command, Failure> Command::start(const std::vector<std::string>& arguments,
+                                              std::span<const sock_filter> filter,
+                                              const InheritedState& inherited,
+                                              KernelFeatures& features) {
+  int pair[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+    return own_failure("cannot make a socket pair", errno);
+  }
+  UniqueFd ours(pair[0]);
+  UniqueFd theirs(pair[1]);
+  std::vector<char*> argument_pointers;
+  for (const std::string& argument : arguments) {
+    argument_pointers.push_back(const_cast<char*>(argument.c_str()));
+  }
+  argument_pointers.push_back(nullptr);
+  const bool no_new_privs = needs_no_new_privs();
+
+  const pid_t pid = ::fork();
+  if (pid < 0) return own_failure("cannot fork", errno);
+  if (pid == 0) {
+    become_command(theirs.get(), argument_pointers.data(), filter, no_new_privs, inherited);
+  }
+  theirs.reset();
+
+  const auto give_up = [pid](Failure failure) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    return failure;
+  };
+  const std::optional<Message> message = receive_message(ours.get());
+  if (!message) {
+    return give_up({exit_status::kOwnFailure, "the child died before it had its filter"});
+  }
+  if (message->step != Step::kListener) return give_up(explain(*message, arguments[0]));
+
+  UniqueFd listener = take_from(pid, message->value, features);
+  if (!listener.valid()) {
+    send_message(ours.get(), {Step::kTakeAway, 0});
+    listener = receive_descriptor(ours.get());
+  }
+  if (!listener.valid()) return give_up(own_failure("cannot get the seccomp listener", errno));
+  send_message(ours.get(), {Step::kTaken, 0});
+  return Command(pid, std::move(listener), std::move(ours), arguments[0]);
+}
+
+std::optional<Failure> Command::wait_for_exec() {
+  const std::optional<Message> message = receive_message(socket_.get());
+  socket_.reset();
+  if (!message) return std::nullopt;  // closed by the exec
+  return explain(*message, name_);
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,58 @@
+// Command: starts the program under the filter and fetches the listener from it.
+//
+// The child installs the filter on itself and then needs the parent to take the listener before it
+// execs. The parent takes it with pidfd_getfd(2), or where that is refused (common container
+// profiles allow it only with CAP_SYS_PTRACE) the child sends it over the socket between them.
+//
+// Errors come as a Failure: a sentence for the user that says what to do. Thread rule: start()
+// before there are threads.
+#pragma once
+
+#include <linux/filter.h>
+#include <sys/types.h>
+
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "policy/base/unique_fd.h"
+#include "supervisor/kernel/features.h"
+#include "supervisor/launch/inherited_state.h"
+
+namespace shmvisor {
+
+/// Why the command does not run, and the exit status that says so.
+struct Failure {
+  int exit_status = 0;
+  std::string message;
+};
+
+class Command {
+ public:
+  static std::variant<Command, Failure> start(const std::vector<std::string>& arguments,
+                                              std::span<const sock_filter> filter,
+                                              const InheritedState& inherited,
+                                              KernelFeatures& features);
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  /// The listener; the caller's from now on.
+  [[nodiscard]] UniqueFd take_listener() { return std::move(listener_); }
+  /// Waits until the program runs, or could not be executed.
+  std::optional<Failure> wait_for_exec();
+
+ private:
+  Command(pid_t pid, UniqueFd listener, UniqueFd socket, std::string name)
+      : pid_(pid),
+        listener_(std::move(listener)),
+        socket_(std::move(socket)),
+        name_(std::move(name)) {}
+
+  pid_t pid_;
+  UniqueFd listener_;
+  UniqueFd socket_;
+  std::string name_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,32 @@
+#include "supervisor/launch/inherited_state.h"
+
+#include <initializer_list>
+
+#include "supervisor/inject/kick_timer.h"
+
+namespace shmvisor {
+
+InheritedState::InheritedState() {
+  sigfillset(&watched_);
+  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS}) {
+    sigdelset(&watched_, fault);
+  }
+  pthread_sigmask(SIG_BLOCK, &watched_, &mask_);
+  sigaction(SIGCHLD, nullptr, &child_action_);
+  sigaction(KickTimer::signal_number(), nullptr, &kick_action_);
+  getrlimit(RLIMIT_NOFILE, &descriptors_);
+}
+
+void InheritedState::raise_descriptor_limit() const {
+  rlimit most = descriptors_;
+  most.rlim_cur = most.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &most);
+}
+
+void InheritedState::restore() const {
+  sigaction(SIGCHLD, &child_action_, nullptr);
+  sigaction(KickTimer::signal_number(), &kick_action_, nullptr);
+  pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,137 @@
+#include "supervisor/launch/init_loop.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "supervisor/kernel/features.h"
+#include "supervisor/launch/exit_status.h"
+#include "supervisor/process/census.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr int kReapAgainMs = 5;
+constexpr int kReleasePollMs = 1000;
+
+bool have_controlling_terminal() {
+  const UniqueFd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
+  return terminal.valid();
+}
+
+/// A signal that the kernel sent to a process group, not one process to another.
+bool from_terminal(const signalfd_siginfo& info) { return info.ssi_code == SI_KERNEL; }
+
+bool from_a_process(const signalfd_siginfo& info) {
+  return info.ssi_code <= 0 && info.ssi_pid != static_cast<std::uint32_t>(getpid());
+}
+
+void send(pid_t pid, const signalfd_siginfo& info) {
+  const int number = static_cast<int>(info.ssi_signo);
+  if (info.ssi_code == SI_QUEUE) {
+    sigval value{};
+    value.sival_ptr = reinterpret_cast<void*>(info.ssi_ptr);  // as the sender gave it
+    ::sigqueue(pid, number, value);
+  } else {
+    ::kill(pid, number);
+  }
+}
+
+}  // namespace
+
+InitLoop::InitLoop(pid_t command, const sigset_t& watched, Surroundings surroundings)
+    : command_(command),
+      surroundings_(surroundings),
+      has_terminal_(have_controlling_terminal()),
+      signals_(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK)) {
+  struct sigaction action {};
+  action.sa_handler = SIG_DFL;
+  // Every attach stops a process, and would wake us; only a job-control shell wants to know.
+  action.sa_flags = has_terminal_ ? 0 : SA_NOCLDSTOP;
+  sigaction(SIGCHLD, &action, nullptr);
+}
+
+int InitLoop::run(bool linger) {
+  reap();  // what ended before the signal descriptor was there
+  while (!status_ || (linger && !all_gone_)) {
+    std::array<pollfd, 3> waiting{{
+        {signals_.get(), POLLIN, 0},
+        {surroundings_.release_watch.fd(), POLLIN, 0},
+        {all_gone_ ? -1 : surroundings_.listener.fd(), 0, 0},  // its end alone: POLLHUP
+    }};
+    int timeout_ms = surroundings_.release_watch.needs_polling() ? kReleasePollMs : -1;
+    if (reap_again_) timeout_ms = kReapAgainMs;
+    const int ready = ::poll(waiting.data(), waiting.size(), timeout_ms);
+    if (ready < 0 && errno != EINTR) return exit_status::kOwnFailure;
+    if ((waiting[2].revents & POLLHUP) != 0) all_gone_ = true;
+    read_signals();
+    if (reap_again_) reap();
+    surroundings_.registry.settle();
+  }
+  return *status_;
+}
+
+void InitLoop::read_signals() {
+  signalfd_siginfo info{};
+  bool child_changed = false;
+  while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+    if (info.ssi_signo == SIGCHLD) {
+      child_changed = true;
+    } else {
+      pass_on(info);
+    }
+  }
+  if (!child_changed) return;
+  reap();
+  if (has_terminal_) follow_stop();
+}
+
+void InitLoop::pass_on(const signalfd_siginfo& info) {
+  const bool command_heard_it =
+      from_terminal(info) && !status_ && ::getpgid(command_) == ::getpgrp();
+  if (command_heard_it || !(from_terminal(info) || from_a_process(info))) return;
+  if (!status_) {
+    send(command_, info);
+    return;
+  }
+  KernelFeatures features;
+  for (const pid_t pid : Census(features).descendants()) send(pid, info);
+}
+
+void InitLoop::reap() {
+  reap_again_ = false;
+  for (;;) {
+    siginfo_t seen{};
+    if (::waitid(P_ALL, 0, &seen, WEXITED | WNOHANG | WNOWAIT | __WNOTHREAD) != 0 ||
+        seen.si_pid == 0) {
+      return;
+    }
+    if (seen.si_code != CLD_EXITED && seen.si_code != CLD_KILLED && seen.si_code != CLD_DUMPED) {
+      reap_again_ = true;
+      return;
+    }
+    siginfo_t dead{};
+    ::waitid(P_PID, static_cast<id_t>(seen.si_pid), &dead, WEXITED | WNOHANG | __WNOTHREAD);
+    if (seen.si_pid != command_) continue;
+    status_ =
+        seen.si_code == CLD_EXITED ? seen.si_status : exit_status::kSignalBase + seen.si_status;
+  }
+}
+
+void InitLoop::follow_stop() {
+  siginfo_t seen{};
+  if (status_ || getpid() == 1 ||
+      ::waitid(P_PID, static_cast<id_t>(command_), &seen, WSTOPPED | WNOHANG | WNOWAIT) != 0 ||
+      seen.si_pid != command_ || seen.si_code != CLD_STOPPED) {
+    return;
+  }
+  // Our parent shall see what the command's parent would see. Whoever continues us means it.
+  ::raise(SIGSTOP);
+  ::kill(command_, SIGCONT);
+}
+
+}  // namespace shmvisor

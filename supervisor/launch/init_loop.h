@@ -1,0 +1,60 @@
+// InitLoop: the main thread's part while the command runs. It waits for signals and passes them on,
+// reaps the command and every orphan, follows the command into a job-control stop, and lets removed
+// segments go.
+//
+// Serving threads ptrace processes that may be children of ours, and the kernel shows a tracer's
+// process every stop of such a child (wait_consider_task() of kernel/exit.c). So nothing here waits
+// but for what a look without consuming it (WNOWAIT) showed to be a death.
+//
+// Signals: those that the terminal sends to the whole foreground group reach the command by
+// themselves; every other one is passed on. When the command has ended, what is left of its
+// descendants gets them.
+//
+// Thread rule: the main thread: children and orphans are its.
+#pragma once
+
+#include <sys/types.h>
+
+#include <csignal>
+#include <optional>
+
+#include "emulation/shm/registry.h"
+#include "policy/base/unique_fd.h"
+#include "supervisor/memory/release_watch.h"
+#include "supervisor/notify/listener.h"
+
+struct signalfd_siginfo;
+
+namespace shmvisor {
+
+class InitLoop {
+ public:
+  struct Surroundings {
+    Listener& listener;
+    Registry& registry;
+    ReleaseWatch& release_watch;
+  };
+
+  InitLoop(pid_t command, const sigset_t& watched, Surroundings surroundings);
+
+  /// Until the command and, when `linger`, the last supervised process have ended. The command's
+  /// exit status in the terms of exit_status.h.
+  int run(bool linger);
+
+ private:
+  void read_signals();
+  void pass_on(const signalfd_siginfo& info);
+  void reap();
+  void follow_stop();
+
+  const pid_t command_;
+  const Surroundings surroundings_;
+  const bool has_terminal_;
+  UniqueFd signals_;
+  std::optional<int> status_;
+  bool all_gone_ = false;
+  /// A child is held in a ptrace-stop and hides the ones behind it: look again soon.
+  bool reap_again_ = false;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,73 @@
+#include "supervisor/launch/run.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "policy/filter_program.h"
+#include "supervisor/inject/kick_timer.h"
+#include "supervisor/launch/command.h"
+#include "supervisor/launch/exit_status.h"
+#include "supervisor/launch/init_loop.h"
+#include "supervisor/memory/machine.h"
+#include "supervisor/serve/server.h"
+
+namespace shmvisor {
+namespace {
+
+pid_t g_command = 0;
+
+int fail(const Failure& failure) {
+  spdlog::critical("{}", failure.message);
+  return failure.exit_status;
+}
+
+}  // namespace
+
+int run_command(const RunOptions& options, KernelFeatures& features) {
+  const auto filter = build_filter_program(I386::kNotify);
+  if (!filter) {
+    return fail({exit_status::kOwnFailure, std::string("cannot build the seccomp filter: ") +
+                                               std::strerror(filter.error().value())});
+  }
+  const InheritedState inherited;
+  // Orphans come to us, so that every process we serve stays below us.
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+
+  auto started = Command::start(options.command, *filter, inherited, features);
+  if (const auto* failure = std::get_if<Failure>(&started)) return fail(*failure);
+  Command& command = std::get<Command>(started);
+  inherited.raise_descriptor_limit();
+
+  g_command = command.pid();
+  KickTimer::install_handler([](int signal_number) { ::kill(g_command, signal_number); });
+  Listener listener(command.take_listener());
+  listener.use_sync_wake_up(features);
+  Machine machine(features);
+  Registry registry(machine, options.limits);
+  Server server(listener, registry, features);
+  InitLoop init(command.pid(), inherited.watched(), {listener, registry, machine.release_watch()});
+  if (!server.start()) {
+    ::kill(command.pid(), SIGKILL);
+    return fail({exit_status::kOwnFailure, "cannot start a serving thread; raise RLIMIT_NPROC"});
+  }
+  if (const auto failure = command.wait_for_exec()) {
+    ::waitpid(command.pid(), nullptr, 0);
+    spdlog::critical("{}", failure->message);
+    spdlog::shutdown();
+    ::_exit(failure->exit_status);
+  }
+  const int status = init.run(options.linger);
+  if (!server.wait_for_end()) {
+    // Threads are still blocked in the kernel, on what would be destroyed here.
+    spdlog::shutdown();
+    ::_exit(status);
+  }
+  return status;
+}
+
+}  // namespace shmvisor

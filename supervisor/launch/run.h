@@ -1,0 +1,23 @@
+// run_command: `shmvisor run`, from the start of the command to its exit status.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "policy/limits.h"
+#include "supervisor/kernel/features.h"
+
+namespace shmvisor {
+
+struct RunOptions {
+  std::vector<std::string> command;
+  Limits limits;
+  /// Whether descendants that outlive the command are served on.
+  bool linger = true;
+};
+
+/// The exit status, see exit_status.h; what goes wrong is logged. Takes over the process's signal
+/// handling; to be called once.
+int run_command(const RunOptions& options, KernelFeatures& features);
+
+}  // namespace shmvisor

@@ -1,0 +1,73 @@
+#include "supervisor/memory/machine.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <ctime>
+#include <limits>
+
+#include "supervisor/kernel/uapi.h"
+#include "supervisor/memory/memfd_memory.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr std::uint64_t kPageBytes = 4096;
+/// MAX_LFS_FILESIZE: shmem_kernel_file_setup() refuses more with EINVAL.
+constexpr std::uint64_t kLargestFileBytes = std::numeric_limits<std::int64_t>::max();
+
+}  // namespace
+
+Result<std::uint64_t> Machine::huge_page_bytes(unsigned size_log2) {
+  // The kernel answers by making one: a size it does not have is ENODEV.
+  const UniqueFd fd(::memfd_create("shmvisor-huge-page-size",
+                                   MFD_CLOEXEC | MFD_HUGETLB | (size_log2 << MFD_HUGE_SHIFT)));
+  if (!fd.valid()) {
+    return errno == EMFILE || errno == ENFILE ? Errno(ENOSPC) : Errno(EINVAL);
+  }
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return Errno(EINVAL);
+  return static_cast<std::uint64_t>(status.st_blksize);
+}
+
+gid_t Machine::hugetlb_shm_group() {
+  const UniqueFd fd(::open("/proc/sys/vm/hugetlb_shm_group", O_RDONLY | O_CLOEXEC));
+  std::array<char, 32> text{};
+  if (!fd.valid() || ::read(fd.get(), text.data(), text.size() - 1) <= 0) return 0;
+  return static_cast<gid_t>(std::strtoul(text.data(), nullptr, 10));
+}
+
+Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingRequest& request) {
+  if (request.size_bytes > kLargestFileBytes) return Errno(EINVAL);
+  const std::uint64_t unit = request.huge ? request.huge_page_bytes : kPageBytes;
+  const std::uint64_t size_bytes = (request.size_bytes + unit - 1) / unit * unit;
+  CommitCharge charge;
+  if (!request.huge) {
+    auto charged = overcommit_.charge(size_bytes, request.reserve);
+    if (!charged) return charged.error();
+    charge = std::move(*charged);
+  }
+  auto memory = MemfdMemory::create(request, size_bytes, std::move(charge), features_);
+  if (!memory) return memory.error();
+  return std::unique_ptr<BackingMemory>(std::move(*memory));
+}
+
+std::uint64_t Machine::count_mappings(const FileIdentity& file) {
+  return census_.count_mappings(file);
+}
+
+void Machine::watch_release(const BackingMemory& memory) {
+  release_watch_.add(memory.identity(), static_cast<const MemfdMemory&>(memory).path());
+}
+
+void Machine::unwatch_release(const BackingMemory& memory) {
+  release_watch_.remove(memory.identity());
+}
+
+std::int64_t Machine::now_seconds() { return std::time(nullptr); }
+
+}  // namespace shmvisor

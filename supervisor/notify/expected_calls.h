@@ -1,0 +1,38 @@
+// ExpectedCalls: calls that we made ourselves, in somebody else's name.
+//
+// A process that was set up to borrow a descriptor table (BorrowedTable) makes one of our calls so
+// that the kernel parks it and lets us put a descriptor into it. Whichever thread receives that
+// call hands its id to the thread that expects it, instead of serving it.
+//
+// Thread rule: any thread.
+#pragma once
+
+#include <linux/seccomp.h>
+#include <sys/types.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+
+namespace shmvisor {
+
+class ExpectedCalls {
+ public:
+  /// From now on calls of `tid` are kept for await().
+  void expect(pid_t tid);
+  /// The id of the call; nothing when it does not come within two seconds. Ends the expectation.
+  std::optional<std::uint64_t> await(pid_t tid);
+  /// Whether the call was expected, and is taken care of.
+  bool claim(const seccomp_notif& notif);
+
+ private:
+  std::atomic<int> expected_count_{0};
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::map<pid_t, std::optional<std::uint64_t>> expected_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,95 @@
+#include "supervisor/notify/listener.h"
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "supervisor/kernel/uapi.h"
+
+namespace shmvisor {
+namespace {
+
+/// Room for what a kernel newer than our headers may add to a notification or an answer.
+template <typename Known>
+struct Roomy {
+  union {
+    Known known;
+    std::array<std::byte, 256> room;
+  };
+};
+
+template <typename Known>
+std::size_t within_room(std::uint16_t kernel_size) {
+  return std::clamp<std::size_t>(kernel_size, sizeof(Known), sizeof(Roomy<Known>));
+}
+
+}  // namespace
+
+Listener::Listener(UniqueFd fd)
+    : fd_(std::move(fd)),
+      notif_size_bytes_(sizeof(seccomp_notif)),
+      response_size_bytes_(sizeof(seccomp_notif_resp)) {
+  seccomp_notif_sizes sizes{};
+  if (::syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) == 0) {
+    notif_size_bytes_ = within_room<seccomp_notif>(sizes.seccomp_notif);
+    response_size_bytes_ = within_room<seccomp_notif_resp>(sizes.seccomp_notif_resp);
+  }
+}
+
+void Listener::use_sync_wake_up(KernelFeatures& features) {
+  if (!features.usable(KernelFeature::kSyncWakeUp)) return;
+  if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) != 0) {
+    features.absent(KernelFeature::kSyncWakeUp);
+  }
+}
+
+Result<seccomp_notif> Listener::receive() {
+  Roomy<seccomp_notif> notif;
+  std::memset(&notif, 0, notif_size_bytes_);  // the kernel refuses a buffer that is not zero
+  if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &notif) != 0) return Errno::current();
+  return notif.known;
+}
+
+bool Listener::alive(std::uint64_t id) const {
+  return ::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+}
+
+Result<void> Listener::respond(std::uint64_t id, std::int64_t result) {
+  Roomy<seccomp_notif_resp> response;
+  std::memset(&response, 0, response_size_bytes_);
+  response.known.id = id;
+  // An address may be "negative" for an int but never lies among the last 4095 values.
+  if (result < 0 && result >= -4095) {
+    response.known.error = static_cast<std::int32_t>(result);
+  } else {
+    response.known.val = result;
+  }
+  if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response) != 0) return Errno::current();
+  return {};
+}
+
+Result<int> Listener::respond_with_fd(std::uint64_t id, int fd) {
+  seccomp_notif_addfd addfd{};
+  addfd.id = id;
+  addfd.flags = SECCOMP_ADDFD_FLAG_SEND;
+  addfd.srcfd = static_cast<std::uint32_t>(fd);
+  addfd.newfd_flags = O_CLOEXEC;
+  int installed = -1;
+  do {
+    // EINTR here means that the caller was not woken yet, and that nothing was done.
+    installed = ::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
+  } while (installed < 0 && errno == EINTR);
+  if (installed < 0) return Errno::current();
+  return installed;
+}
+
+bool Listener::ended() const {
+  pollfd waiting{fd_.get(), 0, 0};
+  return ::poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLHUP) != 0;
+}
+
+}  // namespace shmvisor

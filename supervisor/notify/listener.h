@@ -1,0 +1,47 @@
+// Listener: the descriptor on which the kernel announces supervised calls, seccomp_unotify(2).
+//
+// Errors: receive() gives ENOENT when a call was gone before it could be read, and for good when no
+// supervised task is left (Linux 6.11+); EINTR on a signal. The others give ENOENT when the caller
+// is no longer waiting: killed, or interrupted where the filter lacks WAIT_KILLABLE_RECV.
+// Ownership: owns the descriptor. Thread rule: any thread may call any member; receive() blocks.
+#pragma once
+
+#include <linux/seccomp.h>
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "policy/base/result.h"
+#include "policy/base/unique_fd.h"
+#include "supervisor/kernel/features.h"
+
+namespace shmvisor {
+
+class Listener {
+ public:
+  explicit Listener(UniqueFd fd);
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
+  /// Wake-ups on the caller's own CPU (Linux 6.6): worth a factor of ten across CPUs.
+  void use_sync_wake_up(KernelFeatures& features);
+
+  [[nodiscard]] Result<seccomp_notif> receive();
+  /// Whether the call is still waiting, and so whether its tid still means its thread.
+  [[nodiscard]] bool alive(std::uint64_t id) const;
+  /// `result`: a value, or an errno negated.
+  Result<void> respond(std::uint64_t id, std::int64_t result);
+  /// Puts a copy of `fd` into the caller's table, close-on-exec, and answers the call with its
+  /// number, in one step. EMFILE where the caller's table is full; the call then still waits.
+  Result<int> respond_with_fd(std::uint64_t id, int fd);
+
+  /// Whether every supervised task has gone.
+  [[nodiscard]] bool ended() const;
+
+ private:
+  UniqueFd fd_;
+  std::size_t notif_size_bytes_;
+  std::size_t response_size_bytes_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,29 @@
+#include "supervisor/notify/pending_call.h"
+
+#include <linux/audit.h>
+
+#include <algorithm>
+#include <cassert>
+
+namespace shmvisor {
+
+PendingCall::~PendingCall() {
+  if (!answered_) answer(-ENOSYS);
+}
+
+RawCall PendingCall::raw() const {
+  RawCall raw;
+  raw.abi = notif_.data.arch == AUDIT_ARCH_I386 ? Abi::kI386 : Abi::kX86_64;
+  raw.number = notif_.data.nr;
+  std::copy(std::begin(notif_.data.args), std::end(notif_.data.args), raw.arguments.begin());
+  return raw;
+}
+
+bool PendingCall::answer(std::int64_t result) {
+  assert(!answered_);
+  answered_ = true;
+  if (route_ != nullptr) return route_->deliver(result);
+  return listener_.respond(notif_.id, result).ok();
+}
+
+}  // namespace shmvisor

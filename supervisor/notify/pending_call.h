@@ -1,0 +1,63 @@
+// PendingCall: one received notification, answered exactly once.
+//
+// A call is answered through its notification; or, once an attach or detach has used that up and
+// holds the caller in a ptrace-stop, through an AnswerRoute that sets its result there. Whoever
+// answers need not know which. A PendingCall that is dropped unanswered answers ENOSYS, so that no
+// caller is left waiting.
+//
+// Ownership: borrows the listener. Thread rule: the thread that received it.
+#pragma once
+
+#include <linux/seccomp.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "emulation/syscalls/shm_call.h"
+#include "supervisor/notify/listener.h"
+
+namespace shmvisor {
+
+/// Where an answer goes after the notification itself was used up.
+class AnswerRoute {
+ public:
+  AnswerRoute() = default;
+  AnswerRoute(const AnswerRoute&) = delete;
+  AnswerRoute& operator=(const AnswerRoute&) = delete;
+  virtual ~AnswerRoute() = default;
+  /// False where the caller has died.
+  virtual bool deliver(std::int64_t result) = 0;
+};
+
+class PendingCall {
+ public:
+  PendingCall(Listener& listener, const seccomp_notif& notif)
+      : listener_(listener), notif_(notif) {}
+  PendingCall(const PendingCall&) = delete;
+  PendingCall& operator=(const PendingCall&) = delete;
+  ~PendingCall();
+
+  [[nodiscard]] std::uint64_t id() const { return notif_.id; }
+  /// The calling thread, in the supervisor's pid namespace.
+  [[nodiscard]] pid_t tid() const { return static_cast<pid_t>(notif_.pid); }
+  [[nodiscard]] RawCall raw() const;
+  [[nodiscard]] Listener& listener() { return listener_; }
+
+  /// Whether tid() still means the caller. Always so while an AnswerRoute holds it.
+  [[nodiscard]] bool alive() const { return route_ != nullptr || listener_.alive(notif_.id); }
+
+  /// The notification was used up; from now on answers go this way.
+  void reroute(std::unique_ptr<AnswerRoute> route) { route_ = std::move(route); }
+
+  /// True when the caller got it. Precondition: not answered yet.
+  bool answer(std::int64_t result);
+
+ private:
+  Listener& listener_;
+  const seccomp_notif notif_;
+  std::unique_ptr<AnswerRoute> route_;
+  bool answered_ = false;
+};
+
+}  // namespace shmvisor

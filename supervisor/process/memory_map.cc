@@ -1,0 +1,99 @@
+#include "supervisor/process/memory_map.h"
+
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cinttypes>
+#include <cstdio>
+#include <string>
+
+#include "supervisor/kernel/uapi.h"
+#include "supervisor/process/proc_file.h"
+
+namespace shmvisor {
+namespace {
+
+/// One line: "start-end rwxp offset major:minor inode  name".
+std::optional<MappedArea> parse_line(const char* line) {
+  std::uint64_t start = 0;
+  std::uint64_t end = 0;
+  std::uint64_t inode = 0;
+  MappedArea area;
+  unsigned major_number = 0;
+  unsigned minor_number = 0;
+  if (std::sscanf(line, "%" SCNx64 "-%" SCNx64 " %*4s %" SCNx64 " %x:%x %" SCNu64, &start, &end,
+                  &area.file_offset_bytes, &major_number, &minor_number, &inode) != 6) {
+    return std::nullopt;
+  }
+  area.range = {start, end - start};
+  area.file = {makedev(major_number, minor_number), inode};
+  return area;
+}
+
+}  // namespace
+
+Result<MemoryMap> MemoryMap::open(pid_t pid, KernelFeatures& features) {
+  auto maps = open_proc_file(pid, "maps");
+  if (!maps) return maps.error();
+  return MemoryMap(std::move(*maps), features);
+}
+
+Result<std::optional<MappedArea>> MemoryMap::area_above(std::uint64_t address, bool files_only) {
+  if (!parsed_ && features_.usable(KernelFeature::kProcmapQuery)) {
+    auto area = query(address, files_only);
+    if (area || area.error() != Errno(ENOTTY)) return area;
+    features_.absent(KernelFeature::kProcmapQuery);
+  }
+  if (!parsed_) {
+    if (const auto parsed = parse(); !parsed) return parsed.error();
+  }
+  auto above = std::upper_bound(
+      parsed_->begin(), parsed_->end(), address,
+      [](std::uint64_t value, const MappedArea& area) { return value < area.range.end(); });
+  while (files_only && above != parsed_->end() && above->file.inode == 0) ++above;
+  if (above == parsed_->end()) return std::optional<MappedArea>();
+  return std::optional(*above);
+}
+
+Result<std::optional<MappedArea>> MemoryMap::query(std::uint64_t address, bool files_only) {
+  procmap_query query{};
+  query.size = sizeof(query);
+  query.query_flags = PROCMAP_QUERY_COVERING_OR_NEXT_VMA;
+  if (files_only) query.query_flags |= PROCMAP_QUERY_FILE_BACKED_VMA;
+  query.query_addr = address;
+  if (::ioctl(maps_.get(), PROCMAP_QUERY, &query) != 0) {
+    if (errno == ENOENT) return std::optional<MappedArea>();
+    return Errno::current();
+  }
+  MappedArea area;
+  area.range = {query.vma_start, query.vma_end - query.vma_start};
+  area.file_offset_bytes = query.vma_offset;
+  area.file = {makedev(query.dev_major, query.dev_minor), query.inode};
+  return std::optional(area);
+}
+
+Result<void> MemoryMap::parse() {
+  std::string text;
+  std::array<char, 16384> chunk;
+  for (;;) {
+    const ssize_t got = ::read(maps_.get(), chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Errno::current();
+    if (got == 0) break;
+    text.append(chunk.data(), static_cast<std::size_t>(got));
+  }
+  parsed_.emplace();
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    if (const auto area = parse_line(text.substr(begin, end - begin).c_str())) {
+      parsed_->push_back(*area);
+    }
+    begin = end + 1;
+  }
+  return {};
+}
+
+}  // namespace shmvisor

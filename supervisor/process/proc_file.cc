@@ -1,0 +1,34 @@
+#include "supervisor/process/proc_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+
+namespace shmvisor {
+
+std::string proc_path(pid_t pid, const char* name) {
+  return "/proc/" + std::to_string(pid) + "/" + name;
+}
+
+Result<UniqueFd> open_proc_file(pid_t pid, const char* name) {
+  UniqueFd fd(::open(proc_path(pid, name).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return errno == ENOENT ? Errno(ESRCH) : Errno::current();
+  return fd;
+}
+
+Result<std::string> read_proc_file(pid_t pid, const char* name) {
+  const auto fd = open_proc_file(pid, name);
+  if (!fd) return fd.error();
+  std::string text;
+  std::array<char, 4096> chunk;
+  for (;;) {
+    const ssize_t got = ::read(fd->get(), chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Errno::current();
+    if (got == 0) return text;
+    text.append(chunk.data(), static_cast<std::size_t>(got));
+  }
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,55 @@
+// ProcessCaller: the Caller behind a notification, read from the kernel when first asked for.
+//
+// Who asks is read in two steps: ids by PIDFD_GET_INFO (Linux 6.13, 0.7 µs), groups and
+// capabilities, which few decisions need, from /proc/TID/status (14 µs). After each reading the
+// notification is asked whether the thread is still the one that called; if not, the caller is
+// nobody: no id that matches anything, no group, no capability. Its answer goes nowhere anyway.
+//
+// Capabilities count where they were given: those of a process in a user namespace of its own mean
+// nothing for objects outside it (user_namespaces(7)).
+//
+// Thread rule: the thread that received the call.
+#pragma once
+
+#include <optional>
+
+#include "emulation/syscalls/caller.h"
+#include "supervisor/inject/remote_space.h"
+#include "supervisor/notify/pending_call.h"
+#include "supervisor/process/task_status.h"
+
+namespace shmvisor {
+
+class ProcessCaller : public Caller, private Subject {
+ public:
+  ProcessCaller(PendingCall& call, ExpectedCalls& expected, KernelFeatures& features)
+      : call_(call), features_(features), space_(call, expected, features) {}
+
+  Subject& subject() override { return *this; }
+  pid_t tgid() override { return ids().tgid; }
+  std::uint64_t memlock_limit_bytes() override;
+  MappingSpace& space() override { return space_; }
+  Result<void> copy_from_user(std::uint64_t address, std::span<std::byte> bytes) override;
+  Result<void> copy_to_user(std::uint64_t address, std::span<const std::byte> bytes) override;
+
+ private:
+  uid_t uid() override { return ids().uid; }
+  uid_t euid() override { return ids().euid; }
+  gid_t egid() override { return ids().egid; }
+  bool in_group(gid_t gid) override;
+  bool capable(Capability capability) override;
+
+  /// The ids; groups and capabilities only where status() was read.
+  const TaskStatus& ids();
+  const TaskStatus& status();
+  std::optional<TaskStatus> read_pidfd_info();
+  bool in_our_user_namespace() const;
+
+  PendingCall& call_;
+  KernelFeatures& features_;
+  RemoteSpace space_;
+  std::optional<TaskStatus> ids_;
+  bool complete_ = false;
+};
+
+}  // namespace shmvisor
