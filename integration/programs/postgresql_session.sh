@@ -74,7 +74,7 @@ if start; then
 else
   echo "restart refused:"
   tail -n +$(($(wc -l <"$folder/before.log") + 1)) "$folder/server.log" |
-    grep -E 'FATAL|HINT' | sed -E 's/^.*(FATAL|HINT): */\1: /; s/[0-9]+/N/g'
+    grep -E 'FATAL|HINT' | sed -E "s/^.*(FATAL|HINT): */\1: /; s#$folder#FOLDER#g; s/[0-9]+/N/g"
 fi
 
 # Once the backend has gone the restart works, and the data are there.

@@ -1,0 +1,16 @@
+#!/bin/bash
+# Job control: the same keys typed at a shell give the same, with and without shmvisor.
+. "$(dirname "$0")/../lib.sh"
+[ -x /usr/bin/python3 ] || skip "/usr/bin/python3 is missing (Debian package python3)"
+enter_namespaces "$@"
+make_scratch
+cd "$scratch" || fail cd
+session=$(dirname "$0")/job_control.py
+[ "${session#/}" != "$session" ] || session=$OLDPWD/$session
+
+timeout --kill-after=10 80 /usr/bin/python3 "$session" >native 2>native.err ||
+  fail "the native session ended with $?: $(cat native native.err)"
+timeout --kill-after=10 80 /usr/bin/python3 "$session" "$SHMVISOR" run -- >supervised 2>supervised.err ||
+  fail "the supervised session ended with $?: $(diff -u native supervised; tail -n 40 supervised.err)"
+diff -u native supervised || fail "the sessions differ: $(tail -n 40 supervised.err)"
+assert_kernel_table_empty

@@ -1,0 +1,64 @@
+#!/bin/bash
+# Signals sent to shmvisor reach the command.
+. "$(dirname "$0")/../lib.sh"
+programs=$1
+enter_namespaces "$@"
+make_scratch
+cd "$scratch" || fail cd
+
+got() { [ "$(grep -c "^$1\$" out)" = "$2" ]; }
+
+# forwarded PREFIX...: starts the command and sends everything once.
+forwarded() {
+  : >out
+  "$@" "$SHMVISOR" run -- "$programs/command_signal_log" >out 2>err </dev/null &
+  local shmvisor=$!
+  wait_until 30 got ready 1 || fail "the command did not start: $(cat out err)"
+  local signal name
+  for signal in TERM INT HUP QUIT USR1 WINCH CONT ALRM URG RTMIN RTMIN+5 RTMAX-3; do
+    name=SIG$signal
+    [ "$signal" != RTMAX-3 ] || name=SIGRTMIN+$(($(kill -l RTMAX) - 3 - $(kill -l RTMIN)))
+    [ "$signal" != RTMIN ] || name='SIGRTMIN+0'
+    kill -s "$signal" "$shmvisor" || fail "shmvisor is gone"
+    wait_until 30 got "${name/+/\\+}" 1 || wait_until 1 got "$name" 1 || fail "$name did not come: $(cat out)"
+  done
+  # And again: a signal is forwarded each time.
+  kill -s TERM "$shmvisor"
+  wait_until 30 got SIGTERM 2 || fail "the second SIGTERM did not come: $(cat out)"
+  kill -s USR2 "$shmvisor"
+  wait "$shmvisor"
+  expect "exit status" 42 $?
+  assert_silent err
+}
+# A shell without job control starts background jobs with SIGINT and SIGQUIT ignored.
+forwarded env --default-signal
+forwarded env
+
+# A command that does not handle a signal ends by it, and so the status says.
+for signal in TERM HUP USR1; do
+  "$SHMVISOR" run -- sleep 1000 2>err &
+  shmvisor=$!
+  wait_until 30 pgrep -x sleep || fail "the command did not start"
+  kill -s "$signal" "$shmvisor"
+  wait "$shmvisor"
+  expect "SIG$signal" $((128 + $(kill -l "$signal"))) $?
+  pgrep -x sleep >/dev/null && fail "the command lives on"
+done
+
+# SIGKILL: nothing can be forwarded, but nothing hangs either: the command's next call ends.
+cat >session <<'END'
+echo $$ >pid
+while [ ! -e go ]; do sleep 0.05; done
+ipcmk -M 4096 >after 2>&1
+echo "status $?" >>after
+END
+"$SHMVISOR" run -- bash session 2>err &
+shmvisor=$!
+wait_until 30 test -s pid || fail "the command did not start"
+kill -KILL "$shmvisor"
+wait "$shmvisor" 2>/dev/null
+touch go
+if wait_until 2 kill -0 "$(cat pid)"; then
+  wait_until 30 grep -q status after || ! kill -0 "$(cat pid)" 2>/dev/null || fail "a call hangs after shmvisor was killed"
+fi
+assert_kernel_table_empty
