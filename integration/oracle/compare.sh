@@ -20,7 +20,7 @@ if [ "$1" = --as-user ]; then
 fi
 
 # The native run has the kernel's default limits, in yet another namespace.
-bound=${bound_seconds:-120}
+bound=${bound_seconds:-60}
 timeout --kill-after=10 "$bound" unshare --ipc $user "$@" >native 2>native.err
 native_status=$?
 tail -n 1 native | grep -qx end || fail "the native run did not reach its end (status $native_status):
