@@ -99,7 +99,7 @@ std::size_t command_position(const CLI::App& run, const std::vector<std::string>
   while (at < words.size() && words[at].size() > 1 && words[at].front() == '-') {
     if (words[at] == "--") return at + 1;
     const CLI::Option* const option = run.get_option_no_throw(words[at]);
-    const bool takes_next = option != nullptr && option->get_type_size() > 0;
+    const bool takes_next = option != nullptr && option->get_items_expected_min() > 0;
     at += takes_next ? 2 : 1;
   }
   return std::min(at, words.size());

@@ -86,12 +86,11 @@ class IdTable {
     return std::exchange(slot.object, nullptr);
   }
 
-  /// ipc_obtain_object_check(): EINVAL for an index that is free, EIDRM for one whose sequence
-  /// number moved on.
+  /// ipc_obtain_object_check(): EINVAL for an index that is free and, since Linux 3.x, also for one
+  /// whose sequence number moved on; the man page's EIDRM is only seen in a race with IPC_RMID.
   [[nodiscard]] Result<Pointer> find(int id) const {
     const Slot* slot = slot_at(IdSpace::index_of(id));
-    if (slot == nullptr) return Errno(EINVAL);
-    if (slot->id != id) return Errno(EIDRM);
+    if (slot == nullptr || slot->id != id) return Errno(EINVAL);
     return slot->object;
   }
 

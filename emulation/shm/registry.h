@@ -46,7 +46,7 @@ class Registry {
 
   /// IPC_PRIVATE and removed segments are found by no key.
   [[nodiscard]] SegmentPointer find_key(key_t key) const;
-  /// EINVAL or EIDRM, see IdTable.
+  /// EINVAL, see IdTable.
   [[nodiscard]] Result<SegmentPointer> find(int id) const { return table_.find(id); }
   [[nodiscard]] Result<SegmentPointer> find_index(int id) const { return table_.find_index(id); }
   /// The segment whose pages have this identity, or null.

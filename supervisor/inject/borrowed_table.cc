@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
@@ -15,6 +16,7 @@ namespace shmvisor {
 namespace {
 
 constexpr std::size_t kMmapDescriptor = 4;
+constexpr rlim_t kRoomyLimit = 1024;
 
 /// Any descriptor that is open; -1 where there is none or we cannot see.
 int some_open_descriptor(pid_t pid) {
@@ -62,12 +64,15 @@ Result<std::int64_t> BorrowedTable::map_in(PtraceStop& lender, int fd,
 }
 
 void BorrowedTable::make_room(PtraceStop& lender) {
-  // Limits are a process's own, so this one may use all of its hard limit.
+  // Limits are a process's own, so this one may use all of its hard limit; and more, where we have
+  // CAP_SYS_RESOURCE.
   rlimit limit{};
-  if (::prlimit(lender.tid(), RLIMIT_NOFILE, nullptr, &limit) == 0 &&
-      limit.rlim_cur < limit.rlim_max) {
+  if (::prlimit(lender.tid(), RLIMIT_NOFILE, nullptr, &limit) == 0) {
+    const rlimit roomy{kRoomyLimit, std::max<rlim_t>(limit.rlim_max, kRoomyLimit)};
     limit.rlim_cur = limit.rlim_max;
-    ::prlimit(lender.tid(), RLIMIT_NOFILE, &limit, nullptr);
+    if (::prlimit(lender.tid(), RLIMIT_NOFILE, &roomy, nullptr) != 0) {
+      ::prlimit(lender.tid(), RLIMIT_NOFILE, &limit, nullptr);
+    }
   }
   const int spare = some_open_descriptor(lender.tid());
   if (spare >= 0) (void)lender.call(abi_, RemoteCall::kClose, {static_cast<std::uint64_t>(spare)});

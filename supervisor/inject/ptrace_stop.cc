@@ -138,6 +138,7 @@ Result<PtraceStop::Cloned> PtraceStop::clone_stopped(Abi abi, std::uint64_t flag
   const auto cloned = call(abi, RemoteCall::kClone, {flags, 0, 0, 0, 0});
   if (!cloned) return cloned.error();
   ptrace_value(PTRACE_SETOPTIONS, tid_, 0, kPlain);
+  consume_stop();  // so that waiting for the clone does not find it
   if (*cloned < 0) return Errno(static_cast<int>(-*cloned));
   return Cloned{static_cast<pid_t>(event_message_), *cloned};
 }
@@ -177,16 +178,27 @@ bool PtraceStop::resume() {
   return ptrace_value(PTRACE_SYSCALL, tid_, 0, static_cast<std::uint64_t>(signal)) == 0;
 }
 
+/// Waits for the next news of the thread, without consuming it (WNOWAIT): where the thread is a
+/// child of ours its death is for the init loop to see. Answers an errno.
+int PtraceStop::wait_for_news(siginfo_t& info) const {
+  constexpr int kNews = WSTOPPED | WEXITED | __WALL | __WNOTHREAD | WNOWAIT;
+  // A wait for this tid alone would never end where the thread leads its group and another thread
+  // of it execs: the kernel gives the leader's tid away before it wakes us (de_thread() of
+  // fs/exec.c, seen on Linux 6.18). A wait for everything we trace is woken.
+  info = {};
+  if (::waitid(P_ALL, 0, &info, kNews) != 0) return errno;
+  if (info.si_pid == tid_) return 0;
+  // Something else that this thread traced and that the init loop has not reaped yet.
+  info = {};
+  return ::waitid(P_PID, static_cast<id_t>(tid_), &info, kNews) != 0 ? errno : 0;
+}
+
 PtraceStop::Stop PtraceStop::wait_any(bool bounded) {
   siginfo_t info{};
-  if (bounded) kick_timer().arm();
-  // WNOWAIT: where the thread is a child of ours its death is for the init loop to see.
-  int waited = 0;
-  do {
-    waited = ::waitid(P_PID, static_cast<id_t>(tid_), &info, WSTOPPED | WEXITED | __WALL | WNOWAIT);
-  } while (waited != 0 && errno == EINTR && !bounded);
-  const int error = waited == 0 ? 0 : errno;
-  if (bounded) kick_timer().disarm();
+  kick_timer().arm();
+  int error = wait_for_news(info);
+  while (error == EINTR && !bounded) error = wait_for_news(info);
+  kick_timer().disarm();
   if (error == EINTR) return Stop::kTimeout;
   if (error != 0) return Stop::kGone;
   if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) {
@@ -204,15 +216,25 @@ PtraceStop::Stop PtraceStop::wait_any(bool bounded) {
   return Stop::kSignal;
 }
 
+void PtraceStop::consume_stop() const {
+  siginfo_t info{};
+  (void)::waitid(P_PID, static_cast<id_t>(tid_), &info, WSTOPPED | __WALL | WNOHANG);
+}
+
 void PtraceStop::reap() {
   attached_ = false;
+  siginfo_t info{};
+  kick_timer().arm();
+  do {
+    // Not dead yet, but no longer stopped for us: on its way.
+    if (const int error = wait_for_news(info); error != 0 && error != EINTR) break;
+  } while (info.si_pid == 0 || info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED);
+  kick_timer().disarm();
   // A thread that dies traced waits for its tracer before its own parent hears of it. But a child
   // of ours is the init loop's to reap, which wants its exit status.
   const auto status = TaskStatus::read(tid_);
   if (status && status->tgid == tid_ && status->ppid == getpid()) return;
-  siginfo_t info{};
-  while (::waitid(P_PID, static_cast<id_t>(tid_), &info, WEXITED | __WALL) != 0 && errno == EINTR) {
-  }
+  (void)::waitid(P_PID, static_cast<id_t>(tid_), &info, WEXITED | __WALL | WNOHANG);
 }
 
 bool PtraceStop::set_registers(const Registers& registers) {

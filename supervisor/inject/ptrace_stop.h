@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <csignal>
 #include <cstdint>
 #include <optional>
 
@@ -83,6 +84,8 @@ class PtraceStop {
   bool resume();
   Stop resume_to_syscall_stop(bool bounded);
   Stop wait_any(bool bounded);
+  int wait_for_news(siginfo_t& info) const;
+  void consume_stop() const;
   void reap();
   bool gone();
   bool set_registers(const Registers& registers);

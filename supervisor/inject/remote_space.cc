@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "supervisor/inject/borrowed_table.h"
+#include "supervisor/process/proc_file.h"
 #include "supervisor/process/task_status.h"
 
 namespace shmvisor {
@@ -37,13 +38,13 @@ std::array<std::uint64_t, 6> mmap_arguments(const MapRequest& request) {
           0};
 }
 
-/// Says who is in the way, once a call: only the operator can do something about it.
+/// Says who is in the way: only the operator can do something about it.
 void warn_of_tracer(pid_t tid) {
   const auto status = TaskStatus::read(tid);
-  const pid_t tracer = status ? status->tracer_pid : 0;
-  if (tracer != 0) {
-    spdlog::warn("cannot map shared memory into thread {}: it is traced by process {}", tid,
-                 tracer);
+  if (status && status->tracer_pid != 0) {
+    const auto name = read_proc_file(status->tracer_pid, "comm");
+    spdlog::warn("cannot map shared memory into thread {}: it is traced by process {} ({})", tid,
+                 status->tracer_pid, name ? name->substr(0, name->find('\n')) : "unknown");
   } else {
     spdlog::warn(
         "cannot map shared memory into thread {}: ptrace is not permitted; shmvisor needs "
@@ -141,11 +142,9 @@ Result<PtraceStop> RemoteSpace::seize() {
   pin_.emplace();
   auto stop = PtraceStop::seize(call_.tid());
   if (stop) return stop;
-  if (stop.error() == Errno(EPERM)) {
-    warn_of_tracer(call_.tid());
-    return Errno(EACCES);
-  }
-  return stop.error();
+  if (stop.error() != Errno(EPERM) || !call_.alive()) return Errno(ESRCH);  // a dying thread
+  warn_of_tracer(call_.tid());
+  return Errno(EACCES);
 }
 
 Result<void> RemoteSpace::stop() {

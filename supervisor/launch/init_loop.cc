@@ -30,6 +30,22 @@ bool from_a_process(const signalfd_siginfo& info) {
   return info.ssi_code <= 0 && info.ssi_pid != static_cast<std::uint32_t>(getpid());
 }
 
+/// Stops this process by the signal that stopped the command, so that our parent sees what the
+/// command's parent would see. Returns when we are continued.
+void stop_like(int signal_number) {
+  struct sigaction before {};
+  struct sigaction by_default {};
+  by_default.sa_handler = SIG_DFL;
+  sigaction(signal_number, &by_default, &before);
+  ::raise(signal_number);
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, signal_number);
+  pthread_sigmask(SIG_UNBLOCK, &only, nullptr);  // here it takes effect
+  pthread_sigmask(SIG_BLOCK, &only, nullptr);
+  sigaction(signal_number, &before, nullptr);
+}
+
 void send(pid_t pid, const signalfd_siginfo& info) {
   const int number = static_cast<int>(info.ssi_signo);
   if (info.ssi_code == SI_QUEUE) {
@@ -129,9 +145,8 @@ void InitLoop::follow_stop() {
       seen.si_pid != command_ || seen.si_code != CLD_STOPPED) {
     return;
   }
-  // Our parent shall see what the command's parent would see. Whoever continues us means it.
-  ::raise(SIGSTOP);
-  ::kill(command_, SIGCONT);
+  stop_like(seen.si_status);
+  ::kill(command_, SIGCONT);  // whoever continued us means it
 }
 
 }  // namespace shmvisor

@@ -17,7 +17,8 @@ namespace shmvisor {
 namespace {
 
 constexpr std::uint64_t kPageBytes = 4096;
-/// MAX_LFS_FILESIZE: shmem_kernel_file_setup() refuses more with EINVAL.
+/// MAX_LFS_FILESIZE: shmem_kernel_file_setup() refuses more with EINVAL; hugetlb_file_setup() does
+/// not look, and finds no such many pages.
 constexpr std::uint64_t kLargestFileBytes = std::numeric_limits<std::int64_t>::max();
 
 }  // namespace
@@ -42,7 +43,7 @@ gid_t Machine::hugetlb_shm_group() {
 }
 
 Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingRequest& request) {
-  if (request.size_bytes > kLargestFileBytes) return Errno(EINVAL);
+  if (request.size_bytes > kLargestFileBytes) return Errno(request.huge ? ENOMEM : EINVAL);
   const std::uint64_t unit = request.huge ? request.huge_page_bytes : kPageBytes;
   const std::uint64_t size_bytes = (request.size_bytes + unit - 1) / unit * unit;
   CommitCharge charge;

@@ -48,11 +48,12 @@ Result<ProcessStat> read_stat(pid_t pid) {
   return stat;
 }
 
-std::vector<pid_t> all_processes() {
+/// The entries of a folder of /proc that are pids or tids.
+std::vector<pid_t> numbered_entries(const std::string& path) {
   std::vector<pid_t> pids;
-  const std::unique_ptr<DIR, int (*)(DIR*)> proc(::opendir("/proc"), &::closedir);
-  if (proc == nullptr) return pids;
-  while (const dirent* entry = ::readdir(proc.get())) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), &::closedir);
+  if (folder == nullptr) return pids;
+  while (const dirent* entry = ::readdir(folder.get())) {
     const char* const end = entry->d_name + std::strlen(entry->d_name);
     pid_t pid = 0;
     const auto [rest, error] = std::from_chars(entry->d_name, end, pid);
@@ -67,23 +68,41 @@ struct Attached {
   std::vector<std::uint64_t> starts;
 };
 
-Attached mappings_in(pid_t pid, const FileIdentity& file, KernelFeatures& features) {
-  Attached attached;
-  attached.pid = pid;
-  auto map = MemoryMap::open(pid, features);
-  if (!map) return attached;
+/// ESRCH where the task has no address space (any more).
+Result<std::vector<std::uint64_t>> mapping_starts(pid_t tid, const FileIdentity& file,
+                                                  KernelFeatures& features) {
+  auto map = MemoryMap::open(tid, features);
+  if (!map) return map.error();
+  std::vector<std::uint64_t> starts;
+  bool anything = false;
   for (std::uint64_t cursor = 0;;) {
     const auto area = map->area_above(cursor);
-    if (!area || !*area) return attached;
+    if (!area) return area.error();
+    if (!*area) break;
+    anything = true;
     cursor = (*area)->range.end();
-    if ((*area)->file == file) attached.starts.push_back((*area)->range.start);
+    if ((*area)->file == file) starts.push_back((*area)->range.start);
   }
+  if (!anything) return Errno(ESRCH);
+  return starts;
+}
+
+Attached mappings_in(pid_t pid, const FileIdentity& file, KernelFeatures& features) {
+  auto starts = mapping_starts(pid, file, features);
+  if (!starts && starts.error() == Errno(ESRCH)) {
+    // A process whose first thread has ended shows its memory through the others.
+    for (const pid_t tid : numbered_entries(proc_path(pid, "task"))) {
+      starts = mapping_starts(tid, file, features);
+      if (starts) break;
+    }
+  }
+  return {pid, starts ? std::move(*starts) : std::vector<std::uint64_t>()};
 }
 
 }  // namespace
 
 std::vector<pid_t> Census::descendants() const {
-  const std::vector<pid_t> pids = all_processes();
+  const std::vector<pid_t> pids = numbered_entries("/proc");
   std::unordered_map<pid_t, pid_t> parents;
   parents.reserve(pids.size());
   for (const pid_t pid : pids) {

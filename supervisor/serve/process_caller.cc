@@ -2,13 +2,14 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <string_view>
 
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/process/proc_file.h"
@@ -102,9 +103,14 @@ bool ProcessCaller::in_our_user_namespace() const {
 }
 
 std::uint64_t ProcessCaller::memlock_limit_bytes() {
-  rlimit limit{};
-  if (::prlimit(call_.tid(), RLIMIT_MEMLOCK, nullptr, &limit) != 0) return 0;
-  return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
+  // Not prlimit(2): that wants CAP_SYS_RESOURCE for a process of another user.
+  const auto text = read_proc_file(call_.tid(), "limits");
+  const std::string_view label = "Max locked memory";
+  const std::size_t line = text ? text->find(label) : std::string::npos;
+  if (line == std::string::npos || !call_.alive()) return 0;
+  const std::size_t soft = text->find_first_not_of(' ', line + label.size());
+  if (soft == std::string::npos || text->compare(soft, 9, "unlimited") == 0) return UINT64_MAX;
+  return std::strtoull(text->c_str() + soft, nullptr, 10);
 }
 
 Result<void> ProcessCaller::copy_from_user(std::uint64_t address, std::span<std::byte> bytes) {
