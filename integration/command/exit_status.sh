@@ -40,11 +40,6 @@ printf '#!/no/such/interpreter\n' >script
 chmod 755 script
 check 127 "no such interpreter" "$SHMVISOR" run -- ./script
 explained "no interpreter"
-printf '\177ELF nonsense' >nonsense
-chmod 755 nonsense
-check 126 "no program" "$SHMVISOR" run -- ./nonsense
-explained "no program"
-
 
 check 125 "no command" "$SHMVISOR" run
 explained "no command"

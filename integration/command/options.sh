@@ -20,12 +20,12 @@ prints '-v --help' run -- echo -v --help
 prints '-- a' run -- echo -- a
 prints '-- a' run echo -- a
 prints '--shmmax 5 --no-linger' run --no-linger echo --shmmax 5 --no-linger
-prints '--version' run --log-level off -- echo --version
+prints '<--version>' run --log-level off -- bash -c 'printf "<%s>" "$1"' x --version
 prints '<-x><><a  b><--><-->' run -- printf '<%s>' -x '' 'a  b' -- --
 prints x run --shmmax 1G --shmall=1M --shmmni 10K echo x
 assert_silent err
 prints x run -v -- echo x
-prints x run -v -v -v -- echo x
+prints 'Shared memory id: 0' run -v -v -v -- ipcmk -M 1
 [ -s err ] || fail "-v -v -v logs nothing"
 
 for arguments in --help 'run --help' --version; do

@@ -6,7 +6,7 @@ enter_namespaces "$@"
 make_scratch
 cd "$scratch" || fail cd
 
-got() { [ "$(grep -c "^$1\$" out)" = "$2" ]; }
+got() { [ "$(grep -cFx -- "$1" out)" = "$2" ]; }
 
 # forwarded PREFIX...: starts the command and sends everything once.
 forwarded() {
@@ -20,7 +20,7 @@ forwarded() {
     [ "$signal" != RTMAX-3 ] || name=SIGRTMIN+$(($(kill -l RTMAX) - 3 - $(kill -l RTMIN)))
     [ "$signal" != RTMIN ] || name='SIGRTMIN+0'
     kill -s "$signal" "$shmvisor" || fail "shmvisor is gone"
-    wait_until 30 got "${name/+/\\+}" 1 || wait_until 1 got "$name" 1 || fail "$name did not come: $(cat out)"
+    wait_until 30 got "$name" 1 || fail "$name did not come: $(cat out)"
   done
   # And again: a signal is forwarded each time.
   kill -s TERM "$shmvisor"
@@ -41,7 +41,8 @@ for signal in TERM HUP USR1; do
   wait_until 30 pgrep -x sleep || fail "the command did not start"
   kill -s "$signal" "$shmvisor"
   wait "$shmvisor"
-  expect "SIG$signal" $((128 + $(kill -l "$signal"))) $?
+  status=$?
+  expect "SIG$signal" $((128 + $(kill -l "$signal"))) "$status"
   pgrep -x sleep >/dev/null && fail "the command lives on"
 done
 
