@@ -1,0 +1,53 @@
+// What an attached segment is like as memory.
+#include <sys/ipc.h>
+
+#include <cstring>
+
+#include "integration/bench/worker/shm_calls.h"
+#include "integration/bench/worker/timing.h"
+#include "integration/bench/worker/worker.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr std::size_t kPageBytes = 4096;
+constexpr std::size_t kTouchedBytes = 16 << 20;
+constexpr std::size_t kCopiedBytes = 32 << 20;
+
+/// Nanoseconds for the first write to one page of a new segment.
+double first_touch(const WorkerSettings& settings) {
+  const ShmCalls calls(settings.cooperate);
+  const double all_ns = time_part(settings.budget, [&calls] {
+    const BenchSegment segment(calls, IPC_PRIVATE, kTouchedBytes);
+    auto* const bytes = static_cast<volatile char*>(segment.attach());
+    const auto start = WorkerClock::now();
+    for (std::size_t at = 0; at < kTouchedBytes; at += kPageBytes) bytes[at] = 1;
+    const double taken_ns = nanoseconds_since(start);
+    segment.detach(const_cast<char*>(bytes));
+    return taken_ns;
+  });
+  return all_ns / static_cast<double>(kTouchedBytes / kPageBytes);
+}
+
+/// Bytes copied in a second, from one half of a segment to the other.
+double copy_bandwidth(const WorkerSettings& settings) {
+  const ShmCalls calls(settings.cooperate);
+  const BenchSegment segment(calls, IPC_PRIVATE, 2 * kCopiedBytes);
+  auto* const bytes = static_cast<char*>(segment.attach());
+  std::memset(bytes, 1, 2 * kCopiedBytes);
+  const double one_ns = time_each(settings.budget, [bytes] {
+    std::memcpy(bytes + kCopiedBytes, bytes, kCopiedBytes);
+    asm volatile("" : : "r"(bytes) : "memory");  // or the compiler might drop all but the last
+  });
+  segment.detach(bytes);
+  return static_cast<double>(kCopiedBytes) / one_ns * 1e9;
+}
+
+}  // namespace
+
+void add_memory(WorkerTable& table) {
+  table["first-touch"] = first_touch;
+  table["copy-bandwidth"] = copy_bandwidth;
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,42 @@
+// The worker: the program that is measured, natively and under each kind of supervision alike.
+//
+// `shmvisor-bench --worker NAME MILLISECONDS [--cooperate] [COMMAND...]` measures one thing inside
+// itself for about that long and prints one number, in the unit of the workload of that name
+// (nanoseconds for one operation where nothing else is said). It ends with 1 and a sentence on
+// standard error where it cannot.
+//
+// Thread rule: a table is filled before it is used.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace shmvisor {
+
+struct WorkerSettings {
+  std::chrono::nanoseconds budget{};
+  /// Under the floor supervisor: its answers are descriptors to map.
+  bool cooperate = false;
+  std::vector<std::string> command;
+};
+
+using WorkerFunction = std::function<double(const WorkerSettings&)>;
+using WorkerTable = std::map<std::string, WorkerFunction>;
+
+void add_unrelated_calls(WorkerTable& table);
+void add_shm_calls(WorkerTable& table);
+void add_memory(WorkerTable& table);
+void add_parallel_callers(WorkerTable& table);
+void add_crowds(WorkerTable& table);
+void add_idlers(WorkerTable& table);
+
+/// `arguments`: what follows "--worker". The exit status.
+int run_worker(const std::vector<std::string>& arguments);
+
+/// Ends the worker with a sentence and errno.
+[[noreturn]] void give_up(const char* what);
+
+}  // namespace shmvisor
