@@ -9,7 +9,7 @@ cd "$scratch" || fail cd
 
 attaches=60000 creations=35000 forks=5000
 slack_kib=4096
-if [ -n "${CI_SANITIZED:-}" ]; then
+if [ -n "${SHMVISOR_SANITIZED:-}" ]; then
   # Sanitizers are slow, and keep freed memory for a while.
   attaches=3000 creations=2000 forks=300
   slack_kib=65536
