@@ -1,0 +1,69 @@
+// FakeCaller: a thread with a subject, an address space and one readable and writable buffer.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "emulation/syscalls/caller.h"
+#include "tests/fakes/fake_space.h"
+#include "tests/fakes/fake_subject.h"
+
+namespace shmvisor {
+
+class FakeCaller : public Caller {
+ public:
+  /// Where its memory is; everything else is unmapped.
+  static constexpr std::uint64_t kBuffer = 0x10000;
+  static constexpr std::size_t kBufferBytes = 256;
+
+  explicit FakeCaller(FakeHost& host, pid_t tgid = 4711) : tgid_(tgid), space_(host) {
+    buffer.fill(std::byte{0xa5});
+  }
+
+  FakeSubject& subject() override { return subject_; }
+  pid_t tgid() override { return tgid_; }
+  std::uint64_t memlock_limit_bytes() override { return memlock_bytes; }
+  FakeSpace& space() override { return space_; }
+
+  Result<void> copy_from_user(std::uint64_t address, std::span<std::byte> bytes) override {
+    if (!inside(address, bytes.size())) return Errno(EFAULT);
+    std::memcpy(bytes.data(), &buffer[address - kBuffer], bytes.size());
+    return {};
+  }
+  Result<void> copy_to_user(std::uint64_t address, std::span<const std::byte> bytes) override {
+    if (!inside(address, bytes.size())) return Errno(EFAULT);
+    std::memcpy(&buffer[address - kBuffer], bytes.data(), bytes.size());
+    return {};
+  }
+
+  /// What the buffer begins with.
+  template <typename Layout>
+  Layout look() const {
+    Layout layout;
+    std::memcpy(&layout, buffer.data(), sizeof(Layout));
+    return layout;
+  }
+  template <typename Layout>
+  void put(const Layout& layout) {
+    std::memcpy(buffer.data(), &layout, sizeof(Layout));
+  }
+  [[nodiscard]] bool untouched_from(std::size_t offset) const {
+    return std::all_of(buffer.begin() + static_cast<std::ptrdiff_t>(offset), buffer.end(),
+                       [](std::byte one) { return one == std::byte{0xa5}; });
+  }
+
+  std::array<std::byte, kBufferBytes> buffer;
+  std::uint64_t memlock_bytes = 8 << 20;
+
+ private:
+  static bool inside(std::uint64_t address, std::size_t size) {
+    return address >= kBuffer && size <= kBufferBytes && address - kBuffer <= kBufferBytes - size;
+  }
+
+  const pid_t tgid_;
+  FakeSubject subject_;
+  FakeSpace space_;
+};
+
+}  // namespace shmvisor

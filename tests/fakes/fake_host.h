@@ -1,0 +1,90 @@
+// FakeHost: a machine whose clock, memory and mappings a test sets and sees.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "emulation/shm/host.h"
+#include "tests/fakes/fake_memory.h"
+
+namespace shmvisor {
+
+class FakeHost : public Host {
+ public:
+  Result<std::uint64_t> huge_page_bytes(unsigned size_log2) override {
+    const auto found = huge_pages.find(size_log2);
+    if (found == huge_pages.end()) return Errno(EINVAL);
+    return found->second;
+  }
+  gid_t hugetlb_shm_group() override { return huge_group; }
+
+  Result<std::unique_ptr<BackingMemory>> create_memory(const BackingRequest& request) override {
+    if (create_error != Errno(0)) return create_error;
+    const std::uint64_t unit = request.huge ? request.huge_page_bytes : 4096;
+    auto made = std::make_shared<FakePages>();
+    made->identity = {1, next_inode++};
+    made->request = request;
+    made->size_bytes = (request.size_bytes + unit - 1) / unit * unit;
+    pages.push_back(made);
+    return std::unique_ptr<BackingMemory>(std::make_unique<FakeMemory>(made, open_error));
+  }
+
+  std::uint64_t count_mappings(const FileIdentity& file) override {
+    ++counted;
+    const auto found = find(file);
+    return found == nullptr ? 0 : found->areas;
+  }
+  void watch_release(const BackingMemory& memory) override { watched.push_back(memory.identity()); }
+  void unwatch_release(const BackingMemory& memory) override {
+    std::erase(watched, memory.identity());
+  }
+  std::vector<FileIdentity> take_released() override {
+    ++released_asked;
+    return std::exchange(released, {});
+  }
+  std::int64_t now_seconds() override { return now; }
+
+  std::shared_ptr<FakePages> find(const FileIdentity& file) const {
+    for (const auto& one : pages) {
+      if (one->identity == file) return one;
+    }
+    return nullptr;
+  }
+  /// The pages that the description `fd` belongs to.
+  std::shared_ptr<FakePages> find_description(int fd) const {
+    for (const auto& one : pages) {
+      if (one->find(fd) != nullptr) return one;
+    }
+    return nullptr;
+  }
+  /// The pages of the segment that was made last.
+  FakePages& last() { return *pages.back(); }
+  bool is_watched(const FileIdentity& file) const {
+    return std::find(watched.begin(), watched.end(), file) != watched.end();
+  }
+  /// What inotify says when a description ends.
+  void note_release(const FileIdentity& file) {
+    if (is_watched(file)) released.push_back(file);
+  }
+  /// Segments whose memory still exists.
+  int living() const {
+    return static_cast<int>(
+        std::count_if(pages.begin(), pages.end(), [](const auto& one) { return !one->destroyed; }));
+  }
+
+  std::int64_t now = 1'000'000;
+  std::map<unsigned, std::uint64_t> huge_pages{{0, 2 << 20}, {21, 2 << 20}, {30, 1 << 30}};
+  gid_t huge_group = 4242;
+  Errno create_error{0};
+  Errno open_error{0};  ///< of the memory made from now on
+  std::vector<std::shared_ptr<FakePages>> pages;
+  std::vector<FileIdentity> watched;
+  std::vector<FileIdentity> released;
+  int counted = 0;
+  int released_asked = 0;
+  std::uint64_t next_inode = 100;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,80 @@
+// FakeMemory: a segment's pages as far as the emulation can tell: who holds a description of them,
+// and how many mappings there are.
+//
+// FakePages is what memory, descriptions and mappings share, as the kernel's inode is. A
+// description is an empty memfd of its own: it is alive as long as its descriptor is open, and
+// dies when FakeSpace takes it over into a mapping or somebody drops it.
+#pragma once
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "emulation/memmap/backing_memory.h"
+#include "emulation/shm/host.h"
+
+namespace shmvisor {
+
+struct FakePages {
+  struct Description {
+    int fd = -1;
+    ino_t inode = 0;
+    MaximumAccess access = MaximumAccess::kReadWrite;
+  };
+
+  FileIdentity identity;
+  BackingRequest request;
+  std::uint64_t size_bytes = 0;
+  PageUsage usage;
+  bool locked = false;
+  bool destroyed = false;
+  std::uint64_t areas = 0;  ///< mappings of it, in all spaces together
+  std::vector<Description> descriptions;
+
+  /// The description that `fd` is, or null.
+  const Description* find(int fd) const {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0) return nullptr;
+    for (const Description& one : descriptions) {
+      if (one.fd == fd && one.inode == status.st_ino) return &one;
+    }
+    return nullptr;
+  }
+  bool held() const {
+    for (const Description& one : descriptions) {
+      if (find(one.fd) == &one) return true;
+    }
+    return false;
+  }
+};
+
+class FakeMemory : public BackingMemory {
+ public:
+  FakeMemory(std::shared_ptr<FakePages> pages, Errno open_error)
+      : pages_(std::move(pages)), open_error_(open_error) {}
+  ~FakeMemory() override { pages_->destroyed = true; }
+
+  FileIdentity identity() const override { return pages_->identity; }
+  std::uint64_t mapped_size_bytes() const override { return pages_->size_bytes; }
+  bool is_huge() const override { return pages_->request.huge; }
+  Result<BackingFile> open(MaximumAccess access) override {
+    if (open_error_ != Errno(0)) return open_error_;
+    UniqueFd fd(::memfd_create("description", MFD_CLOEXEC));
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) return Errno::current();
+    pages_->descriptions.push_back({fd.get(), status.st_ino, access});
+    return BackingFile{std::move(fd)};
+  }
+  bool in_use() override { return pages_->areas != 0 || pages_->held(); }
+  PageUsage usage() override { return pages_->usage; }
+  void set_locked(bool locked) override { pages_->locked = locked; }
+
+ private:
+  std::shared_ptr<FakePages> pages_;
+  const Errno open_error_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,154 @@
+// FakeSpace: an address space in memory, with the overlap and splitting rules of a real one.
+//
+// map() and unmap() are what the emulation may do; unmap(), split(), move(), map_anonymous() and
+// map_file() are what a program does to its own mappings: munmap, mprotect, mremap and mmap.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "emulation/memmap/mapping_space.h"
+#include "tests/fakes/fake_host.h"
+
+namespace shmvisor {
+
+class FakeSpace : public MappingSpace {
+ public:
+  struct Area {
+    std::uint64_t length = 0;
+    std::uint64_t file_offset_bytes = 0;
+    std::shared_ptr<FakePages> pages;  ///< null for anonymous memory
+    Access access;
+    MaximumAccess maximum = MaximumAccess::kReadWrite;
+  };
+
+  explicit FakeSpace(FakeHost& host) : host_(host) {}
+  ~FakeSpace() override { exit(); }
+
+  Result<std::uint64_t> map(const MapRequest& request, BackingFile file) override {
+    requests.push_back(request);
+    const auto pages = host_.find_description(file.fd.get());
+    if (pages == nullptr) return Errno(EBADF);
+    const MaximumAccess maximum = pages->find(file.fd.get())->access;
+    // Dropping the description is an event of its own, as closing a real one is.
+    file.fd.reset();
+    const auto refuse = [&](int error) {
+      if (pages->areas == 0) host_.note_release(pages->identity);
+      return Errno(error);
+    };
+    if (map_error != 0) return refuse(map_error);
+    std::uint64_t address = request.address;
+    const AddressRange range{address, request.length_bytes};
+    switch (request.placement) {
+      case Placement::kAnywhere:
+        address = next_ -= request.length_bytes;
+        break;
+      case Placement::kExact:
+        if (mapped(range)) return refuse(EINVAL);
+        break;
+      case Placement::kReplacing:
+        cut(range);
+        break;
+    }
+    add(address, {request.length_bytes, 0, pages, request.access, maximum});
+    return address;
+  }
+
+  Result<void> unmap(const AddressRange& range) override {
+    unmapped.push_back(range);
+    if (unmap_error != 0) return Errno(unmap_error);
+    cut(range);
+    return {};
+  }
+
+  Result<std::optional<MappedArea>> area_above(std::uint64_t address) override {
+    if (look_error != 0) return Errno(look_error);
+    for (const auto& [start, area] : areas_) {
+      if (start + area.length <= address || area.pages == nullptr) continue;
+      return std::optional(
+          MappedArea{{start, area.length}, area.file_offset_bytes, area.pages->identity});
+    }
+    return std::optional<MappedArea>();
+  }
+
+  void map_anonymous(const AddressRange& range) {
+    cut(range);
+    add(range.start, {range.length, 0, nullptr, {true, true, false}, {}});
+  }
+  /// A file that no segment is made of, from its beginning.
+  void map_file(const AddressRange& range, const FileIdentity& file) {
+    cut(range);
+    auto pages = std::make_shared<FakePages>();
+    pages->identity = file;
+    add(range.start, {range.length, 0, std::move(pages), {true, false, false}, {}});
+  }
+  /// What mprotect does to the mappings at the ends of the range.
+  void split(const AddressRange& range) {
+    split_at(range.start);
+    split_at(range.end());
+  }
+  void move(const AddressRange& range, std::uint64_t to) {
+    split(range);
+    std::vector<std::pair<std::uint64_t, Area>> taken;
+    for (auto at = areas_.lower_bound(range.start);
+         at != areas_.end() && at->first < range.end();) {
+      taken.emplace_back(at->first - range.start + to, at->second);
+      at = areas_.erase(at);
+    }
+    cut({to, range.length});
+    for (auto& [start, area] : taken) areas_.emplace(start, std::move(area));
+  }
+  void exit() { cut({0, ~std::uint64_t{0}}); }
+  /// A copy, as fork(2) makes it.
+  void copy_from(const FakeSpace& parent) {
+    for (const auto& [start, area] : parent.areas_) add(start, area);
+  }
+
+  [[nodiscard]] bool mapped(const AddressRange& range) const {
+    for (const auto& [start, area] : areas_) {
+      if (AddressRange{start, area.length}.overlaps(range)) return true;
+    }
+    return false;
+  }
+  [[nodiscard]] const std::map<std::uint64_t, Area>& areas() const { return areas_; }
+
+  int map_error = 0;
+  int unmap_error = 0;
+  int look_error = 0;
+  std::vector<MapRequest> requests;
+  std::vector<AddressRange> unmapped;
+
+ private:
+  void add(std::uint64_t start, Area area) {
+    if (area.pages != nullptr) ++area.pages->areas;
+    areas_.emplace(start, std::move(area));
+  }
+  void split_at(std::uint64_t address) {
+    for (auto& [start, area] : areas_) {
+      if (address <= start || address >= start + area.length) continue;
+      Area upper = area;
+      upper.length = start + area.length - address;
+      upper.file_offset_bytes += address - start;
+      area.length = address - start;
+      add(address, std::move(upper));
+      return;
+    }
+  }
+  void cut(const AddressRange& range) {
+    split(range);
+    for (auto at = areas_.lower_bound(range.start);
+         at != areas_.end() && at->first < range.end();) {
+      const std::shared_ptr<FakePages> pages = at->second.pages;
+      at = areas_.erase(at);
+      if (pages != nullptr && --pages->areas == 0) host_.note_release(pages->identity);
+    }
+  }
+
+  FakeHost& host_;
+  std::map<std::uint64_t, Area> areas_;
+  std::uint64_t next_ = 0x7f0000000000;
+};
+
+}  // namespace shmvisor

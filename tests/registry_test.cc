@@ -1,0 +1,250 @@
+#include "emulation/shm/registry.h"
+
+#include <gtest/gtest.h>
+
+#include <shared_mutex>
+#include <thread>
+
+#include "emulation/abi/shm_abi.h"
+#include "tests/fakes/fake_host.h"
+
+namespace shmvisor {
+namespace {
+
+class RegistryTest : public ::testing::Test {
+ protected:
+  RegistryTest() : registry(host, {.shmmax = 1 << 30, .shmall = 1000, .shmmni = 4}) {}
+
+  Registry::SegmentPointer add(key_t key = kNoKey, std::uint64_t size = 4096) {
+    BackingRequest request;
+    request.size_bytes = size;
+    auto memory = host.create_memory(request);
+    EXPECT_TRUE(memory);
+    const std::unique_lock lock(registry.mutex());
+    const auto free = registry.next_id();
+    if (!free) return nullptr;
+    IpcPerm perm;
+    perm.key = key;
+    perm.mode = 0600;
+    auto segment = std::make_shared<Segment>(free->id, perm, size, 1, host.now, std::move(*memory));
+    registry.insert(*free, segment);
+    return segment;
+  }
+  void remove(const Registry::SegmentPointer& segment) {
+    const std::unique_lock lock(registry.mutex());
+    registry.remove(segment);
+  }
+  FakePages& pages(const Registry::SegmentPointer& segment) {
+    return *host.find(segment->memory().identity());
+  }
+  /// The last mapping goes.
+  void release(const Registry::SegmentPointer& segment) {
+    pages(segment).areas = 0;
+    host.note_release(segment->memory().identity());
+  }
+
+  static constexpr key_t kNoKey = abi::kIpcPrivate;
+
+  FakeHost host;
+  Registry registry;
+};
+
+TEST_F(RegistryTest, FoundByIdentifierKeyAndFile) {
+  const auto segment = add(7);
+  EXPECT_EQ(*registry.find(segment->id()), segment);
+  EXPECT_EQ(*registry.find_index(segment->id()), segment);
+  EXPECT_EQ(registry.find_key(7), segment);
+  EXPECT_EQ(registry.find_file(segment->memory().identity()), segment);
+  EXPECT_EQ(registry.find_key(8), nullptr);
+  const FileIdentity same_inode{2, segment->memory().identity().inode};
+  EXPECT_EQ(registry.find_file(same_inode), nullptr) << "another device";
+}
+
+TEST_F(RegistryTest, PrivateSegmentsHaveNoKey) {
+  add();
+  add();
+  EXPECT_EQ(registry.find_key(abi::kIpcPrivate), nullptr);
+  EXPECT_EQ(registry.in_use(), 2);
+}
+
+TEST_F(RegistryTest, ShmmniIsTheSupplyOfIdentifiers) {
+  for (int count = 0; count < 4; ++count) ASSERT_NE(add(), nullptr);
+  EXPECT_EQ(registry.next_id().error(), Errno(ENOSPC));
+}
+
+TEST_F(RegistryTest, Totals) {
+  const auto small = add(1, 1);
+  const auto large = add(2, 3 * 4096 + 1);
+  EXPECT_EQ(registry.total_pages(), 5U);
+  pages(small).usage = {1, 2};
+  pages(large).usage = {3, 4};
+  EXPECT_EQ(registry.usage().resident, 4U);
+  EXPECT_EQ(registry.usage().swapped, 6U);
+  remove(large);
+  EXPECT_EQ(registry.total_pages(), 1U);
+  EXPECT_EQ(registry.usage().resident, 1U);
+}
+
+TEST_F(RegistryTest, RemovingWhatNobodyMapsDestroysIt) {
+  auto segment = add(7);
+  const std::weak_ptr<Segment> watch = segment;
+  const FileIdentity file = segment->memory().identity();
+  const int id = segment->id();
+  remove(segment);
+  EXPECT_EQ(registry.find(id).error(), Errno(EINVAL));
+  EXPECT_EQ(registry.find_key(7), nullptr);
+  EXPECT_EQ(registry.find_file(file), nullptr);
+  EXPECT_EQ(registry.max_index(), -1);
+  EXPECT_TRUE(host.watched.empty());
+  segment.reset();
+  EXPECT_TRUE(watch.expired());
+}
+
+TEST_F(RegistryTest, RemovingWhatIsMappedTakesTheKeyAndWatches) {
+  const auto segment = add(7);
+  pages(segment).areas = 1;
+  remove(segment);
+  EXPECT_EQ(*registry.find(segment->id()), segment);
+  EXPECT_EQ(registry.find_key(7), nullptr);
+  EXPECT_EQ(registry.find_file(segment->memory().identity()), segment) << "shmdt must find it";
+  EXPECT_EQ(segment->perm.mode, 01600U);
+  EXPECT_EQ(segment->perm.key, abi::kIpcPrivate);
+  EXPECT_EQ(registry.total_pages(), 1U);
+  ASSERT_EQ(host.watched.size(), 1U);
+  remove(segment);
+  EXPECT_EQ(host.watched.size(), 1U) << "watched once";
+}
+
+TEST_F(RegistryTest, SettlingEndsWhatWasReleased) {
+  const auto segment = add(7);
+  pages(segment).areas = 1;
+  remove(segment);
+  registry.settle();
+  EXPECT_EQ(registry.in_use(), 1);
+  release(segment);
+  registry.settle();
+  EXPECT_EQ(registry.in_use(), 0);
+  EXPECT_EQ(registry.total_pages(), 0U);
+  EXPECT_TRUE(host.watched.empty());
+}
+
+// A hint says "look again", no more.
+TEST_F(RegistryTest, AHintIsNoProof) {
+  const auto doomed = add();
+  const auto alive = add();
+  pages(doomed).areas = 2;
+  remove(doomed);
+  host.released = {doomed->memory().identity(), alive->memory().identity(), {9, 9}};
+  registry.settle();
+  EXPECT_EQ(registry.in_use(), 2) << "one is still mapped, one was never removed";
+  release(doomed);
+  host.released.push_back(doomed->memory().identity());
+  registry.settle();
+  EXPECT_EQ(registry.in_use(), 1) << "a hint that comes twice ends it once";
+}
+
+TEST_F(RegistryTest, SettlingIsFreeWhileNothingIsDoomed) {
+  const auto segment = add();
+  pages(segment).areas = 1;
+  registry.settle();
+  EXPECT_EQ(host.released_asked, 0);
+  remove(segment);
+  registry.settle();
+  EXPECT_EQ(host.released_asked, 1);
+  release(segment);
+  registry.settle();
+  registry.settle();
+  EXPECT_EQ(host.released_asked, 2);
+}
+
+/// Its last mapping goes while the watch is being set: no event tells of it.
+class LastMomentHost : public FakeHost {
+ public:
+  void watch_release(const BackingMemory& memory) override {
+    FakeHost::watch_release(memory);
+    find(memory.identity())->areas = 0;
+  }
+};
+
+TEST(RegistryRaceTest, TheLastMappingGoesJustBeforeTheWatch) {
+  LastMomentHost host;
+  Registry registry(host, {});
+  auto memory = host.create_memory({.name = "", .size_bytes = 4096});
+  auto segment = std::make_shared<Segment>(0, IpcPerm(), 4096, 1, 0, std::move(*memory));
+  host.last().areas = 1;
+  {
+    const std::unique_lock lock(registry.mutex());
+    registry.insert(*registry.next_id(), segment);
+    registry.remove(segment);
+  }
+  EXPECT_EQ(registry.in_use(), 0);
+  EXPECT_TRUE(host.watched.empty());
+}
+
+TEST_F(RegistryTest, TheKeyOfARemovedSegmentIsNotItsSuccessors) {
+  const auto first = add(7);
+  pages(first).areas = 1;
+  remove(first);
+  const auto second = add(7);
+  EXPECT_EQ(registry.find_key(7), second);
+  remove(first);
+  EXPECT_EQ(registry.find_key(7), second) << "removing the first again leaves the second alone";
+  release(first);
+  registry.settle();
+  EXPECT_EQ(registry.find_key(7), second);
+}
+
+TEST_F(RegistryTest, LockedPagesAreCharged) {
+  const auto one = add(1, 4097);
+  const auto two = add(2, 4096);
+  const std::unique_lock lock(registry.mutex());
+  registry.set_locked(*one, true, 5);
+  registry.set_locked(*two, true, 5);
+  EXPECT_EQ(registry.locked_pages(5), 3U);
+  EXPECT_EQ(registry.locked_pages(6), 0U);
+  EXPECT_TRUE(pages(one).locked);
+  registry.set_locked(*one, true, 6);
+  EXPECT_EQ(registry.locked_pages(6), 0U) << "locked already";
+  registry.set_locked(*one, false, 6);
+  EXPECT_EQ(registry.locked_pages(5), 1U) << "given back to whom it was charged";
+  EXPECT_FALSE(pages(one).locked);
+  registry.set_locked(*one, false, 6);
+  EXPECT_EQ(registry.locked_pages(5), 1U);
+  registry.remove(two);
+  EXPECT_EQ(registry.locked_pages(5), 0U);
+}
+
+// Looking, settling and changing at once: for the thread sanitizer as much as for the assertions.
+TEST(RegistryThreadsTest, LookersAndChangers) {
+  struct ThreadedHost : FakeHost {
+    std::vector<FileIdentity> take_released() override { return {}; }
+  } host;
+  Registry registry(host, {});
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 2; ++thread) {
+    threads.emplace_back([&registry] {
+      for (int count = 0; count < 2000; ++count) {
+        registry.settle();
+        const std::shared_lock lock(registry.mutex());
+        const auto segment = registry.find_key(7);
+        EXPECT_TRUE(segment == nullptr || segment->perm.mode == 0600U);
+      }
+    });
+  }
+  for (int count = 0; count < 500; ++count) {
+    auto memory = host.create_memory({.name = "", .size_bytes = 4096});
+    const std::unique_lock lock(registry.mutex());
+    const auto free = registry.next_id();
+    IpcPerm perm;
+    perm.key = 7;
+    perm.mode = 0600;
+    auto segment = std::make_shared<Segment>(free->id, perm, 4096, 1, 0, std::move(*memory));
+    registry.insert(*free, segment);
+    registry.remove(segment);
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(registry.in_use(), 0);
+}
+
+}  // namespace
+}  // namespace shmvisor

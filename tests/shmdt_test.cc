@@ -1,0 +1,186 @@
+// shmdt(2), against ksys_shmdt() of ipc/shm.c.
+#include "tests/fakes/shm_test.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr std::uint64_t kSpot = 0x10'0000'0000;
+
+class ShmdtTest : public ShmTest {
+ protected:
+  ShmdtTest() : id_(segment(4 * kPage)) { attach(id_, kSpot); }
+
+  FakeSpace& space() { return caller.space(); }
+  std::uint64_t nattch() { return stat(id_).shm_nattch; }
+
+  const int id_;
+};
+
+TEST_F(ShmdtTest, AWholeAttach) {
+  host.now = 3'000'000;
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_TRUE(space().areas().empty());
+  const struct shmid_ds ds = stat(id_);
+  EXPECT_EQ(ds.shm_nattch, 0U);
+  EXPECT_EQ(ds.shm_dtime, 3'000'000);
+  EXPECT_EQ(ds.shm_atime, 1'000'000);
+  EXPECT_EQ(ds.shm_lpid, 4711);
+}
+
+TEST_F(ShmdtTest, TwiceIsOnceTooOften) {
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_EQ(dt(kSpot), -EINVAL);
+}
+
+TEST_F(ShmdtTest, AddressesThatAreNone) {
+  EXPECT_EQ(dt(kSpot + 1), -EINVAL);
+  EXPECT_EQ(dt(kSpot + kPage), -EINVAL) << "the middle of an attach";
+  EXPECT_EQ(dt(kSpot - kPage), -EINVAL);
+  EXPECT_EQ(dt(0), -EINVAL);
+  EXPECT_EQ(dt(~std::uint64_t{0} << 12), -EINVAL);
+  EXPECT_EQ(nattch(), 1U);
+  EXPECT_EQ(stat(id_).shm_dtime, 0) << "nothing happened";
+  EXPECT_TRUE(space().unmapped.empty());
+}
+
+TEST_F(ShmdtTest, OtherMappingsAreNotAttaches) {
+  space().map_anonymous({kSpot + 0x100000, kPage});
+  EXPECT_EQ(dt(kSpot + 0x100000), -EINVAL);
+}
+
+TEST_F(ShmdtTest, OtherFilesAreNotAttaches) {
+  space().map_file({kSpot + 0x100000, kPage}, {9, 9});
+  EXPECT_EQ(dt(kSpot + 0x100000), -EINVAL);
+  space().map_file({kSpot + kPage, kPage}, {9, 9});
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_TRUE(space().mapped({kSpot + kPage, kPage})) << "not even between two fragments";
+}
+
+TEST_F(ShmdtTest, TheOtherAttachesStay) {
+  attach(id_, kSpot + 16 * kPage);
+  attach(id_, kSpot + 4 * kPage);
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_EQ(nattch(), 2U);
+  EXPECT_FALSE(space().mapped({kSpot, 4 * kPage}));
+  EXPECT_EQ(dt(kSpot + 4 * kPage), 0);
+  EXPECT_EQ(dt(kSpot + 16 * kPage), 0);
+  EXPECT_EQ(nattch(), 0U);
+}
+
+TEST_F(ShmdtTest, FragmentsOfMprotect) {
+  space().split({kSpot + kPage, kPage});
+  EXPECT_EQ(nattch(), 3U);
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_TRUE(space().areas().empty());
+}
+
+TEST_F(ShmdtTest, TheMiddleUnmapped) {
+  ASSERT_TRUE(space().unmap({kSpot + kPage, 2 * kPage}));
+  EXPECT_EQ(nattch(), 2U);
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_TRUE(space().areas().empty());
+}
+
+TEST_F(ShmdtTest, TheBeginningUnmapped) {
+  ASSERT_TRUE(space().unmap({kSpot, 3 * kPage}));
+  EXPECT_EQ(dt(kSpot + 3 * kPage), -EINVAL) << "the attach's address is still the old one";
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_TRUE(space().areas().empty());
+}
+
+TEST_F(ShmdtTest, SomethingElseInTheGap) {
+  space().map_anonymous({kSpot + kPage, kPage});
+  EXPECT_EQ(dt(kSpot), 0);
+  ASSERT_EQ(space().areas().size(), 1U);
+  EXPECT_EQ(space().areas().begin()->first, kSpot + kPage) << "what is not ours stays";
+}
+
+TEST_F(ShmdtTest, AnotherSegmentInTheGapStays) {
+  const int other = segment(kPage);
+  attach(other, kSpot + kPage, SHM_REMAP);
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_EQ(stat(other).shm_nattch, 1U);
+  EXPECT_EQ(nattch(), 0U);
+}
+
+// "With mremap(), someone could place page from another segment but with equal offsets".
+TEST_F(ShmdtTest, AnotherSegmentWithTheOffsetOfTheGapStays) {
+  const int other = segment(4 * kPage);
+  attach(other, kSpot + 0x100000);
+  ASSERT_TRUE(space().unmap({kSpot + kPage, kPage}));
+  space().move({kSpot + 0x100000 + kPage, kPage}, kSpot + kPage);
+  EXPECT_EQ(stat(other).shm_nattch, 3U);
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_EQ(stat(other).shm_nattch, 3U);
+  EXPECT_EQ(nattch(), 0U);
+  EXPECT_EQ(dt(kSpot), 0) << "now the page of the other one is what is found first";
+  EXPECT_EQ(stat(other).shm_nattch, 2U);
+}
+
+TEST_F(ShmdtTest, AFragmentMovedAwayStaysAndIsFoundByItsOwnOffset) {
+  space().move({kSpot + 3 * kPage, kPage}, kSpot + 0x100000);
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_EQ(nattch(), 1U);
+  EXPECT_EQ(dt(kSpot + 0x100000), -EINVAL);
+  EXPECT_EQ(dt(kSpot + 0x100000 - 3 * kPage), 0) << "where the attach would begin";
+  EXPECT_EQ(nattch(), 0U);
+}
+
+TEST_F(ShmdtTest, AWholeAttachMoved) {
+  space().move({kSpot, 4 * kPage}, kSpot + 0x100000);
+  EXPECT_EQ(dt(kSpot), -EINVAL);
+  EXPECT_EQ(dt(kSpot + 0x100000), 0);
+  EXPECT_EQ(nattch(), 0U);
+}
+
+// Later fragments count only within the size of the segment; the first may lie anywhere above.
+TEST_F(ShmdtTest, NothingBehindTheSegmentsEndBelongsToIt) {
+  const int large = segment(8 * kPage);
+  attach(large, kSpot + 0x100000);
+  const int small = segment(2 * kPage);
+  attach(small, kSpot + 0x200000);
+  // The large one's 5th page where the small one's attach would have had it.
+  space().move({kSpot + 0x100000 + 4 * kPage, kPage}, kSpot + 0x200000 + 4 * kPage);
+  EXPECT_EQ(dt(kSpot + 0x200000), 0);
+  EXPECT_EQ(stat(small).shm_nattch, 0U);
+  EXPECT_EQ(stat(large).shm_nattch, 3U);
+  EXPECT_EQ(dt(kSpot + 0x200000), 0) << "now it is found first";
+  EXPECT_EQ(stat(large).shm_nattch, 2U);
+}
+
+TEST_F(ShmdtTest, ADetachOfARemovedSegmentEndsIt) {
+  ASSERT_EQ(ctl(id_, IPC_RMID), 0);
+  EXPECT_EQ(host.living(), 1);
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_EQ(ctl(id_, IPC_STAT), -EINVAL) << "the next call finds it gone";
+  EXPECT_EQ(host.living(), 0);
+}
+
+TEST_F(ShmdtTest, AProcessThatCannotBeReached) {
+  space().unmap_error = EACCES;
+  EXPECT_EQ(dt(kSpot), -EINVAL);
+  EXPECT_EQ(stat(id_).shm_dtime, 0);
+  space().unmap_error = 0;
+  space().look_error = ESRCH;
+  EXPECT_EQ(dt(kSpot), -EINVAL);
+}
+
+TEST_F(ShmdtTest, AnotherProcessHasItsOwnAttaches) {
+  FakeCaller child(host, 4712);
+  child.space().copy_from(space());
+  EXPECT_EQ(nattch(), 2U);
+  EXPECT_EQ(dt(child, kSpot), 0);
+  EXPECT_EQ(nattch(), 1U);
+  EXPECT_EQ(stat(id_).shm_lpid, 4712);
+}
+
+TEST_F(ShmdtTest, ByIpc) {
+  const int narrow = segment();
+  attach(narrow, 0x40000000);
+  EXPECT_EQ(run({Abi::kI386, 117, {22, 0, 0, 0, 0x40000001, 0}}, caller), -EINVAL);
+  EXPECT_EQ(run({Abi::kI386, 117, {22, 0, 0, 0, 0x40000000, 0}}, caller), 0);
+  EXPECT_EQ(stat(narrow).shm_nattch, 0U);
+}
+
+}  // namespace
+}  // namespace shmvisor
