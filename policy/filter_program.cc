@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -27,6 +28,7 @@ using Context = std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, ReleaseC
 constexpr std::uint32_t kNoSuchCall = SCMP_ACT_ERRNO(ENOSYS);
 constexpr std::array<int, 4> kShmCalls = {SCMP_SYS(shmget), SCMP_SYS(shmat), SCMP_SYS(shmctl),
                                           SCMP_SYS(shmdt)};
+constexpr std::array<int, 2> kNamespaceCalls = {SCMP_SYS(unshare), SCMP_SYS(setns)};
 // SHMAT, SHMDT, SHMGET and SHMCTL of <linux/ipc.h>, which <sys/ipc.h> forbids to include beside it.
 constexpr std::array<unsigned, 4> kShmIpcSubcalls = {21, 22, 23, 24};
 constexpr unsigned kIpcSubcallMask = 0xffff;
@@ -56,8 +58,8 @@ Result<void> set_architecture(const Context& context, std::uint32_t architecture
   return checked(seccomp_arch_remove(context.get(), SCMP_ARCH_NATIVE));
 }
 
-Result<void> add_shm_calls(const Context& context, std::uint32_t action) {
-  for (const int call : kShmCalls) {
+Result<void> add_calls(const Context& context, std::uint32_t action, std::span<const int> calls) {
+  for (const int call : calls) {
     if (auto added = checked(seccomp_rule_add_exact(context.get(), action, call, 0)); !added) {
       return added;
     }
@@ -65,14 +67,19 @@ Result<void> add_shm_calls(const Context& context, std::uint32_t action) {
   return {};
 }
 
+Result<void> add_notified_calls(const Context& context) {
+  if (auto added = add_calls(context, SCMP_ACT_NOTIFY, kShmCalls); !added) return added;
+  return add_calls(context, SCMP_ACT_NOTIFY, kNamespaceCalls);
+}
+
 /// For i386 libseccomp itself turns shmget and the others into ipc(2) with an argument equal to the
 /// sub-call, beside the separate call. It misses those with a version, hence the masked rules.
-Result<void> add_ipc_subcalls(const Context& context, std::uint32_t action) {
+Result<void> add_ipc_subcalls(const Context& context) {
   for (const unsigned subcall : kShmIpcSubcalls) {
     const scmp_arg_cmp first_argument =
         SCMP_A0(SCMP_CMP_MASKED_EQ, scmp_datum_t{kIpcSubcallMask}, scmp_datum_t{subcall});
-    if (auto added = checked(
-            seccomp_rule_add_exact_array(context.get(), action, SCMP_SYS(ipc), 1, &first_argument));
+    if (auto added = checked(seccomp_rule_add_exact_array(context.get(), SCMP_ACT_NOTIFY,
+                                                          SCMP_SYS(ipc), 1, &first_argument));
         !added) {
       return added;
     }
@@ -108,22 +115,21 @@ Result<std::vector<sock_filter>> exported(const Context& context) {
 
 }  // namespace
 
-Result<std::vector<sock_filter>> build_filter_program(I386 i386) {
+Result<std::vector<sock_filter>> build_filter_program() {
   const Context native = make_context();
   Context x32 = make_context();
   Context compat = make_context();
   if (!native || !x32 || !compat) return Errno(ENOMEM);
 
   if (auto set = set_architecture(native, SCMP_ARCH_X86_64); !set) return set.error();
-  if (auto added = add_shm_calls(native, SCMP_ACT_NOTIFY); !added) return added.error();
+  if (auto added = add_notified_calls(native); !added) return added.error();
 
   if (auto set = set_architecture(x32, SCMP_ARCH_X32); !set) return set.error();
-  if (auto added = add_shm_calls(x32, kNoSuchCall); !added) return added.error();
+  if (auto added = add_calls(x32, kNoSuchCall, kShmCalls); !added) return added.error();
 
-  const std::uint32_t action = i386 == I386::kNotify ? SCMP_ACT_NOTIFY : kNoSuchCall;
   if (auto set = set_architecture(compat, SCMP_ARCH_X86); !set) return set.error();
-  if (auto added = add_shm_calls(compat, action); !added) return added.error();
-  if (auto added = add_ipc_subcalls(compat, action); !added) return added.error();
+  if (auto added = add_notified_calls(compat); !added) return added.error();
+  if (auto added = add_ipc_subcalls(compat); !added) return added.error();
 
   if (auto merged = merge(native, std::move(x32)); !merged) return merged.error();
   if (auto merged = merge(native, std::move(compat)); !merged) return merged.error();

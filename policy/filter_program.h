@@ -2,15 +2,19 @@
 //
 // What it answers, by architecture of the call (struct seccomp_data.arch) and number:
 //   x86-64  shmget 29, shmat 30, shmctl 31, shmdt 67           USER_NOTIF
-//   x32     the same four with __X32_SYSCALL_BIT               ERRNO(ENOSYS)
+//           unshare 272, setns 308                             USER_NOTIF
+//   x32     shmget, shmat, shmctl, shmdt, __X32_SYSCALL_BIT    ERRNO(ENOSYS)
 //   i386    shmget 395, shmctl 396, shmat 397, shmdt 398, and ipc 117 with a first argument whose
-//           low 16 bits are SHMAT 21 to SHMCTL 24              as I386 says
+//           low 16 bits are SHMAT 21 to SHMCTL 24              USER_NOTIF
+//           unshare 310, setns 346                             USER_NOTIF
 //   all else of these three                                    ALLOW
 //   any other architecture                                     ERRNO(ENOSYS)
-// ipc(2) takes its version in the upper bits of the first argument (ipc/syscall.c: ksys_ipc), so
-// they do not count. Native calls are judged by number alone: a filter that reads no argument lets
-// the kernel (5.11+, kernel/seccomp.c: seccomp_cache_prepare) see once that a number is always
-// allowed, and not run the program for it again.
+// unshare(2) and setns(2) are let through as they are; being told of them is what allows to
+// remember a thread's namespaces from one call of it to the next. ipc(2) takes its version in the
+// upper bits of the first argument (ipc/syscall.c: ksys_ipc), so they do not count. Native calls
+// are judged by number alone: a filter that reads no argument lets the kernel (5.11+,
+// kernel/seccomp.c: seccomp_cache_prepare) see once that a number is always allowed, and not run
+// the program for it again.
 //
 // Ownership: the program is the caller's, and holds nothing else.
 // Thread rule: any thread, no shared state.
@@ -24,11 +28,8 @@
 
 namespace shmvisor {
 
-/// What 32-bit calls get. kRefuse as long as nobody emulates their structures.
-enum class I386 { kRefuse, kNotify };
-
 /// Errors, from libseccomp or the memfd that the program is read back from: ENOMEM; EMFILE, ENFILE;
 /// EOPNOTSUPP or EINVAL where this kernel has no user notification; EFAULT for a libseccomp fault.
-Result<std::vector<sock_filter>> build_filter_program(I386 i386);
+Result<std::vector<sock_filter>> build_filter_program();
 
 }  // namespace shmvisor

@@ -171,7 +171,7 @@ TEST(Check, WorksForAnOrdinaryUser) {
 TEST(Check, NamesTheOtherListener) {
   const Report result = check_in_child([] {
     if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return false;
-    const auto program = build_filter_program(I386::kRefuse);
+    const auto program = build_filter_program();
     // Held until the child ends: a chain is free again once its listener is closed.
     static UniqueFd listener;
     auto installed = program ? install_filter(*program, {}) : program.error();

@@ -33,12 +33,23 @@ Result<FreeId> IdSpace::next(std::uint64_t limit) const {
     ++seq;
     if (seq >= kSeqMax) seq = 0;
   }
-  return FreeId{(seq << kIndexBits) + index, index, static_cast<std::uint16_t>(seq)};
+  return FreeId{(seq << kIndexBits) + index, index, static_cast<std::uint16_t>(seq), false};
+}
+
+Result<FreeId> IdSpace::next_from(int wanted, std::uint64_t limit) const {
+  if (static_cast<std::uint64_t>(in_use_) >= std::min<std::uint64_t>(limit, kMaxIds)) {
+    return Errno(ENOSPC);
+  }
+  const int index = first_free(index_of(wanted), kMaxIds);
+  if (index < 0) return Errno(ENOSPC);
+  const int seq = seq_of(wanted);
+  return FreeId{(seq << kIndexBits) + index, index, static_cast<std::uint16_t>(seq), true};
 }
 
 void IdSpace::take(const FreeId& free) {
   taken_[static_cast<std::size_t>(free.index / 64)] |= std::uint64_t{1} << (free.index % 64);
   ++in_use_;
+  if (free.asked_for) return;
   idr_next_ = free.index + 1;
   last_index_ = free.index;
   seq_ = free.seq;

@@ -27,6 +27,8 @@ struct FreeId {
   int id = 0;
   int index = 0;
   std::uint16_t seq = 0;
+  /// Chosen by kernel.shm_next_id: the cycle goes on as if it had not been.
+  bool asked_for = false;
 };
 
 /// The arithmetic of identifiers and which of them are taken; IdTable adds the objects.
@@ -44,6 +46,9 @@ class IdSpace {
 
   /// ENOSPC when `limit` (shmmni) objects, or all there can be, exist.
   [[nodiscard]] Result<FreeId> next(std::uint64_t limit) const;
+  /// The same for kernel.shm_next_id: the sequence number of `wanted`, and its index or the next
+  /// free one above.
+  [[nodiscard]] Result<FreeId> next_from(int wanted, std::uint64_t limit) const;
   /// Precondition: `free` came from next() and nothing changed since.
   void take(const FreeId& free);
   void give_back(int index);
@@ -67,7 +72,10 @@ class IdTable {
  public:
   using Pointer = std::shared_ptr<Object>;
 
-  [[nodiscard]] Result<FreeId> next(std::uint64_t limit) const { return space_.next(limit); }
+  /// `wanted`: an identifier to be taken if possible, or -1.
+  [[nodiscard]] Result<FreeId> next(std::uint64_t limit, int wanted) const {
+    return wanted < 0 ? space_.next(limit) : space_.next_from(wanted, limit);
+  }
 
   void insert(const FreeId& free, Pointer object) {
     space_.take(free);
@@ -104,7 +112,7 @@ class IdTable {
   template <typename Visitor>
   void for_each(Visitor visit) const {
     for (const Slot& slot : slots_) {
-      if (slot.object != nullptr) visit(*slot.object);
+      if (slot.object != nullptr) visit(slot.object);
     }
   }
 

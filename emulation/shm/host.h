@@ -8,10 +8,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "emulation/memmap/backing_memory.h"
+#include "emulation/shm/segment.h"
 #include "policy/base/result.h"
 
 namespace shmvisor {
@@ -42,9 +44,13 @@ class Host {
   [[nodiscard]] virtual Result<std::unique_ptr<BackingMemory>> create_memory(
       const BackingRequest& request) = 0;
 
-  /// shm_nattch as the kernel counts it: mappings (VMAs) of the file in all processes we serve, an
-  /// address space that several processes share counted once.
-  [[nodiscard]] virtual std::uint64_t count_mappings(const FileIdentity& file) = 0;
+  /// shm_nattch of each file, as the kernel counts it: mappings (VMAs) in all processes we serve,
+  /// an address space that several processes share counted once.
+  [[nodiscard]] virtual std::vector<std::uint64_t> count_mappings(
+      std::span<const FileIdentity> files) = 0;
+
+  /// Whether the thread that created a segment has not ended yet.
+  [[nodiscard]] virtual bool thread_lives(const CreatorThread& thread) = 0;
 
   /// From now on take_released() names `memory` whenever its last description may have gone.
   virtual void watch_release(const BackingMemory& memory) = 0;

@@ -1,19 +1,89 @@
 #include "emulation/shm/registry.h"
 
-#include "emulation/abi/shm_abi.h"
+#include <mutex>
+#include <shared_mutex>
 
 namespace shmvisor {
 
+Registry::~Registry() {
+  for (const SegmentPointer& segment : all()) destroy(segment);
+}
+
 void Registry::settle() {
-  if (doomed_.load(std::memory_order_acquire) == 0) return;
-  const std::lock_guard settling(settling_);
-  const std::vector<FileIdentity> released = host_.take_released();
-  if (released.empty()) return;
+  files_.settle();
+  if (!rmid_forced_) return;
   const std::unique_lock lock(mutex_);
-  for (const FileIdentity& file : released) {
-    const SegmentPointer segment = find_file(file);
-    if (segment == nullptr || (segment->perm.mode & abi::kShmDest) == 0) continue;
-    if (!segment->memory().in_use()) destroy(segment);
+  drop_orphans();
+}
+
+bool Registry::over(const Segment& segment) const {
+  const bool may_go = (segment.perm.mode & abi::kShmDest) != 0 || rmid_forced_;
+  return may_go && !segment.memory().in_use();
+}
+
+void Registry::drop_if_over(const SegmentPointer& segment) {
+  const std::unique_lock lock(mutex_);
+  const auto current = table_.find(segment->id());
+  if (current && *current == segment && over(*segment)) destroy(segment);
+}
+
+bool Registry::anything_mapped() const {
+  const std::shared_lock lock(mutex_);
+  bool mapped = false;
+  table_.for_each([&](const SegmentPointer& segment) { mapped |= segment->memory().in_use(); });
+  return mapped;
+}
+
+std::vector<ShmTableRow> Registry::rows(Viewpoint& viewpoint) const {
+  std::vector<ShmTableRow> rows;
+  std::vector<FileIdentity> mapped;
+  std::vector<std::size_t> mapped_row;
+  {
+    const std::shared_lock lock(mutex_);
+    table_.for_each([&](const SegmentPointer& segment) {
+      if (segment->memory().in_use()) {
+        mapped.push_back(segment->memory().identity());
+        mapped_row.push_back(rows.size());
+      }
+      rows.push_back({segment->id(), describe(*segment, viewpoint), segment->memory().usage()});
+    });
+  }
+  const std::vector<std::uint64_t> counts = host_.count_mappings(mapped);
+  for (std::size_t i = 0; i < mapped.size(); ++i) rows[mapped_row[i]].ds.nattch = counts[i];
+  return rows;
+}
+
+Limits Registry::limits() const {
+  const std::shared_lock lock(mutex_);
+  return limits_;
+}
+
+void Registry::set_limits(const Limits& limits) {
+  const std::unique_lock lock(mutex_);
+  limits_ = limits;
+}
+
+void Registry::set_rmid_forced(bool forced) {
+  const std::unique_lock lock(mutex_);
+  if (rmid_forced_ == forced) return;
+  rmid_forced_ = forced;
+  // Every last detach counts now, not only those of removed segments.
+  for (const SegmentPointer& segment : all()) {
+    if ((segment->perm.mode & abi::kShmDest) != 0) continue;
+    if (forced) {
+      files_.watch(*segment);
+    } else {
+      files_.unwatch(*segment);
+    }
+  }
+  if (forced) drop_orphans();
+}
+
+void Registry::drop_orphans() {
+  for (const SegmentPointer& segment : all()) {
+    if (segment->creator && host_.thread_lives(*segment->creator)) continue;
+    segment->creator.reset();
+    if (over(*segment)) destroy(segment);
   }
 }
 
@@ -22,15 +92,16 @@ Registry::SegmentPointer Registry::find_key(key_t key) const {
   return found == by_key_.end() ? nullptr : found->second;
 }
 
-Registry::SegmentPointer Registry::find_file(const FileIdentity& file) const {
-  const auto found = by_file_.find(file);
-  return found == by_file_.end() ? nullptr : found->second;
+std::vector<Registry::SegmentPointer> Registry::all() const {
+  std::vector<SegmentPointer> segments;
+  table_.for_each([&](const SegmentPointer& segment) { segments.push_back(segment); });
+  return segments;
 }
 
 PageUsage Registry::usage() const {
   PageUsage sum;
-  table_.for_each([&sum](const Segment& segment) {
-    const PageUsage one = segment.memory().usage();
+  table_.for_each([&sum](const SegmentPointer& segment) {
+    const PageUsage one = segment->memory().usage();
     sum.resident += one.resident;
     sum.swapped += one.swapped;
   });
@@ -42,11 +113,33 @@ std::uint64_t Registry::locked_pages(uid_t uid) const {
   return found == locked_pages_.end() ? 0 : found->second;
 }
 
-void Registry::insert(const FreeId& free, SegmentPointer segment) {
+ShmidDs Registry::describe(const Segment& segment, Viewpoint& viewpoint) {
+  const IpcPerm& perm = segment.perm;
+  const AttachStamps stamps = segment.stamps();
+  ShmidDs ds;
+  ds.key = perm.key;
+  ds.uid = viewpoint.show_uid(perm.uid);
+  ds.gid = viewpoint.show_gid(perm.gid);
+  ds.cuid = viewpoint.show_uid(perm.cuid);
+  ds.cgid = viewpoint.show_gid(perm.cgid);
+  ds.mode = perm.mode;
+  ds.seq = static_cast<std::uint16_t>(IdSpace::seq_of(segment.id()));
+  ds.segsz_bytes = segment.size_bytes();
+  ds.atime = stamps.atime;
+  ds.dtime = stamps.dtime;
+  ds.ctime = segment.ctime_seconds;
+  ds.cpid = viewpoint.show_pid(segment.cpid());
+  ds.lpid = viewpoint.show_pid(stamps.lpid);
+  return ds;
+}
+
+void Registry::insert(const FreeId& free, const SegmentPointer& segment) {
+  next_id_hint_ = -1;
   total_pages_ += segment->size_pages();
-  by_file_.emplace(segment->memory().identity(), segment);
+  files_.add(segment, *this);
+  if (rmid_forced_) files_.watch(*segment);
   if (segment->perm.key != abi::kIpcPrivate) by_key_.emplace(segment->perm.key, segment);
-  table_.insert(free, std::move(segment));
+  table_.insert(free, segment);
 }
 
 void Registry::remove(const SegmentPointer& segment) {
@@ -54,11 +147,10 @@ void Registry::remove(const SegmentPointer& segment) {
     by_key_.erase(segment->perm.key);
     segment->perm.key = abi::kIpcPrivate;
   }
-  if ((segment->perm.mode & abi::kShmDest) != 0) return;  // the watch is set already
+  if ((segment->perm.mode & abi::kShmDest) != 0) return;  // it is watched already
   if (segment->memory().in_use()) {
     segment->perm.mode |= abi::kShmDest;
-    doomed_.fetch_add(1, std::memory_order_release);
-    host_.watch_release(segment->memory());
+    if (!rmid_forced_) files_.watch(*segment);
     // The last mapping may have gone between the question and the watch.
     if (segment->memory().in_use()) return;
   }
@@ -66,13 +158,11 @@ void Registry::remove(const SegmentPointer& segment) {
 }
 
 void Registry::destroy(const SegmentPointer& segment) {
-  if ((segment->perm.mode & abi::kShmDest) != 0) {
-    host_.unwatch_release(segment->memory());
-    doomed_.fetch_sub(1, std::memory_order_release);
-  }
-  if ((segment->perm.mode & abi::kShmLocked) != 0) set_locked(*segment, false, segment->locked_by);
+  if ((segment->perm.mode & abi::kShmDest) != 0 || rmid_forced_) files_.unwatch(*segment);
+  if ((segment->perm.mode & abi::kShmLocked) != 0) set_locked(*segment, false, 0);
+  if (segment->perm.key != abi::kIpcPrivate) by_key_.erase(segment->perm.key);
   total_pages_ -= segment->size_pages();
-  by_file_.erase(segment->memory().identity());
+  files_.remove(*segment);
   table_.erase(segment->id());
 }
 

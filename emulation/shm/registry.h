@@ -1,11 +1,11 @@
 // Registry: the shared memory segments of one IPC namespace.
 //
-// It keeps the identifiers, the keys, the totals and the limits, and knows when a removed segment
-// is over. The rules of the four calls are in emulation/syscalls.
+// It keeps the identifiers, the keys, the totals and the limits, and knows when a segment is over.
+// The rules of the four calls are in emulation/syscalls.
 //
-// Lock order: settling_, then mutex(). Hold mutex() shared to look, exclusively to change. The
-// kernel's answer to "does anybody map it" is asked under it (1.6 µs); counting mappings, which
-// takes long, is not.
+// Thread rule: hold mutex() shared to look, exclusively to change; which members ask for which is
+// said below. The kernel's answer to "does anybody map it" is asked under it (1.6 µs); counting
+// mappings, which takes long, is not.
 #pragma once
 
 #include <sys/types.h>
@@ -14,45 +14,74 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <unordered_map>
 #include <vector>
 
+#include "emulation/abi/shm_abi.h"
 #include "emulation/ipc/id_table.h"
 #include "emulation/ipc/rw_lock.h"
 #include "emulation/shm/host.h"
 #include "emulation/shm/segment.h"
+#include "emulation/shm/segment_files.h"
 #include "policy/base/result.h"
 #include "policy/limits.h"
 
 namespace shmvisor {
 
-class Registry {
+/// One line of /proc/sysvipc/shm.
+struct ShmTableRow {
+  int id = 0;
+  ShmidDs ds;
+  PageUsage usage;
+};
+
+class Registry : public std::enable_shared_from_this<Registry> {
  public:
   using SegmentPointer = std::shared_ptr<Segment>;
 
-  Registry(Host& host, const Limits& limits) : host_(host), limits_(limits) {}
+  Registry(Host& host, SegmentFiles& files, const Limits& limits)
+      : host_(host), files_(files), limits_(limits) {}
+  Registry(const Registry&) = delete;
+  Registry& operator=(const Registry&) = delete;
+  /// What is left goes with it: free_ipcs().
+  ~Registry();
 
   [[nodiscard]] RwLock& mutex() const { return mutex_; }
   [[nodiscard]] Host& host() const { return host_; }
-  [[nodiscard]] const Limits& limits() const { return limits_; }
+  [[nodiscard]] SegmentFiles& files() const { return files_; }
 
-  /// Drops the segments that are marked for removal and that nobody maps any more. Every call
-  /// begins with it, so that no answer shows a segment the kernel would have destroyed.
-  /// Takes the lock exclusively, but only when something was released.
+  // Takes the lock itself.
+
+  /// Drops whatever became over since the last call. Every call begins with it.
   void settle();
+  /// Drops the segment if nobody maps it and it was removed, or shm_rmid_forced is set.
+  void drop_if_over(const SegmentPointer& segment);
+  /// Whether any segment is mapped; a namespace with one lives on without processes.
+  [[nodiscard]] bool anything_mapped() const;
+  /// The table of /proc/sysvipc/shm, ids and pids as `viewpoint` shows them.
+  [[nodiscard]] std::vector<ShmTableRow> rows(Viewpoint& viewpoint) const;
+
+  // The sysctls of the namespace, kernel.shm*. They take the lock themselves.
+
+  [[nodiscard]] Limits limits() const;
+  void set_limits(const Limits& limits);
+  [[nodiscard]] bool rmid_forced() const { return rmid_forced_; }
+  /// Setting it drops what is not mapped and whose creator has ended: shm_destroy_orphaned().
+  void set_rmid_forced(bool forced);
+  /// The identifier that the next segment shall have; -1 for none.
+  [[nodiscard]] int next_id_hint() const { return next_id_hint_; }
+  void set_next_id_hint(int id) { next_id_hint_ = id; }
 
   // Looking: lock held at least shared.
 
+  [[nodiscard]] const Limits& limits_locked() const { return limits_; }
   /// IPC_PRIVATE and removed segments are found by no key.
   [[nodiscard]] SegmentPointer find_key(key_t key) const;
   /// EINVAL, see IdTable.
   [[nodiscard]] Result<SegmentPointer> find(int id) const { return table_.find(id); }
   [[nodiscard]] Result<SegmentPointer> find_index(int id) const { return table_.find_index(id); }
-  /// The segment whose pages have this identity, or null.
-  [[nodiscard]] SegmentPointer find_file(const FileIdentity& file) const;
   [[nodiscard]] Result<FreeId> next_id() const {
-    return table_.next(static_cast<std::uint64_t>(limits_.shmmni));
+    return table_.next(limits_.shmmni, next_id_hint_);
   }
   [[nodiscard]] int in_use() const { return table_.in_use(); }
   [[nodiscard]] int max_index() const { return table_.max_index(); }
@@ -62,37 +91,34 @@ class Registry {
   [[nodiscard]] PageUsage usage() const;
   /// Pages that `uid` has locked with SHM_LOCK.
   [[nodiscard]] std::uint64_t locked_pages(uid_t uid) const;
+  /// IPC_STAT's answer but for shm_nattch.
+  [[nodiscard]] static ShmidDs describe(const Segment& segment, Viewpoint& viewpoint);
 
   // Changing: lock held exclusively.
 
   /// Precondition: `free` came from next_id() under this same hold of the lock.
-  void insert(const FreeId& free, SegmentPointer segment);
+  void insert(const FreeId& free, const SegmentPointer& segment);
   /// do_shm_rmid(): destroys it, or marks it SHM_DEST and takes its key away while it is mapped.
   void remove(const SegmentPointer& segment);
   /// Sets or clears SHM_LOCKED and charges `uid` for the pages.
   void set_locked(Segment& segment, bool locked, uid_t uid);
 
  private:
-  struct IdentityHash {
-    std::size_t operator()(const FileIdentity& file) const {
-      return std::hash<std::uint64_t>{}(file.inode ^ (file.device << 48));
-    }
-  };
-
   void destroy(const SegmentPointer& segment);
+  void drop_orphans();
+  [[nodiscard]] bool over(const Segment& segment) const;
+  [[nodiscard]] std::vector<SegmentPointer> all() const;
 
   Host& host_;
-  const Limits limits_;
+  SegmentFiles& files_;
+  Limits limits_;
   mutable RwLock mutex_;
-  /// Whoever finds nothing released must know that nobody is still busy with what was.
-  std::mutex settling_;
   IdTable<Segment> table_;
   std::unordered_map<key_t, SegmentPointer> by_key_;
-  std::unordered_map<FileIdentity, SegmentPointer, IdentityHash> by_file_;
   std::map<uid_t, std::uint64_t> locked_pages_;
   std::uint64_t total_pages_ = 0;
-  /// Segments marked SHM_DEST, read without the lock to keep settle() free when there are none.
-  std::atomic<int> doomed_{0};
+  std::atomic<bool> rmid_forced_{false};
+  std::atomic<int> next_id_hint_{-1};
 };
 
 }  // namespace shmvisor

@@ -3,31 +3,56 @@
 // There is no shm_nattch here: who maps the memory is asked of the kernel (BackingMemory::in_use,
 // Host::count_mappings).
 //
-// Thread rule: id, size, cpid and memory are immutable once it is in a registry. `perm` and ctime
-// are guarded by the registry's lock. Attach and detach stamps are atomic, because attaching holds
-// that lock only while it decides.
+// Thread rule: id, size, creator and memory are immutable once it is in a registry. `perm` and
+// ctime are guarded by the registry's lock. Attach and detach stamps have a lock of their own,
+// because attaching holds the registry's only while it decides.
 #pragma once
 
 #include <sys/types.h>
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <optional>
 
 #include "emulation/ipc/ipc_perm.h"
+#include "emulation/ipc/viewpoint.h"
 #include "emulation/memmap/backing_memory.h"
 
 namespace shmvisor {
 
+/// The thread that created a segment, for kernel.shm_rmid_forced: whether it lives can be asked of
+/// the Host. `unique` is never used twice, unlike `tid`; 0 where the kernel has no such number.
+struct CreatorThread {
+  pid_t tid = 0;
+  std::uint64_t unique = 0;
+};
+
+/// What the last attach and detach left behind. Times in seconds since the epoch, 0 for never.
+struct AttachStamps {
+  std::int64_t atime = 0;
+  std::int64_t dtime = 0;
+  PidRecord lpid;
+};
+
 class Segment {
  public:
-  Segment(int id, const IpcPerm& initial_perm, std::uint64_t size_bytes, pid_t cpid,
-          std::int64_t now_seconds, std::unique_ptr<BackingMemory> memory)
-      : perm(initial_perm),
-        ctime_seconds(now_seconds),
-        id_(id),
-        size_bytes_(size_bytes),
-        cpid_(cpid),
+  struct Birth {
+    int id = 0;
+    IpcPerm perm;
+    std::uint64_t size_bytes = 0;
+    PidRecord cpid;
+    CreatorThread creator;
+    std::int64_t now_seconds = 0;
+  };
+
+  Segment(Birth birth, std::unique_ptr<BackingMemory> memory)
+      : perm(birth.perm),
+        ctime_seconds(birth.now_seconds),
+        creator(birth.creator),
+        id_(birth.id),
+        size_bytes_(birth.size_bytes),
+        cpid_(std::move(birth.cpid)),
         memory_(std::move(memory)) {}
 
   [[nodiscard]] int id() const { return id_; }
@@ -35,37 +60,40 @@ class Segment {
   [[nodiscard]] std::uint64_t size_bytes() const { return size_bytes_; }
   /// What it counts against shmall.
   [[nodiscard]] std::uint64_t size_pages() const { return (size_bytes_ + 4095) / 4096; }
-  [[nodiscard]] pid_t cpid() const { return cpid_; }
+  [[nodiscard]] const PidRecord& cpid() const { return cpid_; }
   [[nodiscard]] BackingMemory& memory() const { return *memory_; }
 
-  [[nodiscard]] std::int64_t atime_seconds() const { return atime_seconds_; }
-  [[nodiscard]] std::int64_t dtime_seconds() const { return dtime_seconds_; }
-  [[nodiscard]] pid_t lpid() const { return lpid_; }
-
+  [[nodiscard]] AttachStamps stamps() const {
+    const std::lock_guard lock(stamps_mutex_);
+    return stamps_;
+  }
   /// __shm_open(): what an attach leaves behind.
-  void attached(pid_t pid, std::int64_t now_seconds) {
-    atime_seconds_ = now_seconds;
-    lpid_ = pid;
+  void attached(PidRecord by, std::int64_t now_seconds) {
+    const std::lock_guard lock(stamps_mutex_);
+    stamps_.atime = now_seconds;
+    stamps_.lpid = std::move(by);
   }
   /// shm_close(): what a detach leaves behind.
-  void detached(pid_t pid, std::int64_t now_seconds) {
-    dtime_seconds_ = now_seconds;
-    lpid_ = pid;
+  void detached(PidRecord by, std::int64_t now_seconds) {
+    const std::lock_guard lock(stamps_mutex_);
+    stamps_.dtime = now_seconds;
+    stamps_.lpid = std::move(by);
   }
 
   IpcPerm perm;
   std::int64_t ctime_seconds;
+  /// Nothing once the thread was seen dead (shm_creator of the kernel).
+  std::optional<CreatorThread> creator;
   /// Real uid that the locked pages are charged to; meaningful while SHM_LOCKED is set.
   uid_t locked_by = 0;
 
  private:
   const int id_;
   const std::uint64_t size_bytes_;
-  const pid_t cpid_;
+  const PidRecord cpid_;
   const std::unique_ptr<BackingMemory> memory_;
-  std::atomic<std::int64_t> atime_seconds_{0};
-  std::atomic<std::int64_t> dtime_seconds_{0};
-  std::atomic<pid_t> lpid_{0};
+  mutable std::mutex stamps_mutex_;
+  AttachStamps stamps_;
 };
 
 }  // namespace shmvisor

@@ -10,7 +10,9 @@
 #include <cstdint>
 #include <span>
 
+#include "emulation/ipc/viewpoint.h"
 #include "emulation/memmap/mapping_space.h"
+#include "emulation/shm/segment.h"
 #include "policy/base/result.h"
 #include "policy/subject.h"
 
@@ -24,8 +26,11 @@ class Caller {
   virtual ~Caller() = default;
 
   [[nodiscard]] virtual Subject& subject() = 0;
+  [[nodiscard]] virtual Viewpoint& viewpoint() = 0;
   /// Its process (thread group), what shm_cpid and shm_lpid record.
-  [[nodiscard]] virtual pid_t tgid() = 0;
+  [[nodiscard]] virtual PidRecord process() = 0;
+  /// The thread itself, what shm_creator records.
+  [[nodiscard]] virtual CreatorThread thread() = 0;
   /// RLIMIT_MEMLOCK, soft; UINT64_MAX for none.
   [[nodiscard]] virtual std::uint64_t memlock_limit_bytes() = 0;
   [[nodiscard]] virtual MappingSpace& space() = 0;

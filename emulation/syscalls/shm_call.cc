@@ -9,6 +9,8 @@ constexpr int kShmget = 29;
 constexpr int kShmat = 30;
 constexpr int kShmctl = 31;
 constexpr int kShmdt = 67;
+constexpr int kUnshare = 272;
+constexpr int kSetns = 308;
 }  // namespace x86_64
 
 namespace i386 {
@@ -17,6 +19,8 @@ constexpr int kShmget = 395;
 constexpr int kShmctl = 396;
 constexpr int kShmat = 397;
 constexpr int kShmdt = 398;
+constexpr int kUnshare = 310;
+constexpr int kSetns = 346;
 // Sub-calls of ipc(2), include/uapi/linux/ipc.h.
 constexpr int kIpcShmat = 21;
 constexpr int kIpcShmdt = 22;
@@ -110,6 +114,13 @@ Result<ShmCall> decode_numbers(const RawCall& raw, int shmget, int shmat, int sh
 }
 
 }  // namespace
+
+bool changes_namespaces(const RawCall& raw) {
+  if (raw.abi == Abi::kX86_64) {
+    return raw.number == x86_64::kUnshare || raw.number == x86_64::kSetns;
+  }
+  return raw.number == i386::kUnshare || raw.number == i386::kSetns;
+}
 
 Result<ShmCall> decode(const RawCall& raw) {
   if (raw.abi == Abi::kX86_64) {

@@ -39,6 +39,9 @@ struct RawCall {
   std::array<std::uint64_t, 6> arguments{};
 };
 
+/// unshare(2) or setns(2): not ours to answer, but what we know of the thread's namespaces is void.
+[[nodiscard]] bool changes_namespaces(const RawCall& raw);
+
 /// ENOSYS for a number that is not ours; EINVAL for ipc(2)'s iBCS2 form of shmat.
 [[nodiscard]] Result<ShmCall> decode(const RawCall& raw);
 

@@ -62,24 +62,24 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   std::shared_lock look(registry.mutex());
   const auto found = registry.find(call.shmid);
   if (!found) return found.error();
-  Segment& segment = **found;
-  if (!ipcperms(segment.perm, caller.subject(), wanted->permissions)) return Errno(EACCES);
+  const std::shared_ptr<Segment> segment = *found;
+  if (!ipcperms(segment->perm, caller.subject(), wanted->permissions)) return Errno(EACCES);
   // From here on the open description keeps a removed segment alive, as shm_nattch++ does in the
   // kernel.
-  Result<BackingFile> file = segment.memory().open(
+  Result<BackingFile> file = segment->memory().open(
       wanted->request.access.write ? MaximumAccess::kReadWrite : MaximumAccess::kReadOnly);
   look.unlock();
   if (!file) return file.error();
 
   MapRequest& request = wanted->request;
-  request.length_bytes = segment.memory().mapped_size_bytes();
+  request.length_bytes = segment->memory().mapped_size_bytes();
   if (request.placement == Placement::kExact &&
       AddressRange{request.address, request.length_bytes}.wraps()) {
     return Errno(EINVAL);
   }
   const Result<std::uint64_t> address = caller.space().map(request, std::move(*file));
   if (!address) return address.error();
-  segment.attached(caller.tgid(), registry.host().now_seconds());
+  segment->attached(caller.process(), registry.host().now_seconds());
   return deliver(call, caller, *address);
 }
 

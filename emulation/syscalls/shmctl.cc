@@ -18,7 +18,7 @@ std::int64_t max_index_or_zero(const Registry& registry) {
 }
 
 Reply ipc_info(const ShmCall& call, Caller& caller, Registry& registry) {
-  const Limits& limits = registry.limits();
+  const Limits limits = registry.limits();
   ShmInfoLimits info;
   info.shmmax = limits.shmmax;
   info.shmmin = Limits::shmmin;
@@ -50,28 +50,15 @@ Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
       call.command == abi::kIpcStat ? registry.find(call.shmid) : registry.find_index(call.shmid);
   if (!found) return found.error();
   const std::shared_ptr<Segment> segment = *found;
-  const IpcPerm& perm = segment->perm;
-  if (call.command != abi::kShmStatAny && !ipcperms(perm, caller.subject(), 0444)) {
+  if (call.command != abi::kShmStatAny && !ipcperms(segment->perm, caller.subject(), 0444)) {
     return Errno(EACCES);
   }
-  ShmidDs ds;
-  ds.key = perm.key;
-  ds.uid = perm.uid;
-  ds.gid = perm.gid;
-  ds.cuid = perm.cuid;
-  ds.cgid = perm.cgid;
-  ds.mode = perm.mode;
-  ds.seq = static_cast<std::uint16_t>(IdSpace::seq_of(segment->id()));
-  ds.ctime = segment->ctime_seconds;
+  ShmidDs ds = Registry::describe(*segment, caller.viewpoint());
   look.unlock();
-  ds.segsz_bytes = segment->size_bytes();
-  ds.atime = segment->atime_seconds();
-  ds.dtime = segment->dtime_seconds();
-  ds.cpid = segment->cpid();
-  ds.lpid = segment->lpid();
   // Counting takes a walk through the processes: nobody else shall wait for it.
   if (segment->memory().in_use()) {
-    ds.nattch = registry.host().count_mappings(segment->memory().identity());
+    const FileIdentity file = segment->memory().identity();
+    ds.nattch = registry.host().count_mappings({&file, 1}).front();
   }
   return copy_out(call, caller, encode_shmid_ds(call.abi, call.version, ds),
                   call.command == abi::kIpcStat ? 0 : segment->id());
@@ -86,12 +73,13 @@ Reply ipc_set(const ShmCall& call, Caller& caller, Registry& registry) {
   const auto found = registry.find(call.shmid);
   if (!found) return found.error();
   if (!may_control((*found)->perm, caller.subject())) return Errno(EPERM);
-  // uid_valid(), gid_valid(): -1 is no id.
-  if (wanted.uid == uid_t(-1) || wanted.gid == gid_t(-1)) return Errno(EINVAL);
-  return Reply(0, std::move(change), [segment = *found, wanted, &host = registry.host()] {
+  const auto uid = caller.viewpoint().mean_uid(wanted.uid);
+  const auto gid = caller.viewpoint().mean_gid(wanted.gid);
+  if (!uid || !gid) return Errno(EINVAL);
+  return Reply(0, std::move(change), [=, segment = *found, &host = registry.host()] {
     IpcPerm& perm = segment->perm;
-    perm.uid = wanted.uid;
-    perm.gid = wanted.gid;
+    perm.uid = *uid;
+    perm.gid = *gid;
     perm.mode = (perm.mode & ~abi::kPermissionBits) | (wanted.mode & abi::kPermissionBits);
     segment->ctime_seconds = host.now_seconds();
   });

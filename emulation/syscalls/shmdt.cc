@@ -1,6 +1,4 @@
 // shmdt(2): ksys_shmdt() of ipc/shm.c.
-#include <shared_mutex>
-
 #include "emulation/syscalls/shm_call.h"
 
 namespace shmvisor {
@@ -11,8 +9,8 @@ namespace {
 /// no longer belongs to it.
 class AttachFragments {
  public:
-  AttachFragments(std::uint64_t address, MappingSpace& space, Registry& registry)
-      : address_(address), cursor_(address), space_(space), registry_(registry) {}
+  AttachFragments(std::uint64_t address, MappingSpace& space, SegmentFiles& files)
+      : address_(address), cursor_(address), space_(space), files_(files) {}
 
   /// The next fragment in address order.
   Result<std::optional<MappedArea>> next() {
@@ -35,8 +33,7 @@ class AttachFragments {
   bool belongs(const MappedArea& area) {
     if (area.range.start - address_ != area.file_offset_bytes) return false;
     if (segment_ != nullptr) return segment_->memory().identity() == area.file;
-    const std::shared_lock look(registry_.mutex());
-    segment_ = registry_.find_file(area.file);
+    segment_ = files_.find(area.file);
     if (segment_ == nullptr) return false;
     size_bytes_ = segment_->memory().mapped_size_bytes();
     return true;
@@ -45,7 +42,7 @@ class AttachFragments {
   const std::uint64_t address_;
   std::uint64_t cursor_;
   MappingSpace& space_;
-  Registry& registry_;
+  SegmentFiles& files_;
   std::shared_ptr<Segment> segment_;
   std::uint64_t size_bytes_ = 0;
 };
@@ -55,7 +52,7 @@ class AttachFragments {
 Reply shmdt(const ShmCall& call, Caller& caller, Registry& registry) {
   if (call.address % abi::kPageSize != 0) return Errno(EINVAL);
   MappingSpace& space = caller.space();
-  AttachFragments fragments(call.address, space, registry);
+  AttachFragments fragments(call.address, space, registry.files());
   bool detached = false;
   for (;;) {
     const auto fragment = fragments.next();
@@ -64,7 +61,7 @@ Reply shmdt(const ShmCall& call, Caller& caller, Registry& registry) {
     detached = true;
   }
   if (!detached) return Errno(EINVAL);
-  fragments.segment().detached(caller.tgid(), registry.host().now_seconds());
+  fragments.segment().detached(caller.process(), registry.host().now_seconds());
   return 0;
 }
 

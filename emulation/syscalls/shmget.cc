@@ -16,7 +16,7 @@ std::string segment_name(key_t key) {
 
 /// What newseg() refuses before it allocates anything.
 Result<void> check_size(std::uint64_t size_bytes, const Registry& registry) {
-  const Limits& limits = registry.limits();
+  const Limits& limits = registry.limits_locked();
   if (size_bytes < Limits::shmmin || size_bytes > limits.shmmax) return Errno(EINVAL);
   const std::uint64_t pages = (size_bytes + abi::kPageSize - 1) / abi::kPageSize;
   if (pages * abi::kPageSize < size_bytes) return Errno(ENOSPC);
@@ -57,13 +57,17 @@ Reply create(const ShmCall& call, Caller& caller, Registry& registry,
   const Result<FreeId> free = registry.next_id();
   if (!free) return free.error();
 
-  IpcPerm perm;
-  perm.key = call.key;
-  perm.uid = perm.cuid = caller.subject().euid();
-  perm.gid = perm.cgid = caller.subject().egid();
-  perm.mode = static_cast<mode_t>(call.shmflg) & abi::kPermissionBits;
-  auto segment = std::make_shared<Segment>(free->id, perm, call.size_bytes, caller.tgid(),
-                                           registry.host().now_seconds(), std::move(*memory));
+  Segment::Birth birth;
+  birth.id = free->id;
+  birth.perm.key = call.key;
+  birth.perm.uid = birth.perm.cuid = caller.subject().euid();
+  birth.perm.gid = birth.perm.cgid = caller.subject().egid();
+  birth.perm.mode = static_cast<mode_t>(call.shmflg) & abi::kPermissionBits;
+  birth.size_bytes = call.size_bytes;
+  birth.cpid = caller.process();
+  birth.creator = caller.thread();
+  birth.now_seconds = registry.host().now_seconds();
+  auto segment = std::make_shared<Segment>(std::move(birth), std::move(*memory));
   return Reply(free->id, std::move(lock), [&registry, free = *free, segment = std::move(segment)] {
     registry.insert(free, segment);
   });

@@ -107,7 +107,7 @@ int run_with_allow_filter(char** command) {
 }
 
 int run_floor_supervisor(int threads, char** command) {
-  const auto filter = build_filter_program(I386::kNotify);
+  const auto filter = build_filter_program();
   if (!filter) return kOwnFailure;
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return fail("socketpair");

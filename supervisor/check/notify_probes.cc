@@ -25,7 +25,7 @@ constexpr long kAnswer = 4242;
 /// Installs the filter on the calling process, a throw-away one.
 Result<UniqueFd> install(InstallFlags flags) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return Errno::current();
-  const auto program = build_filter_program(I386::kRefuse);
+  const auto program = build_filter_program();
   if (!program) return program.error();
   return install_filter(*program, flags);
 }
@@ -229,7 +229,7 @@ Finding probe_no_new_privs() {
     return Finding::note("set already", "programs gain no privileges here, with or without us");
   }
   return in_throwaway_child([] {
-    const auto program = build_filter_program(I386::kRefuse);
+    const auto program = build_filter_program();
     if (!program) return Finding::no("filter", program.error());
     const auto listener = install_filter(*program, {.wait_killable_recv = false});
     if (listener) return Finding::note("not needed", "setuid programs keep their privileges");

@@ -83,12 +83,12 @@ Result<std::int64_t> RemoteSpace::map_with_own_table(int fd,
   if (!seized) return seized.error();
   const Result<int> installed = call_.listener().respond_with_fd(call_.id(), fd);
   const bool table_full = !installed && installed.error() == Errno(EMFILE);
-  if (table_full) (void)call_.listener().respond(call_.id(), 0);
+  if (!installed && !table_full) return installed.error();
+  if (table_full && !leave_notification()) return Errno(ESRCH);
   if (const auto held = hold(std::move(*seized)); !held) return held.error();
   if (table_full) {
     return BorrowedTable(*stop_, abi_, call_.listener(), expected_).map(fd, arguments);
   }
-  if (!installed) return installed.error();
   arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*installed);
   const auto mapped = stop_->call(abi_, RemoteCall::kMmap, arguments);
   if (!mapped) return mapped.error();
@@ -150,9 +150,11 @@ Result<PtraceStop> RemoteSpace::seize() {
 Result<void> RemoteSpace::stop() {
   auto stop = seize();
   if (!stop) return stop.error();
-  (void)call_.listener().respond(call_.id(), 0);  // a caller that is gone shows when it is awaited
+  if (!leave_notification()) return Errno(ESRCH);
   return hold(std::move(*stop));
 }
+
+bool RemoteSpace::leave_notification() { return call_.listener().respond(call_.id(), 0).ok(); }
 
 Result<void> RemoteSpace::hold(PtraceStop stop) {
   auto route = std::make_unique<StopRoute>(std::move(stop));

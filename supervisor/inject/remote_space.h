@@ -37,6 +37,10 @@ class RemoteSpace : public MappingSpace {
   Result<std::int64_t> map_with_own_table(int fd, std::array<std::uint64_t, 6> arguments);
   Result<void> stop();
   Result<PtraceStop> seize();
+  /// Answers the notification so that the caller gets out of it, into our stop. Only where that
+  /// succeeds is the thread that we seized the caller: its tid may have gone to a thread that
+  /// execs.
+  bool leave_notification();
   Result<void> hold(PtraceStop stop);
   Result<std::uint64_t> translate(std::int64_t mapped, const MapRequest& request);
   bool anything_mapped(const AddressRange& range);

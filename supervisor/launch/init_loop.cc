@@ -8,15 +8,13 @@
 
 #include <array>
 
-#include "supervisor/kernel/features.h"
 #include "supervisor/launch/exit_status.h"
-#include "supervisor/process/census.h"
 
 namespace shmvisor {
 namespace {
 
 constexpr int kReapAgainMs = 5;
-constexpr int kReleasePollMs = 1000;
+constexpr int kLookAgainMs = 1000;
 
 bool have_controlling_terminal() {
   const UniqueFd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
@@ -79,14 +77,17 @@ int InitLoop::run(bool linger) {
         {surroundings_.release_watch.fd(), POLLIN, 0},
         {all_gone_ ? -1 : surroundings_.listener.fd(), 0, 0},  // its end alone: POLLHUP
     }};
-    int timeout_ms = surroundings_.release_watch.needs_polling() ? kReleasePollMs : -1;
+    const bool look_again =
+        surroundings_.release_watch.needs_polling() || surroundings_.namespaces.need_sweeping();
+    int timeout_ms = look_again ? kLookAgainMs : -1;
     if (reap_again_) timeout_ms = kReapAgainMs;
     const int ready = ::poll(waiting.data(), waiting.size(), timeout_ms);
     if (ready < 0 && errno != EINTR) return exit_status::kOwnFailure;
     if ((waiting[2].revents & POLLHUP) != 0) all_gone_ = true;
     read_signals();
     if (reap_again_) reap();
-    surroundings_.registry.settle();
+    surroundings_.files.settle();
+    if (surroundings_.namespaces.need_sweeping()) surroundings_.namespaces.sweep();
   }
   return *status_;
 }
@@ -114,8 +115,7 @@ void InitLoop::pass_on(const signalfd_siginfo& info) {
     send(command_, info);
     return;
   }
-  KernelFeatures features;
-  for (const pid_t pid : Census(features).descendants()) send(pid, info);
+  for (const pid_t pid : surroundings_.census.descendants()) send(pid, info);
 }
 
 void InitLoop::reap() {

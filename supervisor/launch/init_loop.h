@@ -18,10 +18,12 @@
 #include <csignal>
 #include <optional>
 
-#include "emulation/shm/registry.h"
+#include "emulation/shm/segment_files.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/memory/release_watch.h"
 #include "supervisor/notify/listener.h"
+#include "supervisor/process/census.h"
+#include "supervisor/process/ipc_namespaces.h"
 
 struct signalfd_siginfo;
 
@@ -31,8 +33,10 @@ class InitLoop {
  public:
   struct Surroundings {
     Listener& listener;
-    Registry& registry;
+    SegmentFiles& files;
     ReleaseWatch& release_watch;
+    IpcNamespaces& namespaces;
+    const Census& census;
   };
 
   InitLoop(pid_t command, const sigset_t& watched, Surroundings surroundings);

@@ -29,7 +29,7 @@ int fail(const Failure& failure) {
 }  // namespace
 
 int run_command(const RunOptions& options, KernelFeatures& features) {
-  const auto filter = build_filter_program(I386::kNotify);
+  const auto filter = build_filter_program();
   if (!filter) {
     return fail({exit_status::kOwnFailure, std::string("cannot build the seccomp filter: ") +
                                                std::strerror(filter.error().value())});
@@ -48,9 +48,12 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   Listener listener(command.take_listener());
   listener.use_sync_wake_up(features);
   Machine machine(features);
-  Registry registry(machine, options.limits);
-  Server server(listener, registry, features);
-  InitLoop init(command.pid(), inherited.watched(), {listener, registry, machine.release_watch()});
+  Namespaces namespaces(machine, options.limits, NamespaceIds::ours().ipc);
+  IpcNamespaces ipc_namespaces(namespaces, machine.census());
+  Server server(listener, ipc_namespaces, features);
+  InitLoop init(
+      command.pid(), inherited.watched(),
+      {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, machine.census()});
   if (!server.start()) {
     ::kill(command.pid(), SIGKILL);
     return fail({exit_status::kOwnFailure, "cannot start a serving thread; raise RLIMIT_NPROC"});

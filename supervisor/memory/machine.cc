@@ -57,10 +57,6 @@ Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingReque
   return std::unique_ptr<BackingMemory>(std::move(*memory));
 }
 
-std::uint64_t Machine::count_mappings(const FileIdentity& file) {
-  return census_.count_mappings(file);
-}
-
 void Machine::watch_release(const BackingMemory& memory) {
   release_watch_.add(memory.identity(), static_cast<const MemfdMemory&>(memory).path());
 }

@@ -72,6 +72,15 @@ Result<void> Listener::respond(std::uint64_t id, std::int64_t result) {
   return {};
 }
 
+Result<void> Listener::let_through(std::uint64_t id) {
+  Roomy<seccomp_notif_resp> response;
+  std::memset(&response, 0, response_size_bytes_);
+  response.known.id = id;
+  response.known.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response) != 0) return Errno::current();
+  return {};
+}
+
 Result<int> Listener::respond_with_fd(std::uint64_t id, int fd) {
   seccomp_notif_addfd addfd{};
   addfd.id = id;

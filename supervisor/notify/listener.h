@@ -31,6 +31,9 @@ class Listener {
   [[nodiscard]] bool alive(std::uint64_t id) const;
   /// `result`: a value, or an errno negated.
   Result<void> respond(std::uint64_t id, std::int64_t result);
+  /// The kernel carries the call out itself. Not for a decision that must hold: the caller's memory
+  /// may have changed since.
+  Result<void> let_through(std::uint64_t id);
   /// Puts a copy of `fd` into the caller's table, close-on-exec, and answers the call with its
   /// number, in one step. EMFILE where the caller's table is full; the call then still waits.
   Result<int> respond_with_fd(std::uint64_t id, int fd);

@@ -19,6 +19,12 @@ RawCall PendingCall::raw() const {
   return raw;
 }
 
+void PendingCall::let_through() {
+  assert(!answered_);
+  answered_ = true;
+  (void)listener_.let_through(notif_.id);  // where the caller is gone there is nothing to do
+}
+
 bool PendingCall::answer(std::int64_t result) {
   assert(!answered_);
   answered_ = true;

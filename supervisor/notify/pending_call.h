@@ -50,6 +50,9 @@ class PendingCall {
   /// The notification was used up; from now on answers go this way.
   void reroute(std::unique_ptr<AnswerRoute> route) { route_ = std::move(route); }
 
+  /// Lets the kernel carry the call out, as if there were no filter. Precondition: not answered
+  /// yet.
+  void let_through();
   /// True when the caller got it. Precondition: not answered yet.
   bool answer(std::int64_t result);
 

@@ -1,14 +1,11 @@
 #include "supervisor/process/census.h"
 
-#include <dirent.h>
 #include <linux/kcmp.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
-#include <memory>
 #include <string>
 #include <unordered_map>
 
@@ -48,32 +45,20 @@ Result<ProcessStat> read_stat(pid_t pid) {
   return stat;
 }
 
-/// The entries of a folder of /proc that are pids or tids.
-std::vector<pid_t> numbered_entries(const std::string& path) {
-  std::vector<pid_t> pids;
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), &::closedir);
-  if (folder == nullptr) return pids;
-  while (const dirent* entry = ::readdir(folder.get())) {
-    const char* const end = entry->d_name + std::strlen(entry->d_name);
-    pid_t pid = 0;
-    const auto [rest, error] = std::from_chars(entry->d_name, end, pid);
-    if (error == std::errc() && rest == end) pids.push_back(pid);
-  }
-  return pids;
-}
-
-/// Where one process maps the file.
+/// Where one process maps the files that are asked for: one list of addresses for each file.
 struct Attached {
   pid_t pid = 0;
-  std::vector<std::uint64_t> starts;
+  std::vector<std::vector<std::uint64_t>> starts;
 };
 
+using FilePlaces = std::unordered_map<std::uint64_t, std::vector<std::size_t>>;
+
 /// ESRCH where the task has no address space (any more).
-Result<std::vector<std::uint64_t>> mapping_starts(pid_t tid, const FileIdentity& file,
-                                                  KernelFeatures& features) {
+Result<Attached> mappings_of_task(pid_t tid, std::span<const FileIdentity> files,
+                                  const FilePlaces& places, KernelFeatures& features) {
   auto map = MemoryMap::open(tid, features);
   if (!map) return map.error();
-  std::vector<std::uint64_t> starts;
+  Attached attached{tid, std::vector<std::vector<std::uint64_t>>(files.size())};
   bool anything = false;
   for (std::uint64_t cursor = 0;;) {
     const auto area = map->area_above(cursor);
@@ -81,22 +66,32 @@ Result<std::vector<std::uint64_t>> mapping_starts(pid_t tid, const FileIdentity&
     if (!*area) break;
     anything = true;
     cursor = (*area)->range.end();
-    if ((*area)->file == file) starts.push_back((*area)->range.start);
-  }
-  if (!anything) return Errno(ESRCH);
-  return starts;
-}
-
-Attached mappings_in(pid_t pid, const FileIdentity& file, KernelFeatures& features) {
-  auto starts = mapping_starts(pid, file, features);
-  if (!starts && starts.error() == Errno(ESRCH)) {
-    // A process whose first thread has ended shows its memory through the others.
-    for (const pid_t tid : numbered_entries(proc_path(pid, "task"))) {
-      starts = mapping_starts(tid, file, features);
-      if (starts) break;
+    const auto same_inode = places.find((*area)->file.inode);
+    if (same_inode == places.end()) continue;
+    for (const std::size_t place : same_inode->second) {
+      if (files[place] == (*area)->file) attached.starts[place].push_back((*area)->range.start);
     }
   }
-  return {pid, starts ? std::move(*starts) : std::vector<std::uint64_t>()};
+  if (!anything) return Errno(ESRCH);
+  return attached;
+}
+
+Attached mappings_in(pid_t pid, std::span<const FileIdentity> files, const FilePlaces& places,
+                     KernelFeatures& features) {
+  auto found = mappings_of_task(pid, files, places, features);
+  if (!found && found.error() == Errno(ESRCH)) {
+    // A process whose first thread has ended shows its memory through the others.
+    for (const pid_t tid : numbered_entries(proc_path(pid, "task"))) {
+      found = mappings_of_task(tid, files, places, features);
+      if (found) break;
+    }
+  }
+  return found ? std::move(*found) : Attached();
+}
+
+bool attached_at_all(const Attached& attached) {
+  return std::any_of(attached.starts.begin(), attached.starts.end(),
+                     [](const auto& starts) { return !starts.empty(); });
 }
 
 }  // namespace
@@ -126,20 +121,27 @@ std::vector<pid_t> Census::descendants() const {
   return found;
 }
 
-std::uint64_t Census::count_mappings(const FileIdentity& file) const {
+std::vector<std::uint64_t> Census::count_mappings(std::span<const FileIdentity> files) const {
+  std::vector<std::uint64_t> totals(files.size());
+  if (files.empty()) return totals;
+  FilePlaces places;
+  for (std::size_t place = 0; place < files.size(); ++place) {
+    places[files[place].inode].push_back(place);
+  }
   std::vector<Attached> counted;
-  std::uint64_t total = 0;
   for (const pid_t pid : descendants()) {
-    Attached attached = mappings_in(pid, file, features_);
-    if (attached.starts.empty()) continue;
+    Attached attached = mappings_in(pid, files, places, features_);
+    if (!attached_at_all(attached)) continue;
     const bool seen = std::any_of(counted.begin(), counted.end(), [&](const Attached& other) {
       return other.starts == attached.starts && same_address_space(pid, other.pid);
     });
     if (seen) continue;
-    total += attached.starts.size();
+    for (std::size_t place = 0; place < files.size(); ++place) {
+      totals[place] += attached.starts[place].size();
+    }
     counted.push_back(std::move(attached));
   }
-  return total;
+  return totals;
 }
 
 bool Census::same_address_space(pid_t one, pid_t other) const {

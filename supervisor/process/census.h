@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "emulation/memmap/backing_memory.h"
@@ -23,8 +24,9 @@ class Census {
  public:
   explicit Census(KernelFeatures& features) : features_(features) {}
 
-  /// Mappings (VMAs) of the file, as shm_nattch counts them.
-  [[nodiscard]] std::uint64_t count_mappings(const FileIdentity& file) const;
+  /// Mappings (VMAs) of each file, as shm_nattch counts them. One walk, however many files.
+  [[nodiscard]] std::vector<std::uint64_t> count_mappings(
+      std::span<const FileIdentity> files) const;
 
   /// All processes (thread groups) below this one.
   [[nodiscard]] std::vector<pid_t> descendants() const;

@@ -1,9 +1,13 @@
 #include "supervisor/process/proc_file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
+#include <charconv>
+#include <cstring>
+#include <memory>
 
 namespace shmvisor {
 
@@ -29,6 +33,19 @@ Result<std::string> read_proc_file(pid_t pid, const char* name) {
     if (got == 0) return text;
     text.append(chunk.data(), static_cast<std::size_t>(got));
   }
+}
+
+std::vector<int> numbered_entries(const std::string& path) {
+  std::vector<int> numbers;
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), &::closedir);
+  if (folder == nullptr) return numbers;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const char* const end = entry->d_name + std::strlen(entry->d_name);
+    int number = 0;
+    const auto [rest, error] = std::from_chars(entry->d_name, end, number);
+    if (error == std::errc() && rest == end) numbers.push_back(number);
+  }
+  return numbers;
 }
 
 }  // namespace shmvisor

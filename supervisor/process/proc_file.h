@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <vector>
 
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
@@ -15,5 +16,8 @@ std::string proc_path(pid_t pid, const char* name);
 /// ESRCH where the process is gone; otherwise what open(2) says.
 Result<UniqueFd> open_proc_file(pid_t pid, const char* name);
 Result<std::string> read_proc_file(pid_t pid, const char* name);
+/// The entries of a folder that are numbers: pids, tids, descriptors. Empty where it cannot be
+/// read.
+std::vector<int> numbered_entries(const std::string& path);
 
 }  // namespace shmvisor

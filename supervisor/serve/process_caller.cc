@@ -1,9 +1,5 @@
 #include "supervisor/serve/process_caller.h"
 
-#include <fcntl.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -11,8 +7,8 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "supervisor/kernel/uapi.h"
 #include "supervisor/process/proc_file.h"
+#include "supervisor/process/user_namespace.h"
 
 namespace shmvisor {
 namespace {
@@ -43,7 +39,7 @@ Result<void> transfer_all(pid_t tid, std::uint64_t address, std::span<Byte> byte
 }  // namespace
 
 const TaskStatus& ProcessCaller::ids() {
-  if (!ids_) ids_ = read_pidfd_info();
+  if (!ids_ && thread_.ids && call_.alive()) ids_ = *thread_.ids;
   return ids_ ? *ids_ : status();
 }
 
@@ -55,34 +51,6 @@ const TaskStatus& ProcessCaller::status() {
   return *ids_;
 }
 
-std::optional<TaskStatus> ProcessCaller::read_pidfd_info() {
-  if (!features_.usable(KernelFeature::kPidfdGetInfo) ||
-      !features_.usable(KernelFeature::kPidfdThread)) {
-    return std::nullopt;
-  }
-  const UniqueFd pidfd(
-      static_cast<int>(::syscall(SYS_pidfd_open, call_.tid(), unsigned{PIDFD_THREAD})));
-  if (!pidfd.valid()) {
-    if (errno == EINVAL) features_.absent(KernelFeature::kPidfdThread);
-    return std::nullopt;
-  }
-  pidfd_info info{};
-  info.mask = PIDFD_INFO_PID | PIDFD_INFO_CREDS;
-  if (::ioctl(pidfd.get(), PIDFD_GET_INFO, &info) != 0) {
-    if (errno == ENOTTY || errno == EINVAL) features_.absent(KernelFeature::kPidfdGetInfo);
-    return std::nullopt;
-  }
-  if ((info.mask & PIDFD_INFO_CREDS) == 0 || !call_.alive()) return std::nullopt;
-  TaskStatus status;
-  status.tgid = static_cast<pid_t>(info.tgid);
-  status.ppid = static_cast<pid_t>(info.ppid);
-  status.uid = info.ruid;
-  status.euid = info.euid;
-  status.egid = info.egid;
-  status.fsgid = info.fsgid;
-  return status;
-}
-
 bool ProcessCaller::in_group(gid_t gid) {
   if (gid == ids().fsgid) return true;
   const auto& groups = status().groups;
@@ -91,15 +59,8 @@ bool ProcessCaller::in_group(gid_t gid) {
 
 bool ProcessCaller::capable(Capability capability) {
   const std::uint64_t bit = std::uint64_t{1} << static_cast<unsigned>(capability);
-  return (status().effective_capabilities & bit) != 0 && in_our_user_namespace();
-}
-
-bool ProcessCaller::in_our_user_namespace() const {
-  struct stat theirs {};
-  struct stat ours {};
-  return ::stat(proc_path(call_.tid(), "ns/user").c_str(), &theirs) == 0 &&
-         ::stat("/proc/self/ns/user", &ours) == 0 && theirs.st_ino == ours.st_ino &&
-         theirs.st_dev == ours.st_dev && call_.alive();
+  const bool has_effective = (status().effective_capabilities & bit) != 0;
+  return capable_over_ipc(*thread_.identity, has_effective, status().euid) && call_.alive();
 }
 
 std::uint64_t ProcessCaller::memlock_limit_bytes() {

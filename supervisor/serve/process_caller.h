@@ -5,9 +5,6 @@
 // notification is asked whether the thread is still the one that called; if not, the caller is
 // nobody: no id that matches anything, no group, no capability. Its answer goes nowhere anyway.
 //
-// Capabilities count where they were given: those of a process in a user namespace of its own mean
-// nothing for objects outside it (user_namespaces(7)).
-//
 // Thread rule: the thread that received the call.
 #pragma once
 
@@ -17,16 +14,24 @@
 #include "supervisor/inject/remote_space.h"
 #include "supervisor/notify/pending_call.h"
 #include "supervisor/process/task_status.h"
+#include "supervisor/process/thread_identity.h"
+#include "supervisor/process/thread_viewpoint.h"
 
 namespace shmvisor {
 
 class ProcessCaller : public Caller, private Subject {
  public:
-  ProcessCaller(PendingCall& call, ExpectedCalls& expected, KernelFeatures& features)
-      : call_(call), features_(features), space_(call, expected, features) {}
+  ProcessCaller(PendingCall& call, KnownThread thread, ExpectedCalls& expected,
+                KernelFeatures& features)
+      : call_(call),
+        thread_(std::move(thread)),
+        viewpoint_(thread_.identity),
+        space_(call, expected, features) {}
 
   Subject& subject() override { return *this; }
-  pid_t tgid() override { return ids().tgid; }
+  Viewpoint& viewpoint() override { return viewpoint_; }
+  PidRecord process() override { return viewpoint_.record(ids().tgid); }
+  CreatorThread thread() override { return {call_.tid(), thread_.identity->unique()}; }
   std::uint64_t memlock_limit_bytes() override;
   MappingSpace& space() override { return space_; }
   Result<void> copy_from_user(std::uint64_t address, std::span<std::byte> bytes) override;
@@ -42,11 +47,10 @@ class ProcessCaller : public Caller, private Subject {
   /// The ids; groups and capabilities only where status() was read.
   const TaskStatus& ids();
   const TaskStatus& status();
-  std::optional<TaskStatus> read_pidfd_info();
-  bool in_our_user_namespace() const;
 
   PendingCall& call_;
-  KernelFeatures& features_;
+  KnownThread thread_;
+  ThreadViewpoint viewpoint_;
   RemoteSpace space_;
   std::optional<TaskStatus> ids_;
   bool complete_ = false;

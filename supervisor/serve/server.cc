@@ -67,9 +67,16 @@ void Server::run() {
 void Server::serve(const seccomp_notif& notif) {
   if (expected_.claim(notif)) return;
   PendingCall call(listener_, notif);
-  ProcessCaller caller(call, expected_, features_);
   const RawCall raw = call.raw();
-  Reply reply = answer_call(raw, caller, registry_);
+  if (changes_namespaces(raw)) {
+    threads_seen_.forget(call.tid());
+    call.let_through();
+    return;
+  }
+  KnownThread thread = threads_seen_.of(call.tid());
+  const std::shared_ptr<Registry> registry = namespaces_.of(*thread.identity);
+  ProcessCaller caller(call, std::move(thread), expected_, features_);
+  Reply reply = answer_call(raw, caller, *registry);
   const bool delivered = call.answer(reply.value());
   if (delivered) reply.commit();
   if (spdlog::should_log(spdlog::level::debug)) {

@@ -12,10 +12,11 @@
 #include <condition_variable>
 #include <mutex>
 
-#include "emulation/shm/registry.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/listener.h"
+#include "supervisor/process/ipc_namespaces.h"
+#include "supervisor/process/thread_identity.h"
 
 namespace shmvisor {
 
@@ -26,8 +27,11 @@ class Server {
   /// Threads that stay when there is nothing to do.
   static constexpr int kMostIdle = 4;
 
-  Server(Listener& listener, Registry& registry, KernelFeatures& features)
-      : listener_(listener), registry_(registry), features_(features) {}
+  Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& features)
+      : listener_(listener),
+        namespaces_(namespaces),
+        features_(features),
+        threads_seen_(features) {}
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
@@ -45,8 +49,9 @@ class Server {
   bool add_thread();
 
   Listener& listener_;
-  Registry& registry_;
+  IpcNamespaces& namespaces_;
   KernelFeatures& features_;
+  ThreadIdentities threads_seen_;
   ExpectedCalls expected_;
   std::atomic<int> waiting_{0};
   std::atomic<int> threads_{0};

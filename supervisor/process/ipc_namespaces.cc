@@ -1,0 +1,80 @@
+#include "supervisor/process/ipc_namespaces.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "supervisor/process/proc_file.h"
+
+namespace shmvisor {
+namespace {
+
+/// What a descriptor or a mount of the namespace's file shows.
+std::string file_name(IpcNamespaceId id) { return "ipc:[" + std::to_string(id) + "]"; }
+
+std::string link_target(const std::string& path) {
+  std::array<char, 64> target{};
+  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+  return length > 0 ? std::string(target.data(), static_cast<std::size_t>(length)) : std::string();
+}
+
+bool any_entry_links_to(pid_t pid, const char* folder, const char* file, const std::string& name) {
+  const std::string path = proc_path(pid, folder);
+  const auto entries = numbered_entries(path);
+  return std::any_of(entries.begin(), entries.end(), [&](int entry) {
+    return link_target(path + "/" + std::to_string(entry) + file) == name;
+  });
+}
+
+}  // namespace
+
+std::shared_ptr<Registry> IpcNamespaces::of(ThreadIdentity& thread) {
+  const IpcNamespaceId id = thread.namespaces().ipc;
+  if (id == 0 || id == NamespaceIds::ours().ipc) return namespaces_.initial();
+  const std::lock_guard lock(mutex_);
+  if (!held_.contains(id)) {
+    UniqueFd file(::open(proc_path(thread.tid(), "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat status {};
+    if (!file.valid() || ::fstat(file.get(), &status) != 0 || status.st_ino != id) {
+      return namespaces_.initial();
+    }
+    spdlog::debug("IPC namespace {} begins", id);
+    held_.emplace(id, std::move(file));
+  }
+  return namespaces_.of(id);
+}
+
+bool IpcNamespaces::need_sweeping() const {
+  const std::lock_guard lock(mutex_);
+  return !held_.empty();
+}
+
+void IpcNamespaces::sweep() {
+  const std::lock_guard lock(mutex_);
+  for (auto held = held_.begin(); held != held_.end();) {
+    if (referred_to(held->first) || !namespaces_.forget(held->first)) {
+      ++held;
+      continue;
+    }
+    spdlog::debug("IPC namespace {} is over", held->first);
+    held = held_.erase(held);
+  }
+}
+
+bool IpcNamespaces::referred_to(IpcNamespaceId id) const {
+  const std::string name = file_name(id);
+  const auto pids = census_.descendants();
+  return std::any_of(pids.begin(), pids.end(), [&](pid_t pid) {
+    if (any_entry_links_to(pid, "task", "/ns/ipc", name)) return true;
+    if (any_entry_links_to(pid, "fd", "", name)) return true;
+    const auto mounts = read_proc_file(pid, "mountinfo");
+    return mounts && mounts->find(name) != std::string::npos;
+  });
+}
+
+}  // namespace shmvisor

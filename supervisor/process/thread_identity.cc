@@ -1,0 +1,127 @@
+#include "supervisor/process/thread_identity.h"
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "supervisor/kernel/uapi.h"
+#include "supervisor/process/proc_file.h"
+
+namespace shmvisor {
+namespace {
+
+std::uint64_t inode_of(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
+UniqueFd open_thread(pid_t tid, KernelFeatures& features) {
+  if (!features.usable(KernelFeature::kPidfdThread)) return UniqueFd();
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, tid, unsigned{PIDFD_THREAD})));
+  if (!pidfd.valid() && errno == EINVAL) features.absent(KernelFeature::kPidfdThread);
+  return pidfd;
+}
+
+/// pidfs numbers threads once and for all since Linux 6.9, which also brought PIDFD_THREAD.
+std::uint64_t unique_of(const UniqueFd& pidfd) {
+  struct stat status {};
+  return pidfd.valid() && ::fstat(pidfd.get(), &status) == 0 ? status.st_ino : 0;
+}
+
+/// A pidfd is readable once its thread has ended.
+bool ended(const UniqueFd& pidfd) {
+  pollfd waiting{pidfd.get(), POLLIN, 0};
+  return ::poll(&waiting, 1, 0) != 0;
+}
+
+}  // namespace
+
+NamespaceIds NamespaceIds::of_thread(pid_t tid) {
+  return {inode_of(proc_path(tid, "ns/ipc")), inode_of(proc_path(tid, "ns/user")),
+          inode_of(proc_path(tid, "ns/pid"))};
+}
+
+const NamespaceIds& NamespaceIds::ours() {
+  static const NamespaceIds ids = of_thread(gettid());
+  return ids;
+}
+
+std::optional<TaskStatus> ThreadIdentity::read_ids(KernelFeatures& features) const {
+  if (!pidfd_.valid() || !features.usable(KernelFeature::kPidfdGetInfo)) return std::nullopt;
+  pidfd_info info{};
+  info.mask = PIDFD_INFO_PID | PIDFD_INFO_CREDS;
+  if (::ioctl(pidfd_.get(), PIDFD_GET_INFO, &info) != 0) {
+    if (errno == ENOTTY || errno == EINVAL) features.absent(KernelFeature::kPidfdGetInfo);
+    return std::nullopt;
+  }
+  if ((info.mask & PIDFD_INFO_CREDS) == 0) return std::nullopt;
+  TaskStatus status;
+  status.tgid = static_cast<pid_t>(info.tgid);
+  status.ppid = static_cast<pid_t>(info.ppid);
+  status.uid = info.ruid;
+  status.euid = info.euid;
+  status.egid = info.egid;
+  status.fsgid = info.fsgid;
+  return status;
+}
+
+NamespaceIds ThreadIdentity::namespaces() {
+  const std::lock_guard lock(mutex_);
+  if (!namespaces_) namespaces_ = NamespaceIds::of_thread(tid_);
+  return *namespaces_;
+}
+
+std::shared_ptr<ThreadIdentity> ThreadIdentities::make(pid_t tid) {
+  UniqueFd pidfd = open_thread(tid, features_);
+  const std::uint64_t unique = unique_of(pidfd);
+  return std::make_shared<ThreadIdentity>(tid, std::move(pidfd), unique);
+}
+
+KnownThread ThreadIdentities::of(pid_t tid) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = by_tid_.find(tid);
+    if (found != by_tid_.end()) {
+      KnownThread known{*found->second, (*found->second)->read_ids(features_)};
+      if (known.ids) {
+        recent_first_.splice(recent_first_.begin(), recent_first_, found->second);
+        return known;
+      }
+      recent_first_.erase(found->second);  // its tid belongs to somebody else now
+      by_tid_.erase(found);
+    }
+  }
+  KnownThread known{make(tid), std::nullopt};
+  known.ids = known.identity->read_ids(features_);
+  if (known.ids) remember(known.identity);
+  return known;
+}
+
+void ThreadIdentities::remember(const std::shared_ptr<ThreadIdentity>& identity) {
+  const std::lock_guard lock(mutex_);
+  recent_first_.push_front(identity);
+  by_tid_.insert_or_assign(identity->tid(), recent_first_.begin());
+  if (recent_first_.size() <= kMost) return;
+  by_tid_.erase(recent_first_.back()->tid());
+  recent_first_.pop_back();
+}
+
+void ThreadIdentities::forget(pid_t tid) {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_tid_.find(tid);
+  if (found == by_tid_.end()) return;
+  recent_first_.erase(found->second);
+  by_tid_.erase(found);
+}
+
+bool thread_lives(pid_t tid, std::uint64_t unique, KernelFeatures& features) {
+  if (unique == 0) return ::kill(tid, 0) == 0 || errno == EPERM;  // as good as it gets
+  const UniqueFd pidfd = open_thread(tid, features);
+  return unique_of(pidfd) == unique && !ended(pidfd);
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,90 @@
+// ThreadIdentity: a thread that called us, recognised when it calls again.
+//
+// What a thread is allowed may change between two calls and is read anew each time; which
+// namespaces it lives in changes only by unshare(2) and setns(2), which the filter shows us, so
+// that is kept. A thread is recognised by a pidfd of its own (PIDFD_THREAD, Linux 6.9), which never
+// comes to mean another; without that nothing is kept.
+//
+// Thread rule: any thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "policy/base/unique_fd.h"
+#include "supervisor/kernel/features.h"
+#include "supervisor/process/task_status.h"
+
+namespace shmvisor {
+
+/// Inodes of a thread's files in /proc/TID/ns; 0 where we may not look.
+struct NamespaceIds {
+  std::uint64_t ipc = 0;
+  std::uint64_t user = 0;
+  std::uint64_t pid = 0;
+
+  static NamespaceIds of_thread(pid_t tid);
+  /// Our own.
+  static const NamespaceIds& ours();
+};
+
+class ThreadIdentity {
+ public:
+  ThreadIdentity(pid_t tid, UniqueFd pidfd, std::uint64_t unique)
+      : tid_(tid), pidfd_(std::move(pidfd)), unique_(unique) {}
+
+  [[nodiscard]] pid_t tid() const { return tid_; }
+  /// Never given to two threads; 0 where the kernel has no such number.
+  [[nodiscard]] std::uint64_t unique() const { return unique_; }
+  /// Ids by PIDFD_GET_INFO (Linux 6.13, 0.7 µs); nothing where that is missing or the thread died.
+  [[nodiscard]] std::optional<TaskStatus> read_ids(KernelFeatures& features) const;
+  /// Read at the first call.
+  [[nodiscard]] NamespaceIds namespaces();
+
+ private:
+  const pid_t tid_;
+  const UniqueFd pidfd_;
+  const std::uint64_t unique_;
+  std::mutex mutex_;
+  std::optional<NamespaceIds> namespaces_;
+};
+
+/// A thread, and its ids as they are now; no ids where only /proc can tell.
+struct KnownThread {
+  std::shared_ptr<ThreadIdentity> identity;
+  std::optional<TaskStatus> ids;
+};
+
+class ThreadIdentities {
+ public:
+  explicit ThreadIdentities(KernelFeatures& features) : features_(features) {}
+
+  /// Precondition: the thread waits in a call of ours, so that its tid means it.
+  [[nodiscard]] KnownThread of(pid_t tid);
+  /// Its namespaces may change now.
+  void forget(pid_t tid);
+
+ private:
+  /// Threads remembered; each costs a descriptor.
+  static constexpr std::size_t kMost = 256;
+
+  [[nodiscard]] std::shared_ptr<ThreadIdentity> make(pid_t tid);
+  void remember(const std::shared_ptr<ThreadIdentity>& identity);
+
+  KernelFeatures& features_;
+  std::mutex mutex_;
+  using Order = std::list<std::shared_ptr<ThreadIdentity>>;
+  Order recent_first_;
+  std::unordered_map<pid_t, Order::iterator> by_tid_;
+};
+
+/// Whether the thread that once had this tid and unique number still lives.
+[[nodiscard]] bool thread_lives(pid_t tid, std::uint64_t unique, KernelFeatures& features);
+
+}  // namespace shmvisor

@@ -1,0 +1,110 @@
+#include "supervisor/process/thread_viewpoint.h"
+
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <sstream>
+
+#include "supervisor/process/proc_file.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr std::uint32_t kOverflowId = 65534;  // fs.overflowuid, which nobody changes
+constexpr std::uint32_t kNoId = ~std::uint32_t{0};
+
+std::uint64_t inode_of(const UniqueFd& fd) {
+  struct stat status {};
+  return ::fstat(fd.get(), &status) == 0 ? status.st_ino : 0;
+}
+
+/// The pid namespaces from the thread's own outwards, ours excluded.
+std::vector<std::uint64_t> inner_pid_namespaces(pid_t tid) {
+  std::vector<std::uint64_t> chain;
+  UniqueFd at(::open(proc_path(tid, "ns/pid").c_str(), O_RDONLY | O_CLOEXEC));
+  while (at.valid() && inode_of(at) != NamespaceIds::ours().pid) {
+    chain.push_back(inode_of(at));
+    at.reset(::ioctl(at.get(), NS_GET_PARENT));
+  }
+  return chain;
+}
+
+/// "NStgid:" of /proc/TID/status: the numbers of the process from our namespace inwards.
+std::vector<pid_t> namespace_pids(pid_t tid) {
+  std::vector<pid_t> pids;
+  const auto text = read_proc_file(tid, "status");
+  const std::size_t at = text ? text->find("\nNStgid:") : std::string::npos;
+  if (at == std::string::npos) return pids;
+  std::istringstream line(text->substr(at + 8, text->find('\n', at + 1) - at - 8));
+  for (pid_t pid = 0; line >> pid;) pids.push_back(pid);
+  return pids;
+}
+
+}  // namespace
+
+const ThreadViewpoint::IdMap* ThreadViewpoint::map(std::optional<IdMap>& cache, const char* name) {
+  const std::uint64_t theirs = thread_->namespaces().user;
+  if (theirs == 0 || theirs == NamespaceIds::ours().user) return nullptr;
+  if (cache) return &*cache;
+  cache.emplace();
+  if (const auto text = read_proc_file(thread_->tid(), name)) {
+    std::istringstream lines(*text);
+    for (Extent extent; lines >> extent.inside >> extent.outside >> extent.count;) {
+      cache->push_back(extent);
+    }
+  }
+  return &*cache;
+}
+
+std::uint32_t ThreadViewpoint::show(const IdMap* map, std::uint32_t id) {
+  if (map == nullptr) return id;
+  for (const Extent& extent : *map) {
+    if (id - extent.outside < extent.count) return extent.inside + (id - extent.outside);
+  }
+  return kOverflowId;
+}
+
+std::optional<std::uint32_t> ThreadViewpoint::mean(const IdMap* map, std::uint32_t shown) {
+  if (shown == kNoId) return std::nullopt;
+  if (map == nullptr) return shown;
+  for (const Extent& extent : *map) {
+    if (shown - extent.inside < extent.count) return extent.outside + (shown - extent.inside);
+  }
+  return std::nullopt;
+}
+
+uid_t ThreadViewpoint::show_uid(uid_t uid) { return show(map(uid_map_, "uid_map"), uid); }
+gid_t ThreadViewpoint::show_gid(gid_t gid) { return show(map(gid_map_, "gid_map"), gid); }
+std::optional<uid_t> ThreadViewpoint::mean_uid(uid_t shown) {
+  return mean(map(uid_map_, "uid_map"), shown);
+}
+std::optional<gid_t> ThreadViewpoint::mean_gid(gid_t shown) {
+  return mean(map(gid_map_, "gid_map"), shown);
+}
+
+pid_t ThreadViewpoint::show_pid(const PidRecord& process) {
+  const std::uint64_t theirs = thread_->namespaces().pid;
+  if (theirs == 0 || theirs == NamespaceIds::ours().pid) return process.pid;
+  if (process.inner == nullptr) return 0;
+  for (const PidRecord::Inner& inner : *process.inner) {
+    if (inner.pid_namespace == theirs) return inner.pid;
+  }
+  return 0;
+}
+
+PidRecord ThreadViewpoint::record(pid_t tgid) {
+  const std::uint64_t theirs = thread_->namespaces().pid;
+  if (theirs == 0 || theirs == NamespaceIds::ours().pid) return {tgid, nullptr};
+  const std::vector<std::uint64_t> namespaces = inner_pid_namespaces(thread_->tid());
+  const std::vector<pid_t> pids = namespace_pids(thread_->tid());
+  auto inner = std::make_shared<std::vector<PidRecord::Inner>>();
+  // Both end at the innermost: namespaces[0] and the last of pids.
+  for (std::size_t i = 0; i < namespaces.size() && i < pids.size(); ++i) {
+    inner->push_back({namespaces[i], pids[pids.size() - 1 - i]});
+  }
+  return {tgid, std::move(inner)};
+}
+
+}  // namespace shmvisor
