@@ -1,14 +1,25 @@
-// A storm of signals while calls are under way: no call is interrupted, repeated or lost.
+// A storm of signals while calls are under way: no call is repeated or lost, and with SA_RESTART
+// none is interrupted.
 #include <stdatomic.h>
 
 #include "transcript.h"
 
 // How the handlers are installed; the program is built a second time with 0. Without SA_RESTART a
 // signal that comes after the call was made and before its notification was received ends the
-// call with EINTR: up to there the kernel waits interruptibly, whatever the filter's flags are.
+// call with EINTR: up to there the kernel waits interruptibly, whatever the filter's flags are. Such
+// a call has done nothing and is made again here: what it answers then would show if it had.
 #ifndef RESTART
 #define RESTART SA_RESTART
 #endif
+
+#define UNINTERRUPTED(call)                               \
+  (__extension__({                                        \
+    long result_;                                         \
+    do {                                                  \
+      result_ = (call);                                   \
+    } while (RESTART == 0 && result_ == -1 && errno == EINTR); \
+    result_;                                              \
+  }))
 
 enum { kRounds = 300 };
 
@@ -52,22 +63,22 @@ static void calls_in_a_storm(const char* name, int flags) {
   int rounds = 0;
   while (rounds < kRounds || (ticks < 20 && rounds < 2000000)) {
     ++rounds;
-    const long id = shm_get(0x516, 2 * PAGE, IPC_CREAT | IPC_EXCL | 0600);
+    const long id = UNINTERRUPTED(shm_get(0x516, 2 * PAGE, IPC_CREAT | IPC_EXCL | 0600));
     if (!works(id, "shmget")) {
       shm_ctl((int)shm_get(0x516, 0, 0), IPC_RMID, NULL);
       continue;
     }
     struct shmid_ds segment;
-    const long at = shm_at((int)id, NULL, 0);
+    const long at = UNINTERRUPTED(shm_at((int)id, NULL, 0));
     if (works(at, "shmat")) {
       *(volatile char*)at = 1;
-      if (works(shm_ctl((int)id, IPC_STAT, &segment), "IPC_STAT") && segment.shm_nattch != 1) {
+      if (works(UNINTERRUPTED(shm_ctl((int)id, IPC_STAT, &segment)), "IPC_STAT") && segment.shm_nattch != 1) {
         errno = ERANGE;
         works(-1, "nattch");
       }
-      works(shm_dt((void*)at), "shmdt");
+      works(UNINTERRUPTED(shm_dt((void*)at)), "shmdt");
     }
-    works(shm_ctl((int)id, IPC_RMID, NULL), "IPC_RMID");
+    works(UNINTERRUPTED(shm_ctl((int)id, IPC_RMID, NULL)), "IPC_RMID");
   }
   end_storm();
   say("%s: failures %d, signals came: %d, segments left %d", name, failures, ticks >= 20,
@@ -109,9 +120,9 @@ static void no_signal_is_lost(void) {
   pthread_create(&sender, NULL, send_queued, &self);
   const int id = new_segment(PAGE);
   for (int i = 0; i < kRounds || queued_next < 500; ++i) {
-    const long at = shm_at(id, NULL, 0);
+    const long at = UNINTERRUPTED(shm_at(id, NULL, 0));
     if (works(at, "shmat")) {
-      works(shm_dt((void*)at), "shmdt");
+      works(UNINTERRUPTED(shm_dt((void*)at)), "shmdt");
     }
   }
   pthread_join(sender, NULL);
@@ -127,8 +138,8 @@ static atomic_int handler_failures;
 static void on_tick_attach(int signal_number) {
   (void)signal_number;
   const int saved = errno;
-  const long at = shm_at(handler_id, NULL, 0);
-  if (at == -1 || shm_dt((void*)at) != 0) {
+  const long at = UNINTERRUPTED(shm_at(handler_id, NULL, 0));
+  if (at == -1 || UNINTERRUPTED(shm_dt((void*)at)) != 0) {
     atomic_fetch_add(&handler_failures, 1);
   }
   ++ticks;
@@ -145,9 +156,9 @@ static void calls_in_the_handler(void) {
   const struct itimerval often = {{0, 3000}, {0, 3000}};
   setitimer(ITIMER_REAL, &often, NULL);
   for (int i = 0; i < kRounds || ticks < 10; ++i) {
-    const long at = shm_at(handler_id, NULL, 0);
+    const long at = UNINTERRUPTED(shm_at(handler_id, NULL, 0));
     if (works(at, "shmat")) {
-      works(shm_dt((void*)at), "shmdt");
+      works(UNINTERRUPTED(shm_dt((void*)at)), "shmdt");
     }
   }
   end_storm();
@@ -163,8 +174,8 @@ static void stopped_and_continued(void) {
   const pid_t child = fork();
   if (child == 0) {
     for (int i = 0; i < kRounds; ++i) {
-      const long at = shm_at(id, NULL, 0);
-      if (at == -1 || shm_dt((void*)at) != 0) {
+      const long at = UNINTERRUPTED(shm_at(id, NULL, 0));
+      if (at == -1 || UNINTERRUPTED(shm_dt((void*)at)) != 0) {
         _exit(1);
       }
     }
