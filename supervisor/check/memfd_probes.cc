@@ -189,7 +189,7 @@ std::vector<Probe> memfd_probes() {
       feature_probe(KernelFeature::kNoexecSeal, probe_noexec_seal, "a memfd without that seal"),
       {"memfd-hugetlb", probe_hugetlb, "SHM_HUGETLB fails, as natively"},
       feature_probe(KernelFeature::kInotify, probe_inotify,
-                    "removed segments are given back at a later call"),
+                    "removed segments are looked at once a second"),
       {"memfd-lease", probe_lease, "the mappings of every process are read"},
       feature_probe(KernelFeature::kCachestat, probe_cachestat, "the blocks of the memfd"),
   };

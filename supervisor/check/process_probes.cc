@@ -187,18 +187,23 @@ std::vector<Probe> process_probes() {
   return {
       feature_probe(KernelFeature::kPidfdGetfd, probe_pidfd_getfd,
                     "the listener is sent over a socket"),
-      feature_probe(KernelFeature::kPidfdThread, probe_pidfd_thread, "a pidfd of the process"),
+      feature_probe(KernelFeature::kPidfdThread, probe_pidfd_thread,
+                    "/proc/PID/status at each call, slower"),
       feature_probe(KernelFeature::kPidfdGetInfo, probe_pidfd_get_info, "/proc/PID/status, slower"),
       feature_probe(KernelFeature::kProcmapQuery, probe_procmap_query, "/proc/PID/maps, slower"),
-      {"process-vm", probe_process_vm, "/proc/PID/mem"},
+      {"process-vm", probe_process_vm,
+       "a caller's structures cannot be read and written: a container's profile must allow "
+       "process_vm_readv(2) and process_vm_writev(2)",
+       kFatal},
       {"ptrace", probe_ptrace,
        "nothing can be mapped into a caller: a container needs CAP_SYS_PTRACE or a profile that "
        "allows ptrace(2), Yama a ptrace_scope of 0 or 1",
        kFatal},
       {"yama", probe_yama, ""},
       feature_probe(KernelFeature::kKcmp, probe_kcmp,
-                    "every process counts as an address space of its own"),
-      {"subreaper", probe_subreaper, "orphans of the command are not waited for"},
+                    "a parent that waits for its vfork child is recognised by /proc/PID/stat"),
+      {"subreaper", probe_subreaper,
+       "processes that lose their parent are neither reaped nor counted in shm_nattch"},
   };
 }
 

@@ -52,7 +52,7 @@ Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingReque
     if (!charged) return charged.error();
     charge = std::move(*charged);
   }
-  auto memory = MemfdMemory::create(request, size_bytes, std::move(charge), features_);
+  auto memory = MemfdMemory::create(request, size_bytes, std::move(charge), census_, features_);
   if (!memory) return memory.error();
   return std::unique_ptr<BackingMemory>(std::move(*memory));
 }

@@ -15,7 +15,7 @@ namespace shmvisor {
 class Machine : public Host {
  public:
   explicit Machine(KernelFeatures& features)
-      : features_(features), release_watch_(features), census_(features) {}
+      : features_(features), census_(features), release_watch_(features) {}
 
   Result<std::uint64_t> huge_page_bytes(unsigned size_log2) override;
   gid_t hugetlb_shm_group() override;
@@ -37,9 +37,9 @@ class Machine : public Host {
 
  private:
   KernelFeatures& features_;
+  Census census_;
   Overcommit overcommit_;
   ReleaseWatch release_watch_;
-  Census census_;
 };
 
 }  // namespace shmvisor

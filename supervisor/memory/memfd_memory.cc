@@ -75,7 +75,7 @@ void populate_allocated(int fd, char* address, std::uint64_t size_bytes) {
 
 Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& request,
                                                          std::uint64_t size_bytes,
-                                                         CommitCharge charge,
+                                                         CommitCharge charge, const Census& census,
                                                          KernelFeatures& features) {
   const UniqueFd first = create_memfd(request, features);
   if (!first.valid()) return as_shmget_error(errno);
@@ -94,9 +94,9 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& r
   if (!base.valid()) return as_shmget_error(errno);
   struct stat status {};
   if (::fstat(base.get(), &status) != 0) return as_shmget_error(errno);
-  return std::unique_ptr<MemfdMemory>(new MemfdMemory(std::move(base),
-                                                      {status.st_dev, status.st_ino}, size_bytes,
-                                                      request.huge, std::move(charge), features));
+  return std::unique_ptr<MemfdMemory>(
+      new MemfdMemory(std::move(base), {status.st_dev, status.st_ino}, size_bytes, request.huge,
+                      std::move(charge), census, features));
 }
 
 MemfdMemory::~MemfdMemory() { set_locked(false); }
@@ -117,10 +117,15 @@ Result<BackingFile> MemfdMemory::open(MaximumAccess access) {
 }
 
 bool MemfdMemory::in_use() {
-  const std::lock_guard lock(mutex_);
-  if (::fcntl(base_.get(), F_SETLEASE, F_WRLCK) != 0) return true;
-  ::fcntl(base_.get(), F_SETLEASE, F_UNLCK);
-  return false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (::fcntl(base_.get(), F_SETLEASE, F_WRLCK) == 0) {
+      ::fcntl(base_.get(), F_SETLEASE, F_UNLCK);
+      return false;
+    }
+    if (errno == EAGAIN) return true;
+  }
+  return census_.count_mappings({&identity_, 1}).front() != 0;
 }
 
 PageUsage MemfdMemory::usage() {

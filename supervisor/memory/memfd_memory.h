@@ -4,7 +4,8 @@
 // that nobody else can turn a read-only description into a writable one through /proc/self/fd.
 // Every description handed out is opened anew; ours, the base, was opened anew too, because the one
 // that memfd_create(2) returns does not count as a writer: only so F_SETLEASE can tell that no
-// other is alive (fcntl(2); 1.6 µs).
+// other is alive (fcntl(2); 1.6 µs). Where leases are forbidden (fs.leases-enable=0) the mappings
+// are counted instead.
 //
 // Thread rule: any thread. A lease and an open must not meet, which mutex_ sees to.
 #pragma once
@@ -18,6 +19,7 @@
 #include "emulation/shm/host.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/memory/overcommit.h"
+#include "supervisor/process/census.h"
 
 namespace shmvisor {
 
@@ -26,6 +28,7 @@ class MemfdMemory : public BackingMemory {
   /// `size_bytes`: in whole (huge) pages. Errors: ENOMEM, EINVAL, ENOSPC (out of descriptors).
   static Result<std::unique_ptr<MemfdMemory>> create(const BackingRequest& request,
                                                      std::uint64_t size_bytes, CommitCharge charge,
+                                                     const Census& census,
                                                      KernelFeatures& features);
   ~MemfdMemory() override;
 
@@ -42,12 +45,13 @@ class MemfdMemory : public BackingMemory {
 
  private:
   MemfdMemory(UniqueFd base, FileIdentity identity, std::uint64_t size_bytes, bool huge,
-              CommitCharge charge, KernelFeatures& features)
+              CommitCharge charge, const Census& census, KernelFeatures& features)
       : base_(std::move(base)),
         identity_(identity),
         size_bytes_(size_bytes),
         huge_(huge),
         charge_(std::move(charge)),
+        census_(census),
         features_(features) {}
 
   std::mutex mutex_;
@@ -56,6 +60,7 @@ class MemfdMemory : public BackingMemory {
   const std::uint64_t size_bytes_;
   const bool huge_;
   const CommitCharge charge_;
+  const Census& census_;
   KernelFeatures& features_;
   /// Our own mapping while the pages are locked.
   void* locked_at_ = nullptr;
