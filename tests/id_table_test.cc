@@ -154,6 +154,27 @@ TEST(IdTableTest, MaxIndexFollowsRemovals) {
   EXPECT_EQ(space.in_use(), 0);
 }
 
+// kernel.shm_next_id: ipc_idr_alloc() takes the wanted index or the next free one above, with the
+// wanted sequence number, and the cycle goes on as if nothing had been.
+TEST(IdTableTest, AnIdentifierThatIsAskedFor) {
+  IdSpace space;
+  ASSERT_EQ(take(space), 0);
+  const auto wanted = space.next_from(id_of(7, 5), kNoLimit);
+  ASSERT_TRUE(wanted);
+  EXPECT_EQ(wanted->id, id_of(7, 5));
+  EXPECT_EQ(wanted->seq, 7);
+  space.take(*wanted);
+  EXPECT_EQ(space.max_index(), 5);
+  EXPECT_EQ(take(space), 1) << "the cycle knows nothing of it";
+  EXPECT_EQ(take(space), 2);
+  EXPECT_EQ(space.next_from(id_of(9, 5), kNoLimit)->id, id_of(9, 6)) << "taken: the next above";
+  EXPECT_EQ(space.next_from(id_of(9, 0), kNoLimit)->id, id_of(9, 3));
+  EXPECT_EQ(take(space), 3);
+  EXPECT_EQ(take(space), 4);
+  EXPECT_EQ(take(space), 6) << "the taken one is skipped";
+  EXPECT_EQ(space.next_from(0, 7).error(), Errno(ENOSPC)) << "shmmni holds for it, too";
+}
+
 /// ipc_idr_alloc() and idr_alloc_cyclic(), told once more the slow way.
 class Oracle {
  public:
@@ -212,7 +233,7 @@ TEST(IdTableTest, RandomLifeAgreesWithTheKernelsAlgorithm) {
 TEST(IdTableTest, FindWantsTheSequenceNumberToo) {
   IdTable<int> table;
   EXPECT_EQ(table.find(0).error(), Errno(EINVAL));
-  const auto first = table.next(kNoLimit);
+  const auto first = table.next(kNoLimit, -1);
   table.insert(*first, std::make_shared<int>(42));
   ASSERT_TRUE(table.find(0));
   EXPECT_EQ(**table.find(0), 42);
@@ -230,12 +251,12 @@ TEST(IdTableTest, FindWantsTheSequenceNumberToo) {
 TEST(IdTableTest, ObjectsLiveWhereTheyWereEntered) {
   IdTable<int> table;
   for (int value = 0; value < 5; ++value) {
-    table.insert(*table.next(kNoLimit), std::make_shared<int>(value));
+    table.insert(*table.next(kNoLimit, -1), std::make_shared<int>(value));
   }
   table.erase(1);
   table.erase(3);
   std::vector<int> seen;
-  table.for_each([&](const int& value) { seen.push_back(value); });
+  table.for_each([&](const auto& object) { seen.push_back(*object); });
   EXPECT_EQ(seen, (std::vector<int>{0, 2, 4}));
   EXPECT_EQ(table.in_use(), 3);
   EXPECT_EQ(table.max_index(), 4);
@@ -243,7 +264,7 @@ TEST(IdTableTest, ObjectsLiveWhereTheyWereEntered) {
 
 TEST(IdTableTest, EraseHandsTheObjectBack) {
   IdTable<int> table;
-  table.insert(*table.next(kNoLimit), std::make_shared<int>(1));
+  table.insert(*table.next(kNoLimit, -1), std::make_shared<int>(1));
   const std::weak_ptr<int> watch = *table.find(0);
   auto object = table.erase(0);
   EXPECT_FALSE(watch.expired());

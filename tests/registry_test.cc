@@ -11,9 +11,25 @@
 namespace shmvisor {
 namespace {
 
+Segment::Birth birth(int id, key_t key, std::uint64_t size) {
+  Segment::Birth birth;
+  birth.id = id;
+  birth.perm.key = key;
+  birth.perm.mode = 0600;
+  birth.size_bytes = size;
+  birth.cpid = {1, nullptr};
+  birth.creator = {1, 1};
+  birth.now_seconds = 1'000'000;
+  return birth;
+}
+
 class RegistryTest : public ::testing::Test {
  protected:
-  RegistryTest() : registry(host, {.shmmax = 1 << 30, .shmall = 1000, .shmmni = 4}) {}
+  RegistryTest()
+      : files(host),
+        owner(std::make_shared<Registry>(host, files,
+                                         Limits{.shmmax = 1 << 30, .shmall = 1000, .shmmni = 4})),
+        registry(*owner) {}
 
   Registry::SegmentPointer add(key_t key = kNoKey, std::uint64_t size = 4096) {
     BackingRequest request;
@@ -23,10 +39,7 @@ class RegistryTest : public ::testing::Test {
     const std::unique_lock lock(registry.mutex());
     const auto free = registry.next_id();
     if (!free) return nullptr;
-    IpcPerm perm;
-    perm.key = key;
-    perm.mode = 0600;
-    auto segment = std::make_shared<Segment>(free->id, perm, size, 1, host.now, std::move(*memory));
+    auto segment = std::make_shared<Segment>(birth(free->id, key, size), std::move(*memory));
     registry.insert(*free, segment);
     return segment;
   }
@@ -46,7 +59,9 @@ class RegistryTest : public ::testing::Test {
   static constexpr key_t kNoKey = abi::kIpcPrivate;
 
   FakeHost host;
-  Registry registry;
+  SegmentFiles files;
+  const std::shared_ptr<Registry> owner;
+  Registry& registry;
 };
 
 TEST_F(RegistryTest, FoundByIdentifierKeyAndFile) {
@@ -54,10 +69,10 @@ TEST_F(RegistryTest, FoundByIdentifierKeyAndFile) {
   EXPECT_EQ(*registry.find(segment->id()), segment);
   EXPECT_EQ(*registry.find_index(segment->id()), segment);
   EXPECT_EQ(registry.find_key(7), segment);
-  EXPECT_EQ(registry.find_file(segment->memory().identity()), segment);
+  EXPECT_EQ(files.find(segment->memory().identity()), segment);
   EXPECT_EQ(registry.find_key(8), nullptr);
   const FileIdentity same_inode{2, segment->memory().identity().inode};
-  EXPECT_EQ(registry.find_file(same_inode), nullptr) << "another device";
+  EXPECT_EQ(files.find(same_inode), nullptr) << "another device";
 }
 
 TEST_F(RegistryTest, PrivateSegmentsHaveNoKey) {
@@ -93,7 +108,7 @@ TEST_F(RegistryTest, RemovingWhatNobodyMapsDestroysIt) {
   remove(segment);
   EXPECT_EQ(registry.find(id).error(), Errno(EINVAL));
   EXPECT_EQ(registry.find_key(7), nullptr);
-  EXPECT_EQ(registry.find_file(file), nullptr);
+  EXPECT_EQ(files.find(file), nullptr);
   EXPECT_EQ(registry.max_index(), -1);
   EXPECT_TRUE(host.watched.empty());
   segment.reset();
@@ -106,7 +121,7 @@ TEST_F(RegistryTest, RemovingWhatIsMappedTakesTheKeyAndWatches) {
   remove(segment);
   EXPECT_EQ(*registry.find(segment->id()), segment);
   EXPECT_EQ(registry.find_key(7), nullptr);
-  EXPECT_EQ(registry.find_file(segment->memory().identity()), segment) << "shmdt must find it";
+  EXPECT_EQ(files.find(segment->memory().identity()), segment) << "shmdt must find it";
   EXPECT_EQ(segment->perm.mode, 01600U);
   EXPECT_EQ(segment->perm.key, abi::kIpcPrivate);
   EXPECT_EQ(registry.total_pages(), 1U);
@@ -168,13 +183,16 @@ class LastMomentHost : public FakeHost {
 
 TEST(RegistryRaceTest, TheLastMappingGoesJustBeforeTheWatch) {
   LastMomentHost host;
-  Registry registry(host, {});
+  SegmentFiles files(host);
+  const auto owner = std::make_shared<Registry>(host, files, Limits());
+  Registry& registry = *owner;
   auto memory = host.create_memory({.name = "", .size_bytes = 4096});
-  auto segment = std::make_shared<Segment>(0, IpcPerm(), 4096, 1, 0, std::move(*memory));
   host.last().areas = 1;
   {
     const std::unique_lock lock(registry.mutex());
-    registry.insert(*registry.next_id(), segment);
+    const auto free = registry.next_id();
+    auto segment = std::make_shared<Segment>(birth(free->id, 0, 4096), std::move(*memory));
+    registry.insert(*free, segment);
     registry.remove(segment);
   }
   EXPECT_EQ(registry.in_use(), 0);
@@ -219,7 +237,9 @@ TEST(RegistryThreadsTest, LookersAndChangers) {
   struct ThreadedHost : FakeHost {
     std::vector<FileIdentity> take_released() override { return {}; }
   } host;
-  Registry registry(host, {});
+  SegmentFiles files(host);
+  const auto owner = std::make_shared<Registry>(host, files, Limits());
+  Registry& registry = *owner;
   std::vector<std::thread> threads;
   for (int thread = 0; thread < 2; ++thread) {
     threads.emplace_back([&registry] {
@@ -235,10 +255,7 @@ TEST(RegistryThreadsTest, LookersAndChangers) {
     auto memory = host.create_memory({.name = "", .size_bytes = 4096});
     const std::unique_lock lock(registry.mutex());
     const auto free = registry.next_id();
-    IpcPerm perm;
-    perm.key = 7;
-    perm.mode = 0600;
-    auto segment = std::make_shared<Segment>(free->id, perm, 4096, 1, 0, std::move(*memory));
+    auto segment = std::make_shared<Segment>(birth(free->id, 7, 4096), std::move(*memory));
     registry.insert(*free, segment);
     registry.remove(segment);
   }

@@ -8,6 +8,7 @@
 #include "emulation/syscalls/caller.h"
 #include "tests/fakes/fake_space.h"
 #include "tests/fakes/fake_subject.h"
+#include "tests/fakes/fake_viewpoint.h"
 
 namespace shmvisor {
 
@@ -17,12 +18,17 @@ class FakeCaller : public Caller {
   static constexpr std::uint64_t kBuffer = 0x10000;
   static constexpr std::size_t kBufferBytes = 256;
 
-  explicit FakeCaller(FakeHost& host, pid_t tgid = 4711) : tgid_(tgid), space_(host) {
+  explicit FakeCaller(FakeHost& host, pid_t tgid = 4711)
+      : process_record{tgid, nullptr},
+        unique_thread(static_cast<std::uint64_t>(tgid)),
+        space_(host) {
     buffer.fill(std::byte{0xa5});
   }
 
   FakeSubject& subject() override { return subject_; }
-  pid_t tgid() override { return tgid_; }
+  FakeViewpoint& viewpoint() override { return viewpoint_; }
+  PidRecord process() override { return process_record; }
+  CreatorThread thread() override { return {process_record.pid, unique_thread}; }
   std::uint64_t memlock_limit_bytes() override { return memlock_bytes; }
   FakeSpace& space() override { return space_; }
 
@@ -53,6 +59,8 @@ class FakeCaller : public Caller {
                        [](std::byte one) { return one == std::byte{0xa5}; });
   }
 
+  PidRecord process_record;
+  std::uint64_t unique_thread;
   std::array<std::byte, kBufferBytes> buffer;
   std::uint64_t memlock_bytes = 8 << 20;
 
@@ -61,8 +69,8 @@ class FakeCaller : public Caller {
     return address >= kBuffer && size <= kBufferBytes && address - kBuffer <= kBufferBytes - size;
   }
 
-  const pid_t tgid_;
   FakeSubject subject_;
+  FakeViewpoint viewpoint_;
   FakeSpace space_;
 };
 

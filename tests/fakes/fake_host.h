@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "emulation/shm/host.h"
@@ -31,10 +32,17 @@ class FakeHost : public Host {
     return std::unique_ptr<BackingMemory>(std::make_unique<FakeMemory>(made, open_error));
   }
 
-  std::uint64_t count_mappings(const FileIdentity& file) override {
-    ++counted;
-    const auto found = find(file);
-    return found == nullptr ? 0 : found->areas;
+  std::vector<std::uint64_t> count_mappings(std::span<const FileIdentity> files) override {
+    std::vector<std::uint64_t> counts;
+    for (const FileIdentity& file : files) {
+      ++counted;
+      const auto found = find(file);
+      counts.push_back(found == nullptr ? 0 : found->areas);
+    }
+    return counts;
+  }
+  bool thread_lives(const CreatorThread& thread) override {
+    return !dead_threads.contains(thread.unique);
   }
   void watch_release(const BackingMemory& memory) override { watched.push_back(memory.identity()); }
   void unwatch_release(const BackingMemory& memory) override {
@@ -82,6 +90,7 @@ class FakeHost : public Host {
   std::vector<std::shared_ptr<FakePages>> pages;
   std::vector<FileIdentity> watched;
   std::vector<FileIdentity> released;
+  std::set<std::uint64_t> dead_threads;  ///< by their unique number
   int counted = 0;
   int released_asked = 0;
   std::uint64_t next_inode = 100;

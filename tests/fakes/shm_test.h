@@ -18,7 +18,11 @@ class ShmTest : public ::testing::Test {
   static constexpr std::uint64_t kBuffer = FakeCaller::kBuffer;
   static constexpr std::uint64_t kNowhere = 0x1;  ///< no address of any caller's
 
-  explicit ShmTest(const Limits& limits = {}) : registry(host, limits), caller(host) {}
+  explicit ShmTest(const Limits& limits = {})
+      : files(host),
+        owner(std::make_shared<Registry>(host, files, limits)),
+        registry(*owner),
+        caller(host) {}
 
   static RawCall raw(int number, std::uint64_t first = 0, std::uint64_t second = 0,
                      std::uint64_t third = 0) {
@@ -83,7 +87,9 @@ class ShmTest : public ::testing::Test {
   }
 
   FakeHost host;
-  Registry registry;
+  SegmentFiles files;
+  const std::shared_ptr<Registry> owner;
+  Registry& registry;
   FakeCaller caller;
 };
 

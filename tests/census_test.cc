@@ -1,0 +1,182 @@
+#include "supervisor/process/census.h"
+
+#include <sched.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "tests/supervised_child.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr std::size_t kPage = 4096;
+
+/// With kcmp(2), and by what /proc shows of a process that waits for its vfork child.
+class CensusTest : public ::testing::TestWithParam<bool> {
+ protected:
+  CensusTest() : census_(features_) {
+    if (!GetParam()) features_.absent(KernelFeature::kKcmp);
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    file_.reset(::memfd_create("counted", MFD_CLOEXEC));
+    EXPECT_EQ(::ftruncate(file_.get(), 8 * kPage), 0);
+    struct stat status {};
+    EXPECT_EQ(::fstat(file_.get(), &status), 0);
+    identity_ = {status.st_dev, status.st_ino};
+  }
+  ~CensusTest() override {
+    // Orphans of a test come to this process.
+    for (const pid_t pid : census_.descendants()) ::kill(pid, SIGKILL);
+    while (::waitpid(-1, nullptr, __WALL) > 0) {
+    }
+  }
+
+  char* map_whole() {
+    void* const address =
+        ::mmap(nullptr, 8 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
+    return address == MAP_FAILED ? nullptr : static_cast<char*>(address);
+  }
+  std::uint64_t count() { return census_.count_mappings({&identity_, 1}).front(); }
+  bool knows(pid_t pid) {
+    const auto pids = census_.descendants();
+    return std::find(pids.begin(), pids.end(), pid) != pids.end();
+  }
+
+  KernelFeatures features_;
+  Census census_;
+  UniqueFd file_;
+  FileIdentity identity_;
+  Gate ready_;
+};
+
+TEST_P(CensusTest, NobodyMapsIt) {
+  const Child idle([] { return ::pause(); });
+  EXPECT_EQ(count(), 0U);
+}
+
+TEST_P(CensusTest, OurOwnMappingsAreNotCounted) {
+  char* const ours = map_whole();
+  ASSERT_NE(ours, nullptr);
+  EXPECT_EQ(count(), 0U);
+  EXPECT_FALSE(knows(getpid()));
+  ::munmap(ours, 8 * kPage);
+}
+
+TEST_P(CensusTest, EachMappingOfAProcess) {
+  Child child([&] {
+    map_whole();
+    char* const second = map_whole();
+    ::mprotect(second + kPage, kPage, PROT_READ);
+    ::munmap(second + 4 * kPage, kPage);
+    ready_.open();
+    return ::pause();
+  });
+  ASSERT_TRUE(ready_.pass());
+  EXPECT_TRUE(knows(child.pid()));
+  EXPECT_EQ(count(), 5U) << "one, and three with a hole that makes them four";
+  ::kill(child.pid(), SIGKILL);
+  ASSERT_TRUE(child.wait(0));
+  EXPECT_EQ(count(), 0U);
+}
+
+TEST_P(CensusTest, AForkIsAnAddressSpaceOfItsOwn) {
+  Child child([&] {
+    map_whole();
+    if (::fork() == 0) {
+      ready_.open();
+      ::pause();
+    }
+    return ::pause();
+  });
+  ASSERT_TRUE(ready_.pass());
+  EXPECT_EQ(count(), 2U);
+}
+
+TEST_P(CensusTest, AVforkChildSharesItsParents) {
+  Child child([&] {
+    map_whole();
+    // vfork(2), but for the child's freedom to wait.
+    if (::syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, 0, 0, 0, 0) == 0) {
+      ready_.open();
+      for (;;) ::pause();
+    }
+    return 0;
+  });
+  ASSERT_TRUE(ready_.pass());
+  EXPECT_EQ(count(), 1U);
+}
+
+TEST_P(CensusTest, ThreadsAreOneProcess) {
+  Child child([&] {
+    map_whole();
+    std::thread([&] {
+      ready_.open();
+      ::pause();
+    }).join();
+    return 0;
+  });
+  ASSERT_TRUE(ready_.pass());
+  EXPECT_EQ(count(), 1U);
+}
+
+TEST_P(CensusTest, AProcessOutlivesItsFirstThread) {
+  Child child([&] {
+    map_whole();
+    std::thread([&] {
+      // Until the first thread is gone; its state in /proc is then a zombie's.
+      for (;;) {
+        std::array<char, 512> text{};
+        const UniqueFd stat(::open("/proc/self/stat", O_RDONLY | O_CLOEXEC));
+        if (::read(stat.get(), text.data(), text.size() - 1) > 0 &&
+            std::string(text.data()).find(") Z ") != std::string::npos) {
+          break;
+        }
+        ::usleep(1000);
+      }
+      ready_.open();
+      ::pause();
+    }).detach();
+    ::syscall(SYS_exit, 0);
+    return 0;
+  });
+  ASSERT_TRUE(ready_.pass());
+  EXPECT_EQ(count(), 1U);
+}
+
+TEST_P(CensusTest, OrphansStayOurs) {
+  SharedPage<pid_t> orphan;
+  Child child([&] {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      map_whole();
+      ready_.open();
+      ::pause();
+    }
+    *orphan = pid;
+    return 0;
+  });
+  ASSERT_TRUE(ready_.pass());
+  EXPECT_EQ(exit_status_of(child), 0);
+  EXPECT_TRUE(knows(*orphan));
+  EXPECT_EQ(count(), 1U);
+}
+
+// A name that looks like the fields behind it.
+TEST_P(CensusTest, ANameThatLies) {
+  Child child([&] {
+    ::prctl(PR_SET_NAME, "x) R 1 1 1");
+    map_whole();
+    ready_.open();
+    return ::pause();
+  });
+  ASSERT_TRUE(ready_.pass());
+  EXPECT_TRUE(knows(child.pid()));
+  EXPECT_EQ(count(), 1U);
+}
+
+INSTANTIATE_TEST_SUITE_P(KcmpAndProc, CensusTest, ::testing::Values(true, false),
+                         [](const auto& test) { return test.param ? "Kcmp" : "Proc"; });
+
+}  // namespace
+}  // namespace shmvisor
