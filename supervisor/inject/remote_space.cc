@@ -82,11 +82,10 @@ Result<std::int64_t> RemoteSpace::map_with_own_table(int fd,
   auto seized = seize();
   if (!seized) return seized.error();
   const Result<int> installed = call_.listener().respond_with_fd(call_.id(), fd);
-  const bool table_full = !installed && installed.error() == Errno(EMFILE);
-  if (!installed && !table_full) return installed.error();
-  if (table_full && !leave_notification()) return Errno(ESRCH);
+  if (!installed && !leave_notification()) return Errno(ESRCH);
   if (const auto held = hold(std::move(*seized)); !held) return held.error();
-  if (table_full) {
+  if (!installed && installed.error() != Errno(EMFILE)) return Errno(ENOMEM);
+  if (!installed) {
     return BorrowedTable(*stop_, abi_, call_.listener(), expected_).map(fd, arguments);
   }
   arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*installed);
