@@ -73,8 +73,11 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
 
   MapRequest& request = wanted->request;
   request.length_bytes = segment->memory().mapped_size_bytes();
+  // do_shmat() looks at the file's size here, which is not rounded to pages as a mapping is.
+  const std::uint64_t file_size_bytes =
+      segment->memory().is_huge() ? request.length_bytes : segment->size_bytes();
   if (request.placement == Placement::kExact &&
-      AddressRange{request.address, request.length_bytes}.wraps()) {
+      AddressRange{request.address, file_size_bytes}.wraps()) {
     return Errno(EINVAL);
   }
   const Result<std::uint64_t> address = caller.space().map(request, std::move(*file));
