@@ -1,0 +1,150 @@
+#include "integration/differential/exclusions.h"
+
+#include <linux/shm.h>
+
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace shmvisor {
+namespace {
+
+/// A mapping as TranscriptWriter::mapping() shows it, the name in the kernel's own form.
+struct ShownMapping {
+  std::string window;  ///< "w2+", or nothing
+  std::uint64_t start = 0;
+  std::uint64_t length = 0;
+  std::string rights;
+  std::uint64_t offset = 0;
+  std::string rest;
+
+  friend bool operator==(const ShownMapping&, const ShownMapping&) = default;
+};
+
+std::uint64_t number_in(std::string_view text) {
+  if (text.starts_with("0x")) text.remove_prefix(2);
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  return value;
+}
+
+std::string_view next_part(std::string_view& text) {
+  const std::size_t end = std::min(text.find(','), text.size());
+  const std::string_view part = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return part;
+}
+
+constexpr std::string_view kMemfd = "/memfd:SYSV";
+
+std::string kernel_name(std::string_view text) {
+  std::string name(text);
+  const std::size_t at = name.find(kMemfd);
+  if (at != std::string::npos) name.replace(at, kMemfd.size(), "/SYSV");
+  return name;
+}
+
+ShownMapping parse_mapping(std::string_view field, std::string_view value) {
+  ShownMapping mapping;
+  field.remove_prefix(std::string_view("at:").size());
+  const std::size_t plus = field.find('+');
+  if (plus != std::string_view::npos) {
+    mapping.window = field.substr(0, plus + 1);
+    field.remove_prefix(plus + 1);
+  }
+  mapping.start = number_in(field);
+  mapping.length = number_in(next_part(value));
+  mapping.rights = next_part(value);
+  mapping.offset = number_in(next_part(value));
+  mapping.rest = kernel_name(value);
+  return mapping;
+}
+
+/// All mappings a step shows, those put together that could be one.
+std::vector<ShownMapping> merged_mappings(const Step& step) {
+  std::vector<ShownMapping> merged;
+  for (const auto& [field, value] : step.fields()) {
+    if (!field.starts_with("at:")) continue;
+    const ShownMapping mapping = parse_mapping(field, value);
+    ShownMapping* const last = merged.empty() ? nullptr : &merged.back();
+    if (last != nullptr && last->window == mapping.window && last->rights == mapping.rights &&
+        last->rest == mapping.rest && last->start + last->length == mapping.start &&
+        last->offset + last->length == mapping.offset) {
+      last->length += mapping.length;
+    } else {
+      merged.push_back(mapping);
+    }
+  }
+  return merged;
+}
+
+bool merged_apart(const Difference& difference, const DifferenceContext& context) {
+  if (difference.field == "nattch") {
+    return context.native.value("nattch") == context.native.value("mappings") &&
+           context.supervised.value("nattch") == context.supervised.value("mappings") &&
+           context.native.value("merged") == context.supervised.value("merged");
+  }
+  if (difference.field == "mappings") {
+    return context.native.value("merged") == context.supervised.value("merged");
+  }
+  return difference.field.starts_with("at:") && context.operation.kind == Kind::kMaps &&
+         merged_mappings(context.native) == merged_mappings(context.supervised);
+}
+
+bool memfd_name(const Difference& difference, const DifferenceContext& /*context*/) {
+  return difference.field.starts_with("at:") && difference.native != "absent" &&
+         difference.supervised.find(kMemfd) != std::string_view::npos &&
+         kernel_name(difference.supervised) == difference.native;
+}
+
+/// The segment whose fields the step shows, as the history knows it.
+std::optional<int> shown_segment(const DifferenceContext& context) {
+  if (context.operation.kind != Kind::kShmctl) return std::nullopt;
+  const std::string_view id = context.native.value("id");
+  int value = -1;
+  std::from_chars(id.data(), id.data() + id.size(), value);
+  if (value < 0) return std::nullopt;
+  return value;
+}
+
+bool silent_stamp(const Difference& difference, const DifferenceContext& context) {
+  const auto id = shown_segment(context);
+  if (!id) return false;
+  if (difference.field == "atime") return context.history.opened_silently(*id);
+  if (difference.field == "dtime") return context.history.closed_silently(*id);
+  return difference.field == "lpid" && context.history.lpid_renewed_silently(*id);
+}
+
+/// Linux 6.17: mremap(2) moves several mappings at once, but none with a get_unmapped_area of its
+/// own except shmem's.
+bool moved_together(const Difference& difference, const DifferenceContext& context) {
+  const auto& operands = context.operation.operands;
+  return context.operation.kind == Kind::kMremap && difference.field == "result" &&
+         operands[1].offset == operands[2].offset && difference.native == "EFAULT" &&
+         (difference.supervised.starts_with("w") || difference.supervised.starts_with("0x"));
+}
+
+constexpr auto kExclusions = std::to_array<Exclusion>({
+    {"silent-stamps",
+     "shm_atime, shm_dtime and shm_lpid change with every mapping that fork, exit, exec, munmap, "
+     "mprotect or mremap makes or ends; shmvisor is not told of those calls, only of the four",
+     silent_stamp},
+    {"merged-mappings",
+     "pieces of an attach that are alike again become one mapping, since a memfd's mappings have "
+     "no close operation; those of the kernel's shm have one and stay apart",
+     merged_apart},
+    {"memfd-name", "the name of a memfd in /proc/PID/maps begins with /memfd:", memfd_name},
+    {"moved-together",
+     "since Linux 6.17 one mremap moves several mappings, those of a memfd too, but never those of "
+     "the kernel's shm, which it answers with EFAULT; shmvisor does not see mremap",
+     moved_together, true},
+});
+
+}  // namespace
+
+std::span<const Exclusion> exclusions() { return kExclusions; }
+
+}  // namespace shmvisor

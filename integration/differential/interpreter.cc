@@ -1,0 +1,398 @@
+#include "integration/differential/interpreter.h"
+
+#include <fcntl.h>
+#include <linux/shm.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
+#include "integration/differential/test_maps.h"
+#include "integration/differential/worker.h"
+#include "policy/base/unique_fd.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr int kPatienceSeconds = 30;
+constexpr std::int64_t kFirstGroup = 0;
+
+bool may_split(Kind kind) {
+  return kind == Kind::kMprotect || kind == Kind::kMremap || kind == Kind::kMadvise ||
+         kind == Kind::kMlock || kind == Kind::kMunlock || kind == Kind::kRemapFilePages ||
+         kind == Kind::kMlockall || kind == Kind::kMunlockall || kind == Kind::kMunmap;
+}
+
+std::string proc_text(pid_t thread, const char* name) {
+  const std::string path = "/proc/" + std::to_string(thread) + "/" + name;
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 4096> text{};
+  if (!fd.valid() || ::read(fd.get(), text.data(), text.size() - 1) <= 0) return {};
+  return text.data();
+}
+
+/// The value behind "NAME:" in /proc/TID/status, without spaces.
+std::string status_field(const std::string& status, const char* name) {
+  const std::size_t at = status.find(name);
+  if (at == std::string::npos) return "none";
+  const std::size_t begin = at + std::strlen(name);
+  std::string value = status.substr(begin, status.find('\n', begin) - begin);
+  std::erase_if(value, [](char letter) { return letter == ' ' || letter == '\t'; });
+  return value;
+}
+
+}  // namespace
+
+std::string Interpreter::run(const Sequence& sequence) {
+  try {
+    start_first_worker();
+    for (std::size_t i = 0; i < sequence.size(); ++i) {
+      writer_.begin_line(i);
+      step(sequence[i]);
+      writer_.end_line();
+    }
+    writer_.field("end", "reached");
+  } catch (const Broken& broken) {
+    writer_.field("broken", broken.why);
+  }
+  writer_.end_line();
+  end_all();
+  return writer_.take();
+}
+
+void Interpreter::start_first_worker() {
+  for (int index = 0; index < kMaxWorkers; ++index) {
+    int pair[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) != 0) throw Broken{"socketpair"};
+    ::dup2(pair[0], kInterpreterFd + index);
+    ::dup2(pair[1], kWorkerFd + index);
+    ::close(pair[0]);
+    ::close(pair[1]);
+    timeval patience{1, 0};
+    ::setsockopt(kInterpreterFd + index, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  }
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    Worker::install_fault_handlers();
+    // The real user is of the run's own: what it locks is charged to nobody else.
+    ::setresgid(kFirstGroup, kFirstGroup, kFirstGroup);
+    ::setresuid(first_user_, 0, 0);
+    Worker(0).run();
+  }
+  if (pid < 0) throw Broken{"fork"};
+  tasks_[0] = {pid, pid};
+  greeted(0, receive(0).response);
+}
+
+void Interpreter::end_all() {
+  for (const auto& [number, pid] : processes_) ::kill(pid, SIGKILL);
+  for (const auto& [number, pid] : processes_) ::waitpid(pid, nullptr, __WALL);
+  for (const pid_t pid : zombies_) ::waitpid(pid, nullptr, __WALL);
+}
+
+void Interpreter::step(const Operation& operation) {
+  if (!table_.applicable(operation)) return writer_.field("result", "skipped");
+  splits_ |= may_split(operation.kind);
+  switch (operation.kind) {
+    case Kind::kTick:
+      writer_.tick();
+      return writer_.field("result", "0");
+    case Kind::kMaps:
+      return show_maps(tasks_[static_cast<std::size_t>(operation.worker)].thread);
+    case Kind::kStatus:
+      return show_status(tasks_[static_cast<std::size_t>(operation.worker)].thread);
+    case Kind::kFork:
+    case Kind::kVfork:
+    case Kind::kCloneVm:
+    case Kind::kThread:
+      return begin_worker(operation);
+    case Kind::kExit:
+    case Kind::kExitThread:
+    case Kind::kKill:
+      return end_workers(operation);
+    case Kind::kExec:
+      return exec(operation);
+    default:
+      return carry_out(operation);
+  }
+}
+
+void Interpreter::carry_out(const Operation& operation) {
+  const Request request = request_for(operation);
+  const Answer answer = converse(operation.worker, request);
+  const Response& response = answer.response;
+  writer_.result(operation, response);
+  if (operation.kind == Kind::kShmdt) {
+    writer_.field("address", address_text(static_cast<std::uint64_t>(request.arguments[0])));
+  }
+  switch (operation.kind) {
+    case Kind::kShmat:
+      show_attach(operation, request, response);
+      break;
+    case Kind::kShmctl:
+      show_shmctl(operation, request, response);
+      break;
+    case Kind::kProcTable:
+      if (response.error == 0) writer_.proc_table(answer.text);
+      break;
+    default:
+      break;
+  }
+  if (response.error == 0 && response.signal == 0) store(operation, response);
+}
+
+void Interpreter::store(const Operation& operation, const Response& response) {
+  if (operation.store < 0) return;
+  const auto place = static_cast<std::size_t>(operation.store);
+  const Base stores = info_of(operation.kind).stores;
+  if (stores == Base::kSegment) segments_[place] = response.result;
+  if (stores == Base::kAttach) attaches_[place] = response.result;
+}
+
+std::int64_t Interpreter::resolve(const Operand& operand) const {
+  const auto index = static_cast<std::size_t>(operand.index);
+  switch (operand.base) {
+    case Base::kNumber:
+      return operand.offset;
+    case Base::kSegment:
+      return segments_[index] + operand.offset;
+    case Base::kAttach:
+      return attaches_[index] + operand.offset;
+    case Base::kWindow:
+      return static_cast<std::int64_t>(kWindowBase + index * kWindowBytes) + operand.offset;
+    case Base::kUser:
+      return std::int64_t{first_user_} + operand.index;
+    case Base::kWorker:
+      return operand.index;
+    case Base::kBuffer:
+      return static_cast<std::int64_t>(Worker::buffer_address());
+  }
+  return 0;
+}
+
+Request Interpreter::request_for(const Operation& operation) const {
+  Request request;
+  request.kind = operation.kind;
+  for (std::size_t i = 0; i < kMostOperands; ++i) {
+    request.arguments[i] = resolve(operation.operands[i]);
+  }
+  if (operation.kind == Kind::kMmap) request.arguments[4] = -1;  // no file
+  const int target = operation.target();
+  if (operation.kind == Kind::kSetnsIpc && target >= 0) {
+    request.process = tasks_[static_cast<std::size_t>(target)].process;
+  }
+  return request;
+}
+
+void Interpreter::send(int worker, const Request& request) const {
+  if (::send(kInterpreterFd + worker, &request, sizeof(request), MSG_NOSIGNAL) < 0) {
+    throw Broken{"send"};
+  }
+}
+
+std::optional<Interpreter::Answer> Interpreter::try_receive(int worker, int flags) const {
+  std::optional<Answer> answer(std::in_place);
+  static std::array<char, kMostText> text;
+  iovec parts[2] = {{&answer->response, sizeof(answer->response)}, {text.data(), text.size()}};
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  const ssize_t got = ::recvmsg(kInterpreterFd + worker, &message, flags);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
+  if (got < static_cast<ssize_t>(sizeof(Response))) throw Broken{"short-answer"};
+  answer->text.assign(text.data(), static_cast<std::size_t>(got) - sizeof(Response));
+  return answer;
+}
+
+Interpreter::Answer Interpreter::receive(int worker) {
+  for (int seconds = 0; seconds < kPatienceSeconds; ++seconds) {
+    if (auto answer = try_receive(worker, 0)) return std::move(*answer);
+    check_alive(worker);
+  }
+  throw Broken{"worker-" + std::to_string(worker) + "-does-not-answer"};
+}
+
+void Interpreter::check_alive(int worker) const {
+  siginfo_t info{};
+  const auto pid = static_cast<id_t>(tasks_[static_cast<std::size_t>(worker)].process);
+  if (::waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid != 0) {
+    throw Broken{"worker-" + std::to_string(worker) + "-ended-with-" +
+                 std::to_string(info.si_code) + "-" + std::to_string(info.si_status)};
+  }
+}
+
+Interpreter::Answer Interpreter::converse(int worker, const Request& request) {
+  send(worker, request);
+  return receive(worker);
+}
+
+void Interpreter::greeted(int worker, const Response& response) {
+  tasks_[static_cast<std::size_t>(worker)] = {response.process, response.thread};
+  const int number = table_.worker(worker).process;
+  processes_[number] = response.process;
+  writer_.name_process(response.process, number);
+}
+
+void Interpreter::begin_worker(const Operation& operation) {
+  const int child = operation.target();
+  table_.apply(operation);
+  Request request = request_for(operation);
+  request.child = child;
+  request.child_stack = table_.worker(child).stack;
+  send(operation.worker, request);
+  if (operation.kind != Kind::kVfork) {
+    const Response begun = receive(operation.worker).response;
+    if (begun.error != 0) throw Broken{TranscriptWriter::error_text(begun.error)};
+  }
+  // The parent in a vfork answers only where there is no child.
+  if (operation.kind == Kind::kVfork) {
+    tasks_[static_cast<std::size_t>(child)] = tasks_[static_cast<std::size_t>(operation.worker)];
+  } else {
+    tasks_[static_cast<std::size_t>(child)] = {};
+  }
+  greeted(child, receive(child).response);
+  writer_.field("result", "0");
+}
+
+void Interpreter::exec(const Operation& operation) {
+  const ProcessTable::Effects effects = table_.apply(operation);
+  const Response response = converse(operation.worker, request_for(operation)).response;
+  writer_.result(operation, response);
+  if (response.error != 0) throw Broken{"exec"};
+  greeted(operation.worker, response);
+  resume(effects.resumed);
+}
+
+void Interpreter::end_workers(const Operation& operation) {
+  const Task self = tasks_[static_cast<std::size_t>(operation.worker)];
+  const bool thread_only =
+      operation.kind == Kind::kExitThread && !table_.last_of_process(operation.worker);
+  if (operation.kind == Kind::kKill) {
+    ::kill(tasks_[static_cast<std::size_t>(operation.target())].process, SIGKILL);
+  } else {
+    send(operation.worker, request_for(operation));
+  }
+  const ProcessTable::Effects effects = table_.apply(operation);
+  for (const int process : effects.ended_processes) wait_for_end(process);
+  if (thread_only) wait_for_thread_end(self);
+  resume(effects.resumed);
+  writer_.field("result", "0");
+}
+
+void Interpreter::resume(const std::vector<int>& workers) {
+  for (const int worker : workers) {
+    const Response response = receive(worker).response;
+    writer_.field("resumed.p" + std::to_string(worker), std::to_string(response.error));
+    if (response.error != 0) throw Broken{TranscriptWriter::error_text(response.error)};
+  }
+}
+
+void Interpreter::wait_for_end(int process) {
+  const pid_t pid = processes_.at(process);
+  // Half of them stay zombies for a while.
+  const bool reap = process % 2 == 0;
+  siginfo_t info{};
+  for (int tries = 0; tries < kPatienceSeconds * 1000; ++tries) {
+    if (::waitid(P_PID, static_cast<id_t>(pid), &info,
+                 WEXITED | __WALL | WNOHANG | (reap ? 0 : WNOWAIT)) != 0) {
+      throw Broken{"waitid"};
+    }
+    if (info.si_pid != 0) {
+      writer_.field("ended.P" + std::to_string(process), std::to_string(info.si_status));
+      processes_.erase(process);
+      if (!reap) zombies_.push_back(pid);
+      return;
+    }
+    tries < 100 ? static_cast<void>(::sched_yield()) : static_cast<void>(::usleep(1000));
+  }
+  throw Broken{"process-does-not-end"};
+}
+
+void Interpreter::wait_for_thread_end(const Task& task) const {
+  const std::string path = std::to_string(task.process) + "/task/" + std::to_string(task.thread);
+  for (int tries = 0; tries < kPatienceSeconds * 1000; ++tries) {
+    if (task.thread != task.process) {
+      if (::access(("/proc/" + path).c_str(), F_OK) != 0) return;
+    } else {
+      // A leader stays a zombie until the last thread is gone.
+      if (proc_text(task.process, ("task/" + std::to_string(task.thread) + "/stat").c_str())
+              .find(") Z ") != std::string::npos) {
+        return;
+      }
+    }
+    tries < 100 ? static_cast<void>(::sched_yield()) : static_cast<void>(::usleep(1000));
+  }
+  throw Broken{"thread-does-not-end"};
+}
+
+void Interpreter::show_maps(pid_t thread) {
+  for (const TestMapping& mapping : TestMaps::read(thread)) writer_.mapping(mapping);
+}
+
+void Interpreter::show_status(pid_t thread) {
+  const std::string status = proc_text(thread, "status");
+  for (const char* name :
+       {"Threads:", "TracerPid:", "FDSize:", "VmSize:", "VmLck:", "VmStk:", "SigQ:", "SigPnd:",
+        "ShdPnd:", "SigBlk:", "SigIgn:", "SigCgt:", "CapEff:", "CapPrm:"}) {
+    if (std::string_view(name) == "SigQ:") continue;  // per user, not per process
+    writer_.field(std::string(name, std::strlen(name) - 1), status_field(status, name));
+  }
+}
+
+void Interpreter::show_attach(const Operation& operation, const Request& request,
+                              const Response& response) {
+  if (response.error != 0) return;
+  const auto address = static_cast<std::uint64_t>(response.result);
+  const pid_t thread = tasks_[static_cast<std::size_t>(operation.worker)].thread;
+  for (const TestMapping& mapping : TestMaps::read(thread)) {
+    if (mapping.start != address) continue;
+    writer_.name_file(mapping, static_cast<int>(request.arguments[0]));
+    writer_.mapping(mapping);
+  }
+}
+
+void Interpreter::show_shmctl(const Operation& operation, const Request& request,
+                              const Response& response) {
+  const auto command = static_cast<int>(request.arguments[1]);
+  const bool buffer_given = operation.operands[2].base == Base::kBuffer;
+  writer_.shmctl(command, buffer_given, response);
+  if (response.error != 0 || !buffer_given) return;
+  if (command != IPC_STAT && command != SHM_STAT && command != SHM_STAT_ANY) return;
+  const auto id = static_cast<int>(command == IPC_STAT ? request.arguments[0] : response.result);
+  writer_.field("id", std::to_string(id));
+  if (splits_) count_mappings(id);
+}
+
+void Interpreter::count_mappings(int id) {
+  std::vector<int> spaces;
+  std::size_t count = 0;
+  std::size_t merged = 0;
+  for (int index = 0; index < kMaxWorkers; ++index) {
+    const int space = table_.worker(index).space;
+    if (!table_.alive(index) || std::find(spaces.begin(), spaces.end(), space) != spaces.end()) {
+      continue;
+    }
+    spaces.push_back(space);
+    const TestMapping* before = nullptr;
+    const auto mappings = TestMaps::read(tasks_[static_cast<std::size_t>(index)].thread);
+    for (const TestMapping& mapping : mappings) {
+      if (writer_.segment_of(mapping) == id) {
+        ++count;
+        if (before == nullptr || !before->continued_by(mapping)) ++merged;
+      }
+      before = &mapping;
+    }
+  }
+  writer_.field("mappings", std::to_string(count));
+  writer_.field("merged", std::to_string(merged));
+}
+
+}  // namespace shmvisor
