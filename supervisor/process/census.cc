@@ -133,7 +133,7 @@ std::vector<std::uint64_t> Census::count_mappings(std::span<const FileIdentity> 
     Attached attached = mappings_in(pid, files, places, features_);
     if (!attached_at_all(attached)) continue;
     const bool seen = std::any_of(counted.begin(), counted.end(), [&](const Attached& other) {
-      return other.starts == attached.starts && same_address_space(pid, other.pid);
+      return other.starts == attached.starts && same_address_space(attached.pid, other.pid);
     });
     if (seen) continue;
     for (std::size_t place = 0; place < files.size(); ++place) {
