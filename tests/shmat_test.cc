@@ -144,6 +144,8 @@ TEST_F(ShmatTest, TheEndOfTheAddressSpaceMayNotBePassed) {
   caller.space().map_error = ENOMEM;
   EXPECT_EQ(at(id, UINT64_MAX - 4 * kPage + 1), -ENOMEM) << "mmap's to refuse";
   EXPECT_EQ(at(id, UINT64_MAX - kPage + 1, SHM_REMAP), -ENOMEM) << "with REMAP no look at all";
+  EXPECT_EQ(at(segment(kPage), UINT64_MAX - kPage + 1), -EINVAL) << "up to the very end";
+  EXPECT_EQ(at(segment(kPage - 1), UINT64_MAX - kPage + 1), -ENOMEM) << "the size is not rounded";
 }
 
 TEST_F(ShmatTest, IdentifiersThatAreNone) {

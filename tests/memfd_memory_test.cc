@@ -1,0 +1,347 @@
+#include "supervisor/memory/memfd_memory.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "supervisor/memory/machine.h"
+#include "tests/supervised_child.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr std::uint64_t kPage = 4096;
+
+class MemfdMemoryTest : public ::testing::Test {
+ protected:
+  MemfdMemoryTest() : census_(features_) { spdlog::set_level(spdlog::level::off); }
+
+  std::unique_ptr<MemfdMemory> make(std::uint64_t pages = 4, const char* name = "SYSV000000ab") {
+    BackingRequest request;
+    request.name = name;
+    request.size_bytes = pages * kPage;
+    auto memory =
+        MemfdMemory::create(request, request.size_bytes, CommitCharge(), census_, features_);
+    EXPECT_TRUE(memory) << "errno " << (memory ? 0 : memory.error().value());
+    return memory ? std::move(*memory) : nullptr;
+  }
+  static UniqueFd open(MemfdMemory& memory, MaximumAccess access) {
+    auto file = memory.open(access);
+    EXPECT_TRUE(file);
+    return file ? std::move(file->fd) : UniqueFd();
+  }
+  static char* map(int fd, std::uint64_t pages, int protection = PROT_READ | PROT_WRITE) {
+    void* const address = ::mmap(nullptr, pages * kPage, protection, MAP_SHARED, fd, 0);
+    return address == MAP_FAILED ? nullptr : static_cast<char*>(address);
+  }
+  static FileIdentity identity_of(int fd) {
+    struct stat status {};
+    EXPECT_EQ(::fstat(fd, &status), 0);
+    return {status.st_dev, status.st_ino};
+  }
+  static std::uint64_t status_kib(const std::string& field) {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with(field + ":")) return std::stoull(line.substr(field.size() + 1));
+    }
+    return 0;
+  }
+
+  KernelFeatures features_;
+  Census census_;
+};
+
+TEST_F(MemfdMemoryTest, EachDescriptionIsOfTheSameFile) {
+  const auto memory = make();
+  const UniqueFd writable = open(*memory, MaximumAccess::kReadWrite);
+  const UniqueFd read_only = open(*memory, MaximumAccess::kReadOnly);
+  EXPECT_EQ(identity_of(writable.get()), memory->identity());
+  EXPECT_EQ(identity_of(read_only.get()), memory->identity());
+  EXPECT_EQ(::fcntl(writable.get(), F_GETFL) & O_ACCMODE, O_RDWR);
+  EXPECT_EQ(::fcntl(read_only.get(), F_GETFL) & O_ACCMODE, O_RDONLY);
+  EXPECT_EQ(::fcntl(writable.get(), F_GETFD), FD_CLOEXEC);
+  EXPECT_EQ(memory->mapped_size_bytes(), 4 * kPage);
+  EXPECT_FALSE(memory->is_huge());
+  const auto other = make();
+  EXPECT_NE(other->identity(), memory->identity());
+}
+
+TEST_F(MemfdMemoryTest, TheNameIsTheKernels) {
+  const auto memory = make(1, "SYSV1234abcd");
+  const UniqueFd fd = open(*memory, MaximumAccess::kReadWrite);
+  EXPECT_EQ(std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd.get())),
+            "/memfd:SYSV1234abcd (deleted)");
+}
+
+TEST_F(MemfdMemoryTest, InUseWhileADescriptionIsHeld) {
+  const auto memory = make();
+  EXPECT_FALSE(memory->in_use());
+  UniqueFd first = open(*memory, MaximumAccess::kReadWrite);
+  EXPECT_TRUE(memory->in_use());
+  UniqueFd second = open(*memory, MaximumAccess::kReadOnly);
+  first.reset();
+  EXPECT_TRUE(memory->in_use()) << "a read-only one counts";
+  second.reset();
+  EXPECT_FALSE(memory->in_use());
+  EXPECT_FALSE(memory->in_use()) << "asking leaves no lease behind";
+  open(*memory, MaximumAccess::kReadWrite).reset();
+  EXPECT_FALSE(memory->in_use());
+}
+
+TEST_F(MemfdMemoryTest, InUseWhileItIsMapped) {
+  const auto memory = make();
+  for (const auto access : {MaximumAccess::kReadWrite, MaximumAccess::kReadOnly}) {
+    UniqueFd fd = open(*memory, access);
+    char* const address = map(fd.get(), 4, PROT_READ);
+    ASSERT_NE(address, nullptr);
+    fd.reset();
+    EXPECT_TRUE(memory->in_use());
+    ::munmap(address, 2 * kPage);
+    EXPECT_TRUE(memory->in_use()) << "half of it is left";
+    ::munmap(address + 2 * kPage, 2 * kPage);
+    EXPECT_FALSE(memory->in_use());
+  }
+}
+
+TEST_F(MemfdMemoryTest, InUseByAForkedChildUntilItDies) {
+  const auto memory = make();
+  UniqueFd fd = open(*memory, MaximumAccess::kReadWrite);
+  char* const address = map(fd.get(), 4);
+  fd.reset();
+  Child child([] { return ::pause(); });
+  ::munmap(address, 4 * kPage);
+  EXPECT_TRUE(memory->in_use());
+  ::kill(child.pid(), SIGKILL);
+  ASSERT_TRUE(child.wait(0));
+  EXPECT_FALSE(memory->in_use());
+}
+
+TEST_F(MemfdMemoryTest, AnotherSizeIsForbidden) {
+  const auto memory = make();
+  const UniqueFd fd = open(*memory, MaximumAccess::kReadWrite);
+  for (const std::uint64_t size : {std::uint64_t{0}, 3 * kPage, 5 * kPage}) {
+    EXPECT_EQ(::ftruncate(fd.get(), static_cast<off_t>(size)), -1);
+    EXPECT_EQ(errno, EPERM);
+  }
+  EXPECT_EQ(::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE), -1);
+  EXPECT_EQ(errno, EPERM) << "nor are further seals allowed";
+  const int seals = ::fcntl(fd.get(), F_GET_SEALS);
+  EXPECT_EQ(seals & (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | F_SEAL_WRITE),
+            F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+}
+
+TEST_F(MemfdMemoryTest, ReadOnlyStaysReadOnly) {
+  const auto memory = make();
+  const UniqueFd fd = open(*memory, MaximumAccess::kReadOnly);
+  char* const address = map(fd.get(), 4, PROT_READ);
+  ASSERT_NE(address, nullptr);
+  EXPECT_EQ(::mprotect(address, kPage, PROT_READ | PROT_WRITE), -1);
+  EXPECT_EQ(errno, EACCES);
+  EXPECT_EQ(map(fd.get(), 4), nullptr);
+  ::munmap(address, 4 * kPage);
+}
+
+TEST_F(MemfdMemoryTest, NobodyElseReopensIt) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  const auto memory = make();
+  const UniqueFd fd = open(*memory, MaximumAccess::kReadOnly);
+  struct stat status {};
+  ASSERT_EQ(::fstat(fd.get(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0600U);
+  Child stranger([&] {
+    const std::string path = "/proc/self/fd/" + std::to_string(fd.get());
+    if (::setgroups(0, nullptr) != 0 || ::setresgid(99, 99, 99) != 0 ||
+        ::setresuid(99, 99, 99) != 0) {
+      return 1;
+    }
+    ::prctl(PR_SET_DUMPABLE, 1);  // so that its own /proc/self/fd is not the obstacle
+    return ::open(path.c_str(), O_RDWR) == -1 && errno == EACCES ? 0 : 2;
+  });
+  EXPECT_EQ(exit_status_of(stranger), 0);
+}
+
+TEST_F(MemfdMemoryTest, ItCanBeMappedExecutable) {
+  for (const bool noexec_seal : {true, false}) {
+    if (!noexec_seal) features_.absent(KernelFeature::kNoexecSeal);
+    const auto memory = make();
+    const UniqueFd fd = open(*memory, MaximumAccess::kReadWrite);
+    char* const address = map(fd.get(), 1, PROT_READ | PROT_WRITE | PROT_EXEC);
+    ASSERT_NE(address, nullptr) << "errno " << errno;
+    ::munmap(address, kPage);
+    EXPECT_EQ((::fcntl(fd.get(), F_GET_SEALS) & F_SEAL_EXEC) != 0,
+              features_.usable(KernelFeature::kNoexecSeal));
+  }
+}
+
+TEST_F(MemfdMemoryTest, ItIsZeroAndShared) {
+  const auto memory = make();
+  char* const one = map(open(*memory, MaximumAccess::kReadWrite).get(), 4);
+  char* const two = map(open(*memory, MaximumAccess::kReadOnly).get(), 4, PROT_READ);
+  ASSERT_TRUE(one != nullptr && two != nullptr);
+  for (std::uint64_t at = 0; at < 4 * kPage; ++at) ASSERT_EQ(two[at], 0);
+  std::strcpy(one + kPage, "seen");
+  EXPECT_STREQ(two + kPage, "seen");
+  ::munmap(one, 4 * kPage);
+  ::munmap(two, 4 * kPage);
+}
+
+TEST_F(MemfdMemoryTest, UsageCountsTouchedPages) {
+  const auto memory = make(8);
+  EXPECT_EQ(memory->usage().resident + memory->usage().swapped, 0U);
+  char* const address = map(open(*memory, MaximumAccess::kReadWrite).get(), 8);
+  address[0] = 1;
+  address[5 * kPage] = 1;
+  EXPECT_EQ(memory->usage().resident + memory->usage().swapped, 2U);
+  ::munmap(address, 8 * kPage);
+  EXPECT_EQ(memory->usage().resident + memory->usage().swapped, 2U) << "pages outlive mappings";
+}
+
+TEST_F(MemfdMemoryTest, PagesGoWithIt) {
+  auto memory = make(8);
+  char* const address = map(open(*memory, MaximumAccess::kReadWrite).get(), 8);
+  address[0] = 'x';
+  memory.reset();
+  EXPECT_EQ(address[0], 'x') << "not while somebody maps them";
+  ::munmap(address, 8 * kPage);
+}
+
+TEST_F(MemfdMemoryTest, LockedPagesAreLockedByUs) {
+  const auto memory = make(8);
+  char* const address = map(open(*memory, MaximumAccess::kReadWrite).get(), 8);
+  address[3 * kPage] = 1;
+  const std::uint64_t before = status_kib("VmLck");
+  memory->set_locked(true);
+  const std::uint64_t locked = status_kib("VmLck") - before;
+  if (locked == 0) GTEST_SKIP() << "RLIMIT_MEMLOCK lets us lock nothing";
+  EXPECT_EQ(locked, 32U);
+  EXPECT_EQ(memory->usage().resident, 1U) << "nothing is allocated for it";
+  EXPECT_TRUE(memory->in_use());
+  memory->set_locked(true);
+  EXPECT_EQ(status_kib("VmLck") - before, 32U) << "twice is once";
+  memory->set_locked(false);
+  EXPECT_EQ(status_kib("VmLck"), before);
+  memory->set_locked(false);
+  ::munmap(address, 8 * kPage);
+}
+
+// Our own mapping for the lock is of our own description: nobody's attach.
+TEST_F(MemfdMemoryTest, LockedIsNotInUse) {
+  const auto memory = make();
+  memory->set_locked(true);
+  EXPECT_FALSE(memory->in_use());
+}
+
+TEST_F(MemfdMemoryTest, ALockEndsWithTheMemory) {
+  const std::uint64_t before = status_kib("VmLck");
+  auto memory = make();
+  memory->set_locked(true);
+  memory.reset();
+  EXPECT_EQ(status_kib("VmLck"), before);
+}
+
+TEST_F(MemfdMemoryTest, OutOfDescriptorsIsEnospc) {
+  Child child([&] {
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_NOFILE, &none);
+    BackingRequest request;
+    request.name = "SYSV00000000";
+    request.size_bytes = kPage;
+    const auto memory = MemfdMemory::create(request, kPage, CommitCharge(), census_, features_);
+    return !memory && memory.error() == Errno(ENOSPC) ? 0 : 1;
+  });
+  EXPECT_EQ(exit_status_of(child), 0);
+}
+
+TEST_F(MemfdMemoryTest, NoDescriptorForAnAttachIsEnomem) {
+  const auto memory = make();
+  Child child([&] {
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_NOFILE, &none);
+    const auto file = memory->open(MaximumAccess::kReadWrite);
+    return !file && file.error() == Errno(ENOMEM) ? 0 : 1;
+  });
+  EXPECT_EQ(exit_status_of(child), 0);
+}
+
+TEST_F(MemfdMemoryTest, NoDescriptorIsLeftOver) {
+  const auto count = [] {
+    const std::filesystem::directory_iterator entries("/proc/self/fd");
+    return std::distance(begin(entries), end(entries));
+  };
+  const auto before = count();
+  {
+    const auto memory = make();
+    EXPECT_EQ(count(), before + 1) << "the base, and nothing else";
+    open(*memory, MaximumAccess::kReadWrite).reset();
+    EXPECT_FALSE(memory->in_use());
+    EXPECT_EQ(count(), before + 1);
+  }
+  EXPECT_EQ(count(), before);
+}
+
+/// Huge pages, which most machines have support for and none of reserved.
+class MemfdMemoryHugeTest : public MemfdMemoryTest {
+ protected:
+  void SetUp() override {
+    Machine machine(features_);
+    const auto bytes = machine.huge_page_bytes(0);
+    if (!bytes) GTEST_SKIP() << "this kernel has no huge pages: errno " << bytes.error().value();
+    page_bytes_ = *bytes;
+  }
+  Result<std::unique_ptr<MemfdMemory>> make_huge(bool reserve) {
+    BackingRequest request;
+    request.name = "SYSV00000000";
+    request.size_bytes = 1;
+    request.huge = true;
+    request.huge_page_bytes = page_bytes_;
+    request.reserve = reserve;
+    return MemfdMemory::create(request, page_bytes_, CommitCharge(), census_, features_);
+  }
+  static std::uint64_t free_pages() {
+    std::ifstream meminfo("/proc/meminfo");
+    std::uint64_t free = 0;
+    std::uint64_t reserved = 0;
+    for (std::string line; std::getline(meminfo, line);) {
+      if (line.starts_with("HugePages_Free:")) free = std::stoull(line.substr(15));
+      if (line.starts_with("HugePages_Rsvd:")) reserved = std::stoull(line.substr(15));
+    }
+    return free - reserved;
+  }
+
+  std::uint64_t page_bytes_ = 0;
+};
+
+TEST_F(MemfdMemoryHugeTest, WithoutReservationThereIsAlwaysOne) {
+  const auto memory = make_huge(false);
+  ASSERT_TRUE(memory) << "errno " << memory.error().value();
+  EXPECT_TRUE((**memory).is_huge());
+  EXPECT_EQ((**memory).mapped_size_bytes(), page_bytes_);
+  EXPECT_FALSE((**memory).in_use());
+  EXPECT_EQ((**memory).usage().resident, 0U);
+  UniqueFd fd = open(**memory, MaximumAccess::kReadWrite);
+  EXPECT_TRUE((**memory).in_use());
+  fd.reset();
+  EXPECT_FALSE((**memory).in_use());
+}
+
+TEST_F(MemfdMemoryHugeTest, ReservedOnlyWhileThereAreSome) {
+  const std::uint64_t before = free_pages();
+  const auto memory = make_huge(true);
+  if (before == 0) {
+    ASSERT_FALSE(memory);
+    EXPECT_EQ(memory.error(), Errno(ENOMEM));
+  } else {
+    ASSERT_TRUE(memory);
+    EXPECT_EQ(free_pages(), before - 1);
+  }
+}
+
+}  // namespace
+}  // namespace shmvisor

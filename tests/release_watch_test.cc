@@ -1,0 +1,164 @@
+#include "supervisor/memory/release_watch.h"
+
+#include <poll.h>
+#include <sys/resource.h>
+
+#include "supervisor/memory/memfd_memory.h"
+#include "tests/supervised_child.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr std::uint64_t kPage = 4096;
+
+class ReleaseWatchTest : public ::testing::Test {
+ protected:
+  ReleaseWatchTest() : census_(features_) {}
+
+  std::unique_ptr<MemfdMemory> make() {
+    BackingRequest request;
+    request.name = "SYSV00000000";
+    request.size_bytes = kPage;
+    auto memory = MemfdMemory::create(request, kPage, CommitCharge(), census_, features_);
+    EXPECT_TRUE(memory);
+    return std::move(*memory);
+  }
+  static void* attach(MemfdMemory& memory) {
+    auto file = memory.open(MaximumAccess::kReadWrite);
+    EXPECT_TRUE(file);
+    return ::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, file->fd.get(), 0);
+  }
+  static bool readable(int fd) {
+    pollfd waiting{fd, POLLIN, 0};
+    return ::poll(&waiting, 1, 0) == 1;
+  }
+
+  KernelFeatures features_;
+  Census census_;
+};
+
+using Files = std::vector<FileIdentity>;
+
+TEST_F(ReleaseWatchTest, TheLastMappingIsToldAtOnce) {
+  ReleaseWatch watch(features_);
+  if (watch.fd() < 0) GTEST_SKIP() << "no inotify instance to be had";
+  const auto memory = make();
+  void* const address = attach(*memory);
+  watch.add(memory->identity(), memory->path());
+  EXPECT_FALSE(watch.needs_polling());
+  EXPECT_FALSE(readable(watch.fd()));
+  EXPECT_EQ(watch.take(), Files{});
+  ::munmap(address, kPage);
+  EXPECT_TRUE(readable(watch.fd()));
+  EXPECT_EQ(watch.take(), Files{memory->identity()});
+  EXPECT_EQ(watch.take(), Files{}) << "once";
+  EXPECT_FALSE(readable(watch.fd()));
+}
+
+TEST_F(ReleaseWatchTest, ReadOnlyAttachesTooAndByWhicheverEnd) {
+  ReleaseWatch watch(features_);
+  if (watch.fd() < 0) GTEST_SKIP() << "no inotify instance to be had";
+  const auto memory = make();
+  watch.add(memory->identity(), memory->path());
+  for (const int signal_number : {0, SIGKILL}) {
+    Gate ready;
+    Child child([&] {
+      auto file = memory->open(MaximumAccess::kReadOnly);
+      ::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, file->fd.get(), 0);
+      file->fd.reset();
+      ready.open();
+      return signal_number == 0 ? 0 : ::pause();
+    });
+    ASSERT_TRUE(ready.pass());
+    if (signal_number != 0) ::kill(child.pid(), signal_number);
+    ASSERT_TRUE(child.wait(0));
+    EXPECT_EQ(watch.take(), Files{memory->identity()}) << "signal " << signal_number;
+  }
+}
+
+TEST_F(ReleaseWatchTest, OnlyWhatIsWatched) {
+  ReleaseWatch watch(features_);
+  if (watch.fd() < 0) GTEST_SKIP() << "no inotify instance to be had";
+  const auto one = make();
+  const auto two = make();
+  const auto three = make();
+  for (const auto* memory : {&one, &two}) watch.add((*memory)->identity(), (*memory)->path());
+  watch.remove(one->identity());
+  for (const auto* memory : {&one, &two, &three}) ::munmap(attach(**memory), kPage);
+  EXPECT_EQ(watch.take(), Files{two->identity()});
+  watch.remove(two->identity());
+  watch.remove(two->identity());
+  ::munmap(attach(*two), kPage);
+  EXPECT_EQ(watch.take(), Files{});
+}
+
+TEST_F(ReleaseWatchTest, WhatWasRemovedInBetweenIsNotNamed) {
+  ReleaseWatch watch(features_);
+  if (watch.fd() < 0) GTEST_SKIP() << "no inotify instance to be had";
+  const auto memory = make();
+  watch.add(memory->identity(), memory->path());
+  ::munmap(attach(*memory), kPage);
+  watch.remove(memory->identity());
+  EXPECT_EQ(watch.take(), Files{});
+}
+
+TEST_F(ReleaseWatchTest, ManyAtATime) {
+  ReleaseWatch watch(features_);
+  if (watch.fd() < 0) GTEST_SKIP() << "no inotify instance to be had";
+  std::vector<std::unique_ptr<MemfdMemory>> memories;
+  std::size_t expected = 0;
+  for (int count = 0; count < 300; ++count) {
+    memories.push_back(make());
+    watch.add(memories.back()->identity(), memories.back()->path());
+  }
+  for (std::size_t at = 0; at < memories.size(); at += 2) {
+    ::munmap(attach(*memories[at]), kPage);
+    ++expected;
+  }
+  EXPECT_EQ(watch.take().size(), expected);
+}
+
+TEST_F(ReleaseWatchTest, WithoutInotifyEverythingIsNamedEveryTime) {
+  features_.absent(KernelFeature::kInotify);
+  ReleaseWatch watch(features_);
+  EXPECT_EQ(watch.fd(), -1);
+  EXPECT_FALSE(watch.needs_polling()) << "nothing is watched yet";
+  const auto one = make();
+  const auto two = make();
+  watch.add(one->identity(), one->path());
+  watch.add(two->identity(), two->path());
+  EXPECT_TRUE(watch.needs_polling());
+  EXPECT_EQ(watch.take(), (Files{one->identity(), two->identity()}));
+  EXPECT_EQ(watch.take(), (Files{one->identity(), two->identity()}));
+  watch.remove(one->identity());
+  EXPECT_EQ(watch.take(), Files{two->identity()});
+  watch.remove(two->identity());
+  EXPECT_FALSE(watch.needs_polling());
+}
+
+// A watch that the kernel refuses (fs.inotify.max_user_watches) is polled beside the others.
+TEST_F(ReleaseWatchTest, ARefusedWatchIsPolled) {
+  ReleaseWatch watch(features_);
+  if (watch.fd() < 0) GTEST_SKIP() << "no inotify instance to be had";
+  const auto memory = make();
+  const auto refused = make();
+  watch.add(memory->identity(), memory->path());
+  watch.add(refused->identity(), "/nowhere/at/all");
+  EXPECT_TRUE(watch.needs_polling());
+  EXPECT_EQ(watch.take(), Files{refused->identity()});
+  ::munmap(attach(*memory), kPage);
+  EXPECT_EQ(watch.take(), (Files{memory->identity(), refused->identity()}));
+}
+
+TEST_F(ReleaseWatchTest, NoInstanceIsRemembered) {
+  Child child([&] {
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_NOFILE, &none);
+    const ReleaseWatch watch(features_);
+    return watch.fd() == -1 && !features_.usable(KernelFeature::kInotify) ? 0 : 1;
+  });
+  EXPECT_EQ(exit_status_of(child), 0);
+}
+
+}  // namespace
+}  // namespace shmvisor

@@ -1,0 +1,421 @@
+// RemoteSpace, on children that wait in a call; and BorrowedTable through it.
+#include "supervisor/inject/remote_space.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+
+#include <atomic>
+#include <csignal>
+#include <thread>
+
+#include "supervisor/inject/kick_timer.h"
+#include "supervisor/memory/machine.h"
+#include "tests/supervised_child.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr std::uint64_t kPage = 4096;
+constexpr Access kReadWrite{true, true, false};
+constexpr Access kReadOnly{true, false, false};
+
+/// What a child found, for its parent to judge.
+struct Seen {
+  long result = 0;
+  long second_result = 0;
+  int descriptors_before = 0;
+  int descriptors_after = 0;
+  char byte = 0;
+};
+
+int count_descriptors() {
+  int count = 0;
+  for (int fd = 0; fd < 256; ++fd) count += ::fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+  return count;
+}
+
+char* pointer(long address) { return reinterpret_cast<char*>(address); }
+
+class RemoteSpaceTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    KickTimer::install_handler(nullptr);
+    KickTimer::allow_on_this_thread();
+    spdlog::set_level(spdlog::level::off);
+  }
+
+  RemoteSpaceTest() : machine_(features_) {}
+
+  std::unique_ptr<BackingMemory> make(std::uint64_t pages) {
+    BackingRequest request;
+    request.name = "SYSV00000000";
+    request.size_bytes = pages * kPage;
+    auto memory = machine_.create_memory(request);
+    EXPECT_TRUE(memory);
+    return std::move(*memory);
+  }
+  static MapRequest whole(const BackingMemory& memory, Access access = kReadWrite) {
+    return {0, memory.mapped_size_bytes(), Placement::kAnywhere, access};
+  }
+  static BackingFile open(BackingMemory& memory, MaximumAccess access = MaximumAccess::kReadWrite) {
+    auto file = memory.open(access);
+    EXPECT_TRUE(file);
+    return std::move(*file);
+  }
+  static std::int64_t as_result(const Result<std::uint64_t>& address) {
+    return address ? static_cast<std::int64_t>(*address) : -address.error().value();
+  }
+
+  /// Serves the child's next call: what `act` answers is what the child gets.
+  template <typename Act>
+  bool serve(SupervisedChild& child, Act act) {
+    PendingCall call(child.listener(), child.receive());
+    RemoteSpace space(call, expected_, features_);
+    return call.answer(act(space));
+  }
+  /// Maps `memory` as `request` says and answers like shmat.
+  void serve_map(SupervisedChild& child, BackingMemory& memory, const MapRequest& request,
+                 MaximumAccess access = MaximumAccess::kReadWrite) {
+    EXPECT_TRUE(serve(child, [&](RemoteSpace& space) {
+      return as_result(space.map(request, open(memory, access)));
+    }));
+  }
+
+  KernelFeatures features_;
+  Machine machine_;
+  ExpectedCalls expected_;
+  SharedPage<Seen> seen_;
+};
+
+TEST_F(RemoteSpaceTest, MapsAnywhere) {
+  SupervisedChild child([&] {
+    seen_->descriptors_before = count_descriptors();
+    seen_->result = raw_call(SYS_shmat);
+    pointer(seen_->result)[kPage] = 'x';
+    seen_->descriptors_after = count_descriptors();
+    raw_call(SYS_shmdt);
+    return 0;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(2);
+  serve_map(child, *memory, whole(*memory));
+  const seccomp_notif later = child.receive();
+  EXPECT_GT(seen_->result, 0);
+  EXPECT_EQ(seen_->descriptors_after, seen_->descriptors_before) << "no descriptor stays";
+  EXPECT_TRUE(memory->in_use());
+  const FileIdentity file = memory->identity();
+  EXPECT_EQ(machine_.count_mappings({&file, 1}).front(), 1U);
+  const UniqueFd look = std::move(open(*memory).fd);
+  char byte = 0;
+  EXPECT_EQ(::pread(look.get(), &byte, 1, kPage), 1);
+  EXPECT_EQ(byte, 'x') << "what it wrote is there";
+  EXPECT_TRUE(child.listener().respond(later.id, 0));
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+}
+
+TEST_F(RemoteSpaceTest, OnlyTheMappingKeepsTheDescription) {
+  SupervisedChild child([&] {
+    const long address = raw_call(SYS_shmat);
+    raw_call(SYS_shmdt);
+    ::munmap(pointer(address), kPage);
+    raw_call(SYS_shmdt);
+    return 0;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(1);
+  serve_map(child, *memory, whole(*memory));
+  const seccomp_notif mapped = child.receive();
+  EXPECT_TRUE(memory->in_use());
+  EXPECT_TRUE(child.listener().respond(mapped.id, 0));
+  const seccomp_notif unmapped = child.receive();
+  EXPECT_FALSE(memory->in_use());
+  EXPECT_TRUE(child.listener().respond(unmapped.id, 0));
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+}
+
+TEST_F(RemoteSpaceTest, ReadOnlyCannotBecomeWritable) {
+  SupervisedChild child([&] {
+    const long address = raw_call(SYS_shmat);
+    if (::mprotect(pointer(address), kPage, PROT_READ | PROT_WRITE) != -1) return 1;
+    return errno == EACCES ? pointer(address)[0] : 2;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(1);
+  serve_map(child, *memory, whole(*memory, kReadOnly), MaximumAccess::kReadOnly);
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+}
+
+// The kernel's errno for each way in which an exact address cannot be had.
+TEST_F(RemoteSpaceTest, ExactAddresses) {
+  // A field whose two pages in the middle the child will have free.
+  auto* const spot =
+      static_cast<char*>(::mmap(nullptr, 4 * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  ASSERT_NE(spot, MAP_FAILED);
+  const auto place = reinterpret_cast<std::uintptr_t>(spot);
+  constexpr std::uint64_t kLastPage = 0x7fff'ffff'e000;  // TASK_SIZE - PAGE_SIZE
+  const std::array<std::pair<std::uint64_t, std::int64_t>, 5> cases{{
+      {place + kPage, static_cast<std::int64_t>(place + kPage)},
+      {place + kPage, -EINVAL},          // taken by the one before
+      {place, -EINVAL},                  // half taken
+      {kLastPage, -ENOMEM},              // beyond the end
+      {0xffff'8000'0000'0000, -ENOMEM},  // the kernel's half
+  }};
+  SupervisedChild child([&] {
+    ::munmap(spot + kPage, 2 * kPage);
+    for (std::size_t at = 0; at < cases.size(); ++at) {
+      if (raw_call(SYS_shmat) != cases[at].second) return static_cast<int>(at) + 1;
+    }
+    return 0;
+  });
+  ::munmap(spot, 4 * kPage);
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(2);
+  for (const auto& [address, expected] : cases) {
+    serve_map(child, *memory,
+              {address, memory->mapped_size_bytes(), Placement::kExact, kReadWrite});
+  }
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+  EXPECT_FALSE(memory->in_use());
+}
+
+TEST_F(RemoteSpaceTest, ReplacingTakesThePlace) {
+  auto* const spot = static_cast<char*>(
+      ::mmap(nullptr, 3 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  ASSERT_NE(spot, MAP_FAILED);
+  spot[0] = spot[kPage] = spot[2 * kPage] = 'o';
+  SupervisedChild child([&] {
+    const long address = raw_call(SYS_shmat);
+    if (pointer(address) != spot + kPage) return 1;
+    return spot[0] == 'o' && spot[kPage] == 0 && spot[2 * kPage] == 'o' ? 0 : 2;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(1);
+  serve_map(
+      child, *memory,
+      {reinterpret_cast<std::uintptr_t>(spot + kPage), kPage, Placement::kReplacing, kReadWrite});
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+  ::munmap(spot, 3 * kPage);
+}
+
+TEST_F(RemoteSpaceTest, TheCallersOwnLimitsHold) {
+  SupervisedChild child([&] {
+    const rlimit little{1, 1};
+    ::setrlimit(RLIMIT_AS, &little);
+    return raw_call(SYS_shmat) == -ENOMEM ? 0 : 1;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(1);
+  serve_map(child, *memory, whole(*memory));
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+}
+
+TEST_F(RemoteSpaceTest, LooksAndUnmaps) {
+  SupervisedChild child([&] {
+    const long address = raw_call(SYS_shmat);
+    ::munmap(pointer(address) + kPage, kPage);
+    seen_->result = address;
+    const long detached = raw_call(SYS_shmdt);
+    for (const std::uint64_t page : {0, 2}) {
+      unsigned char residency = 0;
+      if (::mincore(pointer(address) + page * kPage, kPage, &residency) != -1) return 1;
+    }
+    return detached == 3 ? 0 : 2;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(3);
+  serve_map(child, *memory, whole(*memory));
+  EXPECT_TRUE(serve(child, [&](RemoteSpace& space) {
+    const auto start = static_cast<std::uint64_t>(seen_->result);
+    const auto first = space.area_above(start);
+    EXPECT_TRUE(first && *first);
+    EXPECT_EQ((*first)->range, (AddressRange{start, kPage}));
+    EXPECT_EQ((*first)->file, memory->identity());
+    EXPECT_TRUE(space.unmap((*first)->range));
+    // The look goes on while the caller is held.
+    const auto second = space.area_above((*first)->range.end());
+    EXPECT_TRUE(second && *second);
+    EXPECT_EQ((*second)->range, (AddressRange{start + 2 * kPage, kPage}));
+    EXPECT_EQ((*second)->file_offset_bytes, 2 * kPage);
+    EXPECT_TRUE(space.unmap((*second)->range));
+    const auto bad = space.unmap({1, kPage});
+    EXPECT_EQ(bad.error(), Errno(EINVAL)) << "munmap's own errno";
+    return 3;
+  }));
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+  EXPECT_FALSE(memory->in_use());
+}
+
+TEST_F(RemoteSpaceTest, ACallerThatIsTracedByAnother) {
+  SupervisedChild child([] { return raw_call(SYS_shmat) == -EACCES ? 0 : 1; });
+  ASSERT_EQ(child.trouble(), "");
+  Gate tracing;
+  Gate done;
+  Child tracer([&] {
+    if (::ptrace(PTRACE_SEIZE, child.pid(), 0, 0) != 0) return 1;
+    tracing.open();
+    return done.pass() ? 0 : 2;
+  });
+  ASSERT_TRUE(tracing.pass());
+  const auto memory = make(1);
+  serve_map(child, *memory, whole(*memory));
+  EXPECT_FALSE(memory->in_use());
+  done.open();
+  EXPECT_EQ(exit_status_of(tracer), 0);
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+}
+
+TEST_F(RemoteSpaceTest, ACallerThatHasDied) {
+  SupervisedChild child([] { return static_cast<int>(raw_call(SYS_shmat)); });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(1);
+  EXPECT_FALSE(serve(child, [&](RemoteSpace& space) {
+    ::kill(child.pid(), SIGKILL);
+    EXPECT_TRUE(child.child().wait(0));
+    const std::int64_t result = as_result(space.map(whole(*memory), open(*memory)));
+    EXPECT_EQ(result, -ESRCH);
+    EXPECT_FALSE(space.unmap({0x1000, kPage}));
+    EXPECT_FALSE(space.area_above(0));
+    return result;
+  }));
+  EXPECT_FALSE(memory->in_use());
+}
+
+// Whatever refuses the descriptor, the caller gets its answer and nobody waits for ever.
+TEST_F(RemoteSpaceTest, ADescriptorThatCannotBeGiven) {
+  SupervisedChild child([] { return raw_call(SYS_shmat) == -ENOMEM ? 0 : 1; });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(1);
+  ::alarm(30);
+  EXPECT_TRUE(serve(child, [&](RemoteSpace& space) {
+    return as_result(space.map(whole(*memory), BackingFile{}));
+  }));
+  ::alarm(0);
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+}
+
+/// Callers whose table is full. Somebody must receive the call that we make in their name.
+class BorrowedTableTest : public RemoteSpaceTest {
+ protected:
+  /// Receives calls that are expected until there are no more callers.
+  class Receiver {
+   public:
+    Receiver(Listener& listener, ExpectedCalls& expected)
+        : thread_([this, &listener, &expected] {
+            while (!done_) {
+              pollfd waiting{listener.fd(), POLLIN, 0};
+              if (::poll(&waiting, 1, 10) != 1 || (waiting.revents & POLLIN) == 0) continue;
+              const auto notif = listener.receive();
+              if (notif) claimed_ += expected.claim(*notif) ? 1 : 0;
+            }
+          }) {}
+    ~Receiver() {
+      done_ = true;
+      thread_.join();
+    }
+    [[nodiscard]] int claimed() const { return claimed_; }
+
+   private:
+    std::atomic<bool> done_{false};
+    std::atomic<int> claimed_{0};
+    std::thread thread_;
+  };
+
+  /// No further descriptor fits.
+  static void fill_table(rlim_t hard_limit) {
+    const rlimit limit{64, hard_limit};
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    while (::dup(0) >= 0) {
+    }
+  }
+};
+
+TEST_F(BorrowedTableTest, AFullTableIsNoObstacle) {
+  for (const rlim_t hard_limit : {rlim_t{64}, rlim_t{128}}) {
+    SupervisedChild child([&] {
+      fill_table(hard_limit);
+      seen_->descriptors_before = count_descriptors();
+      seen_->result = raw_call(SYS_shmat);
+      if (seen_->result < 0) return 1;
+      pointer(seen_->result)[0] = 'y';
+      seen_->descriptors_after = count_descriptors();
+      // Nothing is left of the process that lent its table.
+      if (::waitpid(-1, nullptr, __WALL) != -1 || errno != ECHILD) return 2;
+      rlimit now{};
+      ::getrlimit(RLIMIT_NOFILE, &now);
+      return now.rlim_cur == 64 && now.rlim_max == hard_limit ? 0 : 3;
+    });
+    ASSERT_EQ(child.trouble(), "");
+    const auto memory = make(1);
+    PendingCall call(child.listener(), child.receive());
+    {
+      RemoteSpace space(call, expected_, features_);
+      const Receiver receiver(child.listener(), expected_);
+      const auto address = space.map(whole(*memory), open(*memory));
+      EXPECT_TRUE(address) << "errno " << address.error().value();
+      EXPECT_EQ(receiver.claimed(), 1);
+      EXPECT_TRUE(memory->in_use());
+      EXPECT_TRUE(call.answer(as_result(address)));
+    }
+    EXPECT_EQ(exit_status_of(child.child()), 0);
+    EXPECT_GE(seen_->descriptors_before, 64);
+    EXPECT_EQ(seen_->descriptors_after, seen_->descriptors_before);
+    EXPECT_FALSE(memory->in_use());
+  }
+}
+
+TEST_F(BorrowedTableTest, MmapsOwnErrorsComeThrough) {
+  SupervisedChild child([&] {
+    fill_table(64);
+    return raw_call(SYS_shmat) == -ENOMEM ? 0 : 1;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(1);
+  PendingCall call(child.listener(), child.receive());
+  {
+    RemoteSpace space(call, expected_, features_);
+    const Receiver receiver(child.listener(), expected_);
+    const auto address =
+        space.map({0xffff'8000'0000'0000, kPage, Placement::kExact, kReadWrite}, open(*memory));
+    EXPECT_TRUE(call.answer(as_result(address)));
+  }
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+  EXPECT_FALSE(memory->in_use());
+}
+
+// Nobody receives the lender's call: it is given up after two seconds, and nothing is left.
+TEST_F(BorrowedTableTest, ALenderThatNobodyHears) {
+  SupervisedChild child([&] {
+    fill_table(64);
+    const long result = raw_call(SYS_shmat);
+    if (::waitpid(-1, nullptr, __WALL) != -1 || errno != ECHILD) return 2;
+    return result == -ENOMEM ? 0 : 1;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(1);
+  serve_map(child, *memory, whole(*memory));
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+  EXPECT_FALSE(memory->in_use());
+}
+
+// RLIMIT_NPROC forbids the lender (but not to root): shmat then has ENOMEM to say.
+TEST_F(BorrowedTableTest, ACallerThatMayNotFork) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become a user without other processes";
+  SupervisedChild child([&] {
+    fill_table(64);
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_NPROC, &none);
+    if (::setresgid(54321, 54321, 54321) != 0 || ::setresuid(54321, 54321, 54321) != 0) return 2;
+    return raw_call(SYS_shmat) == -ENOMEM ? 0 : 1;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(1);
+  serve_map(child, *memory, whole(*memory));
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+  EXPECT_FALSE(memory->in_use());
+}
+
+}  // namespace
+}  // namespace shmvisor
