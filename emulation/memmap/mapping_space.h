@@ -29,6 +29,8 @@ struct MapRequest {
   std::uint64_t length_bytes = 0;
   Placement placement = Placement::kAnywhere;
   Access access;
+  /// Huge pages were reserved, or were not, when the memory was made: mapping it reserves none.
+  bool reserved_already = false;
 };
 
 /// One mapping (VMA) of a file.

@@ -73,6 +73,7 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
 
   MapRequest& request = wanted->request;
   request.length_bytes = segment->memory().mapped_size_bytes();
+  request.reserved_already = segment->memory().is_huge();
   // do_shmat() looks at the file's size here, which is not rounded to pages as a mapping is.
   const std::uint64_t file_size_bytes =
       segment->memory().is_huge() ? request.length_bytes : segment->size_bytes();

@@ -1,11 +1,9 @@
 #include "supervisor/inject/remote_space.h"
 
-#include <spdlog/spdlog.h>
 #include <sys/mman.h>
 
 #include "supervisor/inject/borrowed_table.h"
-#include "supervisor/process/proc_file.h"
-#include "supervisor/process/task_status.h"
+#include "supervisor/process/borrowed_identity.h"
 
 namespace shmvisor {
 namespace {
@@ -33,24 +31,10 @@ std::array<std::uint64_t, 6> mmap_arguments(const MapRequest& request) {
   return {request.address,
           request.length_bytes,
           static_cast<std::uint64_t>(protection(request.access)),
-          static_cast<std::uint64_t>(map_flags(request.placement)),
+          static_cast<std::uint64_t>(map_flags(request.placement) |
+                                     (request.reserved_already ? MAP_NORESERVE : 0)),
           0,  // the descriptor, once there is one
           0};
-}
-
-/// Says who is in the way: only the operator can do something about it.
-void warn_of_tracer(pid_t tid) {
-  const auto status = TaskStatus::read(tid);
-  if (status && status->tracer_pid != 0) {
-    const auto name = read_proc_file(status->tracer_pid, "comm");
-    spdlog::warn("cannot map shared memory into thread {}: it is traced by process {} ({})", tid,
-                 status->tracer_pid, name ? name->substr(0, name->find('\n')) : "unknown");
-  } else {
-    spdlog::warn(
-        "cannot map shared memory into thread {}: ptrace is not permitted; shmvisor needs "
-        "CAP_SYS_PTRACE for a process that changed its user or made itself undumpable",
-        tid);
-  }
 }
 
 }  // namespace
@@ -139,10 +123,11 @@ bool RemoteSpace::anything_mapped(const AddressRange& range) {
 
 Result<PtraceStop> RemoteSpace::seize() {
   pin_.emplace();
-  auto stop = PtraceStop::seize(call_.tid());
+  auto stop = reach(call_.tid(), {BorrowedIdentity::Extent::kAll},
+                    [this] { return PtraceStop::seize(call_.tid()); });
   if (stop) return stop;
   if (stop.error() != Errno(EPERM) || !call_.alive()) return Errno(ESRCH);  // a dying thread
-  warn_of_tracer(call_.tid());
+  refusals_.warn_of(call_.tid());
   return Errno(EACCES);
 }
 
