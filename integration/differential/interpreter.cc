@@ -146,7 +146,10 @@ void Interpreter::carry_out(const Operation& operation) {
     default:
       break;
   }
-  if (response.error == 0 && response.signal == 0) store(operation, response);
+  if (response.error == 0 && response.signal == 0) {
+    store(operation, response);
+    follow_namespaces(operation);
+  }
 }
 
 void Interpreter::store(const Operation& operation, const Response& response) {
@@ -187,7 +190,7 @@ Request Interpreter::request_for(const Operation& operation) const {
   if (operation.kind == Kind::kMmap) request.arguments[4] = -1;  // no file
   const int target = operation.target();
   if (operation.kind == Kind::kSetnsIpc && target >= 0) {
-    request.process = tasks_[static_cast<std::size_t>(target)].process;
+    request.thread = tasks_[static_cast<std::size_t>(target)].thread;
   }
   return request;
 }
@@ -258,6 +261,8 @@ void Interpreter::begin_worker(const Operation& operation) {
   } else {
     tasks_[static_cast<std::size_t>(child)] = {};
   }
+  namespaces_[static_cast<std::size_t>(child)] =
+      namespaces_[static_cast<std::size_t>(operation.worker)];
   greeted(child, receive(child).response);
   writer_.field("result", "0");
 }
@@ -350,6 +355,7 @@ void Interpreter::show_status(pid_t thread) {
 void Interpreter::show_attach(const Operation& operation, const Request& request,
                               const Response& response) {
   if (response.error != 0) return;
+  writer_.field("segment", segment_name(operation.worker, request.arguments[0]));
   const auto address = static_cast<std::uint64_t>(response.result);
   const pid_t thread = tasks_[static_cast<std::size_t>(operation.worker)].thread;
   for (const TestMapping& mapping : TestMaps::read(thread)) {
@@ -364,11 +370,28 @@ void Interpreter::show_shmctl(const Operation& operation, const Request& request
   const auto command = static_cast<int>(request.arguments[1]);
   const bool buffer_given = operation.operands[2].base == Base::kBuffer;
   writer_.shmctl(command, buffer_given, response);
+  if (response.error == 0 && command == IPC_RMID) {
+    writer_.field("segment", segment_name(operation.worker, request.arguments[0]));
+  }
   if (response.error != 0 || !buffer_given) return;
   if (command != IPC_STAT && command != SHM_STAT && command != SHM_STAT_ANY) return;
-  const auto id = static_cast<int>(command == IPC_STAT ? request.arguments[0] : response.result);
-  writer_.field("id", std::to_string(id));
-  if (splits_) count_mappings(id);
+  const std::int64_t id = command == IPC_STAT ? request.arguments[0] : response.result;
+  writer_.field("segment", segment_name(operation.worker, id));
+  if (splits_) count_mappings(static_cast<int>(id));
+}
+
+std::string Interpreter::segment_name(int worker, std::int64_t id) const {
+  return std::to_string(namespaces_[static_cast<std::size_t>(worker)]) + "." +
+         std::to_string(static_cast<int>(id));
+}
+
+/// unshare(2) and setns(2) change the namespace of the calling thread alone.
+void Interpreter::follow_namespaces(const Operation& operation) {
+  int& own = namespaces_[static_cast<std::size_t>(operation.worker)];
+  if (operation.kind == Kind::kUnshareIpc) own = namespace_count_++;
+  if (operation.kind == Kind::kSetnsIpc) {
+    own = namespaces_[static_cast<std::size_t>(operation.target())];
+  }
 }
 
 void Interpreter::count_mappings(int id) {

@@ -70,11 +70,16 @@ class Interpreter {
   void show_attach(const Operation& operation, const Request& request, const Response& response);
   void show_shmctl(const Operation& operation, const Request& request, const Response& response);
   void count_mappings(int id);
+  [[nodiscard]] std::string segment_name(int worker, std::int64_t id) const;
+  void follow_namespaces(const Operation& operation);
 
   const uid_t first_user_;
   TranscriptWriter writer_;
   ProcessTable table_;
   std::array<Task, kMaxWorkers> tasks_{};
+  /// The IPC namespace each is in, numbered as they come.
+  std::array<int, kMaxWorkers> namespaces_{};
+  int namespace_count_ = 1;
   std::map<int, pid_t> processes_;  ///< by the table's number
   std::vector<pid_t> zombies_;
   std::array<std::int64_t, kSegmentNames> segments_{};

@@ -13,14 +13,15 @@ namespace shmvisor {
 namespace {
 
 constexpr uid_t kFirstTestUser = 1'000'000;
-constexpr uid_t kUsersForEachLane = 16;
+constexpr uid_t kUsersForEachLane = 32768;
 constexpr int kMostLanes = 64;
+constexpr uid_t kMostPrograms = 1000;
 
 /// Other runs of this program may be about: their users must not be ours.
 uid_t first_user(pid_t program, int number) {
-  const auto place =
-      static_cast<uid_t>(program) * kMostLanes + static_cast<uid_t>(number % kMostLanes);
-  return kFirstTestUser + place % 10'000'000 * kUsersForEachLane;
+  const uid_t place = static_cast<uid_t>(program) % kMostPrograms * kMostLanes +
+                      static_cast<uid_t>(number % kMostLanes);
+  return kFirstTestUser + place * kUsersForEachLane;
 }
 
 /// Workers take turns: on one CPU that is a switch, over several a wake-up.
@@ -69,7 +70,8 @@ std::uint64_t hash_of(const std::string& text) {
 Lane::Lane(const LaneOptions& options, Shared& shared, int number)
     : options_(options),
       shared_(shared),
-      bed_(options.interpreter, options.shmvisor, first_user(options.program, number)) {
+      bed_(options.interpreter, options.shmvisor, first_user(options.program, number),
+           kUsersForEachLane) {
   stay_on_one_cpu(number);
 }
 
@@ -96,7 +98,7 @@ void Lane::work() {
   }
 }
 
-Lane::Examined Lane::examine(const Sequence& sequence) const {
+Lane::Examined Lane::examine(const Sequence& sequence) {
   Examined examined;
   examined.native = bed_.natively(sequence);
   examined.supervised = bed_.supervised(sequence);
@@ -154,22 +156,24 @@ void Lane::work_on(const Sequence& sequence, const std::string& name) {
 void Lane::report(const Sequence& sequence, const std::string& name, const Examined& examined) {
   const std::string signature = examined.comparison.divergence->signature();
   Sequence smallest = sequence;
-  std::string stability;
   if (options_.minimise) {
     const auto fails = [&](const Sequence& candidate) {
       const auto divergence = examine(candidate).comparison.divergence;
       return divergence && divergence->signature() == signature;
     };
-    if (fails(sequence)) {
-      smallest = minimise(sequence, fails);
-    } else {
-      stability = "# not seen again when repeated\n";
+    if (!fails(sequence)) {
+      const Divergence& once = *examined.comparison.divergence;
+      print("DIVERGENCE, " + name + ", not seen again when repeated: " + signature + "\n# " +
+            once.operation + "\n# natively: " + once.native_step +
+            "\n# under shmvisor: " + once.supervised_step + "\n\n");
+      return;
     }
+    smallest = minimise(sequence, fails);
   }
   Examined last = examine(smallest);
   if (!last.comparison.divergence) last = examined;
   const Divergence& divergence = *last.comparison.divergence;
-  print("DIVERGENCE, " + name + ": " + signature + "\n" + stability + to_text(smallest) + "# " +
+  print("DIVERGENCE, " + name + ": " + signature + "\n" + to_text(smallest) + "# " +
         divergence.operation + "\n# " + divergence.field + ": natively " + divergence.native +
         ", under shmvisor " + divergence.supervised + "\n# natively: " + divergence.native_step +
         "\n# under shmvisor: " + divergence.supervised_step + "\n" +

@@ -66,7 +66,7 @@ class Lane {
     TestBed::Run supervised;
   };
 
-  [[nodiscard]] Examined examine(const Sequence& sequence) const;
+  [[nodiscard]] Examined examine(const Sequence& sequence);
   void work_on(const Sequence& sequence, const std::string& name);
   void report(const Sequence& sequence, const std::string& name, const Examined& examined);
   void count(const Examined& examined);
@@ -75,7 +75,7 @@ class Lane {
 
   const LaneOptions& options_;
   Shared& shared_;
-  const TestBed bed_;
+  TestBed bed_;
 };
 
 }  // namespace shmvisor

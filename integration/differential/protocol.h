@@ -18,7 +18,7 @@ struct Request {
   Kind kind = Kind::kMaps;
   std::int32_t child = -1;       ///< index of the worker to begin
   std::int32_t child_stack = 0;  ///< and its stack
-  std::int32_t process = 0;      ///< setns_ipc: whose namespace
+  std::int32_t thread = 0;       ///< setns_ipc: whose namespace
   std::int64_t arguments[kMostOperands] = {};
 };
 

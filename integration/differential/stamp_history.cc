@@ -2,25 +2,9 @@
 
 #include <linux/shm.h>
 
-#include <charconv>
+#include <algorithm>
 
 namespace shmvisor {
-namespace {
-
-constexpr std::string_view kSegment = ",segment:";
-
-/// The segment that "at:ADDRESS=...,segment:N,..." is of; -1 where it is of none.
-int segment_in(std::string_view value) {
-  const std::size_t found = value.find(kSegment);
-  if (found == std::string_view::npos) return -1;
-  value.remove_prefix(found + kSegment.size());
-  int id = -1;
-  std::from_chars(value.data(), value.data() + value.size(), id);
-  return id;
-}
-
-}  // namespace
-
 void StampHistory::follow(const Operation& operation, const Step& native) {
   if (!table_.applicable(operation)) return;
   const int worker = operation.worker;
@@ -30,6 +14,11 @@ void StampHistory::follow(const Operation& operation, const Step& native) {
       return attached(operation, native);
     case Kind::kShmdt:
       return detached(operation, native);
+    case Kind::kShmctl:
+      if (operation.operands[1].offset == IPC_RMID && native.value("result") == "0") {
+        removed_.insert(std::string(native.value("segment")));
+      }
+      return;
     case Kind::kMprotect:
     case Kind::kMunmap:
     case Kind::kMremap:
@@ -59,19 +48,25 @@ void StampHistory::follow(const Operation& operation, const Step& native) {
   }
 }
 
+bool StampHistory::removed_segment_about(int worker) const {
+  const auto space = spaces_.find(table_.worker(worker).space);
+  if (space == spaces_.end()) return false;
+  const std::set<std::string>& attached = space->second.attached;
+  return std::any_of(attached.begin(), attached.end(),
+                     [this](const std::string& one) { return removed_.contains(one); });
+}
+
 void StampHistory::attached(const Operation& operation, const Step& native) {
-  for (const auto& [name, value] : native.fields()) {
-    const int id = segment_in(value);
-    if (id < 0) continue;
-    Space& space = space_of(operation.worker);
-    if ((operation.operands[2].offset & SHM_REMAP) != 0) {
-      rearranged(table_.worker(operation.worker).space, true);
-    }
-    space.attached.insert(id);
-    space.at[name.substr(name.find(':') + 1)] = id;
-    opened_.erase(id);
-    lpid_.erase(id);
+  if (!native.has("segment")) return;
+  const std::string segment(native.value("segment"));
+  Space& space = space_of(operation.worker);
+  if ((operation.operands[2].offset & SHM_REMAP) != 0) {
+    rearranged(table_.worker(operation.worker).space, true);
   }
+  space.attached.insert(segment);
+  space.at[std::string(native.value("result"))] = segment;
+  opened_.erase(segment);
+  lpid_.erase(segment);
 }
 
 void StampHistory::detached(const Operation& operation, const Step& native) {
@@ -87,7 +82,7 @@ void StampHistory::detached(const Operation& operation, const Step& native) {
 
 void StampHistory::rearranged(int space, bool opens) {
   Space& rearranged_space = spaces_[space];
-  const std::set<int>& attached = rearranged_space.attached;
+  const std::set<std::string>& attached = rearranged_space.attached;
   rearranged_space.shuffled |= opens;
   if (opens) opened_.insert(attached.begin(), attached.end());
   closed_.insert(attached.begin(), attached.end());

@@ -22,15 +22,23 @@ class StampHistory {
   /// Follows one operation; `native` is what it showed on the kernel's own shm.
   void follow(const Operation& operation, const Step& native);
 
-  [[nodiscard]] bool opened_silently(int id) const { return opened_.contains(id); }
-  [[nodiscard]] bool closed_silently(int id) const { return closed_.contains(id); }
-  [[nodiscard]] bool lpid_renewed_silently(int id) const { return lpid_.contains(id); }
+  /// Whether a removed segment was ever attached where this worker is.
+  [[nodiscard]] bool removed_segment_about(int worker) const;
+  [[nodiscard]] bool opened_silently(const std::string& segment) const {
+    return opened_.contains(segment);
+  }
+  [[nodiscard]] bool closed_silently(const std::string& segment) const {
+    return closed_.contains(segment);
+  }
+  [[nodiscard]] bool lpid_renewed_silently(const std::string& segment) const {
+    return lpid_.contains(segment);
+  }
 
  private:
   struct Space {
-    std::set<int> attached;
-    std::map<std::string, int> at;  ///< attaches by address; empty once they may have moved
-    bool shuffled = false;
+    std::set<std::string> attached;
+    std::map<std::string, std::string> at;  ///< segments by the address of their attach
+    bool shuffled = false;                  ///< attaches may be where `at` knows nothing of
   };
 
   void attached(const Operation& operation, const Step& native);
@@ -40,9 +48,10 @@ class StampHistory {
 
   ProcessTable table_;
   std::map<int, Space> spaces_;
-  std::set<int> opened_;
-  std::set<int> closed_;
-  std::set<int> lpid_;
+  std::set<std::string> removed_;
+  std::set<std::string> opened_;
+  std::set<std::string> closed_;
+  std::set<std::string> lpid_;
 };
 
 }  // namespace shmvisor

@@ -87,12 +87,18 @@ std::string TestBed::Run::complaint() const {
   return words;
 }
 
-TestBed::Run TestBed::natively(const Sequence& sequence) const {
-  return run({interpreter_, std::to_string(first_user_)}, sequence, true);
+TestBed::Run TestBed::natively(const Sequence& sequence) {
+  return run({interpreter_, users_of_next_run()}, sequence, true);
 }
 
-TestBed::Run TestBed::supervised(const Sequence& sequence) const {
-  return run({shmvisor_, "run", "--", interpreter_, std::to_string(first_user_)}, sequence, false);
+TestBed::Run TestBed::supervised(const Sequence& sequence) {
+  return run({shmvisor_, "run", "--", interpreter_, users_of_next_run()}, sequence, false);
+}
+
+std::string TestBed::users_of_next_run() {
+  const uid_t user = first_user_ + next_user_;
+  next_user_ = (next_user_ + kUsers) % users_;
+  return std::to_string(user);
 }
 
 TestBed::Run TestBed::run(std::vector<std::string> command, const Sequence& sequence,

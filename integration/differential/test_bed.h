@@ -18,11 +18,13 @@ namespace shmvisor {
 
 class TestBed {
  public:
-  /// `first_user`: user ids from there are used by nobody else on the machine.
-  TestBed(std::string interpreter, std::string shmvisor, uid_t first_user)
+  /// So many `users` from the first are used by nobody else on the machine. Each run takes others:
+  /// the kernel ends IPC namespaces in its own time, and until then its users pay for locked pages.
+  TestBed(std::string interpreter, std::string shmvisor, uid_t first_user, uid_t users)
       : interpreter_(std::move(interpreter)),
         shmvisor_(std::move(shmvisor)),
-        first_user_(first_user) {}
+        first_user_(first_user),
+        users_(users) {}
 
   struct Run {
     std::string text;  ///< the transcript
@@ -36,16 +38,19 @@ class TestBed {
     [[nodiscard]] std::string complaint() const;
   };
 
-  [[nodiscard]] Run natively(const Sequence& sequence) const;
-  [[nodiscard]] Run supervised(const Sequence& sequence) const;
+  [[nodiscard]] Run natively(const Sequence& sequence);
+  [[nodiscard]] Run supervised(const Sequence& sequence);
 
  private:
+  [[nodiscard]] std::string users_of_next_run();
   [[nodiscard]] Run run(std::vector<std::string> command, const Sequence& sequence,
                         bool kernel_shm) const;
 
   const std::string interpreter_;
   const std::string shmvisor_;
   const uid_t first_user_;
+  const uid_t users_;
+  uid_t next_user_ = 0;
 };
 
 }  // namespace shmvisor

@@ -69,7 +69,7 @@ std::string address_text(std::uint64_t address) {
 }
 
 bool TestMapping::continued_by(const TestMapping& next) const {
-  return end == next.start && file == next.file && rights == next.rights &&
+  return end == next.start && file == next.file && name == next.name && rights == next.rights &&
          (name.empty() || offset_bytes + (end - start) == next.offset_bytes);
 }
 

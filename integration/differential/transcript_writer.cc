@@ -198,7 +198,7 @@ void TranscriptWriter::mapping(const TestMapping& mapping) {
   field("at:" + address_text(mapping.start),
         hexadecimal(mapping.end - mapping.start) + "," + mapping.rights + "," +
             hexadecimal(mapping.offset_bytes) + "," +
-            (segment >= 0 ? "segment:" + std::to_string(segment) : "other") + "," + mapping.name);
+            (segment < 0 ? "other" : "segment:" + std::to_string(segment)) + "," + mapping.name);
 }
 
 }  // namespace shmvisor

@@ -34,7 +34,8 @@ class TranscriptWriter {
   // What names are made of.
   void name_process(pid_t pid, int number) { processes_[pid] = number; }
   void name_file(const TestMapping& mapping, int id) { segments_[mapping.file] = id; }
-  /// Which segment a mapped file is; -1 where that is not known.
+  /// The identifier of the segment that a mapped file is; -1 where that is not known. Segments of
+  /// several IPC namespaces may have the same: the kernel shows the identifier as the inode.
   [[nodiscard]] int segment_of(const TestMapping& mapping) const;
   /// Times from now on are later than all before. Waits for the next second.
   void tick();

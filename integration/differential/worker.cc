@@ -158,7 +158,7 @@ void Worker::carry_out(const Request& request) {
     case Kind::kUnshareIpc:
       return answer(::syscall(SYS_unshare, CLONE_NEWIPC));
     case Kind::kSetnsIpc:
-      return answer(enter_ipc_namespace(request.process));
+      return answer(enter_ipc_namespace(request.thread));
     case Kind::kSysctl:
       return answer(write_sysctl(request));
     default:
@@ -256,9 +256,9 @@ long Worker::set_capabilities(const Request& request) {
   return ::syscall(SYS_capset, &header, data);
 }
 
-long Worker::enter_ipc_namespace(int process) {
+long Worker::enter_ipc_namespace(int thread) {
   char path[64];
-  std::snprintf(path, sizeof(path), "/proc/%d/ns/ipc", process);
+  std::snprintf(path, sizeof(path), "/proc/%d/ns/ipc", thread);
   const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return -1;
   const int result = ::setns(fd, CLONE_NEWIPC);

@@ -35,7 +35,7 @@ class Worker {
   [[nodiscard]] static long churn(std::int64_t count);
   [[nodiscard]] static long set_groups(const Request& request);
   [[nodiscard]] static long set_capabilities(const Request& request);
-  [[nodiscard]] static long enter_ipc_namespace(int process);
+  [[nodiscard]] static long enter_ipc_namespace(int thread);
   [[nodiscard]] static long write_sysctl(const Request& request);
 
   int index_;
