@@ -68,9 +68,9 @@ Outcome idle_pss(const Placement& placement) {
 
 Outcome pss_per_segment(const Placement& placement) {
   constexpr double kMore = 5000 - 1000;
-  const Outcome few = of_idle_supervisor(placement, "idle-with-1000", pss_bytes);
+  Outcome few = of_idle_supervisor(placement, "idle-with-1000", pss_bytes);
   if (!few.value) return few;
-  const Outcome many = of_idle_supervisor(placement, "idle-with-5000", pss_bytes);
+  Outcome many = of_idle_supervisor(placement, "idle-with-5000", pss_bytes);
   if (!many.value) return many;
   return Outcome::of((*many.value - *few.value) / kMore);
 }

@@ -66,6 +66,7 @@ void raise_descriptor_limit() {
   enter_fresh_ipc_namespace();
   raise_descriptor_limit();
   std::vector<char*> pointers;
+  pointers.reserve(arguments.size() + 1);
   for (const std::string& argument : arguments) {
     pointers.push_back(const_cast<char*>(argument.c_str()));
   }

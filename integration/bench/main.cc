@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <regex>
@@ -141,7 +142,7 @@ int run_benchmark(Arguments& arguments) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   // The ways in which this program starts itself.
   const std::string mode = argc > 1 ? argv[1] : "";
   if (mode == "--worker") return run_worker(std::vector<std::string>(argv + 2, argv + argc));
@@ -162,4 +163,7 @@ int main(int argc, char** argv) {
     std::cerr << "--only: " << error.what() << '\n';
     return 2;
   }
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "shmvisor-bench: %s\n", error.what());
+  return 1;
 }

@@ -82,6 +82,7 @@ double shmget_beside_counting(const WorkerSettings& settings, std::size_t proces
 /// Segments with keys; they go with the worker's IPC namespace, or its supervisor.
 std::vector<int> make_segments(const ShmCalls& calls, int count) {
   std::vector<int> ids;
+  ids.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) ids.push_back(calls.get(kFirstKey + i, kPageBytes));
   return ids;
 }

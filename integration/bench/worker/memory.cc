@@ -11,7 +11,8 @@ namespace shmvisor {
 namespace {
 
 constexpr std::size_t kPageBytes = 4096;
-constexpr std::size_t kTouchedBytes = 16 << 20;
+constexpr std::size_t kTouchedPages = 4096;
+constexpr std::size_t kTouchedBytes = kTouchedPages * kPageBytes;
 constexpr std::size_t kCopiedBytes = 32 << 20;
 
 /// Nanoseconds for the first write to one page of a new segment.
@@ -26,7 +27,7 @@ double first_touch(const WorkerSettings& settings) {
     segment.detach(const_cast<char*>(bytes));
     return taken_ns;
   });
-  return all_ns / static_cast<double>(kTouchedBytes / kPageBytes);
+  return all_ns / static_cast<double>(kTouchedPages);
 }
 
 /// Bytes copied in a second, from one half of a segment to the other.

@@ -97,6 +97,7 @@ template <typename Operation>
 double by_threads(int callers, std::chrono::nanoseconds budget, Operation operation) {
   Course& course = make_course();
   std::vector<std::thread> threads;
+  threads.reserve(static_cast<std::size_t>(callers));
   for (int i = 0; i < callers; ++i) {
     threads.emplace_back([&course, operation] { take_part(course, operation); });
   }

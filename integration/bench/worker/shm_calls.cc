@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdint>
+
 #include "integration/bench/worker/worker.h"
 
 namespace shmvisor {
@@ -16,7 +18,7 @@ int ShmCalls::get(key_t key, std::size_t size_bytes) const {
 
 void* ShmCalls::attach(int id, std::size_t size_bytes) const {
   void* address = ::shmat(id, nullptr, 0);
-  if (address == reinterpret_cast<void*>(-1)) give_up("shmat");
+  if (reinterpret_cast<std::intptr_t>(address) == -1) give_up("shmat");
   if (!cooperate_) return address;
   const int fd = static_cast<int>(reinterpret_cast<std::intptr_t>(address));
   address = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

@@ -91,7 +91,7 @@ double thread_create_join(const WorkerSettings& settings) {
   });
 }
 
-double with_segments(WorkerFunction function, const WorkerSettings& settings) {
+double with_segments(const WorkerFunction& function, const WorkerSettings& settings) {
   const ShmCalls calls(settings.cooperate);
   std::deque<BenchSegment> segments;
   std::array<void*, kAttached> attached{};
