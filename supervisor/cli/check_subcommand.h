@@ -1,0 +1,20 @@
+// `shmvisor check`
+#pragma once
+
+#include <iostream>
+
+#include "supervisor/check/check.h"
+#include "supervisor/cli/subcommand.h"
+
+namespace shmvisor {
+
+class CheckSubcommand : public Subcommand {
+ public:
+  explicit CheckSubcommand(CLI::App& parent)
+      : Subcommand(parent, "check", "See what this machine has for shmvisor") {}
+
+ private:
+  int run(KernelFeatures& features) override { return run_check(std::cout, features); }
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,41 @@
+#include "supervisor/cli/run_subcommand.h"
+
+#include <algorithm>
+
+#include "supervisor/cli/limit_options.h"
+
+namespace shmvisor {
+
+RunSubcommand::RunSubcommand(CLI::App& parent)
+    : Subcommand(parent, "run",
+                 "Run a command with segments of its own: run [OPTIONS] [--] COMMAND [ARG...]") {
+  add_limit_options(app(), options_.limits);
+  app().add_flag("--no-linger", no_linger_,
+                 "End with the command, even if descendants of it live on");
+}
+
+std::size_t RunSubcommand::command_position(const std::vector<std::string>& words) const {
+  std::size_t at = 0;
+  while (at < words.size() && words[at].size() > 1 && words[at].front() == '-') {
+    if (words[at] == "--") return at + 1;
+    const CLI::Option* const option = app().get_option_no_throw(words[at]);
+    const bool takes_next = option != nullptr && option->get_items_expected_min() > 0;
+    at += takes_next ? 2 : 1;
+  }
+  return std::min(at, words.size());
+}
+
+void RunSubcommand::take_words(std::vector<std::string>& words) {
+  const auto command = words.begin() + static_cast<std::ptrdiff_t>(command_position(words));
+  options_.command.assign(command, words.end());
+  words.erase(command, words.end());
+  if (!words.empty() && words.back() == "--") words.pop_back();
+}
+
+int RunSubcommand::run(KernelFeatures& features) {
+  if (options_.command.empty()) throw CLI::RequiredError("COMMAND");
+  options_.linger = !no_linger_;
+  return run_command(options_, features);
+}
+
+}  // namespace shmvisor

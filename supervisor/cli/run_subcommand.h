@@ -1,0 +1,25 @@
+// `shmvisor run [OPTIONS] [--] COMMAND [ARG...]`
+#pragma once
+
+#include "supervisor/cli/subcommand.h"
+#include "supervisor/launch/run.h"
+
+namespace shmvisor {
+
+class RunSubcommand : public Subcommand {
+ public:
+  explicit RunSubcommand(CLI::App& parent);
+
+  /// The command, which begins at the first word that is no option of ours, or behind "--": CLI11
+  /// would go on looking for options behind it.
+  void take_words(std::vector<std::string>& words) override;
+
+ private:
+  int run(KernelFeatures& features) override;
+  [[nodiscard]] std::size_t command_position(const std::vector<std::string>& words) const;
+
+  RunOptions options_;
+  bool no_linger_ = false;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,53 @@
+#include "supervisor/cli/subcommand.h"
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace shmvisor {
+namespace {
+
+constexpr const char* kLogLevels = "trace, debug, info, warning, error, critical, off";
+
+}  // namespace
+
+Subcommand::Subcommand(CLI::App& parent, const std::string& name, const std::string& description)
+    : name_(name), app_(*parent.add_subcommand(name, description)) {
+  app_.add_flag("-v", verbosity_, "Log more; repeat for more");
+  app_.add_option("--log-level", log_level_,
+                  std::string("What to log on standard error: ") + kLogLevels)
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}))
+      ->type_name("LEVEL");
+  app_.add_option("--without", without_,
+                  "Do without a kernel feature, by its name in 'shmvisor check'")
+      ->delimiter(',')
+      ->type_name("FEATURE");
+}
+
+int Subcommand::execute() {
+  KernelFeatures features;
+  set_up_log();
+  switch_off(features);
+  return run(features);
+}
+
+/// Standard error, and nothing but what an operator should know.
+void Subcommand::set_up_log() const {
+  auto logger = spdlog::stderr_logger_mt("shmvisor");
+  logger->set_pattern("shmvisor[%P]: %l: %v");
+  spdlog::set_default_logger(logger);
+  const auto level = static_cast<int>(spdlog::level::from_str(log_level_));
+  spdlog::set_level(static_cast<spdlog::level::level_enum>(
+      std::max(level - verbosity_, static_cast<int>(spdlog::level::trace))));
+}
+
+void Subcommand::switch_off(KernelFeatures& features) const {
+  for (const std::string& name : without_) {
+    const auto feature = KernelFeatures::by_name(name);
+    if (!feature) throw CLI::ValidationError("--without", "no feature is called '" + name + "'");
+    features.absent(*feature);
+  }
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,48 @@
+// Subcommand: one of `shmvisor run`, `shmvisor check` and so on: its options, and what it does.
+//
+// CLI11 reports bad options by exception (CLI::ParseError): they are thrown while parsing, and by
+// execute() for values that only it can judge, and go no further than main().
+//
+// Ownership: the CLI::App belongs to its parent. Thread rule: the main thread.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "supervisor/kernel/features.h"
+
+namespace shmvisor {
+
+class Subcommand {
+ public:
+  /// Adds itself to `parent`, with the options that all have.
+  Subcommand(CLI::App& parent, const std::string& name, const std::string& description);
+  Subcommand(const Subcommand&) = delete;
+  Subcommand& operator=(const Subcommand&) = delete;
+  virtual ~Subcommand() = default;
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  /// Whether the command line named it.
+  [[nodiscard]] bool chosen() const { return app_.parsed(); }
+  /// Takes from the words behind the subcommand's name what is not for CLI11.
+  virtual void take_words(std::vector<std::string>&) {}
+  /// Sets up the log and runs it. The exit status.
+  int execute();
+
+ protected:
+  [[nodiscard]] CLI::App& app() const { return app_; }
+  virtual int run(KernelFeatures& features) = 0;
+
+ private:
+  void set_up_log() const;
+  void switch_off(KernelFeatures& features) const;
+
+  const std::string name_;
+  CLI::App& app_;
+  std::string log_level_ = "warning";
+  int verbosity_ = 0;
+  std::vector<std::string> without_;
+};
+
+}  // namespace shmvisor
