@@ -48,7 +48,7 @@ std::string kernel_name(std::string_view text) {
 
 ShownMapping parse_mapping(std::string_view field, std::string_view value) {
   ShownMapping mapping;
-  field.remove_prefix(std::string_view("at:").size());
+  field.remove_prefix(field.find(':') + 1);
   const std::size_t plus = field.find('+');
   if (plus != std::string_view::npos) {
     mapping.window = field.substr(0, plus + 1);
@@ -62,12 +62,22 @@ ShownMapping parse_mapping(std::string_view field, std::string_view value) {
   return mapping;
 }
 
-/// All mappings a step shows, those put together that could be one.
-std::vector<ShownMapping> merged_mappings(const Step& step) {
-  std::vector<ShownMapping> merged;
+constexpr std::string_view kNow = "at:";
+constexpr std::string_view kBefore = "was:";
+
+/// All mappings a step shows of one moment.
+std::vector<ShownMapping> shown_mappings(const Step& step, std::string_view moment) {
+  std::vector<ShownMapping> mappings;
   for (const auto& [field, value] : step.fields()) {
-    if (!field.starts_with("at:")) continue;
-    const ShownMapping mapping = parse_mapping(field, value);
+    if (field.starts_with(moment)) mappings.push_back(parse_mapping(field, value));
+  }
+  return mappings;
+}
+
+/// The same, those put together that could be one.
+std::vector<ShownMapping> merged_mappings(const Step& step, std::string_view moment) {
+  std::vector<ShownMapping> merged;
+  for (const ShownMapping& mapping : shown_mappings(step, moment)) {
     ShownMapping* const last = merged.empty() ? nullptr : &merged.back();
     if (last != nullptr && last->window == mapping.window && last->rights == mapping.rights &&
         last->rest == mapping.rest && last->start + last->length == mapping.start &&
@@ -80,6 +90,14 @@ std::vector<ShownMapping> merged_mappings(const Step& step) {
   return merged;
 }
 
+bool alike_merged(const DifferenceContext& context, std::string_view moment) {
+  return merged_mappings(context.native, moment) == merged_mappings(context.supervised, moment);
+}
+
+bool is_mapping(const Difference& difference) {
+  return difference.field.starts_with(kNow) || difference.field.starts_with(kBefore);
+}
+
 bool merged_apart(const Difference& difference, const DifferenceContext& context) {
   if (difference.field == "nattch") {
     return context.native.value("nattch") == context.native.value("mappings") &&
@@ -89,12 +107,37 @@ bool merged_apart(const Difference& difference, const DifferenceContext& context
   if (difference.field == "mappings") {
     return context.native.value("merged") == context.supervised.value("merged");
   }
-  return difference.field.starts_with("at:") && context.operation.kind == Kind::kMaps &&
-         merged_mappings(context.native) == merged_mappings(context.supervised);
+  const bool shows_all =
+      context.operation.kind == Kind::kMaps || context.operation.kind == Kind::kShmdt;
+  return is_mapping(difference) && shows_all &&
+         alike_merged(context, difference.field.starts_with(kNow) ? kNow : kBefore);
+}
+
+bool before_alike(const DifferenceContext& context) {
+  return shown_mappings(context.native, kBefore) == shown_mappings(context.supervised, kBefore);
+}
+
+/// shmdt(2) that found other pieces than the kernel's did, for having been put together.
+bool detached_merged(const Difference& difference, const DifferenceContext& context) {
+  return context.operation.kind == Kind::kShmdt && difference.field.starts_with(kNow) &&
+         !before_alike(context) && alike_merged(context, kBefore);
+}
+
+/// ksys_shmdt() takes pieces of one struct file only; what the kernel leaves of the segment in a
+/// place that belongs to the attach is of another one.
+bool detached_another(const Difference& difference, const DifferenceContext& context) {
+  if (context.operation.kind != Kind::kShmdt || !difference.field.starts_with(kNow) ||
+      difference.supervised != "absent" || !before_alike(context)) {
+    return false;
+  }
+  const ShownMapping left = parse_mapping(difference.field, difference.native);
+  const ShownMapping attach =
+      parse_mapping("at:" + std::string(context.native.value("address")), "");
+  return left.window == attach.window && left.start - attach.start == left.offset;
 }
 
 bool memfd_name(const Difference& difference, const DifferenceContext& /*context*/) {
-  return difference.field.starts_with("at:") && difference.native != "absent" &&
+  return is_mapping(difference) && difference.native != "absent" &&
          difference.supervised.find(kMemfd) != std::string_view::npos &&
          kernel_name(difference.supervised) == difference.native;
 }
@@ -136,7 +179,16 @@ constexpr auto kExclusions = std::to_array<Exclusion>({
     {"moved-together",
      "since Linux 6.17 one mremap moves several mappings, those of a memfd too, but never those of "
      "the kernel's shm, which it answers with EFAULT; shmvisor does not see mremap",
-     moved_together, true},
+     moved_together, true, 6017},
+    {"detached-merged",
+     "shmdt takes away the pieces that end within the segment's size; pieces of a grown attach "
+     "that "
+     "became one mapping again go or stay together",
+     detached_merged, true},
+    {"detached-another",
+     "shmdt leaves pieces of another attach of the same segment, moved to where they would belong "
+     "to this one; nothing shows of a mapping which open description it is of",
+     detached_another, true},
     {"remapped-last-mapping",
      "remap_file_pages of the last mapping of a removed segment destroys it in its midst and "
      "fails; "

@@ -34,6 +34,8 @@ struct Exclusion {
   bool (*excuses)(const Difference& difference, const DifferenceContext& context);
   /// Whether the two runs are in different states from then on: comparing ends with this step.
   bool ends = false;
+  /// The first kernel that shows the difference, as 1000 * version + patch level; 0 for all.
+  int since_kernel = 0;
 };
 
 [[nodiscard]] std::span<const Exclusion> exclusions();

@@ -120,9 +120,25 @@ void Interpreter::step(const Operation& operation) {
       return end_workers(operation);
     case Kind::kExec:
       return exec(operation);
+    case Kind::kShmdt:
+      return detach(operation);
     default:
       return carry_out(operation);
   }
+}
+
+void Interpreter::detach(const Operation& operation) {
+  const pid_t thread = tasks_[static_cast<std::size_t>(operation.worker)].thread;
+  // What a detach takes away depends on the pieces it finds.
+  std::vector<TestMapping> before;
+  if (splits_) before = TestMaps::read(thread);
+  const Request request = request_for(operation);
+  const Response response = converse(operation.worker, request).response;
+  writer_.result(operation, response);
+  writer_.field("address", address_text(static_cast<std::uint64_t>(request.arguments[0])));
+  if (response.error != 0 || !splits_) return;
+  for (const TestMapping& mapping : before) writer_.mapping(mapping, "was");
+  show_maps(thread);
 }
 
 void Interpreter::carry_out(const Operation& operation) {
@@ -130,9 +146,6 @@ void Interpreter::carry_out(const Operation& operation) {
   const Answer answer = converse(operation.worker, request);
   const Response& response = answer.response;
   writer_.result(operation, response);
-  if (operation.kind == Kind::kShmdt) {
-    writer_.field("address", address_text(static_cast<std::uint64_t>(request.arguments[0])));
-  }
   switch (operation.kind) {
     case Kind::kShmat:
       show_attach(operation, request, response);

@@ -59,6 +59,7 @@ class Interpreter {
   void begin_worker(const Operation& operation);
   void end_workers(const Operation& operation);
   void exec(const Operation& operation);
+  void detach(const Operation& operation);
   void store(const Operation& operation, const Response& response);
   void resume(const std::vector<int>& workers);
   void wait_for_end(int process);

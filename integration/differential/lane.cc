@@ -148,6 +148,12 @@ void Lane::work_on(const Sequence& sequence, const std::string& name) {
     return;
   }
   shared_.diverging_sequences.fetch_add(1);
+  if (options_.expect_divergence) {
+    const Divergence& divergence = *examined.comparison.divergence;
+    print(name + ": diverges as expected: " + divergence.operation + ": " + divergence.field +
+          " is " + divergence.native + " natively, " + divergence.supervised + " under shmvisor\n");
+    return;
+  }
   if (!first_of(examined.comparison.divergence->signature())) return;
   shared_.distinct_divergences.fetch_add(1);
   report(sequence, name, examined);

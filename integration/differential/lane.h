@@ -25,6 +25,8 @@ struct LaneOptions {
   /// Files with sequences, instead of seeds.
   std::vector<std::string> replays;
   std::set<std::string> disabled_exclusions;
+  /// Replays shall diverge.
+  bool expect_divergence = false;
   bool minimise = true;
   bool show_transcripts = false;
   /// Distinct divergences after which everything stops.

@@ -3,10 +3,12 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -76,6 +78,19 @@ pid_t start_lane(const LaneOptions& options, Shared& shared, int number) {
   ::_exit(status == 0 ? 0 : 1);
 }
 
+/// Whether the kernel is new enough for the difference that an exclusion excuses.
+bool shown_by_this_kernel(const std::string& name) {
+  utsname system{};
+  int version = 0;
+  int patch_level = 0;
+  const auto table = exclusions();
+  const auto found = std::find_if(table.begin(), table.end(),
+                                  [&](const Exclusion& one) { return one.name == name; });
+  return found == table.end() || ::uname(&system) != 0 ||
+         std::sscanf(system.release, "%d.%d", &version, &patch_level) != 2 ||
+         1000 * version + patch_level >= found->since_kernel;
+}
+
 double per_second(std::uint64_t operations, std::uint64_t nanoseconds) {
   return nanoseconds == 0
              ? 0
@@ -127,7 +142,8 @@ int run(LaneOptions& options, int lanes) {
     std::printf("FAILED: a lane could not do its work\n");
     return 125;
   }
-  return shared->diverging_sequences == 0 ? 0 : 1;
+  const std::uint64_t expected = options.expect_divergence ? options.job_count() : 0;
+  return shared->diverging_sequences == expected ? 0 : 1;
 }
 
 }  // namespace
@@ -142,6 +158,7 @@ int main(int argc, char** argv) {
   bool print_only = false;
   bool no_minimise = false;
   std::vector<std::string> disabled;
+  std::string shown;
 
   CLI::App app(
       "Executes random sequences of operations on the kernel's own System V shared memory "
@@ -156,6 +173,7 @@ int main(int argc, char** argv) {
       ->check(CLI::ExistingFile);
   app.add_option("--most", options.most_divergences, "stop after so many distinct divergences")
       ->capture_default_str();
+  app.add_option("--show-exclusion", shown, "replays shall diverge without this exclusion");
   app.add_option("--without-exclusion", disabled, "an exclusion that shall not count");
   app.add_flag("--no-minimise", no_minimise, "report diverging sequences as they are");
   app.add_flag("--namespaces", options.generator.namespaces, "unshare and enter IPC namespaces");
@@ -172,6 +190,15 @@ int main(int argc, char** argv) {
   }
   options.program = ::getpid();
   options.minimise = !no_minimise;
+  if (!shown.empty()) {
+    if (!shown_by_this_kernel(shown)) {
+      std::printf("SKIPPED: this kernel is older than the difference of %s\n", shown.c_str());
+      return kSkipped;
+    }
+    options.expect_divergence = true;
+    options.most_divergences = options.job_count() + 1;
+    disabled.push_back(shown);
+  }
   options.disabled_exclusions.insert(disabled.begin(), disabled.end());
   if (print_only) {
     for (std::uint64_t seed = options.first_seed; seed <= options.last_seed; ++seed) {

@@ -193,9 +193,9 @@ void TranscriptWriter::table_row(std::string_view row) {
   field(prefix + "width", std::to_string(row.size()));
 }
 
-void TranscriptWriter::mapping(const TestMapping& mapping) {
+void TranscriptWriter::mapping(const TestMapping& mapping, std::string_view moment) {
   const int segment = segment_of(mapping);
-  field("at:" + address_text(mapping.start),
+  field(std::string(moment) + ":" + address_text(mapping.start),
         hexadecimal(mapping.end - mapping.start) + "," + mapping.rights + "," +
             hexadecimal(mapping.offset_bytes) + "," +
             (segment < 0 ? "other" : "segment:" + std::to_string(segment)) + "," + mapping.name);

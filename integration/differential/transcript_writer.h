@@ -45,7 +45,8 @@ class TranscriptWriter {
   /// `command` and `buffer_given` as the call had them; `buffer` is where good ones are.
   void shmctl(int command, bool buffer_given, const Response& response);
   void proc_table(std::string_view table);
-  void mapping(const TestMapping& mapping);
+  /// `moment` is "at" for what is there now, "was" for what was there before the operation.
+  void mapping(const TestMapping& mapping, std::string_view moment = "at");
 
   [[nodiscard]] static std::string error_text(int error);
 
