@@ -49,6 +49,7 @@ UniqueFd create_memfd(const BackingRequest& request, KernelFeatures& features) {
 
 /// hugetlb reserves pages for a mapping, and keeps the reservation for the file.
 bool reserve_huge_pages(int fd, std::uint64_t size_bytes) {
+  if (size_bytes == 0) return true;
   void* const address = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (address == MAP_FAILED) return false;
   ::munmap(address, size_bytes);
