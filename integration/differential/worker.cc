@@ -145,10 +145,14 @@ void Worker::carry_out(const Request& request) {
     case Kind::kCapset:
       return answer(set_capabilities(request));
     case Kind::kSetrlimit: {
-      rlimit limit{};
+      // struct rlimit64, which 32-bit headers do not show.
+      struct {
+        std::uint64_t soft;
+        std::uint64_t hard;
+      } limit{};
       const auto resource = static_cast<int>(request.arguments[0]);
       if (::syscall(SYS_prlimit64, 0, resource, nullptr, &limit) != 0) return answer(-1);
-      limit.rlim_cur = std::min(static_cast<rlim_t>(request.arguments[1]), limit.rlim_max);
+      limit.soft = std::min(static_cast<std::uint64_t>(request.arguments[1]), limit.hard);
       return answer(::syscall(SYS_prlimit64, 0, resource, &limit, nullptr));
     }
     case Kind::kDumpable:
