@@ -104,9 +104,6 @@ bool merged_apart(const Difference& difference, const DifferenceContext& context
            context.supervised.value("nattch") == context.supervised.value("mappings") &&
            context.native.value("merged") == context.supervised.value("merged");
   }
-  if (difference.field == "mappings") {
-    return context.native.value("merged") == context.supervised.value("merged");
-  }
   const bool shows_all =
       context.operation.kind == Kind::kMaps || context.operation.kind == Kind::kShmdt;
   return is_mapping(difference) && shows_all &&
