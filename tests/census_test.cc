@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "supervisor/process/descendant_scope.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -16,7 +17,7 @@ constexpr std::size_t kPage = 4096;
 /// With kcmp(2), and by what /proc shows of a process that waits for its vfork child.
 class CensusTest : public ::testing::TestWithParam<bool> {
  protected:
-  CensusTest() : census_(features_) {
+  CensusTest() : census_(features_, scope_) {
     if (!GetParam()) features_.absent(KernelFeature::kKcmp);
     ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     file_.reset(::memfd_create("counted", MFD_CLOEXEC));
@@ -27,7 +28,7 @@ class CensusTest : public ::testing::TestWithParam<bool> {
   }
   ~CensusTest() override {
     // Orphans of a test come to this process.
-    for (const pid_t pid : census_.descendants()) ::kill(pid, SIGKILL);
+    for (const pid_t pid : scope_.processes()) ::kill(pid, SIGKILL);
     while (::waitpid(-1, nullptr, __WALL) > 0) {
     }
   }
@@ -39,11 +40,12 @@ class CensusTest : public ::testing::TestWithParam<bool> {
   }
   std::uint64_t count() { return census_.count_mappings({&identity_, 1}).front(); }
   bool knows(pid_t pid) {
-    const auto pids = census_.descendants();
+    const auto pids = scope_.processes();
     return std::find(pids.begin(), pids.end(), pid) != pids.end();
   }
 
   KernelFeatures features_;
+  DescendantScope scope_;
   Census census_;
   UniqueFd file_;
   FileIdentity identity_;

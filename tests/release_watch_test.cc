@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "supervisor/memory/memfd_memory.h"
+#include "supervisor/process/descendant_scope.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -13,7 +14,7 @@ constexpr std::uint64_t kPage = 4096;
 
 class ReleaseWatchTest : public ::testing::Test {
  protected:
-  ReleaseWatchTest() : census_(features_) {}
+  ReleaseWatchTest() : census_(features_, scope_) {}
 
   std::unique_ptr<MemfdMemory> make() {
     BackingRequest request;
@@ -34,13 +35,15 @@ class ReleaseWatchTest : public ::testing::Test {
   }
 
   KernelFeatures features_;
+  DescendantScope scope_;
   Census census_;
 };
 
 using Files = std::vector<FileIdentity>;
 
 TEST_F(ReleaseWatchTest, TheLastMappingIsToldAtOnce) {
-  ReleaseWatch watch(features_);
+  ReleaseEvents events(features_);
+  ReleaseWatch watch(events);
   if (watch.fd() < 0) GTEST_SKIP() << "no inotify instance to be had";
   const auto memory = make();
   void* const address = attach(*memory);
@@ -56,7 +59,8 @@ TEST_F(ReleaseWatchTest, TheLastMappingIsToldAtOnce) {
 }
 
 TEST_F(ReleaseWatchTest, ReadOnlyAttachesTooAndByWhicheverEnd) {
-  ReleaseWatch watch(features_);
+  ReleaseEvents events(features_);
+  ReleaseWatch watch(events);
   if (watch.fd() < 0) GTEST_SKIP() << "no inotify instance to be had";
   const auto memory = make();
   watch.add(memory->identity(), memory->path());
@@ -77,7 +81,8 @@ TEST_F(ReleaseWatchTest, ReadOnlyAttachesTooAndByWhicheverEnd) {
 }
 
 TEST_F(ReleaseWatchTest, OnlyWhatIsWatched) {
-  ReleaseWatch watch(features_);
+  ReleaseEvents events(features_);
+  ReleaseWatch watch(events);
   if (watch.fd() < 0) GTEST_SKIP() << "no inotify instance to be had";
   const auto one = make();
   const auto two = make();
@@ -93,7 +98,8 @@ TEST_F(ReleaseWatchTest, OnlyWhatIsWatched) {
 }
 
 TEST_F(ReleaseWatchTest, WhatWasRemovedInBetweenIsNotNamed) {
-  ReleaseWatch watch(features_);
+  ReleaseEvents events(features_);
+  ReleaseWatch watch(events);
   if (watch.fd() < 0) GTEST_SKIP() << "no inotify instance to be had";
   const auto memory = make();
   watch.add(memory->identity(), memory->path());
@@ -103,7 +109,8 @@ TEST_F(ReleaseWatchTest, WhatWasRemovedInBetweenIsNotNamed) {
 }
 
 TEST_F(ReleaseWatchTest, ManyAtATime) {
-  ReleaseWatch watch(features_);
+  ReleaseEvents events(features_);
+  ReleaseWatch watch(events);
   if (watch.fd() < 0) GTEST_SKIP() << "no inotify instance to be had";
   std::vector<std::unique_ptr<MemfdMemory>> memories;
   std::size_t expected = 0;
@@ -120,7 +127,8 @@ TEST_F(ReleaseWatchTest, ManyAtATime) {
 
 TEST_F(ReleaseWatchTest, WithoutInotifyEverythingIsNamedEveryTime) {
   features_.absent(KernelFeature::kInotify);
-  ReleaseWatch watch(features_);
+  ReleaseEvents events(features_);
+  ReleaseWatch watch(events);
   EXPECT_EQ(watch.fd(), -1);
   EXPECT_FALSE(watch.needs_polling()) << "nothing is watched yet";
   const auto one = make();
@@ -138,7 +146,8 @@ TEST_F(ReleaseWatchTest, WithoutInotifyEverythingIsNamedEveryTime) {
 
 // A watch that the kernel refuses (fs.inotify.max_user_watches) is polled beside the others.
 TEST_F(ReleaseWatchTest, ARefusedWatchIsPolled) {
-  ReleaseWatch watch(features_);
+  ReleaseEvents events(features_);
+  ReleaseWatch watch(events);
   if (watch.fd() < 0) GTEST_SKIP() << "no inotify instance to be had";
   const auto memory = make();
   const auto refused = make();
@@ -154,7 +163,8 @@ TEST_F(ReleaseWatchTest, NoInstanceIsRemembered) {
   Child child([&] {
     const rlimit none{0, 0};
     ::setrlimit(RLIMIT_NOFILE, &none);
-    const ReleaseWatch watch(features_);
+    ReleaseEvents events(features_);
+    const ReleaseWatch watch(events);
     return watch.fd() == -1 && !features_.usable(KernelFeature::kInotify) ? 0 : 1;
   });
   EXPECT_EQ(exit_status_of(child), 0);

@@ -13,6 +13,7 @@
 
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/memory/machine.h"
+#include "supervisor/process/descendant_scope.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -47,7 +48,7 @@ class RemoteSpaceTest : public ::testing::Test {
     spdlog::set_level(spdlog::level::off);
   }
 
-  RemoteSpaceTest() : machine_(features_) {}
+  RemoteSpaceTest() : resources_(features_), machine_(resources_, scope_) {}
 
   std::unique_ptr<BackingMemory> make(std::uint64_t pages) {
     BackingRequest request;
@@ -85,6 +86,8 @@ class RemoteSpaceTest : public ::testing::Test {
   }
 
   KernelFeatures features_;
+  DescendantScope scope_;
+  MachineResources resources_;
   Machine machine_;
   ExpectedCalls expected_;
   SharedPage<Seen> seen_;

@@ -115,7 +115,7 @@ void InitLoop::pass_on(const signalfd_siginfo& info) {
     send(command_, info);
     return;
   }
-  for (const pid_t pid : surroundings_.census.descendants()) send(pid, info);
+  for (const pid_t pid : surroundings_.scope.processes()) send(pid, info);
 }
 
 void InitLoop::reap() {

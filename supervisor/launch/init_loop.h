@@ -22,8 +22,8 @@
 #include "policy/base/unique_fd.h"
 #include "supervisor/memory/release_watch.h"
 #include "supervisor/notify/listener.h"
-#include "supervisor/process/census.h"
 #include "supervisor/process/ipc_namespaces.h"
+#include "supervisor/process/process_scope.h"
 
 struct signalfd_siginfo;
 
@@ -36,7 +36,7 @@ class InitLoop {
     SegmentFiles& files;
     ReleaseWatch& release_watch;
     IpcNamespaces& namespaces;
-    const Census& census;
+    const ProcessScope& scope;
   };
 
   InitLoop(pid_t command, const sigset_t& watched, Surroundings surroundings);

@@ -14,6 +14,7 @@
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/init_loop.h"
 #include "supervisor/memory/machine.h"
+#include "supervisor/process/descendant_scope.h"
 #include "supervisor/serve/server.h"
 
 namespace shmvisor {
@@ -47,13 +48,14 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   KickTimer::install_handler([](int signal_number) { ::kill(g_command, signal_number); });
   Listener listener(command.take_listener());
   listener.use_sync_wake_up(features);
-  Machine machine(features);
+  const DescendantScope scope;
+  MachineResources resources(features);
+  Machine machine(resources, scope);
   Namespaces namespaces(machine, options.limits, NamespaceIds::ours().ipc);
-  IpcNamespaces ipc_namespaces(namespaces, machine.census());
+  IpcNamespaces ipc_namespaces(namespaces, scope);
   Server server(listener, ipc_namespaces, features);
-  InitLoop init(
-      command.pid(), inherited.watched(),
-      {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, machine.census()});
+  InitLoop init(command.pid(), inherited.watched(),
+                {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, scope});
   if (!server.start()) {
     ::kill(command.pid(), SIGKILL);
     return fail({exit_status::kOwnFailure, "cannot start a serving thread; raise RLIMIT_NPROC"});

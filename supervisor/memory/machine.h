@@ -1,6 +1,7 @@
-// Machine: the Host that this machine is. Memfds, inotify, the processes we serve, the clock.
+// Machine: the Host that this machine is, for one set of processes. Memfds, inotify, the processes
+// we serve, the clock.
 //
-// Thread rule: any thread.
+// Ownership: borrows its resources and its scope. Thread rule: any thread.
 #pragma once
 
 #include "emulation/shm/host.h"
@@ -12,10 +13,23 @@
 
 namespace shmvisor {
 
+/// What costs a descriptor, and can serve any number of machines.
+struct MachineResources {
+  explicit MachineResources(KernelFeatures& known_features)
+      : features(known_features), release_events(known_features) {}
+
+  KernelFeatures& features;
+  Overcommit overcommit;
+  ReleaseEvents release_events;
+};
+
 class Machine : public Host {
  public:
-  explicit Machine(KernelFeatures& features)
-      : features_(features), census_(features), release_watch_(features) {}
+  Machine(MachineResources& resources, const ProcessScope& scope)
+      : features_(resources.features),
+        overcommit_(resources.overcommit),
+        census_(resources.features, scope),
+        release_watch_(resources.release_events) {}
 
   Result<std::uint64_t> huge_page_bytes(unsigned size_log2) override;
   gid_t hugetlb_shm_group() override;
@@ -32,13 +46,12 @@ class Machine : public Host {
   std::vector<FileIdentity> take_released() override { return release_watch_.take(); }
   std::int64_t now_seconds() override;
 
-  [[nodiscard]] const Census& census() const { return census_; }
   [[nodiscard]] ReleaseWatch& release_watch() { return release_watch_; }
 
  private:
   KernelFeatures& features_;
+  const Overcommit& overcommit_;
   Census census_;
-  Overcommit overcommit_;
   ReleaseWatch release_watch_;
 };
 

@@ -1,64 +1,58 @@
 #include "supervisor/memory/release_watch.h"
 
-#include <sys/inotify.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <cstring>
 
 namespace shmvisor {
 
-ReleaseWatch::ReleaseWatch(KernelFeatures& features) {
-  if (!features.usable(KernelFeature::kInotify)) return;
-  inotify_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (!inotify_.valid()) features.absent(KernelFeature::kInotify);
+ReleaseWatch::~ReleaseWatch() {
+  for (const Watched& one : watched_) events_.remove(one.descriptor);
 }
 
 void ReleaseWatch::add(const FileIdentity& file, const std::string& path) {
+  const int descriptor = events_.add(path, *this);
   const std::lock_guard lock(mutex_);
-  int descriptor = kUnwatched;
-  if (inotify_.valid()) descriptor = ::inotify_add_watch(inotify_.get(), path.c_str(), IN_CLOSE);
   watched_.push_back({file, descriptor});
 }
 
 void ReleaseWatch::remove(const FileIdentity& file) {
+  int descriptor = ReleaseEvents::kUnwatched;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::find_if(watched_.begin(), watched_.end(),
+                                    [&](const Watched& one) { return one.file == file; });
+    if (found == watched_.end()) return;
+    descriptor = found->descriptor;
+    closed_.erase(descriptor);
+    watched_.erase(found);
+  }
+  events_.remove(descriptor);
+}
+
+void ReleaseWatch::note(int descriptor) {
   const std::lock_guard lock(mutex_);
-  const auto found = std::find_if(watched_.begin(), watched_.end(),
-                                  [&](const Watched& one) { return one.file == file; });
-  if (found == watched_.end()) return;
-  if (found->descriptor != kUnwatched) ::inotify_rm_watch(inotify_.get(), found->descriptor);
-  watched_.erase(found);
+  closed_.insert(descriptor);
+  has_news_.store(true, std::memory_order_release);
 }
 
 std::vector<FileIdentity> ReleaseWatch::take() {
+  events_.pump();
   const std::lock_guard lock(mutex_);
-  std::vector<int> closed;
-  bool overflow = false;
-  alignas(inotify_event) std::array<char, 4096> buffer;
-  while (inotify_.valid()) {
-    const ssize_t got = ::read(inotify_.get(), buffer.data(), buffer.size());
-    if (got <= 0) break;
-    for (ssize_t at = 0; at < got;) {
-      inotify_event event{};
-      std::memcpy(&event, buffer.data() + at, sizeof(event));
-      at += static_cast<ssize_t>(sizeof(event)) + event.len;
-      overflow |= (event.mask & IN_Q_OVERFLOW) != 0;
-      closed.push_back(event.wd);
-    }
-  }
+  has_news_.store(false, std::memory_order_release);
   std::vector<FileIdentity> released;
   for (const Watched& one : watched_) {
-    const bool named = std::find(closed.begin(), closed.end(), one.descriptor) != closed.end();
-    if (overflow || named || one.descriptor == kUnwatched) released.push_back(one.file);
+    if (one.descriptor == ReleaseEvents::kUnwatched || closed_.contains(one.descriptor)) {
+      released.push_back(one.file);
+    }
   }
+  closed_.clear();
   return released;
 }
 
 bool ReleaseWatch::needs_polling() {
   const std::lock_guard lock(mutex_);
-  return std::any_of(watched_.begin(), watched_.end(),
-                     [](const Watched& one) { return one.descriptor == kUnwatched; });
+  return std::any_of(watched_.begin(), watched_.end(), [](const Watched& one) {
+    return one.descriptor == ReleaseEvents::kUnwatched;
+  });
 }
 
 }  // namespace shmvisor

@@ -7,19 +7,24 @@
 // Thread rule: any thread.
 #pragma once
 
+#include <atomic>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "emulation/memmap/backing_memory.h"
-#include "policy/base/unique_fd.h"
 #include "supervisor/kernel/features.h"
+#include "supervisor/memory/release_events.h"
 
 namespace shmvisor {
 
 class ReleaseWatch {
  public:
-  explicit ReleaseWatch(KernelFeatures& features);
+  explicit ReleaseWatch(ReleaseEvents& events) : events_(events) {}
+  ReleaseWatch(const ReleaseWatch&) = delete;
+  ReleaseWatch& operator=(const ReleaseWatch&) = delete;
+  ~ReleaseWatch();
 
   void add(const FileIdentity& file, const std::string& path);
   void remove(const FileIdentity& file);
@@ -27,20 +32,26 @@ class ReleaseWatch {
   [[nodiscard]] std::vector<FileIdentity> take();
 
   /// Readable when take() has something to say; -1 where there is no such descriptor.
-  [[nodiscard]] int fd() const { return inotify_.get(); }
+  [[nodiscard]] int fd() const { return events_.fd(); }
+  /// Whether something was noted that nobody took yet.
+  [[nodiscard]] bool has_news() const { return has_news_.load(std::memory_order_acquire); }
   /// Whether some files can only be watched by asking again and again.
   [[nodiscard]] bool needs_polling();
 
+  /// For ReleaseEvents: the watch `descriptor` has an event.
+  void note(int descriptor);
+
  private:
-  static constexpr int kUnwatched = -1;
   struct Watched {
     FileIdentity file;
-    int descriptor = kUnwatched;
+    int descriptor = ReleaseEvents::kUnwatched;
   };
 
-  UniqueFd inotify_;
+  ReleaseEvents& events_;
+  std::atomic<bool> has_news_{false};
   std::mutex mutex_;
   std::vector<Watched> watched_;
+  std::set<int> closed_;
 };
 
 }  // namespace shmvisor

@@ -5,45 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
-#include <string>
 #include <unordered_map>
 
 #include "supervisor/process/memory_map.h"
 #include "supervisor/process/proc_file.h"
+#include "supervisor/process/process_stat.h"
 
 namespace shmvisor {
 namespace {
-
-/// What /proc/PID/stat says, as far as we need it.
-struct ProcessStat {
-  char state = '?';
-  pid_t ppid = 0;
-  std::string memory;  ///< the fields that belong to the address space
-};
-
-/// proc(5): the name in parentheses may hold anything, so fields are counted behind the last ')'.
-Result<ProcessStat> read_stat(pid_t pid) {
-  const auto text = read_proc_file(pid, "stat");
-  if (!text) return text.error();
-  const std::size_t name_end = text->rfind(')');
-  if (name_end == std::string::npos) return Errno(ESRCH);
-  ProcessStat stat;
-  std::size_t begin = name_end + 2;
-  for (int field = 3; begin < text->size(); ++field) {
-    const std::size_t end = std::min(text->find(' ', begin), text->size());
-    const std::string_view value = std::string_view(*text).substr(begin, end - begin);
-    if (field == 3) stat.state = value.empty() ? '?' : value.front();
-    if (field == 4) std::from_chars(value.data(), value.data() + value.size(), stat.ppid);
-    // vsize, rss; startcode to startstack; start_data to env_end
-    if (field == 23 || field == 24 || (field >= 26 && field <= 28) ||
-        (field >= 45 && field <= 51)) {
-      stat.memory.append(value).push_back(' ');
-    }
-    begin = end + 1;
-  }
-  return stat;
-}
 
 /// Where one process maps the files that are asked for: one list of addresses for each file.
 struct Attached {
@@ -96,31 +65,6 @@ bool attached_at_all(const Attached& attached) {
 
 }  // namespace
 
-std::vector<pid_t> Census::descendants() const {
-  const std::vector<pid_t> pids = numbered_entries("/proc");
-  std::unordered_map<pid_t, pid_t> parents;
-  parents.reserve(pids.size());
-  for (const pid_t pid : pids) {
-    if (const auto stat = read_stat(pid)) parents.emplace(pid, stat->ppid);
-  }
-  const pid_t self = getpid();
-  std::vector<pid_t> found;
-  for (const pid_t pid : pids) {
-    pid_t ancestor = pid;
-    // Pids may be reused while we read: a chain longer than the list is a ring.
-    for (std::size_t steps = 0; steps <= pids.size(); ++steps) {
-      const auto parent = parents.find(ancestor);
-      if (parent == parents.end()) break;
-      ancestor = parent->second;
-      if (ancestor == self) {
-        found.push_back(pid);
-        break;
-      }
-    }
-  }
-  return found;
-}
-
 std::vector<std::uint64_t> Census::count_mappings(std::span<const FileIdentity> files) const {
   std::vector<std::uint64_t> totals(files.size());
   if (files.empty()) return totals;
@@ -129,7 +73,7 @@ std::vector<std::uint64_t> Census::count_mappings(std::span<const FileIdentity> 
     places[files[place].inode].push_back(place);
   }
   std::vector<Attached> counted;
-  for (const pid_t pid : descendants()) {
+  for (const pid_t pid : scope_.processes()) {
     Attached attached = mappings_in(pid, files, places, features_);
     if (!attached_at_all(attached)) continue;
     const bool seen = std::any_of(counted.begin(), counted.end(), [&](const Attached& other) {
@@ -151,8 +95,8 @@ bool Census::same_address_space(pid_t one, pid_t other) const {
     if (errno == ESRCH) return false;
     features_.absent(KernelFeature::kKcmp);
   }
-  const auto first = read_stat(one);
-  const auto second = read_stat(other);
+  const auto first = ProcessStat::read(one);
+  const auto second = ProcessStat::read(other);
   if (!first || !second || first->memory != second->memory) return false;
   // The parent of a vfork child waits uninterruptibly until that has its own address space.
   return (first->ppid == other && second->state == 'D') ||

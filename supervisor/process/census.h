@@ -1,9 +1,9 @@
 // Census: who maps a segment, counted when somebody asks.
 //
-// The processes we serve are our descendants: we are their subreaper, so none can leave. Mappings
-// are found by device and inode in each of them; an address space that several processes share
-// (vfork(2), clone(2) with CLONE_VM) is counted once, which kcmp(2) tells. Where kcmp is forbidden,
-// a process that waits for its vfork child is recognised by what both show in /proc.
+// Mappings are found by device and inode in each process of a ProcessScope; an address space that
+// several processes share (vfork(2), clone(2) with CLONE_VM) is counted once, which kcmp(2) tells.
+// Where kcmp is forbidden, a process that waits for its vfork child is recognised by what both show
+// in /proc.
 //
 // A process whose maps we may not read counts for nothing.
 // Thread rule: any thread.
@@ -17,24 +17,24 @@
 
 #include "emulation/memmap/backing_memory.h"
 #include "supervisor/kernel/features.h"
+#include "supervisor/process/process_scope.h"
 
 namespace shmvisor {
 
 class Census {
  public:
-  explicit Census(KernelFeatures& features) : features_(features) {}
+  Census(KernelFeatures& features, const ProcessScope& scope)
+      : features_(features), scope_(scope) {}
 
   /// Mappings (VMAs) of each file, as shm_nattch counts them. One walk, however many files.
   [[nodiscard]] std::vector<std::uint64_t> count_mappings(
       std::span<const FileIdentity> files) const;
 
-  /// All processes (thread groups) below this one.
-  [[nodiscard]] std::vector<pid_t> descendants() const;
-
  private:
   [[nodiscard]] bool same_address_space(pid_t one, pid_t other) const;
 
   KernelFeatures& features_;
+  const ProcessScope& scope_;
 };
 
 }  // namespace shmvisor

@@ -35,8 +35,12 @@ bool any_entry_links_to(pid_t pid, const char* folder, const char* file, const s
 
 std::shared_ptr<Registry> IpcNamespaces::of(ThreadIdentity& thread) {
   const IpcNamespaceId id = thread.namespaces().ipc;
-  if (id == 0 || id == NamespaceIds::ours().ipc) return namespaces_.initial();
+  if (id == 0 || id == ours_) return namespaces_.initial();
   const std::lock_guard lock(mutex_);
+  if (ours_ == 0) {
+    if (initial_.empty()) hold_initial(thread.tid());
+    if (initial_.contains(id)) return namespaces_.initial();
+  }
   if (!held_.contains(id)) {
     UniqueFd file(::open(proc_path(thread.tid(), "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
     struct stat status {};
@@ -47,6 +51,18 @@ std::shared_ptr<Registry> IpcNamespaces::of(ThreadIdentity& thread) {
     held_.emplace(id, std::move(file));
   }
   return namespaces_.of(id);
+}
+
+void IpcNamespaces::add_initial(pid_t tid) {
+  const std::lock_guard lock(mutex_);
+  hold_initial(tid);
+}
+
+void IpcNamespaces::hold_initial(pid_t tid) {
+  UniqueFd file(::open(proc_path(tid, "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat status {};
+  if (!file.valid() || ::fstat(file.get(), &status) != 0) return;
+  initial_.try_emplace(status.st_ino, std::move(file));
 }
 
 bool IpcNamespaces::need_sweeping() const {
@@ -68,7 +84,7 @@ void IpcNamespaces::sweep() {
 
 bool IpcNamespaces::referred_to(IpcNamespaceId id) const {
   const std::string name = file_name(id);
-  const auto pids = census_.descendants();
+  const auto pids = scope_.processes();
   return std::any_of(pids.begin(), pids.end(), [&](pid_t pid) {
     if (any_entry_links_to(pid, "task", "/ns/ipc", name)) return true;
     if (any_entry_links_to(pid, "fd", "", name)) return true;

@@ -14,15 +14,24 @@
 
 #include "emulation/shm/namespaces.h"
 #include "policy/base/unique_fd.h"
-#include "supervisor/process/census.h"
+#include "supervisor/process/process_scope.h"
 #include "supervisor/process/thread_identity.h"
 
 namespace shmvisor {
 
 class IpcNamespaces {
  public:
-  IpcNamespaces(Namespaces& namespaces, const Census& census)
-      : namespaces_(namespaces), census_(census) {}
+  /// The initial registry stands for our own namespace.
+  IpcNamespaces(Namespaces& namespaces, const ProcessScope& scope)
+      : IpcNamespaces(namespaces, scope, NamespaceIds::ours().ipc) {}
+  /// The initial registry stands for the namespaces named to add_initial(), or for that of the
+  /// first caller.
+  static IpcNamespaces of_others(Namespaces& namespaces, const ProcessScope& scope) {
+    return {namespaces, scope, 0};
+  }
+
+  /// The namespace that `tid` lives in belongs to the initial registry from now on.
+  void add_initial(pid_t tid);
 
   /// Where we may not look the initial one is meant.
   [[nodiscard]] std::shared_ptr<Registry> of(ThreadIdentity& thread);
@@ -32,11 +41,18 @@ class IpcNamespaces {
   void sweep();
 
  private:
+  IpcNamespaces(Namespaces& namespaces, const ProcessScope& scope, IpcNamespaceId ours)
+      : namespaces_(namespaces), scope_(scope), ours_(ours) {}
+
+  /// mutex_ held.
+  void hold_initial(pid_t tid);
   [[nodiscard]] bool referred_to(IpcNamespaceId id) const;
 
   Namespaces& namespaces_;
-  const Census& census_;
+  const ProcessScope& scope_;
+  const IpcNamespaceId ours_;  ///< 0: none
   mutable std::mutex mutex_;
+  std::map<IpcNamespaceId, UniqueFd> initial_;
   std::map<IpcNamespaceId, UniqueFd> held_;
 };
 

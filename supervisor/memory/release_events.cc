@@ -1,0 +1,53 @@
+#include "supervisor/memory/release_events.h"
+
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+#include "supervisor/memory/release_watch.h"
+
+namespace shmvisor {
+
+ReleaseEvents::ReleaseEvents(KernelFeatures& features) {
+  if (!features.usable(KernelFeature::kInotify)) return;
+  inotify_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (!inotify_.valid()) features.absent(KernelFeature::kInotify);
+}
+
+int ReleaseEvents::add(const std::string& path, ReleaseWatch& watch) {
+  if (!inotify_.valid()) return kUnwatched;
+  const std::lock_guard lock(mutex_);
+  const int descriptor = ::inotify_add_watch(inotify_.get(), path.c_str(), IN_CLOSE);
+  if (descriptor < 0) return kUnwatched;
+  watches_.insert_or_assign(descriptor, &watch);
+  return descriptor;
+}
+
+void ReleaseEvents::remove(int descriptor) {
+  const std::lock_guard lock(mutex_);
+  if (watches_.erase(descriptor) != 0) ::inotify_rm_watch(inotify_.get(), descriptor);
+}
+
+void ReleaseEvents::pump() {
+  if (!inotify_.valid()) return;
+  const std::lock_guard lock(mutex_);
+  alignas(inotify_event) std::array<char, 4096> buffer;
+  for (;;) {
+    const ssize_t got = ::read(inotify_.get(), buffer.data(), buffer.size());
+    if (got <= 0) return;
+    for (ssize_t at = 0; at < got;) {
+      inotify_event event{};
+      std::memcpy(&event, buffer.data() + at, sizeof(event));
+      at += static_cast<ssize_t>(sizeof(event)) + event.len;
+      if ((event.mask & IN_Q_OVERFLOW) != 0) {
+        for (const auto& [descriptor, watch] : watches_) watch->note(descriptor);
+      } else if (const auto found = watches_.find(event.wd); found != watches_.end()) {
+        found->second->note(event.wd);
+      }
+    }
+  }
+}
+
+}  // namespace shmvisor

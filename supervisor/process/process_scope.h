@@ -1,0 +1,24 @@
+// ProcessScope: which processes we serve, asked whenever somebody has to look at all of them.
+//
+// A list from /proc is out of date as soon as it is made: processes may have ended, and others
+// begun.
+#pragma once
+
+#include <sys/types.h>
+
+#include <vector>
+
+namespace shmvisor {
+
+class ProcessScope {
+ public:
+  ProcessScope() = default;
+  ProcessScope(const ProcessScope&) = delete;
+  ProcessScope& operator=(const ProcessScope&) = delete;
+  virtual ~ProcessScope() = default;
+
+  /// Thread group ids, each once, in our pid namespace. Any thread may ask.
+  [[nodiscard]] virtual std::vector<pid_t> processes() const = 0;
+};
+
+}  // namespace shmvisor

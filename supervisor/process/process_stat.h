@@ -1,0 +1,21 @@
+// ProcessStat: what /proc/PID/stat says of a process, as far as we need it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "policy/base/result.h"
+
+namespace shmvisor {
+
+struct ProcessStat {
+  char state = '?';  ///< 'R', 'S', 'D' and so on, proc(5)
+  pid_t ppid = 0;
+  std::string memory;  ///< the fields that belong to the address space
+
+  /// ESRCH where it is gone. A tid is as good as a pid.
+  static Result<ProcessStat> read(pid_t pid);
+};
+
+}  // namespace shmvisor
