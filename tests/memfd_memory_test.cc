@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "supervisor/memory/machine.h"
+#include "supervisor/process/descendant_scope.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -21,7 +22,7 @@ constexpr std::uint64_t kPage = 4096;
 
 class MemfdMemoryTest : public ::testing::Test {
  protected:
-  MemfdMemoryTest() : census_(features_) {
+  MemfdMemoryTest() : census_(features_, scope_) {
     spdlog::set_level(spdlog::level::off);
     // A sanitizer takes a look at the logger when it first sees it, and needs descriptors for that.
     spdlog::warn("seen");
@@ -59,6 +60,7 @@ class MemfdMemoryTest : public ::testing::Test {
   }
 
   KernelFeatures features_;
+  DescendantScope scope_;
   Census census_;
 };
 
@@ -294,7 +296,8 @@ TEST_F(MemfdMemoryTest, NoDescriptorIsLeftOver) {
 class MemfdMemoryHugeTest : public MemfdMemoryTest {
  protected:
   void SetUp() override {
-    Machine machine(features_);
+    MachineResources resources(features_);
+    Machine machine(resources, scope_);
     const auto bytes = machine.huge_page_bytes(0);
     if (!bytes) GTEST_SKIP() << "this kernel has no huge pages: errno " << bytes.error().value();
     page_bytes_ = *bytes;
