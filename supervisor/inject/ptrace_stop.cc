@@ -145,9 +145,11 @@ Result<PtraceStop::Cloned> PtraceStop::clone_stopped(Abi abi, std::uint64_t flag
 
 void PtraceStop::kill() {
   if (!std::exchange(attached_, false)) return;
-  ::kill(tid_, SIGKILL);
+  // kill(2) may be refused where ptrace(2) was not: without CAP_KILL, a process of another user.
+  if (::kill(tid_, SIGKILL) != 0) ptrace_value(PTRACE_KILL, tid_, 0, 0);
   siginfo_t info{};
-  while (::waitid(P_PID, static_cast<id_t>(tid_), &info, WEXITED | __WALL) != 0 && errno == EINTR) {
+  while (::waitid(P_PID, static_cast<id_t>(tid_), &info, WEXITED | __WALL | __WNOTHREAD) != 0 &&
+         errno == EINTR) {
   }
 }
 
@@ -177,6 +179,9 @@ bool PtraceStop::resume() {
   const int signal = std::exchange(pending_signal_, 0);
   return ptrace_value(PTRACE_SYSCALL, tid_, 0, static_cast<std::uint64_t>(signal)) == 0;
 }
+
+// Every wait here has __WNOTHREAD: another serving thread may trace a thread that has the same tid
+// by now, after an exec, and its stop must not be taken from it.
 
 /// Waits for the next news of the thread, without consuming it (WNOWAIT): where the thread is a
 /// child of ours its death is for the init loop to see. Answers an errno.
@@ -218,7 +223,7 @@ PtraceStop::Stop PtraceStop::wait_any(bool bounded) {
 
 void PtraceStop::consume_stop() const {
   siginfo_t info{};
-  (void)::waitid(P_PID, static_cast<id_t>(tid_), &info, WSTOPPED | __WALL | WNOHANG);
+  (void)::waitid(P_PID, static_cast<id_t>(tid_), &info, WSTOPPED | __WALL | __WNOTHREAD | WNOHANG);
 }
 
 void PtraceStop::reap() {
@@ -234,7 +239,7 @@ void PtraceStop::reap() {
   // of ours is the init loop's to reap, which wants its exit status.
   const auto status = TaskStatus::read(tid_);
   if (status && status->tgid == tid_ && status->ppid == getpid()) return;
-  (void)::waitid(P_PID, static_cast<id_t>(tid_), &info, WEXITED | __WALL | WNOHANG);
+  (void)::waitid(P_PID, static_cast<id_t>(tid_), &info, WEXITED | __WALL | __WNOTHREAD | WNOHANG);
 }
 
 bool PtraceStop::set_registers(const Registers& registers) {
