@@ -7,6 +7,7 @@
 
 #include "emulation/abi/shm_abi.h"
 #include "tests/fakes/fake_host.h"
+#include "tests/fakes/fake_viewpoint.h"
 
 namespace shmvisor {
 namespace {
@@ -230,6 +231,170 @@ TEST_F(RegistryTest, LockedPagesAreCharged) {
   EXPECT_EQ(registry.locked_pages(5), 1U);
   registry.remove(two);
   EXPECT_EQ(registry.locked_pages(5), 0U);
+}
+
+TEST_F(RegistryTest, MappedOrNot) {
+  const auto segment = add();
+  EXPECT_FALSE(registry.anything_mapped());
+  pages(segment).areas = 1;
+  EXPECT_TRUE(registry.anything_mapped());
+}
+
+TEST_F(RegistryTest, TheLimitsMayChange) {
+  for (int count = 0; count < 4; ++count) ASSERT_NE(add(), nullptr);
+  registry.set_limits({.shmmax = 1, .shmall = 2, .shmmni = 5});
+  EXPECT_EQ(registry.limits(), (Limits{.shmmax = 1, .shmall = 2, .shmmni = 5}));
+  EXPECT_NE(add(), nullptr);
+  registry.set_limits({.shmmax = 1, .shmall = 2, .shmmni = 3});
+  EXPECT_EQ(registry.next_id().error(), Errno(ENOSPC));
+  EXPECT_EQ(registry.in_use(), 5) << "what is there stays";
+}
+
+// kernel.shm_next_id: for one segment, which must have been entered.
+TEST_F(RegistryTest, TheNextIdentifierMayBeAskedFor) {
+  EXPECT_EQ(registry.next_id_hint(), -1);
+  registry.set_next_id_hint((3 << 15) + 9);
+  EXPECT_EQ(registry.next_id()->id, (3 << 15) + 9);
+  EXPECT_EQ(registry.next_id_hint(), (3 << 15) + 9) << "choosing is not yet taking";
+  EXPECT_EQ(add()->id(), (3 << 15) + 9);
+  EXPECT_EQ(registry.next_id_hint(), -1);
+  EXPECT_EQ(add()->id(), 0);
+}
+
+TEST_F(RegistryTest, Rows) {
+  const auto first = add(7, 100);
+  const auto second = add(8, 5000);
+  const auto third = add(9, 1);
+  remove(second);
+  pages(third).areas = 3;
+  pages(third).usage = {2, 1};
+  first->attached({4, nullptr}, 55);
+  FakeViewpoint viewpoint;
+  const auto rows = registry.rows(viewpoint);
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].id, first->id());
+  EXPECT_EQ(rows[0].ds.key, 7);
+  EXPECT_EQ(rows[0].ds.segsz_bytes, 100U);
+  EXPECT_EQ(rows[0].ds.nattch, 0U);
+  EXPECT_EQ(rows[0].ds.atime, 55);
+  EXPECT_EQ(rows[0].ds.lpid, 4);
+  EXPECT_EQ(rows[0].ds.cpid, 1);
+  EXPECT_EQ(rows[1].id, third->id());
+  EXPECT_EQ(rows[1].ds.nattch, 3U);
+  EXPECT_EQ(rows[1].usage.resident, 2U);
+  EXPECT_EQ(rows[1].usage.swapped, 1U);
+}
+
+TEST_F(RegistryTest, NothingOutlivesTheNamespace) {
+  auto owner_alone =
+      std::make_shared<Registry>(host, files, Limits{.shmmax = 1, .shmall = 1, .shmmni = 1});
+  auto memory = host.create_memory({.name = "", .size_bytes = 4096});
+  const FileIdentity file = host.last().identity;
+  host.last().areas = 1;
+  {
+    const std::unique_lock lock(owner_alone->mutex());
+    const auto free = owner_alone->next_id();
+    auto segment = std::make_shared<Segment>(birth(free->id, 7, 4096), std::move(*memory));
+    owner_alone->insert(*free, segment);
+    owner_alone->remove(segment);
+  }
+  EXPECT_TRUE(host.is_watched(file));
+  owner_alone.reset();
+  EXPECT_EQ(files.find(file), nullptr);
+  EXPECT_TRUE(host.watched.empty());
+  EXPECT_TRUE(host.pages.back()->destroyed);
+}
+
+/// kernel.shm_rmid_forced, against shm_may_destroy(), exit_shm() and shm_destroy_orphaned().
+class RmidForcedTest : public RegistryTest {
+ protected:
+  /// A segment whose creator has the unique number `creator`.
+  Registry::SegmentPointer add_by(std::uint64_t creator) {
+    const auto segment = add();
+    segment->creator = CreatorThread{1, creator};
+    return segment;
+  }
+  [[nodiscard]] bool exists(const Registry::SegmentPointer& segment) const {
+    const auto found = registry.find(segment->id());
+    return found && *found == segment;
+  }
+};
+
+TEST_F(RmidForcedTest, SettingItDropsOrphansAlone) {
+  const auto orphan = add_by(10);
+  const auto mapped_orphan = add_by(10);
+  const auto cared_for = add_by(11);
+  pages(mapped_orphan).areas = 1;
+  host.dead_threads = {10};
+  registry.settle();
+  EXPECT_TRUE(exists(orphan)) << "not before it is set";
+  registry.set_rmid_forced(true);
+  EXPECT_FALSE(exists(orphan));
+  EXPECT_TRUE(exists(mapped_orphan));
+  EXPECT_TRUE(exists(cared_for));
+  release(mapped_orphan);
+  registry.settle();
+  EXPECT_FALSE(exists(mapped_orphan)) << "it goes with its last mapping";
+}
+
+TEST_F(RmidForcedTest, TheEndOfTheCreatorDropsWhatIsNotMapped) {
+  registry.set_rmid_forced(true);
+  const auto idle = add_by(10);
+  const auto mapped = add_by(10);
+  pages(mapped).areas = 1;
+  registry.settle();
+  EXPECT_TRUE(exists(idle)) << "never mapped, but its creator lives";
+  host.dead_threads = {10};
+  registry.settle();
+  EXPECT_FALSE(exists(idle));
+  EXPECT_TRUE(exists(mapped));
+}
+
+TEST_F(RmidForcedTest, TheLastDetachDropsThoughTheCreatorLives) {
+  registry.set_rmid_forced(true);
+  const auto segment = add(7);
+  pages(segment).areas = 1;
+  release(segment);
+  registry.settle();
+  EXPECT_FALSE(exists(segment));
+  EXPECT_EQ(registry.find_key(7), nullptr) << "and its key is free";
+  EXPECT_EQ(registry.total_pages(), 0U);
+  EXPECT_TRUE(host.watched.empty());
+}
+
+TEST_F(RmidForcedTest, ClearedItIsOverButForRemovedSegments) {
+  const auto plain = add();
+  const auto removed = add();
+  pages(plain).areas = pages(removed).areas = 1;
+  registry.set_rmid_forced(true);
+  registry.set_rmid_forced(true);
+  remove(removed);
+  registry.set_rmid_forced(false);
+  release(plain);
+  release(removed);
+  registry.settle();
+  EXPECT_TRUE(exists(plain));
+  EXPECT_FALSE(exists(removed));
+  EXPECT_TRUE(host.watched.empty()) << "each watch is taken back once";
+  registry.settle();
+  const int asked = host.released_asked;
+  registry.settle();
+  EXPECT_EQ(host.released_asked, asked) << "nothing is watched any more";
+}
+
+TEST_F(RmidForcedTest, RemovalWhileItIsSet) {
+  registry.set_rmid_forced(true);
+  const auto mapped = add();
+  const auto idle = add();
+  pages(mapped).areas = 1;
+  remove(mapped);
+  remove(idle);
+  EXPECT_TRUE(exists(mapped));
+  EXPECT_FALSE(exists(idle));
+  EXPECT_EQ(host.watched.size(), 1U);
+  release(mapped);
+  registry.settle();
+  EXPECT_TRUE(host.watched.empty());
 }
 
 // Looking, settling and changing at once: for the thread sanitizer as much as for the assertions.

@@ -466,6 +466,58 @@ TEST_F(ShmctlI386Test, RmidNeedsNoBuffer) {
   EXPECT_EQ(registry.in_use(), 0);
 }
 
+// from_kuid_munged(), pid_vnr() and make_kuid(): ids are shown and meant in the caller's
+// namespaces.
+class ShmctlViewpointTest : public ShmctlTest {
+ protected:
+  ShmctlViewpointTest() : id_(segment(kPage, 0666)) {
+    // Ids 1000 to 1009 are 0 to 9 inside.
+    stranger.viewpoint().id_offset = 1000;
+    stranger.viewpoint().id_count = 10;
+  }
+
+  const int id_;
+};
+
+TEST_F(ShmctlViewpointTest, IdsAreShownAsTheCallerSeesThem) {
+  caller.put(wish(1003, 77, 0666));
+  ASSERT_EQ(ctl(id_, IPC_SET), 0);
+  for (const int command : {IPC_STAT, SHM_STAT, SHM_STAT_ANY}) {
+    ASSERT_GE(ctl(stranger, id_, command), 0);
+    const auto ds = stranger.look<struct shmid_ds>();
+    EXPECT_EQ(ds.shm_perm.cuid, 0U);
+    EXPECT_EQ(ds.shm_perm.cgid, 0U);
+    EXPECT_EQ(ds.shm_perm.uid, 3U);
+    EXPECT_EQ(ds.shm_perm.gid, FakeViewpoint::kOverflowId) << "it has no number inside";
+  }
+}
+
+TEST_F(ShmctlViewpointTest, IdsAreMeantAsTheCallerSeesThem) {
+  stranger.subject().effective_uid = 1000;
+  stranger.put(wish(4, 5, 0600));
+  EXPECT_EQ(ctl(stranger, id_, IPC_SET), 0);
+  EXPECT_EQ(stat(id_).shm_perm.uid, 1004U);
+  EXPECT_EQ(stat(id_).shm_perm.gid, 1005U);
+  for (const auto& unmapped : {wish(10, 5, 0600), wish(4, 10, 0600), wish(uid_t(-1), 5, 0600)}) {
+    stranger.put(unmapped);
+    EXPECT_EQ(ctl(stranger, id_, IPC_SET), -EINVAL);
+  }
+  EXPECT_EQ(stat(id_).shm_perm.uid, 1004U);
+}
+
+TEST_F(ShmctlViewpointTest, ProcessesAreShownAsTheCallerSeesThem) {
+  stranger.viewpoint().pid_namespace = 42;
+  ASSERT_EQ(ctl(stranger, id_, IPC_STAT), 0);
+  EXPECT_EQ(stranger.look<struct shmid_ds>().shm_cpid, 0) << "a process outside is nobody";
+  FakeCaller inside(host, 4713);
+  inside.process_record.inner = std::make_shared<const std::vector<PidRecord::Inner>>(
+      std::vector<PidRecord::Inner>{{42, 3}, {41, 30}});
+  ASSERT_GT(at(inside, id_), 0);
+  ASSERT_EQ(ctl(stranger, id_, IPC_STAT), 0);
+  EXPECT_EQ(stranger.look<struct shmid_ds>().shm_lpid, 3);
+  EXPECT_EQ(stat(id_).shm_lpid, 4713) << "from outside it has its number there";
+}
+
 TEST_F(ShmctlTest, WhatIsNotOursIsEnosys) {
   EXPECT_EQ(run(raw(28), caller), -ENOSYS);
   EXPECT_EQ(host.released_asked, 0);
