@@ -74,7 +74,7 @@ class RemoteSpaceTest : public ::testing::Test {
   template <typename Act>
   bool serve(SupervisedChild& child, Act act) {
     PendingCall call(child.listener(), child.receive());
-    RemoteSpace space(call, expected_, features_);
+    RemoteSpace space(call, expected_, features_, refusals_);
     return call.answer(act(space));
   }
   /// Maps `memory` as `request` says and answers like shmat.
@@ -90,6 +90,7 @@ class RemoteSpaceTest : public ::testing::Test {
   MachineResources resources_;
   Machine machine_;
   ExpectedCalls expected_;
+  Refusals refusals_;
   SharedPage<Seen> seen_;
 };
 
@@ -354,7 +355,7 @@ TEST_F(BorrowedTableTest, AFullTableIsNoObstacle) {
     const auto memory = make(1);
     PendingCall call(child.listener(), child.receive());
     {
-      RemoteSpace space(call, expected_, features_);
+      RemoteSpace space(call, expected_, features_, refusals_);
       const Receiver receiver(child.listener(), expected_);
       const auto address = space.map(whole(*memory), open(*memory));
       EXPECT_TRUE(address) << "errno " << address.error().value();
@@ -378,7 +379,7 @@ TEST_F(BorrowedTableTest, MmapsOwnErrorsComeThrough) {
   const auto memory = make(1);
   PendingCall call(child.listener(), child.receive());
   {
-    RemoteSpace space(call, expected_, features_);
+    RemoteSpace space(call, expected_, features_, refusals_);
     const Receiver receiver(child.listener(), expected_);
     const auto address =
         space.map({0xffff'8000'0000'0000, kPage, Placement::kExact, kReadWrite}, open(*memory));

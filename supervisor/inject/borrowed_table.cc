@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "supervisor/process/proc_file.h"
+#include "supervisor/process/borrowed_identity.h"
 
 namespace shmvisor {
 namespace {
@@ -20,9 +20,11 @@ constexpr rlim_t kRoomyLimit = 1024;
 
 /// Any descriptor that is open; -1 where there is none or we cannot see.
 int some_open_descriptor(pid_t pid) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(proc_path(pid, "fd").c_str()),
-                                                   &::closedir);
+  auto listing = reach_proc_file(pid, "fd");
+  if (!listing) return -1;
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::fdopendir(listing->get()), &::closedir);
   if (folder == nullptr) return -1;
+  (void)listing->release();  // the folder's now
   while (const dirent* entry = ::readdir(folder.get())) {
     if (entry->d_name[0] != '.') return std::atoi(entry->d_name);
   }
@@ -66,14 +68,16 @@ Result<std::int64_t> BorrowedTable::map_in(PtraceStop& lender, int fd,
 void BorrowedTable::make_room(PtraceStop& lender) {
   // Limits are a process's own, so this one may use all of its hard limit; and more, where we have
   // CAP_SYS_RESOURCE.
-  rlimit limit{};
-  if (::prlimit(lender.tid(), RLIMIT_NOFILE, nullptr, &limit) == 0) {
+  (void)reach(lender.tid(), kToTrace, [&]() -> Result<void> {
+    rlimit limit{};
+    if (::prlimit(lender.tid(), RLIMIT_NOFILE, nullptr, &limit) != 0) return Errno::current();
     const rlimit roomy{kRoomyLimit, std::max<rlim_t>(limit.rlim_max, kRoomyLimit)};
     limit.rlim_cur = limit.rlim_max;
     if (::prlimit(lender.tid(), RLIMIT_NOFILE, &roomy, nullptr) != 0) {
       ::prlimit(lender.tid(), RLIMIT_NOFILE, &limit, nullptr);
     }
-  }
+    return {};
+  });
   const int spare = some_open_descriptor(lender.tid());
   if (spare >= 0) (void)lender.call(abi_, RemoteCall::kClose, {static_cast<std::uint64_t>(spare)});
 }

@@ -123,8 +123,7 @@ bool RemoteSpace::anything_mapped(const AddressRange& range) {
 
 Result<PtraceStop> RemoteSpace::seize() {
   pin_.emplace();
-  auto stop = reach(call_.tid(), {BorrowedIdentity::Extent::kAll},
-                    [this] { return PtraceStop::seize(call_.tid()); });
+  auto stop = reach(call_.tid(), kToTrace, [this] { return PtraceStop::seize(call_.tid()); });
   if (stop) return stop;
   if (stop.error() != Errno(EPERM) || !call_.alive()) return Errno(ESRCH);  // a dying thread
   refusals_.warn_of(call_.tid());

@@ -19,13 +19,19 @@
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/pending_call.h"
 #include "supervisor/process/memory_map.h"
+#include "supervisor/process/refusals.h"
 
 namespace shmvisor {
 
 class RemoteSpace : public MappingSpace {
  public:
-  RemoteSpace(PendingCall& call, ExpectedCalls& expected, KernelFeatures& features)
-      : call_(call), abi_(call.raw().abi), expected_(expected), features_(features) {}
+  RemoteSpace(PendingCall& call, ExpectedCalls& expected, KernelFeatures& features,
+              Refusals& refusals)
+      : call_(call),
+        abi_(call.raw().abi),
+        expected_(expected),
+        features_(features),
+        refusals_(refusals) {}
 
   Result<std::uint64_t> map(const MapRequest& request, BackingFile file) override;
   Result<void> unmap(const AddressRange& range) override;
@@ -49,6 +55,7 @@ class RemoteSpace : public MappingSpace {
   const Abi abi_;
   ExpectedCalls& expected_;
   KernelFeatures& features_;
+  Refusals& refusals_;
   std::optional<CpuPin> pin_;
   /// Owned by the pending call once the caller is stopped.
   PtraceStop* stop_ = nullptr;

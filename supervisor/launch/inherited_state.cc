@@ -6,7 +6,7 @@
 
 namespace shmvisor {
 
-InheritedState::InheritedState() {
+InheritedState::InheritedState(const ProcessGroup& group) : group_(group) {
   sigfillset(&watched_);
   for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS}) {
     sigdelset(&watched_, fault);
@@ -24,6 +24,7 @@ void InheritedState::raise_descriptor_limit() const {
 }
 
 void InheritedState::restore() const {
+  group_.enter();  // while SIGTTOU is blocked
   sigaction(SIGCHLD, &child_action_, nullptr);
   sigaction(KickTimer::signal_number(), &kick_action_, nullptr);
   pthread_sigmask(SIG_SETMASK, &mask_, nullptr);

@@ -1,5 +1,6 @@
 // InheritedState: what the command must find as we found it: signal mask, the disposition of
-// SIGCHLD and of our own signal, the soft limit of descriptors.
+// SIGCHLD and of our own signal, the soft limit of descriptors. And its process group, which it may
+// be given anew.
 //
 // Everything else a process inherits (standard streams, working directory, umask, environment,
 // open descriptors, the other dispositions) we leave alone.
@@ -11,13 +12,15 @@
 
 #include <csignal>
 
+#include "supervisor/launch/process_group.h"
+
 namespace shmvisor {
 
 class InheritedState {
  public:
   /// Remembers, and blocks every signal that is to be read rather than taken, here and in all
   /// threads to come. Faults of our own are not blocked.
-  InheritedState();
+  explicit InheritedState(const ProcessGroup& group);
 
   /// Takes the hard limit of descriptors as the soft one: each segment costs one. After the fork,
   /// so that the command keeps its own.
@@ -29,6 +32,7 @@ class InheritedState {
   [[nodiscard]] const sigset_t& watched() const { return watched_; }
 
  private:
+  const ProcessGroup& group_;
   sigset_t mask_{};
   sigset_t watched_{};
   struct sigaction child_action_ {};

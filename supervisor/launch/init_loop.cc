@@ -1,6 +1,5 @@
 #include "supervisor/launch/init_loop.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -9,17 +8,13 @@
 #include <array>
 
 #include "supervisor/launch/exit_status.h"
+#include "supervisor/process/borrowed_identity.h"
 
 namespace shmvisor {
 namespace {
 
 constexpr int kReapAgainMs = 5;
 constexpr int kLookAgainMs = 1000;
-
-bool have_controlling_terminal() {
-  const UniqueFd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
-  return terminal.valid();
-}
 
 /// A signal that the kernel sent to a process group, not one process to another.
 bool from_terminal(const signalfd_siginfo& info) { return info.ssi_code == SI_KERNEL; }
@@ -46,26 +41,28 @@ void stop_like(int signal_number) {
 
 void send(pid_t pid, const signalfd_siginfo& info) {
   const int number = static_cast<int>(info.ssi_signo);
-  if (info.ssi_code == SI_QUEUE) {
-    sigval value{};
-    value.sival_ptr = reinterpret_cast<void*>(info.ssi_ptr);  // as the sender gave it
-    ::sigqueue(pid, number, value);
-  } else {
-    ::kill(pid, number);
-  }
+  sigval value{};
+  value.sival_ptr = reinterpret_cast<void*>(info.ssi_ptr);  // as the sender gave it
+  (void)reach(pid, kToSignal, [&] {
+    const bool queued = info.ssi_code == SI_QUEUE && pid > 0;
+    const int sent = queued ? ::sigqueue(pid, number, value) : ::kill(pid, number);
+    return sent == 0 ? Result<void>() : Errno::current();
+  });
 }
 
 }  // namespace
 
-InitLoop::InitLoop(pid_t command, const sigset_t& watched, Surroundings surroundings)
+InitLoop::InitLoop(pid_t command, const ProcessGroup& group, bool signal_group,
+                   const sigset_t& watched, Surroundings surroundings)
     : command_(command),
+      group_(group),
+      signal_group_(signal_group),
       surroundings_(surroundings),
-      has_terminal_(have_controlling_terminal()),
       signals_(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK)) {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
   // Every attach stops a process, and would wake us; only a job-control shell wants to know.
-  action.sa_flags = has_terminal_ ? 0 : SA_NOCLDSTOP;
+  action.sa_flags = group_.terminal().present() ? 0 : SA_NOCLDSTOP;
   sigaction(SIGCHLD, &action, nullptr);
 }
 
@@ -104,18 +101,37 @@ void InitLoop::read_signals() {
   }
   if (!child_changed) return;
   reap();
-  if (has_terminal_) follow_stop();
+  if (group_.terminal().present()) follow_stop();
+}
+
+/// SIGHUP of a terminal that goes away is for the session's leader alone, and SIGCONT with it.
+bool InitLoop::command_heard(const signalfd_siginfo& info) const {
+  if (!from_terminal(info) || ::getpgid(command_) != ::getpgrp()) return false;
+  const bool for_leader = info.ssi_signo == SIGHUP || info.ssi_signo == SIGCONT;
+  return !(for_leader && ::getsid(0) == getpid());
 }
 
 void InitLoop::pass_on(const signalfd_siginfo& info) {
-  const bool command_heard_it =
-      from_terminal(info) && !status_ && ::getpgid(command_) == ::getpgrp();
-  if (command_heard_it || !(from_terminal(info) || from_a_process(info))) return;
+  if (info.ssi_signo == SIGTTIN || info.ssi_signo == SIGTTOU) return;
+  if (!from_terminal(info) && !from_a_process(info)) return;
   if (!status_) {
-    send(command_, info);
+    if (command_heard(info)) return;
+    if (signal_group_) {
+      send_to_group(info);
+    } else {
+      send(command_, info);
+    }
     return;
   }
   for (const pid_t pid : surroundings_.scope.processes()) send(pid, info);
+}
+
+void InitLoop::send_to_group(const signalfd_siginfo& info) const {
+  send(-command_, info);
+  // kill(2) is content with one member that may be signalled. The others, without CAP_KILL:
+  for (const pid_t pid : surroundings_.scope.processes()) {
+    if (::getpgid(pid) == command_ && ::kill(pid, 0) != 0 && errno == EPERM) send(pid, info);
+  }
 }
 
 void InitLoop::reap() {
@@ -133,6 +149,7 @@ void InitLoop::reap() {
     siginfo_t dead{};
     ::waitid(P_PID, static_cast<id_t>(seen.si_pid), &dead, WEXITED | WNOHANG | __WNOTHREAD);
     if (seen.si_pid != command_) continue;
+    group_.leave(command_);
     status_ =
         seen.si_code == CLD_EXITED ? seen.si_status : exit_status::kSignalBase + seen.si_status;
   }
@@ -140,13 +157,18 @@ void InitLoop::reap() {
 
 void InitLoop::follow_stop() {
   siginfo_t seen{};
-  if (status_ || getpid() == 1 ||
+  if (status_ ||
       ::waitid(P_PID, static_cast<id_t>(command_), &seen, WSTOPPED | WNOHANG | WNOWAIT) != 0 ||
       seen.si_pid != command_ || seen.si_code != CLD_STOPPED) {
     return;
   }
+  if (getpid() == 1) {
+    // Nobody could continue it: as PID 1 itself it would not have been stopped by a key either.
+    if (seen.si_status == SIGTSTP) group_.resume(command_);
+    return;
+  }
   stop_like(seen.si_status);
-  ::kill(command_, SIGCONT);  // whoever continued us means it
+  group_.resume(command_);  // whoever continued us means it
 }
 
 }  // namespace shmvisor

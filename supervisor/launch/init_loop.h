@@ -7,8 +7,10 @@
 // but for what a look without consuming it (WNOWAIT) showed to be a death.
 //
 // Signals: those that the terminal sends to the whole foreground group reach the command by
-// themselves; every other one is passed on. When the command has ended, what is left of its
-// descendants gets them.
+// themselves; every other one is passed on, to it or to its process group, but for SIGTTIN and
+// SIGTTOU, which are between a process and its own use of the terminal. When the command has ended,
+// what is left of its descendants gets them. A command that became another user gets them as well,
+// also without CAP_KILL (BorrowedIdentity).
 //
 // Thread rule: the main thread: children and orphans are its.
 #pragma once
@@ -20,6 +22,7 @@
 
 #include "emulation/shm/segment_files.h"
 #include "policy/base/unique_fd.h"
+#include "supervisor/launch/process_group.h"
 #include "supervisor/memory/release_watch.h"
 #include "supervisor/notify/listener.h"
 #include "supervisor/process/ipc_namespaces.h"
@@ -39,7 +42,9 @@ class InitLoop {
     const ProcessScope& scope;
   };
 
-  InitLoop(pid_t command, const sigset_t& watched, Surroundings surroundings);
+  /// `signal_group`: signals are for the command's whole group, which is then its own.
+  InitLoop(pid_t command, const ProcessGroup& group, bool signal_group, const sigset_t& watched,
+           Surroundings surroundings);
 
   /// Until the command and, when `linger`, the last supervised process have ended. The command's
   /// exit status in the terms of exit_status.h.
@@ -50,10 +55,13 @@ class InitLoop {
   void pass_on(const signalfd_siginfo& info);
   void reap();
   void follow_stop();
+  [[nodiscard]] bool command_heard(const signalfd_siginfo& info) const;
+  void send_to_group(const signalfd_siginfo& info) const;
 
   const pid_t command_;
+  const ProcessGroup& group_;
+  const bool signal_group_;
   const Surroundings surroundings_;
-  const bool has_terminal_;
   UniqueFd signals_;
   std::optional<int> status_;
   bool all_gone_ = false;

@@ -35,7 +35,8 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
     return fail({exit_status::kOwnFailure, std::string("cannot build the seccomp filter: ") +
                                                std::strerror(filter.error().value())});
   }
-  const InheritedState inherited;
+  const ProcessGroup group(options.own_group || options.signal_group);
+  const InheritedState inherited(group);
   // Orphans come to us, so that every process we serve stays below us.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 
@@ -54,7 +55,7 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   Namespaces namespaces(machine, options.limits, NamespaceIds::ours().ipc);
   IpcNamespaces ipc_namespaces(namespaces, scope);
   Server server(listener, ipc_namespaces, features);
-  InitLoop init(command.pid(), inherited.watched(),
+  InitLoop init(command.pid(), group, options.signal_group, inherited.watched(),
                 {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, scope});
   if (!server.start()) {
     ::kill(command.pid(), SIGKILL);

@@ -14,6 +14,10 @@ struct RunOptions {
   Limits limits;
   /// Whether descendants that outlive the command are served on.
   bool linger = true;
+  /// Whether the command leads a process group of its own, see ProcessGroup.
+  bool own_group = false;
+  /// Whether signals to shmvisor go to that whole group. Implies own_group.
+  bool signal_group = false;
 };
 
 /// The exit status, see exit_status.h; what goes wrong is logged. Takes over the process's signal

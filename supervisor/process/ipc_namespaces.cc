@@ -8,8 +8,9 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <string_view>
 
-#include "supervisor/process/proc_file.h"
+#include "supervisor/process/borrowed_identity.h"
 
 namespace shmvisor {
 namespace {
@@ -17,18 +18,27 @@ namespace {
 /// What a descriptor or a mount of the namespace's file shows.
 std::string file_name(IpcNamespaceId id) { return "ipc:[" + std::to_string(id) + "]"; }
 
-std::string link_target(const std::string& path) {
+/// EACCES where we may not look; whatever is gone meanwhile links to nothing.
+Result<bool> links_to(const std::string& path, const std::string& name) {
   std::array<char, 64> target{};
   const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
-  return length > 0 ? std::string(target.data(), static_cast<std::size_t>(length)) : std::string();
+  if (length < 0) return errno == EACCES ? Result<bool>(Errno(EACCES)) : Result<bool>(false);
+  return std::string_view(target.data(), static_cast<std::size_t>(length)) == name;
 }
 
+/// A process that we may not look into is taken to refer to everything.
 bool any_entry_links_to(pid_t pid, const char* folder, const char* file, const std::string& name) {
   const std::string path = proc_path(pid, folder);
-  const auto entries = numbered_entries(path);
-  return std::any_of(entries.begin(), entries.end(), [&](int entry) {
-    return link_target(path + "/" + std::to_string(entry) + file) == name;
+  const auto found = reach(pid, kToRead, [&]() -> Result<bool> {
+    const auto listing = open_proc_file(pid, folder);
+    if (!listing && listing.error() == Errno(EACCES)) return Errno(EACCES);
+    for (const int entry : numbered_entries(path)) {
+      const auto links = links_to(path + "/" + std::to_string(entry) + file, name);
+      if (!links || *links) return links;
+    }
+    return false;
   });
+  return !found || *found;
 }
 
 }  // namespace
@@ -42,13 +52,13 @@ std::shared_ptr<Registry> IpcNamespaces::of(ThreadIdentity& thread) {
     if (initial_.contains(id)) return namespaces_.initial();
   }
   if (!held_.contains(id)) {
-    UniqueFd file(::open(proc_path(thread.tid(), "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
+    auto file = reach_proc_file(thread.tid(), "ns/ipc");
     struct stat status {};
-    if (!file.valid() || ::fstat(file.get(), &status) != 0 || status.st_ino != id) {
+    if (!file || ::fstat(file->get(), &status) != 0 || status.st_ino != id) {
       return namespaces_.initial();
     }
     spdlog::debug("IPC namespace {} begins", id);
-    held_.emplace(id, std::move(file));
+    held_.emplace(id, std::move(*file));
   }
   return namespaces_.of(id);
 }

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "supervisor/kernel/uapi.h"
-#include "supervisor/process/proc_file.h"
+#include "supervisor/process/borrowed_identity.h"
 
 namespace shmvisor {
 namespace {
@@ -36,7 +36,7 @@ std::optional<MappedArea> parse_line(const char* line) {
 }  // namespace
 
 Result<MemoryMap> MemoryMap::open(pid_t pid, KernelFeatures& features) {
-  auto maps = open_proc_file(pid, "maps");
+  auto maps = reach_proc_file(pid, "maps");
   if (!maps) return maps.error();
   return MemoryMap(std::move(*maps), features);
 }

@@ -9,14 +9,20 @@
 #include <csignal>
 
 #include "supervisor/kernel/uapi.h"
-#include "supervisor/process/proc_file.h"
+#include "supervisor/process/borrowed_identity.h"
 
 namespace shmvisor {
 namespace {
 
-std::uint64_t inode_of(const std::string& path) {
+/// 0 where we may not look.
+std::uint64_t inode_of(pid_t tid, const char* name) {
+  const std::string path = proc_path(tid, name);
   struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
+  const auto seen = reach(tid, kToRead, [&]() -> Result<void> {
+    if (::stat(path.c_str(), &status) != 0) return Errno::current();
+    return {};
+  });
+  return seen ? status.st_ino : 0;
 }
 
 UniqueFd open_thread(pid_t tid, KernelFeatures& features) {
@@ -41,8 +47,7 @@ bool ended(const UniqueFd& pidfd) {
 }  // namespace
 
 NamespaceIds NamespaceIds::of_thread(pid_t tid) {
-  return {inode_of(proc_path(tid, "ns/ipc")), inode_of(proc_path(tid, "ns/user")),
-          inode_of(proc_path(tid, "ns/pid"))};
+  return {inode_of(tid, "ns/ipc"), inode_of(tid, "ns/user"), inode_of(tid, "ns/pid")};
 }
 
 const NamespaceIds& NamespaceIds::ours() {

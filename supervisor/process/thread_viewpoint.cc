@@ -7,7 +7,7 @@
 
 #include <sstream>
 
-#include "supervisor/process/proc_file.h"
+#include "supervisor/process/borrowed_identity.h"
 
 namespace shmvisor {
 namespace {
@@ -23,7 +23,8 @@ std::uint64_t inode_of(const UniqueFd& fd) {
 /// The pid namespaces from the thread's own outwards, ours excluded.
 std::vector<std::uint64_t> inner_pid_namespaces(pid_t tid) {
   std::vector<std::uint64_t> chain;
-  UniqueFd at(::open(proc_path(tid, "ns/pid").c_str(), O_RDONLY | O_CLOEXEC));
+  auto own = reach_proc_file(tid, "ns/pid");
+  UniqueFd at(own ? std::move(*own) : UniqueFd());
   while (at.valid() && inode_of(at) != NamespaceIds::ours().pid) {
     chain.push_back(inode_of(at));
     at.reset(::ioctl(at.get(), NS_GET_PARENT));

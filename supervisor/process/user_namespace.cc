@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "policy/base/unique_fd.h"
-#include "supervisor/process/proc_file.h"
+#include "supervisor/process/borrowed_identity.h"
 
 namespace shmvisor {
 namespace {
@@ -18,8 +18,8 @@ std::uint64_t inode_of(const UniqueFd& fd) {
 
 /// The user namespace that owns the thread's IPC namespace; invalid where that is out of our sight.
 UniqueFd owner_of_ipc(pid_t tid) {
-  const UniqueFd ipc(::open(proc_path(tid, "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
-  return UniqueFd(ipc.valid() ? ::ioctl(ipc.get(), NS_GET_USERNS) : -1);
+  const auto ipc = reach_proc_file(tid, "ns/ipc");
+  return UniqueFd(ipc ? ::ioctl(ipc->get(), NS_GET_USERNS) : -1);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "supervisor/process/borrowed_identity.h"
 #include "supervisor/process/proc_file.h"
 #include "supervisor/process/user_namespace.h"
 
@@ -22,6 +23,7 @@ TaskStatus nobody() {
 
 /// process_vm_readv(2) and process_vm_writev(2) stop at the first page they cannot have, and honour
 /// its protection, as the kernel's own copies do.
+/// Errors: EFAULT; EPERM where the caller is out of reach.
 template <typename Byte, typename Transfer>
 Result<void> transfer_all(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
                           Transfer transfer) {
@@ -31,9 +33,12 @@ Result<void> transfer_all(pid_t tid, std::uint64_t address, std::span<Byte> byte
   iovec remote{};
   remote.iov_base = reinterpret_cast<void*>(address);  // an address of the caller's, not ours
   remote.iov_len = bytes.size();
-  const ssize_t moved = transfer(tid, &local, 1, &remote, 1, 0);
-  if (moved < 0 || static_cast<std::size_t>(moved) != bytes.size()) return Errno(EFAULT);
-  return {};
+  return reach(tid, kToTrace, [&]() -> Result<void> {
+    const ssize_t moved = transfer(tid, &local, 1, &remote, 1, 0);
+    if (moved < 0 && errno == EPERM) return Errno(EPERM);
+    if (moved < 0 || static_cast<std::size_t>(moved) != bytes.size()) return Errno(EFAULT);
+    return {};
+  });
 }
 
 }  // namespace
@@ -76,13 +81,19 @@ std::uint64_t ProcessCaller::memlock_limit_bytes() {
 
 Result<void> ProcessCaller::copy_from_user(std::uint64_t address, std::span<std::byte> bytes) {
   const auto copied = transfer_all(call_.tid(), address, bytes, ::process_vm_readv);
-  if (!copied || !call_.alive()) return Errno(EFAULT);
-  return {};
+  if (!call_.alive()) return Errno(EFAULT);
+  return as_fault(copied);
 }
 
 Result<void> ProcessCaller::copy_to_user(std::uint64_t address, std::span<const std::byte> bytes) {
   if (!call_.alive()) return Errno(EFAULT);
-  return transfer_all(call_.tid(), address, bytes, ::process_vm_writev);
+  return as_fault(transfer_all(call_.tid(), address, bytes, ::process_vm_writev));
+}
+
+Result<void> ProcessCaller::as_fault(const Result<void>& copied) {
+  if (copied) return {};
+  if (copied.error() == Errno(EPERM)) refusals_.warn_of(call_.tid());
+  return Errno(EFAULT);
 }
 
 }  // namespace shmvisor

@@ -13,6 +13,7 @@
 #include "emulation/syscalls/caller.h"
 #include "supervisor/inject/remote_space.h"
 #include "supervisor/notify/pending_call.h"
+#include "supervisor/process/refusals.h"
 #include "supervisor/process/task_status.h"
 #include "supervisor/process/thread_identity.h"
 #include "supervisor/process/thread_viewpoint.h"
@@ -22,11 +23,12 @@ namespace shmvisor {
 class ProcessCaller : public Caller, private Subject {
  public:
   ProcessCaller(PendingCall& call, KnownThread thread, ExpectedCalls& expected,
-                KernelFeatures& features)
+                KernelFeatures& features, Refusals& refusals)
       : call_(call),
         thread_(std::move(thread)),
         viewpoint_(thread_.identity),
-        space_(call, expected, features) {}
+        refusals_(refusals),
+        space_(call, expected, features, refusals) {}
 
   Subject& subject() override { return *this; }
   Viewpoint& viewpoint() override { return viewpoint_; }
@@ -47,10 +49,13 @@ class ProcessCaller : public Caller, private Subject {
   /// The ids; groups and capabilities only where status() was read.
   const TaskStatus& ids();
   const TaskStatus& status();
+  /// What a copy answers; a refusal is for the operator to know.
+  Result<void> as_fault(const Result<void>& copied);
 
   PendingCall& call_;
   KnownThread thread_;
   ThreadViewpoint viewpoint_;
+  Refusals& refusals_;
   RemoteSpace space_;
   std::optional<TaskStatus> ids_;
   bool complete_ = false;

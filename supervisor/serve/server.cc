@@ -75,7 +75,7 @@ void Server::serve(const seccomp_notif& notif) {
   }
   KnownThread thread = threads_seen_.of(call.tid());
   const std::shared_ptr<Registry> registry = namespaces_.of(*thread.identity);
-  ProcessCaller caller(call, std::move(thread), expected_, features_);
+  ProcessCaller caller(call, std::move(thread), expected_, features_, refusals_);
   Reply reply = answer_call(raw, caller, *registry);
   const bool delivered = call.answer(reply.value());
   if (delivered) reply.commit();

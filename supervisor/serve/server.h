@@ -16,6 +16,7 @@
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/listener.h"
 #include "supervisor/process/ipc_namespaces.h"
+#include "supervisor/process/refusals.h"
 #include "supervisor/process/thread_identity.h"
 
 namespace shmvisor {
@@ -53,6 +54,7 @@ class Server {
   KernelFeatures& features_;
   ThreadIdentities threads_seen_;
   ExpectedCalls expected_;
+  Refusals refusals_;
   std::atomic<int> waiting_{0};
   std::atomic<int> threads_{0};
   std::mutex mutex_;

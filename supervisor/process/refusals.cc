@@ -1,0 +1,63 @@
+#include "supervisor/process/refusals.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "supervisor/process/proc_file.h"
+#include "supervisor/process/task_status.h"
+
+namespace shmvisor {
+namespace {
+
+std::string name_of(pid_t pid) {
+  const auto name = read_proc_file(pid, "comm");
+  return name ? name->substr(0, name->find('\n')) : "unknown";
+}
+
+/// By what everybody may read: ns/user is refused along with the rest. In our own user namespace it
+/// shows the same map to both.
+bool lives_in_another_user_namespace(pid_t tid) {
+  const auto theirs = read_proc_file(tid, "uid_map");
+  const auto ours = read_proc_file(getpid(), "uid_map");
+  return theirs && ours && *theirs != *ours;
+}
+
+Refusals::Kind kind_of(pid_t tid, pid_t tracer_pid) {
+  if (tracer_pid != 0) return Refusals::Kind::kTracer;
+  if (lives_in_another_user_namespace(tid)) return Refusals::Kind::kUserNamespace;
+  return Refusals::Kind::kIdentity;
+}
+
+}  // namespace
+
+void Refusals::warn_of(pid_t tid) {
+  const auto status = TaskStatus::read(tid);
+  if (!status) return;  // gone: nobody misses anything
+  const Kind kind = kind_of(tid, status->tracer_pid);
+  if (told_.at(static_cast<std::size_t>(kind)).test_and_set()) return;
+  switch (kind) {
+    case Kind::kTracer:
+      spdlog::warn(
+          "cannot map shared memory into process {} ({}): it is traced by process {} ({}), and a "
+          "process has one tracer; its shmat fails with EACCES meanwhile",
+          status->tgid, name_of(tid), status->tracer_pid, name_of(status->tracer_pid));
+      break;
+    case Kind::kUserNamespace:
+      spdlog::warn(
+          "cannot map shared memory into process {} ({}): it lives in a user namespace of its own, "
+          "and its shmat fails with EACCES; give shmvisor CAP_SYS_PTRACE (--cap-add SYS_PTRACE)",
+          status->tgid, name_of(tid));
+      break;
+    default:
+      spdlog::warn(
+          "cannot map shared memory into process {} ({}): it changed its user without an exec "
+          "since, or made itself undumpable, and its shmat fails with EACCES; give shmvisor "
+          "CAP_SYS_PTRACE (--cap-add SYS_PTRACE)",
+          status->tgid, name_of(tid));
+      break;
+  }
+}
+
+}  // namespace shmvisor
