@@ -12,6 +12,11 @@ RunSubcommand::RunSubcommand(CLI::App& parent)
   add_limit_options(app(), options_.limits);
   app().add_flag("--no-linger", no_linger_,
                  "End with the command, even if descendants of it live on");
+  app().add_flag("--group", options_.signal_group,
+                 "Pass signals on to the command's whole process group, one of its own");
+  app().add_flag("--own-group", options_.own_group,
+                 "Give the command a process group of its own, the terminal's foreground group "
+                 "where we are in it; always so as PID 1 with a terminal");
 }
 
 std::size_t RunSubcommand::command_position(const std::vector<std::string>& words) const {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "supervisor/cli/environment.h"
+
 namespace shmvisor {
 namespace {
 
@@ -14,7 +16,8 @@ constexpr const char* kLogLevels = "trace, debug, info, warning, error, critical
 
 Subcommand::Subcommand(CLI::App& parent, const std::string& name, const std::string& description)
     : name_(name), app_(*parent.add_subcommand(name, description)) {
-  app_.add_flag("-v", verbosity_, "Log more; repeat for more");
+  app_.footer("An option --some-name is also taken from the environment: SHMVISOR_SOME_NAME.");
+  app_.add_flag("-v,--verbose", verbosity_, "Log more; repeat for more");
   app_.add_option("--log-level", log_level_,
                   std::string("What to log on standard error: ") + kLogLevels)
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}))
@@ -22,10 +25,15 @@ Subcommand::Subcommand(CLI::App& parent, const std::string& name, const std::str
   app_.add_option("--without", without_,
                   "Do without a kernel feature, by its name in 'shmvisor check'")
       ->delimiter(',')
+      ->check([](const std::string& feature) {
+        if (KernelFeatures::by_name(feature)) return std::string();
+        return "no feature is called '" + feature + "'";
+      })
       ->type_name("FEATURE");
 }
 
 int Subcommand::execute() {
+  read_environment(app_);
   KernelFeatures features;
   set_up_log();
   switch_off(features);
@@ -44,9 +52,7 @@ void Subcommand::set_up_log() const {
 
 void Subcommand::switch_off(KernelFeatures& features) const {
   for (const std::string& name : without_) {
-    const auto feature = KernelFeatures::by_name(name);
-    if (!feature) throw CLI::ValidationError("--without", "no feature is called '" + name + "'");
-    features.absent(*feature);
+    if (const auto feature = KernelFeatures::by_name(name)) features.absent(*feature);
   }
 }
 
