@@ -43,7 +43,7 @@ class MemoryMapTest : public ::testing::TestWithParam<bool> {
   std::optional<MappedArea> above(std::uint64_t address, bool files_only = true) {
     auto map = MemoryMap::open(getpid(), features_);
     EXPECT_TRUE(map);
-    const auto area = map->area_above(address, files_only);
+    const auto area = map->area_above(address, files_only ? Areas::kFiles : Areas::kAll);
     EXPECT_TRUE(area);
     return *area;
   }
@@ -97,7 +97,7 @@ TEST_P(MemoryMapTest, AWalkFindsEveryMappingOnceInOrder) {
   std::vector<std::uint64_t> starts;
   std::uint64_t cursor = 0;
   for (int count = 0; count < 100000; ++count) {
-    const auto area = map->area_above(cursor);
+    const auto area = map->area_above(cursor, Areas::kFiles);
     ASSERT_TRUE(area);
     if (!*area) break;
     ASSERT_GT((*area)->range.end(), cursor);
@@ -118,7 +118,7 @@ TEST_P(MemoryMapTest, AnotherProcess) {
   ASSERT_TRUE(ready.pass());
   auto map = MemoryMap::open(child.pid(), features_);
   ASSERT_TRUE(map);
-  const auto area = map->area_above(at(3));
+  const auto area = map->area_above(at(3), Areas::kFiles);
   ASSERT_TRUE(area && *area);
   EXPECT_EQ((*area)->range, (AddressRange{at(4), kPage}));
   EXPECT_EQ((*area)->file_offset_bytes, 8 * kPage);
@@ -130,7 +130,7 @@ TEST_P(MemoryMapTest, AProcessThatIsGone) {
   ASSERT_TRUE(map);
   ::kill(child.pid(), SIGKILL);
   ASSERT_TRUE(child.wait(0));
-  const auto area = map->area_above(0);
+  const auto area = map->area_above(0, Areas::kFiles);
   EXPECT_TRUE(!area || !*area) << "no memory is left";
   const auto gone = MemoryMap::open(child.pid(), features_);
   ASSERT_FALSE(gone);

@@ -51,7 +51,7 @@ class MappingSpace {
   /// the mapping holds the description any more.
   [[nodiscard]] virtual Result<std::uint64_t> map(const MapRequest& request, BackingFile file) = 0;
   [[nodiscard]] virtual Result<void> unmap(const AddressRange& range) = 0;
-  /// The lowest mapping of any file that ends above `address`; nothing where there is none.
+  /// The lowest shared mapping of a file that ends above `address`; nothing where there is none.
   [[nodiscard]] virtual Result<std::optional<MappedArea>> area_above(std::uint64_t address) = 0;
 };
 

@@ -109,8 +109,7 @@ PageUsage Registry::usage() const {
 }
 
 std::uint64_t Registry::locked_pages(uid_t uid) const {
-  const auto found = locked_pages_.find(uid);
-  return found == locked_pages_.end() ? 0 : found->second;
+  return files_.lock_accounts().pages_of(uid);
 }
 
 ShmidDs Registry::describe(const Segment& segment, Viewpoint& viewpoint) {
@@ -169,13 +168,11 @@ void Registry::destroy(const SegmentPointer& segment) {
 void Registry::set_locked(Segment& segment, bool locked, uid_t uid) {
   if (locked == ((segment.perm.mode & abi::kShmLocked) != 0)) return;
   if (locked) {
-    locked_pages_[uid] += segment.size_pages();
+    files_.lock_accounts().charge(uid, segment.size_pages());
     segment.locked_by = uid;
     segment.perm.mode |= abi::kShmLocked;
   } else {
-    const auto account = locked_pages_.find(segment.locked_by);
-    account->second -= segment.size_pages();
-    if (account->second == 0) locked_pages_.erase(account);
+    files_.lock_accounts().give_back(segment.locked_by, segment.size_pages());
     segment.perm.mode &= ~abi::kShmLocked;
   }
   segment.memory().set_locked(locked);

@@ -12,7 +12,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -89,7 +88,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
   [[nodiscard]] std::uint64_t total_pages() const { return total_pages_; }
   /// What all segments together have allocated.
   [[nodiscard]] PageUsage usage() const;
-  /// Pages that `uid` has locked with SHM_LOCK.
+  /// Pages that `uid` has locked with SHM_LOCK, here and in other namespaces.
   [[nodiscard]] std::uint64_t locked_pages(uid_t uid) const;
   /// IPC_STAT's answer but for shm_nattch.
   [[nodiscard]] static ShmidDs describe(const Segment& segment, Viewpoint& viewpoint);
@@ -115,7 +114,6 @@ class Registry : public std::enable_shared_from_this<Registry> {
   mutable RwLock mutex_;
   IdTable<Segment> table_;
   std::unordered_map<key_t, SegmentPointer> by_key_;
-  std::map<uid_t, std::uint64_t> locked_pages_;
   std::uint64_t total_pages_ = 0;
   std::atomic<bool> rmid_forced_{false};
   std::atomic<int> next_id_hint_{-1};

@@ -1,4 +1,5 @@
-// SegmentFiles: all segments of all namespaces by the file that holds their pages.
+// SegmentFiles: what all namespaces have in common: their segments by the file that holds the
+// pages, and the accounts of locked memory.
 //
 // shmdt(2) finds a segment by what is mapped at an address, whatever namespace it belongs to; and
 // the news that a file was released names the file alone. So this is the one place that settles:
@@ -15,6 +16,7 @@
 #include <unordered_map>
 
 #include "emulation/shm/host.h"
+#include "emulation/shm/lock_accounts.h"
 #include "emulation/shm/segment.h"
 
 namespace shmvisor {
@@ -31,6 +33,8 @@ class SegmentFiles {
   /// Drops what was released. Every call begins with it, so that no answer shows a segment that the
   /// kernel would have destroyed. Costs nothing while no segment is watched.
   void settle();
+
+  [[nodiscard]] LockAccounts& lock_accounts() { return lock_accounts_; }
 
   // For Registry, under its exclusive lock.
   void add(const std::shared_ptr<Segment>& segment, Registry& registry);
@@ -58,6 +62,7 @@ class SegmentFiles {
   mutable std::mutex mutex_;
   std::unordered_map<FileIdentity, Entry, IdentityHash> files_;
   std::atomic<int> watched_{0};
+  LockAccounts lock_accounts_;
 };
 
 }  // namespace shmvisor

@@ -98,7 +98,7 @@ Result<std::optional<MappedArea>> RemoteSpace::area_above(std::uint64_t address)
     if (!call_.alive()) return Errno(ESRCH);
     map_.emplace(std::move(*map));
   }
-  return map_->area_above(address);
+  return map_->area_above(address, Areas::kShared);
 }
 
 Result<std::uint64_t> RemoteSpace::translate(std::int64_t mapped, const MapRequest& request) {
@@ -117,7 +117,7 @@ Result<std::uint64_t> RemoteSpace::translate(std::int64_t mapped, const MapReque
 bool RemoteSpace::anything_mapped(const AddressRange& range) {
   auto map = MemoryMap::open(call_.tid(), features_);
   if (!map) return false;
-  const auto area = map->area_above(range.start, false);
+  const auto area = map->area_above(range.start, Areas::kAll);
   return area && *area && (*area)->range.overlaps(range);
 }
 

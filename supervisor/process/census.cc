@@ -14,12 +14,7 @@
 namespace shmvisor {
 namespace {
 
-/// Where one process maps the files that are asked for: one list of addresses for each file.
-struct Attached {
-  pid_t pid = 0;
-  std::vector<std::vector<std::uint64_t>> starts;
-};
-
+using Attached = Census::Attached;
 using FilePlaces = std::unordered_map<std::uint64_t, std::vector<std::size_t>>;
 
 /// ESRCH where the task has no address space (any more).
@@ -28,12 +23,10 @@ Result<Attached> mappings_of_task(pid_t tid, std::span<const FileIdentity> files
   auto map = MemoryMap::open(tid, features);
   if (!map) return map.error();
   Attached attached{tid, std::vector<std::vector<std::uint64_t>>(files.size())};
-  bool anything = false;
   for (std::uint64_t cursor = 0;;) {
-    const auto area = map->area_above(cursor);
+    const auto area = map->area_above(cursor, Areas::kShared);
     if (!area) return area.error();
     if (!*area) break;
-    anything = true;
     cursor = (*area)->range.end();
     const auto same_inode = places.find((*area)->file.inode);
     if (same_inode == places.end()) continue;
@@ -41,7 +34,6 @@ Result<Attached> mappings_of_task(pid_t tid, std::span<const FileIdentity> files
       if (files[place] == (*area)->file) attached.starts[place].push_back((*area)->range.start);
     }
   }
-  if (!anything) return Errno(ESRCH);
   return attached;
 }
 
@@ -58,6 +50,16 @@ Attached mappings_in(pid_t pid, std::span<const FileIdentity> files, const FileP
   return found ? std::move(*found) : Attached();
 }
 
+/// Without kcmp: the parent of a vfork child waits uninterruptibly until that has its own address
+/// space.
+bool vfork_pair(pid_t one, pid_t other) {
+  const auto first = ProcessStat::read(one);
+  const auto second = ProcessStat::read(other);
+  if (!first || !second || first->memory != second->memory) return false;
+  return (first->ppid == other && second->state == 'D') ||
+         (second->ppid == one && first->state == 'D');
+}
+
 bool attached_at_all(const Attached& attached) {
   return std::any_of(attached.starts.begin(), attached.starts.end(),
                      [](const auto& starts) { return !starts.empty(); });
@@ -72,35 +74,46 @@ std::vector<std::uint64_t> Census::count_mappings(std::span<const FileIdentity> 
   for (std::size_t place = 0; place < files.size(); ++place) {
     places[files[place].inode].push_back(place);
   }
-  std::vector<Attached> counted;
+  std::vector<Attached> counted;  // in the order of kcmp(2), while that is allowed
   for (const pid_t pid : scope_.processes()) {
     Attached attached = mappings_in(pid, files, places, features_);
     if (!attached_at_all(attached)) continue;
-    const bool seen = std::any_of(counted.begin(), counted.end(), [&](const Attached& other) {
-      return other.starts == attached.starts && same_address_space(attached.pid, other.pid);
-    });
-    if (seen) continue;
+    const auto place_in_order = find_place(attached, counted);
+    if (!place_in_order) continue;
     for (std::size_t place = 0; place < files.size(); ++place) {
       totals[place] += attached.starts[place].size();
     }
-    counted.push_back(std::move(attached));
+    counted.insert(counted.begin() + static_cast<std::ptrdiff_t>(*place_in_order),
+                   std::move(attached));
   }
   return totals;
 }
 
-bool Census::same_address_space(pid_t one, pid_t other) const {
-  if (features_.usable(KernelFeature::kKcmp)) {
-    const long order = ::syscall(SYS_kcmp, one, other, KCMP_VM, 0, 0);
-    if (order >= 0) return order == 0;
-    if (errno == ESRCH) return false;
-    features_.absent(KernelFeature::kKcmp);
+std::optional<std::size_t> Census::find_place(const Attached& attached,
+                                              const std::vector<Attached>& counted) const {
+  std::size_t low = 0;
+  std::size_t high = counted.size();
+  while (low < high && features_.usable(KernelFeature::kKcmp)) {
+    const std::size_t middle = low + (high - low) / 2;
+    // 0: the same, 1: before, 2: behind, in an order of the kernel's own.
+    const long order = ::syscall(SYS_kcmp, attached.pid, counted[middle].pid, KCMP_VM, 0, 0);
+    if (order == 0) return std::nullopt;
+    if (order < 0 && errno == ESRCH) return counted.size();  // one of them has ended
+    if (order < 0) {
+      features_.absent(KernelFeature::kKcmp);
+      break;
+    }
+    if (order == 1) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
   }
-  const auto first = ProcessStat::read(one);
-  const auto second = ProcessStat::read(other);
-  if (!first || !second || first->memory != second->memory) return false;
-  // The parent of a vfork child waits uninterruptibly until that has its own address space.
-  return (first->ppid == other && second->state == 'D') ||
-         (second->ppid == one && first->state == 'D');
+  if (features_.usable(KernelFeature::kKcmp)) return low;
+  const bool seen = std::any_of(counted.begin(), counted.end(), [&](const Attached& other) {
+    return other.starts == attached.starts && vfork_pair(attached.pid, other.pid);
+  });
+  return seen ? std::nullopt : std::optional(counted.size());
 }
 
 }  // namespace shmvisor

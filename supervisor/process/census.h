@@ -11,7 +11,9 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -30,8 +32,16 @@ class Census {
   [[nodiscard]] std::vector<std::uint64_t> count_mappings(
       std::span<const FileIdentity> files) const;
 
+  /// Where one process maps the files that are asked for: one list of addresses for each file.
+  struct Attached {
+    pid_t pid = 0;
+    std::vector<std::vector<std::uint64_t>> starts;
+  };
+
  private:
-  [[nodiscard]] bool same_address_space(pid_t one, pid_t other) const;
+  /// Where in `counted` it belongs; nothing where its address space is counted already.
+  [[nodiscard]] std::optional<std::size_t> find_place(const Attached& attached,
+                                                      const std::vector<Attached>& counted) const;
 
   KernelFeatures& features_;
   const ProcessScope& scope_;

@@ -16,18 +16,21 @@
 namespace shmvisor {
 namespace {
 
-/// One line: "start-end rwxp offset major:minor inode  name".
-std::optional<MappedArea> parse_line(const char* line) {
+/// One line: "start-end rwxp offset major:minor inode  name", the last letter of the rights being
+/// 's' for a shared mapping.
+std::optional<MappedArea> parse_line(const char* line, bool& shared) {
   std::uint64_t start = 0;
   std::uint64_t end = 0;
   std::uint64_t inode = 0;
   MappedArea area;
   unsigned major_number = 0;
   unsigned minor_number = 0;
-  if (std::sscanf(line, "%" SCNx64 "-%" SCNx64 " %*4s %" SCNx64 " %x:%x %" SCNu64, &start, &end,
-                  &area.file_offset_bytes, &major_number, &minor_number, &inode) != 6) {
+  char sharing = '-';
+  if (std::sscanf(line, "%" SCNx64 "-%" SCNx64 " %*3c%c %" SCNx64 " %x:%x %" SCNu64, &start, &end,
+                  &sharing, &area.file_offset_bytes, &major_number, &minor_number, &inode) != 7) {
     return std::nullopt;
   }
+  shared = sharing == 's';
   area.range = {start, end - start};
   area.file = {makedev(major_number, minor_number), inode};
   return area;
@@ -41,28 +44,31 @@ Result<MemoryMap> MemoryMap::open(pid_t pid, KernelFeatures& features) {
   return MemoryMap(std::move(*maps), features);
 }
 
-Result<std::optional<MappedArea>> MemoryMap::area_above(std::uint64_t address, bool files_only) {
+Result<std::optional<MappedArea>> MemoryMap::area_above(std::uint64_t address, Areas which) {
   if (!parsed_ && features_.usable(KernelFeature::kProcmapQuery)) {
-    auto area = query(address, files_only);
+    auto area = query(address, which);
     if (area || area.error() != Errno(ENOTTY)) return area;
     features_.absent(KernelFeature::kProcmapQuery);
   }
   if (!parsed_) {
     if (const auto parsed = parse(); !parsed) return parsed.error();
   }
-  auto above = std::upper_bound(
-      parsed_->begin(), parsed_->end(), address,
-      [](std::uint64_t value, const MappedArea& area) { return value < area.range.end(); });
-  while (files_only && above != parsed_->end() && above->file.inode == 0) ++above;
+  const auto wanted = [&](const ParsedArea& parsed) {
+    return parsed.area.range.end() > address &&
+           (which == Areas::kAll || parsed.area.file.inode != 0) &&
+           (which != Areas::kShared || parsed.shared);
+  };
+  const auto above = std::find_if(parsed_->begin(), parsed_->end(), wanted);
   if (above == parsed_->end()) return std::optional<MappedArea>();
-  return std::optional(*above);
+  return std::optional(above->area);
 }
 
-Result<std::optional<MappedArea>> MemoryMap::query(std::uint64_t address, bool files_only) {
+Result<std::optional<MappedArea>> MemoryMap::query(std::uint64_t address, Areas which) {
   procmap_query query{};
   query.size = sizeof(query);
   query.query_flags = PROCMAP_QUERY_COVERING_OR_NEXT_VMA;
-  if (files_only) query.query_flags |= PROCMAP_QUERY_FILE_BACKED_VMA;
+  if (which != Areas::kAll) query.query_flags |= PROCMAP_QUERY_FILE_BACKED_VMA;
+  if (which == Areas::kShared) query.query_flags |= PROCMAP_QUERY_VMA_SHARED;
   query.query_addr = address;
   if (::ioctl(maps_.get(), PROCMAP_QUERY, &query) != 0) {
     if (errno == ENOENT) return std::optional<MappedArea>();
@@ -85,11 +91,13 @@ Result<void> MemoryMap::parse() {
     if (got == 0) break;
     text.append(chunk.data(), static_cast<std::size_t>(got));
   }
+  if (text.empty()) return Errno(ESRCH);
   parsed_.emplace();
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
-    if (const auto area = parse_line(text.substr(begin, end - begin).c_str())) {
-      parsed_->push_back(*area);
+    bool shared = false;
+    if (const auto area = parse_line(text.substr(begin, end - begin).c_str(), shared)) {
+      parsed_->push_back({*area, shared});
     }
     begin = end + 1;
   }

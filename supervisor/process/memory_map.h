@@ -20,23 +20,34 @@
 
 namespace shmvisor {
 
+enum class Areas : std::uint8_t {
+  kAll,
+  kFiles,
+  kShared,  ///< of files, MAP_SHARED, writable or not: as every attach is
+};
+
 class MemoryMap {
  public:
   static Result<MemoryMap> open(pid_t pid, KernelFeatures& features);
 
-  /// The lowest mapping that ends above `address`; of files only, or of anything.
-  Result<std::optional<MappedArea>> area_above(std::uint64_t address, bool files_only = true);
+  /// The lowest mapping of that kind that ends above `address`.
+  /// ESRCH also where the thread has no address space any more.
+  Result<std::optional<MappedArea>> area_above(std::uint64_t address, Areas which);
 
  private:
   MemoryMap(UniqueFd maps, KernelFeatures& features)
       : maps_(std::move(maps)), features_(features) {}
 
-  Result<std::optional<MappedArea>> query(std::uint64_t address, bool files_only);
+  Result<std::optional<MappedArea>> query(std::uint64_t address, Areas which);
   Result<void> parse();
 
   UniqueFd maps_;
   KernelFeatures& features_;
-  std::optional<std::vector<MappedArea>> parsed_;
+  struct ParsedArea {
+    MappedArea area;
+    bool shared = false;
+  };
+  std::optional<std::vector<ParsedArea>> parsed_;
 };
 
 }  // namespace shmvisor

@@ -92,7 +92,7 @@ KnownThread ThreadIdentities::of(pid_t tid) {
     const auto found = by_tid_.find(tid);
     if (found != by_tid_.end()) {
       KnownThread known{*found->second, (*found->second)->read_ids(features_)};
-      if (known.ids) {
+      if (known.ids && !never_remembered_.contains(known.ids->tgid)) {
         recent_first_.splice(recent_first_.begin(), recent_first_, found->second);
         return known;
       }
@@ -102,12 +102,13 @@ KnownThread ThreadIdentities::of(pid_t tid) {
   }
   KnownThread known{make(tid), std::nullopt};
   known.ids = known.identity->read_ids(features_);
-  if (known.ids) remember(known.identity);
+  if (known.ids) remember(known.identity, known.ids->tgid);
   return known;
 }
 
-void ThreadIdentities::remember(const std::shared_ptr<ThreadIdentity>& identity) {
+void ThreadIdentities::remember(const std::shared_ptr<ThreadIdentity>& identity, pid_t tgid) {
   const std::lock_guard lock(mutex_);
+  if (never_remembered_.contains(tgid)) return;
   recent_first_.push_front(identity);
   by_tid_.insert_or_assign(identity->tid(), recent_first_.begin());
   if (recent_first_.size() <= kMost) return;
@@ -115,8 +116,10 @@ void ThreadIdentities::remember(const std::shared_ptr<ThreadIdentity>& identity)
   recent_first_.pop_back();
 }
 
-void ThreadIdentities::forget(pid_t tid) {
+void ThreadIdentities::namespaces_change(pid_t tid) {
+  const KnownThread known = of(tid);
   const std::lock_guard lock(mutex_);
+  if (known.ids) never_remembered_.insert(known.ids->tgid);
   const auto found = by_tid_.find(tid);
   if (found == by_tid_.end()) return;
   recent_first_.erase(found->second);

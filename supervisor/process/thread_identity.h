@@ -16,6 +16,7 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "policy/base/unique_fd.h"
 #include "supervisor/kernel/features.h"
@@ -67,21 +68,24 @@ class ThreadIdentities {
 
   /// Precondition: the thread waits in a call of ours, so that its tid means it.
   [[nodiscard]] KnownThread of(pid_t tid);
-  /// Its namespaces may change now.
-  void forget(pid_t tid);
+  /// Its namespaces may change now. Nothing is remembered of its process any more: a thread that
+  /// execs takes over the tid of the first one, and with it the pidfd (de_thread() of fs/exec.c),
+  /// while its namespaces stay its own.
+  void namespaces_change(pid_t tid);
 
  private:
   /// Threads remembered; each costs a descriptor.
   static constexpr std::size_t kMost = 256;
 
   [[nodiscard]] std::shared_ptr<ThreadIdentity> make(pid_t tid);
-  void remember(const std::shared_ptr<ThreadIdentity>& identity);
+  void remember(const std::shared_ptr<ThreadIdentity>& identity, pid_t tgid);
 
   KernelFeatures& features_;
   std::mutex mutex_;
   using Order = std::list<std::shared_ptr<ThreadIdentity>>;
   Order recent_first_;
   std::unordered_map<pid_t, Order::iterator> by_tid_;
+  std::unordered_set<pid_t> never_remembered_;  ///< processes, by tgid
 };
 
 /// Whether the thread that once had this tid and unique number still lives.

@@ -69,7 +69,7 @@ void Server::serve(const seccomp_notif& notif) {
   PendingCall call(listener_, notif);
   const RawCall raw = call.raw();
   if (changes_namespaces(raw)) {
-    threads_seen_.forget(call.tid());
+    threads_seen_.namespaces_change(call.tid());
     call.let_through();
     return;
   }
