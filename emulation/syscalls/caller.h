@@ -35,6 +35,9 @@ class Caller {
   [[nodiscard]] virtual std::uint64_t memlock_limit_bytes() = 0;
   [[nodiscard]] virtual MappingSpace& space() = 0;
 
+  /// Said before a step that may take long, so that whoever serves can let other calls go ahead.
+  virtual void long_step() {}
+
   /// EFAULT where not all bytes can be read; what was read is then not to be used.
   [[nodiscard]] virtual Result<void> copy_from_user(std::uint64_t address,
                                                     std::span<std::byte> bytes) = 0;

@@ -130,6 +130,11 @@ Result<ShmCall> decode(const RawCall& raw) {
   return decode_numbers(raw, i386::kShmget, i386::kShmat, i386::kShmctl, i386::kShmdt);
 }
 
+bool is_shmget(const RawCall& raw) {
+  const auto call = decode(raw);
+  return call && call->operation == ShmOperation::kShmget;
+}
+
 Reply answer_call(const RawCall& raw, Caller& caller, Registry& registry) {
   const Result<ShmCall> call = decode(raw);
   if (!call) return call.error();

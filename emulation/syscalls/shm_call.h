@@ -42,6 +42,9 @@ struct RawCall {
 /// unshare(2) or setns(2): not ours to answer, but what we know of the thread's namespaces is void.
 [[nodiscard]] bool changes_namespaces(const RawCall& raw);
 
+/// Whether it is the call that neither copies nor maps anything.
+[[nodiscard]] bool is_shmget(const RawCall& raw);
+
 /// ENOSYS for a number that is not ours; EINVAL for ipc(2)'s iBCS2 form of shmat.
 [[nodiscard]] Result<ShmCall> decode(const RawCall& raw);
 

@@ -31,6 +31,7 @@ Reply ipc_info(const ShmCall& call, Caller& caller, Registry& registry) {
 }
 
 Reply shm_info(const ShmCall& call, Caller& caller, Registry& registry) {
+  caller.long_step();  // looks at every segment
   ShmInfoUsage info;
   std::shared_lock look(registry.mutex());
   const PageUsage usage = registry.usage();
@@ -57,6 +58,7 @@ Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
   look.unlock();
   // Counting takes a walk through the processes: nobody else shall wait for it.
   if (segment->memory().in_use()) {
+    caller.long_step();
     const FileIdentity file = segment->memory().identity();
     ds.nattch = registry.host().count_mappings({&file, 1}).front();
   }

@@ -46,7 +46,8 @@ Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingReque
   const std::uint64_t unit = request.huge ? request.huge_page_bytes : kPageBytes;
   // Close to 2^64 this wraps to 0, as the kernel's ALIGN() does: an empty file of huge pages.
   const std::uint64_t size_bytes = (request.size_bytes + unit - 1) / unit * unit;
-  if (size_bytes > kLargestFileBytes) return Errno(request.huge ? ENOMEM : EINVAL);
+  if (request.huge && size_bytes > kLargestFileBytes) return Errno(ENOMEM);
+  if (!request.huge && request.size_bytes > kLargestFileBytes) return Errno(EINVAL);
   CommitCharge charge;
   if (!request.huge) {
     auto charged = overcommit_.charge(size_bytes, request.reserve);

@@ -96,6 +96,11 @@ Result<int> Listener::respond_with_fd(std::uint64_t id, int fd) {
   return installed;
 }
 
+bool Listener::call_waits() const {
+  pollfd waiting{fd_.get(), POLLIN, 0};
+  return ::poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLIN) != 0;
+}
+
 bool Listener::ended() const {
   pollfd waiting{fd_.get(), 0, 0};
   return ::poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLHUP) != 0;

@@ -38,6 +38,8 @@ class Listener {
   /// number, in one step. EMFILE where the caller's table is full; the call then still waits.
   Result<int> respond_with_fd(std::uint64_t id, int fd);
 
+  /// Whether another call waits to be received.
+  [[nodiscard]] bool call_waits() const;
   /// Whether every supervised task has gone.
   [[nodiscard]] bool ended() const;
 

@@ -1,10 +1,14 @@
 #include "supervisor/serve/server.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
+#include <array>
 #include <chrono>
-#include <csignal>
 
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/notify/pending_call.h"
@@ -15,11 +19,49 @@ namespace {
 
 /// Served calls are shallow; a small stack keeps an idle supervisor small.
 constexpr std::size_t kStackBytes = 256 * 1024;
+/// How long a call may keep the only receiver: many times an attach.
+constexpr long kPatienceNs = 1'000'000;
+
+void raise_event(const UniqueFd& event, std::uint64_t count) {
+  (void)!::write(event.get(), &count, sizeof(count));  // fails only beyond 2^64 - 2
+}
+
+void take_event(const UniqueFd& event) {
+  std::uint64_t count = 0;
+  (void)!::read(event.get(), &count, sizeof(count));  // nothing left: another thread took it
+}
 
 }  // namespace
 
+/// The caller of a call that is being served; while it keeps us, another thread receives.
+class Server::ServedCaller : public ProcessCaller {
+ public:
+  ServedCaller(Server& server, PendingCall& call, KnownThread thread)
+      : ProcessCaller(call, std::move(thread), server.expected_, server.features_,
+                      server.refusals_),
+        server_(server) {}
+
+  void long_step() override { server_.ensure_receiver(); }
+
+ private:
+  Server& server_;
+};
+
+Server::Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& features)
+    : listener_(listener),
+      namespaces_(namespaces),
+      features_(features),
+      threads_seen_(features),
+      wanted_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE)),
+      patience_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {}
+
 Result<void> Server::start() {
-  if (!add_thread()) return Errno(EAGAIN);
+  if (!wanted_.valid() || !patience_.valid()) return Errno(EMFILE);
+  const std::lock_guard lock(mutex_);
+  // One to receive, and one to be there when that one is kept.
+  for (int i = 0; i < 2; ++i) {
+    if (!add_thread()) return Errno(EAGAIN);
+  }
   return {};
 }
 
@@ -28,39 +70,76 @@ bool Server::add_thread() {
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attributes, kStackBytes);
-  waiting_.fetch_add(1);
-  threads_.fetch_add(1);
   pthread_t thread{};
   const auto entry = [](void* self) -> void* {
     static_cast<Server*>(self)->run();
     return nullptr;
   };
+  ++threads_;
   const int error = pthread_create(&thread, &attributes, entry, this);
   pthread_attr_destroy(&attributes);
   if (error == 0) return true;
-  waiting_.fetch_sub(1);
-  threads_.fetch_sub(1);
+  --threads_;
   spdlog::warn("no new serving thread: errno {}; calls may wait for one another", error);
+  return false;
+}
+
+void Server::ensure_receiver() {
+  if (receivers_.load() != 0) return;
+  const std::lock_guard lock(mutex_);
+  if (receivers_.load() != 0) return;
+  if (parked_ != 0) {
+    raise_event(wanted_, 1);
+  } else if (threads_ < kMostThreads) {
+    add_thread();
+  }
+}
+
+void Server::be_patient(bool begin) {
+  itimerspec patience{};
+  if (begin) patience.it_value.tv_nsec = kPatienceNs;
+  ::timerfd_settime(patience_.get(), 0, &patience, nullptr);
+}
+
+bool Server::become_receiver() {
+  std::unique_lock lock(mutex_);
+  while (!over_) {
+    if (receivers_.load() == 0) {
+      receivers_.fetch_add(1);
+      return true;
+    }
+    if (parked_ >= kMostParked) return false;
+    ++parked_;
+    lock.unlock();
+    std::array<pollfd, 2> waiting{{{wanted_.get(), POLLIN, 0}, {patience_.get(), POLLIN, 0}}};
+    (void)::poll(waiting.data(), waiting.size(), -1);
+    if (waiting[0].revents != 0) take_event(wanted_);
+    if (waiting[1].revents != 0) take_event(patience_);
+    lock.lock();
+    --parked_;
+  }
   return false;
 }
 
 void Server::run() {
   KickTimer::allow_on_this_thread();
-  for (;;) {
+  while (become_receiver()) {
     const auto notif = listener_.receive();
-    if (!notif) {
-      // ENOENT is also said of one call that was gone before it could be read.
-      if (notif.error() == Errno(EINTR)) continue;
-      if (notif.error() == Errno(ENOENT) && !listener_.ended()) continue;
-      break;
+    receivers_.fetch_sub(1);
+    if (notif) {
+      if (listener_.call_waits()) ensure_receiver();
+      serve(*notif);
+      continue;
     }
-    if (waiting_.fetch_sub(1) == 1 && threads_.load() < kMostThreads) add_thread();
-    serve(*notif);
-    if (waiting_.load() >= kMostIdle) break;
-    waiting_.fetch_add(1);
+    // ENOENT is also said of one call that was gone before it could be read.
+    const bool one_call_gone = notif.error() == Errno(ENOENT) && !listener_.ended();
+    if (notif.error() == Errno(EINTR) || one_call_gone) continue;
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+    raise_event(wanted_, kMostThreads);
   }
   const std::lock_guard lock(mutex_);
-  threads_.fetch_sub(1);
+  --threads_;
   ended_.notify_all();
 }
 
@@ -75,8 +154,12 @@ void Server::serve(const seccomp_notif& notif) {
   }
   KnownThread thread = threads_seen_.of(call.tid());
   const std::shared_ptr<Registry> registry = namespaces_.of(*thread.identity);
-  ProcessCaller caller(call, std::move(thread), expected_, features_, refusals_);
+  ServedCaller caller(*this, call, std::move(thread));
+  // A shmget neither copies nor maps, so it has nothing to wait for.
+  const bool may_be_kept = !is_shmget(raw);
+  if (may_be_kept) be_patient(true);
   Reply reply = answer_call(raw, caller, *registry);
+  if (may_be_kept) be_patient(false);
   const bool delivered = call.answer(reply.value());
   if (delivered) reply.commit();
   if (spdlog::should_log(spdlog::level::debug)) {
@@ -88,7 +171,7 @@ void Server::serve(const seccomp_notif& notif) {
 
 bool Server::wait_for_end() {
   std::unique_lock lock(mutex_);
-  return ended_.wait_for(lock, std::chrono::seconds(1), [this] { return threads_.load() == 0; });
+  return ended_.wait_for(lock, std::chrono::seconds(1), [this] { return threads_ == 0; });
 }
 
 }  // namespace shmvisor

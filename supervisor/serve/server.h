@@ -1,17 +1,20 @@
 // Server: the threads that receive calls and answer them.
 //
-// Each thread blocks in NOTIF_RECV itself: only so does the kernel hand it the CPU of the caller
-// (an epoll in between loses that). A thread that begins to serve makes sure that another one is
-// waiting, so that a call that takes long, like counting a thousand processes, delays nobody.
+// One thread blocks in NOTIF_RECV, itself: only so does the kernel hand it the CPU of the caller
+// (an epoll in between loses that); and alone, because several are woken in turn, each with cold
+// caches, which doubles the time of a call. The others are parked. One of them takes over when a
+// second call is waiting already, before a step that takes long (counting a thousand processes),
+// and when a call keeps its thread for more than a millisecond: a mapping that is populated, or a
+// copy to memory that belongs to a userfaultfd or a file system of the caller's.
 //
-// Ownership: borrows what it is given. stop() returns when no thread is in a call any more.
-// Thread rule: start and stop from one thread.
+// Ownership: borrows what it is given. Thread rule: start and wait from one thread.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
 
+#include "policy/base/unique_fd.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/listener.h"
@@ -25,18 +28,14 @@ class Server {
  public:
   /// Threads at most; beyond it callers wait for one another.
   static constexpr int kMostThreads = 256;
-  /// Threads that stay when there is nothing to do.
-  static constexpr int kMostIdle = 4;
+  /// Threads that stay parked when there is nothing to do.
+  static constexpr int kMostParked = 3;
 
-  Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& features)
-      : listener_(listener),
-        namespaces_(namespaces),
-        features_(features),
-        threads_seen_(features) {}
+  Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& features);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// EAGAIN where not even one thread can be had.
+  /// EAGAIN where the threads, EMFILE where their descriptors cannot be had.
   Result<void> start();
 
   /// Waits until all threads have noticed that no supervised task is left. False where some did not
@@ -45,8 +44,17 @@ class Server {
   bool wait_for_end();
 
  private:
+  class ServedCaller;
+
   void run();
   void serve(const seccomp_notif& notif);
+  /// Sees to it that a thread receives, other than the one that calls this.
+  void ensure_receiver();
+  /// Around a call that should be short: when it is not, another thread receives meanwhile.
+  void be_patient(bool begin);
+  /// Returns when a receiver is wanted, and this thread counts as one. False when it is one too
+  /// many, or when all is over.
+  bool become_receiver();
   bool add_thread();
 
   Listener& listener_;
@@ -55,10 +63,17 @@ class Server {
   ThreadIdentities threads_seen_;
   ExpectedCalls expected_;
   Refusals refusals_;
-  std::atomic<int> waiting_{0};
-  std::atomic<int> threads_{0};
+  /// Tells parked threads to look again, eventfd(2) with EFD_SEMAPHORE.
+  const UniqueFd wanted_;
+  /// Expires when a call takes too long, timerfd_create(2).
+  const UniqueFd patience_;
+  /// Threads in NOTIF_RECV, or on their way there.
+  std::atomic<int> receivers_{0};
   std::mutex mutex_;
   std::condition_variable ended_;
+  int threads_ = 0;
+  int parked_ = 0;
+  bool over_ = false;
 };
 
 }  // namespace shmvisor
