@@ -1,7 +1,7 @@
 # The Debian 12 packages that shmvisor is built from and tested with; sourced by quickstart.sh and
 # tests/run.sh. install_packages LIST_NAME... installs what is missing of the lists named.
 
-packages_build='g++ cmake ninja-build pkg-config libseccomp-dev libcap-dev libspdlog-dev libcli11-dev
+packages_build='g++ cmake ninja-build pkg-config libseccomp-dev libcap-dev libfuse3-dev libspdlog-dev libcli11-dev
   libgtest-dev'
 packages_demonstration='util-linux perl python3 python3-sysv-ipc postgresql'
 packages_tests='util-linux procps perl python3 python3-sysv-ipc postgresql stress-ng php-cli xvfb x11-apps

@@ -122,6 +122,16 @@ bool changes_namespaces(const RawCall& raw) {
   return raw.number == i386::kUnshare || raw.number == i386::kSetns;
 }
 
+bool may_change_ipc_namespace(const RawCall& raw) {
+  constexpr std::uint64_t kCloneNewns = 0x00020000;
+  constexpr std::uint64_t kCloneNewipc = 0x08000000;
+  const bool unshares = raw.number == (raw.abi == Abi::kX86_64 ? x86_64::kUnshare : i386::kUnshare);
+  if (unshares) return (raw.arguments[0] & kCloneNewipc) != 0;
+  // setns(2): 0 stands for whatever the descriptor is of.
+  const std::uint64_t kind = raw.arguments[1] & 0xffffffff;
+  return kind == 0 || (kind & (kCloneNewipc | kCloneNewns)) != 0;
+}
+
 Result<ShmCall> decode(const RawCall& raw) {
   if (raw.abi == Abi::kX86_64) {
     return decode_numbers(raw, x86_64::kShmget, x86_64::kShmat, x86_64::kShmctl, x86_64::kShmdt);

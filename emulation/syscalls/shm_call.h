@@ -41,6 +41,8 @@ struct RawCall {
 
 /// unshare(2) or setns(2): not ours to answer, but what we know of the thread's namespaces is void.
 [[nodiscard]] bool changes_namespaces(const RawCall& raw);
+/// Of such a call: whether it may go to another IPC namespace, or to where one shows differently.
+[[nodiscard]] bool may_change_ipc_namespace(const RawCall& raw);
 
 /// Whether it is the call that neither copies nor maps anything.
 [[nodiscard]] bool is_shmget(const RawCall& raw);

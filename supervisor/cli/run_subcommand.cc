@@ -1,6 +1,7 @@
 #include "supervisor/cli/run_subcommand.h"
 
 #include <algorithm>
+#include <map>
 
 #include "supervisor/cli/limit_options.h"
 
@@ -17,6 +18,18 @@ RunSubcommand::RunSubcommand(CLI::App& parent)
   app().add_flag("--own-group", options_.own_group,
                  "Give the command a process group of its own, the terminal's foreground group "
                  "where we are in it; always so as PID 1 with a terminal");
+  static const std::map<std::string, ProcMode> kModes = {
+      {"fuse", ProcMode::kFuse}, {"hide", ProcMode::kHide}, {"off", ProcMode::kOff}};
+  app()
+      .add_option_function<std::string>(
+          "--proc", [this](const std::string& mode) { options_.proc = kModes.at(mode); },
+          "What /proc/sysvipc/shm and kernel.shm* show the command: fuse: its own segments and "
+          "limits; hide: no /proc/sysvipc; off: the kernel's. Default: fuse where possible")
+      ->check(CLI::IsMember({"fuse", "hide", "off"}))
+      ->type_name("MODE");
+  app().add_flag(
+      "--userns", options_.user_namespace,
+      "Run it in a user namespace with this user's ids, where --proc needs no privilege");
 }
 
 std::size_t RunSubcommand::command_position(const std::vector<std::string>& words) const {

@@ -19,10 +19,21 @@ namespace shmvisor {
 namespace {
 
 /// What child and parent tell each other. The child's end closes when it execs.
-enum class Step : int { kListener, kTakeAway, kTaken, kNoNewPrivs, kFilter, kExec };
+enum class Step : int {
+  kListener,
+  kTakeAway,
+  kTaken,
+  kNoNewPrivs,
+  kFilter,
+  kProc,           ///< something in /proc is missing that was demanded
+  kMissingInProc,  ///< the same, and the command runs without it
+  kExec,
+};
 struct Message {
   Step step = Step::kListener;
-  int value = 0;  ///< a descriptor's number, or an errno
+  int value = 0;        ///< a descriptor's number, or an errno
+  int connection = -1;  ///< with kListener: another descriptor's number, or none
+  ProcMountFailure missing = {};
 };
 
 bool send_message(int socket, Message message) {
@@ -93,25 +104,38 @@ bool needs_no_new_privs() {
 /// The child's way to its exec. Never returns. Async-signal-safe.
 [[noreturn]] void become_command(int socket, char* const* arguments,
                                  std::span<const sock_filter> filter, bool no_new_privs,
-                                 const InheritedState& inherited) {
+                                 const InheritedState& inherited, ProcMounts& mounts) {
   const auto give_up = [socket](Step step, int error, int status) {
     send_message(socket, {step, error});
     ::_exit(status);
   };
+  const auto tell_missing = [socket, &mounts](const ProcMountFailure& missing) {
+    const bool required = mounts.required(missing);
+    send_message(socket, {required ? Step::kProc : Step::kMissingInProc, 0, -1, missing});
+    if (required) ::_exit(exit_status::kOwnFailure);
+  };
   if (no_new_privs && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     give_up(Step::kNoNewPrivs, errno, exit_status::kOwnFailure);
   }
+  // Before the filter, which would ask us about every unshare(2).
+  if (const auto missing = mounts.prepare(); missing.failed()) tell_missing(missing);
+  const int connection = mounts.connection().get();
   const Result<UniqueFd> listener = install_filter(filter, {});
   if (!listener) give_up(Step::kFilter, listener.error().value(), exit_status::kOwnFailure);
 
-  send_message(socket, {Step::kListener, listener->get()});
+  send_message(socket, {Step::kListener, listener->get(), connection});
   std::optional<Message> reply = receive_message(socket);
   if (reply && reply->step == Step::kTakeAway) {
-    if (!send_descriptor(socket, listener->get())) ::_exit(exit_status::kOwnFailure);
+    if (!send_descriptor(socket, listener->get()) ||
+        (connection >= 0 && !send_descriptor(socket, connection))) {
+      ::_exit(exit_status::kOwnFailure);
+    }
     reply = receive_message(socket);
   }
   if (!reply || reply->step != Step::kTaken) ::_exit(exit_status::kOwnFailure);
 
+  if (const auto missing = mounts.attach(); missing.failed()) tell_missing(missing);
+  mounts.close();
   inherited.restore();
   ::execvp(arguments[0], arguments);
   const int error = errno;
@@ -143,6 +167,8 @@ Failure explain(const Message& message, const std::string& name) {
       }
     case Step::kNoNewPrivs:
       return {exit_status::kOwnFailure, "cannot set no_new_privs: " + reason};
+    case Step::kProc:
+      return {exit_status::kOwnFailure, message.missing.advice()};
     default:
       return {exit_status::kOwnFailure, "the child did not follow the start protocol"};
   }
@@ -161,11 +187,34 @@ UniqueFd take_from(pid_t pid, int number, KernelFeatures& features) {
   return taken;
 }
 
+/// Fetches the descriptors that the child named; false where it could not be done.
+bool fetch(pid_t pid, int socket, const Message& named, KernelFeatures& features,
+           UniqueFd& listener, UniqueFd& connection) {
+  const bool both = named.connection >= 0;
+  listener = take_from(pid, named.value, features);
+  if (both) connection = take_from(pid, named.connection, features);
+  if (!listener.valid() || (both && !connection.valid())) {
+    send_message(socket, {Step::kTakeAway, 0});
+    listener = receive_descriptor(socket);
+    if (both) connection = receive_descriptor(socket);
+  }
+  return listener.valid() && (!both || connection.valid());
+}
+
+/// The next message that is more than a remark.
+std::optional<Message> receive_step(int socket, ProcMountFailure& missing_in_proc) {
+  for (;;) {
+    auto message = receive_message(socket);
+    if (!message || message->step != Step::kMissingInProc) return message;
+    missing_in_proc = message->missing;
+  }
+}
+
 }  // namespace
 
 std::variant<Command, Failure> Command::start(const std::vector<std::string>& arguments,
                                               std::span<const sock_filter> filter,
-                                              const InheritedState& inherited,
+                                              const InheritedState& inherited, ProcMounts& mounts,
                                               KernelFeatures& features) {
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
@@ -183,7 +232,7 @@ std::variant<Command, Failure> Command::start(const std::vector<std::string>& ar
   const pid_t pid = ::fork();
   if (pid < 0) return own_failure("cannot fork", errno);
   if (pid == 0) {
-    become_command(theirs.get(), argument_pointers.data(), filter, no_new_privs, inherited);
+    become_command(theirs.get(), argument_pointers.data(), filter, no_new_privs, inherited, mounts);
   }
   theirs.reset();
 
@@ -192,24 +241,23 @@ std::variant<Command, Failure> Command::start(const std::vector<std::string>& ar
     ::waitpid(pid, nullptr, 0);
     return failure;
   };
-  const std::optional<Message> message = receive_message(ours.get());
+  Command command(pid, std::move(ours), arguments[0]);
+  const std::optional<Message> message =
+      receive_step(command.socket_.get(), command.missing_in_proc_);
   if (!message) {
     return give_up({exit_status::kOwnFailure, "the child died before it had its filter"});
   }
   if (message->step != Step::kListener) return give_up(explain(*message, arguments[0]));
-
-  UniqueFd listener = take_from(pid, message->value, features);
-  if (!listener.valid()) {
-    send_message(ours.get(), {Step::kTakeAway, 0});
-    listener = receive_descriptor(ours.get());
+  if (!fetch(pid, command.socket_.get(), *message, features, command.listener_,
+             command.connection_)) {
+    return give_up(own_failure("cannot get the seccomp listener", errno));
   }
-  if (!listener.valid()) return give_up(own_failure("cannot get the seccomp listener", errno));
-  send_message(ours.get(), {Step::kTaken, 0});
-  return Command(pid, std::move(listener), std::move(ours), arguments[0]);
+  send_message(command.socket_.get(), {Step::kTaken, 0});
+  return command;
 }
 
 std::optional<Failure> Command::wait_for_exec() {
-  const std::optional<Message> message = receive_message(socket_.get());
+  const std::optional<Message> message = receive_step(socket_.get(), missing_in_proc_);
   socket_.reset();
   if (!message) return std::nullopt;  // closed by the exec
   return explain(*message, name_);

@@ -2,7 +2,9 @@
 //
 // The child installs the filter on itself and then needs the parent to take the listener before it
 // execs. The parent takes it with pidfd_getfd(2), or where that is refused (common container
-// profiles allow it only with CAP_SYS_PTRACE) the child sends it over the socket between them.
+// profiles allow it only with CAP_SYS_PTRACE) the child sends it over the socket between them. The
+// FUSE connection of the files in /proc goes the same way; whoever has it must serve it, or close
+// it, before wait_for_exec().
 //
 // Errors come as a Failure: a sentence for the user that says what to do. Thread rule: start()
 // before there are threads.
@@ -20,6 +22,7 @@
 #include "policy/base/unique_fd.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/launch/inherited_state.h"
+#include "supervisor/procfiles/proc_mounts.h"
 
 namespace shmvisor {
 
@@ -33,26 +36,29 @@ class Command {
  public:
   static std::variant<Command, Failure> start(const std::vector<std::string>& arguments,
                                               std::span<const sock_filter> filter,
-                                              const InheritedState& inherited,
+                                              const InheritedState& inherited, ProcMounts& mounts,
                                               KernelFeatures& features);
 
   [[nodiscard]] pid_t pid() const { return pid_; }
   /// The listener; the caller's from now on.
   [[nodiscard]] UniqueFd take_listener() { return std::move(listener_); }
+  /// The connection of the files in /proc, the caller's from now on; invalid where there are none.
+  [[nodiscard]] UniqueFd take_connection() { return std::move(connection_); }
   /// Waits until the program runs, or could not be executed.
   std::optional<Failure> wait_for_exec();
+  /// Why the command runs without files in /proc that were wanted but not demanded.
+  [[nodiscard]] const ProcMountFailure& missing_in_proc() const { return missing_in_proc_; }
 
  private:
-  Command(pid_t pid, UniqueFd listener, UniqueFd socket, std::string name)
-      : pid_(pid),
-        listener_(std::move(listener)),
-        socket_(std::move(socket)),
-        name_(std::move(name)) {}
+  Command(pid_t pid, UniqueFd socket, std::string name)
+      : pid_(pid), socket_(std::move(socket)), name_(std::move(name)) {}
 
   pid_t pid_;
-  UniqueFd listener_;
   UniqueFd socket_;
   std::string name_;
+  UniqueFd listener_;
+  UniqueFd connection_;
+  ProcMountFailure missing_in_proc_;
 };
 
 }  // namespace shmvisor

@@ -15,6 +15,8 @@
 #include "supervisor/launch/init_loop.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/process/descendant_scope.h"
+#include "supervisor/procfiles/proc_file_system.h"
+#include "supervisor/procfiles/sysctl_covers.h"
 #include "supervisor/serve/server.h"
 
 namespace shmvisor {
@@ -25,6 +27,17 @@ pid_t g_command = 0;
 int fail(const Failure& failure) {
   spdlog::critical("{}", failure.message);
   return failure.exit_status;
+}
+
+constexpr const char* kKernelsTable =
+    "ipcs, sysctl and others that read /proc see the kernel's segments and limits, not these";
+
+void tell_of_proc(const RunOptions& options, const ProcMountFailure& missing) {
+  if (options.proc == ProcMode::kOff) {
+    spdlog::warn("--proc=off: {}", kKernelsTable);
+  } else if (missing.failed()) {
+    spdlog::info("{}: {}", kKernelsTable, missing.text());
+  }
 }
 
 }  // namespace
@@ -40,7 +53,8 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   // Orphans come to us, so that every process we serve stays below us.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 
-  auto started = Command::start(options.command, *filter, inherited, features);
+  ProcMounts mounts(options.proc.value_or(ProcMode::kAuto), options.user_namespace);
+  auto started = Command::start(options.command, *filter, inherited, mounts, features);
   if (const auto* failure = std::get_if<Failure>(&started)) return fail(*failure);
   Command& command = std::get<Command>(started);
   inherited.raise_descriptor_limit();
@@ -57,9 +71,21 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   Server server(listener, ipc_namespaces, features);
   InitLoop init(command.pid(), group, options.signal_group, inherited.watched(),
                 {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, scope});
+  ProcFileSystem proc_files(ipc_namespaces);
+  const SysctlCovers covers(command.pid());
+  if (UniqueFd connection = command.take_connection(); connection.valid()) {
+    // Where it cannot be served it is closed, and the child finds that it cannot mount its files.
+    if (const auto served = proc_files.start(std::move(connection)); !served) {
+      spdlog::warn("cannot serve the files in /proc: {}", std::strerror(served.error().value()));
+    } else {
+      server.on_namespace_change([&covers](pid_t tid) { covers.cover(tid); });
+    }
+  }
   if (!server.start()) {
     ::kill(command.pid(), SIGKILL);
-    return fail({exit_status::kOwnFailure, "cannot start a serving thread; raise RLIMIT_NPROC"});
+    spdlog::critical("cannot start a serving thread; raise RLIMIT_NPROC");
+    spdlog::shutdown();
+    ::_exit(exit_status::kOwnFailure);  // the files in /proc may be served already
   }
   if (const auto failure = command.wait_for_exec()) {
     ::waitpid(command.pid(), nullptr, 0);
@@ -67,8 +93,9 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
     spdlog::shutdown();
     ::_exit(failure->exit_status);
   }
+  tell_of_proc(options, command.missing_in_proc());
   const int status = init.run(options.linger);
-  if (!server.wait_for_end()) {
+  if (!server.wait_for_end() || !proc_files.wait_for_end()) {
     // Threads are still blocked in the kernel, on what would be destroyed here.
     spdlog::shutdown();
     ::_exit(status);

@@ -1,11 +1,13 @@
 // run_command: `shmvisor run`, from the start of the command to its exit status.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "policy/limits.h"
 #include "supervisor/kernel/features.h"
+#include "supervisor/procfiles/proc_mounts.h"
 
 namespace shmvisor {
 
@@ -18,6 +20,10 @@ struct RunOptions {
   bool own_group = false;
   /// Whether signals to shmvisor go to that whole group. Implies own_group.
   bool signal_group = false;
+  /// What the command sees in /proc. Nothing: the registry where that is possible.
+  std::optional<ProcMode> proc;
+  /// Whether it runs in a user namespace of its own, with this user's ids.
+  bool user_namespace = false;
 };
 
 /// The exit status, see exit_status.h; what goes wrong is logged. Takes over the process's signal

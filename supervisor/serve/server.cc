@@ -11,6 +11,7 @@
 #include <chrono>
 
 #include "supervisor/inject/kick_timer.h"
+#include "supervisor/inject/ptrace_stop.h"
 #include "supervisor/notify/pending_call.h"
 #include "supervisor/serve/process_caller.h"
 
@@ -148,8 +149,7 @@ void Server::serve(const seccomp_notif& notif) {
   PendingCall call(listener_, notif);
   const RawCall raw = call.raw();
   if (changes_namespaces(raw)) {
-    threads_seen_.namespaces_change(call.tid());
-    call.let_through();
+    change_namespaces(call);
     return;
   }
   KnownThread thread = threads_seen_.of(call.tid());
@@ -167,6 +167,21 @@ void Server::serve(const seccomp_notif& notif) {
                   raw.arguments[0], raw.arguments[1], raw.arguments[2], reply.value(),
                   delivered ? "" : ", not delivered");
   }
+}
+
+void Server::change_namespaces(PendingCall& call) {
+  threads_seen_.namespaces_change(call.tid());
+  if (!entered_ || !may_change_ipc_namespace(call.raw())) {
+    call.let_through();
+    return;
+  }
+  ensure_receiver();
+  // On its way back from the kernel, where it has what it asked for, it stops. Where somebody else
+  // traces it, it goes on at once.
+  auto stop = PtraceStop::seize(call.tid());
+  const pid_t tid = call.tid();
+  call.let_through();
+  if (stop && stop->wait_until_stopped()) entered_(tid);
 }
 
 bool Server::wait_for_end() {

@@ -12,12 +12,14 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 
 #include "policy/base/unique_fd.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/listener.h"
+#include "supervisor/notify/pending_call.h"
 #include "supervisor/process/ipc_namespaces.h"
 #include "supervisor/process/refusals.h"
 #include "supervisor/process/thread_identity.h"
@@ -35,6 +37,10 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
+  /// From now on a thread that unshare(2) or setns(2) may have put into another IPC namespace is
+  /// held until `entered` returns, which gets its tid. Before start().
+  void on_namespace_change(std::function<void(pid_t)> entered) { entered_ = std::move(entered); }
+
   /// EAGAIN where the threads, EMFILE where their descriptors cannot be had.
   Result<void> start();
 
@@ -48,6 +54,7 @@ class Server {
 
   void run();
   void serve(const seccomp_notif& notif);
+  void change_namespaces(PendingCall& call);
   /// Sees to it that a thread receives, other than the one that calls this.
   void ensure_receiver();
   /// Around a call that should be short: when it is not, another thread receives meanwhile.
@@ -63,6 +70,7 @@ class Server {
   ThreadIdentities threads_seen_;
   ExpectedCalls expected_;
   Refusals refusals_;
+  std::function<void(pid_t)> entered_;
   /// Tells parked threads to look again, eventfd(2) with EFD_SEMAPHORE.
   const UniqueFd wanted_;
   /// Expires when a call takes too long, timerfd_create(2).

@@ -1,0 +1,79 @@
+// OpenFile: one of our files in /proc as one open(2) sees it.
+//
+// What is shown belongs to the IPC namespace, and ids and pids are translated to the user and pid
+// namespace, of the thread that opened it, whoever reads; whether it may write is asked of each
+// writer (proc_sys_call_handler() of fs/proc/proc_sysctl.c).
+//
+// Thread rule: one thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "emulation/abi/seq_file.h"
+#include "emulation/shm/registry.h"
+#include "policy/base/result.h"
+#include "supervisor/process/thread_viewpoint.h"
+#include "supervisor/procfiles/reader.h"
+
+namespace shmvisor {
+
+class OpenFile {
+ public:
+  OpenFile() = default;
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+  virtual ~OpenFile() = default;
+
+  /// Empty at the end of the file.
+  virtual std::string read(std::uint64_t offset, std::size_t size) = 0;
+  /// The bytes taken. EPERM: not this writer; EINVAL: not this text.
+  virtual Result<std::size_t> write(std::string_view bytes, std::uint64_t offset,
+                                    Reader& writer) = 0;
+};
+
+/// /proc/sysvipc/shm. The table is taken when a read first needs a line of it, and stays the same
+/// until reading begins anew; the kernel's is only of one piece for each page.
+class TableFile : public OpenFile {
+ public:
+  TableFile(std::shared_ptr<Registry> registry, const Reader& opener);
+
+  std::string read(std::uint64_t offset, std::size_t size) override;
+  /// EIO: the file has no such operation.
+  Result<std::size_t> write(std::string_view bytes, std::uint64_t offset, Reader& writer) override;
+
+ private:
+  std::optional<std::string> show(std::size_t position);
+
+  const std::shared_ptr<Registry> registry_;
+  ThreadViewpoint viewpoint_;
+  std::optional<std::vector<ShmTableRow>> rows_;
+  SeqFile lines_;
+};
+
+/// /proc/sys/kernel/shm*.
+class SysctlFile : public OpenFile {
+ public:
+  /// `append`: opened with O_APPEND, which means nothing to a sysctl.
+  SysctlFile(ProcFile file, std::shared_ptr<Registry> registry, const SysctlOwner& owner,
+             bool append);
+
+  std::string read(std::uint64_t offset, std::size_t size) override;
+  Result<std::size_t> write(std::string_view bytes, std::uint64_t offset, Reader& writer) override;
+
+ private:
+  Result<std::size_t> set_limit(std::uint64_t Limits::*limit, std::string_view bytes,
+                                std::uint64_t offset);
+  template <typename Set>
+  Result<std::size_t> set_int(std::string_view bytes, std::uint64_t offset, int maximum, Set set);
+
+  const ProcFile file_;
+  const std::shared_ptr<Registry> registry_;
+  const SysctlOwner owner_;
+  const bool append_;
+  std::uint64_t written_bytes_ = 0;
+};
+
+}  // namespace shmvisor

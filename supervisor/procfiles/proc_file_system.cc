@@ -1,0 +1,296 @@
+#define FUSE_USE_VERSION 314  // before the first header of libfuse
+
+#include "supervisor/procfiles/proc_file_system.h"
+
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <string>
+
+namespace shmvisor {
+namespace {
+
+constexpr std::size_t kStackBytes = 256 * 1024;
+/// Where a name leads never changes; what stat(2) says depends on who asks.
+constexpr double kEntrySeconds = 1e6;
+constexpr double kAttributeSeconds = 0;
+constexpr fuse_ino_t kFirstFile = FUSE_ROOT_ID + 1;
+constexpr blksize_t kProcBlockBytes = 1024;
+
+/// Null for the root and for what does not exist.
+const ProcFileInfo* file_of(fuse_ino_t inode) {
+  const std::size_t place = inode - kFirstFile;
+  return inode >= kFirstFile && place < kProcFiles.size() ? &kProcFiles[place] : nullptr;
+}
+
+bool writes(int flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0; }
+
+void log_line(fuse_log_level /*level*/, const char* format, va_list arguments) {
+  std::array<char, 256> line{};
+  // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is libfuse's
+  std::vsnprintf(line.data(), line.size(), format, arguments);
+  spdlog::debug("libfuse: {}", line.data());
+}
+
+}  // namespace
+
+struct ProcFileSystem::Operations {
+  static ProcFileSystem& self(fuse_req_t request) {
+    return *static_cast<ProcFileSystem*>(fuse_req_userdata(request));
+  }
+  static pid_t tid(fuse_req_t request) { return fuse_req_ctx(request)->pid; }
+
+  static void init(void* /*self*/, fuse_conn_info* connection) {
+    // O_TRUNC comes with the open, instead of as a request of its own.
+    connection->want |= connection->capable & FUSE_CAP_ATOMIC_O_TRUNC;
+    connection->want &=
+        ~unsigned{FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE};
+  }
+
+  static void lookup(fuse_req_t request, fuse_ino_t /*parent*/, const char* name) {
+    for (fuse_ino_t inode = kFirstFile; const ProcFileInfo* file = file_of(inode); ++inode) {
+      if (std::string_view(name) != file->name) continue;
+      Reader reader(tid(request));
+      const fuse_entry_param entry = self(request).entry(inode, reader);
+      fuse_reply_entry(request, &entry);
+      return;
+    }
+    fuse_reply_err(request, ENOENT);
+  }
+
+  /// Gives all files at once to ProcMounts::attach(), which would look them up one after another.
+  static void readdirplus(fuse_req_t request, fuse_ino_t /*inode*/, size_t size, off_t offset,
+                          fuse_file_info* /*info*/) {
+    Reader reader(tid(request));
+    std::string bytes(size, '\0');
+    std::size_t used = 0;
+    fuse_ino_t inode = kFirstFile + static_cast<fuse_ino_t>(offset);
+    for (; const ProcFileInfo* file = file_of(inode); ++inode) {
+      const fuse_entry_param entry = self(request).entry(inode, reader);
+      const std::size_t needed =
+          fuse_add_direntry_plus(request, bytes.data() + used, size - used, file->name, &entry,
+                                 static_cast<off_t>(inode - kFirstFile) + 1);
+      if (needed > size - used) break;
+      used += needed;
+    }
+    fuse_reply_buf(request, bytes.data(), used);
+  }
+
+  static void getattr(fuse_req_t request, fuse_ino_t inode, fuse_file_info* /*info*/) {
+    Reader reader(tid(request));
+    const struct stat status = self(request).attributes(inode, reader);
+    fuse_reply_attr(request, &status, kAttributeSeconds);
+  }
+
+  /// proc_sys_setattr(): mode and owner stay; a size or times may be set, and are not kept.
+  static void setattr(fuse_req_t request, fuse_ino_t inode, struct stat* /*wanted*/, int to_set,
+                      fuse_file_info* info) {
+    const ProcFileInfo* const file = file_of(inode);
+    Reader reader(tid(request));
+    const SysctlOwner owner = reader.sysctl_owner();
+    const bool truncates = (to_set & FUSE_SET_ATTR_SIZE) != 0;
+    // utimes(2) with no times: who may write may do that.
+    const bool touches =
+        (to_set & FUSE_SET_ATTR_ATIME_NOW) != 0 && (to_set & FUSE_SET_ATTR_MTIME_NOW) != 0;
+    if (file == nullptr ||
+        (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0 ||
+        (!truncates && !touches && !reader.owns(owner))) {
+      fuse_reply_err(request, EPERM);
+    } else if (((truncates && info == nullptr) || (touches && !reader.owns(owner))) &&
+               !reader.may_write(file->file, owner)) {
+      fuse_reply_err(request, EACCES);
+    } else {
+      const struct stat status = self(request).attributes(inode, reader);
+      fuse_reply_attr(request, &status, kAttributeSeconds);
+    }
+  }
+
+  /// access(2) with R_OK or W_OK; the kernel settles X_OK by the mode.
+  static void access(fuse_req_t request, fuse_ino_t inode, int mask) {
+    const ProcFileInfo* const file = file_of(inode);
+    Reader reader(tid(request));
+    const bool denied = file != nullptr && (mask & W_OK) != 0 &&
+                        !reader.may_write_by_real_uid(file->file, reader.sysctl_owner());
+    fuse_reply_err(request, denied ? EACCES : 0);
+  }
+
+  static void open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
+    const ProcFileInfo* const file = file_of(inode);
+    if (file == nullptr) {
+      fuse_reply_err(request, EISDIR);
+      return;
+    }
+    const auto handle = self(request).open(*file, info->flags, tid(request));
+    if (!handle) {
+      fuse_reply_err(request, handle.error().value());
+      return;
+    }
+    info->fh = *handle;
+    info->direct_io = 1;  // every read and write comes to us as it was asked for
+    // ENOENT: the open was given up, and there will be no release.
+    if (fuse_reply_open(request, info) == -ENOENT) self(request).open_files_.erase(*handle);
+  }
+
+  static void read(fuse_req_t request, fuse_ino_t /*inode*/, size_t size, off_t offset,
+                   fuse_file_info* info) {
+    OpenFile* const file = self(request).opened(info->fh);
+    // A read for the page cache, which has no lock owner, is a fault on a private mapping; the
+    // kernel's files cannot be mapped. See the head of our header.
+    if (file == nullptr || info->lock_owner == 0) {
+      fuse_reply_err(request, EIO);
+      return;
+    }
+    const std::string bytes = file->read(static_cast<std::uint64_t>(offset), size);
+    fuse_reply_buf(request, bytes.data(), bytes.size());
+  }
+
+  static void write(fuse_req_t request, fuse_ino_t /*inode*/, const char* bytes, size_t size,
+                    off_t offset, fuse_file_info* info) {
+    OpenFile* const file = self(request).opened(info->fh);
+    Reader writer(tid(request));
+    const auto taken = file == nullptr ? Result<std::size_t>(Errno(EIO))
+                                       : file->write(std::string_view(bytes, size),
+                                                     static_cast<std::uint64_t>(offset), writer);
+    if (taken) {
+      fuse_reply_write(request, *taken);
+    } else {
+      fuse_reply_err(request, taken.error().value());
+    }
+  }
+
+  static void release(fuse_req_t request, fuse_ino_t /*inode*/, fuse_file_info* info) {
+    self(request).open_files_.erase(info->fh);
+    fuse_reply_err(request, 0);
+  }
+
+  /// The kernel's files have no fsync.
+  static void fsync(fuse_req_t request, fuse_ino_t /*inode*/, int /*data*/,
+                    fuse_file_info* /*info*/) {
+    fuse_reply_err(request, EINVAL);
+  }
+
+  static fuse_lowlevel_ops all() {
+    fuse_lowlevel_ops operations{};
+    operations.init = init;
+    operations.lookup = lookup;
+    operations.readdirplus = readdirplus;
+    operations.getattr = getattr;
+    operations.setattr = setattr;
+    operations.access = access;
+    operations.open = open;
+    operations.read = read;
+    operations.write = write;
+    operations.release = release;
+    operations.fsync = fsync;
+    return operations;
+  }
+};
+
+ProcFileSystem::ProcFileSystem(IpcNamespaces& namespaces)
+    : namespaces_(namespaces), started_seconds_(std::time(nullptr)) {}
+
+ProcFileSystem::~ProcFileSystem() {
+  if (session_ != nullptr) fuse_session_destroy(session_);
+}
+
+Result<void> ProcFileSystem::start(UniqueFd connection) {
+  fuse_set_log_func(log_line);
+  std::array<char, 9> name{"shmvisor"};
+  std::array<char*, 2> words{name.data(), nullptr};
+  fuse_args arguments{1, words.data(), 0};
+  const fuse_lowlevel_ops operations = Operations::all();
+  session_ = fuse_session_new(&arguments, &operations, sizeof(operations), this);
+  fuse_opt_free_args(&arguments);
+  if (session_ == nullptr) return Errno(ENOMEM);
+  // How libfuse is told of a connection that is mounted: fuse_session_mount() in fuse_lowlevel.h.
+  const std::string place = "/dev/fd/" + std::to_string(connection.get());
+  if (fuse_session_mount(session_, place.c_str()) != 0) return Errno(EINVAL);
+  static_cast<void>(connection.release());  // the session's from now on
+
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, kStackBytes);
+  running_ = true;
+  pthread_t thread{};
+  const auto entry = [](void* self) -> void* {
+    static_cast<ProcFileSystem*>(self)->run();
+    return nullptr;
+  };
+  const int error = pthread_create(&thread, &attributes, entry, this);
+  pthread_attr_destroy(&attributes);
+  if (error == 0) return {};
+  running_ = false;
+  fuse_session_destroy(std::exchange(session_, nullptr));  // closes the connection
+  return Errno(EAGAIN);
+}
+
+void ProcFileSystem::run() {
+  fuse_session_loop(session_);
+  const std::lock_guard lock(mutex_);
+  running_ = false;
+  ended_.notify_all();
+}
+
+bool ProcFileSystem::wait_for_end() {
+  std::unique_lock lock(mutex_);
+  return ended_.wait_for(lock, std::chrono::seconds(1), [this] { return !running_; });
+}
+
+fuse_entry_param ProcFileSystem::entry(std::uint64_t inode, Reader& reader) const {
+  fuse_entry_param entry{};
+  entry.ino = inode;
+  entry.attr = attributes(inode, reader);
+  entry.attr_timeout = kAttributeSeconds;
+  entry.entry_timeout = kEntrySeconds;
+  return entry;
+}
+
+struct stat ProcFileSystem::attributes(std::uint64_t inode, Reader& reader) const {
+  struct stat status {};
+  status.st_ino = inode;
+  status.st_nlink = 1;
+  status.st_mode = S_IFDIR | 0555;
+  status.st_blksize = kProcBlockBytes;
+  status.st_atim.tv_sec = status.st_mtim.tv_sec = status.st_ctim.tv_sec = started_seconds_;
+  if (const ProcFileInfo* file = file_of(inode)) {
+    status.st_mode = S_IFREG | file->permissions;
+    if (file->file != ProcFile::kTable) {
+      const SysctlOwner owner = reader.sysctl_owner();
+      status.st_uid = owner.uid;
+      status.st_gid = owner.gid;
+    }
+  }
+  return status;
+}
+
+Result<std::uint64_t> ProcFileSystem::open(const ProcFileInfo& file, int flags, pid_t tid) {
+  if (tid == 0) return Errno(EACCES);  // of no process that we can see
+  Reader opener(tid);
+  const SysctlOwner owner = opener.sysctl_owner();
+  if (writes(flags) && !opener.may_write(file.file, owner)) return Errno(EACCES);
+  if ((flags & O_DIRECT) != 0) return Errno(EINVAL);
+  const std::shared_ptr<Registry> registry = namespaces_.of(*opener.thread());
+  std::unique_ptr<OpenFile> opened;
+  if (file.file == ProcFile::kTable) {
+    opened = std::make_unique<TableFile>(registry, opener);
+  } else {
+    opened = std::make_unique<SysctlFile>(file.file, registry, owner, (flags & O_APPEND) != 0);
+  }
+  open_files_.emplace(++last_handle_, std::move(opened));
+  return last_handle_;
+}
+
+OpenFile* ProcFileSystem::opened(std::uint64_t handle) {
+  const auto found = open_files_.find(handle);
+  return found == open_files_.end() ? nullptr : found->second.get();
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,36 @@
+// SysctlCovers: mounts our files over kernel.shm* of an IPC namespace that a process has entered.
+//
+// Each IPC namespace has sysctl files of its own in /proc/sys/kernel: entries that are found by who
+// lives in it and by nobody else (is_seen() of ipc/ipc_sysctl.c). What ProcMounts mounted covers
+// those of the first namespace alone; a process that goes into another one would see and set the
+// kernel's. So whoever is about to use another namespace is held back until cover() has mounted the
+// same files once more. /proc/sysvipc/shm is one file for all.
+//
+// A process that clone(2) puts into a new IPC namespace is not seen by the filter, and has the
+// kernel's files until it calls unshare(2) or setns(2).
+//
+// How: a forked child enters the thread's mount namespace, takes our files from where they show,
+// enters its IPC namespace, and mounts them where they do not. 1 ms.
+// Errors: none; what cannot be covered stays as it is. Thread rule: any thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include "policy/base/unique_fd.h"
+
+namespace shmvisor {
+
+class SysctlCovers {
+ public:
+  /// `command`: who has our files in its mount namespace.
+  explicit SysctlCovers(pid_t command);
+
+  /// Precondition: the thread makes no other call meanwhile.
+  void cover(pid_t tid) const;
+
+ private:
+  /// The command's, where it is not ours: only in there may we mount.
+  UniqueFd user_namespace_;
+};
+
+}  // namespace shmvisor
