@@ -62,7 +62,7 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   std::shared_lock look(registry.mutex());
   const auto found = registry.find(call.shmid);
   if (!found) return found.error();
-  const std::shared_ptr<Segment> segment = *found;
+  const std::shared_ptr<Segment>& segment = *found;
   if (!ipcperms(segment->perm, caller.subject(), wanted->permissions)) return Errno(EACCES);
   // From here on the open description keeps a removed segment alive, as shm_nattch++ does in the
   // kernel.

@@ -50,7 +50,7 @@ Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
   const auto found =
       call.command == abi::kIpcStat ? registry.find(call.shmid) : registry.find_index(call.shmid);
   if (!found) return found.error();
-  const std::shared_ptr<Segment> segment = *found;
+  const std::shared_ptr<Segment>& segment = *found;
   if (call.command != abi::kShmStatAny && !ipcperms(segment->perm, caller.subject(), 0444)) {
     return Errno(EACCES);
   }
@@ -109,7 +109,7 @@ Reply lock_or_unlock(const ShmCall& call, Caller& caller, Registry& registry) {
   std::unique_lock change(registry.mutex());
   const auto found = registry.find(call.shmid);
   if (!found) return found.error();
-  const std::shared_ptr<Segment> segment = *found;
+  const std::shared_ptr<Segment>& segment = *found;
   if (!caller.subject().capable(Capability::kIpcLock)) {
     if (!owns(segment->perm, caller.subject())) return Errno(EPERM);
     if (lock && caller.memlock_limit_bytes() == 0) return Errno(EPERM);

@@ -223,6 +223,7 @@ std::variant<Command, Failure> Command::start(const std::vector<std::string>& ar
   UniqueFd ours(pair[0]);
   UniqueFd theirs(pair[1]);
   std::vector<char*> argument_pointers;
+  argument_pointers.reserve(arguments.size() + 1);
   for (const std::string& argument : arguments) {
     argument_pointers.push_back(const_cast<char*>(argument.c_str()));
   }

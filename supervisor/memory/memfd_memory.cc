@@ -100,7 +100,7 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& r
                       std::move(charge), census, features));
 }
 
-MemfdMemory::~MemfdMemory() { set_locked(false); }
+MemfdMemory::~MemfdMemory() { MemfdMemory::set_locked(false); }
 
 std::string MemfdMemory::path() const { return "/proc/self/fd/" + std::to_string(base_.get()); }
 

@@ -6,10 +6,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <csignal>
-
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/process/borrowed_identity.h"
+#include "supervisor/process/process_stat.h"
 
 namespace shmvisor {
 namespace {
@@ -127,9 +126,13 @@ void ThreadIdentities::namespaces_change(pid_t tid) {
 }
 
 bool thread_lives(pid_t tid, std::uint64_t unique, KernelFeatures& features) {
-  if (unique == 0) return ::kill(tid, 0) == 0 || errno == EPERM;  // as good as it gets
-  const UniqueFd pidfd = open_thread(tid, features);
-  return unique_of(pidfd) == unique && !ended(pidfd);
+  if (unique != 0) {
+    const UniqueFd pidfd = open_thread(tid, features);
+    if (unique_of(pidfd) != unique || ended(pidfd)) return false;
+  }
+  // A first thread that ended before the others is shown as a zombie, and its pidfd says nothing.
+  const auto stat = ProcessStat::read(tid);
+  return stat && stat->state != 'Z' && stat->state != 'X';
 }
 
 }  // namespace shmvisor
