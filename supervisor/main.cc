@@ -2,13 +2,18 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <cstdio>
+#include <exception>
 
 #include "supervisor/cli/check_subcommand.h"
 #include "supervisor/cli/run_subcommand.h"
 #include "supervisor/launch/exit_status.h"
 
-int main(int argc, char** argv) {
-  using namespace shmvisor;
+namespace {
+
+using namespace shmvisor;
+
+int parse_and_execute(int argc, char** argv) {
   CLI::App app("System V shared memory of its own for any command.", "shmvisor");
   app.set_version_flag("--version", std::string("shmvisor ") + SHMVISOR_VERSION);
   app.require_subcommand(1);
@@ -35,4 +40,15 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : exit_status::kOwnFailure;
   }
   return exit_status::kOwnFailure;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return parse_and_execute(argc, argv);
+  } catch (const std::exception& error) {  // no memory, most likely
+    (void)std::fprintf(stderr, "shmvisor: %s\n", error.what());
+    return exit_status::kOwnFailure;
+  }
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "supervisor/process/borrowed_identity.h"
 #include "supervisor/process/memory_map.h"
 #include "supervisor/process/proc_file.h"
 #include "supervisor/process/process_stat.h"
@@ -48,6 +49,14 @@ Attached mappings_in(pid_t pid, std::span<const FileIdentity> files, const FileP
     }
   }
   return found ? std::move(*found) : Attached();
+}
+
+/// kcmp(2), which takes ptrace rights over both.
+Result<long> compare_memory(pid_t one, pid_t other) {
+  return reach(one, kToTrace, [&]() -> Result<long> {
+    const long order = ::syscall(SYS_kcmp, one, other, KCMP_VM, 0, 0);
+    return order < 0 ? Result<long>(Errno::current()) : order;
+  });
 }
 
 /// Without kcmp: the parent of a vfork child waits uninterruptibly until that has its own address
@@ -96,14 +105,14 @@ std::optional<std::size_t> Census::find_place(const Attached& attached,
   while (low < high && features_.usable(KernelFeature::kKcmp)) {
     const std::size_t middle = low + (high - low) / 2;
     // 0: the same, 1: before, 2: behind, in an order of the kernel's own.
-    const long order = ::syscall(SYS_kcmp, attached.pid, counted[middle].pid, KCMP_VM, 0, 0);
-    if (order == 0) return std::nullopt;
-    if (order < 0 && errno == ESRCH) return counted.size();  // one of them has ended
-    if (order < 0) {
+    const Result<long> order = compare_memory(attached.pid, counted[middle].pid);
+    if (order && *order == 0) return std::nullopt;
+    if (!order && order.error() == Errno(ESRCH)) return counted.size();  // one of them has ended
+    if (!order) {
       features_.absent(KernelFeature::kKcmp);
       break;
     }
-    if (order == 1) {
+    if (*order == 1) {
       high = middle;
     } else {
       low = middle + 1;

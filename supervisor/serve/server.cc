@@ -19,7 +19,7 @@ namespace shmvisor {
 namespace {
 
 /// Served calls are shallow; a small stack keeps an idle supervisor small.
-constexpr std::size_t kStackBytes = 256 * 1024;
+constexpr std::size_t kStackBytes = std::size_t{256} * 1024;
 /// How long a call may keep the only receiver: many times an attach.
 constexpr long kPatienceNs = 1'000'000;
 
