@@ -15,7 +15,7 @@ seccomp_notif call_of(pid_t tid, std::uint64_t id) {
 }
 
 TEST(ExpectedCallsTest, NothingIsClaimedThatNobodyExpects) {
-  ExpectedCalls calls;
+  ExpectedCalls calls([] {});
   EXPECT_FALSE(calls.claim(call_of(1, 10)));
   calls.expect(1);
   EXPECT_FALSE(calls.claim(call_of(2, 10)));
@@ -25,7 +25,7 @@ TEST(ExpectedCallsTest, NothingIsClaimedThatNobodyExpects) {
 }
 
 TEST(ExpectedCallsTest, TheCallMayComeLater) {
-  ExpectedCalls calls;
+  ExpectedCalls calls([] {});
   calls.expect(1);
   std::thread receiver([&] { EXPECT_TRUE(calls.claim(call_of(1, 5))); });
   EXPECT_EQ(calls.await(1), 5U);
@@ -33,7 +33,7 @@ TEST(ExpectedCallsTest, TheCallMayComeLater) {
 }
 
 TEST(ExpectedCallsTest, SeveralAtATime) {
-  ExpectedCalls calls;
+  ExpectedCalls calls([] {});
   calls.expect(1);
   calls.expect(2);
   EXPECT_TRUE(calls.claim(call_of(2, 20)));
@@ -43,7 +43,7 @@ TEST(ExpectedCallsTest, SeveralAtATime) {
 }
 
 TEST(ExpectedCallsTest, ACallThatDoesNotComeIsGivenUp) {
-  ExpectedCalls calls;
+  ExpectedCalls calls([] {});
   calls.expect(1);
   EXPECT_EQ(calls.await(1), std::nullopt);
   EXPECT_FALSE(calls.claim(call_of(1, 10)));

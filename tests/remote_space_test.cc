@@ -89,7 +89,7 @@ class RemoteSpaceTest : public ::testing::Test {
   DescendantScope scope_;
   MachineResources resources_;
   Machine machine_;
-  ExpectedCalls expected_;
+  ExpectedCalls expected_{[] {}};
   Refusals refusals_;
   SharedPage<Seen> seen_;
 };

@@ -1,5 +1,6 @@
 #include "supervisor/inject/ptrace_stop.h"
 
+#include <linux/audit.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,8 @@ namespace {
 
 constexpr int kSyscallStop = SIGTRAP | 0x80;  // PTRACE_O_TRACESYSGOOD
 constexpr int kEventShift = 8;
+/// An exec is to be seen, so that the new program's registers are left alone.
+constexpr std::uint64_t kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC;
 /// Hostile code may be there instead of the instruction we expect; so may a frozen cgroup.
 constexpr int kMostTimeouts = 3;
 
@@ -35,7 +38,7 @@ KickTimer& kick_timer() {
 }  // namespace
 
 Result<PtraceStop> PtraceStop::seize(pid_t tid) {
-  if (ptrace_value(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD) != 0) return Errno::current();
+  if (ptrace_value(PTRACE_SEIZE, tid, 0, kOptions) != 0) return Errno::current();
   PtraceStop stop(tid);
   if (ptrace_value(PTRACE_INTERRUPT, tid, 0, 0) != 0) return Errno::current();
   return stop;
@@ -111,16 +114,31 @@ Result<std::int64_t> PtraceStop::finish_call(Abi abi) { return leave(abi, wait_a
 
 Result<void> PtraceStop::enter(Abi abi, RemoteCall call,
                                const std::array<std::uint64_t, 6>& arguments) {
-  if (!set_registers(saved_->entering(abi, call, arguments))) return Errno(ESRCH);
+  if (!saved_ || !set_registers(saved_->entering(abi, call, arguments))) return Errno(ESRCH);
   // One instruction of the thread's own memory, which may be anything by now.
   switch (resume_to_syscall_stop(true)) {
     case Stop::kSyscall:
-      return {};
+      return check_entry(abi, saved_->entering(abi, call, arguments));
     case Stop::kGone:
       return Errno(ESRCH);
     default:
       return Errno(EACCES);
   }
+}
+
+Result<void> PtraceStop::check_entry(Abi abi, const Registers& wanted) {
+  // `syscall` may have become `int $0x80`, and munmap's number is execve's there: what was entered
+  // counts, not what we meant to enter.
+  __ptrace_syscall_info info{};
+  if (ptrace_pointer(PTRACE_GET_SYSCALL_INFO, tid_, sizeof(info), &info) <= 0) return Errno(ESRCH);
+  const std::uint32_t arch = abi == Abi::kI386 ? AUDIT_ARCH_I386 : AUDIT_ARCH_X86_64;
+  if (info.op == PTRACE_SYSCALL_INFO_ENTRY && info.arch == arch &&
+      wanted.enters(abi, info.entry.nr, info.entry.args)) {
+    return {};
+  }
+  // Entered, but not with a number that means anything: the kernel skips it.
+  if (!set_registers(saved_->returning(-ENOSYS))) return Errno(ESRCH);
+  return Errno(EACCES);
 }
 
 Result<std::int64_t> PtraceStop::leave(Abi abi, Stop stop) {
@@ -131,15 +149,15 @@ Result<std::int64_t> PtraceStop::leave(Abi abi, Stop stop) {
 }
 
 Result<PtraceStop::Cloned> PtraceStop::clone_stopped(Abi abi, std::uint64_t flags) {
-  constexpr std::uint64_t kPlain = PTRACE_O_TRACESYSGOOD;
-  constexpr std::uint64_t kFollow = kPlain | PTRACE_O_TRACECLONE;
+  constexpr std::uint64_t kFollow = kOptions | PTRACE_O_TRACECLONE;
   if (ptrace_value(PTRACE_SETOPTIONS, tid_, 0, kFollow) != 0) return Errno::current();
   event_message_ = 0;
   const auto cloned = call(abi, RemoteCall::kClone, {flags, 0, 0, 0, 0});
   if (!cloned) return cloned.error();
-  ptrace_value(PTRACE_SETOPTIONS, tid_, 0, kPlain);
+  ptrace_value(PTRACE_SETOPTIONS, tid_, 0, kOptions);
   consume_stop();  // so that waiting for the clone does not find it
   if (*cloned < 0) return Errno(static_cast<int>(-*cloned));
+  if (event_message_ == 0) return Errno(EAGAIN);
   return Cloned{static_cast<pid_t>(event_message_), *cloned};
 }
 
@@ -167,7 +185,8 @@ PtraceStop::Stop PtraceStop::resume_to_syscall_stop(bool bounded) {
       case Stop::kInterrupted:
         continue;  // a clone of our own, or a job-control stop, taken up again when it is let go
       case Stop::kSignal:
-        if (pending_signal_ == SIGSTOP) continue;  // cannot be blocked; it takes effect later
+        if (pending_signal_ == SIGSTOP && saved_)
+          continue;  // cannot be blocked; it takes effect later
         return Stop::kSignal;
       default:
         return stop;
@@ -214,6 +233,10 @@ PtraceStop::Stop PtraceStop::wait_any(bool bounded) {
   const int signal = info.si_status & 0xff;
   if (event == PTRACE_EVENT_CLONE) {
     ptrace_pointer(PTRACE_GETEVENTMSG, tid_, 0, &event_message_);
+  }
+  if (event == PTRACE_EVENT_EXEC) {
+    saved_.reset();  // they were the old program's
+    return Stop::kSignal;
   }
   if (event != 0) return Stop::kInterrupted;
   if (signal == kSyscallStop) return Stop::kSyscall;

@@ -80,6 +80,8 @@ class PtraceStop {
   explicit PtraceStop(pid_t tid) : tid_(tid) {}
 
   Result<void> enter(Abi abi, RemoteCall call, const std::array<std::uint64_t, 6>& arguments);
+  /// Whether the call that was just entered is the one that `wanted` makes; skips any other.
+  Result<void> check_entry(Abi abi, const Registers& wanted);
   Result<std::int64_t> leave(Abi abi, Stop stop);
   bool resume();
   Stop resume_to_syscall_stop(bool bounded);

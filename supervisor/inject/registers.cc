@@ -63,6 +63,21 @@ Registers Registers::entering(Abi abi, RemoteCall call,
   return next;
 }
 
+bool Registers::enters(Abi abi, std::uint64_t number,
+                       std::span<const std::uint64_t, 6> arguments) const {
+  const bool i386 = abi == Abi::kI386;
+  const std::array<std::uint64_t, 6> ours =
+      i386
+          ? std::array<std::uint64_t, 6>{raw_.rbx, raw_.rcx, raw_.rdx, raw_.rsi, raw_.rdi, raw_.rbp}
+          : std::array<std::uint64_t, 6>{raw_.rdi, raw_.rsi, raw_.rdx, raw_.r10, raw_.r8, raw_.r9};
+  const std::uint64_t mask = i386 ? 0xffffffffU : ~std::uint64_t{0};
+  bool same = number == raw_.rax;
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    same = same && (ours[i] & mask) == (arguments[i] & mask);
+  }
+  return same;
+}
+
 Registers Registers::returning(std::int64_t result) const {
   Registers next = *this;
   next.raw_.rax = static_cast<std::uint64_t>(result);

@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "emulation/abi/shm_abi.h"
 
@@ -30,6 +31,9 @@ class Registers {
   /// These registers, about to make `call`. The arguments are mmap(2)'s and so on; an offset is 0.
   [[nodiscard]] Registers entering(Abi abi, RemoteCall call,
                                    const std::array<std::uint64_t, 6>& arguments) const;
+  /// Whether these registers, from entering(), make the call that a tracer sees entered.
+  [[nodiscard]] bool enters(Abi abi, std::uint64_t number,
+                            std::span<const std::uint64_t, 6> arguments) const;
   /// These registers, returning `result` from the call that stopped them, not to be restarted.
   [[nodiscard]] Registers returning(std::int64_t result) const;
 

@@ -11,6 +11,7 @@ void ExpectedCalls::expect(pid_t tid) {
 }
 
 std::optional<std::uint64_t> ExpectedCalls::await(pid_t tid) {
+  somebody_receives_();
   std::unique_lock lock(mutex_);
   arrived_.wait_for(lock, std::chrono::seconds(2), [&] { return expected_[tid].has_value(); });
   const std::optional<std::uint64_t> id = expected_[tid];

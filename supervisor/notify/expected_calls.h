@@ -13,14 +13,21 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 namespace shmvisor {
 
 class ExpectedCalls {
  public:
+  /// `somebody_receives`: called when a call is about to be awaited, to see to it that a thread
+  /// other than the awaiting one receives.
+  explicit ExpectedCalls(std::function<void()> somebody_receives)
+      : somebody_receives_(std::move(somebody_receives)) {}
+
   /// From now on calls of `tid` are kept for await().
   void expect(pid_t tid);
   /// The id of the call; nothing when it does not come within two seconds. Ends the expectation.
@@ -29,6 +36,7 @@ class ExpectedCalls {
   bool claim(const seccomp_notif& notif);
 
  private:
+  const std::function<void()> somebody_receives_;
   std::atomic<int> expected_count_{0};
   std::mutex mutex_;
   std::condition_variable arrived_;

@@ -54,9 +54,7 @@ std::shared_ptr<Registry> IpcNamespaces::of(ThreadIdentity& thread) {
   if (!held_.contains(id)) {
     auto file = reach_proc_file(thread.tid(), "ns/ipc");
     struct stat status {};
-    if (!file || ::fstat(file->get(), &status) != 0 || status.st_ino != id) {
-      return namespaces_.initial();
-    }
+    if (!file || ::fstat(file->get(), &status) != 0 || status.st_ino != id) return nullptr;
     spdlog::debug("IPC namespace {} begins", id);
     held_.emplace(id, std::move(*file));
   }

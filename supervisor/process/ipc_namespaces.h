@@ -33,7 +33,8 @@ class IpcNamespaces {
   /// The namespace that `tid` lives in belongs to the initial registry from now on.
   void add_initial(pid_t tid);
 
-  /// Where we may not look the initial one is meant.
+  /// Where we may not look the initial one is meant. Null where the namespace is another but cannot
+  /// be held: we are out of descriptors, or the thread is gone.
   [[nodiscard]] std::shared_ptr<Registry> of(ThreadIdentity& thread);
 
   /// Whether sweep() has anything to look for.

@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <csignal>
+
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/process/borrowed_identity.h"
 #include "supervisor/process/process_stat.h"
@@ -118,7 +120,13 @@ void ThreadIdentities::remember(const std::shared_ptr<ThreadIdentity>& identity,
 void ThreadIdentities::namespaces_change(pid_t tid) {
   const KnownThread known = of(tid);
   const std::lock_guard lock(mutex_);
-  if (known.ids) never_remembered_.insert(known.ids->tgid);
+  if (known.ids) {
+    if (never_remembered_.size() >= kMost) {
+      std::erase_if(never_remembered_,
+                    [](pid_t tgid) { return ::kill(tgid, 0) != 0 && errno == ESRCH; });
+    }
+    never_remembered_.insert(known.ids->tgid);
+  }
   const auto found = by_tid_.find(tid);
   if (found == by_tid_.end()) return;
   recent_first_.erase(found->second);

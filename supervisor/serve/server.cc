@@ -53,16 +53,14 @@ Server::Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& fe
       namespaces_(namespaces),
       features_(features),
       threads_seen_(features),
+      expected_([this] { ensure_receiver(); }),
       wanted_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE)),
       patience_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {}
 
 Result<void> Server::start() {
   if (!wanted_.valid() || !patience_.valid()) return Errno(EMFILE);
   const std::lock_guard lock(mutex_);
-  // One to receive, and one to be there when that one is kept.
-  for (int i = 0; i < 2; ++i) {
-    if (!add_thread()) return Errno(EAGAIN);
-  }
+  if (!add_thread()) return Errno(EAGAIN);
   return {};
 }
 
@@ -107,6 +105,8 @@ bool Server::become_receiver() {
   while (!over_) {
     if (receivers_.load() == 0) {
       receivers_.fetch_add(1);
+      // Somebody must be left to take over when this one is kept.
+      if (parked_ == 0 && threads_ < kMostThreads) add_thread();
       return true;
     }
     if (parked_ >= kMostParked) return false;
@@ -154,6 +154,10 @@ void Server::serve(const seccomp_notif& notif) {
   }
   KnownThread thread = threads_seen_.of(call.tid());
   const std::shared_ptr<Registry> registry = namespaces_.of(*thread.identity);
+  if (registry == nullptr) {
+    call.answer(-ENOMEM);
+    return;
+  }
   ServedCaller caller(*this, call, std::move(thread));
   // A shmget neither copies nor maps, so it has nothing to wait for.
   const bool may_be_kept = !is_shmget(raw);

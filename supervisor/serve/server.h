@@ -29,7 +29,7 @@ namespace shmvisor {
 class Server {
  public:
   /// Threads at most; beyond it callers wait for one another.
-  static constexpr int kMostThreads = 256;
+  static constexpr int kMostThreads = 1024;
   /// Threads that stay parked when there is nothing to do.
   static constexpr int kMostParked = 3;
 
