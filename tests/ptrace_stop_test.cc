@@ -306,6 +306,25 @@ TEST_F(PtraceStopTest, AnEndlessLoopInsteadOfTheCall) {
   EXPECT_EQ(exit_status_of(child.child()), 0);
 }
 
+// The same number is another call through the other entry: munmap's is execve's. It must not run.
+TEST_F(PtraceStopTest, AnotherAbiInsteadOfTheCall) {
+  for (const RemoteCall call : {RemoteCall::kMunmap, RemoteCall::kClose, RemoteCall::kMmap}) {
+    SupervisedChild child([] { return raw_call(SYS_shmdt) == 9 ? 0 : 1; });
+    ASSERT_EQ(child.trouble(), "");
+    auto stop = hold(child);
+    ASSERT_TRUE(stop);
+    const std::uint64_t entry = entry_of(child.pid());
+    const auto code = replace_code(child.pid(), entry, {0xcd, 0x80});  // int $0x80
+    const auto called = stop->call(Abi::kX86_64, call, anonymous_page());
+    ASSERT_FALSE(called) << "entered, and answered " << *called;
+    EXPECT_EQ(called.error(), Errno(EACCES));
+    replace_code(child.pid(), entry, code);
+    stop->set_result(9);
+    EXPECT_TRUE(stop->release()) << "and it goes on where it was";
+    EXPECT_EQ(exit_status_of(child.child()), 0);
+  }
+}
+
 TEST_F(PtraceStopTest, AFaultInsteadOfTheCall) {
   SupervisedChild child([] { return static_cast<int>(raw_call(SYS_shmdt)); });
   ASSERT_EQ(child.trouble(), "");
