@@ -1,0 +1,183 @@
+// InitLoop, each in a child of its own that is the supervisor of one command without segments.
+#include "supervisor/launch/init_loop.h"
+
+#include <sys/prctl.h>
+
+#include <csignal>
+
+#include "policy/filter_program.h"
+#include "supervisor/launch/command.h"
+#include "supervisor/launch/exit_status.h"
+#include "supervisor/memory/machine.h"
+#include "supervisor/process/descendant_scope.h"
+#include "tests/supervised_child.h"
+
+namespace shmvisor {
+namespace {
+
+/// The descriptor on which a command says that it is ready.
+constexpr int kReadyFd = 9;
+
+class InitLoopTest : public ::testing::Test {
+ protected:
+  struct After {
+    bool all_gone = false;
+    bool children_left = false;
+  };
+
+  /// Runs `script` under an init loop as shmvisor does, in the calling process. The exit status.
+  int supervise(const std::string& script, bool linger) {
+    const auto program = build_filter_program();
+    const ProcessGroup group(false);
+    const InheritedState inherited(group);
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    KernelFeatures features;
+    ProcMounts mounts(ProcMode::kOff, false);
+    auto started = Command::start({"sh", "-c", script}, *program, inherited, mounts, features);
+    if (std::holds_alternative<Failure>(started)) return 200;
+    auto& command = std::get<Command>(started);
+    Listener listener(command.take_listener());
+    const DescendantScope scope;
+    MachineResources resources(features);
+    Machine machine(resources, scope);
+    Namespaces namespaces(machine, Limits(), NamespaceIds::ours().ipc);
+    IpcNamespaces ipc_namespaces(namespaces, scope);
+    InitLoop init(command.pid(), group, false, inherited.watched(),
+                  {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, scope});
+    if (command.wait_for_exec()) return 201;
+    const int status = init.run(linger);
+    after_->all_gone = listener.ended();
+    siginfo_t info{};
+    after_->children_left = ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+    for (const pid_t pid : scope.processes()) ::kill(pid, SIGKILL);
+    while (::waitpid(-1, nullptr, 0) > 0) {
+    }
+    return status;
+  }
+  /// The same in a child; the gate ready_ is the command's kReadyFd.
+  std::unique_ptr<Child> start(const std::string& script, bool linger = true) {
+    return std::make_unique<Child>([this, script, linger] {
+      ready_.give(kReadyFd);
+      return supervise(script, linger);
+    });
+  }
+  int run(const std::string& script, bool linger = true) {
+    return exit_status_of(*start(script, linger));
+  }
+  /// Sends the signal again and again until the child has ended: it may come too early.
+  static int signal_until_ended(Child& child, int number) {
+    for (int attempt = 0; attempt < 500; ++attempt) {
+      ::kill(child.pid(), number);
+      siginfo_t info{};
+      ::usleep(20000);
+      if (::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WEXITED | WNOHANG | WNOWAIT) ==
+              0 &&
+          info.si_pid != 0) {
+        break;
+      }
+    }
+    return exit_status_of(child);
+  }
+
+  SharedPage<After> after_;
+  Gate ready_;
+};
+
+TEST_F(InitLoopTest, TheCommandsOwnStatus) {
+  EXPECT_EQ(run("exit 0"), 0);
+  EXPECT_TRUE(after_->all_gone);
+  EXPECT_EQ(run("exit 77"), 77);
+  EXPECT_EQ(run("kill -KILL $$"), exit_status::kSignalBase + SIGKILL);
+  EXPECT_EQ(run("kill -TERM $$"), exit_status::kSignalBase + SIGTERM);
+  EXPECT_FALSE(after_->children_left);
+}
+
+TEST_F(InitLoopTest, DescendantsAreWaitedFor) {
+  EXPECT_EQ(run("(sleep 0.3; exit 5) & exit 3"), 3);
+  EXPECT_TRUE(after_->all_gone);
+}
+
+TEST_F(InitLoopTest, OrNot) {
+  EXPECT_EQ(run("sleep 60 & exit 3", false), 3);
+  EXPECT_FALSE(after_->all_gone);
+}
+
+TEST_F(InitLoopTest, OrphansAreReaped) {
+  EXPECT_EQ(run("for i in 1 2 3 4 5 6 7 8; do (sleep 0.0$i &) ; done; sleep 0.5; "
+                "ps -o stat= --ppid $PPID | grep -q Z && exit 1; exit 0"),
+            0);
+  EXPECT_FALSE(after_->children_left);
+}
+
+TEST_F(InitLoopTest, SignalsArePassedOn) {
+  for (const auto& [number, name] : {std::pair{SIGUSR1, "USR1"}, std::pair{SIGTERM, "TERM"},
+                                     std::pair{SIGHUP, "HUP"}, std::pair{SIGWINCH, "WINCH"}}) {
+    const auto child =
+        start(std::string("trap 'exit 9' ") + name + "; echo >&9; while :; do sleep 0.01; done");
+    ASSERT_TRUE(ready_.pass());
+    ::kill(child->pid(), number);
+    EXPECT_EQ(exit_status_of(*child), 9) << name;
+  }
+}
+
+TEST_F(InitLoopTest, SignalsThatEndTheCommandDoNotEndUs) {
+  const auto child = start("echo >&9; while :; do sleep 0.01; done");
+  ASSERT_TRUE(ready_.pass());
+  ::kill(child->pid(), SIGINT);
+  EXPECT_EQ(exit_status_of(*child), exit_status::kSignalBase + SIGINT);
+}
+
+TEST_F(InitLoopTest, WhatIsLeftOfTheDescendantsHearsThem) {
+  const auto child = start(
+      "exec 2>/dev/null; (trap 'exit 0' USR1; echo >&9; while :; do sleep 0.01; done) & exit 4");
+  ASSERT_TRUE(ready_.pass());
+  EXPECT_EQ(signal_until_ended(*child, SIGUSR1), 4);
+  EXPECT_TRUE(after_->all_gone);
+}
+
+TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {
+  // The loop itself settles: nobody calls after the last mapping has gone. The segment is made
+  // here, as a call would have made it, and mapped by the command's own parent.
+  Child child([this] {
+    const auto program = build_filter_program();
+    const ProcessGroup group(false);
+    const InheritedState inherited(group);
+    KernelFeatures features;
+    ProcMounts mounts(ProcMode::kOff, false);
+    const DescendantScope scope;
+    MachineResources resources(features);
+    Machine machine(resources, scope);
+    Namespaces namespaces(machine, Limits(), NamespaceIds::ours().ipc);
+    const auto& registry = namespaces.initial();
+    auto memory = machine.create_memory({.name = "SYSV00000000", .size_bytes = 4096});
+    auto file = (*memory)->open(MaximumAccess::kReadWrite);
+    void* const mapped = ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, file->fd.get(), 0);
+    file->fd.reset();
+    {
+      const std::unique_lock lock(registry->mutex());
+      const auto free = registry->next_id();
+      Segment::Birth birth;
+      birth.id = free->id;
+      birth.size_bytes = 4096;
+      const auto segment = std::make_shared<Segment>(std::move(birth), std::move(*memory));
+      registry->insert(*free, segment);
+      registry->remove(segment);
+    }
+    if (registry->in_use() != 1) return 1;
+    // The command inherits the mapping and unmaps it by its exec.
+    auto started = Command::start({"sleep", "0.1"}, *program, inherited, mounts, features);
+    auto& command = std::get<Command>(started);
+    Listener listener(command.take_listener());
+    ::munmap(mapped, 4096);
+    IpcNamespaces ipc_namespaces(namespaces, scope);
+    InitLoop init(command.pid(), group, false, inherited.watched(),
+                  {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, scope});
+    if (command.wait_for_exec()) return 2;
+    if (init.run(true) != 0) return 3;
+    return registry->in_use() == 0 ? 0 : 4;
+  });
+  EXPECT_EQ(exit_status_of(child), 0);
+}
+
+}  // namespace
+}  // namespace shmvisor
