@@ -12,7 +12,10 @@ InheritedState::InheritedState(const ProcessGroup& group) : group_(group) {
     sigdelset(&watched_, fault);
   }
   pthread_sigmask(SIG_BLOCK, &watched_, &mask_);
-  sigaction(SIGCHLD, nullptr, &child_action_);
+  // Ignored, as we may have inherited it, the kernel would reap the command before we look.
+  struct sigaction by_default {};
+  by_default.sa_handler = SIG_DFL;
+  sigaction(SIGCHLD, &by_default, &child_action_);
   sigaction(KickTimer::signal_number(), nullptr, &kick_action_);
   getrlimit(RLIMIT_NOFILE, &descriptors_);
 }
