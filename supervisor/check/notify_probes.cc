@@ -116,7 +116,7 @@ Finding answer(WaitingCall& call) {
 }
 
 Finding probe_listener() {
-  const Finding installed = in_throwaway_child([] {
+  Finding installed = in_throwaway_child([] {
     const Result<UniqueFd> listener = install({.wait_killable_recv = false});
     if (listener) return Finding::yes();
     if (listener.error() == Errno(EBUSY)) return not_tried(listener.error());
