@@ -115,7 +115,7 @@ int run_probes(std::span<const Probe> probes, std::ostream& out, KernelFeatures&
 
 int run_check(std::ostream& out, KernelFeatures& features) {
   std::vector<Probe> probes = environment_probes();
-  for (auto* const more : {notify_probes, process_probes, memfd_probes}) {
+  for (auto* const more : {notify_probes, process_probes, memfd_probes, proc_mount_probes}) {
     std::ranges::move(more(), std::back_inserter(probes));
   }
   return run_probes(probes, out, features);

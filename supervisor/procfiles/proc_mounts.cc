@@ -52,6 +52,17 @@ void find_all_at_once(int folder) {
   ::syscall(SYS_getdents64, listing.get(), entries.data(), entries.size());
 }
 
+/// A user namespace inside may mount a /proc of its own only as long as one is to be seen that
+/// nothing covers (mnt_already_visible() of fs/namespace.c), and sandboxes do mount one. So a copy
+/// stays where nobody looks: a folder that is in every /proc and always empty, kept by the kernel
+/// for old times' sake (proc_tty_init()). What fails here is missed by such sandboxes only.
+void keep_whole_proc() {
+  const UniqueFd whole(
+      ::open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | AT_RECURSIVE | unsigned{OPEN_TREE_CLOEXEC}));
+  if (!whole.valid()) return;
+  ::move_mount(whole.get(), "", AT_FDCWD, "/proc/tty/ldisc", MOVE_MOUNT_F_EMPTY_PATH);
+}
+
 /// One "UID UID 1" line of an id map.
 std::string identity_map(const std::string& id) { return id + " " + id + " 1"; }
 
@@ -131,6 +142,7 @@ ProcMountFailure ProcMounts::prepare_all() {
   if (::mount(nullptr, "/proc", nullptr, MS_SLAVE | MS_REC, nullptr) != 0) {
     return failure(Step::kPropagation);
   }
+  keep_whole_proc();
   return mode_ == ProcMode::kHide ? hide() : make_file_system();
 }
 

@@ -1,0 +1,30 @@
+#include "supervisor/check/child.h"
+#include "supervisor/check/probes.h"
+#include "supervisor/procfiles/proc_mounts.h"
+
+namespace shmvisor {
+namespace {
+
+/// What `run` would do, in a child, up to where somebody has to serve it.
+Finding try_mounts(ProcMode mode, bool user_namespace) {
+  return in_throwaway_child([mode, user_namespace] {
+    const ProcMountFailure failure = ProcMounts(mode, user_namespace).prepare();
+    return failure.failed() ? Finding::no(failure.text()) : Finding::yes();
+  });
+}
+
+}  // namespace
+
+std::vector<Probe> proc_mount_probes() {
+  return {
+      {"proc-fuse", [] { return try_mounts(ProcMode::kFuse, false); },
+       "ipcs and sysctl show the command the kernel's table and limits"},
+      {"proc-hide", [] { return try_mounts(ProcMode::kHide, false); },
+       "--proc=hide is refused, unless with --userns"},
+      {"userns", [] { return try_mounts(ProcMode::kOff, true); }, "--userns is refused"},
+      {"userns-proc-fuse", [] { return try_mounts(ProcMode::kFuse, true); },
+       "with --userns too ipcs and sysctl show the kernel's table and limits"},
+  };
+}
+
+}  // namespace shmvisor
