@@ -1,0 +1,105 @@
+#!/bin/bash
+# The mount namespace that the command gets: what it changes, what it leaves, and namespaces inside.
+# shellcheck disable=SC2016
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/fuse.sh"
+need unshare util-linux
+need sysctl procps
+enter_namespaces "$@"
+make_scratch
+need_fuse
+cd "$scratch" || fail cd
+
+# prints WANTED SCRIPT: what the script prints when it is the command.
+prints() {
+  local wanted=$1
+  got=$(timeout --kill-after=10 60 "$SHMVISOR" run --proc=fuse -- bash -c "$2" 2>"$scratch/err" </dev/null) ||
+    fail "status $? of: $2: $(cat "$scratch/err")"
+  expect "$2" "$wanted" "$got"
+  assert_silent "$scratch/err"
+}
+sizes='sizes() { sed 1d /proc/sysvipc/shm | while read -r key id mode size rest; do printf "%s " "$size"; done; }; '
+
+heading 'mounts below /proc and no others'
+mounts() { sed -E 's/^[0-9]+ [0-9]+ [0-9]+:[0-9]+ [^ ]+ ([^ ]+) .* - ([^ ]+) .*/\1 \2/' /proc/self/mountinfo; }
+mounts | sort >outside
+timeout 60 "$SHMVISOR" run -- bash -c "$(declare -f mounts); mounts" | sort >inside || fail "status $?"
+diff outside inside | sed -n 's/^[<>]/&/p' | sort >difference
+expect "added mounts" '> /proc/sys/kernel/shm_next_id fuse
+> /proc/sys/kernel/shm_rmid_forced fuse
+> /proc/sys/kernel/shmall fuse
+> /proc/sys/kernel/shmmax fuse
+> /proc/sys/kernel/shmmni fuse
+> /proc/sysvipc/shm fuse
+> /proc/tty/ldisc proc' "$(grep -v binfmt_misc difference)"
+
+heading 'mounts come in and go out'
+mkdir shared && mount -t tmpfs tmpfs shared && mount --make-shared shared || fail "mount"
+mkdir shared/in shared/out
+mkfifo shared/go shared/ready
+timeout --kill-after=10 60 "$SHMVISOR" run -- bash -c '
+  cd shared && mount -t tmpfs tmpfs out && echo made >out/file && echo >ready && read -r _ <go && cat in/file' >out 2>err &
+run=$!
+read -r _ <shared/ready
+expect "a mount of the command's" made "$(cat shared/out/file)"
+mount -t tmpfs tmpfs shared/in && echo later >shared/in/file && echo >shared/go
+wait "$run" || fail "status $?: $(cat err)"
+expect "a mount made later" later "$(cat out)"
+umount -R shared || fail "umount"
+expect "nothing of ours outside" 0 "$(grep -c shmvisor /proc/self/mountinfo)"
+
+heading 'working folder and descriptors'
+mkdir folder && cd folder || fail cd
+echo content >file
+exec 8<file 9<"$scratch"
+prints "$scratch/folder content" 'echo $(pwd -P) $(cat <&8)'
+exec 8<&-
+cd /proc/sys/kernel || fail cd
+prints 4096 'cat shmmni'
+cd "$scratch" || fail cd
+exec 9<&-
+
+heading 'a mount namespace inside'
+prints '5000 4096' "$sizes"'ipcmk -M 5000 >made; unshare --mount bash -c "$(declare -f sizes); echo \$(sizes) \$(cat /proc/sys/kernel/shmmni)"'
+
+heading 'a /proc of its own is the kernel'"'"'s'
+prints '0 segments' 'ipcmk -M 5000 >made; unshare --pid --fork --mount-proc bash -c "echo \$((\$(wc -l </proc/sysvipc/shm) - 1)) segments"'
+if unshare --user --map-root-user --pid --fork --mount-proc true 2>err; then
+  prints 'a sandbox' 'unshare --user --map-root-user --pid --fork --mount-proc echo a sandbox'
+else
+  echo "not compared: no sandbox with a /proc of its own outside either: $(cat err)"
+fi
+
+heading 'IPC namespaces inside'
+prints '5000 6000 5000' "$sizes"'
+  ipcmk -M 5000 >made
+  echo $(sizes) $(unshare --ipc bash -c "$(declare -f sizes); ipcmk -M 6000 >made; sizes") $(sizes)'
+# Limits too are each namespace's own, also for those that make no shm call, and for who enters it later.
+prints '4096 77
+kernel.shmmni = 99
+99 77
+4096' '
+  echo 77 >/proc/sys/kernel/shmmni
+  mkfifo go
+  unshare --ipc bash -c "echo \$(cat /proc/sys/kernel/shmmni) 77; exec sleep 60" &
+  inner=$!
+  wait_for_namespace() { until [ "$(readlink /proc/$inner/ns/ipc)" != "$(readlink /proc/self/ns/ipc)" ] &&
+    [ "$(cat /proc/$inner/comm)" = sleep ]; do sleep 0.05; done; }
+  wait_for_namespace
+  nsenter --ipc --target $inner sysctl -w kernel.shmmni=99
+  echo $(nsenter --ipc --target $inner cat /proc/sys/kernel/shmmni) $(cat /proc/sys/kernel/shmmni)
+  unshare --ipc cat /proc/sys/kernel/shmmni
+  kill $inner'
+rm -f go
+expect "the kernel's own shmmni" 0 "$(cat /proc/sys/kernel/shmmni)"
+# A nested mount namespace that was there before the IPC namespace.
+prints '4096 EINVAL' '
+  unshare --mount sleep 60 &
+  inner=$!
+  until [ "$(cat /proc/$inner/comm)" = sleep ]; do sleep 0.05; done
+  unshare --ipc nsenter --mount --target $inner bash -c "
+    before=\$(cat /proc/sys/kernel/shmmni)
+    echo 5000 >/proc/sys/kernel/shmmax
+    ipcmk -M 5001 >/dev/null 2>&1 || echo \$before EINVAL"
+  kill $inner'
+assert_kernel_table_empty
