@@ -1,6 +1,8 @@
 #include "supervisor/procfiles/open_file.h"
 
 #include <climits>
+#include <mutex>
+#include <shared_mutex>
 
 #include "emulation/abi/proc_format.h"
 
@@ -55,8 +57,11 @@ std::string SysctlFile::read(std::uint64_t offset, std::size_t size) {
       // proc_ipc_dointvec_minmax_orphans() looks for orphans on every access while it is set.
       if (offset == 0) registry_->settle();
       return read_sysctl(registry_->rmid_forced() ? 1 : 0, offset, size);
-    case ProcFile::kShmNextId:
+    case ProcFile::kShmNextId: {
+      // A segment takes the hint with it when its maker already goes on, under the lock.
+      const std::shared_lock look(registry_->mutex());
       return read_sysctl(registry_->next_id_hint(), offset, size);
+    }
     case ProcFile::kTable:
       break;
   }
@@ -105,8 +110,10 @@ Result<std::size_t> SysctlFile::write(std::string_view bytes, std::uint64_t offs
         return set_int(bytes, offset, 1,
                        [this](int value) { registry_->set_rmid_forced(value != 0); });
       case ProcFile::kShmNextId:
-        return set_int(bytes, offset, INT_MAX,
-                       [this](int value) { registry_->set_next_id_hint(value); });
+        return set_int(bytes, offset, INT_MAX, [this](int value) {
+          const std::unique_lock change(registry_->mutex());
+          registry_->set_next_id_hint(value);
+        });
       case ProcFile::kTable:
         break;
     }
