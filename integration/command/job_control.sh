@@ -13,4 +13,13 @@ timeout --kill-after=10 80 /usr/bin/python3 "$session" >native 2>native.err ||
 timeout --kill-after=10 80 /usr/bin/python3 "$session" "$SHMVISOR" run -- >supervised 2>supervised.err ||
   fail "the supervised session ended with $?: $(diff -u native supervised; tail -n 40 supervised.err)"
 diff -u native supervised || fail "the sessions differ: $(tail -n 40 supervised.err)"
+
+# With a process group of its own all is the same but one thing: Ctrl-C is the command's alone, so
+# that what stands behind it in a pipeline ends by itself.
+sed -i 's/^pipeline interrupted status 130$/pipeline interrupted status 0/' native
+for option in --own-group --group; do
+  timeout --kill-after=10 80 /usr/bin/python3 "$session" "$SHMVISOR" run "$option" -- >supervised 2>supervised.err ||
+    fail "the session with $option ended with $?: $(diff -u native supervised; tail -n 40 supervised.err)"
+  diff -u native supervised || fail "the sessions with $option differ: $(tail -n 40 supervised.err)"
+done
 assert_kernel_table_empty

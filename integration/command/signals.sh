@@ -22,9 +22,12 @@ forwarded() {
     kill -s "$signal" "$shmvisor" || fail "shmvisor is gone"
     wait_until 30 got "$name" 1 || fail "$name did not come: $(cat out)"
   done
+  # These two stay with us; that they would have come is shown by the next one.
+  kill -s TTIN "$shmvisor" && kill -s TTOU "$shmvisor" || fail "shmvisor is gone"
   # And again: a signal is forwarded each time.
   kill -s TERM "$shmvisor"
   wait_until 30 got SIGTERM 2 || fail "the second SIGTERM did not come: $(cat out)"
+  ! grep -q SIGTT out || fail "SIGTTIN or SIGTTOU was passed on: $(cat out)"
   kill -s USR2 "$shmvisor"
   wait "$shmvisor"
   expect "exit status" 42 $?

@@ -202,8 +202,10 @@ bool fetch(pid_t pid, int socket, const Message& named, KernelFeatures& features
 }
 
 /// The next message that is more than a remark.
-std::optional<Message> receive_step(int socket, ProcMountFailure& missing_in_proc) {
+std::optional<Message> receive_step(int socket, ProcMountFailure& missing_in_proc,
+                                    const std::function<void(int)>& wait_readable) {
   for (;;) {
+    wait_readable(socket);
     auto message = receive_message(socket);
     if (!message || message->step != Step::kMissingInProc) return message;
     missing_in_proc = message->missing;
@@ -244,7 +246,7 @@ std::variant<Command, Failure> Command::start(const std::vector<std::string>& ar
   };
   Command command(pid, std::move(ours), arguments[0]);
   const std::optional<Message> message =
-      receive_step(command.socket_.get(), command.missing_in_proc_);
+      receive_step(command.socket_.get(), command.missing_in_proc_, [](int) {});
   if (!message) {
     return give_up({exit_status::kOwnFailure, "the child died before it had its filter"});
   }
@@ -257,8 +259,9 @@ std::variant<Command, Failure> Command::start(const std::vector<std::string>& ar
   return command;
 }
 
-std::optional<Failure> Command::wait_for_exec() {
-  const std::optional<Message> message = receive_step(socket_.get(), missing_in_proc_);
+std::optional<Failure> Command::wait_for_exec(const std::function<void(int)>& wait_readable) {
+  const std::optional<Message> message =
+      receive_step(socket_.get(), missing_in_proc_, wait_readable);
   socket_.reset();
   if (!message) return std::nullopt;  // closed by the exec
   return explain(*message, name_);

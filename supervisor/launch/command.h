@@ -13,6 +13,7 @@
 #include <linux/filter.h>
 #include <sys/types.h>
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -44,8 +45,9 @@ class Command {
   [[nodiscard]] UniqueFd take_listener() { return std::move(listener_); }
   /// The connection of the files in /proc, the caller's from now on; invalid where there are none.
   [[nodiscard]] UniqueFd take_connection() { return std::move(connection_); }
-  /// Waits until the program runs, or could not be executed.
-  std::optional<Failure> wait_for_exec();
+  /// Waits until the program runs, or could not be executed. Before it runs it may be stopped or
+  /// killed like any process: `wait_readable` is to care for that while it waits for a descriptor.
+  std::optional<Failure> wait_for_exec(const std::function<void(int)>& wait_readable = [](int) {});
   /// Why the command runs without files in /proc that were wanted but not demanded.
   [[nodiscard]] const ProcMountFailure& missing_in_proc() const { return missing_in_proc_; }
 

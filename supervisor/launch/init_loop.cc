@@ -69,24 +69,38 @@ InitLoop::InitLoop(pid_t command, const ProcessGroup& group, bool signal_group,
 int InitLoop::run(bool linger) {
   reap();  // what ended before the signal descriptor was there
   while (!status_ || (linger && !all_gone_)) {
-    std::array<pollfd, 3> waiting{{
-        {signals_.get(), POLLIN, 0},
-        {surroundings_.release_watch.fd(), POLLIN, 0},
-        {all_gone_ ? -1 : surroundings_.listener.fd(), 0, 0},  // its end alone: POLLHUP
-    }};
-    const bool look_again =
-        surroundings_.release_watch.needs_polling() || surroundings_.namespaces.need_sweeping();
-    int timeout_ms = look_again ? kLookAgainMs : -1;
-    if (reap_again_) timeout_ms = kReapAgainMs;
-    const int ready = ::poll(waiting.data(), waiting.size(), timeout_ms);
-    if (ready < 0 && errno != EINTR) return exit_status::kOwnFailure;
-    if ((waiting[2].revents & POLLHUP) != 0) all_gone_ = true;
-    read_signals();
-    if (reap_again_) reap();
-    surroundings_.files.settle();
-    if (surroundings_.namespaces.need_sweeping()) surroundings_.namespaces.sweep();
+    if (!turn()) return exit_status::kOwnFailure;
   }
   return *status_;
+}
+
+void InitLoop::run_until(int fd) {
+  reap();
+  pollfd readable{fd, POLLIN, 0};
+  while (!status_ && ::poll(&readable, 1, 0) == 0) {
+    if (!turn(fd)) return;
+  }
+}
+
+bool InitLoop::turn(int fd) {
+  std::array<pollfd, 4> waiting{{
+      {signals_.get(), POLLIN, 0},
+      {surroundings_.release_watch.fd(), POLLIN, 0},
+      {all_gone_ ? -1 : surroundings_.listener.fd(), 0, 0},  // its end alone: POLLHUP
+      {fd, POLLIN, 0},
+  }};
+  const bool look_again =
+      surroundings_.release_watch.needs_polling() || surroundings_.namespaces.need_sweeping();
+  int timeout_ms = look_again ? kLookAgainMs : -1;
+  if (reap_again_) timeout_ms = kReapAgainMs;
+  const int ready = ::poll(waiting.data(), waiting.size(), timeout_ms);
+  if (ready < 0 && errno != EINTR) return false;
+  if ((waiting[2].revents & POLLHUP) != 0) all_gone_ = true;
+  read_signals();
+  if (reap_again_) reap();
+  surroundings_.files.settle();
+  if (surroundings_.namespaces.need_sweeping()) surroundings_.namespaces.sweep();
+  return true;
 }
 
 void InitLoop::read_signals() {

@@ -49,8 +49,13 @@ class InitLoop {
   /// Until the command and, when `linger`, the last supervised process have ended. The command's
   /// exit status in the terms of exit_status.h.
   int run(bool linger);
+  /// Until the descriptor is readable, or the command has ended. Before run().
+  void run_until(int fd);
 
  private:
+  /// Waits for something to happen, at `fd` or elsewhere, and sees to it. False where poll(2)
+  /// failed.
+  bool turn(int fd = -1);
   void read_signals();
   void pass_on(const signalfd_siginfo& info);
   void reap();

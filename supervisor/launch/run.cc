@@ -87,8 +87,9 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
     spdlog::shutdown();
     ::_exit(exit_status::kOwnFailure);  // the files in /proc may be served already
   }
-  if (const auto failure = command.wait_for_exec()) {
+  if (const auto failure = command.wait_for_exec([&init](int fd) { init.run_until(fd); })) {
     ::waitpid(command.pid(), nullptr, 0);
+    group.leave(command.pid());
     spdlog::critical("{}", failure->message);
     spdlog::shutdown();
     ::_exit(failure->exit_status);
