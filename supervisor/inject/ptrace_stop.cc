@@ -253,10 +253,15 @@ void PtraceStop::reap() {
   attached_ = false;
   siginfo_t info{};
   kick_timer().arm();
-  do {
-    // Not dead yet, but no longer stopped for us: on its way.
-    if (const int error = wait_for_news(info); error != 0 && error != EINTR) break;
-  } while (info.si_pid == 0 || info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED);
+  for (;;) {
+    const int error = wait_for_news(info);
+    if (error == EINTR) continue;
+    if (error != 0) break;
+    if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) break;
+    // Not dead but stopped for us: a program that took the tid over. It is none of ours.
+    consume_stop();
+    if (ptrace_value(PTRACE_DETACH, tid_, 0, 0) == 0) break;
+  }
   kick_timer().disarm();
   // A thread that dies traced waits for its tracer before its own parent hears of it. But a child
   // of ours is the init loop's to reap, which wants its exit status.
