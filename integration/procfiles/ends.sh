@@ -66,5 +66,8 @@ END
 timeout --kill-after=10 120 "$SHMVISOR" run -- bash "$scratch/session" >"$scratch/out" || fail "status $?"
 # The signal that the end of sleep is wakes the main thread, which may reap an orphan.
 read -r before after <<<"$(tr '\n' ' ' <"$scratch/out")"
-[ $((after - before)) -le 2 ] || fail "$((after - before)) wake-ups in two idle seconds"
+# ThreadSanitizer has a thread that wakes up ten times a second.
+most=2
+case ${SHMVISOR_SANITIZED:-} in *thread*) most=30 ;; esac
+[ $((after - before)) -le "$most" ] || fail "$((after - before)) wake-ups in two idle seconds"
 assert_kernel_table_empty

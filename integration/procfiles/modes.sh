@@ -50,6 +50,10 @@ ours='table 1 ipcs 1 shmmni 4096'
 kernels='table 0 ipcs 0 shmmni 0'  # shmmni is 0 in this IPC namespace
 hidden='table none ipcs 1 shmmni 0'
 
+case ${SHMVISOR_SANITIZED:-} in
+  *thread*) skip "ThreadSanitizer keeps a thread of its own, beside which no user namespace can be made" ;;
+esac
+
 heading root
 look "$ours" '' "$SHMVISOR" run -- bash look
 look "$ours" '' "$SHMVISOR" run --proc=fuse -- bash look

@@ -40,6 +40,12 @@ void tell_of_proc(const RunOptions& options, const ProcMountFailure& missing) {
   }
 }
 
+/// Without destructors and spdlog::shutdown(): other threads still run, and log.
+[[noreturn]] void leave_at_once(int status) {
+  spdlog::default_logger_raw()->flush();
+  ::_exit(status);
+}
+
 }  // namespace
 
 int run_command(const RunOptions& options, KernelFeatures& features) {
@@ -84,22 +90,19 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   if (!server.start()) {
     ::kill(command.pid(), SIGKILL);
     spdlog::critical("cannot start a serving thread; raise RLIMIT_NPROC");
-    spdlog::shutdown();
-    ::_exit(exit_status::kOwnFailure);  // the files in /proc may be served already
+    leave_at_once(exit_status::kOwnFailure);  // the files in /proc may be served already
   }
   if (const auto failure = command.wait_for_exec([&init](int fd) { init.run_until(fd); })) {
     ::waitpid(command.pid(), nullptr, 0);
     group.leave(command.pid());
     spdlog::critical("{}", failure->message);
-    spdlog::shutdown();
-    ::_exit(failure->exit_status);
+    leave_at_once(failure->exit_status);
   }
   tell_of_proc(options, command.missing_in_proc());
   const int status = init.run(options.linger);
   if (!server.wait_for_end() || !proc_files.wait_for_end()) {
     // Threads are still blocked in the kernel, on what would be destroyed here.
-    spdlog::shutdown();
-    ::_exit(status);
+    leave_at_once(status);
   }
   return status;
 }

@@ -32,7 +32,7 @@ bool is_ours(int fd) {
 
 bool enter(const UniqueFd& name_space, int kind) { return ::setns(name_space.get(), kind) == 0; }
 
-/// In the forked child of a program with threads: system calls alone. An errno, or 0.
+/// In the forked child of a program with threads: hardly more than system calls. An errno, or 0.
 int cover_in(const Places& places) {
   if (places.user.valid() && !enter(places.user, CLONE_NEWUSER)) return errno;
   if (!enter(places.mounts, CLONE_NEWNS)) return errno;
@@ -78,7 +78,7 @@ void SysctlCovers::cover(pid_t tid) const {
   if (!mounts.valid() || !ipc_namespace.valid()) return;
   const Places places{user_namespace_, mounts, ipc_namespace};
   // The child of this thread: the main thread, which reaps, does not see it.
-  const pid_t child = ::_Fork();
+  const pid_t child = ::fork();
   if (child == 0) ::_exit(cover_in(places));
   int status = 0;
   while (child > 0 && ::waitpid(child, &status, __WNOTHREAD) < 0 && errno == EINTR) {
