@@ -126,8 +126,8 @@ TEST(Check, FindsWhatThisProgramNeedsHere) {
   const Report result = check(features);
   EXPECT_EQ(result.status, 0) << result.text;
   for (const char* name : kEveryRow) EXPECT_NE(result.row(name), "") << name << '\n' << result.text;
-  for (const char* name : {"proc", "listener", "wait-killable-recv", "addfd", "ptrace",
-                           "memfd-sealing", "memfd-reopen"}) {
+  for (const char* name :
+       {"proc", "listener", "addfd", "ptrace", "memfd-sealing", "memfd-reopen"}) {
     EXPECT_TRUE(result.row(name).ends_with(" yes")) << result.text;
   }
   EXPECT_NE(result.text.find("\nshmvisor can run here.\n"), std::string::npos);

@@ -1,15 +1,18 @@
 #!/bin/bash
-# compare.sh [--as-user] PROGRAM [ARG...]: the transcript of PROGRAM on the kernel's own shm (in an IPC namespace of
-# its own) beside its transcript under shmvisor. Any difference fails.
+# compare.sh [--as-user] [--without FEATURE] PROGRAM [ARG...]: the transcript of PROGRAM on the kernel's own shm (in
+# an IPC namespace of its own) beside its transcript under shmvisor. Any difference fails.
 # shellcheck disable=SC2086
 . "$(dirname "$0")/../lib.sh"
-[ $# -ge 1 ] || fail "usage: compare.sh [--as-user] PROGRAM [ARG...]"
+[ $# -ge 1 ] || fail "usage: compare.sh [--as-user] [--without FEATURE] PROGRAM [ARG...]"
 enter_namespaces "$@"
 make_scratch
 cd "$scratch" || fail cd
 user=
-if [ "$1" = --as-user ]; then
-  shift
+without=
+as_user=
+[ "$1" != --as-user ] || { as_user=1 && shift; }
+[ "$1" != --without ] || { without="--without $2" && shift 2; }
+if [ "$as_user" = 1 ]; then
   copy_shmvisor_to_scratch
   install -m 755 "$1" program || fail install
   shift
@@ -26,7 +29,7 @@ native_status=$?
 tail -n 1 native | grep -qx end || fail "the native run did not reach its end (status $native_status):
 $(tail -n 5 native native.err)"
 
-timeout --kill-after=10 "$((2 * bound))" $user "$SHMVISOR" run -- "$@" >supervised 2>supervised.err
+timeout --kill-after=10 "$((2 * bound))" $user "$SHMVISOR" run $without -- "$@" >supervised 2>supervised.err
 supervised_status=$?
 
 if ! diff -u --label native --label supervised native supervised; then

@@ -253,8 +253,9 @@ std::vector<Probe> notify_probes() {
        "shm calls cannot be answered: the kernel needs CONFIG_SECCOMP_FILTER, and a container's "
        "seccomp profile must allow seccomp(2)",
        kFatal},
-      {"wait-killable-recv", probe_wait_killable_recv,
-       "a signal could make a call happen twice: Linux 5.19 or later is needed", kFatal},
+      feature_probe(KernelFeature::kWaitKillableRecv, probe_wait_killable_recv,
+                    "callers are stopped before they are answered, slower; a handler without "
+                    "SA_RESTART may end a call with EINTR"),
       feature_probe(KernelFeature::kSyncWakeUp, probe_sync_wake_up, "ordinary wake-ups, slower"),
       {"addfd", probe_addfd,
        "a segment cannot be handed to its caller: Linux 5.9 or later is needed", kFatal},

@@ -38,10 +38,20 @@ KickTimer& kick_timer() {
 }  // namespace
 
 Result<PtraceStop> PtraceStop::seize(pid_t tid) {
-  if (ptrace_value(PTRACE_SEIZE, tid, 0, kOptions) != 0) return Errno::current();
-  PtraceStop stop(tid);
-  if (ptrace_value(PTRACE_INTERRUPT, tid, 0, 0) != 0) return Errno::current();
+  auto stop = attach(tid);
+  if (!stop) return stop;
+  if (const auto asked = stop->interrupt(); !asked) return asked.error();
   return stop;
+}
+
+Result<PtraceStop> PtraceStop::attach(pid_t tid) {
+  if (ptrace_value(PTRACE_SEIZE, tid, 0, kOptions) != 0) return Errno::current();
+  return PtraceStop(tid);
+}
+
+Result<void> PtraceStop::interrupt() {
+  if (ptrace_value(PTRACE_INTERRUPT, tid_, 0, 0) != 0) return Errno::current();
+  return {};
 }
 
 PtraceStop::PtraceStop(PtraceStop&& other) noexcept
@@ -100,25 +110,38 @@ Result<void> PtraceStop::wait_until_stopped() {
 
 Result<std::int64_t> PtraceStop::call(Abi abi, RemoteCall call,
                                       const std::array<std::uint64_t, 6>& arguments) {
-  if (const auto entered = enter(abi, call, arguments); !entered) return entered.error();
+  if (!saved_) return Errno(ESRCH);
+  if (const auto entered = enter(abi, saved_->entering(abi, call, arguments)); !entered) {
+    return entered.error();
+  }
   // To the exit: the kernel's own time, which populating memory may make long.
   return leave(abi, resume_to_syscall_stop(false));
 }
 
 bool PtraceStop::begin_call(Abi abi, RemoteCall call,
                             const std::array<std::uint64_t, 6>& arguments) {
-  return enter(abi, call, arguments).ok() && resume();
+  return saved_ && enter(abi, saved_->entering(abi, call, arguments)).ok() && resume();
+}
+
+bool PtraceStop::begin_again(Abi abi) {
+  return saved_ && enter(abi, saved_->repeating()).ok() && resume();
 }
 
 Result<std::int64_t> PtraceStop::finish_call(Abi abi) { return leave(abi, wait_any(false)); }
 
-Result<void> PtraceStop::enter(Abi abi, RemoteCall call,
-                               const std::array<std::uint64_t, 6>& arguments) {
-  if (!saved_ || !set_registers(saved_->entering(abi, call, arguments))) return Errno(ESRCH);
+bool PtraceStop::call_is_over() const {
+  siginfo_t info{};
+  const int waited = ::waitid(P_PID, static_cast<id_t>(tid_), &info,
+                              WEXITED | WSTOPPED | WNOWAIT | WNOHANG | __WALL | __WNOTHREAD);
+  return waited != 0 || info.si_pid != 0;
+}
+
+Result<void> PtraceStop::enter(Abi abi, const Registers& entering) {
+  if (!set_registers(entering)) return Errno(ESRCH);
   // One instruction of the thread's own memory, which may be anything by now.
   switch (resume_to_syscall_stop(true)) {
     case Stop::kSyscall:
-      return check_entry(abi, saved_->entering(abi, call, arguments));
+      return check_entry(abi, entering);
     case Stop::kGone:
       return Errno(ESRCH);
     default:

@@ -34,6 +34,10 @@ class PtraceStop {
   /// Attaches to a thread that is blocked in the kernel and asks it to stop on its way out.
   /// EPERM: we may not, or somebody else traces it. ESRCH: gone.
   static Result<PtraceStop> seize(pid_t tid);
+  /// The first half: attaches. From now on it takes no signal without stopping for us first.
+  static Result<PtraceStop> attach(pid_t tid);
+  /// The second: asks it to stop, which ends a wait of its that signals can end.
+  Result<void> interrupt();
 
   PtraceStop(PtraceStop&& other) noexcept;
   PtraceStop& operator=(PtraceStop&&) = delete;
@@ -46,6 +50,14 @@ class PtraceStop {
   /// Waits until it has stopped, and blocks its signals. To be called once its way out is free.
   Result<void> wait_until_stopped();
 
+  /// Whether it is on its way out of the call `data`, holds no signal that it was about to take,
+  /// and nothing but the way out is missing of it. Precondition: stopped.
+  [[nodiscard]] bool is_in(const seccomp_data& data) const {
+    return saved_ && pending_signal_ == 0 && saved_->is_in(data);
+  }
+  /// What it would find as the result of that call. Precondition: stopped.
+  [[nodiscard]] std::int64_t found_result(Abi abi) const { return saved_->result(abi); }
+
   /// Runs one system call in it. Precondition: stopped. The result is the kernel's: a value, or an
   /// errno negated. Errors: ESRCH, and EACCES where the thread does not run what it should.
   Result<std::int64_t> call(Abi abi, RemoteCall call,
@@ -54,7 +66,11 @@ class PtraceStop {
   /// The two halves of call(), for one that blocks in the kernel: begin_call() returns when the
   /// kernel has been entered, finish_call() waits for the result.
   bool begin_call(Abi abi, RemoteCall call, const std::array<std::uint64_t, 6>& arguments);
+  /// The same, for the very call that it was stopped in.
+  bool begin_again(Abi abi);
   Result<std::int64_t> finish_call(Abi abi);
+  /// Whether finish_call() would not have to wait.
+  [[nodiscard]] bool call_is_over() const;
 
   struct Cloned {
     pid_t tid = 0;                   ///< in our pid namespace
@@ -79,7 +95,7 @@ class PtraceStop {
 
   explicit PtraceStop(pid_t tid) : tid_(tid) {}
 
-  Result<void> enter(Abi abi, RemoteCall call, const std::array<std::uint64_t, 6>& arguments);
+  Result<void> enter(Abi abi, const Registers& entering);
   /// Whether the call that was just entered is the one that `wanted` makes; skips any other.
   Result<void> check_entry(Abi abi, const Registers& wanted);
   Result<std::int64_t> leave(Abi abi, Stop stop);

@@ -1,5 +1,10 @@
 #include "supervisor/inject/registers.h"
 
+#include <linux/audit.h>
+
+#include <algorithm>
+#include <iterator>
+
 namespace shmvisor {
 namespace {
 
@@ -76,6 +81,32 @@ bool Registers::enters(Abi abi, std::uint64_t number,
     same = same && (ours[i] & mask) == (arguments[i] & mask);
   }
   return same;
+}
+
+Registers Registers::repeating() const {
+  Registers next = *this;
+  next.raw_.rip -= kEnteringInstructionBytes;
+  next.raw_.rax = raw_.orig_rax;
+  next.raw_.orig_rax = kNoCall;
+  return next;
+}
+
+bool Registers::is_in(const seccomp_data& data) const {
+  if (raw_.rip != data.instruction_pointer || static_cast<int>(raw_.orig_rax) != data.nr) {
+    return false;
+  }
+  if (data.arch == AUDIT_ARCH_I386) {
+    // The sixth, ebp, holds the stack pointer where the vdso entered the kernel.
+    const std::array<std::uint64_t, 5> arguments = {raw_.rbx, raw_.rcx, raw_.rdx, raw_.rsi,
+                                                    raw_.rdi};
+    return std::equal(arguments.begin(), arguments.end(), std::begin(data.args),
+                      [](std::uint64_t one, std::uint64_t other) {
+                        return static_cast<std::uint32_t>(one) == static_cast<std::uint32_t>(other);
+                      });
+  }
+  const std::array<std::uint64_t, 6> arguments = {raw_.rdi, raw_.rsi, raw_.rdx,
+                                                  raw_.r10, raw_.r8,  raw_.r9};
+  return std::equal(arguments.begin(), arguments.end(), std::begin(data.args));
 }
 
 Registers Registers::returning(std::int64_t result) const {

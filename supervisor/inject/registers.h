@@ -8,6 +8,7 @@
 // Source of the numbers: arch/x86/entry/syscalls/. Thread rule: plain values.
 #pragma once
 
+#include <linux/seccomp.h>
 #include <sys/user.h>
 
 #include <array>
@@ -34,6 +35,11 @@ class Registers {
   /// Whether these registers, from entering(), make the call that a tracer sees entered.
   [[nodiscard]] bool enters(Abi abi, std::uint64_t number,
                             std::span<const std::uint64_t, 6> arguments) const;
+  /// These registers, about to make the call anew that stopped them. Precondition: is_in() it.
+  [[nodiscard]] Registers repeating() const;
+  /// Whether these are the registers of a thread that is on its way out of the call `data`, and has
+  /// run no instruction since.
+  [[nodiscard]] bool is_in(const seccomp_data& data) const;
   /// These registers, returning `result` from the call that stopped them, not to be restarted.
   [[nodiscard]] Registers returning(std::int64_t result) const;
 

@@ -1,9 +1,16 @@
 #include "supervisor/inject/remote_space.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <string>
+#include <thread>
 
 #include "supervisor/inject/borrowed_table.h"
 #include "supervisor/process/borrowed_identity.h"
+#include "supervisor/process/process_stat.h"
+#include "supervisor/process/task_status.h"
 
 namespace shmvisor {
 namespace {
@@ -26,6 +33,15 @@ int map_flags(Placement placement) {
 }
 
 constexpr std::size_t kMmapDescriptor = 4;
+/// ERESTARTSYS of include/linux/errno.h: seen by tracers only. The kernel repeats the call, or
+/// makes EINTR of it, when it lets the thread go.
+constexpr std::int64_t kRepeatOrder = -512;
+constexpr int kMostRepeats = 16;
+constexpr int kEnoughLooks = 8;
+constexpr int kMostTries = 2000;
+constexpr std::chrono::milliseconds kBetweenTries(1);
+constexpr int kMostLooks = 1000;
+constexpr std::chrono::milliseconds kBetweenLooks(2);
 
 std::array<std::uint64_t, 6> mmap_arguments(const MapRequest& request) {
   return {request.address,
@@ -35,6 +51,12 @@ std::array<std::uint64_t, 6> mmap_arguments(const MapRequest& request) {
                                      (request.reserved_already ? MAP_NORESERVE : 0)),
           0,  // the descriptor, once there is one
           0};
+}
+
+bool traced_by_us(pid_t tid) {
+  const auto status = TaskStatus::read(tid);
+  return status && status->tracer_pid != 0 &&
+         ::access(("/proc/self/task/" + std::to_string(status->tracer_pid)).c_str(), F_OK) == 0;
 }
 
 }  // namespace
@@ -55,20 +77,15 @@ class RemoteSpace::StopRoute : public AnswerRoute {
 };
 
 Result<std::uint64_t> RemoteSpace::map(const MapRequest& request, BackingFile file) {
-  const auto mapped = map_with_own_table(file.fd.get(), mmap_arguments(request));
+  const auto mapped = map_descriptor(file.fd.get(), mmap_arguments(request));
   file.fd.reset();  // only the mapping shall count for in_use()
   if (!mapped) return mapped.error();
   return translate(*mapped, request);
 }
 
-Result<std::int64_t> RemoteSpace::map_with_own_table(int fd,
-                                                     std::array<std::uint64_t, 6> arguments) {
-  auto seized = seize();
-  if (!seized) return seized.error();
-  const Result<int> installed = call_.listener().respond_with_fd(call_.id(), fd);
-  if (!installed && !leave_notification()) return Errno(ESRCH);
-  if (const auto held = hold(std::move(*seized)); !held) return held.error();
-  if (!installed && installed.error() != Errno(EMFILE)) return Errno(ENOMEM);
+Result<std::int64_t> RemoteSpace::map_descriptor(int fd, std::array<std::uint64_t, 6> arguments) {
+  const Result<int> installed = install_and_hold(fd);
+  if (!installed && installed.error() != Errno(EMFILE)) return refused(installed.error());
   if (!installed) {
     return BorrowedTable(*stop_, abi_, call_.listener(), expected_).map(fd, arguments);
   }
@@ -81,9 +98,68 @@ Result<std::int64_t> RemoteSpace::map_with_own_table(int fd,
   return *mapped;
 }
 
+Result<int> RemoteSpace::install_and_hold(int fd) {
+  if (!waits_killably()) {
+    if (const auto taken = take_over(); !taken) return taken.error();
+    return install_by_repeated_call(fd);
+  }
+  auto stop = attach();
+  if (!stop) return stop.error();
+  if (const auto asked = stop->interrupt(); !asked) return asked.error();
+  const Result<int> installed = call_.listener().respond_with_fd(call_.id(), fd);
+  if (!installed && !leave_notification()) return Errno(ESRCH);
+  if (const auto held = hold(std::move(*stop)); !held) return held.error();
+  if (!installed && installed.error() != Errno(EMFILE)) return Errno(ENOMEM);
+  return installed;
+}
+
+Result<int> RemoteSpace::install_by_repeated_call(int fd) {
+  for (int tries = 0; tries < kMostRepeats; ++tries) {
+    const auto id = repeat_call();
+    if (!id && id.error() != Errno(EAGAIN)) return id.error();
+    Result<int> installed = Errno(ENOENT);
+    if (id) {
+      installed = call_.listener().respond_with_fd(*id, fd);
+      if (!installed) (void)call_.listener().respond(*id, 0);
+    }
+    const auto finished = stop_->finish_call(abi_);
+    if (!finished) return finished.error();
+    if (installed) return installed;
+    if (installed.error() == Errno(EMFILE)) return Errno(EMFILE);
+    // All signals are blocked, but SIGSTOP cannot be, and a frozen cgroup ends the wait too.
+    if (*finished != kRepeatOrder) break;
+  }
+  return Errno(ENOMEM);
+}
+
+Result<std::uint64_t> RemoteSpace::repeat_call() {
+  expected_.expect(call_.tid());
+  Result<std::uint64_t> received = Errno(ESRCH);
+  if (stop_->begin_again(abi_)) received = await_repeated_call();
+  expected_.end(call_.tid());
+  // Where it still waits to be received this ends it; or somebody will receive it yet.
+  const bool missed = !received && received.error() == Errno(EAGAIN);
+  if (missed && !stop_->call_is_over()) (void)stop_->interrupt();
+  return received;
+}
+
+Result<std::uint64_t> RemoteSpace::await_repeated_call() {
+  for (int looks = 0; looks < kMostLooks; ++looks) {
+    const auto notif = expected_.next(call_.tid(), kBetweenLooks);
+    // As long as we hold the caller its tid means it; afterwards it may mean a thread that execs.
+    if (stop_->call_is_over()) {
+      if (notif) expected_.give_back(*notif);
+      break;
+    }
+    // A void one is this call's, from before we stopped the caller.
+    if (notif && call_.listener().alive(notif->id)) return notif->id;
+  }
+  return Errno(EAGAIN);
+}
+
 Result<void> RemoteSpace::unmap(const AddressRange& range) {
   if (stop_ == nullptr) {
-    if (const auto stopped = stop(); !stopped) return stopped.error();
+    if (const auto stopped = stop(); !stopped) return refused(stopped.error());
   }
   const auto unmapped = stop_->call(abi_, RemoteCall::kMunmap, {range.start, range.length});
   if (!unmapped) return unmapped.error();
@@ -121,20 +197,70 @@ bool RemoteSpace::anything_mapped(const AddressRange& range) {
   return area && *area && (*area)->range.overlaps(range);
 }
 
-Result<PtraceStop> RemoteSpace::seize() {
+Result<PtraceStop> RemoteSpace::attach() {
   pin_.emplace();
-  auto stop = reach(call_.tid(), kToTrace, [this] { return PtraceStop::seize(call_.tid()); });
-  if (stop) return stop;
-  if (stop.error() != Errno(EPERM) || !call_.alive()) return Errno(ESRCH);  // a dying thread
-  refusals_.warn_of(call_.tid());
-  return Errno(EACCES);
+  for (int tries = 0;; ++tries) {
+    auto stop = reach(call_.tid(), kToTrace, [this] { return PtraceStop::attach(call_.tid()); });
+    if (stop) return stop;
+    if (stop.error() != Errno(EPERM) || !call_.alive()) return Errno(ESRCH);  // a dying thread
+    // A call that comes again may find the thread that served it before not quite done yet.
+    if (tries >= kMostTries || !traced_by_us(call_.tid())) return Errno(EACCES);
+    std::this_thread::sleep_for(kBetweenTries);
+  }
+}
+
+Errno RemoteSpace::refused(Errno error) {
+  if (error == Errno(EACCES)) refusals_.warn_of(call_.tid());
+  return error;
 }
 
 Result<void> RemoteSpace::stop() {
-  auto stop = seize();
+  if (!waits_killably()) return take_over();
+  auto stop = attach();
   if (!stop) return stop.error();
+  if (const auto asked = stop->interrupt(); !asked) return asked.error();
   if (!leave_notification()) return Errno(ESRCH);
   return hold(std::move(*stop));
+}
+
+Result<void> RemoteSpace::take_over() {
+  auto attached = attach();
+  if (!attached) return attached.error();
+  // Still waiting after we attached: so what we are attached to is the caller. Its tid may not go
+  // to a thread that execs without ending the trace.
+  const bool ours = call_.alive();
+  if (const auto asked = attached->interrupt(); !asked) return asked.error();
+  if (!ours) return Errno(ESRCH);
+  if (call_.listener().wait_kind() == WaitKind::kUnknown) observe_wait();
+  const bool answered =
+      call_.listener().wait_kind() != WaitKind::kInterruptible && leave_notification();
+  if (const auto stopped = attached->wait_until_stopped(); !stopped) return stopped.error();
+  if (!attached->is_in(call_.data())) return Errno(ESRCH);
+  const std::int64_t found = attached->found_result(abi_);
+  if (found == kRepeatOrder) {
+    call_.listener().learn(WaitKind::kInterruptible);
+  } else if (!answered || found != 0) {
+    return Errno(ESRCH);
+  }
+  auto route = std::make_unique<StopRoute>(std::move(*attached));
+  stop_ = &route->stop();
+  call_.reroute(std::move(route));
+  return {};
+}
+
+void RemoteSpace::observe_wait() {
+  // In the state that signals do not end a task shows as 'D' ever after we interrupted it. One that
+  // was woken shows so only for as long as it waits for the lock of the notification, which
+  // asking for the notification takes and gives back.
+  for (int looks = 0; looks < kEnoughLooks; ++looks) {
+    const auto stat = ProcessStat::read(call_.tid());
+    if (!stat || stat->state != 'D' || !call_.alive()) return;
+  }
+  call_.listener().learn(WaitKind::kKillable);
+}
+
+void RemoteSpace::secure_answer() {
+  if (stop_ == nullptr && !waits_killably()) (void)take_over();
 }
 
 bool RemoteSpace::leave_notification() { return call_.listener().respond(call_.id(), 0).ok(); }

@@ -6,7 +6,15 @@
 // the same stop. A caller whose table is full gets it through a short-lived process that shares its
 // memory but not its table (BorrowedTable).
 //
-// Errors besides mmap(2)'s: EACCES where the caller cannot be traced. ESRCH where it died.
+// Where the filter lacks WAIT_KILLABLE_RECV, or may lack it (Listener::wait_kind), asking the
+// caller to stop ends its notification, and no answer through one is sure to arrive. So there the
+// stop comes first: a caller that is found on its way out of this very call, with the kernel's
+// order to repeat it for a result, is held and given its result instead. It gets the descriptor by
+// making the call once more, which a serving thread receives and hands over (ExpectedCalls). A
+// caller that is found elsewhere is let go untouched: its call comes again, or its handler runs.
+//
+// Errors besides mmap(2)'s: EACCES where the caller cannot be traced. ESRCH where it died or is no
+// longer in the call.
 // Thread rule: the thread that received the call.
 #pragma once
 
@@ -37,17 +45,38 @@ class RemoteSpace : public MappingSpace {
   Result<void> unmap(const AddressRange& range) override;
   Result<std::optional<MappedArea>> area_above(std::uint64_t address) override;
 
+  /// For an answer that something is to be committed for: makes sure that it arrives when it is
+  /// said to. Does nothing where that is sure anyway, and where the caller cannot be traced.
+  void secure_answer();
+
  private:
   class StopRoute;
 
-  Result<std::int64_t> map_with_own_table(int fd, std::array<std::uint64_t, 6> arguments);
+  Result<std::int64_t> map_descriptor(int fd, std::array<std::uint64_t, 6> arguments);
+  /// Puts `fd` into the caller's table and holds the caller in a stop. EMFILE where the table is
+  /// full: it is held all the same.
+  Result<int> install_and_hold(int fd);
+  Result<int> install_by_repeated_call(int fd);
+  /// Makes the caller make its call once more. The id of that; EAGAIN where it was over before
+  /// anybody received it.
+  Result<std::uint64_t> repeat_call();
+  Result<std::uint64_t> await_repeated_call();
   Result<void> stop();
-  Result<PtraceStop> seize();
+  /// Holds the caller without trusting its notification.
+  Result<void> take_over();
+  void observe_wait();
+  /// EACCES where we may not, or somebody else traces it.
+  Result<PtraceStop> attach();
+  /// Says why, where the caller is out of reach.
+  Errno refused(Errno error);
   /// Answers the notification so that the caller gets out of it, into our stop. Only where that
   /// succeeds is the thread that we seized the caller: its tid may have gone to a thread that
   /// execs.
   bool leave_notification();
   Result<void> hold(PtraceStop stop);
+  [[nodiscard]] bool waits_killably() const {
+    return call_.listener().wait_kind() == WaitKind::kKillable;
+  }
   Result<std::uint64_t> translate(std::int64_t mapped, const MapRequest& request);
   bool anything_mapped(const AddressRange& range);
 

@@ -5,8 +5,8 @@ namespace {
 
 // In the order of KernelFeature.
 constexpr std::array<std::string_view, static_cast<std::size_t>(KernelFeature::kCount)> kNames = {
-    "sync-wake-up", "pidfd-getfd", "pidfd-thread", "pidfd-get-info", "procmap-query",
-    "noexec-seal",  "cachestat",   "kcmp",         "inotify",
+    "wait-killable-recv", "sync-wake-up", "pidfd-getfd", "pidfd-thread", "pidfd-get-info",
+    "procmap-query",      "noexec-seal",  "cachestat",   "kcmp",         "inotify",
 };
 static_assert(!kNames.back().empty(), "every feature has a name");
 

@@ -17,15 +17,16 @@
 namespace shmvisor {
 
 enum class KernelFeature : std::size_t {
-  kSyncWakeUp,    // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, Linux 6.6
-  kPidfdGetfd,    // pidfd_getfd(2), Linux 5.6, often forbidden in containers
-  kPidfdThread,   // PIDFD_THREAD, Linux 6.9
-  kPidfdGetInfo,  // PIDFD_GET_INFO, Linux 6.13
-  kProcmapQuery,  // PROCMAP_QUERY, Linux 6.11
-  kNoexecSeal,    // MFD_NOEXEC_SEAL, Linux 6.3
-  kCachestat,     // cachestat(2), Linux 6.5
-  kKcmp,          // kcmp(2), often forbidden in containers
-  kInotify,       // inotify_init(2): refused when a user has no instance left
+  kWaitKillableRecv,  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19
+  kSyncWakeUp,        // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, Linux 6.6
+  kPidfdGetfd,        // pidfd_getfd(2), Linux 5.6, often forbidden in containers
+  kPidfdThread,       // PIDFD_THREAD, Linux 6.9
+  kPidfdGetInfo,      // PIDFD_GET_INFO, Linux 6.13
+  kProcmapQuery,      // PROCMAP_QUERY, Linux 6.11
+  kNoexecSeal,        // MFD_NOEXEC_SEAL, Linux 6.3
+  kCachestat,         // cachestat(2), Linux 6.5
+  kKcmp,              // kcmp(2), often forbidden in containers
+  kInotify,           // inotify_init(2): refused when a user has no instance left
   kCount,
 };
 

@@ -34,6 +34,7 @@ struct Message {
   int value = 0;        ///< a descriptor's number, or an errno
   int connection = -1;  ///< with kListener: another descriptor's number, or none
   ProcMountFailure missing = {};
+  WaitKind wait_kind = WaitKind::kUnknown;  ///< with kListener
 };
 
 bool send_message(int socket, Message message) {
@@ -101,9 +102,25 @@ bool needs_no_new_privs() {
          value != CAP_SET;
 }
 
+struct Filter {
+  std::span<const sock_filter> program;
+  bool no_new_privs = false;
+  bool wait_killable_recv = true;
+
+  /// Says in `wait_kind` how callers will wait.
+  [[nodiscard]] Result<UniqueFd> install(WaitKind& wait_kind) const {
+    if (wait_killable_recv) {
+      wait_kind = WaitKind::kKillable;
+      auto listener = install_filter(program, {.wait_killable_recv = true});
+      if (listener || listener.error() != Errno(EINVAL)) return listener;
+    }
+    wait_kind = WaitKind::kInterruptible;
+    return install_filter(program, {.wait_killable_recv = false});
+  }
+};
+
 /// The child's way to its exec. Never returns. Async-signal-safe.
-[[noreturn]] void become_command(int socket, char* const* arguments,
-                                 std::span<const sock_filter> filter, bool no_new_privs,
+[[noreturn]] void become_command(int socket, char* const* arguments, const Filter& filter,
                                  const InheritedState& inherited, ProcMounts& mounts) {
   const auto give_up = [socket](Step step, int error, int status) {
     send_message(socket, {step, error});
@@ -114,16 +131,17 @@ bool needs_no_new_privs() {
     send_message(socket, {required ? Step::kProc : Step::kMissingInProc, 0, -1, missing});
     if (required) ::_exit(exit_status::kOwnFailure);
   };
-  if (no_new_privs && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+  if (filter.no_new_privs && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     give_up(Step::kNoNewPrivs, errno, exit_status::kOwnFailure);
   }
   // Before the filter, which would ask us about every unshare(2).
   if (const auto missing = mounts.prepare(); missing.failed()) tell_missing(missing);
   const int connection = mounts.connection().get();
-  const Result<UniqueFd> listener = install_filter(filter, {});
+  WaitKind wait_kind = WaitKind::kKillable;
+  const Result<UniqueFd> listener = filter.install(wait_kind);
   if (!listener) give_up(Step::kFilter, listener.error().value(), exit_status::kOwnFailure);
 
-  send_message(socket, {Step::kListener, listener->get(), connection});
+  send_message(socket, {Step::kListener, listener->get(), connection, {}, wait_kind});
   std::optional<Message> reply = receive_message(socket);
   if (reply && reply->step == Step::kTakeAway) {
     if (!send_descriptor(socket, listener->get()) ||
@@ -159,8 +177,8 @@ Failure explain(const Message& message, const std::string& name) {
                   "or OCI listener around it"};
         case EINVAL:
           return {exit_status::kOwnFailure,
-                  "this kernel has no seccomp user notification with WAIT_KILLABLE_RECV; Linux "
-                  "5.19 or newer is needed, see 'shmvisor check'"};
+                  "this kernel has no seccomp user notification; Linux 5.14 or newer is needed, "
+                  "see 'shmvisor check'"};
         default:
           return {exit_status::kOwnFailure,
                   "cannot install the seccomp filter: " + reason + "; see 'shmvisor check'"};
@@ -230,12 +248,13 @@ std::variant<Command, Failure> Command::start(const std::vector<std::string>& ar
     argument_pointers.push_back(const_cast<char*>(argument.c_str()));
   }
   argument_pointers.push_back(nullptr);
-  const bool no_new_privs = needs_no_new_privs();
+  const Filter to_install{filter, needs_no_new_privs(),
+                          features.usable(KernelFeature::kWaitKillableRecv)};
 
   const pid_t pid = ::fork();
   if (pid < 0) return own_failure("cannot fork", errno);
   if (pid == 0) {
-    become_command(theirs.get(), argument_pointers.data(), filter, no_new_privs, inherited, mounts);
+    become_command(theirs.get(), argument_pointers.data(), to_install, inherited, mounts);
   }
   theirs.reset();
 
@@ -255,6 +274,8 @@ std::variant<Command, Failure> Command::start(const std::vector<std::string>& ar
              command.connection_)) {
     return give_up(own_failure("cannot get the seccomp listener", errno));
   }
+  command.wait_kind_ = message->wait_kind;
+  if (message->wait_kind != WaitKind::kKillable) features.absent(KernelFeature::kWaitKillableRecv);
   send_message(command.socket_.get(), {Step::kTaken, 0});
   return command;
 }

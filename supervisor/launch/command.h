@@ -23,6 +23,7 @@
 #include "policy/base/unique_fd.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/launch/inherited_state.h"
+#include "supervisor/notify/listener.h"
 #include "supervisor/procfiles/proc_mounts.h"
 
 namespace shmvisor {
@@ -43,6 +44,8 @@ class Command {
   [[nodiscard]] pid_t pid() const { return pid_; }
   /// The listener; the caller's from now on.
   [[nodiscard]] UniqueFd take_listener() { return std::move(listener_); }
+  /// How its callers wait for their answers.
+  [[nodiscard]] WaitKind wait_kind() const { return wait_kind_; }
   /// The connection of the files in /proc, the caller's from now on; invalid where there are none.
   [[nodiscard]] UniqueFd take_connection() { return std::move(connection_); }
   /// Waits until the program runs, or could not be executed. Before it runs it may be stopped or
@@ -59,6 +62,7 @@ class Command {
   UniqueFd socket_;
   std::string name_;
   UniqueFd listener_;
+  WaitKind wait_kind_ = WaitKind::kUnknown;
   UniqueFd connection_;
   ProcMountFailure missing_in_proc_;
 };

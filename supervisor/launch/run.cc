@@ -67,7 +67,7 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
 
   g_command = command.pid();
   KickTimer::install_handler([](int signal_number) { ::kill(g_command, signal_number); });
-  Listener listener(command.take_listener());
+  Listener listener(command.take_listener(), command.wait_kind());
   listener.use_sync_wake_up(features);
   const DescendantScope scope;
   MachineResources resources(features);

@@ -1,8 +1,13 @@
 // ExpectedCalls: calls that we made ourselves, in somebody else's name.
 //
 // A process that was set up to borrow a descriptor table (BorrowedTable) makes one of our calls so
-// that the kernel parks it and lets us put a descriptor into it. Whichever thread receives that
-// call hands its id to the thread that expects it, instead of serving it.
+// that the kernel parks it and lets us put a descriptor into it; so does a caller that is to make
+// its call again (RemoteSpace). Whichever thread receives that call hands it to the thread that
+// expects it, instead of serving it.
+//
+// Not all that comes from an expected tid is what was expected: a call received before, and void
+// since, may be looked at only now; and the tid may have gone to another thread, through an exec.
+// Who expects must tell them apart; what was none of its is given back, to be served after all.
 //
 // Thread rule: any thread.
 #pragma once
@@ -11,13 +16,16 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace shmvisor {
 
@@ -28,19 +36,30 @@ class ExpectedCalls {
   explicit ExpectedCalls(std::function<void()> somebody_receives)
       : somebody_receives_(std::move(somebody_receives)) {}
 
-  /// From now on calls of `tid` are kept for await().
+  /// From now on calls of `tid` are kept for next() and await().
   void expect(pid_t tid);
-  /// The id of the call; nothing when it does not come within two seconds. Ends the expectation.
+  /// The next call; nothing when none comes in time.
+  std::optional<seccomp_notif> next(pid_t tid, std::chrono::milliseconds bound);
+  /// Ends the expectation. What was not taken by next() is given back.
+  void end(pid_t tid);
+  /// The id of the next call, of a tid that nobody else can have; nothing when it does not come
+  /// within two seconds. Ends the expectation.
   std::optional<std::uint64_t> await(pid_t tid);
+
   /// Whether the call was expected, and is taken care of.
   bool claim(const seccomp_notif& notif);
+  void give_back(const seccomp_notif& notif);
+  /// A call that was given back, to be served.
+  std::optional<seccomp_notif> take_back();
 
  private:
   const std::function<void()> somebody_receives_;
   std::atomic<int> expected_count_{0};
+  std::atomic<int> given_back_count_{0};
   std::mutex mutex_;
   std::condition_variable arrived_;
-  std::map<pid_t, std::optional<std::uint64_t>> expected_;
+  std::map<pid_t, std::deque<seccomp_notif>> expected_;
+  std::vector<seccomp_notif> given_back_;
 };
 
 }  // namespace shmvisor

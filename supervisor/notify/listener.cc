@@ -29,8 +29,9 @@ std::size_t within_room(std::uint16_t kernel_size) {
 
 }  // namespace
 
-Listener::Listener(UniqueFd fd)
+Listener::Listener(UniqueFd fd, WaitKind wait_kind)
     : fd_(std::move(fd)),
+      wait_kind_(wait_kind),
       notif_size_bytes_(sizeof(seccomp_notif)),
       response_size_bytes_(sizeof(seccomp_notif_resp)) {
   seccomp_notif_sizes sizes{};

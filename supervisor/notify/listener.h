@@ -3,12 +3,18 @@
 // Errors: receive() gives ENOENT when a call was gone before it could be read, and for good when no
 // supervised task is left (Linux 6.11+); EINTR on a signal. The others give ENOENT when the caller
 // is no longer waiting: killed, or interrupted where the filter lacks WAIT_KILLABLE_RECV.
+//
+// Without WAIT_KILLABLE_RECV any signal ends the wait, the call is repeated, and comes again under
+// a new id (kernel/seccomp.c: seccomp_do_user_notification()). Worse: a signal may fall between
+// respond(), which succeeds, and the caller's waking up, which then looks at the signal first. So
+// there an answer that was sent is no answer that arrived.
 // Ownership: owns the descriptor. Thread rule: any thread may call any member; receive() blocks.
 #pragma once
 
 #include <linux/seccomp.h>
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 
 #include "policy/base/result.h"
@@ -17,11 +23,22 @@
 
 namespace shmvisor {
 
+/// How a caller waits for the answer, which the filter's flags decide.
+enum class WaitKind : std::uint8_t {
+  kUnknown,        ///< somebody else installed the filter, and it did not show yet
+  kKillable,       ///< WAIT_KILLABLE_RECV: a received call ends by its answer or by death
+  kInterruptible,  ///< by any signal
+};
+
 class Listener {
  public:
-  explicit Listener(UniqueFd fd);
+  explicit Listener(UniqueFd fd, WaitKind wait_kind = WaitKind::kKillable);
 
   [[nodiscard]] int fd() const { return fd_.get(); }
+
+  [[nodiscard]] WaitKind wait_kind() const { return wait_kind_.load(std::memory_order_relaxed); }
+  /// What the behaviour of a caller has shown.
+  void learn(WaitKind wait_kind) { wait_kind_.store(wait_kind, std::memory_order_relaxed); }
 
   /// Wake-ups on the caller's own CPU (Linux 6.6): worth a factor of ten across CPUs.
   void use_sync_wake_up(KernelFeatures& features);
@@ -45,6 +62,7 @@ class Listener {
 
  private:
   UniqueFd fd_;
+  std::atomic<WaitKind> wait_kind_;
   std::size_t notif_size_bytes_;
   std::size_t response_size_bytes_;
 };

@@ -42,6 +42,7 @@ class PendingCall {
   /// The calling thread, in the supervisor's pid namespace.
   [[nodiscard]] pid_t tid() const { return static_cast<pid_t>(notif_.pid); }
   [[nodiscard]] RawCall raw() const;
+  [[nodiscard]] const seccomp_data& data() const { return notif_.data; }
   [[nodiscard]] Listener& listener() { return listener_; }
 
   /// Whether tid() still means the caller. Always so while an AnswerRoute holds it.

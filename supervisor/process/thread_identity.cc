@@ -103,7 +103,7 @@ KnownThread ThreadIdentities::of(pid_t tid) {
   }
   KnownThread known{make(tid), std::nullopt};
   known.ids = known.identity->read_ids(features_);
-  if (known.ids) remember(known.identity, known.ids->tgid);
+  if (known.ids && remember_) remember(known.identity, known.ids->tgid);
   return known;
 }
 
@@ -118,6 +118,7 @@ void ThreadIdentities::remember(const std::shared_ptr<ThreadIdentity>& identity,
 }
 
 void ThreadIdentities::namespaces_change(pid_t tid) {
+  if (!remember_) return;
   const KnownThread known = of(tid);
   const std::lock_guard lock(mutex_);
   if (known.ids) {

@@ -64,7 +64,9 @@ struct KnownThread {
 
 class ThreadIdentities {
  public:
-  explicit ThreadIdentities(KernelFeatures& features) : features_(features) {}
+  /// Without `remember` nothing is kept: for a filter that may not show us unshare(2) and setns(2).
+  explicit ThreadIdentities(KernelFeatures& features, bool remember = true)
+      : features_(features), remember_(remember) {}
 
   /// Precondition: the thread waits in a call of ours, so that its tid means it.
   [[nodiscard]] KnownThread of(pid_t tid);
@@ -81,6 +83,7 @@ class ThreadIdentities {
   void remember(const std::shared_ptr<ThreadIdentity>& identity, pid_t tgid);
 
   KernelFeatures& features_;
+  const bool remember_;
   std::mutex mutex_;
   using Order = std::list<std::shared_ptr<ThreadIdentity>>;
   Order recent_first_;

@@ -39,6 +39,9 @@ class ProcessCaller : public Caller, private Subject {
   Result<void> copy_from_user(std::uint64_t address, std::span<std::byte> bytes) override;
   Result<void> copy_to_user(std::uint64_t address, std::span<const std::byte> bytes) override;
 
+  /// See RemoteSpace::secure_answer().
+  void secure_answer() { space_.secure_answer(); }
+
  private:
   uid_t uid() override { return ids().uid; }
   uid_t euid() override { return ids().euid; }

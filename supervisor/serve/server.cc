@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -48,20 +49,49 @@ class Server::ServedCaller : public ProcessCaller {
   Server& server_;
 };
 
-Server::Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& features)
+Server::Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& features,
+               const ServerOptions& options)
     : listener_(listener),
       namespaces_(namespaces),
       features_(features),
-      threads_seen_(features),
-      expected_([this] { ensure_receiver(); }),
-      wanted_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE)),
-      patience_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {}
+      options_(options),
+      threads_seen_(features, options.sees_namespace_changes),
+      expected_([this] { ensure_receiver(); }) {}
 
 Result<void> Server::start() {
-  if (!wanted_.valid() || !patience_.valid()) return Errno(EMFILE);
   const std::lock_guard lock(mutex_);
+  // Made only now: a server at rest since its beginning costs no descriptor.
+  if (!wanted_.valid()) wanted_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE));
+  if (!patience_.valid()) {
+    patience_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  }
+  if (!wanted_.valid() || !patience_.valid()) return Errno(EMFILE);
+  resting_ = false;
+  if (receivers_.load() != 0) return {};
+  if (parked_ != 0) {
+    raise_event(wanted_, 1);
+    return {};
+  }
   if (!add_thread()) return Errno(EAGAIN);
   return {};
+}
+
+void Server::rest() {
+  const std::lock_guard lock(mutex_);
+  resting_ = true;
+  if (threads_ == 0) {
+    wanted_.reset();
+    patience_.reset();
+    return;
+  }
+  if (parked_ != 0) raise_event(wanted_, static_cast<std::uint64_t>(parked_));
+  const pid_t receiver = receiver_tid_.load();
+  if (receiver != 0) ::syscall(SYS_tgkill, getpid(), receiver, KickTimer::signal_number());
+}
+
+bool Server::idle() const {
+  const std::lock_guard lock(mutex_);
+  return threads_ == 0;
 }
 
 bool Server::add_thread() {
@@ -89,7 +119,7 @@ void Server::ensure_receiver() {
   if (receivers_.load() != 0) return;
   if (parked_ != 0) {
     raise_event(wanted_, 1);
-  } else if (threads_ < kMostThreads) {
+  } else if (threads_ < options_.most_threads) {
     add_thread();
   }
 }
@@ -102,11 +132,11 @@ void Server::be_patient(bool begin) {
 
 bool Server::become_receiver() {
   std::unique_lock lock(mutex_);
-  while (!over_) {
+  while (!over_ && !resting_) {
     if (receivers_.load() == 0) {
       receivers_.fetch_add(1);
       // Somebody must be left to take over when this one is kept.
-      if (parked_ == 0 && threads_ < kMostThreads) add_thread();
+      if (parked_ == 0 && threads_ < options_.most_threads) add_thread();
       return true;
     }
     if (parked_ >= kMostParked) return false;
@@ -125,11 +155,15 @@ bool Server::become_receiver() {
 void Server::run() {
   KickTimer::allow_on_this_thread();
   while (become_receiver()) {
+    receiver_tid_.store(gettid());
     const auto notif = listener_.receive();
+    receiver_tid_.store(0);
     receivers_.fetch_sub(1);
     if (notif) {
+      received_.fetch_add(1, std::memory_order_relaxed);
       if (listener_.call_waits()) ensure_receiver();
       serve(*notif);
+      while (const auto returned = expected_.take_back()) serve(*returned);
       continue;
     }
     // ENOENT is also said of one call that was gone before it could be read.
@@ -137,7 +171,7 @@ void Server::run() {
     if (notif.error() == Errno(EINTR) || one_call_gone) continue;
     const std::lock_guard lock(mutex_);
     over_ = true;
-    raise_event(wanted_, kMostThreads);
+    raise_event(wanted_, static_cast<std::uint64_t>(options_.most_threads));
   }
   const std::lock_guard lock(mutex_);
   --threads_;
@@ -147,6 +181,12 @@ void Server::run() {
 void Server::serve(const seccomp_notif& notif) {
   if (expected_.claim(notif)) return;
   PendingCall call(listener_, notif);
+  if (call.tid() <= 0) {
+    if (!told_of_strangers_.test_and_set()) {
+      spdlog::warn("a call comes from a process outside of our pid namespace: not served");
+    }
+    return;
+  }
   const RawCall raw = call.raw();
   if (changes_namespaces(raw)) {
     change_namespaces(call);
@@ -164,6 +204,7 @@ void Server::serve(const seccomp_notif& notif) {
   if (may_be_kept) be_patient(true);
   Reply reply = answer_call(raw, caller, *registry);
   if (may_be_kept) be_patient(false);
+  if (reply.changes()) caller.secure_answer();
   const bool delivered = call.answer(reply.value());
   if (delivered) reply.commit();
   if (spdlog::should_log(spdlog::level::debug)) {

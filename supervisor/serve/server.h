@@ -7,11 +7,16 @@
 // and when a call keeps its thread for more than a millisecond: a mapping that is populated, or a
 // copy to memory that belongs to a userfaultfd or a file system of the caller's.
 //
-// Ownership: borrows what it is given. Thread rule: start and wait from one thread.
+// A server whose callers are quiet can be laid to rest, without a thread.
+//
+// Ownership: borrows what it is given. Thread rule: start, rest and wait from one thread.
 #pragma once
+
+#include <sys/types.h>
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 
@@ -26,14 +31,20 @@
 
 namespace shmvisor {
 
+struct ServerOptions {
+  /// Whether the filter shows us unshare(2) and setns(2): only then is remembered who lives where.
+  bool sees_namespace_changes = true;
+  /// Threads at most; beyond it callers wait for one another.
+  int most_threads = 1024;
+};
+
 class Server {
  public:
-  /// Threads at most; beyond it callers wait for one another.
-  static constexpr int kMostThreads = 1024;
   /// Threads that stay parked when there is nothing to do.
   static constexpr int kMostParked = 3;
 
-  Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& features);
+  Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& features,
+         const ServerOptions& options = {});
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
@@ -41,8 +52,18 @@ class Server {
   /// held until `entered` returns, which gets its tid. Before start().
   void on_namespace_change(std::function<void(pid_t)> entered) { entered_ = std::move(entered); }
 
-  /// EAGAIN where the threads, EMFILE where their descriptors cannot be had.
+  /// Sees to it that a thread receives. EAGAIN where the threads, EMFILE where their descriptors
+  /// cannot be had.
   Result<void> start();
+
+  /// Sends the threads away that have no call; the others finish theirs first. To be repeated until
+  /// idle(), because a thread that is just about to receive misses it; and undone by start(). For
+  /// somebody who watches the listener meanwhile.
+  void rest();
+  /// Whether no thread is left: then it may be destroyed.
+  [[nodiscard]] bool idle() const;
+  /// Calls received so far.
+  [[nodiscard]] std::uint64_t received() const { return received_.load(); }
 
   /// Waits until all threads have noticed that no supervised task is left. False where some did not
   /// within a second: before Linux 6.11 NOTIF_RECV does not say so. The process must then end
@@ -67,21 +88,27 @@ class Server {
   Listener& listener_;
   IpcNamespaces& namespaces_;
   KernelFeatures& features_;
+  const ServerOptions options_;
   ThreadIdentities threads_seen_;
   ExpectedCalls expected_;
   Refusals refusals_;
   std::function<void(pid_t)> entered_;
   /// Tells parked threads to look again, eventfd(2) with EFD_SEMAPHORE.
-  const UniqueFd wanted_;
+  UniqueFd wanted_;
   /// Expires when a call takes too long, timerfd_create(2).
-  const UniqueFd patience_;
+  UniqueFd patience_;
   /// Threads in NOTIF_RECV, or on their way there.
   std::atomic<int> receivers_{0};
-  std::mutex mutex_;
+  /// The thread that is in NOTIF_RECV, or about to be; 0 for none.
+  std::atomic<pid_t> receiver_tid_{0};
+  std::atomic<std::uint64_t> received_{0};
+  std::atomic_flag told_of_strangers_;
+  mutable std::mutex mutex_;
   std::condition_variable ended_;
   int threads_ = 0;
   int parked_ = 0;
   bool over_ = false;
+  bool resting_ = false;
 };
 
 }  // namespace shmvisor
