@@ -103,6 +103,23 @@ TEST_F(PtraceStopTest, WithoutAResultTheAnswerStands) {
   EXPECT_EQ(exit_status_of(child.child()), 0);
 }
 
+TEST_F(PtraceStopTest, ToldToRepeatItsCallItMakesItAgain) {
+  SupervisedChild child([] { return raw_call(SYS_shmdt, 1, 2, 3) == 7 ? 0 : 1; });
+  ASSERT_EQ(child.trouble(), "");
+  auto stop = hold(child);
+  ASSERT_TRUE(stop);
+  ASSERT_TRUE(stop->call(Abi::kX86_64, RemoteCall::kClose, {99999}));
+  stop->set_repeating();
+  stop->set_result(-EPERM);
+  EXPECT_FALSE(stop->release()) << "the result did not reach it";
+  const seccomp_notif again = child.receive();
+  EXPECT_EQ(again.data.nr, SYS_shmdt);
+  EXPECT_EQ(again.data.args[0], 1U);
+  EXPECT_EQ(again.data.args[2], 3U);
+  EXPECT_TRUE(child.listener().respond(again.id, 7));
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+}
+
 /// Every general register around one call of shmdt, but rcx and r11, which `syscall` takes.
 struct AllRegisters {
   std::array<std::uint64_t, 13> values{};

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
+#include <sys/time.h>
 
 #include <atomic>
 #include <csignal>
@@ -63,9 +64,12 @@ class ServerTest : public ::testing::Test {
   int serve(
       const std::function<int()>& body,
       const std::function<void(SupervisedChild&)>& meanwhile = [](SupervisedChild&) {}) {
-    auto child = std::make_unique<SupervisedChild>(body);
+    auto child = std::make_unique<SupervisedChild>(
+        body,
+        InstallFlags{.wait_killable_recv = features_.usable(KernelFeature::kWaitKillableRecv)});
     EXPECT_EQ(child->trouble(), "");
     if (!child->trouble().empty()) return -1;
+    if (somebody_elses_filter_) child->listener().learn(WaitKind::kUnknown);
     auto supervisor = std::make_unique<Supervisor>(child->listener(), features_);
     EXPECT_TRUE(supervisor->server.start());
     meanwhile(*child);
@@ -80,6 +84,7 @@ class ServerTest : public ::testing::Test {
     EXPECT_TRUE(ended || !child->listener().ended()) << "threads are left";
     supervisor->namespaces.files().settle();  // as the init loop does
     segments_left_ = supervisor->namespaces.initial()->in_use();
+    wait_kind_ = child->listener().wait_kind();
     if (!ended) {
       // Older than Linux 6.11: threads still wait in what would be destroyed.
       (void)supervisor.release();
@@ -90,7 +95,9 @@ class ServerTest : public ::testing::Test {
   }
 
   KernelFeatures features_;
+  bool somebody_elses_filter_ = false;
   int segments_left_ = 0;
+  WaitKind wait_kind_ = WaitKind::kUnknown;
 };
 
 char* attach(int id, int flags = 0) { return static_cast<char*>(::shmat(id, nullptr, flags)); }
@@ -143,7 +150,8 @@ TEST_P(ServerWithoutTest, TheLifeOfASegment) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EachFeature, ServerWithoutTest,
-                         ::testing::Values(KernelFeature::kSyncWakeUp, KernelFeature::kPidfdThread,
+                         ::testing::Values(KernelFeature::kWaitKillableRecv,
+                                           KernelFeature::kSyncWakeUp, KernelFeature::kPidfdThread,
                                            KernelFeature::kPidfdGetInfo,
                                            KernelFeature::kProcmapQuery, KernelFeature::kNoexecSeal,
                                            KernelFeature::kCachestat, KernelFeature::kKcmp,
@@ -153,6 +161,50 @@ INSTANTIATE_TEST_SUITE_P(EachFeature, ServerWithoutTest,
                            std::erase(name, '-');
                            return name;
                          });
+
+/// While a signal comes every half millisecond, whose handler lets calls be repeated.
+int lives_in_a_storm() {
+  struct sigaction action {};
+  action.sa_handler = [](int) {};
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGALRM, &action, nullptr);
+  const itimerval often{{0, 500}, {0, 500}};
+  ::setitimer(ITIMER_REAL, &often, nullptr);
+  for (int round = 0; round < 100; ++round) {
+    const int id = ::shmget(kKey, kPage, IPC_CREAT | IPC_EXCL | 0600);
+    if (id < 0) return errno == EEXIST ? 1 : 2;
+    char* const at = attach(id);
+    if (at == MAP_FAILED) return 3;
+    if (nattch(id) != 1) return 4;
+    if (::shmdt(at) != 0) return 5;
+    if (::shmctl(id, IPC_RMID, nullptr) != 0) return 6;
+  }
+  return 0;
+}
+
+/// How callers wait for their answers, and whether we know it beforehand.
+struct Waiting {
+  const char* name;
+  bool killable;
+  bool known;
+};
+
+class ServerWaitingTest : public ServerTest, public ::testing::WithParamInterface<Waiting> {};
+
+TEST_P(ServerWaitingTest, NoCallIsCarriedOutTwice) {
+  if (!GetParam().killable) features_.absent(KernelFeature::kWaitKillableRecv);
+  somebody_elses_filter_ = !GetParam().known;
+  EXPECT_EQ(serve(lives_in_a_storm), 0);
+  EXPECT_EQ(segments_left_, 0);
+  EXPECT_EQ(wait_kind_, GetParam().killable ? WaitKind::kKillable : WaitKind::kInterruptible);
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, ServerWaitingTest,
+                         ::testing::Values(Waiting{"killably", true, true},
+                                           Waiting{"killably_as_we_learn", true, false},
+                                           Waiting{"interruptibly", false, true},
+                                           Waiting{"interruptibly_as_we_learn", false, false}),
+                         [](const auto& test) { return test.param.name; });
 
 TEST_F(ServerTest, PointersThatAreNone) {
   EXPECT_EQ(serve([] {

@@ -96,7 +96,9 @@ class SupervisedChild {
       refused_ = errno;
       return;
     }
-    listener_ = std::make_unique<Listener>(std::move(taken));
+    listener_ = std::make_unique<Listener>(std::move(taken), flags.wait_killable_recv
+                                                                 ? WaitKind::kKillable
+                                                                 : WaitKind::kInterruptible);
     go_.open();
   }
 

@@ -61,7 +61,8 @@ PtraceStop::PtraceStop(PtraceStop&& other) noexcept
       pending_signal_(other.pending_signal_),
       signal_mask_(other.signal_mask_),
       saved_(other.saved_),
-      result_(other.result_) {}
+      result_(other.result_),
+      repeating_(other.repeating_) {}
 
 PtraceStop::~PtraceStop() { release(); }
 
@@ -73,14 +74,18 @@ bool PtraceStop::release() {
     if (wait_any(false) == Stop::kGone) return false;
   }
   if (saved_) {
-    const Registers final = result_ ? saved_->returning(*result_) : *saved_;
-    if (!set_registers(final)) return gone();
+    if (!set_registers(last_registers())) return gone();
     ptrace_pointer(PTRACE_SETSIGMASK, tid_, sizeof(signal_mask_), &signal_mask_);
   }
   if (ptrace_value(PTRACE_DETACH, tid_, 0, static_cast<std::uint64_t>(pending_signal_)) != 0) {
     return gone();
   }
-  return true;
+  return !repeating_;
+}
+
+Registers PtraceStop::last_registers() const {
+  if (repeating_) return saved_->repeating();
+  return result_ ? saved_->returning(*result_) : *saved_;
 }
 
 bool PtraceStop::gone() {

@@ -86,8 +86,11 @@ class PtraceStop {
 
   /// What the thread finds as the result of the call that it was stopped in, once it is let go.
   void set_result(std::int64_t result) { result_ = result; }
+  /// No result reaches it: once it is let go it makes that call again, as if nothing had been.
+  /// Precondition: is_in() it.
+  void set_repeating() { repeating_ = true; }
 
-  /// Lets go now. False where the thread has died.
+  /// Lets go now. False where the thread has died, or was told to repeat its call.
   bool release();
 
  private:
@@ -106,6 +109,7 @@ class PtraceStop {
   void consume_stop() const;
   void reap();
   bool gone();
+  [[nodiscard]] Registers last_registers() const;
   bool set_registers(const Registers& registers);
   Result<Registers> read_registers();
 
@@ -117,6 +121,7 @@ class PtraceStop {
   std::uint64_t signal_mask_ = 0;
   std::optional<Registers> saved_;
   std::optional<std::int64_t> result_;
+  bool repeating_ = false;
 };
 
 }  // namespace shmvisor

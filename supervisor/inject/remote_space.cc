@@ -127,9 +127,11 @@ Result<int> RemoteSpace::install_by_repeated_call(int fd) {
     if (installed) return installed;
     if (installed.error() == Errno(EMFILE)) return Errno(EMFILE);
     // All signals are blocked, but SIGSTOP cannot be, and a frozen cgroup ends the wait too.
-    if (*finished != kRepeatOrder) break;
+    if (*finished != kRepeatOrder) return Errno(ENOMEM);
   }
-  return Errno(ENOMEM);
+  // Somebody stops and continues it all the time. It shall not see that: its call comes again.
+  stop_->set_repeating();
+  return Errno(ESRCH);
 }
 
 Result<std::uint64_t> RemoteSpace::repeat_call() {

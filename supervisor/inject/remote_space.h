@@ -11,7 +11,8 @@
 // stop comes first: a caller that is found on its way out of this very call, with the kernel's
 // order to repeat it for a result, is held and given its result instead. It gets the descriptor by
 // making the call once more, which a serving thread receives and hands over (ExpectedCalls). A
-// caller that is found elsewhere is let go untouched: its call comes again, or its handler runs.
+// caller that is found elsewhere is let go untouched: its call comes again, or its handler runs. So
+// is one that is stopped and continued so often that it cannot be handed the descriptor.
 //
 // Errors besides mmap(2)'s: EACCES where the caller cannot be traced. ESRCH where it died or is no
 // longer in the call.
