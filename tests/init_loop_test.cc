@@ -1,9 +1,11 @@
 // InitLoop, each in a child of its own that is the supervisor of one command without segments.
 #include "supervisor/launch/init_loop.h"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 
 #include <csignal>
+#include <cstdlib>
 
 #include "policy/filter_program.h"
 #include "supervisor/launch/command.h"
@@ -26,9 +28,12 @@ class InitLoopTest : public ::testing::Test {
   };
 
   /// Runs `script` under an init loop as shmvisor does, in the calling process. The exit status.
-  int supervise(const std::string& script, bool linger) {
+  /// `before`: what happens to the command before the loop exists.
+  int supervise(
+      const std::string& script, bool linger, bool own_group = false,
+      const std::function<void(pid_t)>& before = [](pid_t) {}) {
     const auto program = build_filter_program();
-    const ProcessGroup group(false);
+    const ProcessGroup group(own_group);
     const InheritedState inherited(group);
     ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     KernelFeatures features;
@@ -42,6 +47,7 @@ class InitLoopTest : public ::testing::Test {
     Machine machine(resources, scope);
     Namespaces namespaces(machine, Limits(), NamespaceIds::ours().ipc);
     IpcNamespaces ipc_namespaces(namespaces, scope);
+    before(command.pid());
     InitLoop init(command.pid(), group, false, inherited.watched(),
                   {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, scope});
     if (command.wait_for_exec()) return 201;
@@ -133,6 +139,20 @@ TEST_F(InitLoopTest, WhatIsLeftOfTheDescendantsHearsThem) {
   ASSERT_TRUE(ready_.pass());
   EXPECT_EQ(signal_until_ended(*child, SIGUSR1), 4);
   EXPECT_TRUE(after_->all_gone);
+}
+
+TEST_F(InitLoopTest, ACommandThatStoppedBeforeTheLoopGoesOn) {
+  Child child([this] {
+    // A terminal of our own. Its session's leader, with no shell above, is not stopped itself.
+    const UniqueFd master(::posix_openpt(O_RDWR | O_CLOEXEC | O_NOCTTY));
+    if (::setsid() < 0 || ::grantpt(master.get()) != 0 || ::unlockpt(master.get()) != 0) return 1;
+    const UniqueFd terminal(::open(::ptsname(master.get()), O_RDWR | O_CLOEXEC));
+    return supervise("kill -TSTP $$; exit 7", true, true, [](pid_t command) {
+      siginfo_t info{};
+      ::waitid(P_PID, static_cast<id_t>(command), &info, WSTOPPED | WNOWAIT);
+    });
+  });
+  EXPECT_EQ(exit_status_of(child), 7);
 }
 
 TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {

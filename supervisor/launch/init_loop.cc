@@ -67,7 +67,7 @@ InitLoop::InitLoop(pid_t command, const ProcessGroup& group, bool signal_group,
 }
 
 int InitLoop::run(bool linger) {
-  reap();  // what ended before the signal descriptor was there
+  look_at_children();
   while (!status_ || (linger && !all_gone_)) {
     if (!turn()) return exit_status::kOwnFailure;
   }
@@ -75,7 +75,7 @@ int InitLoop::run(bool linger) {
 }
 
 void InitLoop::run_until(int fd) {
-  reap();
+  look_at_children();
   pollfd readable{fd, POLLIN, 0};
   while (!status_ && ::poll(&readable, 1, 0) == 0) {
     if (!turn(fd)) return;
@@ -113,7 +113,11 @@ void InitLoop::read_signals() {
       pass_on(info);
     }
   }
-  if (!child_changed) return;
+  if (child_changed) look_at_children();
+}
+
+/// Also where no SIGCHLD came: one that was pending when we set its action is gone, signal(7).
+void InitLoop::look_at_children() {
   reap();
   if (group_.terminal().present()) follow_stop();
 }

@@ -58,6 +58,7 @@ class InitLoop {
   bool turn(int fd = -1);
   void read_signals();
   void pass_on(const signalfd_siginfo& info);
+  void look_at_children();
   void reap();
   void follow_stop();
   [[nodiscard]] bool command_heard(const signalfd_siginfo& info) const;
