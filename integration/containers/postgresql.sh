@@ -68,8 +68,7 @@ for options in "$bare" "--cap-add SYS_PTRACE"; do
     bash -c '"$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)"/initdb -D /data/data -U tester -A trust --no-sync' \
     >"$scratch/log" 2>&1 || fail initdb
   # shellcheck disable=SC2086
-  podman_here run --detach --name "$name" --ulimit nofile=20000:20000 --ulimit nproc=30000:30000 \
-    --network none $closed $usr --volume "$folder:/data" $options --rootfs "$root" \
+  podman_here run --detach --name "$name" "${run_options[@]}" $closed $usr --volume "$folder:/data" $options --rootfs "$root" \
     /shmvisor run -- /entrypoint /usr/lib/postgresql/"$(ls /usr/lib/postgresql | tail -n 1)"/bin/postgres \
     -D /data/data -k /data -c listen_addresses= -c shared_memory_type=sysv \
     -c dynamic_shared_memory_type=sysv -c shared_buffers=16MB >"$scratch/log" 2>&1 || fail "podman run"

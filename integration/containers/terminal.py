@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import sys
 import termios
@@ -26,6 +27,8 @@ class Container:
 
     def fail(self, what):
         sys.stderr.write(f"waited for {what}; seen:\n{self.seen}\n")
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
         sys.exit(1)
 
     def type(self, data):
@@ -91,7 +94,7 @@ def keys():
     container.wait_for(r"interrupts: (\d+)\n")
     fcntl.ioctl(container.master, termios.TIOCSWINSZ, struct.pack("HHHH", 41, 91, 0, 0))
     container.wait_for("resized\n")
-    os.kill(container.pid, 15)  # podman passes it on to PID 1
+    os.kill(container.pid, signal.SIGTERM)  # podman passes it on to PID 1
     container.wait_for("terminated\n")
     if "interrupts" in container.finish(7):
         container.fail("two interrupts and no more")
@@ -106,7 +109,8 @@ def interrupted():
 
 def suspended():
     """Nobody is there to continue a stopped command; as PID 1 it could not be stopped either."""
-    container = Container("/bin/busybox", "cat")
+    container = Container("/bin/sh", "-c", "echo ready; exec /bin/busybox cat")
+    container.wait_for("ready\n")
     container.type(b"first\n")
     container.wait_for("first\nfirst\n")
     container.type(SUSPEND)

@@ -23,8 +23,6 @@ trap 'echo terminated; exit 7' TERM
 echo ready
 while :; do /bin/busybox sleep 1; done
 END
-timeout --kill-after=10 150 /usr/bin/python3 "$(dirname "$0")/terminal.py" podman --root "$scratch/storage" \
-  --runroot "$scratch/run" --tmpdir "$scratch/tmp" --storage-driver vfs --runtime runc \
-  --cgroup-manager cgroupfs run --rm --ulimit nofile=20000:20000 --ulimit nproc=30000:30000 \
-  --network none -i -t --sysctl kernel.shmmni=0 --rootfs "$root" /shmvisor run -- \
+timeout --kill-after=10 150 /usr/bin/python3 "$(dirname "$0")/terminal.py" "${podman_command[@]}" \
+  run --rm "${run_options[@]}" -i -t --sysctl kernel.shmmni=0 --rootfs "$root" /shmvisor run -- \
   2>"$scratch/log" </dev/null || fail "terminal.py ended with $?"
