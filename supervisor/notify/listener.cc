@@ -22,6 +22,16 @@ struct Roomy {
   };
 };
 
+/// Every one of these calls takes a lock, and a signal that comes meanwhile, for a KickTimer has
+/// gone off late, says nothing about the call.
+int ioctl_uninterrupted(int fd, unsigned long request, void* argument) {
+  int result = 0;
+  do {
+    result = ::ioctl(fd, request, argument);
+  } while (result < 0 && errno == EINTR);
+  return result;
+}
+
 template <typename Known>
 std::size_t within_room(std::uint16_t kernel_size) {
   return std::clamp<std::size_t>(kernel_size, sizeof(Known), sizeof(Roomy<Known>));
@@ -56,7 +66,7 @@ Result<seccomp_notif> Listener::receive() {
 }
 
 bool Listener::alive(std::uint64_t id) const {
-  return ::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+  return ioctl_uninterrupted(fd_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
 Result<void> Listener::respond(std::uint64_t id, std::int64_t result) {
@@ -69,7 +79,9 @@ Result<void> Listener::respond(std::uint64_t id, std::int64_t result) {
   } else {
     response.known.val = result;
   }
-  if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response) != 0) return Errno::current();
+  if (ioctl_uninterrupted(fd_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response) != 0) {
+    return Errno::current();
+  }
   return {};
 }
 
@@ -78,7 +90,9 @@ Result<void> Listener::let_through(std::uint64_t id) {
   std::memset(&response, 0, response_size_bytes_);
   response.known.id = id;
   response.known.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-  if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response) != 0) return Errno::current();
+  if (ioctl_uninterrupted(fd_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response) != 0) {
+    return Errno::current();
+  }
   return {};
 }
 
@@ -88,11 +102,8 @@ Result<int> Listener::respond_with_fd(std::uint64_t id, int fd) {
   addfd.flags = SECCOMP_ADDFD_FLAG_SEND;
   addfd.srcfd = static_cast<std::uint32_t>(fd);
   addfd.newfd_flags = O_CLOEXEC;
-  int installed = -1;
-  do {
-    // EINTR here means that the caller was not woken yet, and that nothing was done.
-    installed = ::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
-  } while (installed < 0 && errno == EINTR);
+  // EINTR here means that the caller was not woken yet, and that nothing was done.
+  const int installed = ioctl_uninterrupted(fd_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
   if (installed < 0) return Errno::current();
   return installed;
 }

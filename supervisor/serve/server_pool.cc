@@ -1,0 +1,160 @@
+#include "supervisor/serve/server_pool.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/epoll.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <thread>
+
+namespace shmvisor {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// A listener that received nothing from one look to the next is quiet.
+constexpr std::chrono::milliseconds kBetweenLooks(1000);
+/// Threads that are on their way out are looked at so often.
+constexpr std::chrono::milliseconds kBetweenEndings(10);
+constexpr std::size_t kEventsAtOnce = 64;
+
+}  // namespace
+
+class ServerPool::Entry {
+ public:
+  Entry(UniqueFd listener_fd, WaitKind wait_kind, std::shared_ptr<IpcNamespaces> shared_namespaces,
+        KernelFeatures& features, const ServerOptions& options)
+      : namespaces(std::move(shared_namespaces)),
+        listener(std::move(listener_fd), wait_kind),
+        server(listener, *namespaces, features, options) {}
+
+  const std::shared_ptr<IpcNamespaces> namespaces;
+  Listener listener;
+  Server server;
+  Entries* list = nullptr;
+  Entries::iterator self;
+  bool wants_rest = false;
+  std::optional<std::uint64_t> received_at_last_look;
+
+  void move_to(Entries& target) {
+    target.splice(target.end(), *list, self);
+    list = &target;
+  }
+};
+
+ServerPool::ServerPool(KernelFeatures& features)
+    : features_(features), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
+
+ServerPool::~ServerPool() = default;
+
+Result<void> ServerPool::add(UniqueFd listener, WaitKind wait_kind,
+                             std::shared_ptr<IpcNamespaces> namespaces,
+                             const ServerOptions& options) {
+  if (!epoll_.valid()) return Errno(EMFILE);
+  resting_.emplace_back(std::move(listener), wait_kind, std::move(namespaces), features_, options);
+  Entry& entry = resting_.back();
+  entry.list = &resting_;
+  entry.self = std::prev(resting_.end());
+  entry.listener.use_sync_wake_up(features_);
+  epoll_event wanted{};
+  wanted.events = EPOLLIN;
+  wanted.data.ptr = &entry;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, entry.listener.fd(), &wanted) != 0) {
+    const Errno error = Errno::current();
+    resting_.pop_back();
+    return error;
+  }
+  return {};
+}
+
+int ServerPool::timeout_ms() const {
+  if (!ended_.empty()) return static_cast<int>(kBetweenEndings.count());
+  return awake_.empty() ? -1 : static_cast<int>(kBetweenLooks.count());
+}
+
+void ServerPool::watch(Entry& entry, unsigned events) const {
+  epoll_event wanted{};
+  wanted.events = events;  // and EPOLLHUP, which always is
+  wanted.data.ptr = &entry;
+  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, entry.listener.fd(), &wanted);
+}
+
+void ServerPool::turn() {
+  std::array<epoll_event, kEventsAtOnce> events{};
+  const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsAtOnce, 0);
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events.at(static_cast<std::size_t>(i));
+    see(*static_cast<Entry*>(event.data.ptr), event.events);
+  }
+  if (Clock::now() >= next_look_) {
+    next_look_ = Clock::now() + kBetweenLooks;
+    lay_quiet_ones_to_rest();
+  }
+  destroy_ended_ones();
+}
+
+void ServerPool::see(Entry& entry, unsigned events) {
+  if ((events & EPOLLHUP) != 0) {
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry.listener.fd(), nullptr);
+    entry.move_to(ended_);
+    return;
+  }
+  if ((events & EPOLLIN) != 0) wake(entry);
+}
+
+void ServerPool::wake(Entry& entry) {
+  if (!entry.server.start()) {
+    // Without a thread the callers wait; another turn tries again.
+    spdlog::warn("no thread for calls that wait: raise RLIMIT_NPROC or RLIMIT_NOFILE");
+    std::this_thread::sleep_for(kBetweenEndings);
+    return;
+  }
+  entry.wants_rest = false;
+  entry.received_at_last_look.reset();
+  watch(entry, 0);
+  if (entry.list != &awake_) entry.move_to(awake_);
+}
+
+void ServerPool::lay_quiet_ones_to_rest() {
+  for (auto at = awake_.begin(); at != awake_.end();) {
+    Entry& entry = *at++;
+    const std::uint64_t received = entry.server.received();
+    const bool quiet = received == entry.received_at_last_look;
+    entry.received_at_last_look = received;
+    if (!quiet && !entry.wants_rest) continue;
+    // From here on nobody may be left who receives, so a call must wake us.
+    if (!entry.wants_rest) watch(entry, EPOLLIN);
+    entry.wants_rest = true;
+    entry.server.rest();
+    if (!entry.server.idle()) continue;
+    entry.server.rest();  // gives its descriptors back
+    entry.move_to(resting_);
+  }
+}
+
+void ServerPool::destroy_ended_ones() {
+  for (auto at = ended_.begin(); at != ended_.end();) {
+    // Before Linux 6.11 NOTIF_RECV does not say that nobody is left.
+    at->server.rest();
+    at = at->server.idle() ? ended_.erase(at) : std::next(at);
+  }
+}
+
+bool ServerPool::drain(std::chrono::milliseconds bound) {
+  const auto deadline = Clock::now() + bound;
+  for (;;) {
+    bool idle = true;
+    for (Entries* const entries : {&awake_, &ended_}) {
+      for (Entry& entry : *entries) {
+        entry.server.rest();
+        idle = idle && entry.server.idle();
+      }
+    }
+    if (idle) return true;
+    if (Clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(kBetweenEndings);
+  }
+}
+
+}  // namespace shmvisor

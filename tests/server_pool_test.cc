@@ -1,0 +1,169 @@
+// ServerPool: listeners that come, call, fall silent and go.
+#include "supervisor/serve/server_pool.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+
+#include <filesystem>
+
+#include "supervisor/inject/kick_timer.h"
+#include "supervisor/memory/machine.h"
+#include "supervisor/process/descendant_scope.h"
+#include "tests/supervised_child.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr key_t kKey = 0x5e13;
+constexpr std::size_t kPage = 4096;
+
+std::ptrdiff_t entries_of(const char* folder) {
+  return std::distance(std::filesystem::directory_iterator(folder), {});
+}
+
+class ServerPoolTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    spdlog::set_level(spdlog::level::off);
+    KickTimer::install_handler(nullptr);
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  }
+
+  /// What a pool serves one or more listeners from.
+  struct NamespaceSet {
+    explicit NamespaceSet(MachineResources& resources)
+        : machine(resources, scope),
+          namespaces(machine, Limits(), NamespaceIds::ours().ipc),
+          ipc_namespaces(namespaces, scope) {}
+
+    DescendantScope scope;
+    Machine machine;
+    Namespaces namespaces;
+    IpcNamespaces ipc_namespaces;
+  };
+  std::shared_ptr<IpcNamespaces> make_namespaces() {
+    const auto set = std::make_shared<NamespaceSet>(resources_);
+    return {set, &set->ipc_namespaces};
+  }
+
+  Result<void> serve(SupervisedChild& child, std::shared_ptr<IpcNamespaces> namespaces) {
+    EXPECT_EQ(child.trouble(), "");
+    UniqueFd listener(::fcntl(child.listener().fd(), F_DUPFD_CLOEXEC, 0));
+    return pool_.add(std::move(listener), WaitKind::kUnknown, std::move(namespaces));
+  }
+
+  /// False where it does not happen in time.
+  template <typename Condition>
+  bool turn_until(Condition condition) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      pollfd waiting{pool_.fd(), POLLIN, 0};
+      const int timeout_ms = pool_.timeout_ms();
+      (void)::poll(&waiting, 1, timeout_ms < 0 ? 100 : std::min(timeout_ms, 100));
+      pool_.turn();
+    }
+    return true;
+  }
+
+  KernelFeatures features_;
+  MachineResources resources_{features_};
+  ServerPool pool_{features_};
+};
+
+/// 0 where a segment of that key could be made and used, an errno otherwise.
+int make_segment() {
+  const int id = ::shmget(kKey, kPage, IPC_CREAT | IPC_EXCL | 0600);
+  if (id < 0) return errno;
+  void* const at = ::shmat(id, nullptr, 0);
+  return at != reinterpret_cast<void*>(-1) && ::shmdt(at) == 0 ? 0 : errno;
+}
+
+TEST_F(ServerPoolTest, WhoSharesANamespaceSetSharesSegments) {
+  Gate made;
+  SupervisedChild first([&] {
+    const int error = make_segment();
+    made.open();
+    return error;
+  });
+  SupervisedChild second([&] {
+    if (!made.pass()) return 1;
+    return ::shmget(kKey, 0, 0) >= 0 ? 0 : errno;
+  });
+  SupervisedChild stranger([&] { return make_segment(); });
+  const auto shared = make_namespaces();
+  ASSERT_TRUE(serve(first, shared));
+  ASSERT_TRUE(serve(second, shared));
+  ASSERT_TRUE(serve(stranger, make_namespaces()));
+  EXPECT_EQ(pool_.size(), 3U);
+  EXPECT_TRUE(turn_until([&] { return pool_.size() == 0; }));
+  EXPECT_EQ(exit_status_of(first.child()), 0);
+  EXPECT_EQ(exit_status_of(second.child()), 0);
+  EXPECT_EQ(exit_status_of(stranger.child()), 0) << "a set of its own has no such key yet";
+}
+
+TEST_F(ServerPoolTest, TheQuietHaveNoThreads) {
+  Gate again;
+  SupervisedChild child([&] {
+    const int error = make_segment();
+    if (error != 0 || !again.pass()) return error + 1;
+    return ::shmget(kKey, 0, 0) >= 0 ? 0 : errno;
+  });
+  const auto threads = entries_of("/proc/self/task");
+  ASSERT_TRUE(serve(child, make_namespaces()));
+  EXPECT_EQ(entries_of("/proc/self/task"), threads) << "nobody called yet";
+  EXPECT_TRUE(turn_until([&] { return pool_.awake() == 1; }));
+  EXPECT_TRUE(turn_until([&] { return pool_.awake() == 0; }));
+  EXPECT_TRUE(turn_until([&] { return entries_of("/proc/self/task") == threads; }));
+  EXPECT_EQ(pool_.size(), 1U);
+  EXPECT_EQ(pool_.timeout_ms(), -1) << "nothing wakes us";
+  again.open();
+  EXPECT_TRUE(turn_until([&] { return pool_.size() == 0; }));
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+}
+
+TEST_F(ServerPoolTest, TheEndedLeaveNothingBehind) {
+  const auto threads = entries_of("/proc/self/task");
+  const auto descriptors = entries_of("/proc/self/fd");
+  for (int round = 0; round < 20; ++round) {
+    SupervisedChild child([] { return make_segment(); });
+    auto namespaces = make_namespaces();
+    const std::weak_ptr<IpcNamespaces> watched = namespaces;
+    ASSERT_TRUE(serve(child, std::move(namespaces)));
+    EXPECT_FALSE(watched.expired());
+    EXPECT_TRUE(turn_until([&] { return pool_.size() == 0; }));
+    EXPECT_TRUE(watched.expired());
+    EXPECT_EQ(exit_status_of(child.child()), 0);
+  }
+  EXPECT_TRUE(turn_until([&] { return entries_of("/proc/self/task") == threads; }));
+  EXPECT_EQ(entries_of("/proc/self/fd"), descriptors);
+}
+
+TEST_F(ServerPoolTest, DrainedNobodyIsServed) {
+  Gate served;
+  SupervisedChild child([&] {
+    const int error = make_segment();
+    served.open();
+    raw_call(SYS_shmget, 1);  // waits until nobody can answer any more
+    return error;
+  });
+  ASSERT_TRUE(serve(child, make_namespaces()));
+  EXPECT_TRUE(turn_until([&] { return pool_.awake() == 1; }));
+  ASSERT_TRUE(served.pass());
+  EXPECT_TRUE(pool_.drain(kPatience));
+  EXPECT_EQ(pool_.size(), 1U) << "who loses service is known";
+}
+
+TEST_F(ServerPoolTest, WhatCannotBeWatchedIsRefused) {
+  const auto descriptors = entries_of("/proc/self/fd");
+  UniqueFd file(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+  EXPECT_FALSE(pool_.add(std::move(file), WaitKind::kUnknown, make_namespaces()));
+  EXPECT_EQ(pool_.size(), 0U);
+  EXPECT_EQ(entries_of("/proc/self/fd"), descriptors);
+}
+
+}  // namespace
+}  // namespace shmvisor
