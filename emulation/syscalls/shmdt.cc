@@ -15,6 +15,9 @@ class AttachFragments {
   /// The next fragment in address order.
   Result<std::optional<MappedArea>> next() {
     for (;;) {
+      if (segment_ != nullptr && cursor_ - address_ >= size_bytes_) {
+        return std::optional<MappedArea>();
+      }
       auto area = space_.area_above(cursor_);
       if (!area || !*area) return area;
       const MappedArea& found = **area;

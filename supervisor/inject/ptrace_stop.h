@@ -3,8 +3,9 @@
 //
 // It is attached with PTRACE_SEIZE, which the thread does not notice: no signal is sent, its parent
 // sees nothing. While it is held all its signals are blocked (ptrace(2), PTRACE_SETSIGMASK), so
-// that no handler of its runs between two calls of ours. The destructor restores registers and
-// signal mask and detaches.
+// that no handler of its runs between two calls of ours; to block them only when one comes would be
+// too late, because real-time signals that are queued again lose their order. The destructor
+// restores registers and signal mask and detaches.
 //
 // A stop can end at any time by SIGKILL, or by another thread's execve(2). Every member then
 // answers ESRCH, and letting go does nothing.

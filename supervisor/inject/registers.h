@@ -28,6 +28,9 @@ class Registers {
   [[nodiscard]] const user_regs_struct& raw() const { return raw_; }
   [[nodiscard]] std::int64_t result(Abi abi) const;
   [[nodiscard]] std::uint64_t instruction_pointer() const { return raw_.rip; }
+  /// Whether the task runs 64-bit code: then the kernel shows it as user_regs_struct, in
+  /// PTRACE_SETREGSET too (task_user_regset_view() of arch/x86/kernel/ptrace.c).
+  [[nodiscard]] bool in_64_bit_mode() const { return raw_.cs == kUserCs; }
 
   /// These registers, about to make `call`. The arguments are mmap(2)'s and so on; an offset is 0.
   [[nodiscard]] Registers entering(Abi abi, RemoteCall call,
@@ -44,6 +47,9 @@ class Registers {
   [[nodiscard]] Registers returning(std::int64_t result) const;
 
  private:
+  /// __USER_CS of arch/x86/include/asm/segment.h.
+  static constexpr std::uint64_t kUserCs = 0x33;
+
   user_regs_struct raw_;
 };
 
