@@ -9,7 +9,9 @@ namespace {
 
 /// What the interpreter counted beside nattch explains a difference there; it is none itself: the
 /// kernel shows segments of the same identifier in two IPC namespaces as one file.
-bool explains_nattch(std::string_view name) { return name == "mappings" || name == "merged"; }
+bool explains_nattch(std::string_view name) {
+  return name.ends_with("mappings") || name.ends_with("merged");
+}
 
 /// In the order of the first, then what only the second has.
 std::vector<Difference> differences(const Step& native, const Step& supervised) {

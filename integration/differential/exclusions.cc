@@ -98,11 +98,33 @@ bool is_mapping(const Difference& difference) {
   return difference.field.starts_with(kNow) || difference.field.starts_with(kBefore);
 }
 
+/// A column of a segment, as shmctl or a row of /proc/sysvipc/shm shows it.
+struct Column {
+  std::string_view name;
+  std::string prefix;   ///< of the fields that belong to the segment
+  std::string segment;  ///< see Interpreter::segment_name()
+};
+
+Column column_of(const Difference& difference, const DifferenceContext& context) {
+  constexpr std::string_view kRow = "row";
+  const std::size_t dot = difference.field.find('.');
+  if (context.operation.kind != Kind::kProcTable || !difference.field.starts_with(kRow) ||
+      dot == std::string_view::npos) {
+    return {difference.field, "", std::string(context.native.value("segment"))};
+  }
+  return {difference.field.substr(dot + 1), std::string(difference.field.substr(0, dot + 1)),
+          std::string(context.native.value("namespace")) + "." +
+              std::string(difference.field.substr(kRow.size(), dot - kRow.size()))};
+}
+
 bool merged_apart(const Difference& difference, const DifferenceContext& context) {
-  if (difference.field == "nattch") {
-    return context.native.value("nattch") == context.native.value("mappings") &&
-           context.supervised.value("nattch") == context.supervised.value("mappings") &&
-           context.native.value("merged") == context.supervised.value("merged");
+  if (const Column column = column_of(difference, context); column.name == "nattch") {
+    const auto beside = [&](const Step& step, const char* name) {
+      return step.value(column.prefix + name);
+    };
+    return difference.native == beside(context.native, "mappings") &&
+           difference.supervised == beside(context.supervised, "mappings") &&
+           beside(context.native, "merged") == beside(context.supervised, "merged");
   }
   const bool shows_all =
       context.operation.kind == Kind::kMaps || context.operation.kind == Kind::kShmdt;
@@ -140,11 +162,13 @@ bool memfd_name(const Difference& difference, const DifferenceContext& /*context
 }
 
 bool silent_stamp(const Difference& difference, const DifferenceContext& context) {
-  if (context.operation.kind != Kind::kShmctl) return false;
-  const std::string segment(context.native.value("segment"));
-  if (difference.field == "atime") return context.history.opened_silently(segment);
-  if (difference.field == "dtime") return context.history.closed_silently(segment);
-  return difference.field == "lpid" && context.history.lpid_renewed_silently(segment);
+  if (context.operation.kind != Kind::kShmctl && context.operation.kind != Kind::kProcTable) {
+    return false;
+  }
+  const Column column = column_of(difference, context);
+  if (column.name == "atime") return context.history.opened_silently(column.segment);
+  if (column.name == "dtime") return context.history.closed_silently(column.segment);
+  return column.name == "lpid" && context.history.lpid_renewed_silently(column.segment);
 }
 
 /// Linux 6.17: mremap(2) moves several mappings at once, but none with a get_unmapped_area of its

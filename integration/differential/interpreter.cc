@@ -154,7 +154,7 @@ void Interpreter::carry_out(const Operation& operation) {
       show_shmctl(operation, request, response);
       break;
     case Kind::kProcTable:
-      if (response.error == 0) writer_.proc_table(answer.text);
+      if (response.error == 0) show_proc_table(operation, answer.text);
       break;
     default:
       break;
@@ -390,7 +390,7 @@ void Interpreter::show_shmctl(const Operation& operation, const Request& request
   if (command != IPC_STAT && command != SHM_STAT && command != SHM_STAT_ANY) return;
   const std::int64_t id = command == IPC_STAT ? request.arguments[0] : response.result;
   writer_.field("segment", segment_name(operation.worker, id));
-  if (splits_) count_mappings(static_cast<int>(id));
+  if (splits_) count_mappings(static_cast<int>(id), "");
 }
 
 std::string Interpreter::segment_name(int worker, std::int64_t id) const {
@@ -407,7 +407,15 @@ void Interpreter::follow_namespaces(const Operation& operation) {
   }
 }
 
-void Interpreter::count_mappings(int id) {
+void Interpreter::show_proc_table(const Operation& operation, const std::string& text) {
+  writer_.field("namespace",
+                std::to_string(namespaces_[static_cast<std::size_t>(operation.worker)]));
+  for (const int id : writer_.proc_table(text)) {
+    if (splits_) count_mappings(id, "row" + std::to_string(id) + ".");
+  }
+}
+
+void Interpreter::count_mappings(int id, const std::string& prefix) {
   std::vector<int> spaces;
   std::size_t count = 0;
   std::size_t merged = 0;
@@ -427,8 +435,8 @@ void Interpreter::count_mappings(int id) {
       before = &mapping;
     }
   }
-  writer_.field("mappings", std::to_string(count));
-  writer_.field("merged", std::to_string(merged));
+  writer_.field(prefix + "mappings", std::to_string(count));
+  writer_.field(prefix + "merged", std::to_string(merged));
 }
 
 }  // namespace shmvisor

@@ -70,7 +70,9 @@ class Interpreter {
   void show_status(pid_t thread);
   void show_attach(const Operation& operation, const Request& request, const Response& response);
   void show_shmctl(const Operation& operation, const Request& request, const Response& response);
-  void count_mappings(int id);
+  void show_proc_table(const Operation& operation, const std::string& text);
+  /// `prefix` of the fields' names.
+  void count_mappings(int id, const std::string& prefix);
   [[nodiscard]] std::string segment_name(int worker, std::int64_t id) const;
   void follow_namespaces(const Operation& operation);
 

@@ -158,21 +158,23 @@ void TranscriptWriter::segment(const Response& response) {
   field("beyond", std::to_string(rest));
 }
 
-void TranscriptWriter::proc_table(std::string_view table) {
+std::vector<int> TranscriptWriter::proc_table(std::string_view table) {
   const std::size_t heading_end = std::min(table.find('\n'), table.size());
   std::string heading(table.substr(0, heading_end));
   std::replace(heading.begin(), heading.end(), ' ', '_');
   field("heading", heading);
+  std::vector<int> identifiers;
   table.remove_prefix(std::min(heading_end + 1, table.size()));
   while (!table.empty()) {
     const std::size_t end = std::min(table.find('\n'), table.size());
-    table_row(table.substr(0, end));
+    identifiers.push_back(table_row(table.substr(0, end)));
     table.remove_prefix(std::min(end + 1, table.size()));
   }
+  return identifiers;
 }
 
 /// sysvipc_shm_proc_show() of ipc/shm.c.
-void TranscriptWriter::table_row(std::string_view row) {
+int TranscriptWriter::table_row(std::string_view row) {
   std::array<std::int64_t, 16> columns{};
   const std::string copy(row);
   char* at = const_cast<char*>(copy.c_str());
@@ -191,6 +193,7 @@ void TranscriptWriter::table_row(std::string_view row) {
     field(prefix + kNames[i], value);
   }
   field(prefix + "width", std::to_string(row.size()));
+  return static_cast<int>(columns[1]);
 }
 
 void TranscriptWriter::mapping(const TestMapping& mapping, std::string_view moment) {

@@ -44,7 +44,8 @@ class TranscriptWriter {
   void result(const Operation& operation, const Response& response);
   /// `command` and `buffer_given` as the call had them; `buffer` is where good ones are.
   void shmctl(int command, bool buffer_given, const Response& response);
-  void proc_table(std::string_view table);
+  /// The identifiers that it lists.
+  std::vector<int> proc_table(std::string_view table);
   /// `moment` is "at" for what is there now, "was" for what was there before the operation.
   void mapping(const TestMapping& mapping, std::string_view moment = "at");
 
@@ -52,7 +53,7 @@ class TranscriptWriter {
 
  private:
   void segment(const Response& response);
-  void table_row(std::string_view row);
+  int table_row(std::string_view row);
   [[nodiscard]] std::string time_text(std::int64_t seconds) const;
   [[nodiscard]] std::string process_text(std::int64_t pid) const;
   [[nodiscard]] std::string user_text(std::int64_t uid) const;
