@@ -350,6 +350,26 @@ TEST_F(RmidForcedTest, TheEndOfTheCreatorDropsWhatIsNotMapped) {
   EXPECT_TRUE(exists(mapped));
 }
 
+// exit_shm() in ksys_unshare().
+TEST_F(RmidForcedTest, ACreatorThatLeavesIsNoneAnyMore) {
+  const auto left = add_by(10);
+  const auto mapped = add_by(10);
+  const auto of_another = add_by(11);
+  pages(mapped).areas = 1;
+  registry.disown({1, 10});
+  EXPECT_TRUE(exists(left)) << "not before shm_rmid_forced is set";
+  registry.set_rmid_forced(true);
+  EXPECT_FALSE(exists(left));
+  const auto made_later = add_by(10);
+  registry.disown({1, 11});
+  EXPECT_FALSE(exists(of_another));
+  EXPECT_TRUE(exists(made_later));
+  EXPECT_TRUE(exists(mapped));
+  release(mapped);
+  registry.settle();
+  EXPECT_FALSE(exists(mapped));
+}
+
 TEST_F(RmidForcedTest, TheLastDetachDropsThoughTheCreatorLives) {
   registry.set_rmid_forced(true);
   const auto segment = add(7);

@@ -9,6 +9,11 @@ std::shared_ptr<Registry> Namespaces::of(IpcNamespaceId id) {
   return registry;
 }
 
+void Namespaces::disown(const CreatorThread& creator) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, registry] : registries_) registry->disown(creator);
+}
+
 bool Namespaces::knows(IpcNamespaceId id) const {
   const std::lock_guard lock(mutex_);
   return registries_.contains(id);

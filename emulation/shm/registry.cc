@@ -79,6 +79,15 @@ void Registry::set_rmid_forced(bool forced) {
   if (forced) drop_orphans();
 }
 
+void Registry::disown(const CreatorThread& creator) {
+  const std::unique_lock lock(mutex_);
+  for (const SegmentPointer& segment : all()) {
+    if (segment->creator != creator) continue;
+    segment->creator.reset();
+    if (rmid_forced_ && over(*segment)) destroy(segment);
+  }
+}
+
 void Registry::drop_orphans() {
   for (const SegmentPointer& segment : all()) {
     if (segment->creator && host_.thread_lives(*segment->creator)) continue;

@@ -67,6 +67,8 @@ class Registry : public std::enable_shared_from_this<Registry> {
   [[nodiscard]] bool rmid_forced() const { return rmid_forced_; }
   /// Setting it drops what is not mapped and whose creator has ended: shm_destroy_orphaned().
   void set_rmid_forced(bool forced);
+  /// exit_shm() of a thread that lives on: nobody has created its segments from now on.
+  void disown(const CreatorThread& creator);
   /// The identifier that the next segment shall have; -1 for none.
   [[nodiscard]] int next_id_hint() const { return next_id_hint_; }
   void set_next_id_hint(int id) { next_id_hint_ = id; }

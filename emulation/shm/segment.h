@@ -26,6 +26,8 @@ namespace shmvisor {
 struct CreatorThread {
   pid_t tid = 0;
   std::uint64_t unique = 0;
+
+  friend bool operator==(const CreatorThread&, const CreatorThread&) = default;
 };
 
 /// What the last attach and detach left behind. Times in seconds since the epoch, 0 for never.

@@ -28,6 +28,13 @@ constexpr int kIpcShmget = 23;
 constexpr int kIpcShmctl = 24;
 }  // namespace i386
 
+constexpr std::uint64_t kCloneNewns = 0x00020000;
+constexpr std::uint64_t kCloneNewipc = 0x08000000;
+
+bool unshares(const RawCall& raw) {
+  return raw.number == (raw.abi == Abi::kX86_64 ? x86_64::kUnshare : i386::kUnshare);
+}
+
 int as_int(std::uint64_t argument) {
   return static_cast<int>(static_cast<std::uint32_t>(argument));
 }
@@ -122,11 +129,12 @@ bool changes_namespaces(const RawCall& raw) {
   return raw.number == i386::kUnshare || raw.number == i386::kSetns;
 }
 
+bool may_leave_segments(const RawCall& raw) {
+  return unshares(raw) && (raw.arguments[0] & kCloneNewipc) != 0;
+}
+
 bool may_change_ipc_namespace(const RawCall& raw) {
-  constexpr std::uint64_t kCloneNewns = 0x00020000;
-  constexpr std::uint64_t kCloneNewipc = 0x08000000;
-  const bool unshares = raw.number == (raw.abi == Abi::kX86_64 ? x86_64::kUnshare : i386::kUnshare);
-  if (unshares) return (raw.arguments[0] & kCloneNewipc) != 0;
+  if (unshares(raw)) return may_leave_segments(raw);
   // setns(2): 0 stands for whatever the descriptor is of.
   const std::uint64_t kind = raw.arguments[1] & 0xffffffff;
   return kind == 0 || (kind & (kCloneNewipc | kCloneNewns)) != 0;

@@ -44,6 +44,10 @@ struct RawCall {
 /// Of such a call: whether it may go to another IPC namespace, or to where one shows differently.
 [[nodiscard]] bool may_change_ipc_namespace(const RawCall& raw);
 
+/// Of such a call: whether the thread's segments have no creator any more where it succeeds, which
+/// ksys_unshare() sees to, but setns(2) does not.
+[[nodiscard]] bool may_leave_segments(const RawCall& raw);
+
 /// Whether it is the call that neither copies nor maps anything.
 [[nodiscard]] bool is_shmget(const RawCall& raw);
 

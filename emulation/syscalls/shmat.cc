@@ -81,7 +81,6 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
       AddressRange{request.address, file_size_bytes}.wraps()) {
     return Errno(EINVAL);
   }
-  if (call.abi == Abi::kI386 && request.length_bytes > UINT32_MAX) return Errno(ENOMEM);
   const Result<std::uint64_t> address = caller.space().map(request, std::move(*file));
   if (!address) return address.error();
   segment->attached(caller.process(), registry.host().now_seconds());

@@ -10,7 +10,7 @@ namespace {
 /// What the interpreter counted beside nattch explains a difference there; it is none itself: the
 /// kernel shows segments of the same identifier in two IPC namespaces as one file.
 bool explains_nattch(std::string_view name) {
-  return name.ends_with("mappings") || name.ends_with("merged");
+  return name.ends_with("mappings") || name.ends_with("merged") || name.ends_with("one-of-several");
 }
 
 /// In the order of the first, then what only the second has.
@@ -76,12 +76,13 @@ Comparison compare(const Sequence& sequence, const Transcript& native, const Tra
                    const std::set<std::string>& disabled) {
   Comparison comparison;
   StampHistory history;
+  CreatorHistory creators;
   const std::size_t steps =
       std::min({sequence.size(), native.steps().size(), supervised.steps().size()});
   for (std::size_t i = 0; i < steps; ++i) {
     const Step& one = native.steps()[i];
     const Step& other = supervised.steps()[i];
-    const DifferenceContext context{sequence[i], one, other, history};
+    const DifferenceContext context{sequence[i], one, other, history, creators};
     bool ended = false;
     ++comparison.compared_steps;
     if (!(one == other)) {
@@ -97,6 +98,7 @@ Comparison compare(const Sequence& sequence, const Transcript& native, const Tra
     }
     if (ended) return comparison;
     history.follow(sequence[i], one);
+    creators.follow(sequence[i], one);
   }
   // Nowhere may a run break off, not even in both.
   const bool complete =

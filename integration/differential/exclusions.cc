@@ -122,6 +122,12 @@ bool merged_apart(const Difference& difference, const DifferenceContext& context
     const auto beside = [&](const Step& step, const char* name) {
       return step.value(column.prefix + name);
     };
+    if (context.native.has(column.prefix + "one-of-several")) {
+      // Some of what was counted belongs to another namespace's segment.
+      return number_in(beside(context.native, "mappings")) > number_in(difference.native) &&
+             number_in(difference.native) > number_in(difference.supervised) &&
+             difference.supervised == beside(context.supervised, "mappings");
+    }
     return difference.native == beside(context.native, "mappings") &&
            difference.supervised == beside(context.supervised, "mappings") &&
            beside(context.native, "merged") == beside(context.supervised, "merged");
@@ -187,6 +193,23 @@ bool remapped_last_mapping(const Difference& difference, const DifferenceContext
          context.history.removed_segment_about(context.operation.worker);
 }
 
+/// Only what shows that a segment is there.
+bool executed_thread(const Difference& difference, const DifferenceContext& context) {
+  if (!context.creators.lost()) return false;
+  switch (context.operation.kind) {
+    case Kind::kShmget:
+    case Kind::kShmat:
+      return difference.field == "result";
+    case Kind::kShmctl:
+      return context.native.value("result") != context.supervised.value("result") ||
+             difference.field == "used_ids" || difference.field == "shm_tot";
+    case Kind::kProcTable:
+      return difference.native == "absent" || difference.supervised == "absent";
+    default:
+      return false;
+  }
+}
+
 constexpr auto kExclusions = std::to_array<Exclusion>({
     {"silent-stamps",
      "shm_atime, shm_dtime and shm_lpid change with every mapping that fork, exit, exec, munmap, "
@@ -215,6 +238,10 @@ constexpr auto kExclusions = std::to_array<Exclusion>({
      "fails; "
      "a memfd outlives that moment, and shmvisor does not see the call",
      remapped_last_mapping, true},
+    {"executed-thread",
+     "with kernel.shm_rmid_forced a segment goes with the thread that created it; a thread that "
+     "execs takes over the first one's id in all that shmvisor can see, but not its segments",
+     executed_thread, true},
 });
 
 }  // namespace

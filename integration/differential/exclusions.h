@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 
+#include "integration/differential/creator_history.h"
 #include "integration/differential/operation.h"
 #include "integration/differential/stamp_history.h"
 #include "integration/differential/transcript.h"
@@ -26,6 +27,7 @@ struct DifferenceContext {
   const Step& supervised;
   /// As it was before the operation.
   const StampHistory& history;
+  const CreatorHistory& creators;
 };
 
 struct Exclusion {

@@ -368,12 +368,13 @@ void Interpreter::show_status(pid_t thread) {
 void Interpreter::show_attach(const Operation& operation, const Request& request,
                               const Response& response) {
   if (response.error != 0) return;
-  writer_.field("segment", segment_name(operation.worker, request.arguments[0]));
+  const std::string segment = segment_name(operation.worker, request.arguments[0]);
+  writer_.field("segment", segment);
   const auto address = static_cast<std::uint64_t>(response.result);
   const pid_t thread = tasks_[static_cast<std::size_t>(operation.worker)].thread;
   for (const TestMapping& mapping : TestMaps::read(thread)) {
     if (mapping.start != address) continue;
-    writer_.name_file(mapping, static_cast<int>(request.arguments[0]));
+    writer_.name_file(mapping, segment);
     writer_.mapping(mapping);
   }
 }
@@ -389,8 +390,9 @@ void Interpreter::show_shmctl(const Operation& operation, const Request& request
   if (response.error != 0 || !buffer_given) return;
   if (command != IPC_STAT && command != SHM_STAT && command != SHM_STAT_ANY) return;
   const std::int64_t id = command == IPC_STAT ? request.arguments[0] : response.result;
-  writer_.field("segment", segment_name(operation.worker, id));
-  if (splits_) count_mappings(static_cast<int>(id), "");
+  const std::string segment = segment_name(operation.worker, id);
+  writer_.field("segment", segment);
+  if (splits_) count_mappings(segment, "");
 }
 
 std::string Interpreter::segment_name(int worker, std::int64_t id) const {
@@ -411,14 +413,17 @@ void Interpreter::show_proc_table(const Operation& operation, const std::string&
   writer_.field("namespace",
                 std::to_string(namespaces_[static_cast<std::size_t>(operation.worker)]));
   for (const int id : writer_.proc_table(text)) {
-    if (splits_) count_mappings(id, "row" + std::to_string(id) + ".");
+    if (splits_) {
+      count_mappings(segment_name(operation.worker, id), "row" + std::to_string(id) + ".");
+    }
   }
 }
 
-void Interpreter::count_mappings(int id, const std::string& prefix) {
+void Interpreter::count_mappings(const std::string& segment, const std::string& prefix) {
   std::vector<int> spaces;
   std::size_t count = 0;
   std::size_t merged = 0;
+  bool one_of_several = false;
   for (int index = 0; index < kMaxWorkers; ++index) {
     const int space = table_.worker(index).space;
     if (!table_.alive(index) || std::find(spaces.begin(), spaces.end(), space) != spaces.end()) {
@@ -428,7 +433,9 @@ void Interpreter::count_mappings(int id, const std::string& prefix) {
     const TestMapping* before = nullptr;
     const auto mappings = TestMaps::read(tasks_[static_cast<std::size_t>(index)].thread);
     for (const TestMapping& mapping : mappings) {
-      if (writer_.segment_of(mapping) == id) {
+      const std::set<std::string>& segments = writer_.segments_of(mapping);
+      if (segments.contains(segment)) {
+        one_of_several |= segments.size() > 1;
         ++count;
         if (before == nullptr || !before->continued_by(mapping)) ++merged;
       }
@@ -437,6 +444,7 @@ void Interpreter::count_mappings(int id, const std::string& prefix) {
   }
   writer_.field(prefix + "mappings", std::to_string(count));
   writer_.field(prefix + "merged", std::to_string(merged));
+  if (one_of_several) writer_.field(prefix + "one-of-several", "1");
 }
 
 }  // namespace shmvisor

@@ -72,7 +72,7 @@ class Interpreter {
   void show_shmctl(const Operation& operation, const Request& request, const Response& response);
   void show_proc_table(const Operation& operation, const std::string& text);
   /// `prefix` of the fields' names.
-  void count_mappings(int id, const std::string& prefix);
+  void count_mappings(const std::string& segment, const std::string& prefix);
   [[nodiscard]] std::string segment_name(int worker, std::int64_t id) const;
   void follow_namespaces(const Operation& operation);
 

@@ -49,9 +49,10 @@ void TranscriptWriter::field(std::string_view name, std::string_view value) {
   text_.append(" ").append(name).append("=").append(value);
 }
 
-int TranscriptWriter::segment_of(const TestMapping& mapping) const {
-  const auto found = segments_.find(mapping.file);
-  return found == segments_.end() ? -1 : found->second;
+const std::set<std::string>& TranscriptWriter::segments_of(const TestMapping& mapping) const {
+  static const std::set<std::string> none;
+  const auto found = segments_.find({mapping.file, mapping.name});
+  return found == segments_.end() ? none : found->second;
 }
 
 void TranscriptWriter::tick() {
@@ -197,11 +198,15 @@ int TranscriptWriter::table_row(std::string_view row) {
 }
 
 void TranscriptWriter::mapping(const TestMapping& mapping, std::string_view moment) {
-  const int segment = segment_of(mapping);
+  const std::set<std::string>& segments = segments_of(mapping);
+  std::string segment = "other";
+  if (!segments.empty()) {
+    const std::string& name = *segments.begin();  // all have the same identifier
+    segment = "segment:" + name.substr(name.find('.') + 1);
+  }
   field(std::string(moment) + ":" + address_text(mapping.start),
         hexadecimal(mapping.end - mapping.start) + "," + mapping.rights + "," +
-            hexadecimal(mapping.offset_bytes) + "," +
-            (segment < 0 ? "other" : "segment:" + std::to_string(segment)) + "," + mapping.name);
+            hexadecimal(mapping.offset_bytes) + "," + segment + "," + mapping.name);
 }
 
 }  // namespace shmvisor

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <ctime>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,10 +34,12 @@ class TranscriptWriter {
 
   // What names are made of.
   void name_process(pid_t pid, int number) { processes_[pid] = number; }
-  void name_file(const TestMapping& mapping, int id) { segments_[mapping.file] = id; }
-  /// The identifier of the segment that a mapped file is; -1 where that is not known. Segments of
-  /// several IPC namespaces may have the same: the kernel shows the identifier as the inode.
-  [[nodiscard]] int segment_of(const TestMapping& mapping) const;
+  void name_file(const TestMapping& mapping, const std::string& segment) {
+    segments_[{mapping.file, mapping.name}].insert(segment);
+  }
+  /// The segments, as Interpreter::segment_name() calls them, that a mapped file may be. The kernel
+  /// shows the identifier as the inode, which is the same in several IPC namespaces.
+  [[nodiscard]] const std::set<std::string>& segments_of(const TestMapping& mapping) const;
   /// Times from now on are later than all before. Waits for the next second.
   void tick();
 
@@ -62,7 +65,7 @@ class TranscriptWriter {
   const std::time_t start_;
   std::vector<std::time_t> ticks_;
   std::map<pid_t, int> processes_;
-  std::map<std::pair<std::uint64_t, std::uint64_t>, int> segments_;
+  std::map<std::pair<decltype(TestMapping::file), std::string>, std::set<std::string>> segments_;
   std::string text_;
 };
 

@@ -77,6 +77,8 @@ class RemoteSpace::StopRoute : public AnswerRoute {
 };
 
 Result<std::uint64_t> RemoteSpace::map(const MapRequest& request, BackingFile file) {
+  // More than a 32-bit mmap2 can be asked for.
+  if (abi_ == Abi::kI386 && request.length_bytes > UINT32_MAX) return translate(-ENOMEM, request);
   const auto mapped = map_descriptor(file.fd.get(), mmap_arguments(request));
   file.fd.reset();  // only the mapping shall count for in_use()
   if (!mapped) return mapped.error();

@@ -37,6 +37,9 @@ class IpcNamespaces {
   /// be held: we are out of descriptors, or the thread is gone.
   [[nodiscard]] std::shared_ptr<Registry> of(ThreadIdentity& thread);
 
+  /// `thread` has left its IPC namespace by unshare(2), and with it the segments that it created.
+  void left(const CreatorThread& thread) { namespaces_.disown(thread); }
+
   /// Whether sweep() has anything to look for.
   [[nodiscard]] bool need_sweeping() const;
   void sweep();

@@ -215,18 +215,25 @@ void Server::serve(const seccomp_notif& notif) {
 }
 
 void Server::change_namespaces(PendingCall& call) {
-  threads_seen_.namespaces_change(call.tid());
-  if (!entered_ || !may_change_ipc_namespace(call.raw())) {
+  const pid_t tid = call.tid();
+  const bool may_leave = may_leave_segments(call.raw());
+  const KnownThread thread = threads_seen_.of(tid);
+  threads_seen_.namespaces_change(tid);
+  if (!may_leave && (!entered_ || !may_change_ipc_namespace(call.raw()))) {
     call.let_through();
     return;
   }
   ensure_receiver();
+  const std::uint64_t before = NamespaceIds::of_thread(tid).ipc;
   // On its way back from the kernel, where it has what it asked for, it stops. Where somebody else
   // traces it, it goes on at once.
-  auto stop = PtraceStop::seize(call.tid());
-  const pid_t tid = call.tid();
+  auto stop = PtraceStop::seize(tid);
   call.let_through();
-  if (stop && stop->wait_until_stopped()) entered_(tid);
+  if (!stop || !stop->wait_until_stopped()) return;
+  if (may_leave && NamespaceIds::of_thread(tid).ipc != before) {
+    namespaces_.left({tid, thread.identity->unique()});
+  }
+  if (entered_) entered_(tid);
 }
 
 bool Server::wait_for_end() {
