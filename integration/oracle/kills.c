@@ -89,6 +89,10 @@ static void killed(const char* name, void (*body)(int)) {
   if (keyed >= 0) {
     shm_ctl((int)keyed, IPC_RMID, NULL);
   }
+  // A call of the killed may still be in the hands of shmvisor, and with it the memory.
+  for (int i = 0; i < 1000 && info_now().used_ids != 0; ++i) {
+    usleep(10000);
+  }
   say("segments left %d, pages %lu", info_now().used_ids, info_now().shm_tot);
 }
 
