@@ -148,9 +148,9 @@ Result<ShmCall> decode(const RawCall& raw) {
   return decode_numbers(raw, i386::kShmget, i386::kShmat, i386::kShmctl, i386::kShmdt);
 }
 
-bool is_shmget(const RawCall& raw) {
+std::optional<ShmOperation> operation_of(const RawCall& raw) {
   const auto call = decode(raw);
-  return call && call->operation == ShmOperation::kShmget;
+  return call ? std::optional(call->operation) : std::nullopt;
 }
 
 Reply answer_call(const RawCall& raw, Caller& caller, Registry& registry) {

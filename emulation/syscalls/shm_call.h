@@ -48,8 +48,8 @@ struct RawCall {
 /// ksys_unshare() sees to, but setns(2) does not.
 [[nodiscard]] bool may_leave_segments(const RawCall& raw);
 
-/// Whether it is the call that neither copies nor maps anything.
-[[nodiscard]] bool is_shmget(const RawCall& raw);
+/// Nothing for a number that is not ours.
+[[nodiscard]] std::optional<ShmOperation> operation_of(const RawCall& raw);
 
 /// ENOSYS for a number that is not ours; EINVAL for ipc(2)'s iBCS2 form of shmat.
 [[nodiscard]] Result<ShmCall> decode(const RawCall& raw);

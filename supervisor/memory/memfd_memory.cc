@@ -114,14 +114,17 @@ Result<BackingFile> MemfdMemory::open(MaximumAccess access) {
     spdlog::warn("cannot attach: no description of segment memory: errno {}", errno);
     return Errno(ENOMEM);
   }
+  handed_out_ = true;
   return BackingFile{std::move(fd)};
 }
 
 bool MemfdMemory::in_use() {
   {
     const std::lock_guard lock(mutex_);
+    if (!handed_out_) return false;
     if (::fcntl(base_.get(), F_SETLEASE, F_WRLCK) == 0) {
       ::fcntl(base_.get(), F_SETLEASE, F_UNLCK);
+      handed_out_ = false;
       return false;
     }
     if (errno == EAGAIN) return true;

@@ -4,8 +4,9 @@
 // that nobody else can turn a read-only description into a writable one through /proc/self/fd.
 // Every description handed out is opened anew; ours, the base, was opened anew too, because the one
 // that memfd_create(2) returns does not count as a writer: only so F_SETLEASE can tell that no
-// other is alive (fcntl(2); 1.6 µs). Where leases are forbidden (fs.leases-enable=0) the mappings
-// are counted instead.
+// other is alive (fcntl(2); 1.6 µs). It need not be asked again until the next description is
+// handed out: from none alive none can come. Where leases are forbidden (fs.leases-enable=0) the
+// mappings are counted instead.
 //
 // Thread rule: any thread. A lease and an open must not meet, which mutex_ sees to.
 #pragma once
@@ -62,6 +63,8 @@ class MemfdMemory : public BackingMemory {
   const CommitCharge charge_;
   const Census& census_;
   KernelFeatures& features_;
+  /// A description may be alive.
+  bool handed_out_ = false;
   /// Our own mapping while the pages are locked.
   void* locked_at_ = nullptr;
 };

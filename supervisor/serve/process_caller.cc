@@ -44,7 +44,7 @@ Result<void> transfer_all(pid_t tid, std::uint64_t address, std::span<Byte> byte
 }  // namespace
 
 const TaskStatus& ProcessCaller::ids() {
-  if (!ids_ && thread_.ids && call_.alive()) ids_ = *thread_.ids;
+  if (!ids_ && thread_.ids) ids_ = *thread_.ids;
   return ids_ ? *ids_ : status();
 }
 
@@ -52,7 +52,7 @@ const TaskStatus& ProcessCaller::status() {
   if (complete_) return *ids_;
   complete_ = true;
   auto read = TaskStatus::read(call_.tid());
-  ids_ = read && call_.alive() ? std::move(*read) : nobody();
+  ids_ = read ? std::move(*read) : nobody();
   return *ids_;
 }
 
@@ -65,7 +65,7 @@ bool ProcessCaller::in_group(gid_t gid) {
 bool ProcessCaller::capable(Capability capability) {
   const std::uint64_t bit = std::uint64_t{1} << static_cast<unsigned>(capability);
   const bool has_effective = (status().effective_capabilities & bit) != 0;
-  return capable_over_ipc(*thread_.identity, has_effective, status().euid) && call_.alive();
+  return capable_over_ipc(*thread_.identity, has_effective, status().euid);
 }
 
 std::uint64_t ProcessCaller::memlock_limit_bytes() {
@@ -73,7 +73,7 @@ std::uint64_t ProcessCaller::memlock_limit_bytes() {
   const auto text = read_proc_file(call_.tid(), "limits");
   const std::string_view label = "Max locked memory";
   const std::size_t line = text ? text->find(label) : std::string::npos;
-  if (line == std::string::npos || !call_.alive()) return 0;
+  if (line == std::string::npos) return 0;
   const std::size_t soft = text->find_first_not_of(' ', line + label.size());
   if (soft == std::string::npos || text->compare(soft, 9, "unlimited") == 0) return UINT64_MAX;
   return std::strtoull(text->c_str() + soft, nullptr, 10);

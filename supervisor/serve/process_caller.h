@@ -1,9 +1,9 @@
 // ProcessCaller: the Caller behind a notification, read from the kernel when first asked for.
 //
 // Who asks is read in two steps: ids by PIDFD_GET_INFO (Linux 6.13, 0.7 µs), groups and
-// capabilities, which few decisions need, from /proc/TID/status (14 µs). After each reading the
-// notification is asked whether the thread is still the one that called; if not, the caller is
-// nobody: no id that matches anything, no group, no capability. Its answer goes nowhere anyway.
+// capabilities, which few decisions need, from /proc/TID/status (14 µs). If the thread was not the
+// one that called any more, the decision does not matter: a call changes nothing, neither the
+// registry nor the caller's memory, before the notification has said that its caller still waits.
 //
 // Thread rule: the thread that received the call.
 #pragma once

@@ -1,15 +1,12 @@
 #include "supervisor/serve/server.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
-#include <array>
 #include <chrono>
+#include <utility>
 
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/ptrace_stop.h"
@@ -21,17 +18,6 @@ namespace {
 
 /// Served calls are shallow; a small stack keeps an idle supervisor small.
 constexpr std::size_t kStackBytes = std::size_t{256} * 1024;
-/// How long a call may keep the only receiver: many times an attach.
-constexpr long kPatienceNs = 1'000'000;
-
-void raise_event(const UniqueFd& event, std::uint64_t count) {
-  (void)!::write(event.get(), &count, sizeof(count));  // fails only beyond 2^64 - 2
-}
-
-void take_event(const UniqueFd& event) {
-  std::uint64_t count = 0;
-  (void)!::read(event.get(), &count, sizeof(count));  // nothing left: another thread took it
-}
 
 }  // namespace
 
@@ -56,37 +42,29 @@ Server::Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& fe
       features_(features),
       options_(options),
       threads_seen_(features, options.sees_namespace_changes),
-      expected_([this] { ensure_receiver(); }) {}
+      expected_([this] { ensure_receiver(); }),
+      lookout_([this] { return look_after_receiver(); }) {}
 
 Result<void> Server::start() {
   const std::lock_guard lock(mutex_);
-  // Made only now: a server at rest since its beginning costs no descriptor.
-  if (!wanted_.valid()) wanted_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE));
-  if (!patience_.valid()) {
-    patience_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  }
-  if (!wanted_.valid() || !patience_.valid()) return Errno(EMFILE);
+  // Only now: a server at rest since its beginning costs neither descriptor nor thread.
+  if (auto started = lookout_.start(); !started) return started;
   resting_ = false;
-  if (receivers_.load() != 0) return {};
-  if (parked_ != 0) {
-    raise_event(wanted_, 1);
-    return {};
-  }
-  if (!add_thread()) return Errno(EAGAIN);
+  if (!call_receiver()) return Errno(EAGAIN);
   return {};
 }
 
 void Server::rest() {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   resting_ = true;
-  if (threads_ == 0) {
-    wanted_.reset();
-    patience_.reset();
-    return;
+  called_.notify_all();
+  for (const Worker* const worker : workers_) {
+    if (!worker->receiving.load()) continue;
+    ::syscall(SYS_tgkill, getpid(), worker->tid, KickTimer::signal_number());
   }
-  if (parked_ != 0) raise_event(wanted_, static_cast<std::uint64_t>(parked_));
-  const pid_t receiver = receiver_tid_.load();
-  if (receiver != 0) ::syscall(SYS_tgkill, getpid(), receiver, KickTimer::signal_number());
+  const bool last_gone = threads_ == 0;
+  lock.unlock();
+  if (last_gone) lookout_.stop();
 }
 
 bool Server::idle() const {
@@ -104,11 +82,13 @@ bool Server::add_thread() {
     static_cast<Server*>(self)->run();
     return nullptr;
   };
-  ++threads_;
   const int error = pthread_create(&thread, &attributes, entry, this);
   pthread_attr_destroy(&attributes);
-  if (error == 0) return true;
-  --threads_;
+  if (error == 0) {
+    ++threads_;
+    ++parked_;
+    return true;
+  }
   spdlog::warn("no new serving thread: errno {}; calls may wait for one another", error);
   return false;
 }
@@ -116,64 +96,72 @@ bool Server::add_thread() {
 void Server::ensure_receiver() {
   if (receivers_.load() != 0) return;
   const std::lock_guard lock(mutex_);
-  if (receivers_.load() != 0) return;
-  if (parked_ != 0) {
-    raise_event(wanted_, 1);
-  } else if (threads_ < options_.most_threads) {
-    add_thread();
-  }
+  call_receiver();
 }
 
-void Server::be_patient(bool begin) {
-  itimerspec patience{};
-  if (begin) patience.it_value.tv_nsec = kPatienceNs;
-  ::timerfd_settime(patience_.get(), 0, &patience, nullptr);
+bool Server::call_receiver() {
+  if (over_ || resting_ || receivers_.load() + calls_to_parked_ != 0) return true;
+  if (parked_ == 0 && (threads_ >= options_.most_threads || !add_thread())) return false;
+  ++calls_to_parked_;
+  called_.notify_one();
+  return true;
 }
 
-bool Server::become_receiver() {
-  std::unique_lock lock(mutex_);
+bool Server::look_after_receiver() {
+  if (receivers_.load() != 0) return false;
+  const std::uint64_t received = received_.load();
+  if (received != std::exchange(looked_at_, received)) return true;
+  ensure_receiver();
+  return false;
+}
+
+bool Server::become_receiver(std::unique_lock<std::mutex>& lock) {
   while (!over_ && !resting_) {
     if (receivers_.load() == 0) {
       receivers_.fetch_add(1);
       // Somebody must be left to take over when this one is kept.
-      if (parked_ == 0 && threads_ < options_.most_threads) add_thread();
+      if (parked_ == calls_to_parked_ && threads_ < options_.most_threads) add_thread();
       return true;
     }
     if (parked_ >= kMostParked) return false;
     ++parked_;
-    lock.unlock();
-    std::array<pollfd, 2> waiting{{{wanted_.get(), POLLIN, 0}, {patience_.get(), POLLIN, 0}}};
-    (void)::poll(waiting.data(), waiting.size(), -1);
-    if (waiting[0].revents != 0) take_event(wanted_);
-    if (waiting[1].revents != 0) take_event(patience_);
-    lock.lock();
-    --parked_;
+    park(lock);
   }
   return false;
 }
 
+void Server::park(std::unique_lock<std::mutex>& lock) {
+  called_.wait(lock, [this] { return calls_to_parked_ != 0 || over_ || resting_; });
+  --parked_;
+  if (calls_to_parked_ != 0) --calls_to_parked_;
+}
+
 void Server::run() {
   KickTimer::allow_on_this_thread();
-  while (become_receiver()) {
-    receiver_tid_.store(gettid());
+  Worker self{gettid()};
+  std::unique_lock lock(mutex_);
+  workers_.push_back(&self);
+  park(lock);
+  while (become_receiver(lock)) {
+    lock.unlock();
+    self.receiving.store(true);
     const auto notif = listener_.receive();
-    receiver_tid_.store(0);
+    self.receiving.store(false);
+    if (notif) received_.fetch_add(1);
     receivers_.fetch_sub(1);
     if (notif) {
-      received_.fetch_add(1, std::memory_order_relaxed);
-      if (listener_.call_waits()) ensure_receiver();
       serve(*notif);
       while (const auto returned = expected_.take_back()) serve(*returned);
-      continue;
     }
+    lock.lock();
+    if (notif) continue;
     // ENOENT is also said of one call that was gone before it could be read.
     const bool one_call_gone = notif.error() == Errno(ENOENT) && !listener_.ended();
     if (notif.error() == Errno(EINTR) || one_call_gone) continue;
-    const std::lock_guard lock(mutex_);
     over_ = true;
-    raise_event(wanted_, static_cast<std::uint64_t>(options_.most_threads));
+    called_.notify_all();
   }
-  const std::lock_guard lock(mutex_);
+  std::erase(workers_, &self);
   --threads_;
   ended_.notify_all();
 }
@@ -199,11 +187,13 @@ void Server::serve(const seccomp_notif& notif) {
     return;
   }
   ServedCaller caller(*this, call, std::move(thread));
+  const auto operation = operation_of(raw);
+  const bool takes_some_time =
+      operation == ShmOperation::kShmat || operation == ShmOperation::kShmdt;
+  if (takes_some_time && listener_.call_waits()) ensure_receiver();
   // A shmget neither copies nor maps, so it has nothing to wait for.
-  const bool may_be_kept = !is_shmget(raw);
-  if (may_be_kept) be_patient(true);
+  if (operation != ShmOperation::kShmget && receivers_.load() == 0) lookout_.ask();
   Reply reply = answer_call(raw, caller, *registry);
-  if (may_be_kept) be_patient(false);
   if (reply.changes()) caller.secure_answer();
   const bool delivered = call.answer(reply.value());
   if (delivered) reply.commit();

@@ -1,11 +1,15 @@
 // Server: the threads that receive calls and answer them.
 //
-// One thread blocks in NOTIF_RECV, itself: only so does the kernel hand it the CPU of the caller
-// (an epoll in between loses that); and alone, because several are woken in turn, each with cold
-// caches, which doubles the time of a call. The others are parked. One of them takes over when a
-// second call is waiting already, before a step that takes long (counting a thousand processes),
-// and when a call keeps its thread for more than a millisecond: a mapping that is populated, or a
-// copy to memory that belongs to a userfaultfd or a file system of the caller's.
+// A thread that receives blocks in NOTIF_RECV, itself: only so does the kernel hand it the CPU of
+// the caller (an epoll in between loses that). Each call wakes all threads that are blocked there,
+// and on that one CPU; so a single thread receives, and others are parked. Handing over takes
+// longer than answering a shmget, so that calls which are answered at once queue for it. Another
+// thread takes over
+//   - when an attach or detach begins and another call waits already;
+//   - before a step that takes long (counting a thousand processes);
+//   - when a call keeps its thread for more than a millisecond or two: a mapping that is populated,
+//     a copy to memory that belongs to a userfaultfd or a file system of the caller's, memory that
+//     is freed.
 //
 // A server whose callers are quiet can be laid to rest, without a thread.
 //
@@ -19,8 +23,9 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <vector>
 
-#include "policy/base/unique_fd.h"
+#include "policy/base/result.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/listener.h"
@@ -28,6 +33,7 @@
 #include "supervisor/process/ipc_namespaces.h"
 #include "supervisor/process/refusals.h"
 #include "supervisor/process/thread_identity.h"
+#include "supervisor/serve/lookout.h"
 
 namespace shmvisor {
 
@@ -52,7 +58,7 @@ class Server {
   /// held until `entered` returns, which gets its tid. Before start().
   void on_namespace_change(std::function<void(pid_t)> entered) { entered_ = std::move(entered); }
 
-  /// Sees to it that a thread receives. EAGAIN where the threads, EMFILE where their descriptors
+  /// Sees to it that a thread receives. EAGAIN where the threads, EMFILE where a descriptor
   /// cannot be had.
   Result<void> start();
 
@@ -72,17 +78,27 @@ class Server {
 
  private:
   class ServedCaller;
+  /// A thread of ours, as somebody sees who wants to call it away from NOTIF_RECV.
+  struct Worker {
+    const pid_t tid;
+    std::atomic<bool> receiving{false};
+  };
 
   void run();
   void serve(const seccomp_notif& notif);
   void change_namespaces(PendingCall& call);
   /// Sees to it that a thread receives, other than the one that calls this.
   void ensure_receiver();
-  /// Around a call that should be short: when it is not, another thread receives meanwhile.
-  void be_patient(bool begin);
+  /// The same, mutex_ held. False where no thread can be had.
+  bool call_receiver();
+  /// Of the lookout: whether the last receiver is gone to serve a call, and has to be looked after.
+  bool look_after_receiver();
   /// Returns when a receiver is wanted, and this thread counts as one. False when it is one too
-  /// many, or when all is over.
-  bool become_receiver();
+  /// many, or when all is over. mutex_ held.
+  bool become_receiver(std::unique_lock<std::mutex>& lock);
+  /// Waits to be called; counted in parked_ already. mutex_ held.
+  void park(std::unique_lock<std::mutex>& lock);
+  /// A parked one. mutex_ held.
   bool add_thread();
 
   Listener& listener_;
@@ -93,22 +109,21 @@ class Server {
   ExpectedCalls expected_;
   Refusals refusals_;
   std::function<void(pid_t)> entered_;
-  /// Tells parked threads to look again, eventfd(2) with EFD_SEMAPHORE.
-  UniqueFd wanted_;
-  /// Expires when a call takes too long, timerfd_create(2).
-  UniqueFd patience_;
   /// Threads in NOTIF_RECV, or on their way there.
   std::atomic<int> receivers_{0};
-  /// The thread that is in NOTIF_RECV, or about to be; 0 for none.
-  std::atomic<pid_t> receiver_tid_{0};
   std::atomic<std::uint64_t> received_{0};
+  std::uint64_t looked_at_ = 0;  ///< how many were received when the lookout last looked
   std::atomic_flag told_of_strangers_;
   mutable std::mutex mutex_;
+  std::condition_variable called_;
   std::condition_variable ended_;
+  std::vector<Worker*> workers_;
   int threads_ = 0;
   int parked_ = 0;
+  int calls_to_parked_ = 0;  ///< to receive; each takes one thread away
   bool over_ = false;
   bool resting_ = false;
+  Lookout lookout_;  ///< the last member, because it uses the others
 };
 
 }  // namespace shmvisor

@@ -1,0 +1,49 @@
+// Lookout: a thread that looks after something a millisecond after it was asked to.
+//
+// Asking is for paths that must be short: one atomic exchange, and a system call at most once a
+// millisecond. While nobody asks, the thread sleeps.
+//
+// Thread rule: ask() from any thread, between start() and stop(); these from one at a time. `look`
+// runs on the thread itself.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <thread>
+
+#include "policy/base/result.h"
+#include "policy/base/unique_fd.h"
+
+namespace shmvisor {
+
+class Lookout {
+ public:
+  /// `look`: true where it is to be called again, as much later.
+  explicit Lookout(std::function<bool()> look) : look_(std::move(look)) {}
+  Lookout(const Lookout&) = delete;
+  Lookout& operator=(const Lookout&) = delete;
+  ~Lookout() { stop(); }
+
+  /// Does nothing where it is started. EMFILE where the timer, EAGAIN where the thread cannot be
+  /// had.
+  Result<void> start();
+  /// Waits until `look` is not running, nor will be.
+  void stop();
+  void ask() {
+    if (!asked_.exchange(true)) set_timer(kLaterNs);
+  }
+
+ private:
+  static constexpr long kLaterNs = 1'000'000;
+
+  void set_timer(long nanoseconds);
+  void run();
+
+  const std::function<bool()> look_;
+  UniqueFd timer_;  ///< timerfd_create(2)
+  std::atomic<bool> asked_{false};
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,76 @@
+// Lookout: it looks when asked to, again where it wants to, and not at all otherwise.
+#include "supervisor/serve/lookout.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+
+namespace shmvisor {
+namespace {
+
+/// Looks, counted; again as often as it was told.
+class LookoutTest : public ::testing::Test {
+ protected:
+  bool look() {
+    const std::lock_guard lock(mutex_);
+    ++looks_;
+    changed_.notify_all();
+    return looks_ < wanted_looks_;
+  }
+  /// Within ten seconds.
+  bool wait_for_looks(int looks) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return looks_ >= looks; });
+  }
+  int looks() {
+    const std::lock_guard lock(mutex_);
+    return looks_;
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int looks_ = 0;
+  int wanted_looks_ = 0;
+  Lookout lookout_{[this] { return look(); }};
+};
+
+TEST_F(LookoutTest, EveryQuestionIsFollowedByALook) {
+  ASSERT_TRUE(lookout_.start());
+  for (int round = 1; round <= 20; ++round) {
+    const int before = looks();
+    lookout_.ask();
+    ASSERT_TRUE(wait_for_looks(before + 1)) << round;
+  }
+}
+
+TEST_F(LookoutTest, LooksAgainWhileThereIsSomethingToSee) {
+  wanted_looks_ = 5;
+  ASSERT_TRUE(lookout_.start());
+  lookout_.ask();
+  EXPECT_TRUE(wait_for_looks(5));
+}
+
+TEST_F(LookoutTest, NothingIsSeenAfterItStopped) {
+  ASSERT_TRUE(lookout_.start());
+  lookout_.stop();
+  const int before = looks();
+  lookout_.stop();
+  EXPECT_EQ(looks(), before);
+  EXPECT_EQ(looks(), 0) << "nobody asked";
+}
+
+TEST_F(LookoutTest, CanBeStartedAgain) {
+  ASSERT_TRUE(lookout_.start());
+  lookout_.ask();
+  lookout_.stop();
+  ASSERT_TRUE(lookout_.start());
+  ASSERT_TRUE(lookout_.start()) << "started already";
+  const int before = looks();
+  lookout_.ask();
+  EXPECT_TRUE(wait_for_looks(before + 1));
+}
+
+}  // namespace
+}  // namespace shmvisor
