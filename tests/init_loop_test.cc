@@ -170,7 +170,7 @@ TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {
     Namespaces namespaces(machine, Limits(), NamespaceIds::ours().ipc);
     const auto& registry = namespaces.initial();
     auto memory = machine.create_memory({.name = "SYSV00000000", .size_bytes = 4096});
-    auto file = (*memory)->open(MaximumAccess::kReadWrite);
+    auto file = (*memory)->open(kAnyAccess);
     void* const mapped = ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, file->fd.get(), 0);
     file->fd.reset();
     {

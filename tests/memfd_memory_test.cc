@@ -37,7 +37,7 @@ class MemfdMemoryTest : public ::testing::Test {
     EXPECT_TRUE(memory) << "errno " << (memory ? 0 : memory.error().value());
     return memory ? std::move(*memory) : nullptr;
   }
-  static UniqueFd open(MemfdMemory& memory, MaximumAccess access) {
+  static UniqueFd open(MemfdMemory& memory, const Access& access) {
     auto file = memory.open(access);
     EXPECT_TRUE(file);
     return file ? std::move(file->fd) : UniqueFd();
@@ -66,8 +66,8 @@ class MemfdMemoryTest : public ::testing::Test {
 
 TEST_F(MemfdMemoryTest, EachDescriptionIsOfTheSameFile) {
   const auto memory = make();
-  const UniqueFd writable = open(*memory, MaximumAccess::kReadWrite);
-  const UniqueFd read_only = open(*memory, MaximumAccess::kReadOnly);
+  const UniqueFd writable = open(*memory, kAnyAccess);
+  const UniqueFd read_only = open(*memory, kReadExecute);
   EXPECT_EQ(identity_of(writable.get()), memory->identity());
   EXPECT_EQ(identity_of(read_only.get()), memory->identity());
   EXPECT_EQ(::fcntl(writable.get(), F_GETFL) & O_ACCMODE, O_RDWR);
@@ -81,29 +81,30 @@ TEST_F(MemfdMemoryTest, EachDescriptionIsOfTheSameFile) {
 
 TEST_F(MemfdMemoryTest, TheNameIsTheKernels) {
   const auto memory = make(1, "SYSV1234abcd");
-  const UniqueFd fd = open(*memory, MaximumAccess::kReadWrite);
+  const UniqueFd fd = open(*memory, kAnyAccess);
   EXPECT_EQ(std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd.get())),
-            "/memfd:SYSV1234abcd (deleted)");
+            memory->name());
+  EXPECT_EQ(memory->name(), "/memfd:SYSV1234abcd (deleted)");
 }
 
 TEST_F(MemfdMemoryTest, InUseWhileADescriptionIsHeld) {
   const auto memory = make();
   EXPECT_FALSE(memory->in_use());
-  UniqueFd first = open(*memory, MaximumAccess::kReadWrite);
+  UniqueFd first = open(*memory, kAnyAccess);
   EXPECT_TRUE(memory->in_use());
-  UniqueFd second = open(*memory, MaximumAccess::kReadOnly);
+  UniqueFd second = open(*memory, kReadExecute);
   first.reset();
   EXPECT_TRUE(memory->in_use()) << "a read-only one counts";
   second.reset();
   EXPECT_FALSE(memory->in_use());
   EXPECT_FALSE(memory->in_use()) << "asking leaves no lease behind";
-  open(*memory, MaximumAccess::kReadWrite).reset();
+  open(*memory, kAnyAccess).reset();
   EXPECT_FALSE(memory->in_use());
 }
 
 TEST_F(MemfdMemoryTest, InUseWhileItIsMapped) {
   const auto memory = make();
-  for (const auto access : {MaximumAccess::kReadWrite, MaximumAccess::kReadOnly}) {
+  for (const auto access : {kAnyAccess, kReadExecute}) {
     UniqueFd fd = open(*memory, access);
     char* const address = map(fd.get(), 4, PROT_READ);
     ASSERT_NE(address, nullptr);
@@ -118,7 +119,7 @@ TEST_F(MemfdMemoryTest, InUseWhileItIsMapped) {
 
 TEST_F(MemfdMemoryTest, InUseByAForkedChildUntilItDies) {
   const auto memory = make();
-  UniqueFd fd = open(*memory, MaximumAccess::kReadWrite);
+  UniqueFd fd = open(*memory, kAnyAccess);
   char* const address = map(fd.get(), 4);
   fd.reset();
   Child child([] { return ::pause(); });
@@ -131,7 +132,7 @@ TEST_F(MemfdMemoryTest, InUseByAForkedChildUntilItDies) {
 
 TEST_F(MemfdMemoryTest, AnotherSizeIsForbidden) {
   const auto memory = make();
-  const UniqueFd fd = open(*memory, MaximumAccess::kReadWrite);
+  const UniqueFd fd = open(*memory, kAnyAccess);
   for (const std::uint64_t size : {std::uint64_t{0}, 3 * kPage, 5 * kPage}) {
     EXPECT_EQ(::ftruncate(fd.get(), static_cast<off_t>(size)), -1);
     EXPECT_EQ(errno, EPERM);
@@ -145,7 +146,7 @@ TEST_F(MemfdMemoryTest, AnotherSizeIsForbidden) {
 
 TEST_F(MemfdMemoryTest, ReadOnlyStaysReadOnly) {
   const auto memory = make();
-  const UniqueFd fd = open(*memory, MaximumAccess::kReadOnly);
+  const UniqueFd fd = open(*memory, kReadExecute);
   char* const address = map(fd.get(), 4, PROT_READ);
   ASSERT_NE(address, nullptr);
   EXPECT_EQ(::mprotect(address, kPage, PROT_READ | PROT_WRITE), -1);
@@ -157,7 +158,7 @@ TEST_F(MemfdMemoryTest, ReadOnlyStaysReadOnly) {
 TEST_F(MemfdMemoryTest, NobodyElseReopensIt) {
   if (geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
   const auto memory = make();
-  const UniqueFd fd = open(*memory, MaximumAccess::kReadOnly);
+  const UniqueFd fd = open(*memory, kReadExecute);
   struct stat status {};
   ASSERT_EQ(::fstat(fd.get(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0600U);
@@ -177,7 +178,7 @@ TEST_F(MemfdMemoryTest, ItCanBeMappedExecutable) {
   for (const bool noexec_seal : {true, false}) {
     if (!noexec_seal) features_.absent(KernelFeature::kNoexecSeal);
     const auto memory = make();
-    const UniqueFd fd = open(*memory, MaximumAccess::kReadWrite);
+    const UniqueFd fd = open(*memory, kAnyAccess);
     char* const address = map(fd.get(), 1, PROT_READ | PROT_WRITE | PROT_EXEC);
     ASSERT_NE(address, nullptr) << "errno " << errno;
     ::munmap(address, kPage);
@@ -188,8 +189,8 @@ TEST_F(MemfdMemoryTest, ItCanBeMappedExecutable) {
 
 TEST_F(MemfdMemoryTest, ItIsZeroAndShared) {
   const auto memory = make();
-  char* const one = map(open(*memory, MaximumAccess::kReadWrite).get(), 4);
-  char* const two = map(open(*memory, MaximumAccess::kReadOnly).get(), 4, PROT_READ);
+  char* const one = map(open(*memory, kAnyAccess).get(), 4);
+  char* const two = map(open(*memory, kReadExecute).get(), 4, PROT_READ);
   ASSERT_TRUE(one != nullptr && two != nullptr);
   for (std::uint64_t at = 0; at < 4 * kPage; ++at) ASSERT_EQ(two[at], 0);
   std::strcpy(one + kPage, "seen");
@@ -201,7 +202,7 @@ TEST_F(MemfdMemoryTest, ItIsZeroAndShared) {
 TEST_F(MemfdMemoryTest, UsageCountsTouchedPages) {
   const auto memory = make(8);
   EXPECT_EQ(memory->usage().resident + memory->usage().swapped, 0U);
-  char* const address = map(open(*memory, MaximumAccess::kReadWrite).get(), 8);
+  char* const address = map(open(*memory, kAnyAccess).get(), 8);
   address[0] = 1;
   address[5 * kPage] = 1;
   EXPECT_EQ(memory->usage().resident + memory->usage().swapped, 2U);
@@ -211,7 +212,7 @@ TEST_F(MemfdMemoryTest, UsageCountsTouchedPages) {
 
 TEST_F(MemfdMemoryTest, PagesGoWithIt) {
   auto memory = make(8);
-  char* const address = map(open(*memory, MaximumAccess::kReadWrite).get(), 8);
+  char* const address = map(open(*memory, kAnyAccess).get(), 8);
   address[0] = 'x';
   memory.reset();
   EXPECT_EQ(address[0], 'x') << "not while somebody maps them";
@@ -220,34 +221,69 @@ TEST_F(MemfdMemoryTest, PagesGoWithIt) {
 
 TEST_F(MemfdMemoryTest, LockedPagesAreLockedByUs) {
   const auto memory = make(8);
-  char* const address = map(open(*memory, MaximumAccess::kReadWrite).get(), 8);
+  char* const address = map(open(*memory, kAnyAccess).get(), 8);
   address[3 * kPage] = 1;
   const std::uint64_t before = status_kib("VmLck");
-  memory->set_locked(true);
+  memory->lock(LockMode::kLazy);
   const std::uint64_t locked = status_kib("VmLck") - before;
   if (locked == 0) GTEST_SKIP() << "RLIMIT_MEMLOCK lets us lock nothing";
   EXPECT_EQ(locked, 32U);
   EXPECT_EQ(memory->usage().resident, 1U) << "nothing is allocated for it";
   EXPECT_TRUE(memory->in_use());
-  memory->set_locked(true);
+  memory->lock(LockMode::kLazy);
   EXPECT_EQ(status_kib("VmLck") - before, 32U) << "twice is once";
-  memory->set_locked(false);
+  memory->lock(LockMode::kNone);
   EXPECT_EQ(status_kib("VmLck"), before);
-  memory->set_locked(false);
+  memory->lock(LockMode::kNone);
   ::munmap(address, 8 * kPage);
+}
+
+TEST_F(MemfdMemoryTest, AnEagerLockBringsEveryPageIn) {
+  const auto memory = make(8);
+  const std::uint64_t before = status_kib("VmLck");
+  memory->lock(LockMode::kEager);
+  const std::uint64_t locked = status_kib("VmLck") - before;
+  if (locked == 0) GTEST_SKIP() << "RLIMIT_MEMLOCK lets us lock nothing";
+  EXPECT_EQ(locked, 32U);
+  EXPECT_EQ(memory->usage().resident, 8U);
+  memory->lock(LockMode::kNone);
+  EXPECT_EQ(memory->usage().resident, 8U) << "what is there stays";
+}
+
+TEST_F(MemfdMemoryTest, ItsBytesFromWithin) {
+  const auto memory = make(4);
+  char* const address = map(open(*memory, kAnyAccess).get(), 4);
+  ASSERT_NE(address, nullptr);
+  ASSERT_TRUE(memory->write_at(2 * kPage - 3, std::as_bytes(std::span("across", 6))));
+  EXPECT_EQ(std::memcmp(address + 2 * kPage - 3, "across", 6), 0);
+  {
+    const auto inside = memory->map_internal({2 * kPage, 2 * kPage}, {true, true, false});
+    ASSERT_TRUE(inside);
+    EXPECT_EQ(inside->bytes().size(), 2 * kPage);
+    EXPECT_EQ(std::memcmp(inside->bytes().data(), "oss", 3), 0);
+    inside->bytes()[kPage] = std::byte{'z'};
+  }
+  EXPECT_EQ(address[3 * kPage], 'z');
+  std::array<std::byte, 2> back{};
+  ASSERT_TRUE(memory->read_at(3 * kPage - 1, back));
+  EXPECT_EQ(back[1], std::byte{'z'});
+  EXPECT_EQ(memory->map_internal({1, kPage}, kAnyAccess).error(), Errno(EINVAL));
+  EXPECT_EQ(memory->map_internal({0, 0}, kAnyAccess).error(), Errno(EINVAL));
+  ::munmap(address, 4 * kPage);
+  EXPECT_FALSE(memory->in_use()) << "our own mappings are nobody's attach";
 }
 
 // Our own mapping for the lock is of our own description: nobody's attach.
 TEST_F(MemfdMemoryTest, LockedIsNotInUse) {
   const auto memory = make();
-  memory->set_locked(true);
+  memory->lock(LockMode::kLazy);
   EXPECT_FALSE(memory->in_use());
 }
 
 TEST_F(MemfdMemoryTest, ALockEndsWithTheMemory) {
   const std::uint64_t before = status_kib("VmLck");
   auto memory = make();
-  memory->set_locked(true);
+  memory->lock(LockMode::kLazy);
   memory.reset();
   EXPECT_EQ(status_kib("VmLck"), before);
 }
@@ -270,7 +306,7 @@ TEST_F(MemfdMemoryTest, NoDescriptorForAnAttachIsEnomem) {
   Child child([&] {
     const rlimit none{0, 0};
     ::setrlimit(RLIMIT_NOFILE, &none);
-    const auto file = memory->open(MaximumAccess::kReadWrite);
+    const auto file = memory->open(kAnyAccess);
     return !file && file.error() == Errno(ENOMEM) ? 0 : 1;
   });
   EXPECT_EQ(exit_status_of(child), 0);
@@ -285,7 +321,7 @@ TEST_F(MemfdMemoryTest, NoDescriptorIsLeftOver) {
   {
     const auto memory = make();
     EXPECT_EQ(count(), before + 1) << "the base, and nothing else";
-    open(*memory, MaximumAccess::kReadWrite).reset();
+    open(*memory, kAnyAccess).reset();
     EXPECT_FALSE(memory->in_use());
     EXPECT_EQ(count(), before + 1);
   }
@@ -332,7 +368,7 @@ TEST_F(MemfdMemoryHugeTest, WithoutReservationThereIsAlwaysOne) {
   EXPECT_EQ((**memory).mapped_size_bytes(), page_bytes_);
   EXPECT_FALSE((**memory).in_use());
   EXPECT_EQ((**memory).usage().resident, 0U);
-  UniqueFd fd = open(**memory, MaximumAccess::kReadWrite);
+  UniqueFd fd = open(**memory, kAnyAccess);
   EXPECT_TRUE((**memory).in_use());
   fd.reset();
   EXPECT_FALSE((**memory).in_use());

@@ -221,12 +221,12 @@ TEST_F(RegistryTest, LockedPagesAreCharged) {
   registry.set_locked(*two, true, 5);
   EXPECT_EQ(registry.locked_pages(5), 3U);
   EXPECT_EQ(registry.locked_pages(6), 0U);
-  EXPECT_TRUE(pages(one).locked);
+  EXPECT_EQ(pages(one).locked, LockMode::kLazy);
   registry.set_locked(*one, true, 6);
   EXPECT_EQ(registry.locked_pages(6), 0U) << "locked already";
   registry.set_locked(*one, false, 6);
   EXPECT_EQ(registry.locked_pages(5), 1U) << "given back to whom it was charged";
-  EXPECT_FALSE(pages(one).locked);
+  EXPECT_EQ(pages(one).locked, LockMode::kNone);
   registry.set_locked(*one, false, 6);
   EXPECT_EQ(registry.locked_pages(5), 1U);
   registry.remove(two);
@@ -268,7 +268,7 @@ TEST_F(RegistryTest, Rows) {
   remove(second);
   pages(third).areas = 3;
   pages(third).usage = {2, 1};
-  first->attached({4, nullptr}, 55);
+  first->add_mapping({0, first->length_bytes()}, {{4, nullptr}, 55});
   FakeViewpoint viewpoint;
   const auto rows = registry.rows(viewpoint);
   ASSERT_EQ(rows.size(), 2U);

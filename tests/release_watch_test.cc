@@ -25,7 +25,7 @@ class ReleaseWatchTest : public ::testing::Test {
     return std::move(*memory);
   }
   static void* attach(MemfdMemory& memory) {
-    auto file = memory.open(MaximumAccess::kReadWrite);
+    auto file = memory.open(kAnyAccess);
     EXPECT_TRUE(file);
     return ::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, file->fd.get(), 0);
   }
@@ -67,7 +67,7 @@ TEST_F(ReleaseWatchTest, ReadOnlyAttachesTooAndByWhicheverEnd) {
   for (const int signal_number : {0, SIGKILL}) {
     Gate ready;
     Child child([&] {
-      auto file = memory->open(MaximumAccess::kReadOnly);
+      auto file = memory->open(kReadExecute);
       ::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, file->fd.get(), 0);
       file->fd.reset();
       ready.open();

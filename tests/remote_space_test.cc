@@ -30,6 +30,9 @@ struct Seen {
   int descriptors_before = 0;
   int descriptors_after = 0;
   char byte = 0;
+  FileIdentity file;
+  std::array<AreaLimits, 3> limits;
+  std::array<int, 3> resident{};
 };
 
 int count_descriptors() {
@@ -61,8 +64,8 @@ class RemoteSpaceTest : public ::testing::Test {
   static MapRequest whole(const BackingMemory& memory, Access access = kReadWrite) {
     return {0, memory.mapped_size_bytes(), Placement::kAnywhere, access};
   }
-  static BackingFile open(BackingMemory& memory, MaximumAccess access = MaximumAccess::kReadWrite) {
-    auto file = memory.open(access);
+  static BackingFile open(BackingMemory& memory, const Access& maximum = kAnyAccess) {
+    auto file = memory.open(maximum);
     EXPECT_TRUE(file);
     return std::move(*file);
   }
@@ -79,9 +82,11 @@ class RemoteSpaceTest : public ::testing::Test {
   }
   /// Maps `memory` as `request` says and answers like shmat.
   void serve_map(SupervisedChild& child, BackingMemory& memory, const MapRequest& request,
-                 MaximumAccess access = MaximumAccess::kReadWrite) {
+                 const Access& maximum = kAnyAccess) {
+    MapRequest limited = request;
+    limited.maximum = maximum;
     EXPECT_TRUE(serve(child, [&](RemoteSpace& space) {
-      return as_result(space.map(request, open(memory, access)));
+      return as_result(space.map(limited, open(memory, maximum)));
     }));
   }
 
@@ -148,7 +153,7 @@ TEST_F(RemoteSpaceTest, ReadOnlyCannotBecomeWritable) {
   });
   ASSERT_EQ(child.trouble(), "");
   const auto memory = make(1);
-  serve_map(child, *memory, whole(*memory, kReadOnly), MaximumAccess::kReadOnly);
+  serve_map(child, *memory, whole(*memory, kReadOnly), kReadExecute);
   EXPECT_EQ(exit_status_of(child.child()), 0);
 }
 
@@ -202,6 +207,47 @@ TEST_F(RemoteSpaceTest, ReplacingTakesThePlace) {
       {reinterpret_cast<std::uintptr_t>(spot + kPage), kPage, Placement::kReplacing, kReadWrite});
   EXPECT_EQ(exit_status_of(child.child()), 0);
   ::munmap(spot, 3 * kPage);
+}
+
+// The second page alone, all of it there and locked before the child touches it.
+TEST_F(RemoteSpaceTest, OffsetsPopulationAndLocks) {
+  SupervisedChild child([&] {
+    for (int turn = 0; turn < 3; ++turn) {
+      const long address = raw_call(SYS_shmat);
+      if (address < 0) return 1;
+      unsigned char resident = 0;
+      if (::mincore(pointer(address), kPage, &resident) != 0) return 2;
+      const auto limits = area_limits(
+          getpid(), {{static_cast<std::uint64_t>(address), kPage}, kPage, seen_->file, kReadWrite});
+      if (!limits) return 3;
+      seen_->resident.at(static_cast<std::size_t>(turn)) = resident & 1;
+      seen_->limits.at(static_cast<std::size_t>(turn)) = *limits;
+      if (::munmap(pointer(address), kPage) != 0) return 4;
+    }
+    return 0;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  for (int turn = 0; turn < 3; ++turn) {
+    const auto memory = make(2);
+    seen_->file = memory->identity();
+    MapRequest request = whole(*memory);
+    request.length_bytes = kPage;
+    request.offset_bytes = kPage;
+    request.populate = turn == 0;
+    request.lock = std::array{LockMode::kNone, LockMode::kEager, LockMode::kLazy}.at(
+        static_cast<std::size_t>(turn));
+    serve_map(child, *memory, request);
+    if (turn == 2) {
+      EXPECT_EQ(exit_status_of(child.child()), 0);
+    } else {
+      ASSERT_TRUE(wait_readable(child.listener().fd()));
+    }
+    EXPECT_EQ(memory->usage().resident, turn == 2 ? 0U : 1U);
+    EXPECT_EQ(seen_->limits.at(static_cast<std::size_t>(turn)),
+              (AreaLimits{kAnyAccess, request.lock}))
+        << turn;
+    EXPECT_EQ(seen_->resident.at(static_cast<std::size_t>(turn)), turn == 2 ? 0 : 1) << turn;
+  }
 }
 
 TEST_F(RemoteSpaceTest, TheCallersOwnLimitsHold) {

@@ -23,7 +23,7 @@ TEST_F(ShmatTest, AnywhereMapsTheWholeRoundedUp) {
   EXPECT_EQ(request.address, 0U);
   EXPECT_EQ(request.length_bytes, 2 * kPage);
   EXPECT_EQ(request.access, (Access{true, true, false}));
-  EXPECT_EQ(area(address).maximum, MaximumAccess::kReadWrite);
+  EXPECT_EQ(area(address).maximum, kAnyAccess);
 }
 
 TEST_F(ShmatTest, HugePagesAreMappedWhole) {
@@ -50,7 +50,7 @@ TEST_F(ShmatTest, TimesAndPidOfTheLastAttach) {
 TEST_F(ShmatTest, ReadOnlyCannotEverBecomeWritable) {
   const std::uint64_t address = attach(segment(), 0, SHM_RDONLY);
   EXPECT_EQ(area(address).access, (Access{true, false, false}));
-  EXPECT_EQ(area(address).maximum, MaximumAccess::kReadOnly);
+  EXPECT_EQ(area(address).maximum, kReadExecute);
 }
 
 TEST_F(ShmatTest, Exec) {
@@ -58,7 +58,7 @@ TEST_F(ShmatTest, Exec) {
   EXPECT_EQ(area(attach(id, 0, SHM_EXEC)).access, (Access{true, true, true}));
   const std::uint64_t read_only = attach(id, 0, SHM_EXEC | SHM_RDONLY);
   EXPECT_EQ(area(read_only).access, (Access{true, false, true}));
-  EXPECT_EQ(area(read_only).maximum, MaximumAccess::kReadOnly);
+  EXPECT_EQ(area(read_only).maximum, kReadExecute);
 }
 
 TEST_F(ShmatTest, RightsThatAnAttachNeeds) {
@@ -109,6 +109,36 @@ TEST_F(ShmatTest, RemapReplacesWhatIsThere) {
   EXPECT_EQ(attach(id, kSpot, SHM_REMAP), kSpot);
   EXPECT_EQ(caller.space().requests.back().placement, Placement::kReplacing);
   EXPECT_EQ(caller.space().areas().size(), 3U);
+}
+
+// do_mmap() unmaps what was there: shm_close(), and shm_open() for each half that is left.
+TEST_F(ShmatTest, RemapStampsTheSegmentsThatItTakesThePlaceOf) {
+  FakeCaller other(host, 815);
+  const int id = segment(kPage);
+  const int over = segment(3 * kPage);
+  attach(over, kSpot);
+  other.space().copy_from(caller.space());
+  host.now = 2'000'000;
+  ASSERT_EQ(at(other, id, kSpot + 2 * kPage, SHM_REMAP),
+            static_cast<std::int64_t>(kSpot + 2 * kPage));
+  EXPECT_EQ(stat(over).shm_dtime, 2'000'000);
+  EXPECT_EQ(stat(over).shm_atime, 2'000'000) << "its beginning became a mapping of its own";
+  EXPECT_EQ(stat(over).shm_lpid, 815);
+  const int whole = segment(kPage);
+  attach(whole, kSpot + 0x100000);
+  host.now = 3'000'000;
+  attach(id, kSpot + 0x100000, SHM_REMAP);
+  EXPECT_EQ(stat(whole).shm_dtime, 3'000'000);
+  EXPECT_EQ(stat(whole).shm_atime, 2'000'000) << "nothing of it is left";
+  EXPECT_EQ(stat(over).shm_dtime, 2'000'000);
+}
+
+TEST_F(ShmatTest, ARemapThatFailsStampsNothing) {
+  const int id = segment(kPage);
+  attach(id, kSpot);
+  caller.space().map_error = ENOMEM;
+  EXPECT_EQ(at(id, kSpot, SHM_REMAP), -ENOMEM);
+  EXPECT_EQ(stat(id).shm_dtime, 0);
 }
 
 TEST_F(ShmatTest, RemapNeedsAnAddress) {

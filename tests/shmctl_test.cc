@@ -292,13 +292,13 @@ TEST_F(ShmctlLockTest, LockAndUnlock) {
   const int id = segment();
   EXPECT_EQ(ctl(id, SHM_LOCK, kNowhere), 0);
   EXPECT_NE(locked(stat(id)), 0U);
-  EXPECT_TRUE(host.last().locked);
+  EXPECT_EQ(host.last().locked, LockMode::kLazy);
   EXPECT_EQ(stat(id).shm_ctime, 1'000'000);
   EXPECT_EQ(ctl(id, SHM_LOCK), 0) << "twice is once";
   EXPECT_EQ(registry.locked_pages(1000), 1U);
   EXPECT_EQ(ctl(id, SHM_UNLOCK), 0);
   EXPECT_EQ(locked(stat(id)), 0U);
-  EXPECT_FALSE(host.last().locked);
+  EXPECT_EQ(host.last().locked, LockMode::kNone);
   EXPECT_EQ(ctl(id, SHM_UNLOCK), 0) << "also when it is not locked";
   EXPECT_EQ(registry.locked_pages(1000), 0U);
 }
@@ -394,7 +394,7 @@ TEST_F(ShmctlLockTest, OfAnAnswerThatNobodyGot) {
   { const Reply lost = answer_call(ctl_call(id, SHM_LOCK, 0), caller, registry); }
   EXPECT_EQ(locked(stat(id)), 0U);
   EXPECT_EQ(registry.locked_pages(1000), 0U);
-  EXPECT_FALSE(host.last().locked);
+  EXPECT_EQ(host.last().locked, LockMode::kNone);
 }
 
 /// 32-bit callers, by the separate calls and by ipc(2).

@@ -1,33 +1,31 @@
-// BackingMemory: the pages behind one segment, and BackingFile: one open description of them.
+// BackingMemory: the backing file of one segment, and BackingFile: one open description of it.
 //
 // Whoever maps the memory maps a BackingFile of its own. Whether anybody still does is never
 // counted here: in_use() asks the kernel whether any BackingFile, in whatever process, is alive.
 //
-// Ownership: a BackingFile keeps the pages alive like a mapping does; drop it before asking
-// in_use(). Thread rule: every member may be called from any thread.
+// Sizes and offsets in bytes. Ownership: a BackingFile keeps the pages alive like a mapping does;
+// drop it before asking in_use(). Thread rule: every member may be called from any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string>
 
+#include "emulation/memmap/access.h"
+#include "emulation/memmap/address_range.h"
+#include "emulation/memmap/internal_mapping.h"
+#include "emulation/memmap/map_request.h"
+#include "emulation/memmap/mapping_identity.h"
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 
 namespace shmvisor {
 
-/// What /proc/PID/maps and PROCMAP_QUERY show of a mapped file.
-struct FileIdentity {
-  std::uint64_t device = 0;  ///< as makedev(3) packs it
-  std::uint64_t inode = 0;
-
-  friend constexpr bool operator==(const FileIdentity&, const FileIdentity&) = default;
-};
-
 /// One open description, with the rights that a mapping of it can have at most.
 struct BackingFile {
   UniqueFd fd;
 };
-
-enum class MaximumAccess : std::uint8_t { kReadOnly, kReadWrite };
 
 /// What was allocated, in pages of 4096 bytes.
 struct PageUsage {
@@ -43,18 +41,32 @@ class BackingMemory {
   virtual ~BackingMemory() = default;
 
   [[nodiscard]] virtual FileIdentity identity() const = 0;
+  /// MappingIdentity's.
+  [[nodiscard]] virtual std::string name() const = 0;
   /// Bytes that a mapping of the whole covers: the size asked for, in whole (huge) pages.
   [[nodiscard]] virtual std::uint64_t mapped_size_bytes() const = 0;
   /// Whether it consists of huge pages.
   [[nodiscard]] virtual bool is_huge() const = 0;
+  /// Whether every page was allocated when it was made.
+  [[nodiscard]] virtual bool is_committed() const = 0;
 
-  /// A new description. Errors: ENOMEM, ENFILE, EMFILE.
-  [[nodiscard]] virtual Result<BackingFile> open(MaximumAccess access) = 0;
+  /// A new description, whose mappings can have `maximum` at most. Errors: ENOMEM, ENFILE, EMFILE.
+  [[nodiscard]] virtual Result<BackingFile> open(const Access& maximum) = 0;
   /// Whether a description from open() is alive anywhere: held, or mapped by any process.
   [[nodiscard]] virtual bool in_use() = 0;
   [[nodiscard]] virtual PageUsage usage() = 0;
-  /// Keeps the pages from being swapped out, as far as this machine lets us.
-  virtual void set_locked(bool locked) = 0;
+  /// Keeps the pages from being swapped out, as far as this machine lets us; kNone lets them go.
+  virtual void lock(LockMode mode) = 0;
+
+  // For the supervisor's own use. Precondition of all three: within mapped_size_bytes().
+
+  /// Errors: ENOMEM, and EINVAL where `range` does not begin on a (huge) page or is empty.
+  [[nodiscard]] virtual Result<InternalMapping> map_internal(const OffsetRange& range,
+                                                             const Access& access) = 0;
+  /// Copies, where mapping is not possible or not worth it. Errors: ENOMEM, EIO.
+  [[nodiscard]] virtual Result<void> read_at(std::uint64_t offset, std::span<std::byte> bytes) = 0;
+  [[nodiscard]] virtual Result<void> write_at(std::uint64_t offset,
+                                              std::span<const std::byte> bytes) = 0;
 };
 
 }  // namespace shmvisor

@@ -1,43 +1,54 @@
-// MappingSpace: the address space of the process that makes a call.
+// MappingSpace: the address space of a process.
 //
 // This is all that the emulation knows of processes' memory maps; supervisor/inject implements it
-// over a real process, tests in memory.
+// over real processes, tests in memory. Implementations see requests that meet the preconditions
+// and answer what meets the postconditions; both are checked here, in debug builds.
 //
-// Errors are those of mmap(2) and munmap(2), and EACCES where the process cannot be reached.
-// Thread rule: one thread; lives for one call.
+// Errors are those of mmap(2), munmap(2) and mlock2(2), and EACCES where the process cannot be
+// reached. ESRCH where it has ended. Thread rule: one thread at a time.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "emulation/memmap/access.h"
 #include "emulation/memmap/address_range.h"
 #include "emulation/memmap/backing_memory.h"
+#include "emulation/memmap/map_request.h"
+#include "emulation/memmap/mappable.h"
 #include "policy/base/result.h"
 
 namespace shmvisor {
-
-/// What happens to an address that is given.
-enum class Placement : std::uint8_t {
-  kAnywhere,   ///< the kernel chooses; `address` must be 0
-  kExact,      ///< EINVAL where anything is mapped already
-  kReplacing,  ///< what is mapped there goes (MAP_FIXED)
-};
-
-struct MapRequest {
-  std::uint64_t address = 0;
-  std::uint64_t length_bytes = 0;
-  Placement placement = Placement::kAnywhere;
-  Access access;
-  /// Huge pages were reserved, or were not, when the memory was made: mapping it reserves none.
-  bool reserved_already = false;
-};
 
 /// One mapping (VMA) of a file.
 struct MappedArea {
   AddressRange range;
   std::uint64_t file_offset_bytes = 0;
   FileIdentity file;
+  Access access;
+
+  [[nodiscard]] OffsetRange offsets() const { return {file_offset_bytes, range.length}; }
+  /// Precondition: `offset` is one of offsets(), or their end.
+  [[nodiscard]] std::uint64_t address_of(std::uint64_t offset) const {
+    return range.start + (offset - file_offset_bytes);
+  }
+  friend constexpr bool operator==(const MappedArea&, const MappedArea&) = default;
+};
+
+/// What of a mapping takes longer to find out.
+struct AreaLimits {
+  Access maximum;
+  LockMode lock = LockMode::kNone;
+
+  friend constexpr bool operator==(const AreaLimits&, const AreaLimits&) = default;
+};
+
+/// What a mapping showed until now no longer holds.
+struct Invalidation {
+  FileIdentity file;                ///< the backing file that is stale
+  OffsetRange offsets;              ///< of that file
+  Mappable* replacement = nullptr;  ///< what has these offsets now; null: nothing has
 };
 
 class MappingSpace {
@@ -47,12 +58,38 @@ class MappingSpace {
   MappingSpace& operator=(const MappingSpace&) = delete;
   virtual ~MappingSpace() = default;
 
-  /// Maps `file` shared, from its beginning. Returns the address. When this returns nothing but
-  /// the mapping holds the description any more.
-  [[nodiscard]] virtual Result<std::uint64_t> map(const MapRequest& request, BackingFile file) = 0;
-  [[nodiscard]] virtual Result<void> unmap(const AddressRange& range) = 0;
+  /// Maps `file` shared. Returns the address. When this returns nothing but the mapping holds the
+  /// description any more.
+  /// Precondition: request.valid(), and `file` was opened with request.maximum.
+  /// Postcondition: the address asked for, unless that was a hint; below 4 GiB if so asked.
+  [[nodiscard]] Result<std::uint64_t> map(const MapRequest& request, BackingFile file);
+
+  /// Postcondition: nothing of `range` is mapped but what other threads mapped meanwhile.
+  [[nodiscard]] Result<void> unmap(const AddressRange& range);
+
   /// The lowest shared mapping of a file that ends above `address`; nothing where there is none.
-  [[nodiscard]] virtual Result<std::optional<MappedArea>> area_above(std::uint64_t address) = 0;
+  [[nodiscard]] Result<std::optional<MappedArea>> area_above(std::uint64_t address);
+
+  /// The shared mappings of files that lie in `range` or reach into it, in order.
+  /// Precondition: `range` does not wrap.
+  [[nodiscard]] Result<std::vector<MappedArea>> list(const AddressRange& range);
+
+  /// Lets the process no longer see what it maps of stale.file within stale.offsets. With a
+  /// replacement that is mapped in its stead, at the same addresses and offsets, with the rights,
+  /// the maximum and the lock that each mapping had; what the replacement is too short for, and
+  /// everything where there is none, is unmapped. Returns the number of mappings that were changed;
+  /// at the first error it stops, and the rest stays.
+  /// Precondition: stale.offsets are whole pages that do not wrap, and not empty.
+  [[nodiscard]] Result<std::uint64_t> invalidate(const Invalidation& stale);
+
+ private:
+  virtual Result<std::uint64_t> do_map(const MapRequest& request, BackingFile file) = 0;
+  virtual Result<void> do_unmap(const AddressRange& range) = 0;
+  virtual Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) = 0;
+  /// Of a mapping that area_above() told of; ESRCH where it is no longer there.
+  virtual Result<AreaLimits> do_limits_of(const MappedArea& area) = 0;
+
+  Result<void> replace(const MappedArea& area, const OffsetRange& part, Mappable& replacement);
 };
 
 }  // namespace shmvisor

@@ -22,6 +22,7 @@ struct BackingRequest {
   std::string name;  ///< "SYSV%08x" of the key, as the kernel names it
   std::uint64_t size_bytes = 0;
   bool reserve = true;  ///< charge the whole size now (no SHM_NORESERVE)
+  bool commit = false;  ///< allocate all pages now, whatever `reserve` says
   bool huge = false;
   unsigned huge_size_log2 = 0;  ///< 0: the default huge page size
   std::uint64_t huge_page_bytes = 0;
@@ -40,7 +41,7 @@ class Host {
   [[nodiscard]] virtual gid_t hugetlb_shm_group() = 0;
 
   /// Errors: those of newseg(): ENOMEM, EINVAL (unknown huge page size, size out of range), and
-  /// ENOSPC when we run out of descriptors.
+  /// ENOSPC when we run out of descriptors, or of room for what is committed.
   [[nodiscard]] virtual Result<std::unique_ptr<BackingMemory>> create_memory(
       const BackingRequest& request) = 0;
 

@@ -184,7 +184,12 @@ void Registry::set_locked(Segment& segment, bool locked, uid_t uid) {
     files_.lock_accounts().give_back(segment.locked_by, segment.size_pages());
     segment.perm.mode &= ~abi::kShmLocked;
   }
-  segment.memory().set_locked(locked);
+  BackingMemory& memory = segment.memory();
+  if (!locked) {
+    memory.lock(LockMode::kNone);
+  } else {
+    memory.lock(memory.is_committed() ? LockMode::kEager : LockMode::kLazy);
+  }
 }
 
 }  // namespace shmvisor

@@ -101,7 +101,8 @@ class Registry : public std::enable_shared_from_this<Registry> {
   void insert(const FreeId& free, const SegmentPointer& segment);
   /// do_shm_rmid(): destroys it, or marks it SHM_DEST and takes its key away while it is mapped.
   void remove(const SegmentPointer& segment);
-  /// Sets or clears SHM_LOCKED and charges `uid` for the pages.
+  /// Sets or clears SHM_LOCKED and charges `uid` for the pages. As in the kernel nothing is
+  /// allocated for it: what is there is locked now, the rest when it comes.
   void set_locked(Segment& segment, bool locked, uid_t uid);
 
  private:

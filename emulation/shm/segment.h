@@ -1,7 +1,7 @@
 // Segment: one shared memory segment, struct shmid_kernel of ipc/shm.c.
 //
 // There is no shm_nattch here: who maps the memory is asked of the kernel (BackingMemory::in_use,
-// Host::count_mappings).
+// Host::count_mappings). What mappings leave behind here is their stamps.
 //
 // Thread rule: id, size, creator and memory are immutable once it is in a registry. `perm` and
 // ctime are guarded by the registry's lock. Attach and detach stamps have a lock of their own,
@@ -18,6 +18,7 @@
 #include "emulation/ipc/ipc_perm.h"
 #include "emulation/ipc/viewpoint.h"
 #include "emulation/memmap/backing_memory.h"
+#include "emulation/memmap/mappable.h"
 
 namespace shmvisor {
 
@@ -37,7 +38,7 @@ struct AttachStamps {
   PidRecord lpid;
 };
 
-class Segment {
+class Segment : public Mappable {
  public:
   struct Birth {
     int id = 0;
@@ -69,18 +70,20 @@ class Segment {
     const std::lock_guard lock(stamps_mutex_);
     return stamps_;
   }
-  /// __shm_open(): what an attach leaves behind.
-  void attached(PidRecord by, std::int64_t now_seconds) {
-    const std::lock_guard lock(stamps_mutex_);
-    stamps_.atime = now_seconds;
-    stamps_.lpid = std::move(by);
+
+  [[nodiscard]] MappingIdentity identity() const override {
+    return {memory_->name(), memory_->identity()};
   }
-  /// shm_close(): what a detach leaves behind.
-  void detached(PidRecord by, std::int64_t now_seconds) {
-    const std::lock_guard lock(stamps_mutex_);
-    stamps_.dtime = now_seconds;
-    stamps_.lpid = std::move(by);
-  }
+  [[nodiscard]] std::uint64_t length_bytes() const override { return memory_->mapped_size_bytes(); }
+  /// do_shmat(): who attaches without write access can never have it.
+  [[nodiscard]] Result<Translation> translate(const OffsetRange& required,
+                                              const Access& access) override;
+  /// __shm_open().
+  void add_mapping(const OffsetRange& offsets, const MappingActor& by) override;
+  /// shm_close().
+  void remove_mapping(const OffsetRange& offsets, const MappingActor& by) override;
+  /// shm_open(): to the kernel a copy is an attach.
+  void copy_mapping(const OffsetRange& offsets, const MappingActor& by) override;
 
   IpcPerm perm;
   std::int64_t ctime_seconds;

@@ -42,6 +42,32 @@ Result<Wanted> decode_wish(const ShmCall& call) {
   return wanted;
 }
 
+/// What an attach with SHM_REMAP takes the place of: mappings of segments, or the middle of one.
+/// To the kernel that is a munmap(2), which splits first and then closes.
+class Displaced {
+ public:
+  Displaced(const MapRequest& request, MappingSpace& space) : range_(request.addresses()) {
+    if (request.placement != Placement::kReplacing || range_.wraps()) return;
+    auto areas = space.list(range_);
+    if (areas) areas_ = std::move(*areas);
+  }
+
+  /// Once they are gone.
+  void tell(SegmentFiles& files, const MappingActor& by) const {
+    for (const MappedArea& area : areas_) {
+      const auto segment = files.find(area.file);
+      if (segment == nullptr) continue;
+      if (area.range.start < range_.start) segment->copy_mapping(area.offsets(), by);
+      if (area.range.end() > range_.end()) segment->copy_mapping(area.offsets(), by);
+      segment->remove_mapping(area.offsets(), by);
+    }
+  }
+
+ private:
+  const AddressRange range_;
+  std::vector<MappedArea> areas_;
+};
+
 /// ipc(SHMAT) hands the address over in memory.
 Reply deliver(const ShmCall& call, Caller& caller, std::uint64_t address) {
   if (!call.result_address) return static_cast<std::int64_t>(address);
@@ -64,26 +90,36 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   if (!found) return found.error();
   const std::shared_ptr<Segment>& segment = *found;
   if (!ipcperms(segment->perm, caller.subject(), wanted->permissions)) return Errno(EACCES);
+  MapRequest& request = wanted->request;
+  const OffsetRange whole{0, segment->length_bytes()};
+  const Result<Translation> backing = segment->translate(whole, request.access);
+  if (!backing) return backing.error();
   // From here on the open description keeps a removed segment alive, as shm_nattch++ does in the
   // kernel.
-  Result<BackingFile> file = segment->memory().open(
-      wanted->request.access.write ? MaximumAccess::kReadWrite : MaximumAccess::kReadOnly);
+  Result<BackingFile> file = backing->file.open(backing->maximum);
   look.unlock();
   if (!file) return file.error();
 
-  MapRequest& request = wanted->request;
-  request.length_bytes = segment->memory().mapped_size_bytes();
-  request.reserved_already = segment->memory().is_huge();
+  request.length_bytes = whole.length;
+  request.offset_bytes = backing->file_offset;
+  request.maximum = backing->maximum;
+  // Huge pages were reserved, or were not, when the segment was made.
+  request.commit = !backing->file.is_huge();
+  request.below_4gib = call.abi == Abi::kI386;
+  request.name = segment->identity().name;
   // do_shmat() looks at the file's size here, which is not rounded to pages as a mapping is.
   const std::uint64_t file_size_bytes =
-      segment->memory().is_huge() ? request.length_bytes : segment->size_bytes();
+      backing->file.is_huge() ? request.length_bytes : segment->size_bytes();
   if (request.placement == Placement::kExact &&
       AddressRange{request.address, file_size_bytes}.wraps()) {
     return Errno(EINVAL);
   }
+  const Displaced displaced(request, caller.space());
   const Result<std::uint64_t> address = caller.space().map(request, std::move(*file));
   if (!address) return address.error();
-  segment->attached(caller.process(), registry.host().now_seconds());
+  const MappingActor by{caller.process(), registry.host().now_seconds()};
+  displaced.tell(registry.files(), by);
+  segment->add_mapping(whole, by);
   return deliver(call, caller, *address);
 }
 

@@ -56,15 +56,15 @@ Reply shmdt(const ShmCall& call, Caller& caller, Registry& registry) {
   if (call.address % abi::kPageSize != 0) return Errno(EINVAL);
   MappingSpace& space = caller.space();
   AttachFragments fragments(call.address, space, registry.files());
-  bool detached = false;
+  std::optional<MappingActor> by;
   for (;;) {
     const auto fragment = fragments.next();
     if (!fragment || !*fragment) break;
     if (!space.unmap((*fragment)->range)) break;
-    detached = true;
+    if (!by) by.emplace(MappingActor{caller.process(), registry.host().now_seconds()});
+    fragments.segment().remove_mapping((*fragment)->offsets(), *by);
   }
-  if (!detached) return Errno(EINVAL);
-  fragments.segment().detached(caller.process(), registry.host().now_seconds());
+  if (!by) return Errno(EINVAL);
   return 0;
 }
 

@@ -46,6 +46,43 @@ static void* in_a_thread(void* argument) {
   return NULL;
 }
 
+static void wait_until_after(time_t moment) {
+  while (time(NULL) <= moment + 1) {
+    usleep(20000);
+  }
+}
+
+static void say_displaced(const char* label, int id, time_t attached) {
+  const struct shmid_ds segment = stat_of(id);
+  say("%s: atime later %d dtime set %d lpid me %d nattch %lu", label, segment.shm_atime > attached,
+      segment.shm_dtime > attached, segment.shm_lpid == getpid(), segment.shm_nattch);
+}
+
+// SHM_REMAP over other attaches ends them, as munmap does.
+static void displaced(void) {
+  const int whole = new_segment(PAGE);
+  const int beginning = new_segment(3 * PAGE);
+  const int middle = new_segment(3 * PAGE);
+  const int id = new_segment(PAGE);
+  char* field = free_range(8 * PAGE);
+  shm_at(whole, field, 0);
+  shm_at(beginning, field + PAGE, 0);
+  shm_at(middle, field + 4 * PAGE, 0);
+  const time_t attached = stat_of(middle).shm_atime;
+  wait_until_after(attached);
+  shm_at(id, field, SHM_REMAP);
+  say_displaced("all of it replaced", whole, attached);
+  shm_at(id, field + PAGE, SHM_REMAP);
+  say_displaced("its beginning replaced", beginning, attached);
+  shm_at(id, field + 5 * PAGE, SHM_REMAP);
+  say_displaced("its middle replaced", middle, attached);
+  say_displaced("left alone", id, attached);
+  const int ids[] = {whole, beginning, middle, id};
+  for (int i = 0; i < 4; ++i) {
+    TRY(shm_ctl(ids[i], IPC_RMID, NULL));
+  }
+}
+
 int main(void) {
   int id = new_segment(PAGE);
   say_times("made", id);
@@ -62,9 +99,7 @@ int main(void) {
   pthread_join(thread, NULL);
 
   const struct shmid_ds first = stat_of(id);
-  while (time(NULL) <= first.shm_atime + 1) {
-    usleep(20000);
-  }
+  wait_until_after(first.shm_atime);
   at = attach(id);
   struct shmid_ds second = stat_of(id);
   say("attach: atime later %d, dtime the same %d, ctime the same %d",
@@ -88,12 +123,11 @@ int main(void) {
       second.shm_atime > first.shm_atime && second.shm_dtime > first.shm_dtime);
   at = attach(id);
   const time_t before_removal = stat_of(id).shm_ctime;
-  while (time(NULL) <= before_removal + 1) {
-    usleep(20000);
-  }
+  wait_until_after(before_removal);
   TRY(shm_ctl(id, IPC_RMID, NULL));
   say("IPC_RMID: ctime the same %d", stat_of(id).shm_ctime == before_removal);
   TRY(shm_dt(at));
+  displaced();
   say("end");
   return 0;
 }

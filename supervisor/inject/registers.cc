@@ -29,6 +29,8 @@ std::uint64_t number_of(Abi abi, RemoteCall call) {
       return i386 ? 252 : 231;
     case RemoteCall::kWait4:
       return i386 ? 114 : 61;
+    case RemoteCall::kMlock2:
+      return i386 ? 376 : 325;
   }
   return kNoCall;
 }

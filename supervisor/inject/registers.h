@@ -19,7 +19,16 @@
 
 namespace shmvisor {
 
-enum class RemoteCall : std::uint8_t { kMmap, kMunmap, kClose, kClone, kShmdt, kExitGroup, kWait4 };
+enum class RemoteCall : std::uint8_t {
+  kMmap,
+  kMunmap,
+  kClose,
+  kClone,
+  kShmdt,
+  kExitGroup,
+  kWait4,
+  kMlock2
+};
 
 class Registers {
  public:

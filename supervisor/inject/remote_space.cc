@@ -1,5 +1,6 @@
 #include "supervisor/inject/remote_space.h"
 
+#include <spdlog/spdlog.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -20,16 +21,25 @@ int protection(const Access& access) {
          (access.execute ? PROT_EXEC : 0);
 }
 
-int map_flags(Placement placement) {
+int placement_flag(Placement placement) {
   switch (placement) {
-    case Placement::kAnywhere:
-      return MAP_SHARED;
     case Placement::kExact:
-      return MAP_SHARED | MAP_FIXED_NOREPLACE;
+      return MAP_FIXED_NOREPLACE;
     case Placement::kReplacing:
-      return MAP_SHARED | MAP_FIXED;
+      return MAP_FIXED;
+    default:
+      return 0;
   }
-  return MAP_SHARED;
+}
+
+int map_flags(const MapRequest& request, Abi abi) {
+  int flags = MAP_SHARED | placement_flag(request.placement);
+  if (!request.commit) flags |= MAP_NORESERVE;
+  if (request.populate) flags |= MAP_POPULATE;
+  if (request.lock == LockMode::kEager) flags |= MAP_LOCKED;
+  // What an i386 call maps is below 4 GiB anyway.
+  if (request.below_4gib && abi == Abi::kX86_64) flags |= MAP_32BIT;
+  return flags;
 }
 
 constexpr std::size_t kMmapDescriptor = 4;
@@ -43,14 +53,14 @@ constexpr std::chrono::milliseconds kBetweenTries(1);
 constexpr int kMostLooks = 1000;
 constexpr std::chrono::milliseconds kBetweenLooks(2);
 
-std::array<std::uint64_t, 6> mmap_arguments(const MapRequest& request) {
+std::array<std::uint64_t, 6> mmap_arguments(const MapRequest& request, Abi abi) {
+  constexpr std::uint64_t kMmap2Unit = 4096;
   return {request.address,
           request.length_bytes,
           static_cast<std::uint64_t>(protection(request.access)),
-          static_cast<std::uint64_t>(map_flags(request.placement) |
-                                     (request.reserved_already ? MAP_NORESERVE : 0)),
+          static_cast<std::uint64_t>(map_flags(request, abi)),
           0,  // the descriptor, once there is one
-          0};
+          abi == Abi::kI386 ? request.offset_bytes / kMmap2Unit : request.offset_bytes};
 }
 
 bool traced_by_us(pid_t tid) {
@@ -76,13 +86,28 @@ class RemoteSpace::StopRoute : public AnswerRoute {
   PtraceStop stop_;
 };
 
-Result<std::uint64_t> RemoteSpace::map(const MapRequest& request, BackingFile file) {
+Result<std::uint64_t> RemoteSpace::do_map(const MapRequest& request, BackingFile file) {
   // More than a 32-bit mmap2 can be asked for.
-  if (abi_ == Abi::kI386 && request.length_bytes > UINT32_MAX) return translate(-ENOMEM, request);
-  const auto mapped = map_descriptor(file.fd.get(), mmap_arguments(request));
+  if (request.below_4gib && request.length_bytes > UINT32_MAX) return translate(-ENOMEM, request);
+  const auto mapped = map_descriptor(file.fd.get(), mmap_arguments(request, abi_));
   file.fd.reset();  // only the mapping shall count for in_use()
-  if (!mapped) return mapped.error();
-  return translate(*mapped, request);
+  auto address = mapped ? translate(*mapped, request) : Result<std::uint64_t>(mapped.error());
+  if (address && request.lock == LockMode::kLazy) address = lock_lazily(*address, request);
+  if (!address) {
+    spdlog::debug("thread {}: {} cannot be mapped: errno {}", call_.tid(), request.name,
+                  address.error().value());
+  }
+  return address;
+}
+
+Result<std::uint64_t> RemoteSpace::lock_lazily(std::uint64_t address, const MapRequest& request) {
+  const std::uint64_t length = request.length_bytes;
+  const auto locked =
+      stop_->call(abi_, RemoteCall::kMlock2, {address, length, std::uint64_t{MLOCK_ONFAULT}});
+  if (!locked) return locked.error();
+  if (*locked == 0) return address;
+  if (const auto unmapped = do_unmap({address, length}); !unmapped) return unmapped.error();
+  return Errno(static_cast<int>(-*locked));
 }
 
 Result<std::int64_t> RemoteSpace::map_descriptor(int fd, std::array<std::uint64_t, 6> arguments) {
@@ -101,6 +126,7 @@ Result<std::int64_t> RemoteSpace::map_descriptor(int fd, std::array<std::uint64_
 }
 
 Result<int> RemoteSpace::install_and_hold(int fd) {
+  if (stop_ != nullptr) return install_by_repeated_call(fd);
   if (!waits_killably()) {
     if (const auto taken = take_over(); !taken) return taken.error();
     return install_by_repeated_call(fd);
@@ -161,7 +187,7 @@ Result<std::uint64_t> RemoteSpace::await_repeated_call() {
   return Errno(EAGAIN);
 }
 
-Result<void> RemoteSpace::unmap(const AddressRange& range) {
+Result<void> RemoteSpace::do_unmap(const AddressRange& range) {
   if (stop_ == nullptr) {
     if (const auto stopped = stop(); !stopped) return refused(stopped.error());
   }
@@ -171,7 +197,7 @@ Result<void> RemoteSpace::unmap(const AddressRange& range) {
   return {};
 }
 
-Result<std::optional<MappedArea>> RemoteSpace::area_above(std::uint64_t address) {
+Result<std::optional<MappedArea>> RemoteSpace::do_area_above(std::uint64_t address) {
   if (!map_) {
     auto map = MemoryMap::open(call_.tid(), features_);
     if (!map) return map.error();
@@ -179,6 +205,12 @@ Result<std::optional<MappedArea>> RemoteSpace::area_above(std::uint64_t address)
     map_.emplace(std::move(*map));
   }
   return map_->area_above(address, Areas::kShared);
+}
+
+Result<AreaLimits> RemoteSpace::do_limits_of(const MappedArea& area) {
+  const auto limits = area_limits(call_.tid(), area);
+  if (!call_.alive()) return Errno(ESRCH);
+  return limits;
 }
 
 Result<std::uint64_t> RemoteSpace::translate(std::int64_t mapped, const MapRequest& request) {

@@ -42,16 +42,17 @@ class RemoteSpace : public MappingSpace {
         features_(features),
         refusals_(refusals) {}
 
-  Result<std::uint64_t> map(const MapRequest& request, BackingFile file) override;
-  Result<void> unmap(const AddressRange& range) override;
-  Result<std::optional<MappedArea>> area_above(std::uint64_t address) override;
-
   /// For an answer that something is to be committed for: makes sure that it arrives when it is
   /// said to. Does nothing where that is sure anyway, and where the caller cannot be traced.
   void secure_answer();
 
  private:
   class StopRoute;
+
+  Result<std::uint64_t> do_map(const MapRequest& request, BackingFile file) override;
+  Result<void> do_unmap(const AddressRange& range) override;
+  Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) override;
+  Result<AreaLimits> do_limits_of(const MappedArea& area) override;
 
   Result<std::int64_t> map_descriptor(int fd, std::array<std::uint64_t, 6> arguments);
   /// Puts `fd` into the caller's table and holds the caller in a stop. EMFILE where the table is
@@ -78,6 +79,7 @@ class RemoteSpace : public MappingSpace {
   [[nodiscard]] bool waits_killably() const {
     return call_.listener().wait_kind() == WaitKind::kKillable;
   }
+  Result<std::uint64_t> lock_lazily(std::uint64_t address, const MapRequest& request);
   Result<std::uint64_t> translate(std::int64_t mapped, const MapRequest& request);
   bool anything_mapped(const AddressRange& range);
 

@@ -8,6 +8,8 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cassert>
 #include <cstdio>
 
 #include "supervisor/kernel/uapi.h"
@@ -47,22 +49,13 @@ UniqueFd create_memfd(const BackingRequest& request, KernelFeatures& features) {
   return fd;
 }
 
-/// hugetlb reserves pages for a mapping, and keeps the reservation for the file.
-bool reserve_huge_pages(int fd, std::uint64_t size_bytes) {
-  if (size_bytes == 0) return true;
-  void* const address = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (address == MAP_FAILED) return false;
-  ::munmap(address, size_bytes);
-  return true;
-}
-
 bool machine_swaps() {
   struct sysinfo info {};
   return ::sysinfo(&info) == 0 && info.totalswap != 0;
 }
 
 /// Faults in what is allocated already, and nothing else.
-void populate_allocated(int fd, char* address, std::uint64_t size_bytes) {
+void populate_allocated(int fd, std::byte* address, std::uint64_t size_bytes) {
   const auto end = static_cast<off_t>(size_bytes);
   for (off_t at = ::lseek(fd, 0, SEEK_DATA); at >= 0 && at < end;) {
     off_t hole = ::lseek(fd, at, SEEK_HOLE);
@@ -70,6 +63,19 @@ void populate_allocated(int fd, char* address, std::uint64_t size_bytes) {
     ::madvise(address + at, static_cast<std::size_t>(hole - at), MADV_POPULATE_READ);
     at = ::lseek(fd, hole, SEEK_DATA);
   }
+}
+
+/// `transfer` answers as pread(2) does. EIO where the file ends early.
+template <typename Byte, typename Transfer>
+Result<void> copy_all(std::span<Byte> bytes, Transfer transfer) {
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t moved = transfer(bytes.data() + done, bytes.size() - done, done);
+    if (moved < 0 && errno == EINTR) continue;
+    if (moved < 0) return Errno::current();
+    if (moved == 0) return Errno(EIO);
+    done += static_cast<std::size_t>(moved);
+  }
+  return {};
 }
 
 }  // namespace
@@ -84,9 +90,6 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& r
       ::ftruncate(first.get(), static_cast<off_t>(size_bytes)) != 0) {
     return as_shmget_error(errno);
   }
-  if (request.huge && request.reserve && !reserve_huge_pages(first.get(), size_bytes)) {
-    return Errno(ENOMEM);
-  }
   if (::fcntl(first.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     return as_shmget_error(errno);
   }
@@ -95,18 +98,21 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& r
   if (!base.valid()) return as_shmget_error(errno);
   struct stat status {};
   if (::fstat(base.get(), &status) != 0) return as_shmget_error(errno);
-  return std::unique_ptr<MemfdMemory>(
-      new MemfdMemory(std::move(base), {status.st_dev, status.st_ino}, size_bytes, request.huge,
-                      std::move(charge), census, features));
+  std::unique_ptr<MemfdMemory> memory(new MemfdMemory(std::move(base), request,
+                                                      {status.st_dev, status.st_ino}, size_bytes,
+                                                      std::move(charge), census, features));
+  if (request.huge && request.reserve && size_bytes != 0) {
+    // hugetlb reserves pages for a mapping, and keeps the reservation for the file.
+    if (!memory->map_internal({0, size_bytes}, {true, true, false})) return Errno(ENOMEM);
+  }
+  return memory;
 }
-
-MemfdMemory::~MemfdMemory() { MemfdMemory::set_locked(false); }
 
 std::string MemfdMemory::path() const { return "/proc/self/fd/" + std::to_string(base_.get()); }
 
-Result<BackingFile> MemfdMemory::open(MaximumAccess access) {
+Result<BackingFile> MemfdMemory::open(const Access& maximum) {
   const std::lock_guard lock(mutex_);
-  const int mode = access == MaximumAccess::kReadOnly ? O_RDONLY : O_RDWR;
+  const int mode = maximum.write ? O_RDWR : O_RDONLY;
   // O_NONBLOCK: who caught a descriptor of ours in flight may have put a lease on the file, and
   // open(2) would wait for it.
   UniqueFd fd(::open(path().c_str(), mode | O_CLOEXEC | O_NONBLOCK));
@@ -151,25 +157,58 @@ PageUsage MemfdMemory::usage() {
   return pages;
 }
 
-void MemfdMemory::set_locked(bool locked) {
+void MemfdMemory::lock(LockMode mode) {
   const std::lock_guard lock(mutex_);
-  if (!locked) {
-    if (locked_at_ != nullptr) ::munmap(locked_at_, size_bytes_);
-    locked_at_ = nullptr;
-    return;
-  }
-  if (locked_at_ != nullptr) return;
-  void* const address = ::mmap(nullptr, size_bytes_, PROT_READ, MAP_SHARED, base_.get(), 0);
-  if (address == MAP_FAILED) return;
-  locked_at_ = address;
-  if (::mlock2(address, size_bytes_, MLOCK_ONFAULT) != 0) {
+  locked_ = {};
+  if (mode == LockMode::kNone) return;
+  auto mapping = map_internal({0, size_bytes_}, {true, false, false});
+  if (!mapping) return;
+  locked_ = std::move(*mapping);
+  auto* const address = locked_.bytes().data();
+  const bool lazy = mode == LockMode::kLazy;
+  if (::mlock2(address, size_bytes_, lazy ? MLOCK_ONFAULT : 0) != 0) {
     spdlog::info(
         "SHM_LOCK: pages may still be swapped: errno {}; shmvisor needs CAP_IPC_LOCK or a "
         "higher RLIMIT_MEMLOCK",
         errno);
     return;
   }
-  populate_allocated(base_.get(), static_cast<char*>(address), size_bytes_);
+  if (lazy) populate_allocated(base_.get(), address, size_bytes_);
+}
+
+Result<InternalMapping> MemfdMemory::map_internal(const OffsetRange& range, const Access& access) {
+  assert(!range.wraps() && range.end() <= size_bytes_);
+  const int protection = (access.read ? PROT_READ : 0) | (access.write ? PROT_WRITE : 0) |
+                         (access.execute ? PROT_EXEC : 0);
+  void* const address = ::mmap(nullptr, range.length, protection, MAP_SHARED, base_.get(),
+                               static_cast<off_t>(range.start));
+  if (address == MAP_FAILED) return Errno::current();
+  return InternalMapping(
+      {static_cast<std::byte*>(address), range.length},
+      [](std::span<std::byte> mapped) { ::munmap(mapped.data(), mapped.size()); });
+}
+
+Result<void> MemfdMemory::read_at(std::uint64_t offset, std::span<std::byte> bytes) {
+  assert(offset + bytes.size() <= size_bytes_);
+  return copy_all(bytes, [&](std::byte* at, std::size_t left, std::size_t done) {
+    return ::pread(base_.get(), at, left, static_cast<off_t>(offset + done));
+  });
+}
+
+Result<void> MemfdMemory::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  assert(offset + bytes.size() <= size_bytes_);
+  if (!huge_) {
+    return copy_all(bytes, [&](const std::byte* at, std::size_t left, std::size_t done) {
+      return ::pwrite(base_.get(), at, left, static_cast<off_t>(offset + done));
+    });
+  }
+  const std::uint64_t begin = offset / page_bytes_ * page_bytes_;
+  const std::uint64_t end = (offset + bytes.size() + page_bytes_ - 1) / page_bytes_ * page_bytes_;
+  const auto window = map_internal({begin, end - begin}, {true, true, false});
+  if (!window) return window.error();
+  std::copy(bytes.begin(), bytes.end(),
+            window->bytes().begin() + static_cast<std::ptrdiff_t>(offset - begin));
+  return {};
 }
 
 }  // namespace shmvisor

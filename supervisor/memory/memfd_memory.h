@@ -12,7 +12,6 @@
 #pragma once
 
 #include <mutex>
-#include <optional>
 #include <string>
 
 #include "emulation/memmap/address_range.h"
@@ -31,42 +30,56 @@ class MemfdMemory : public BackingMemory {
                                                      std::uint64_t size_bytes, CommitCharge charge,
                                                      const Census& census,
                                                      KernelFeatures& features);
-  ~MemfdMemory() override;
 
   [[nodiscard]] FileIdentity identity() const override { return identity_; }
+  [[nodiscard]] std::string name() const override { return "/memfd:" + name_ + " (deleted)"; }
   [[nodiscard]] std::uint64_t mapped_size_bytes() const override { return size_bytes_; }
   [[nodiscard]] bool is_huge() const override { return huge_; }
-  [[nodiscard]] Result<BackingFile> open(MaximumAccess access) override;
+  [[nodiscard]] bool is_committed() const override { return committed_; }
+  [[nodiscard]] Result<BackingFile> open(const Access& maximum) override;
   [[nodiscard]] bool in_use() override;
   [[nodiscard]] PageUsage usage() override;
-  void set_locked(bool locked) override;
+  void lock(LockMode mode) override;
+  [[nodiscard]] Result<InternalMapping> map_internal(const OffsetRange& range,
+                                                     const Access& access) override;
+  [[nodiscard]] Result<void> read_at(std::uint64_t offset, std::span<std::byte> bytes) override;
+  /// Of huge pages, whose files have no write(2), through a mapping.
+  [[nodiscard]] Result<void> write_at(std::uint64_t offset,
+                                      std::span<const std::byte> bytes) override;
 
   /// A path that leads to the file while this lives: "/proc/self/fd/N".
   [[nodiscard]] std::string path() const;
 
  private:
-  MemfdMemory(UniqueFd base, FileIdentity identity, std::uint64_t size_bytes, bool huge,
-              CommitCharge charge, const Census& census, KernelFeatures& features)
+  MemfdMemory(UniqueFd base, const BackingRequest& request, FileIdentity identity,
+              std::uint64_t size_bytes, CommitCharge charge, const Census& census,
+              KernelFeatures& features)
       : base_(std::move(base)),
+        name_(request.name),
         identity_(identity),
         size_bytes_(size_bytes),
-        huge_(huge),
+        page_bytes_(request.huge ? request.huge_page_bytes : 4096),
+        huge_(request.huge),
+        committed_(request.commit),
         charge_(std::move(charge)),
         census_(census),
         features_(features) {}
 
   std::mutex mutex_;
   const UniqueFd base_;
+  const std::string name_;
   const FileIdentity identity_;
   const std::uint64_t size_bytes_;
+  const std::uint64_t page_bytes_;
   const bool huge_;
+  const bool committed_;
   const CommitCharge charge_;
   const Census& census_;
   KernelFeatures& features_;
   /// A description may be alive.
   bool handed_out_ = false;
-  /// Our own mapping while the pages are locked.
-  void* locked_at_ = nullptr;
+  /// Our own, while the pages are locked.
+  InternalMapping locked_;
 };
 
 }  // namespace shmvisor

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -22,17 +23,18 @@ struct FakePages {
   struct Description {
     int fd = -1;
     ino_t inode = 0;
-    MaximumAccess access = MaximumAccess::kReadWrite;
+    Access maximum = kAnyAccess;
   };
 
   FileIdentity identity;
   BackingRequest request;
   std::uint64_t size_bytes = 0;
   PageUsage usage;
-  bool locked = false;
+  LockMode locked = LockMode::kNone;
   bool destroyed = false;
   std::uint64_t areas = 0;  ///< mappings of it, in all spaces together
   std::vector<Description> descriptions;
+  std::vector<std::byte> bytes;  ///< as long as the whole once anybody wrote, empty before
 
   /// The description that `fd` is, or null.
   const Description* find(int fd) const {
@@ -60,19 +62,40 @@ class FakeMemory : public BackingMemory {
   FileIdentity identity() const override { return pages_->identity; }
   std::uint64_t mapped_size_bytes() const override { return pages_->size_bytes; }
   bool is_huge() const override { return pages_->request.huge; }
-  Result<BackingFile> open(MaximumAccess access) override {
+  std::string name() const override { return "/memfd:" + pages_->request.name + " (deleted)"; }
+  bool is_committed() const override { return pages_->request.commit; }
+  Result<BackingFile> open(const Access& maximum) override {
     if (open_error_ != Errno(0)) return open_error_;
     UniqueFd fd(::memfd_create("description", MFD_CLOEXEC));
     struct stat status {};
     if (::fstat(fd.get(), &status) != 0) return Errno::current();
-    pages_->descriptions.push_back({fd.get(), status.st_ino, access});
+    pages_->descriptions.push_back({fd.get(), status.st_ino, maximum});
     return BackingFile{std::move(fd)};
   }
   bool in_use() override { return pages_->areas != 0 || pages_->held(); }
   PageUsage usage() override { return pages_->usage; }
-  void set_locked(bool locked) override { pages_->locked = locked; }
+  void lock(LockMode mode) override { pages_->locked = mode; }
+  Result<InternalMapping> map_internal(const OffsetRange& range, const Access&) override {
+    if (range.empty() || range.start % 4096 != 0) return Errno(EINVAL);
+    return InternalMapping(std::span(contents()).subspan(range.start, range.length),
+                           [keep = pages_](std::span<std::byte>) {});
+  }
+  Result<void> read_at(std::uint64_t offset, std::span<std::byte> bytes) override {
+    const auto from = std::span(contents()).subspan(offset, bytes.size());
+    std::copy(from.begin(), from.end(), bytes.begin());
+    return {};
+  }
+  Result<void> write_at(std::uint64_t offset, std::span<const std::byte> bytes) override {
+    std::copy(bytes.begin(), bytes.end(), std::span(contents()).subspan(offset).begin());
+    return {};
+  }
 
  private:
+  std::vector<std::byte>& contents() {
+    pages_->bytes.resize(pages_->size_bytes);
+    return pages_->bytes;
+  }
+
   std::shared_ptr<FakePages> pages_;
   const Errno open_error_;
 };

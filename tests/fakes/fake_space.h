@@ -21,68 +21,23 @@ class FakeSpace : public MappingSpace {
     std::uint64_t file_offset_bytes = 0;
     std::shared_ptr<FakePages> pages;  ///< null for anonymous memory
     Access access;
-    MaximumAccess maximum = MaximumAccess::kReadWrite;
+    Access maximum = kAnyAccess;
+    LockMode lock = LockMode::kNone;
   };
 
   explicit FakeSpace(FakeHost& host) : host_(host) {}
   ~FakeSpace() override { exit(); }
 
-  Result<std::uint64_t> map(const MapRequest& request, BackingFile file) override {
-    requests.push_back(request);
-    const auto pages = host_.find_description(file.fd.get());
-    if (pages == nullptr) return Errno(EBADF);
-    const MaximumAccess maximum = pages->find(file.fd.get())->access;
-    // Dropping the description is an event of its own, as closing a real one is.
-    file.fd.reset();
-    const auto refuse = [&](int error) {
-      if (pages->areas == 0) host_.note_release(pages->identity);
-      return Errno(error);
-    };
-    if (map_error != 0) return refuse(map_error);
-    std::uint64_t address = request.address;
-    const AddressRange range{address, request.length_bytes};
-    switch (request.placement) {
-      case Placement::kAnywhere:
-        address = next_ -= request.length_bytes;
-        break;
-      case Placement::kExact:
-        if (mapped(range)) return refuse(EINVAL);
-        break;
-      case Placement::kReplacing:
-        cut(range);
-        break;
-    }
-    add(address, {request.length_bytes, 0, pages, request.access, maximum});
-    return address;
-  }
-
-  Result<void> unmap(const AddressRange& range) override {
-    unmapped.push_back(range);
-    if (unmap_error != 0) return Errno(unmap_error);
-    cut(range);
-    return {};
-  }
-
-  Result<std::optional<MappedArea>> area_above(std::uint64_t address) override {
-    if (look_error != 0) return Errno(look_error);
-    for (const auto& [start, area] : areas_) {
-      if (start + area.length <= address || area.pages == nullptr) continue;
-      return std::optional(
-          MappedArea{{start, area.length}, area.file_offset_bytes, area.pages->identity});
-    }
-    return std::optional<MappedArea>();
-  }
-
   void map_anonymous(const AddressRange& range) {
     cut(range);
-    add(range.start, {range.length, 0, nullptr, {true, true, false}, {}});
+    add(range.start, {range.length, 0, nullptr, {true, true, false}});
   }
   /// A file that no segment is made of, from its beginning.
   void map_file(const AddressRange& range, const FileIdentity& file) {
     cut(range);
     auto pages = std::make_shared<FakePages>();
     pages->identity = file;
-    add(range.start, {range.length, 0, std::move(pages), {true, false, false}, {}});
+    add(range.start, {range.length, 0, std::move(pages), {true, false, false}});
   }
   /// What mprotect does to the mappings at the ends of the range.
   void split(const AddressRange& range) {
@@ -117,10 +72,72 @@ class FakeSpace : public MappingSpace {
   int map_error = 0;
   int unmap_error = 0;
   int look_error = 0;
+  int limits_error = 0;
   std::vector<MapRequest> requests;
   std::vector<AddressRange> unmapped;
 
  private:
+  Result<std::uint64_t> do_map(const MapRequest& request, BackingFile file) override {
+    requests.push_back(request);
+    const auto pages = host_.find_description(file.fd.get());
+    if (pages == nullptr) return Errno(EBADF);
+    // A description that can do less, or more, is not what was asked for.
+    const Access maximum = pages->find(file.fd.get())->maximum;
+    if (maximum != request.maximum) return Errno(EACCES);
+    // Dropping the description is an event of its own, as closing a real one is.
+    file.fd.reset();
+    const auto refuse = [&](int error) {
+      if (pages->areas == 0) host_.note_release(pages->identity);
+      return Errno(error);
+    };
+    if (map_error != 0) return refuse(map_error);
+    std::uint64_t address = request.address;
+    const AddressRange range = request.addresses();
+    switch (request.placement) {
+      case Placement::kAnywhere:
+        if (address == 0 || mapped(range)) address = free_range(request);
+        break;
+      case Placement::kExact:
+        if (mapped(range)) return refuse(EINVAL);
+        break;
+      case Placement::kReplacing:
+        cut(range);
+        break;
+    }
+    add(address, {request.length_bytes, request.offset_bytes, pages, request.access,
+                  request.maximum, request.lock});
+    return address;
+  }
+
+  Result<void> do_unmap(const AddressRange& range) override {
+    unmapped.push_back(range);
+    if (unmap_error != 0) return Errno(unmap_error);
+    cut(range);
+    return {};
+  }
+
+  Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) override {
+    if (look_error != 0) return Errno(look_error);
+    for (const auto& [start, area] : areas_) {
+      if (start + area.length <= address || area.pages == nullptr) continue;
+      return std::optional(MappedArea{
+          {start, area.length}, area.file_offset_bytes, area.pages->identity, area.access});
+    }
+    return std::optional<MappedArea>();
+  }
+  Result<AreaLimits> do_limits_of(const MappedArea& area) override {
+    if (limits_error != 0) return Errno(limits_error);
+    const auto found = areas_.find(area.range.start);
+    if (found == areas_.end()) return Errno(ESRCH);
+    return AreaLimits{found->second.maximum, found->second.lock};
+  }
+
+  std::uint64_t free_range(const MapRequest& request) {
+    std::uint64_t& next = request.below_4gib ? next_below_4gib_ : next_;
+    next -= request.length_bytes;
+    while (mapped({next, request.length_bytes})) next -= 4096;
+    return next;
+  }
   void add(std::uint64_t start, Area area) {
     if (area.pages != nullptr) ++area.pages->areas;
     areas_.emplace(start, std::move(area));
@@ -149,6 +166,7 @@ class FakeSpace : public MappingSpace {
   FakeHost& host_;
   std::map<std::uint64_t, Area> areas_;
   std::uint64_t next_ = 0x7f0000000000;
+  std::uint64_t next_below_4gib_ = 0xf0000000;
 };
 
 }  // namespace shmvisor
