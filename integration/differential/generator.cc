@@ -444,7 +444,7 @@ void Generator::fill_limit(Operation& operation) {
   operation.operands[1] =
       Operand::number(resource == RLIMIT_MEMLOCK ? one_of({0, 0x1000, 0x4000, 0x10000, -1})
                       : resource == RLIMIT_AS    ? one_of({0x1000000, -1})
-                                                 : one_of({3, 3, -1}));
+                                                 : one_of({3, 3, 0, -1}));
 }
 
 }  // namespace shmvisor

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <memory>
 
 #include "supervisor/process/borrowed_identity.h"
+#include "supervisor/process/task_limit.h"
 
 namespace shmvisor {
 namespace {
@@ -29,6 +31,19 @@ int some_open_descriptor(pid_t pid) {
     if (entry->d_name[0] != '.') return std::atoi(entry->d_name);
   }
   return -1;
+}
+
+/// Copies `limit` from or to its memory.
+template <typename Copy>
+bool transfer(pid_t tid, Copy copy, rlimit64& limit, std::uint64_t address) {
+  const iovec ours{&limit, sizeof(limit)};
+  const iovec theirs{reinterpret_cast<void*>(address), sizeof(limit)};
+  const auto copied = reach(tid, kToTrace, [&]() -> Result<void> {
+    const ssize_t moved = copy(tid, &ours, 1, &theirs, 1, 0);
+    if (moved != static_cast<ssize_t>(sizeof(limit))) return Errno::current();
+    return {};
+  });
+  return copied.ok();
 }
 
 }  // namespace
@@ -68,7 +83,7 @@ Result<std::int64_t> BorrowedTable::map_in(PtraceStop& lender, int fd,
 void BorrowedTable::make_room(PtraceStop& lender) {
   // Limits are a process's own, so this one may use all of its hard limit; and more, where we have
   // CAP_SYS_RESOURCE.
-  (void)reach(lender.tid(), kToTrace, [&]() -> Result<void> {
+  const auto raised = reach(lender.tid(), kToTrace, [&]() -> Result<void> {
     rlimit limit{};
     if (::prlimit(lender.tid(), RLIMIT_NOFILE, nullptr, &limit) != 0) return Errno::current();
     const rlimit roomy{kRoomyLimit, std::max<rlim_t>(limit.rlim_max, kRoomyLimit)};
@@ -78,8 +93,24 @@ void BorrowedTable::make_room(PtraceStop& lender) {
     }
     return {};
   });
+  if (!raised) raise_own_limit(lender);
   const int spare = some_open_descriptor(lender.tid());
   if (spare >= 0) (void)lender.call(abi_, RemoteCall::kClose, {static_cast<std::uint64_t>(spare)});
+}
+
+void BorrowedTable::raise_own_limit(PtraceStop& lender) {
+  const auto limit = TaskLimit::read(lender.tid(), "Max open files");
+  // With any room at all, a descriptor that is closed makes enough of it.
+  if (!limit || limit->soft != 0 || limit->hard == 0) return;
+  // The call takes its argument from memory, and mapping some might be refused, to a process that
+  // locks its memory say.
+  rlimit64 wanted{limit->hard, limit->hard};
+  rlimit64 kept{};
+  const std::uint64_t address = lender.below_stack(sizeof(wanted));
+  if (!transfer(lender.tid(), ::process_vm_readv, kept, address)) return;
+  if (!transfer(lender.tid(), ::process_vm_writev, wanted, address)) return;
+  (void)lender.call(abi_, RemoteCall::kPrlimit64, {0, RLIMIT_NOFILE, address, 0});
+  (void)transfer(lender.tid(), ::process_vm_writev, kept, address);
 }
 
 }  // namespace shmvisor

@@ -31,6 +31,8 @@ class BorrowedTable {
  private:
   Result<std::int64_t> map_in(PtraceStop& lender, int fd, std::array<std::uint64_t, 6> arguments);
   void make_room(PtraceStop& lender);
+  /// Where we may not: it may up to its hard limit.
+  void raise_own_limit(PtraceStop& lender);
 
   PtraceStop& caller_;
   const Abi abi_;

@@ -59,6 +59,12 @@ class PtraceStop {
   /// What it would find as the result of that call. Precondition: stopped.
   [[nodiscard]] std::int64_t found_result(Abi abi) const { return saved_->result(abi); }
 
+  /// Where in its stack nothing is that it still needs: `size` bytes below the 128 that x86-64 lets
+  /// it use beyond the end. Precondition: stopped.
+  [[nodiscard]] std::uint64_t below_stack(std::size_t size) const {
+    return (saved_->raw().rsp - 128 - size) & ~std::uint64_t{15};
+  }
+
   /// Runs one system call in it. Precondition: stopped. The result is the kernel's: a value, or an
   /// errno negated. Errors: ESRCH, and EACCES where the thread does not run what it should.
   Result<std::int64_t> call(Abi abi, RemoteCall call,

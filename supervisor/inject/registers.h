@@ -27,7 +27,8 @@ enum class RemoteCall : std::uint8_t {
   kShmdt,
   kExitGroup,
   kWait4,
-  kMlock2
+  kMlock2,
+  kPrlimit64
 };
 
 class Registers {

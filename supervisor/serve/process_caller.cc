@@ -4,11 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <string_view>
 
 #include "supervisor/process/borrowed_identity.h"
-#include "supervisor/process/proc_file.h"
+#include "supervisor/process/task_limit.h"
 #include "supervisor/process/user_namespace.h"
 
 namespace shmvisor {
@@ -69,14 +67,8 @@ bool ProcessCaller::capable(Capability capability) {
 }
 
 std::uint64_t ProcessCaller::memlock_limit_bytes() {
-  // Not prlimit(2): that wants CAP_SYS_RESOURCE for a process of another user.
-  const auto text = read_proc_file(call_.tid(), "limits");
-  const std::string_view label = "Max locked memory";
-  const std::size_t line = text ? text->find(label) : std::string::npos;
-  if (line == std::string::npos) return 0;
-  const std::size_t soft = text->find_first_not_of(' ', line + label.size());
-  if (soft == std::string::npos || text->compare(soft, 9, "unlimited") == 0) return UINT64_MAX;
-  return std::strtoull(text->c_str() + soft, nullptr, 10);
+  const auto limit = TaskLimit::read(call_.tid(), "Max locked memory");
+  return limit ? limit->soft : 0;
 }
 
 Result<void> ProcessCaller::copy_from_user(std::uint64_t address, std::span<std::byte> bytes) {
