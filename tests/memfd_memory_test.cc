@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "supervisor/memory/machine.h"
+#include "supervisor/memory/memory_room.h"
 #include "supervisor/process/descendant_scope.h"
 #include "tests/supervised_child.h"
 
@@ -208,6 +209,24 @@ TEST_F(MemfdMemoryTest, UsageCountsTouchedPages) {
   EXPECT_EQ(memory->usage().resident + memory->usage().swapped, 2U);
   ::munmap(address, 8 * kPage);
   EXPECT_EQ(memory->usage().resident + memory->usage().swapped, 2U) << "pages outlive mappings";
+}
+
+TEST_F(MemfdMemoryTest, CommittedEveryPageIsThere) {
+  BackingRequest request;
+  request.name = "SYSV00000000";
+  request.size_bytes = 8 * kPage;
+  request.commit = true;
+  const auto memory =
+      MemfdMemory::create(request, request.size_bytes, CommitCharge(), census_, features_);
+  ASSERT_TRUE(memory);
+  EXPECT_TRUE((*memory)->is_committed());
+  EXPECT_EQ((*memory)->usage().resident + (*memory)->usage().swapped, 8U);
+  EXPECT_FALSE(make()->is_committed());
+  // More than there is: refused before anything was allocated.
+  request.size_bytes = memory_room_bytes() / kPage * kPage + kPage;
+  const auto refused =
+      MemfdMemory::create(request, request.size_bytes, CommitCharge(), census_, features_);
+  EXPECT_EQ(refused.error(), Errno(ENOMEM));
 }
 
 TEST_F(MemfdMemoryTest, PagesGoWithIt) {

@@ -33,6 +33,25 @@ TEST_F(ShmatTest, HugePagesAreMappedWhole) {
   EXPECT_EQ(caller.space().requests[0].length_bytes, 2U << 20);
 }
 
+TEST_F(ShmatTest, NothingIsPopulatedUnlessTheOperatorSaysSo) {
+  attach(segment());
+  EXPECT_FALSE(caller.space().requests.back().populate);
+}
+
+class PopulatingShmatTest : public ShmTest {
+ protected:
+  PopulatingShmatTest() : ShmTest({}, {.populate_on_attach = true}) {}
+};
+
+TEST_F(PopulatingShmatTest, EveryAttachIsPopulated) {
+  const int id = segment();
+  EXPECT_FALSE(host.last().request.commit) << "but not at its creation";
+  attach(id);
+  EXPECT_TRUE(caller.space().requests.back().populate);
+  attach(id, 0, SHM_RDONLY);
+  EXPECT_TRUE(caller.space().requests.back().populate);
+}
+
 TEST_F(ShmatTest, TimesAndPidOfTheLastAttach) {
   const int id = segment(kPage, 0666);
   FakeCaller other(host, 815);

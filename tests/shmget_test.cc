@@ -225,6 +225,22 @@ TEST_F(ShmgetLimitsTest, ShmmniCountsSegments) {
   segment(1);
 }
 
+class ShmgetCommitTest : public ShmTest {
+ protected:
+  ShmgetCommitTest() : ShmTest({}, {.commit_on_create = true}) {}
+};
+
+TEST_F(ShmgetCommitTest, EverySegmentIsAllocatedAtOnce) {
+  const int id = segment();
+  EXPECT_TRUE(host.last().request.commit);
+  segment(kPage, SHM_NORESERVE | 0600);
+  EXPECT_TRUE(host.last().request.commit);
+  attach(id);
+  EXPECT_FALSE(caller.space().requests.back().populate) << "its pages are there";
+  ASSERT_EQ(ctl(id, SHM_LOCK), 0);
+  EXPECT_EQ(host.find((*registry.find(id))->identity().file)->locked, LockMode::kEager);
+}
+
 class ShmgetNothingAllowedTest : public ShmTest {
  protected:
   ShmgetNothingAllowedTest() : ShmTest({.shmmax = 0, .shmall = 0, .shmmni = 0}) {}

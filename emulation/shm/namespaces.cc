@@ -5,7 +5,8 @@ namespace shmvisor {
 std::shared_ptr<Registry> Namespaces::of(IpcNamespaceId id) {
   const std::lock_guard lock(mutex_);
   auto& registry = registries_[id];
-  if (registry == nullptr) registry = std::make_shared<Registry>(host_, files_, limits_);
+  if (registry == nullptr)
+    registry = std::make_shared<Registry>(host_, files_, limits_, memory_policy_);
   return registry;
 }
 

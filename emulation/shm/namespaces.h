@@ -23,8 +23,14 @@ using IpcNamespaceId = std::uint64_t;
 class Namespaces {
  public:
   /// `initial`: the namespace the command starts in, which is never forgotten.
-  Namespaces(Host& host, const Limits& limits, IpcNamespaceId initial)
-      : host_(host), limits_(limits), files_(host), initial_(initial), first_(of(initial)) {}
+  Namespaces(Host& host, const Limits& limits, IpcNamespaceId initial,
+             const MemoryPolicy& policy = {})
+      : host_(host),
+        limits_(limits),
+        memory_policy_(policy),
+        files_(host),
+        initial_(initial),
+        first_(of(initial)) {}
 
   [[nodiscard]] const std::shared_ptr<Registry>& initial() const { return first_; }
   /// Made when there is none yet. A new one has the limits that the operator set.
@@ -42,6 +48,7 @@ class Namespaces {
  private:
   Host& host_;
   const Limits limits_;
+  const MemoryPolicy memory_policy_;
   SegmentFiles files_;
   const IpcNamespaceId initial_;
   mutable std::mutex mutex_;

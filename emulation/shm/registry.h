@@ -24,6 +24,7 @@
 #include "emulation/shm/segment_files.h"
 #include "policy/base/result.h"
 #include "policy/limits.h"
+#include "policy/memory_policy.h"
 
 namespace shmvisor {
 
@@ -38,8 +39,8 @@ class Registry : public std::enable_shared_from_this<Registry> {
  public:
   using SegmentPointer = std::shared_ptr<Segment>;
 
-  Registry(Host& host, SegmentFiles& files, const Limits& limits)
-      : host_(host), files_(files), limits_(limits) {}
+  Registry(Host& host, SegmentFiles& files, const Limits& limits, const MemoryPolicy& policy = {})
+      : host_(host), files_(files), memory_policy_(policy), limits_(limits) {}
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
   /// What is left goes with it: free_ipcs().
@@ -48,6 +49,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
   [[nodiscard]] RwLock& mutex() const { return mutex_; }
   [[nodiscard]] Host& host() const { return host_; }
   [[nodiscard]] SegmentFiles& files() const { return files_; }
+  [[nodiscard]] const MemoryPolicy& memory_policy() const { return memory_policy_; }
 
   // Takes the lock itself.
 
@@ -113,6 +115,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
 
   Host& host_;
   SegmentFiles& files_;
+  const MemoryPolicy memory_policy_;
   Limits limits_;
   mutable RwLock mutex_;
   IdTable<Segment> table_;

@@ -105,6 +105,7 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   request.maximum = backing->maximum;
   // Huge pages were reserved, or were not, when the segment was made.
   request.commit = !backing->file.is_huge();
+  request.populate = registry.memory_policy().populate_on_attach;
   request.below_4gib = call.abi == Abi::kI386;
   request.name = segment->identity().name;
   // do_shmat() looks at the file's size here, which is not rounded to pages as a mapping is.

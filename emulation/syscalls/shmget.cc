@@ -27,11 +27,13 @@ Result<void> check_size(std::uint64_t size_bytes, const Registry& registry) {
 
 /// What the flags ask of the memory. Huge pages are for CAP_IPC_LOCK and for one group:
 /// hugetlb_file_setup() of fs/hugetlbfs/inode.c.
-Result<BackingRequest> backing_for(const ShmCall& call, Caller& caller, Host& host) {
+Result<BackingRequest> backing_for(const ShmCall& call, Caller& caller, const Registry& registry) {
+  Host& host = registry.host();
   BackingRequest request;
   request.name = segment_name(call.key);
   request.size_bytes = call.size_bytes;
   request.reserve = (call.shmflg & abi::kShmNoreserve) == 0;
+  request.commit = registry.memory_policy().commit_on_create;
   request.huge = (call.shmflg & abi::kShmHugetlb) != 0;
   if (!request.huge) return request;
   request.huge_size_log2 =
@@ -50,8 +52,9 @@ Result<BackingRequest> backing_for(const ShmCall& call, Caller& caller, Host& ho
 Reply create(const ShmCall& call, Caller& caller, Registry& registry,
              std::unique_lock<RwLock> lock) {
   if (const auto size = check_size(call.size_bytes, registry); !size) return size.error();
-  const auto backing = backing_for(call, caller, registry.host());
+  const auto backing = backing_for(call, caller, registry);
   if (!backing) return backing.error();
+  if (backing->commit) caller.long_step();
   auto memory = registry.host().create_memory(*backing);
   if (!memory) return memory.error();
   const Result<FreeId> free = registry.next_id();

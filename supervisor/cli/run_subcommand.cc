@@ -11,6 +11,10 @@ RunSubcommand::RunSubcommand(CLI::App& parent)
     : Subcommand(parent, "run",
                  "Run a command with segments of its own: run [OPTIONS] [--] COMMAND [ARG...]") {
   add_limit_options(app(), options_.limits);
+  app().add_flag("--populate", options_.memory.populate_on_attach,
+                 "Bring all pages of a segment in when it is attached");
+  app().add_flag("--commit", options_.memory.commit_on_create,
+                 "Allocate all pages of a segment when it is created, or refuse it");
   app().add_flag("--no-linger", no_linger_,
                  "End with the command, even if descendants of it live on");
   app().add_flag("--group", options_.signal_group,

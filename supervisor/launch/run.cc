@@ -72,7 +72,7 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   const DescendantScope scope;
   MachineResources resources(features);
   Machine machine(resources, scope);
-  Namespaces namespaces(machine, options.limits, NamespaceIds::ours().ipc);
+  Namespaces namespaces(machine, options.limits, NamespaceIds::ours().ipc, options.memory);
   IpcNamespaces ipc_namespaces(namespaces, scope);
   Server server(listener, ipc_namespaces, features);
   InitLoop init(command.pid(), group, options.signal_group, inherited.watched(),

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "policy/limits.h"
+#include "policy/memory_policy.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/procfiles/proc_mounts.h"
 
@@ -14,6 +15,7 @@ namespace shmvisor {
 struct RunOptions {
   std::vector<std::string> command;
   Limits limits;
+  MemoryPolicy memory;
   /// Whether descendants that outlive the command are served on.
   bool linger = true;
   /// Whether the command leads a process group of its own, see ProcessGroup.

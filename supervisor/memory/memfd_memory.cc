@@ -13,6 +13,7 @@
 #include <cstdio>
 
 #include "supervisor/kernel/uapi.h"
+#include "supervisor/memory/memory_room.h"
 
 namespace shmvisor {
 namespace {
@@ -47,6 +48,24 @@ UniqueFd create_memfd(const BackingRequest& request, KernelFeatures& features) {
   UniqueFd fd(::memfd_create(request.name.c_str(), flags));
   if (fd.valid()) features.absent(KernelFeature::kNoexecSeal);
   return fd;
+}
+
+/// Allocates every page, or ENOMEM or ENOSPC. fallocate(2) calls the OOM killer before it fails,
+/// so that the room is looked at first, and again before each piece. Huge pages come from a pool.
+Result<void> commit_pages(int fd, std::uint64_t size_bytes, bool huge) {
+  constexpr std::uint64_t kPieceBytes = std::uint64_t{64} << 20;
+  // The page cache's own bookkeeping, and what everybody needs to go on.
+  const std::uint64_t kept_free_bytes = (std::uint64_t{4} << 20) + size_bytes / 256;
+  for (std::uint64_t done = 0; done < size_bytes;) {
+    if (!huge && memory_room_bytes() < size_bytes - done + kept_free_bytes) return Errno(ENOMEM);
+    const std::uint64_t piece_bytes = std::min(kPieceBytes, size_bytes - done);
+    if (::fallocate(fd, 0, static_cast<off_t>(done), static_cast<off_t>(piece_bytes)) == 0) {
+      done += piece_bytes;
+    } else if (errno != EINTR) {
+      return errno == ENOSPC && !huge ? Errno(ENOSPC) : as_shmget_error(errno);
+    }
+  }
+  return {};
 }
 
 bool machine_swaps() {
@@ -89,6 +108,11 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& r
   if (::fchmod(first.get(), 0600) != 0 ||
       ::ftruncate(first.get(), static_cast<off_t>(size_bytes)) != 0) {
     return as_shmget_error(errno);
+  }
+  if (request.commit) {
+    if (const auto committed = commit_pages(first.get(), size_bytes, request.huge); !committed) {
+      return committed.error();
+    }
   }
   if (::fcntl(first.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     return as_shmget_error(errno);

@@ -123,6 +123,21 @@ std::optional<ControlGroup> ControlGroup::of(pid_t pid) {
   return std::nullopt;
 }
 
+std::optional<ControlGroup> ControlGroup::limiting_memory_of(pid_t pid) {
+  std::vector<Membership> all = memberships(pid);
+  // Where version 1 has the memory controller, version 2 has not.
+  const auto has_memory = [](const Membership& one) { return has_word(one.controllers, "memory"); };
+  auto found = std::find_if(all.begin(), all.end(), has_memory);
+  if (found == all.end()) {
+    found = std::find_if(all.begin(), all.end(),
+                         [](const Membership& one) { return one.controllers.empty(); });
+  }
+  if (found == all.end()) return std::nullopt;
+  std::string folder = folder_of(*found);
+  if (folder.empty()) return std::nullopt;
+  return ControlGroup(std::move(folder));
+}
+
 bool ControlGroup::contains(const ControlGroup& other) const {
   return same_or_below(other.path_, path_);
 }

@@ -22,6 +22,10 @@ class ControlGroup {
   /// namespace, or where the process is gone.
   static std::optional<ControlGroup> of(pid_t pid);
 
+  /// The one whose memory limits, and those of the ones above it, hold for the process; shared with
+  /// others or not. Nothing where it is not to be seen in our mount namespace.
+  static std::optional<ControlGroup> limiting_memory_of(pid_t pid);
+
   /// Its folder in some cgroup file system.
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] bool contains(const ControlGroup& other) const;

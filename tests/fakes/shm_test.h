@@ -18,9 +18,9 @@ class ShmTest : public ::testing::Test {
   static constexpr std::uint64_t kBuffer = FakeCaller::kBuffer;
   static constexpr std::uint64_t kNowhere = 0x1;  ///< no address of any caller's
 
-  explicit ShmTest(const Limits& limits = {})
+  explicit ShmTest(const Limits& limits = {}, const MemoryPolicy& policy = {})
       : files(host),
-        owner(std::make_shared<Registry>(host, files, limits)),
+        owner(std::make_shared<Registry>(host, files, limits, policy)),
         registry(*owner),
         caller(host) {}
 
