@@ -2,10 +2,10 @@
 # tests/run.sh. install_packages LIST_NAME... installs what is missing of the lists named.
 
 packages_build='g++ cmake ninja-build pkg-config libseccomp-dev libcap-dev libfuse3-dev libspdlog-dev libcli11-dev
-  libgtest-dev'
+  nlohmann-json3-dev libgtest-dev'
 packages_demonstration='util-linux perl python3 python3-sysv-ipc postgresql'
 packages_tests='util-linux procps perl python3 python3-sysv-ipc postgresql stress-ng php-cli xvfb x11-apps
-  strace gdb podman runc busybox-static musl-tools binutils libcap2-bin g++-multilib'
+  strace gdb podman crun runc busybox-static musl-tools binutils libcap2-bin g++-multilib'
 
 install_packages() {
   local list package missing=()

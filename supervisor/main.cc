@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "supervisor/cli/agent_subcommand.h"
 #include "supervisor/cli/check_subcommand.h"
 #include "supervisor/cli/run_subcommand.h"
 #include "supervisor/launch/exit_status.h"
@@ -18,8 +19,9 @@ int parse_and_execute(int argc, char** argv) {
   app.set_version_flag("--version", std::string("shmvisor ") + SHMVISOR_VERSION);
   app.require_subcommand(1);
   RunSubcommand run(app);
+  AgentSubcommand agent(app);
   CheckSubcommand check(app);
-  const std::array<Subcommand*, 2> subcommands{&run, &check};
+  const std::array<Subcommand*, 3> subcommands{&run, &agent, &check};
 
   try {
     std::vector<std::string> words(argv + 1, argv + argc);

@@ -52,7 +52,8 @@ class ServerPoolTest : public ::testing::Test {
   Result<void> serve(SupervisedChild& child, std::shared_ptr<IpcNamespaces> namespaces) {
     EXPECT_EQ(child.trouble(), "");
     UniqueFd listener(::fcntl(child.listener().fd(), F_DUPFD_CLOEXEC, 0));
-    return pool_.add(std::move(listener), WaitKind::kUnknown, std::move(namespaces));
+    return pool_.add(std::move(listener), WaitKind::kUnknown,
+                     {.namespaces = std::move(namespaces), .ended = [this] { ++ended_; }});
   }
 
   /// False where it does not happen in time.
@@ -72,6 +73,7 @@ class ServerPoolTest : public ::testing::Test {
   KernelFeatures features_;
   MachineResources resources_{features_};
   ServerPool pool_{features_};
+  int ended_ = 0;
 };
 
 /// 0 where a segment of that key could be made and used, an errno otherwise.
@@ -100,6 +102,7 @@ TEST_F(ServerPoolTest, WhoSharesANamespaceSetSharesSegments) {
   ASSERT_TRUE(serve(stranger, make_namespaces()));
   EXPECT_EQ(pool_.size(), 3U);
   EXPECT_TRUE(turn_until([&] { return pool_.size() == 0; }));
+  EXPECT_EQ(ended_, 3);
   EXPECT_EQ(exit_status_of(first.child()), 0);
   EXPECT_EQ(exit_status_of(second.child()), 0);
   EXPECT_EQ(exit_status_of(stranger.child()), 0) << "a set of its own has no such key yet";
@@ -160,7 +163,7 @@ TEST_F(ServerPoolTest, DrainedNobodyIsServed) {
 TEST_F(ServerPoolTest, WhatCannotBeWatchedIsRefused) {
   const auto descriptors = entries_of("/proc/self/fd");
   UniqueFd file(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
-  EXPECT_FALSE(pool_.add(std::move(file), WaitKind::kUnknown, make_namespaces()));
+  EXPECT_FALSE(pool_.add(std::move(file), WaitKind::kUnknown, {.namespaces = make_namespaces()}));
   EXPECT_EQ(pool_.size(), 0U);
   EXPECT_EQ(entries_of("/proc/self/fd"), descriptors);
 }

@@ -61,16 +61,22 @@ std::shared_ptr<Registry> IpcNamespaces::of(ThreadIdentity& thread) {
   return namespaces_.of(id);
 }
 
-void IpcNamespaces::add_initial(pid_t tid) {
+IpcNamespaceId IpcNamespaces::add_initial(pid_t tid) {
   const std::lock_guard lock(mutex_);
-  hold_initial(tid);
+  return hold_initial(tid);
 }
 
-void IpcNamespaces::hold_initial(pid_t tid) {
+void IpcNamespaces::remove_initial(IpcNamespaceId id) {
+  const std::lock_guard lock(mutex_);
+  initial_.erase(id);
+}
+
+IpcNamespaceId IpcNamespaces::hold_initial(pid_t tid) {
   UniqueFd file(::open(proc_path(tid, "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
   struct stat status {};
-  if (!file.valid() || ::fstat(file.get(), &status) != 0) return;
+  if (!file.valid() || ::fstat(file.get(), &status) != 0) return 0;
   initial_.try_emplace(status.st_ino, std::move(file));
+  return status.st_ino;
 }
 
 bool IpcNamespaces::need_sweeping() const {

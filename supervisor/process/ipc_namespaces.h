@@ -30,8 +30,11 @@ class IpcNamespaces {
     return {namespaces, scope, 0};
   }
 
-  /// The namespace that `tid` lives in belongs to the initial registry from now on.
-  void add_initial(pid_t tid);
+  /// The namespace that `tid` lives in belongs to the initial registry from now on. Its identity; 0
+  /// where it cannot be held.
+  IpcNamespaceId add_initial(pid_t tid);
+  /// Takes that back, when the last process in it has ended.
+  void remove_initial(IpcNamespaceId id);
 
   /// Where we may not look the initial one is meant. Null where the namespace is another but cannot
   /// be held: we are out of descriptors, or the thread is gone.
@@ -49,7 +52,7 @@ class IpcNamespaces {
       : namespaces_(namespaces), scope_(scope), ours_(ours) {}
 
   /// mutex_ held.
-  void hold_initial(pid_t tid);
+  IpcNamespaceId hold_initial(pid_t tid);
   [[nodiscard]] bool referred_to(IpcNamespaceId id) const;
 
   Namespaces& namespaces_;

@@ -23,13 +23,12 @@ constexpr std::size_t kEventsAtOnce = 64;
 
 class ServerPool::Entry {
  public:
-  Entry(UniqueFd listener_fd, WaitKind wait_kind, std::shared_ptr<IpcNamespaces> shared_namespaces,
-        KernelFeatures& features, const ServerOptions& options)
-      : namespaces(std::move(shared_namespaces)),
+  Entry(UniqueFd listener_fd, WaitKind wait_kind, Client its_client, KernelFeatures& features)
+      : client(std::move(its_client)),
         listener(std::move(listener_fd), wait_kind),
-        server(listener, *namespaces, features, options) {}
+        server(listener, *client.namespaces, features, client.options) {}
 
-  const std::shared_ptr<IpcNamespaces> namespaces;
+  const Client client;
   Listener listener;
   Server server;
   Entries* list = nullptr;
@@ -48,11 +47,9 @@ ServerPool::ServerPool(KernelFeatures& features)
 
 ServerPool::~ServerPool() = default;
 
-Result<void> ServerPool::add(UniqueFd listener, WaitKind wait_kind,
-                             std::shared_ptr<IpcNamespaces> namespaces,
-                             const ServerOptions& options) {
+Result<void> ServerPool::add(UniqueFd listener, WaitKind wait_kind, Client client) {
   if (!epoll_.valid()) return Errno(EMFILE);
-  resting_.emplace_back(std::move(listener), wait_kind, std::move(namespaces), features_, options);
+  resting_.emplace_back(std::move(listener), wait_kind, std::move(client), features_);
   Entry& entry = resting_.back();
   entry.list = &resting_;
   entry.self = std::prev(resting_.end());
@@ -98,6 +95,7 @@ void ServerPool::see(Entry& entry, unsigned events) {
   if ((events & EPOLLHUP) != 0) {
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry.listener.fd(), nullptr);
     entry.move_to(ended_);
+    entry.client.ended();
     return;
   }
   if ((events & EPOLLIN) != 0) wake(entry);

@@ -2,8 +2,9 @@
 //
 // A listener whose callers call has threads of its own (Server). One that was quiet for a second
 // has none, and is watched by epoll(7) together with all others; it gets them back with the next
-// call. When the last process under a filter has ended, its server is destroyed, and with the last
-// server that refers to it the namespace set.
+// call. When the last process under a filter has ended, whoever added its listener is told, its
+// server is destroyed as soon as no thread needs it, and with the last server that refers to it the
+// namespace set.
 //
 // Ownership: owns listeners and servers, shares namespace sets. It may be destroyed once drain()
 // has succeeded; otherwise the process must end without that.
@@ -12,6 +13,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <list>
 #include <memory>
 
@@ -29,9 +31,15 @@ class ServerPool {
   explicit ServerPool(KernelFeatures& features);
   ~ServerPool();
 
+  struct Client {
+    std::shared_ptr<IpcNamespaces> namespaces;
+    ServerOptions options = {};
+    /// Called by turn() when the last process under the filter has ended.
+    std::function<void()> ended = [] {};
+  };
+
   /// Serves its calls from now on. EMFILE or ENOSPC where it cannot be watched.
-  Result<void> add(UniqueFd listener, WaitKind wait_kind, std::shared_ptr<IpcNamespaces> namespaces,
-                   const ServerOptions& options = {});
+  Result<void> add(UniqueFd listener, WaitKind wait_kind, Client client);
 
   /// Readable when turn() has something to do.
   [[nodiscard]] int fd() const { return epoll_.get(); }

@@ -1,0 +1,29 @@
+# What the scripts of this folder share: an agent, and how it is looked at. Sourced by each of them,
+# behind enter_namespaces and make_scratch.
+
+# start_agent [OPTION...]: at $socket; its pid in $agent, its log in $scratch/agent.log.
+start_agent() {
+  socket=$scratch/agent.sock
+  "$SHMVISOR" agent --socket "$socket" "$@" 2>"$scratch/agent.log" &
+  agent=$!
+  failure_log=$scratch/agent.log
+  wait_until 20 test -S "$socket" || fail "the agent makes no socket"
+}
+
+# stop_agent: as systemd does; its exit status.
+stop_agent() {
+  kill -TERM "$agent"
+  wait "$agent"
+}
+
+count_descriptors() { find "/proc/$agent/fd" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l; }
+count_threads() { find "/proc/$agent/task" -mindepth 1 -maxdepth 1 | wc -l; }
+resident_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$agent/status"; }
+
+is_at_rest() { [ "$(count_threads)" = 1 ] && [ "$(count_descriptors)" = "$descriptors_at_rest" ]; }
+# Before anybody was served: what the agent must come back to.
+remember_rest() { descriptors_at_rest=$(count_descriptors); }
+assert_nothing_left() {
+  wait_until 20 is_at_rest || fail "the agent keeps $(count_threads) threads and $(count_descriptors) descriptors,
+not 1 and $descriptors_at_rest: $(ls -l "/proc/$agent/fd")"
+}

@@ -1,0 +1,36 @@
+// ContainerMetadata: what a container's seccomp profile says about its shared memory, in
+// linux.seccomp.listenerMetadata of the OCI runtime specification.
+//
+// Text: settings divided by commas, each once: shmmax=SIZE, shmall=PAGES, shmmni=NUMBER as in
+// policy/limits.h, and group=NAME: letters, digits, '.', '_' and '-', at most 64. Containers of one
+// group share their segments. An empty text sets nothing; blanks and anything unknown are errors,
+// because a limit that was misspelt would be none.
+//
+// Thread rule: plain values.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "policy/limits.h"
+
+namespace shmvisor {
+
+struct ContainerMetadata {
+  Limits limits;
+  std::string group;  ///< empty: none
+
+  friend bool operator==(const ContainerMetadata&, const ContainerMetadata&) = default;
+};
+
+/// One clause for a log line.
+struct BadMetadata {
+  std::string reason;
+};
+
+/// What is not set keeps its value in `defaults`.
+std::variant<ContainerMetadata, BadMetadata> parse_container_metadata(
+    std::string_view text, const ContainerMetadata& defaults);
+
+}  // namespace shmvisor

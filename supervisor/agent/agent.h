@@ -1,0 +1,67 @@
+// Agent: receives the listeners that container runtimes send (linux.seccomp.listenerPath of the OCI
+// runtime specification) and serves them, until SIGTERM or SIGINT.
+//
+// What is not as it should be is refused with a line in the log and harms nobody else: the
+// connection and whatever came over it are closed, and the calls of that container fail with
+// ENOSYS.
+//
+// Thread rule: the main thread.
+#pragma once
+
+#include <chrono>
+#include <csignal>
+#include <list>
+#include <string>
+
+#include "policy/limits.h"
+#include "supervisor/agent/containers.h"
+#include "supervisor/agent/listening_socket.h"
+#include "supervisor/agent/runtime_connection.h"
+#include "supervisor/agent/service_manager.h"
+
+namespace shmvisor {
+
+struct AgentOptions {
+  std::string socket;  ///< empty: the service manager hands one over
+  Limits limits;       ///< of containers whose metadata sets none
+};
+
+/// `shmvisor agent`: the exit status.
+int run_agent(const AgentOptions& options, KernelFeatures& features);
+
+class Agent {
+ public:
+  Agent(ListeningSocket socket, const sigset_t& ends, const ServiceManager& manager,
+        const Limits& limits, KernelFeatures& features);
+
+  /// The exit status. Where calls in flight do not end the process must, without destroying this.
+  struct Ending {
+    int status = 0;
+    bool drained = true;
+  };
+  Ending run();
+
+ private:
+  /// Connections that are read at a time; more wait in the socket.
+  static constexpr std::size_t kMostConnections = 64;
+
+  using Connections = std::list<RuntimeConnection>;
+
+  /// False when it is time to end.
+  bool turn();
+  [[nodiscard]] int timeout_ms() const;
+  void accept_all();
+  void read_from(Connections::iterator connection);
+  void drop_late_ones();
+  Ending end();
+
+  const ListeningSocket socket_;
+  const UniqueFd signals_;
+  const ServiceManager& manager_;
+  Containers containers_;
+  Connections connections_;
+  /// After accept(2) ran out of something.
+  std::chrono::steady_clock::time_point accept_again_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,80 @@
+#include "supervisor/agent/container.h"
+
+#include "supervisor/process/thread_identity.h"
+
+namespace shmvisor {
+
+ContainerGroup::ContainerGroup(MachineResources& resources, const Limits& limits)
+    : limits_(limits),
+      machine_(resources, scope_),
+      namespaces_(machine_, limits, 0),
+      ipc_namespaces_(IpcNamespaces::of_others(namespaces_, scope_)) {}
+
+void ContainerGroup::add(std::shared_ptr<const ProcessScope> container) {
+  scope_.add(std::move(container));
+  ++containers_;
+}
+
+void ContainerGroup::remove(const ProcessScope* container) {
+  scope_.remove(container);
+  --containers_;
+}
+
+IpcNamespaceId ContainerGroup::enter(pid_t pid) {
+  const IpcNamespaceId id = ipc_namespaces_.add_initial(pid);
+  if (id != 0) ++entered_[id];
+  return id;
+}
+
+void ContainerGroup::leave(IpcNamespaceId id) {
+  const auto entered = entered_.find(id);
+  if (--entered->second != 0) return;
+  entered_.erase(entered);
+  ipc_namespaces_.remove_initial(id);
+}
+
+void ContainerGroup::settle_if_released() {
+  if (machine_.release_watch().has_news()) namespaces_.files().settle();
+}
+
+bool ContainerGroup::look_after() {
+  const bool polled = machine_.release_watch().needs_polling();
+  if (polled) namespaces_.files().settle();
+  const bool swept = ipc_namespaces_.need_sweeping();
+  if (swept) ipc_namespaces_.sweep();
+  return polled || swept;
+}
+
+Container::Container(std::string id, const ContainerMetadata& metadata,
+                     std::shared_ptr<ContainerGroup> group,
+                     std::function<void(const Container&)> ended)
+    : id_(std::move(id)),
+      metadata_(metadata),
+      group_(std::move(group)),
+      ended_(std::move(ended)),
+      scope_(std::make_shared<ContainerScope>()) {
+  group_->add(scope_);
+}
+
+void Container::listener_ends() {
+  if (--listeners_ != 0) return;
+  group_->remove(scope_.get());
+  if (ipc_namespace_ != 0) group_->leave(ipc_namespace_);
+  ended_(*this);
+}
+
+void Container::take_in(pid_t pid) {
+  // Who joins a container is in its cgroup.
+  if (pid == 0 && has_processes_) return;
+  has_processes_ = true;
+  scope_->add_container_of(pid);
+  if (pid != 0 && ipc_namespace_ == 0) ipc_namespace_ = group_->enter(pid);
+}
+
+bool Container::may_hold(pid_t pid) const {
+  if (pid == 0 || ipc_namespace_ == 0) return true;
+  const IpcNamespaceId theirs = NamespaceIds::of_thread(pid).ipc;
+  return theirs == 0 || theirs == ipc_namespace_;
+}
+
+}  // namespace shmvisor

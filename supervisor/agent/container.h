@@ -1,0 +1,92 @@
+// Container and ContainerGroup: who is served together, and for how long.
+//
+// A ContainerGroup is the registries of the containers that share them; a container whose metadata
+// names no group has one of its own. A Container is one container of a runtime. It is over when its
+// last listener is (one came for its first process, one for each `exec`), and so its last process;
+// its group's segments go with the group's last container.
+//
+// Ownership: servers share what they use, and may need it a moment longer than it is known here.
+// Thread rule: one thread, but for what a server asks for.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "emulation/shm/namespaces.h"
+#include "policy/container_metadata.h"
+#include "supervisor/memory/machine.h"
+#include "supervisor/process/container_scope.h"
+#include "supervisor/process/ipc_namespaces.h"
+#include "supervisor/process/joint_scope.h"
+
+namespace shmvisor {
+
+class ContainerGroup {
+ public:
+  ContainerGroup(MachineResources& resources, const Limits& limits);
+  ContainerGroup(const ContainerGroup&) = delete;
+  ContainerGroup& operator=(const ContainerGroup&) = delete;
+
+  [[nodiscard]] const Limits& limits() const { return limits_; }
+  [[nodiscard]] IpcNamespaces& ipc_namespaces() { return ipc_namespaces_; }
+
+  void add(std::shared_ptr<const ProcessScope> container);
+  void remove(const ProcessScope* container);
+  /// Whether no container is left.
+  [[nodiscard]] bool over() const { return containers_ == 0; }
+  /// The IPC namespace of `pid` is the group's; its identity, 0 where it cannot be had.
+  IpcNamespaceId enter(pid_t pid);
+  /// Once for each enter() that did not answer 0.
+  void leave(IpcNamespaceId id);
+
+  /// Lets go of segments that inotify says nobody maps any more.
+  void settle_if_released();
+  /// The same, and of namespaces that are over, where only looking tells. Whether that is so here.
+  bool look_after();
+
+ private:
+  const Limits limits_;
+  JointScope scope_;
+  Machine machine_;
+  Namespaces namespaces_;
+  IpcNamespaces ipc_namespaces_;
+  std::map<IpcNamespaceId, int> entered_;
+  int containers_ = 0;
+};
+
+class Container {
+ public:
+  /// `ended` is called when it is over.
+  Container(std::string id, const ContainerMetadata& metadata,
+            std::shared_ptr<ContainerGroup> group, std::function<void(const Container&)> ended);
+  Container(const Container&) = delete;
+  Container& operator=(const Container&) = delete;
+  ~Container() = default;
+
+  [[nodiscard]] const std::string& id() const { return id_; }
+  [[nodiscard]] const ContainerMetadata& metadata() const { return metadata_; }
+  [[nodiscard]] ContainerGroup& group() const { return *group_; }
+
+  /// One call of each for every listener.
+  void listener_begins() { ++listeners_; }
+  void listener_ends();
+
+  /// `pid` is a process of it; 0: one whose pid nobody told.
+  void take_in(pid_t pid);
+  /// Whether `pid` may be a process of it, and not of a container that has its id after it.
+  [[nodiscard]] bool may_hold(pid_t pid) const;
+
+ private:
+  const std::string id_;
+  const ContainerMetadata metadata_;
+  const std::shared_ptr<ContainerGroup> group_;
+  const std::function<void(const Container&)> ended_;
+  const std::shared_ptr<ContainerScope> scope_;
+  bool has_processes_ = false;
+  IpcNamespaceId ipc_namespace_ = 0;
+  int listeners_ = 0;
+};
+
+}  // namespace shmvisor

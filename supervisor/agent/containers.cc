@@ -1,0 +1,111 @@
+#include "supervisor/agent/containers.h"
+
+#include <spdlog/spdlog.h>
+
+#include <cstring>
+
+namespace shmvisor {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kBetweenLooks(1000);
+/// A container that keeps its calls waiting keeps no more threads of ours.
+constexpr int kMostThreads = 64;
+
+}  // namespace
+
+Containers::Containers(KernelFeatures& features, const Limits& limits)
+    : features_(features), defaults_{limits, {}}, resources_(features), pool_(features_) {}
+
+std::optional<std::string> Containers::serve(const ContainerProcess& process, UniqueFd listener) {
+  const auto parsed = parse_container_metadata(process.metadata, defaults_);
+  if (const auto* bad = std::get_if<BadMetadata>(&parsed)) {
+    return "its metadata: " + printable(bad->reason);
+  }
+  const auto& metadata = *std::get_if<ContainerMetadata>(&parsed);
+  pool_.turn();  // so that one of the same id that has ended is gone
+  auto container = find(process);
+  if (container == nullptr) {
+    container = make(process.container_id, metadata);
+  } else if (container->metadata() != metadata) {
+    spdlog::warn("container {}: its metadata was another before, which stays",
+                 printable(process.container_id));
+  }
+  container->take_in(process.pid);
+  // Whether a profile shows us unshare(2) and setns(2) we are not told.
+  const ServerOptions options{.sees_namespace_changes = false, .most_threads = kMostThreads};
+  container->listener_begins();
+  const auto added = pool_.add(std::move(listener), WaitKind::kUnknown,
+                               {.namespaces = {container, &container->group().ipc_namespaces()},
+                                .options = options,
+                                .ended = [container] { container->listener_ends(); }});
+  if (!added) {
+    container->listener_ends();
+    return std::string("no listener more: ") + std::strerror(added.error().value());
+  }
+  spdlog::info("container {}: process {} is served", printable(process.container_id), process.pid);
+  return std::nullopt;
+}
+
+std::shared_ptr<Container> Containers::find(const ContainerProcess& process) const {
+  const auto known = by_id_.find(process.container_id);
+  return known != by_id_.end() && known->second->may_hold(process.pid) ? known->second : nullptr;
+}
+
+std::shared_ptr<Container> Containers::make(const std::string& id,
+                                            const ContainerMetadata& metadata) {
+  auto group = group_of(metadata);
+  if (group->limits() != metadata.limits) {
+    spdlog::warn("container {}: its group '{}' has other limits already, which stay", printable(id),
+                 metadata.group);
+  }
+  auto container = std::make_shared<Container>(id, metadata, std::move(group),
+                                               [this](const Container& ended) { forget(ended); });
+  by_id_.insert_or_assign(id, container);
+  ++count_;
+  return container;
+}
+
+std::shared_ptr<ContainerGroup> Containers::group_of(const ContainerMetadata& metadata) {
+  const std::string& name = metadata.group;
+  if (const auto known = by_name_.find(name); known != by_name_.end()) return known->second;
+  const auto end = [this](ContainerGroup* group) {
+    groups_.erase(group);
+    delete group;
+  };
+  std::shared_ptr<ContainerGroup> group(new ContainerGroup(resources_, metadata.limits), end);
+  groups_.insert(group.get());
+  if (!name.empty()) by_name_.insert_or_assign(name, group);
+  return group;
+}
+
+void Containers::forget(const Container& container) {
+  spdlog::info("container {} has ended", printable(container.id()));
+  --count_;
+  const auto known = by_id_.find(container.id());
+  if (known != by_id_.end() && known->second.get() == &container) by_id_.erase(known);
+  if (container.group().over()) by_name_.erase(container.metadata().group);
+}
+
+int Containers::timeout_ms() const {
+  const int pool_ms = pool_.timeout_ms();
+  if (!some_need_looking_after_) return pool_ms;
+  constexpr int kLookMs = static_cast<int>(kBetweenLooks.count());
+  return pool_ms < 0 ? kLookMs : std::min(pool_ms, kLookMs);
+}
+
+void Containers::turn() {
+  const bool somebody_calls = pool_.awake() != 0;
+  pool_.turn();
+  resources_.release_events.pump();
+  for (ContainerGroup* const group : groups_) group->settle_if_released();
+  if (!(somebody_calls || some_need_looking_after_) || Clock::now() < next_look_) return;
+  next_look_ = Clock::now() + kBetweenLooks;
+  some_need_looking_after_ = false;
+  for (ContainerGroup* const group : groups_) {
+    some_need_looking_after_ = group->look_after() || some_need_looking_after_;
+  }
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,86 @@
+#include "supervisor/agent/runtime_connection.h"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace shmvisor {
+namespace {
+
+constexpr std::size_t kBytesAtOnce = std::size_t{16} * 1024;
+/// What does not fit the kernel closes, and says so (MSG_CTRUNC).
+constexpr std::size_t kDescriptorsAtOnce = 4;
+
+union Control {
+  std::array<char, CMSG_SPACE(kDescriptorsAtOnce * sizeof(int))> bytes;
+  cmsghdr align;
+};
+
+}  // namespace
+
+RuntimeConnection::Progress RuntimeConnection::read() {
+  std::array<char, kBytesAtOnce> buffer;  // NOLINT: filled by recvmsg
+  for (;;) {
+    iovec data{buffer.data(), buffer.size()};
+    Control control{};
+    msghdr header{};
+    header.msg_iov = &data;
+    header.msg_iovlen = 1;
+    header.msg_control = control.bytes.data();
+    header.msg_controllen = control.bytes.size();
+    const ssize_t got = ::recvmsg(socket_.get(), &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return Progress::kMore;
+    if (got < 0) return refuse(std::string("it cannot be read: ") + std::strerror(errno));
+    if (!take_descriptors(header))
+      return refuse("it brings more than one descriptor, or none are left here");
+    if (got == 0) return text_.empty() ? Progress::kNothing : refuse("it ends in the middle");
+    if (text_.size() + static_cast<std::size_t>(got) > kMostBytes) return refuse("it is too long");
+    const std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
+    text_ += bytes;
+    switch (scanner_.scan(bytes)) {
+      case ObjectScanner::Found::kMore:
+        continue;
+      case ObjectScanner::Found::kGarbage:
+        return refuse("it is not one JSON object");
+      case ObjectScanner::Found::kEnd:
+        if (!listener_.valid()) return refuse("it brings no descriptor");
+        if (!is_seccomp_listener(listener_)) return refuse("its descriptor is no seccomp listener");
+        return Progress::kComplete;
+    }
+  }
+}
+
+RuntimeConnection::Progress RuntimeConnection::refuse(std::string reason) {
+  reason_ = std::move(reason);
+  listener_.reset();
+  return Progress::kRefused;
+}
+
+bool RuntimeConnection::take_descriptors(msghdr& header) {
+  bool one_at_most = (header.msg_flags & MSG_CTRUNC) == 0;
+  for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
+      UniqueFd owned(fd);
+      one_at_most = one_at_most && !listener_.valid();
+      if (!listener_.valid()) listener_ = std::move(owned);
+    }
+  }
+  return one_at_most;
+}
+
+bool is_seccomp_listener(const UniqueFd& fd) {
+  const std::string path = "/proc/self/fd/" + std::to_string(fd.get());
+  std::array<char, 64> target{};
+  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+  return length > 0 && std::string_view(target.data(), static_cast<std::size_t>(length)) ==
+                           "anon_inode:seccomp notify";
+}
+
+}  // namespace shmvisor

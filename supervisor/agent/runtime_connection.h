@@ -1,0 +1,69 @@
+// RuntimeConnection: one connection of a container runtime, from which one message comes: a JSON
+// object and, beside its first bytes, one descriptor (SCM_RIGHTS, unix(7)).
+//
+// The end of the stream is not waited for: crun in the foreground and older runc hold the
+// connection open for as long as the container runs. A runtime whose container failed to start
+// closes it without having sent anything.
+//
+// Whoever is at the other end may be anybody: bytes, descriptors and time are bounded.
+//
+// Ownership: owns the socket, and the descriptor until it is taken. Thread rule: one thread.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "policy/base/unique_fd.h"
+#include "supervisor/agent/object_scanner.h"
+
+namespace shmvisor {
+
+class RuntimeConnection {
+ public:
+  enum class Progress : std::uint8_t {
+    kMore,      ///< not complete yet
+    kComplete,  ///< text() and take_listener()
+    kNothing,   ///< closed, and nothing was sent
+    kRefused    ///< reason()
+  };
+
+  static constexpr std::size_t kMostBytes = std::size_t{1} << 20;
+  /// From its beginning until the message is complete.
+  static constexpr std::chrono::seconds kPatience{10};
+
+  /// `socket`: non-blocking.
+  explicit RuntimeConnection(UniqueFd socket)
+      : socket_(std::move(socket)), deadline_(std::chrono::steady_clock::now() + kPatience) {}
+
+  [[nodiscard]] int fd() const { return socket_.get(); }
+  [[nodiscard]] std::chrono::steady_clock::time_point deadline() const { return deadline_; }
+
+  /// Reads what is there. Not to be called again once it has answered anything but kMore.
+  Progress read();
+
+  [[nodiscard]] std::string_view text() const { return text_; }
+  [[nodiscard]] UniqueFd take_listener() { return std::move(listener_); }
+  /// One clause for a log line.
+  [[nodiscard]] const std::string& reason() const { return reason_; }
+
+ private:
+  Progress refuse(std::string reason);
+  /// False where more came than one descriptor.
+  bool take_descriptors(msghdr& header);
+
+  UniqueFd socket_;
+  const std::chrono::steady_clock::time_point deadline_;
+  ObjectScanner scanner_;
+  std::string text_;
+  UniqueFd listener_;
+  std::string reason_;
+};
+
+/// Whether it is the listener of a seccomp filter.
+[[nodiscard]] bool is_seccomp_listener(const UniqueFd& fd);
+
+}  // namespace shmvisor
