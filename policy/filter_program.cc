@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -26,8 +27,10 @@ struct ReleaseContext {
 using Context = std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, ReleaseContext>;
 
 constexpr std::uint32_t kNoSuchCall = SCMP_ACT_ERRNO(ENOSYS);
+constexpr std::uint32_t kTrace = SCMP_ACT_TRACE(0);
 constexpr std::array<int, 4> kShmCalls = {SCMP_SYS(shmget), SCMP_SYS(shmat), SCMP_SYS(shmctl),
                                           SCMP_SYS(shmdt)};
+constexpr std::array<int, 2> kTracedCalls = {SCMP_SYS(shmat), SCMP_SYS(shmdt)};
 constexpr std::array<int, 2> kNamespaceCalls = {SCMP_SYS(unshare), SCMP_SYS(setns)};
 // SHMAT, SHMDT, SHMGET and SHMCTL of <linux/ipc.h>, which <sys/ipc.h> forbids to include beside it.
 constexpr std::array<unsigned, 4> kShmIpcSubcalls = {21, 22, 23, 24};
@@ -69,6 +72,28 @@ Result<void> add_calls(const Context& context, std::uint32_t action, std::span<c
 
 Result<void> add_notified_calls(const Context& context) {
   if (auto added = add_calls(context, SCMP_ACT_NOTIFY, kShmCalls); !added) return added;
+  return add_calls(context, SCMP_ACT_NOTIFY, kNamespaceCalls);
+}
+
+/// `action` for `call` where its first argument compares so with kTracedArgument.
+Result<void> add_by_argument(const Context& context, std::uint32_t action, int call,
+                             scmp_compare comparison) {
+  const scmp_arg_cmp first_argument = SCMP_A0(comparison, scmp_datum_t{kTracedArgument});
+  return checked(seccomp_rule_add_exact_array(context.get(), action, call, 1, &first_argument));
+}
+
+Result<void> add_native_calls(const Context& context) {
+  for (const int call : kShmCalls) {
+    const bool traced = std::ranges::find(kTracedCalls, call) != kTracedCalls.end();
+    if (!traced) {
+      if (auto added = add_calls(context, SCMP_ACT_NOTIFY, {&call, 1}); !added) return added;
+      continue;
+    }
+    if (auto added = add_by_argument(context, kTrace, call, SCMP_CMP_EQ); !added) return added;
+    if (auto added = add_by_argument(context, SCMP_ACT_NOTIFY, call, SCMP_CMP_NE); !added) {
+      return added;
+    }
+  }
   return add_calls(context, SCMP_ACT_NOTIFY, kNamespaceCalls);
 }
 
@@ -122,7 +147,7 @@ Result<std::vector<sock_filter>> build_filter_program() {
   if (!native || !x32 || !compat) return Errno(ENOMEM);
 
   if (auto set = set_architecture(native, SCMP_ARCH_X86_64); !set) return set.error();
-  if (auto added = add_notified_calls(native); !added) return added.error();
+  if (auto added = add_native_calls(native); !added) return added.error();
 
   if (auto set = set_architecture(x32, SCMP_ARCH_X32); !set) return set.error();
   if (auto added = add_calls(x32, kNoSuchCall, kShmCalls); !added) return added.error();

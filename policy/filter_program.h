@@ -2,6 +2,7 @@
 //
 // What it answers, by architecture of the call (struct seccomp_data.arch) and number:
 //   x86-64  shmget 29, shmat 30, shmctl 31, shmdt 67           USER_NOTIF
+//           but shmat and shmdt with kTracedArgument           TRACE: ENOSYS where nobody traces
 //           unshare 272, setns 308                             USER_NOTIF
 //   x32     shmget, shmat, shmctl, shmdt, __X32_SYSCALL_BIT    ERRNO(ENOSYS)
 //   i386    shmget 395, shmctl 396, shmat 397, shmdt 398, and ipc 117 with a first argument whose
@@ -12,9 +13,9 @@
 // unshare(2) and setns(2) are let through as they are; being told of them is what allows to
 // remember a thread's namespaces from one call of it to the next. ipc(2) takes its version in the
 // upper bits of the first argument (ipc/syscall.c: ksys_ipc), so they do not count. Native calls
-// are judged by number alone: a filter that reads no argument lets the kernel (5.11+,
-// kernel/seccomp.c: seccomp_cache_prepare) see once that a number is always allowed, and not run
-// the program for it again.
+// that are allowed are judged by number alone: a filter that reads no argument lets the kernel
+// (5.11+, kernel/seccomp.c: seccomp_cache_prepare) see once that a number is always allowed, and
+// not run the program for it again.
 //
 // Ownership: the program is the caller's, and holds nothing else.
 // Thread rule: any thread, no shared state.
@@ -22,11 +23,16 @@
 
 #include <linux/filter.h>
 
+#include <cstdint>
 #include <vector>
 
 #include "policy/base/result.h"
 
 namespace shmvisor {
+
+/// The first argument of a shmat or shmdt by which code that a tracer runs tells it that it has
+/// done its part. It is neither a valid identifier nor a page's address, so nobody else means it.
+inline constexpr std::uint64_t kTracedArgument = 0x8f3a5c719ad3c0deU;
 
 /// Errors, from libseccomp or the memfd that the program is read back from: ENOMEM; EMFILE, ENFILE;
 /// EOPNOTSUPP or EINVAL where this kernel has no user notification; EFAULT for a libseccomp fault.

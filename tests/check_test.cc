@@ -51,6 +51,7 @@ constexpr std::array kEveryRow = {
     "memfd-reopen",
     "noexec-seal",
     "memfd-hugetlb",
+    "call-page",
     "inotify",
     "memfd-lease",
     "cachestat",

@@ -49,13 +49,15 @@ class ServerTest : public ::testing::Test {
           machine(resources, scope),
           namespaces(machine, Limits(), NamespaceIds::ours().ipc),
           ipc_namespaces(namespaces, scope),
-          server(listener, ipc_namespaces, features) {}
+          call_page(CallPage::create(features)),
+          server(listener, ipc_namespaces, features, {.call_page = call_page.get()}) {}
 
     DescendantScope scope;
     MachineResources resources;
     Machine machine;
     Namespaces namespaces;
     IpcNamespaces ipc_namespaces;
+    std::unique_ptr<CallPage> call_page;
     Server server;
   };
 
@@ -155,7 +157,7 @@ INSTANTIATE_TEST_SUITE_P(EachFeature, ServerWithoutTest,
                                            KernelFeature::kPidfdGetInfo,
                                            KernelFeature::kProcmapQuery, KernelFeature::kNoexecSeal,
                                            KernelFeature::kCachestat, KernelFeature::kKcmp,
-                                           KernelFeature::kInotify),
+                                           KernelFeature::kInotify, KernelFeature::kCallPage),
                          [](const auto& test) {
                            std::string name(KernelFeatures::name(test.param));
                            std::erase(name, '-');

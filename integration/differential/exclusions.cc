@@ -210,6 +210,18 @@ bool executed_thread(const Difference& difference, const DifferenceContext& cont
   }
 }
 
+/// In kB.
+bool one_page_more(const Difference& difference, const DifferenceContext& context) {
+  const auto kilobytes = [](std::string_view text) {
+    std::uint64_t value = 0;
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    return value;
+  };
+  const bool counts_pages = difference.field == "VmSize" || difference.field == "VmLck";
+  return context.operation.kind == Kind::kStatus && counts_pages &&
+         kilobytes(difference.supervised) == kilobytes(difference.native) + 4;
+}
+
 constexpr auto kExclusions = std::to_array<Exclusion>({
     {"silent-stamps",
      "shm_atime, shm_dtime and shm_lpid change with every mapping that fork, exit, exec, munmap, "
@@ -219,6 +231,9 @@ constexpr auto kExclusions = std::to_array<Exclusion>({
      "pieces of an attach that are alike again become one mapping, since a memfd's mappings have "
      "no close operation; those of the kernel's shm have one and stay apart",
      merged_apart},
+    {"call-page",
+     "who attaches again and again gets a page of code mapped, which makes two calls in one go",
+     one_page_more},
     {"memfd-name", "the name of a memfd in /proc/PID/maps begins with /memfd:", memfd_name},
     {"moved-together",
      "since Linux 6.17 one mremap moves several mappings, those of a memfd too, but never those of "

@@ -121,7 +121,16 @@ static unsigned long stack_sum(const unsigned char* bytes, size_t size) {
   return sum;
 }
 
-int main(void) {
+// Attaches and detaches again and again: what shmvisor does differently then shows below.
+static void settle_in(void) {
+  const int id = new_segment(PAGE);
+  for (int i = 0; i < 20; ++i) {
+    shm_dt(attach(id));
+  }
+  shm_ctl(id, IPC_RMID, NULL);
+}
+
+static void check_all(void) {
   const long id = checked("shmget", SYS_shmget, IPC_PRIVATE, 2 * PAGE, IPC_CREAT | 0600);
   const long at = checked("shmat", SYS_shmat, (uint64_t)id, 0, 0);
   const long second = checked("shmat SHM_RDONLY", SYS_shmat, (uint64_t)id, 0, SHM_RDONLY);
@@ -173,6 +182,12 @@ int main(void) {
   say("without a stack: %d", on_the_edge > 0);
   TRY(shm_dt((void*)on_the_edge));
   TRY(shm_ctl(other, IPC_RMID, NULL));
+}
+
+int main(void) {
+  check_all();
+  settle_in();
+  check_all();
   say("end");
   return 0;
 }

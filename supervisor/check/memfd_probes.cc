@@ -137,6 +137,16 @@ Finding probe_inotify() {
   return Finding::yes();
 }
 
+Finding probe_executable() {
+  auto file = make_memfd(MFD_EXEC);
+  if (!file && file.error() == Errno(EINVAL)) file = make_memfd(0);  // before Linux 6.3
+  if (!file) return Finding::no("memfd_create", file.error());
+  void* const code = ::mmap(nullptr, kSizeBytes, PROT_READ | PROT_EXEC, MAP_SHARED, file->get(), 0);
+  if (code == MAP_FAILED) return Finding::no("mmap of it with PROT_EXEC", Errno::current());
+  ::munmap(code, kSizeBytes);
+  return Finding::yes();
+}
+
 /// F_WRLCK succeeds exactly while ours is the only description.
 Finding probe_lease() {
   auto file = make_memfd(0);
@@ -188,6 +198,8 @@ std::vector<Probe> memfd_probes() {
        kFatal},
       feature_probe(KernelFeature::kNoexecSeal, probe_noexec_seal, "a memfd without that seal"),
       {"memfd-hugetlb", probe_hugetlb, "SHM_HUGETLB fails, as natively"},
+      feature_probe(KernelFeature::kCallPage, probe_executable,
+                    "attaches and detaches take more stops"),
       feature_probe(KernelFeature::kInotify, probe_inotify,
                     "removed segments are looked at once a second"),
       {"memfd-lease", probe_lease, "the mappings of every process are read"},

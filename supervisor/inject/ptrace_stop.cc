@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstddef>
 #include <utility>
@@ -20,7 +22,10 @@ namespace {
 constexpr int kSyscallStop = SIGTRAP | 0x80;  // PTRACE_O_TRACESYSGOOD
 constexpr int kEventShift = 8;
 /// An exec is to be seen, so that the new program's registers are left alone.
-constexpr std::uint64_t kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC;
+constexpr std::uint64_t kOptions =
+    PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESECCOMP;
+constexpr std::uint64_t kAllSignals = ~std::uint64_t{0};
+constexpr std::array kFaultSignals = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
 /// Hostile code may be there instead of the instruction we expect; so may a frozen cgroup.
 constexpr int kMostTimeouts = 3;
 
@@ -31,6 +36,12 @@ long ptrace_value(__ptrace_request request, pid_t tid, std::uint64_t address, st
 
 long ptrace_pointer(__ptrace_request request, pid_t tid, std::uint64_t address, void* data) {
   return ::ptrace(request, tid, reinterpret_cast<void*>(address), data);
+}
+
+constexpr std::uint64_t all_but_faults() {
+  std::uint64_t mask = kAllSignals;
+  for (const int signal : kFaultSignals) mask &= ~(std::uint64_t{1} << (signal - 1));
+  return mask;
 }
 
 KickTimer& kick_timer() {
@@ -78,7 +89,7 @@ bool PtraceStop::release() {
   }
   if (saved_) {
     if (!set_registers(last_registers())) return gone();
-    ptrace_pointer(PTRACE_SETSIGMASK, tid_, sizeof(signal_mask_), &signal_mask_);
+    set_signal_mask(signal_mask_);
   }
   if (ptrace_value(PTRACE_DETACH, tid_, 0, static_cast<std::uint64_t>(pending_signal_)) != 0) {
     return gone();
@@ -107,9 +118,8 @@ Result<void> PtraceStop::wait_until_stopped() {
   auto registers = read_registers();
   if (!registers) return registers.error();
   saved_ = *registers;
-  std::uint64_t all = ~std::uint64_t{0};
   if (ptrace_pointer(PTRACE_GETSIGMASK, tid_, sizeof(signal_mask_), &signal_mask_) != 0 ||
-      ptrace_pointer(PTRACE_SETSIGMASK, tid_, sizeof(all), &all) != 0) {
+      !set_signal_mask(pending_signal_ == 0 ? all_but_faults() : kAllSignals)) {
     saved_.reset();
     return Errno(ESRCH);
   }
@@ -123,16 +133,31 @@ Result<std::int64_t> PtraceStop::call(Abi abi, RemoteCall call,
     return entered.error();
   }
   // To the exit: the kernel's own time, which populating memory may make long.
-  return leave(abi, resume_to_syscall_stop(false));
+  return leave(abi, resume_to_stop(true, false));
+}
+
+Result<Registers> PtraceStop::run(const Registers& begin) {
+  if (!saved_ || !set_registers(begin)) return Errno(ESRCH);
+  const Stop stop = resume_to_stop(false, true);
+  if (stop == Stop::kReplaced || stop == Stop::kGone) return Errno(ESRCH);
+  if (stop == Stop::kFault) pending_signal_ = 0;  // not of the program's doing
+  return read_registers();
+}
+
+std::optional<std::uint64_t> PtraceStop::peek(std::uint64_t address) const {
+  errno = 0;
+  const long word = ptrace_value(PTRACE_PEEKDATA, tid_, address, 0);
+  if (errno != 0) return std::nullopt;
+  return static_cast<std::uint64_t>(word);
 }
 
 bool PtraceStop::begin_call(Abi abi, RemoteCall call,
                             const std::array<std::uint64_t, 6>& arguments) {
-  return saved_ && enter(abi, saved_->entering(abi, call, arguments)).ok() && resume();
+  return saved_ && enter(abi, saved_->entering(abi, call, arguments)).ok() && resume(true);
 }
 
 bool PtraceStop::begin_again(Abi abi) {
-  return saved_ && enter(abi, saved_->repeating()).ok() && resume();
+  return saved_ && enter(abi, saved_->repeating()).ok() && resume(true);
 }
 
 Result<std::int64_t> PtraceStop::finish_call(Abi abi) { return leave(abi, wait_any(false)); }
@@ -147,7 +172,7 @@ bool PtraceStop::call_is_over() const {
 Result<void> PtraceStop::enter(Abi abi, const Registers& entering) {
   if (!set_registers(entering)) return Errno(ESRCH);
   // One instruction of the thread's own memory, which may be anything by now.
-  switch (resume_to_syscall_stop(true)) {
+  switch (resume_to_stop(true, true)) {
     case Stop::kSyscall:
       return check_entry(abi, entering);
     case Stop::kGone:
@@ -202,10 +227,10 @@ void PtraceStop::kill() {
   }
 }
 
-PtraceStop::Stop PtraceStop::resume_to_syscall_stop(bool bounded) {
+PtraceStop::Stop PtraceStop::resume_to_stop(bool to_syscall_stop, bool bounded) {
   int timeouts = 0;
   for (;;) {
-    if (!resume()) return Stop::kGone;
+    if (!resume(to_syscall_stop)) return Stop::kGone;
     Stop stop = wait_any(bounded);
     if (stop == Stop::kTimeout) {
       if (ptrace_value(PTRACE_INTERRUPT, tid_, 0, 0) != 0) return Stop::kGone;
@@ -216,18 +241,25 @@ PtraceStop::Stop PtraceStop::resume_to_syscall_stop(bool bounded) {
       case Stop::kInterrupted:
         continue;  // a clone of our own, or a job-control stop, taken up again when it is let go
       case Stop::kSignal:
-        if (pending_signal_ == SIGSTOP && saved_)
-          continue;  // cannot be blocked; it takes effect later
-        return Stop::kSignal;
+        // A SIGSTOP cannot be blocked, and takes effect when the thread is let go. What else could
+        // come is queued again if it is blocked now (kernel/signal.c: ptrace_signal()).
+        if (pending_signal_ != SIGSTOP && !set_signal_mask(kAllSignals)) return Stop::kGone;
+        continue;
+      case Stop::kTraced:
+        if (!to_syscall_stop) return stop;
+        // A filter of its own wants the call traced. Nobody does, so it is not made.
+        if (!set_registers(saved_->returning(-ENOSYS))) return Stop::kGone;
+        continue;
       default:
         return stop;
     }
   }
 }
 
-bool PtraceStop::resume() {
+bool PtraceStop::resume(bool to_syscall_stop) {
   const int signal = std::exchange(pending_signal_, 0);
-  return ptrace_value(PTRACE_SYSCALL, tid_, 0, static_cast<std::uint64_t>(signal)) == 0;
+  return ptrace_value(to_syscall_stop ? PTRACE_SYSCALL : PTRACE_CONT, tid_, 0,
+                      static_cast<std::uint64_t>(signal)) == 0;
 }
 
 // Every wait here has __WNOTHREAD: another serving thread may trace a thread that has the same tid
@@ -271,12 +303,20 @@ PtraceStop::Stop PtraceStop::wait_any(bool bounded) {
   }
   if (event == PTRACE_EVENT_EXEC) {
     saved_.reset();  // they were the old program's
-    return Stop::kSignal;
+    return Stop::kReplaced;
   }
+  if (event == PTRACE_EVENT_SECCOMP) return Stop::kTraced;
   if (event != 0) return Stop::kInterrupted;
   if (signal == kSyscallStop) return Stop::kSyscall;
   pending_signal_ = signal;
-  return Stop::kSignal;
+  return is_fault(signal) ? Stop::kFault : Stop::kSignal;
+}
+
+bool PtraceStop::is_fault(int signal) const {
+  if (!saved_ || std::ranges::find(kFaultSignals, signal) == kFaultSignals.end()) return false;
+  siginfo_t info{};
+  // One that was sent has a code of 0 or below (sigaction(2), si_code).
+  return ptrace_pointer(PTRACE_GETSIGINFO, tid_, 0, &info) == 0 && info.si_code > 0;
 }
 
 void PtraceStop::consume_stop() const {
@@ -311,6 +351,10 @@ bool PtraceStop::set_registers(const Registers& registers) {
   // Those that we never change, the segments among them, take half of the time.
   iovec changed{&raw, offsetof(user_regs_struct, cs)};
   return ptrace_pointer(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &changed) == 0;
+}
+
+bool PtraceStop::set_signal_mask(std::uint64_t mask) {
+  return ptrace_pointer(PTRACE_SETSIGMASK, tid_, sizeof(mask), &mask) == 0;
 }
 
 Result<Registers> PtraceStop::read_registers() {

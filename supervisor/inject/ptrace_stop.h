@@ -4,8 +4,9 @@
 // It is attached with PTRACE_SEIZE, which the thread does not notice: no signal is sent, its parent
 // sees nothing. While it is held all its signals are blocked (ptrace(2), PTRACE_SETSIGMASK), so
 // that no handler of its runs between two calls of ours; to block them only when one comes would be
-// too late, because real-time signals that are queued again lose their order. The destructor
-// restores registers and signal mask and detaches.
+// too late, because real-time signals that are queued again lose their order. Those of faults stay
+// as they are, because a fault resets the disposition of a signal that is blocked (kernel/signal.c:
+// force_sig_info_to_task()). The destructor restores registers and signal mask and detaches.
 //
 // A stop can end at any time by SIGKILL, or by another thread's execve(2). Every member then
 // answers ESRCH, and letting go does nothing.
@@ -70,6 +71,15 @@ class PtraceStop {
   Result<std::int64_t> call(Abi abi, RemoteCall call,
                             const std::array<std::uint64_t, 6>& arguments);
 
+  /// Runs it from `begin` until it makes a call that the filter wants traced (kTracedArgument).
+  /// What its registers are then; or where it got no further, because of a fault or an endless
+  /// loop. Errors: ESRCH.
+  Result<Registers> run(const Registers& begin);
+  /// What run() may begin with. Precondition: stopped.
+  [[nodiscard]] const Registers& registers() const { return *saved_; }
+  /// Eight bytes of its memory.
+  [[nodiscard]] std::optional<std::uint64_t> peek(std::uint64_t address) const;
+
   /// The two halves of call(), for one that blocks in the kernel: begin_call() returns when the
   /// kernel has been entered, finish_call() waits for the result.
   bool begin_call(Abi abi, RemoteCall call, const std::array<std::uint64_t, 6>& arguments);
@@ -101,7 +111,16 @@ class PtraceStop {
   bool release();
 
  private:
-  enum class Stop : std::uint8_t { kSyscall, kInterrupted, kSignal, kTimeout, kGone };
+  enum class Stop : std::uint8_t {
+    kSyscall,
+    kTraced,  ///< a call that its filter, or ours, wants traced
+    kInterrupted,
+    kSignal,  ///< about to take pending_signal_
+    kFault,   ///< the same, because of what it ran
+    kReplaced,
+    kTimeout,
+    kGone,
+  };
 
   explicit PtraceStop(pid_t tid) : tid_(tid) {}
 
@@ -109,10 +128,12 @@ class PtraceStop {
   /// Whether the call that was just entered is the one that `wanted` makes; skips any other.
   Result<void> check_entry(Abi abi, const Registers& wanted);
   Result<std::int64_t> leave(Abi abi, Stop stop);
-  bool resume();
-  Stop resume_to_syscall_stop(bool bounded);
+  bool resume(bool to_syscall_stop);
+  Stop resume_to_stop(bool to_syscall_stop, bool bounded);
   Stop wait_any(bool bounded);
   int wait_for_news(siginfo_t& info) const;
+  [[nodiscard]] bool is_fault(int signal) const;
+  bool set_signal_mask(std::uint64_t mask);
   void consume_stop() const;
   void reap();
   bool gone();

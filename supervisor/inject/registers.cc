@@ -72,6 +72,13 @@ Registers Registers::entering(Abi abi, RemoteCall call,
   return next;
 }
 
+Registers Registers::entering_at(std::uint64_t instruction_pointer, RemoteCall call,
+                                 const std::array<std::uint64_t, 6>& arguments) const {
+  Registers next = entering(Abi::kX86_64, call, arguments);
+  next.raw_.rip = instruction_pointer;
+  return next;
+}
+
 bool Registers::enters(Abi abi, std::uint64_t number,
                        std::span<const std::uint64_t, 6> arguments) const {
   const bool i386 = abi == Abi::kI386;

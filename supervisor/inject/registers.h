@@ -45,6 +45,9 @@ class Registers {
   /// These registers, about to make `call`. The arguments are mmap(2)'s and so on; an offset is 0.
   [[nodiscard]] Registers entering(Abi abi, RemoteCall call,
                                    const std::array<std::uint64_t, 6>& arguments) const;
+  /// These registers, about to make `call` by the code at `instruction_pointer`, of a 64-bit task.
+  [[nodiscard]] Registers entering_at(std::uint64_t instruction_pointer, RemoteCall call,
+                                      const std::array<std::uint64_t, 6>& arguments) const;
   /// Whether these registers, from entering(), make the call that a tracer sees entered.
   [[nodiscard]] bool enters(Abi abi, std::uint64_t number,
                             std::span<const std::uint64_t, 6> arguments) const;

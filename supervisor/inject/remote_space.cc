@@ -7,6 +7,7 @@
 #include <chrono>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "supervisor/inject/borrowed_table.h"
 #include "supervisor/process/borrowed_identity.h"
@@ -114,15 +115,54 @@ Result<std::int64_t> RemoteSpace::map_descriptor(int fd, std::array<std::uint64_
   const Result<int> installed = install_and_hold(fd);
   if (!installed && installed.error() != Errno(EMFILE)) return refused(installed.error());
   if (!installed) {
+    install_page(false);
     return BorrowedTable(*stop_, abi_, call_.listener(), expected_).map(fd, arguments);
   }
   arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*installed);
+  const auto mapped = map_and_close(arguments);
+  install_page(mapped && (*mapped >= 0 || *mapped < -4095));
+  return mapped;
+}
+
+Result<std::int64_t> RemoteSpace::map_and_close(const std::array<std::uint64_t, 6>& arguments) {
+  if (has_page() && !call_page_.page->overlaps({arguments[0], arguments[1]})) {
+    call_page_.misses->store(0, std::memory_order_relaxed);
+    const auto mapped = map_by_page(arguments);
+    if (mapped || mapped.error() != Errno(EAGAIN)) return mapped;
+  }
   const auto mapped = stop_->call(abi_, RemoteCall::kMmap, arguments);
   if (!mapped) return mapped.error();
-  const auto closed =
-      stop_->call(abi_, RemoteCall::kClose, {static_cast<std::uint64_t>(*installed)});
-  if (!closed) return closed.error();
+  if (const auto closed = close_in_caller(arguments[kMmapDescriptor]); !closed) {
+    return closed.error();
+  }
   return *mapped;
+}
+
+Result<std::int64_t> RemoteSpace::map_by_page(const std::array<std::uint64_t, 6>& arguments) {
+  const CallPage& page = *call_page_.page;
+  const Registers begin = page.mapping_and_closing(stop_->registers(), arguments);
+  const auto end = stop_->run(begin);
+  if (!end) return end.error();
+  if (page.finished(*end)) return CallPage::result(*end);
+  if (page.not_begun(begin, *end)) return Errno(EAGAIN);
+  if (const auto closed = close_in_caller(arguments[kMmapDescriptor]); !closed) {
+    return closed.error();
+  }
+  return Errno(EACCES);
+}
+
+Result<void> RemoteSpace::close_in_caller(std::uint64_t fd) {
+  const auto closed = stop_->call(abi_, RemoteCall::kClose, {fd});
+  if (!closed) return closed.error();
+  return {};
+}
+
+void RemoteSpace::install_page(bool wanted) {
+  const auto fd = std::exchange(page_fd_, std::nullopt);
+  if (!fd) return;
+  // Where its place is taken the caller goes on without.
+  if (wanted) (void)stop_->call(abi_, RemoteCall::kMmap, call_page_.page->mapping(*fd));
+  (void)close_in_caller(static_cast<std::uint64_t>(*fd));
 }
 
 Result<int> RemoteSpace::install_and_hold(int fd) {
@@ -134,6 +174,11 @@ Result<int> RemoteSpace::install_and_hold(int fd) {
   auto stop = attach();
   if (!stop) return stop.error();
   if (const auto asked = stop->interrupt(); !asked) return asked.error();
+  if (call_page_.misses != nullptr &&
+      call_page_.misses->fetch_add(1, std::memory_order_relaxed) == CallPage::kMissesBefore) {
+    const auto added = call_.listener().add_fd(call_.id(), call_page_.page->fd());
+    if (added) page_fd_ = *added;
+  }
   const Result<int> installed = call_.listener().respond_with_fd(call_.id(), fd);
   if (!installed && !leave_notification()) return Errno(ESRCH);
   if (const auto held = hold(std::move(*stop)); !held) return held.error();
@@ -190,6 +235,17 @@ Result<std::uint64_t> RemoteSpace::await_repeated_call() {
 Result<void> RemoteSpace::do_unmap(const AddressRange& range) {
   if (stop_ == nullptr) {
     if (const auto stopped = stop(); !stopped) return refused(stopped.error());
+  }
+  if (has_page()) {
+    const Registers begin = call_page_.page->unmapping(stop_->registers(), range);
+    const auto end = stop_->run(begin);
+    if (!end) return end.error();
+    if (call_page_.page->finished(*end)) {
+      const std::int64_t unmapped = CallPage::result(*end);
+      if (unmapped < 0) return Errno(static_cast<int>(-unmapped));
+      return {};
+    }
+    if (!call_page_.page->not_begun(begin, *end)) return Errno(EACCES);
   }
   const auto unmapped = stop_->call(abi_, RemoteCall::kMunmap, {range.start, range.length});
   if (!unmapped) return unmapped.error();

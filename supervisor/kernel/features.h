@@ -27,6 +27,7 @@ enum class KernelFeature : std::size_t {
   kCachestat,         // cachestat(2), Linux 6.5
   kKcmp,              // kcmp(2), often forbidden in containers
   kInotify,           // inotify_init(2): refused when a user has no instance left
+  kCallPage,          // executable memfds, which vm.memfd_noexec and security modules may forbid
   kCount,
 };
 

@@ -74,7 +74,8 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   Machine machine(resources, scope);
   Namespaces namespaces(machine, options.limits, NamespaceIds::ours().ipc, options.memory);
   IpcNamespaces ipc_namespaces(namespaces, scope);
-  Server server(listener, ipc_namespaces, features);
+  const auto call_page = CallPage::create(features);
+  Server server(listener, ipc_namespaces, features, {.call_page = call_page.get()});
   InitLoop init(command.pid(), group, options.signal_group, inherited.watched(),
                 {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, scope});
   ProcFileSystem proc_files(ipc_namespaces);

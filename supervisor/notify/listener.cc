@@ -96,10 +96,16 @@ Result<void> Listener::let_through(std::uint64_t id) {
   return {};
 }
 
+Result<int> Listener::add_fd(std::uint64_t id, int fd) { return add_fd(id, fd, 0); }
+
 Result<int> Listener::respond_with_fd(std::uint64_t id, int fd) {
+  return add_fd(id, fd, SECCOMP_ADDFD_FLAG_SEND);
+}
+
+Result<int> Listener::add_fd(std::uint64_t id, int fd, std::uint32_t flags) {
   seccomp_notif_addfd addfd{};
   addfd.id = id;
-  addfd.flags = SECCOMP_ADDFD_FLAG_SEND;
+  addfd.flags = flags;
   addfd.srcfd = static_cast<std::uint32_t>(fd);
   addfd.newfd_flags = O_CLOEXEC;
   // EINTR here means that the caller was not woken yet, and that nothing was done.

@@ -51,6 +51,9 @@ class Listener {
   /// The kernel carries the call out itself. Not for a decision that must hold: the caller's memory
   /// may have changed since.
   Result<void> let_through(std::uint64_t id);
+  /// Puts a copy of `fd` into the caller's table, close-on-exec; the call still waits. EMFILE where
+  /// the table is full.
+  Result<int> add_fd(std::uint64_t id, int fd);
   /// Puts a copy of `fd` into the caller's table, close-on-exec, and answers the call with its
   /// number, in one step. EMFILE where the caller's table is full; the call then still waits.
   Result<int> respond_with_fd(std::uint64_t id, int fd);
@@ -61,6 +64,8 @@ class Listener {
   [[nodiscard]] bool ended() const;
 
  private:
+  Result<int> add_fd(std::uint64_t id, int fd, std::uint32_t flags);
+
   UniqueFd fd_;
   std::atomic<WaitKind> wait_kind_;
   std::size_t notif_size_bytes_;

@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -47,6 +48,8 @@ class ThreadIdentity {
   [[nodiscard]] std::optional<TaskStatus> read_ids(KernelFeatures& features) const;
   /// Read at the first call.
   [[nodiscard]] NamespaceIds namespaces();
+  /// For supervisor/inject (CallPageUse).
+  [[nodiscard]] std::atomic<int>& call_page_misses() { return call_page_misses_; }
 
  private:
   const pid_t tid_;
@@ -54,6 +57,7 @@ class ThreadIdentity {
   const std::uint64_t unique_;
   std::mutex mutex_;
   std::optional<NamespaceIds> namespaces_;
+  std::atomic<int> call_page_misses_{0};
 };
 
 /// A thread, and its ids as they are now; no ids where only /proc can tell.

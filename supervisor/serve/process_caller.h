@@ -23,12 +23,15 @@ namespace shmvisor {
 class ProcessCaller : public Caller, private Subject {
  public:
   ProcessCaller(PendingCall& call, KnownThread thread, ExpectedCalls& expected,
-                KernelFeatures& features, Refusals& refusals)
+                KernelFeatures& features, Refusals& refusals, const CallPage* call_page)
       : call_(call),
         thread_(std::move(thread)),
         viewpoint_(thread_.identity),
         refusals_(refusals),
-        space_(call, expected, features, refusals) {}
+        space_(call, expected, features, refusals,
+               call_page == nullptr
+                   ? CallPageUse()
+                   : CallPageUse{call_page, &thread_.identity->call_page_misses()}) {}
 
   Subject& subject() override { return *this; }
   Viewpoint& viewpoint() override { return viewpoint_; }

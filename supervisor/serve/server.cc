@@ -26,7 +26,7 @@ class Server::ServedCaller : public ProcessCaller {
  public:
   ServedCaller(Server& server, PendingCall& call, KnownThread thread)
       : ProcessCaller(call, std::move(thread), server.expected_, server.features_,
-                      server.refusals_),
+                      server.refusals_, server.options_.call_page),
         server_(server) {}
 
   void long_step() override { server_.ensure_receiver(); }

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "policy/base/result.h"
+#include "supervisor/inject/call_page.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/listener.h"
@@ -42,6 +43,8 @@ struct ServerOptions {
   bool sees_namespace_changes = true;
   /// Threads at most; beyond it callers wait for one another.
   int most_threads = 1024;
+  /// What callers may run, where the filter is ours; borrowed. Null for none.
+  const CallPage* call_page = nullptr;
 };
 
 class Server {

@@ -1,0 +1,80 @@
+// CallPage: a page of code that a held caller runs for us, several system calls without a stop in
+// between.
+//
+// Mapping a segment takes an mmap(2) and a close(2) of the caller. Run one at a time
+// (PtraceStop::call) these are four stops, on the way in and out of each. The page's code makes
+// both and then stops once: by a call that the filter answers with SECCOMP_RET_TRACE
+// (kTracedArgument), which nobody but the tracer hears of. Detaching saves a stop likewise.
+//
+// The page is a sealed memfd, the same for all callers of a run, mapped shared, to be read and
+// executed, at an address that is drawn once a run. So nothing is remembered of who has it: a
+// signature says whether it is there, after whatever fork, exec or munmap. A caller that attaches a
+// second time gets it. Where it cannot be had (the address is taken, memfds may not be executed,
+// the caller is i386), and where the filter is somebody else's, calls are run one at a time.
+//
+// A hostile caller can put other code there. It runs that with its own rights, as it could anyway,
+// and what it says that mmap(2) answered is what its shmat answers.
+//
+// Registers: the result is kept in r8, which system calls preserve; the tracer restores all.
+// Ownership: owns the memfd. Thread rule: immutable, any thread.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "emulation/memmap/address_range.h"
+#include "policy/base/unique_fd.h"
+#include "supervisor/inject/ptrace_stop.h"
+#include "supervisor/inject/registers.h"
+#include "supervisor/kernel/features.h"
+
+namespace shmvisor {
+
+class CallPage {
+ public:
+  /// A thread gets it with the attach that follows so many without it.
+  static constexpr int kMissesBefore = 8;
+
+  /// Null where this machine has no executable memfds.
+  static std::unique_ptr<CallPage> create(KernelFeatures& features);
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  /// mmap(2)'s arguments that put it into a caller, which has it as descriptor `fd`.
+  [[nodiscard]] std::array<std::uint64_t, 6> mapping(int fd) const;
+  /// Whether the held thread has it.
+  [[nodiscard]] bool is_in(PtraceStop& stop) const;
+  /// Whether its place is within `range`, which its code must not replace.
+  [[nodiscard]] bool overlaps(const AddressRange& range) const;
+
+  /// `registers`, about to make mmap(2) with these arguments, and close(2) of the descriptor among
+  /// them.
+  [[nodiscard]] Registers mapping_and_closing(const Registers& registers,
+                                              const std::array<std::uint64_t, 6>& arguments) const;
+  [[nodiscard]] Registers unmapping(const Registers& registers, const AddressRange& range) const;
+
+  /// Whether code that was begun with `begin` has done nothing yet, or has done all; else it was
+  /// stopped in the middle, by somebody's doing.
+  [[nodiscard]] bool not_begun(const Registers& begin, const Registers& now) const;
+  [[nodiscard]] bool finished(const Registers& now) const;
+  /// The result of mmap(2) or munmap(2): a value, or an errno negated.
+  [[nodiscard]] static std::int64_t result(const Registers& now);
+
+ private:
+  CallPage(UniqueFd fd, std::uint64_t address, std::uint64_t signature)
+      : fd_(std::move(fd)), address_(address), signature_(signature) {}
+
+  const UniqueFd fd_;
+  const std::uint64_t address_;
+  const std::uint64_t signature_;
+};
+
+/// What a caller has to do with the page, if anything.
+struct CallPageUse {
+  const CallPage* page = nullptr;
+  /// How often the calling thread attached without it.
+  std::atomic<int>* misses = nullptr;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,326 @@
+// CallPage, through RemoteSpace: who gets it, what it does, and what when it cannot.
+#include "supervisor/inject/call_page.h"
+
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstddef>
+#include <functional>
+
+#include "supervisor/inject/kick_timer.h"
+#include "supervisor/inject/remote_space.h"
+#include "supervisor/process/memory_map.h"
+#include "tests/supervised_child.h"
+
+// <sys/prctl.h> of Debian 12 has them, older ones do not.
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#endif
+
+namespace shmvisor {
+namespace {
+
+constexpr std::uint64_t kPage = 4096;
+/// So many attaches, and who makes them has the page.
+constexpr int kEnough = CallPage::kMissesBefore + 1;
+
+struct Seen {
+  int descriptors = 0;
+  int faults_handled = 0;
+  char selector = 0;
+};
+
+int count_descriptors() {
+  int count = 0;
+  for (int fd = 0; fd < 256; ++fd) count += ::fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+  return count;
+}
+
+char* pointer(std::uint64_t address) { return reinterpret_cast<char*>(address); }
+
+/// shmat and shmdt as raw calls, whose answers are addresses and errnos of the test's choice.
+long attach() { return raw_call(SYS_shmat, 1, 2, 3); }
+long detach(long address) { return raw_call(SYS_shmdt, address); }
+bool attached(long address) { return address > 0 && pointer(address)[0] == 'm'; }
+
+class CallPageTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    KickTimer::install_handler(nullptr);
+    KickTimer::allow_on_this_thread();
+    spdlog::set_level(spdlog::level::off);
+  }
+
+  void SetUp() override {
+    page_ = CallPage::create(features_);
+    if (page_ == nullptr) GTEST_SKIP() << "this machine has no executable memfds";
+    memory_.reset(::memfd_create("memory", MFD_CLOEXEC));
+    ASSERT_EQ(::ftruncate(memory_.get(), kPage), 0);
+    ASSERT_EQ(::pwrite(memory_.get(), "m", 1, 0), 1);
+  }
+
+  std::uint64_t page_address() { return page_->mapping(0)[0]; }
+  [[nodiscard]] bool has_page(pid_t pid) {
+    auto map = MemoryMap::open(pid, features_);
+    const auto area = map->area_above(page_address(), Areas::kAll);
+    return area && *area && (*area)->range == AddressRange{page_address(), kPage};
+  }
+
+  static std::int64_t as_result(const Result<std::uint64_t>& address) {
+    return address ? static_cast<std::int64_t>(*address) : -address.error().value();
+  }
+
+  /// Answers the child's calls until it ends: shmat by mapping a page as `request` says, shmdt by
+  /// unmapping the page at its argument, and anything else of ours by 0.
+  int serve(const std::function<int()>& body, const MapRequest& request) {
+    SupervisedChild child(body);
+    EXPECT_EQ(child.trouble(), "");
+    if (!child.trouble().empty()) return -1;
+    while (wait_readable(child.listener().fd())) {
+      const auto notif = child.listener().receive();
+      if (!notif) break;
+      PendingCall call(child.listener(), *notif);
+      RemoteSpace space(call, expected_, features_, refusals_, {page_.get(), &misses_});
+      const std::uint64_t address = notif->data.args[0];
+      if (notif->data.nr == SYS_shmat) {
+        UniqueFd fd(
+            ::open(("/proc/self/fd/" + std::to_string(memory_.get())).c_str(), O_RDWR | O_CLOEXEC));
+        call.answer(as_result(space.map(request, BackingFile{std::move(fd)})));
+      } else if (notif->data.nr == SYS_shmdt) {
+        const auto unmapped = space.unmap({address, kPage});
+        call.answer(unmapped ? 0 : -unmapped.error().value());
+      } else {
+        call.answer(0);
+      }
+      has_page_ = has_page_ || has_page(child.pid());
+      misses_seen_.push_back(misses_.load());
+    }
+    return exit_status_of(child.child());
+  }
+  int serve(const std::function<int()>& body) {
+    return serve(body, {0, kPage, Placement::kAnywhere, {true, true, false}});
+  }
+
+  KernelFeatures features_;
+  std::unique_ptr<CallPage> page_;
+  UniqueFd memory_;
+  ExpectedCalls expected_{[] {}};
+  Refusals refusals_;
+  std::atomic<int> misses_{0};
+  std::vector<int> misses_seen_;
+  bool has_page_ = false;
+  SharedPage<Seen> seen_;
+};
+
+TEST_F(CallPageTest, WhoAttachesSeldomDoesNotGetIt) {
+  EXPECT_EQ(serve([] {
+              for (int round = 0; round < kEnough - 1; ++round) {
+                const long address = attach();
+                if (!attached(address) || detach(address) != 0) return 1;
+              }
+              return 0;
+            }),
+            0);
+  EXPECT_FALSE(has_page_);
+}
+
+TEST_F(CallPageTest, WhoAttachesOftenRunsItFromThenOn) {
+  EXPECT_EQ(serve([&] {
+              seen_->descriptors = count_descriptors();
+              for (int round = 0; round < kEnough + 2; ++round) {
+                const long address = attach();
+                if (!attached(address)) return 1;
+                if (count_descriptors() != seen_->descriptors) return 2;
+                if (detach(address) != 0) return 3;
+                unsigned char residency = 0;
+                if (::mincore(pointer(address), kPage, &residency) != -1) return 4;
+              }
+              return 0;
+            }),
+            0);
+  EXPECT_TRUE(has_page_);
+  std::vector<int> misses;
+  for (int round = 1; round <= kEnough + 2; ++round) {
+    misses.insert(misses.end(), 2, round <= kEnough ? round : 0);
+  }
+  EXPECT_EQ(misses_seen_, misses);
+}
+
+TEST_F(CallPageTest, MmapsErrorsComeThroughAndLeaveNoDescriptor) {
+  const MapRequest beyond{0x7fff'ffff'e000, 2 * kPage, Placement::kExact, {true, true, false}};
+  EXPECT_EQ(serve(
+                [&] {
+                  seen_->descriptors = count_descriptors();
+                  for (int round = 0; round < kEnough + 1; ++round) {
+                    if (attach() != -ENOMEM) return 1;
+                    if (count_descriptors() != seen_->descriptors) return 2;
+                  }
+                  return 0;
+                },
+                beyond),
+            0);
+  EXPECT_FALSE(has_page_) << "for attaches that succeed only";
+}
+
+TEST_F(CallPageTest, ErrorsOfTheCodeAreResults) {
+  EXPECT_EQ(serve([&] {
+              for (int round = 0; round < kEnough; ++round) {
+                if (!attached(attach())) return 1;
+              }
+              seen_->descriptors = count_descriptors();
+              const rlimit little{1, 1};
+              ::setrlimit(RLIMIT_AS, &little);
+              if (attach() != -ENOMEM) return 2;
+              return count_descriptors() == seen_->descriptors ? 0 : 3;
+            }),
+            0);
+  EXPECT_EQ(misses_.load(), 0) << "the page was run";
+}
+
+TEST_F(CallPageTest, AForkedChildHasItAndOneThatUnmapsItGoesOnWithout) {
+  EXPECT_EQ(serve([&] {
+              for (int round = 0; round < kEnough; ++round) {
+                if (!attached(attach())) return 1;
+              }
+              const pid_t child = ::fork();
+              if (child == 0) ::_exit(attached(attach()) ? 0 : 1);
+              int status = 0;
+              if (::waitpid(child, &status, 0) != child || status != 0) return 2;
+              ::munmap(pointer(page_address()), kPage);
+              for (int round = 0; round < kEnough + 1; ++round) {
+                const long address = attach();
+                if (!attached(address) || detach(address) != 0) return 3;
+              }
+              return 0;
+            }),
+            0);
+  EXPECT_EQ(misses_seen_.at(kEnough), 0) << "the child has it";
+  EXPECT_EQ(misses_.load(), 0) << "it was given the page a second time";
+}
+
+TEST_F(CallPageTest, ATakenPlaceIsLeftAlone) {
+  EXPECT_EQ(serve([&] {
+              void* const place = ::mmap(pointer(page_address()), kPage, PROT_READ | PROT_WRITE,
+                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+              if (place != pointer(page_address())) return 1;
+              pointer(page_address())[0] = 'p';
+              for (int round = 0; round < kEnough + 2; ++round) {
+                const long address = attach();
+                if (!attached(address) || detach(address) != 0) return 2;
+              }
+              return pointer(page_address())[0] == 'p' ? 0 : 3;
+            }),
+            0);
+}
+
+TEST_F(CallPageTest, ItDoesNotReplaceItself) {
+  const MapRequest over{page_address(), kPage, Placement::kReplacing, {true, true, false}};
+  EXPECT_EQ(serve(
+                [&] {
+                  // By hand: attaches of this test do not leave it alone.
+                  const UniqueFd fd(::syscall(SYS_dup, page_->fd()));
+                  const auto arguments = page_->mapping(fd.get());
+                  if (::mmap(pointer(arguments[0]), kPage, PROT_READ | PROT_EXEC,
+                             MAP_SHARED | MAP_FIXED_NOREPLACE, fd.get(), 0) == MAP_FAILED) {
+                    return 1;
+                  }
+                  const long address = attach();
+                  return address == static_cast<long>(page_address()) && attached(address) ? 0 : 2;
+                },
+                over),
+            0);
+}
+
+/// A page that cannot be executed any more: the fault is not the program's.
+TEST_F(CallPageTest, WithoutTheRightToExecuteCallsAreRunOneAtATime) {
+  EXPECT_EQ(serve([&] {
+              struct sigaction action {};
+              action.sa_handler = [](int) { ::_exit(9); };
+              ::sigaction(SIGSEGV, &action, nullptr);
+              for (int round = 0; round < kEnough; ++round) {
+                if (!attached(attach())) return 1;
+              }
+              seen_->descriptors = count_descriptors();
+              ::mprotect(pointer(page_address()), kPage, PROT_READ);
+              const long address = attach();
+              if (!attached(address) || detach(address) != 0) return 2;
+              struct sigaction now {};
+              ::sigaction(SIGSEGV, nullptr, &now);
+              if (now.sa_handler != action.sa_handler) return 3;
+              return count_descriptors() == seen_->descriptors ? 0 : 4;
+            }),
+            0);
+}
+
+/// System call user dispatch refuses calls from anywhere but the program's own code.
+TEST_F(CallPageTest, CallsThatMayComeFromOnePlaceOnly) {
+  const int status = serve([&] {
+    struct sigaction action {};
+    action.sa_handler = [](int) { ::_exit(9); };
+    ::sigaction(SIGSYS, &action, nullptr);
+    for (int round = 0; round < kEnough; ++round) {
+      if (!attached(attach())) return 1;
+    }
+    // Above the page lie this program, its libraries and the vdso.
+    const std::uint64_t above = page_address() + kPage;
+    seen_->selector = 1;  // SYSCALL_DISPATCH_FILTER_BLOCK
+    if (::prctl(PR_SET_SYSCALL_USER_DISPATCH, 1, above, 0x7fff'ffff'f000 - above,
+                &seen_->selector) != 0) {
+      return 77;
+    }
+    const long address = attach();
+    if (!attached(address)) return 2;
+    if (detach(address) != 0) return 3;
+    struct sigaction now {};
+    ::sigaction(SIGSYS, nullptr, &now);
+    return now.sa_handler == action.sa_handler ? 0 : 4;
+  });
+  if (status == 77) GTEST_SKIP() << "no PR_SET_SYSCALL_USER_DISPATCH (Linux 5.11)";
+  EXPECT_EQ(status, 0);
+}
+
+/// A filter of the program's own that objects to the call at the end: the code waits there.
+TEST_F(CallPageTest, WhereTheEndIsForbiddenTheResultIsThereAllTheSame) {
+  EXPECT_EQ(serve([&] {
+              for (int round = 0; round < kEnough; ++round) {
+                if (!attached(attach())) return 1;
+              }
+              constexpr std::uint32_t kFirstArgument = offsetof(seccomp_data, args);
+              const auto low = static_cast<std::uint32_t>(kTracedArgument);
+              sock_filter objects[] = {
+                  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kFirstArgument),
+                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, low, 0, 1),
+                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+              };
+              const sock_fprog program = {4, objects};
+              if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) return 2;
+              seen_->descriptors = count_descriptors();
+              if (!attached(attach())) return 3;
+              return count_descriptors() == seen_->descriptors ? 0 : 4;
+            }),
+            0);
+}
+
+/// What the filter wants traced is no call where nobody traces.
+TEST_F(CallPageTest, UntracedTheEndIsNoCall) {
+  EXPECT_EQ(serve([] {
+              const auto argument = static_cast<long>(kTracedArgument);
+              if (raw_call(SYS_shmat, argument) != -ENOSYS) return 1;
+              return raw_call(SYS_shmdt, argument) == -ENOSYS ? 0 : 2;
+            }),
+            0);
+}
+
+TEST(CallPage, SwitchedOff) {
+  KernelFeatures features;
+  features.absent(KernelFeature::kCallPage);
+  EXPECT_EQ(CallPage::create(features), nullptr);
+}
+
+}  // namespace
+}  // namespace shmvisor
