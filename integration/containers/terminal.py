@@ -129,9 +129,10 @@ def shell():
     container.type(b"/bin/sh -c 'echo slee\"\"ping; exec /bin/busybox sleep 1000'\n")
     container.wait_for("sleeping\n")
     container.type(SUSPEND)
-    container.wait_for("Stopped")
+    # The whole line: it ends with the command, as what fg says does.
+    container.wait_for("Stopped.*\n")
     container.type(b"fg\n")
-    container.wait_for("exec /bin/busybox sleep 1000")
+    container.wait_for("fg\n(?s:.*)exec /bin/busybox sleep 1000")
     container.press_until(INTERRUPT + b"echo foreground $?\n", "foreground 130\n")
     container.type(b"exit 5\n")
     container.finish(5)
