@@ -1,6 +1,8 @@
-// fake_runtime SOCKET ID METADATA COUNT: what a container runtime does, COUNT times one after the
-// other: a child installs a filter that notifies of the four calls, sends its listener to SOCKET as
-// the container ID, and uses shared memory. ID may hold a %d for the round.
+// fake_runtime SOCKET ID METADATA COUNT
+// fake_runtime SOCKET ID METADATA -- COMMAND...
+// What a container runtime does: a process installs a filter that notifies of the four calls and
+// sends its listener to SOCKET as the container ID. It executes COMMAND; or, COUNT times one after the
+// other, a child uses shared memory and ends. There ID may hold a %d for the round.
 //
 // Exit status 0 when every child could do what it should; otherwise the first complaint is printed.
 #include <errno.h>
@@ -93,37 +95,51 @@ static void use_shared_memory(void) {
   }
 }
 
+/// This process is a container's from now on.
+static void become_contained(const char* socket_path, const char* id, const char* metadata) {
+  char text[1024];
+  snprintf(text, sizeof(text),
+           "{\"ociVersion\":\"1.0.2\",\"fds\":[\"seccompFd\"],\"pid\":%d,\"metadata\":\"%s\",\"state\":"
+           "{\"ociVersion\":\"1.0.2\",\"id\":\"%s\",\"status\":\"creating\",\"pid\":%d,\"bundle\":\"/\"}}",
+           getpid(), metadata, id, getpid());
+  const int connection = connect_to(socket_path);
+  const int listener = install_filter();
+  if (listener < 0) {
+    die("seccomp");
+  }
+  send_listener(connection, listener, text);
+  close(listener);
+  close(connection);
+}
+
+static void one_round(char** arguments, int round) {
+  char id[128];
+  const char* percent = strstr(arguments[2], "%d");
+  if (percent != NULL) {
+    snprintf(id, sizeof(id), "%.*s%d%s", (int)(percent - arguments[2]), arguments[2], round, percent + 2);
+  } else {
+    snprintf(id, sizeof(id), "%s", arguments[2]);
+  }
+  become_contained(arguments[1], id, arguments[3]);
+  use_shared_memory();
+  _exit(0);
+}
+
 int main(int count, char** arguments) {
-  if (count != 5) {
-    fprintf(stderr, "usage: fake_runtime SOCKET ID METADATA COUNT\n");
+  if (count < 5) {
+    fprintf(stderr, "usage: fake_runtime SOCKET ID METADATA COUNT | -- COMMAND...\n");
     return 2;
+  }
+  if (strcmp(arguments[4], "--") == 0 && count > 5) {
+    become_contained(arguments[1], arguments[2], arguments[3]);
+    execvp(arguments[5], arguments + 5);
+    die(arguments[5]);
   }
   const int rounds = atoi(arguments[4]);
   for (int round = 0; round < rounds; ++round) {
     const pid_t child = fork();
     if (child == 0) {
-      char id[128];
-      char text[1024];
-      const char* percent = strstr(arguments[2], "%d");
-      if (percent != NULL) {
-        snprintf(id, sizeof(id), "%.*s%d%s", (int)(percent - arguments[2]), arguments[2], round, percent + 2);
-      } else {
-        snprintf(id, sizeof(id), "%s", arguments[2]);
-      }
-      snprintf(text, sizeof(text),
-               "{\"ociVersion\":\"1.0.2\",\"fds\":[\"seccompFd\"],\"pid\":%d,\"metadata\":\"%s\",\"state\":"
-               "{\"ociVersion\":\"1.0.2\",\"id\":\"%s\",\"status\":\"creating\",\"pid\":%d,\"bundle\":\"/\"}}",
-               getpid(), arguments[3], id, getpid());
-      const int connection = connect_to(arguments[1]);
-      const int listener = install_filter();
-      if (listener < 0) {
-        die("seccomp");
-      }
-      send_listener(connection, listener, text);
-      close(listener);
-      close(connection);
-      use_shared_memory();
-      _exit(0);
+      one_round(arguments, round);
     }
     int status = 0;
     if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {

@@ -43,7 +43,7 @@ class Agent {
 
  private:
   /// Connections that are read at a time; more wait in the socket.
-  static constexpr std::size_t kMostConnections = 64;
+  static constexpr std::size_t kMostConnections = 512;
 
   using Connections = std::list<RuntimeConnection>;
 

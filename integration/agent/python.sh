@@ -1,0 +1,9 @@
+#!/bin/bash
+# python.sh SCRIPT.py: runs it in namespaces of its own, with a folder of its own.
+. "$(dirname "$0")/../lib.sh"
+need python3 python3
+enter_namespaces "$@"
+make_scratch
+failure_log=$scratch/agent.log
+PYTHONDONTWRITEBYTECODE=1 timeout --kill-after=10 120 python3 "$(dirname "$0")/$1" "$scratch" || fail "$1: status $?"
+assert_kernel_table_empty

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""service.py: the agent as a service: sockets that it makes and that it is handed, what it tells the service manager,
+and how it ends."""
+import os
+import signal
+import socket
+import sys
+
+import agent as lib
+from agent import BOUND_SECONDS, contained, expect, fail, wait_until
+
+folder = sys.argv[1]
+
+
+def heading(text):
+    print(f"== {text}", flush=True)
+
+
+def expect_failure(what, text, **arguments):
+    agent = lib.Agent(folder, **arguments)
+    expect(f"{what}: status", 125, agent.wait())
+    if text not in agent.log():
+        fail(f"{what}: wanted {text!r}, got {agent.log()!r}")
+
+
+heading("a socket of its own")
+first = lib.Agent(folder).wait_for_socket()
+one, two = (contained(first.path, container=name) for name in ("one", "two"))
+joined = contained(first.path, container="one")
+expect("a call", [0, 0, 0], [process.call() for process in (one, two, joined)])
+expect_failure("a second agent there", "is somebody's who serves it", arguments=["--socket", first.path], log="second.log")
+
+heading("it ends, and says who loses service")
+agent = lib.Agent(folder, arguments=["--socket", f"{folder}/other.sock"], log="other.log")
+wait_until("another socket", lambda: os.path.exists(f"{folder}/other.sock"))
+three, four = (contained(f"{folder}/other.sock", container=name) for name in ("three", "four"))
+expect("a call", [0, 0], [three.call(), four.call()])
+three.end()
+wait_until("a call of a container that stays", lambda: four.call() == 0)
+again = contained(f"{folder}/other.sock", container="four")
+expect("status", 0, agent.stop(signal.SIGINT))
+expect("log", "1 container loses service: their shared memory calls fail with ENOSYS\n", agent.log().partition("warning: ")[2])
+expect("its socket", False, os.path.exists(f"{folder}/other.sock"))
+expect("calls afterwards", [38, 38], [four.call(), again.call()])  # ENOSYS
+for process in (four, again):
+    process.end()
+for process in (one, two, joined):
+    process.end()
+expect("status of the first", 0, first.stop())
+expect("log of the first, whose containers have ended", "", first.log())
+
+heading("a socket that was left behind")
+stale = f"{folder}/stale.sock"
+with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
+    left.bind(stale)
+os.chmod(stale, 0o640)
+agent = lib.Agent(folder, arguments=["--socket", stale])
+wait_until("it is made anew", lambda: os.path.exists(stale) and os.stat(stale).st_mode & 0o777 == 0o600)
+process = contained(stale)
+expect("a call", 0, process.call())
+process.end()
+expect("status", 0, agent.stop())
+
+heading("places where no socket can be")
+with open(f"{folder}/file", "w", encoding="utf-8"):
+    pass
+expect_failure("a file", "is there and is no socket", arguments=["--socket", f"{folder}/file"])
+expect_failure("no folder", "No such file", arguments=["--socket", f"{folder}/no/socket"])
+expect_failure("a long path", "1 to 107 bytes", arguments=["--socket", "/" + "x" * 200])
+expect_failure("none at all", "no socket: give --socket PATH", arguments=[])
+
+heading("a socket that is handed over, and a service manager that listens")
+
+
+def agent_with(sockets, address, pid="$$"):
+    """sd_listen_fds(3): descriptors from 3 on, and the pid that they are for, which exec keeps."""
+
+    def hand_over():
+        high = [os.dup2(one.fileno(), 100 + place) for place, one in enumerate(sockets)]
+        for place, number in enumerate(high):
+            os.dup2(number, 3 + place, inheritable=True)
+
+    script = f'LISTEN_PID={pid} LISTEN_FDS={len(sockets)} exec "$SHMVISOR" agent'
+    return lib.Agent(folder, command=["sh", "-c", script], environment={"NOTIFY_SOCKET": address}, prepare=hand_over)
+
+
+manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+manager.bind(f"{folder}/notify.sock")
+manager.settimeout(BOUND_SECONDS)
+listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+listening.bind(f"{folder}/handed.sock")
+listening.listen()
+early = lib.connect(f"{folder}/handed.sock")  # waits in the socket until somebody serves it
+agent = agent_with([listening], f"{folder}/notify.sock")
+expect("ready", b"READY=1", manager.recv(100))
+process = contained(f"{folder}/handed.sock")
+expect("a call", 0, process.call())
+early.close()
+process.end()
+agent.process.send_signal(signal.SIGTERM)
+expect("stopping", b"STOPPING=1", manager.recv(100))
+expect("status", 0, agent.wait())
+expect("log", "", agent.log())
+expect("the socket, which is not its", True, os.path.exists(f"{folder}/handed.sock"))
+
+heading("an abstract address of the manager's")
+abstract = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+name = f"shmvisor-test-{os.getpid()}"
+abstract.bind("\0" + name)
+abstract.settimeout(BOUND_SECONDS)
+agent = agent_with([listening], "@" + name)
+expect("ready", b"READY=1", abstract.recv(100))
+expect("status", 0, agent.stop())
+
+heading("what is no socket to listen at")
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
+    agent = agent_with([datagrams], "")
+    expect("status", 125, agent.wait())
+    if "no listening unix stream socket" not in agent.log():
+        fail(agent.log())
+agent = agent_with([listening, listening], "")
+expect("status", 125, agent.wait())
+if "more than one socket" not in agent.log():
+    fail(agent.log())
+agent = agent_with([listening], "", pid=1)
+expect("sockets of another process: status", 125, agent.wait())
