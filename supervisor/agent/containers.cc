@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace shmvisor {
@@ -49,8 +50,12 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
 }
 
 std::shared_ptr<Container> Containers::find(const ContainerProcess& process) const {
-  const auto known = by_id_.find(process.container_id);
-  return known != by_id_.end() && known->second->may_hold(process.pid) ? known->second : nullptr;
+  const auto [first, end] = by_id_.equal_range(process.container_id);
+  for (auto known = end; known != first;) {
+    --known;
+    if (known->second->may_hold(process.pid)) return known->second;
+  }
+  return nullptr;
 }
 
 std::shared_ptr<Container> Containers::make(const std::string& id,
@@ -62,7 +67,7 @@ std::shared_ptr<Container> Containers::make(const std::string& id,
   }
   auto container = std::make_shared<Container>(id, metadata, std::move(group),
                                                [this](const Container& ended) { forget(ended); });
-  by_id_.insert_or_assign(id, container);
+  by_id_.emplace(id, container);
   ++count_;
   return container;
 }
@@ -83,8 +88,10 @@ std::shared_ptr<ContainerGroup> Containers::group_of(const ContainerMetadata& me
 void Containers::forget(const Container& container) {
   spdlog::info("container {} has ended", printable(container.id()));
   --count_;
-  const auto known = by_id_.find(container.id());
-  if (known != by_id_.end() && known->second.get() == &container) by_id_.erase(known);
+  const auto [first, end] = by_id_.equal_range(container.id());
+  const auto known =
+      std::find_if(first, end, [&](const auto& one) { return one.second.get() == &container; });
+  if (known != end) by_id_.erase(known);
   if (container.group().over()) by_name_.erase(container.metadata().group);
 }
 

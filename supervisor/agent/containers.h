@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -52,8 +53,9 @@ class Containers {
   const ContainerMetadata defaults_;
   MachineResources resources_;
   std::size_t count_ = 0;
-  /// Those that are not over; of two of one id the later.
-  std::unordered_map<std::string, std::shared_ptr<Container>> by_id_;
+  /// Those that are not over. Two have one id where it was given away too early; the later is
+  /// behind.
+  std::multimap<std::string, std::shared_ptr<Container>> by_id_;
   std::unordered_map<std::string, std::shared_ptr<ContainerGroup>> by_name_;
   /// All that a server may need yet.
   std::unordered_set<ContainerGroup*> groups_;

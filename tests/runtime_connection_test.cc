@@ -1,0 +1,121 @@
+// RuntimeConnection, with the test as the runtime.
+#include "supervisor/agent/runtime_connection.h"
+
+#include <fcntl.h>
+
+#include <cstring>
+#include <vector>
+
+#include "tests/supervised_child.h"
+
+namespace shmvisor {
+namespace {
+
+using Progress = RuntimeConnection::Progress;
+
+class RuntimeConnectionTest : public ::testing::Test {
+ protected:
+  RuntimeConnectionTest() {
+    int ends[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    runtime_.reset(ends[0]);
+    connection_ = std::make_unique<RuntimeConnection>(UniqueFd(ends[1]));
+  }
+
+  void send(const std::string& text, const std::vector<int>& fds = {}) {
+    iovec data{const_cast<char*>(text.data()), text.size()};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(8 * sizeof(int))> control{};
+    msghdr header{};
+    header.msg_iov = &data;
+    header.msg_iovlen = 1;
+    if (!fds.empty()) {
+      header.msg_control = control.data();
+      header.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
+      cmsghdr* const part = CMSG_FIRSTHDR(&header);
+      part->cmsg_level = SOL_SOCKET;
+      part->cmsg_type = SCM_RIGHTS;
+      part->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
+      std::memcpy(CMSG_DATA(part), fds.data(), fds.size() * sizeof(int));
+    }
+    ASSERT_EQ(::sendmsg(runtime_.get(), &header, MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+  }
+
+  static int count_descriptors() {
+    int count = 0;
+    for (int fd = 0; fd < 256; ++fd) count += ::fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+    return count;
+  }
+
+  UniqueFd runtime_;
+  std::unique_ptr<RuntimeConnection> connection_;
+};
+
+TEST_F(RuntimeConnectionTest, AWholeMessageInPiecesThatIsHeldOpen) {
+  SupervisedChild child([] { return 0; });
+  ASSERT_EQ(child.trouble(), "");
+  EXPECT_EQ(connection_->read(), Progress::kMore);
+  send("{\"a\":", {child.listener().fd()});
+  EXPECT_EQ(connection_->read(), Progress::kMore);
+  send("1}");
+  EXPECT_EQ(connection_->read(), Progress::kComplete) << connection_->reason();
+  EXPECT_EQ(connection_->text(), "{\"a\":1}");
+  const UniqueFd listener = connection_->take_listener();
+  EXPECT_TRUE(is_seccomp_listener(listener));
+  EXPECT_NE(::fcntl(listener.get(), F_GETFD) & FD_CLOEXEC, 0);
+}
+
+TEST_F(RuntimeConnectionTest, NothingAtAll) {
+  runtime_.reset();
+  EXPECT_EQ(connection_->read(), Progress::kNothing);
+}
+
+TEST_F(RuntimeConnectionTest, TheEndInTheMiddle) {
+  send("{\"a\"");
+  runtime_.reset();
+  EXPECT_EQ(connection_->read(), Progress::kRefused);
+  EXPECT_EQ(connection_->reason(), "it ends in the middle");
+}
+
+TEST_F(RuntimeConnectionTest, DescriptorsThatAreRefusedAreClosed) {
+  const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const int before = count_descriptors();
+  send("{", {file.get()});
+  EXPECT_EQ(connection_->read(), Progress::kMore);
+  send("}", {file.get()});
+  EXPECT_EQ(connection_->read(), Progress::kRefused) << "a second one, later";
+  connection_.reset();
+  EXPECT_EQ(count_descriptors(), before - 1) << "its own socket";
+}
+
+TEST_F(RuntimeConnectionTest, MoreDescriptorsThanThereIsRoomFor) {
+  const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const int before = count_descriptors();
+  send("{}", std::vector<int>(8, file.get()));
+  EXPECT_EQ(connection_->read(), Progress::kRefused);
+  EXPECT_EQ(count_descriptors(), before);
+}
+
+TEST_F(RuntimeConnectionTest, AnotherKindOfDescriptor) {
+  const UniqueFd event(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+  EXPECT_FALSE(is_seccomp_listener(event));
+  EXPECT_FALSE(is_seccomp_listener(UniqueFd()));
+  send("{}", {event.get()});
+  EXPECT_EQ(connection_->read(), Progress::kRefused);
+  EXPECT_EQ(connection_->reason(), "its descriptor is no seccomp listener");
+}
+
+TEST_F(RuntimeConnectionTest, MoreThanAMessageMayHave) {
+  send("{\"a\":\"");
+  const std::string much(std::size_t{64} * 1024, 'x');
+  Progress progress = Progress::kMore;
+  for (std::size_t sent = 0; sent <= RuntimeConnection::kMostBytes && progress == Progress::kMore;
+       sent += much.size()) {
+    send(much);
+    progress = connection_->read();
+  }
+  EXPECT_EQ(progress, Progress::kRefused);
+  EXPECT_EQ(connection_->reason(), "it is too long");
+}
+
+}  // namespace
+}  // namespace shmvisor
