@@ -2,18 +2,16 @@
 #include "supervisor/inject/remote_space.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 
-#include <atomic>
 #include <csignal>
-#include <thread>
 
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/process/descendant_scope.h"
+#include "tests/expected_receiver.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -349,30 +347,6 @@ TEST_F(RemoteSpaceTest, ADescriptorThatCannotBeGiven) {
 /// Callers whose table is full. Somebody must receive the call that we make in their name.
 class BorrowedTableTest : public RemoteSpaceTest {
  protected:
-  /// Receives calls that are expected until there are no more callers.
-  class Receiver {
-   public:
-    Receiver(Listener& listener, ExpectedCalls& expected)
-        : thread_([this, &listener, &expected] {
-            while (!done_) {
-              pollfd waiting{listener.fd(), POLLIN, 0};
-              if (::poll(&waiting, 1, 10) != 1 || (waiting.revents & POLLIN) == 0) continue;
-              const auto notif = listener.receive();
-              if (notif) claimed_ += expected.claim(*notif) ? 1 : 0;
-            }
-          }) {}
-    ~Receiver() {
-      done_ = true;
-      thread_.join();
-    }
-    [[nodiscard]] int claimed() const { return claimed_; }
-
-   private:
-    std::atomic<bool> done_{false};
-    std::atomic<int> claimed_{0};
-    std::thread thread_;
-  };
-
   /// No further descriptor fits.
   static void fill_table(rlim_t hard_limit) {
     const rlimit limit{64, hard_limit};
@@ -402,7 +376,7 @@ TEST_F(BorrowedTableTest, AFullTableIsNoObstacle) {
     PendingCall call(child.listener(), child.receive());
     {
       RemoteSpace space(call, expected_, features_, refusals_);
-      const Receiver receiver(child.listener(), expected_);
+      const ExpectedReceiver receiver(child.listener(), expected_);
       const auto address = space.map(whole(*memory), open(*memory));
       EXPECT_TRUE(address) << "errno " << address.error().value();
       EXPECT_EQ(receiver.claimed(), 1);
@@ -426,7 +400,7 @@ TEST_F(BorrowedTableTest, MmapsOwnErrorsComeThrough) {
   PendingCall call(child.listener(), child.receive());
   {
     RemoteSpace space(call, expected_, features_, refusals_);
-    const Receiver receiver(child.listener(), expected_);
+    const ExpectedReceiver receiver(child.listener(), expected_);
     const auto address =
         space.map({0xffff'8000'0000'0000, kPage, Placement::kExact, kReadWrite}, open(*memory));
     EXPECT_TRUE(call.answer(as_result(address)));

@@ -11,6 +11,8 @@
 #include <array>
 #include <csignal>
 #include <cstddef>
+#include <string>
+#include <thread>
 #include <utility>
 
 #include "supervisor/inject/kick_timer.h"
@@ -28,6 +30,7 @@ constexpr std::uint64_t kAllSignals = ~std::uint64_t{0};
 constexpr std::array kFaultSignals = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
 /// Hostile code may be there instead of the instruction we expect; so may a frozen cgroup.
 constexpr int kMostTimeouts = 3;
+constexpr std::chrono::microseconds kBetweenLooks(200);
 
 long ptrace_value(__ptrace_request request, pid_t tid, std::uint64_t address, std::uint64_t data) {
   // The arguments of ptrace(2) are addresses or plain numbers, by request.
@@ -68,6 +71,12 @@ Result<void> PtraceStop::interrupt() {
   return {};
 }
 
+bool PtraceStop::is_ours(pid_t tid) {
+  const auto status = TaskStatus::read(tid);
+  return status && status->tracer_pid != 0 &&
+         ::access(("/proc/self/task/" + std::to_string(status->tracer_pid)).c_str(), F_OK) == 0;
+}
+
 PtraceStop::PtraceStop(PtraceStop&& other) noexcept
     : tid_(other.tid_),
       attached_(std::exchange(other.attached_, false)),
@@ -76,6 +85,7 @@ PtraceStop::PtraceStop(PtraceStop&& other) noexcept
       signal_mask_(other.signal_mask_),
       saved_(other.saved_),
       result_(other.result_),
+      entry_(other.entry_),
       repeating_(other.repeating_) {}
 
 PtraceStop::~PtraceStop() { release(); }
@@ -126,10 +136,37 @@ Result<void> PtraceStop::wait_until_stopped() {
   return {};
 }
 
+Result<void> PtraceStop::stop_within(std::chrono::milliseconds bound) {
+  const auto deadline = std::chrono::steady_clock::now() + bound;
+  for (;;) {
+    while (!call_is_over()) {
+      if (std::chrono::steady_clock::now() >= deadline) {
+        attached_ = false;
+        return Errno(EAGAIN);
+      }
+      std::this_thread::sleep_for(kBetweenLooks);
+    }
+    const Stop stop = wait_any(false);
+    if (stop == Stop::kInterrupted) return wait_until_stopped();
+    if (stop == Stop::kGone) return Errno(ESRCH);
+    const auto signal = static_cast<std::uint64_t>(std::exchange(pending_signal_, 0));
+    if (ptrace_value(PTRACE_CONT, tid_, 0, signal) != 0) {
+      gone();
+      return Errno(ESRCH);
+    }
+  }
+}
+
+Registers PtraceStop::entering(Abi abi, RemoteCall call,
+                               const std::array<std::uint64_t, 6>& arguments) const {
+  const Registers entering = saved_->entering(abi, call, arguments);
+  return entry_ ? entering.at(*entry_) : entering;
+}
+
 Result<std::int64_t> PtraceStop::call(Abi abi, RemoteCall call,
                                       const std::array<std::uint64_t, 6>& arguments) {
   if (!saved_) return Errno(ESRCH);
-  if (const auto entered = enter(abi, saved_->entering(abi, call, arguments)); !entered) {
+  if (const auto entered = enter(abi, entering(abi, call, arguments)); !entered) {
     return entered.error();
   }
   // To the exit: the kernel's own time, which populating memory may make long.
@@ -153,7 +190,7 @@ std::optional<std::uint64_t> PtraceStop::peek(std::uint64_t address) const {
 
 bool PtraceStop::begin_call(Abi abi, RemoteCall call,
                             const std::array<std::uint64_t, 6>& arguments) {
-  return saved_ && enter(abi, saved_->entering(abi, call, arguments)).ok() && resume(true);
+  return saved_ && enter(abi, entering(abi, call, arguments)).ok() && resume(true);
 }
 
 bool PtraceStop::begin_again(Abi abi) {

@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <optional>
@@ -41,6 +42,9 @@ class PtraceStop {
   /// The second: asks it to stop, which ends a wait of its that signals can end.
   Result<void> interrupt();
 
+  /// Whether a thread of this process traces it: then it will soon be let go.
+  static bool is_ours(pid_t tid);
+
   PtraceStop(PtraceStop&& other) noexcept;
   PtraceStop& operator=(PtraceStop&&) = delete;
   PtraceStop(const PtraceStop&) = delete;
@@ -51,6 +55,15 @@ class PtraceStop {
 
   /// Waits until it has stopped, and blocks its signals. To be called once its way out is free.
   Result<void> wait_until_stopped();
+  /// The same for a thread that may be anywhere, in a call that signals do not end too: gives up
+  /// after `bound`, with EAGAIN. The kernel then lets go of it when this thread ends, not before. A
+  /// signal that it was about to take it takes first.
+  Result<void> stop_within(std::chrono::milliseconds bound);
+  /// From now on calls enter the kernel at `instruction` of its memory, because it may not have
+  /// stopped behind one that does. Must be `syscall` for x86-64, `int $0x80` for i386.
+  void enter_at(std::uint64_t instruction) { entry_ = instruction; }
+  /// Of the code that it runs. Precondition: stopped.
+  [[nodiscard]] Abi abi() const { return saved_->in_64_bit_mode() ? Abi::kX86_64 : Abi::kI386; }
 
   /// Whether it is on its way out of the call `data`, holds no signal that it was about to take,
   /// and nothing but the way out is missing of it. Precondition: stopped.
@@ -124,6 +137,8 @@ class PtraceStop {
 
   explicit PtraceStop(pid_t tid) : tid_(tid) {}
 
+  [[nodiscard]] Registers entering(Abi abi, RemoteCall call,
+                                   const std::array<std::uint64_t, 6>& arguments) const;
   Result<void> enter(Abi abi, const Registers& entering);
   /// Whether the call that was just entered is the one that `wanted` makes; skips any other.
   Result<void> check_entry(Abi abi, const Registers& wanted);
@@ -149,6 +164,7 @@ class PtraceStop {
   std::uint64_t signal_mask_ = 0;
   std::optional<Registers> saved_;
   std::optional<std::int64_t> result_;
+  std::optional<std::uint64_t> entry_;
   bool repeating_ = false;
 };
 

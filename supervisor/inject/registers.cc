@@ -79,6 +79,12 @@ Registers Registers::entering_at(std::uint64_t instruction_pointer, RemoteCall c
   return next;
 }
 
+Registers Registers::at(std::uint64_t instruction_pointer) const {
+  Registers next = *this;
+  next.raw_.rip = instruction_pointer;
+  return next;
+}
+
 bool Registers::enters(Abi abi, std::uint64_t number,
                        std::span<const std::uint64_t, 6> arguments) const {
   const bool i386 = abi == Abi::kI386;

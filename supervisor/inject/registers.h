@@ -48,6 +48,8 @@ class Registers {
   /// These registers, about to make `call` by the code at `instruction_pointer`, of a 64-bit task.
   [[nodiscard]] Registers entering_at(std::uint64_t instruction_pointer, RemoteCall call,
                                       const std::array<std::uint64_t, 6>& arguments) const;
+  /// The same registers, at another instruction.
+  [[nodiscard]] Registers at(std::uint64_t instruction_pointer) const;
   /// Whether these registers, from entering(), make the call that a tracer sees entered.
   [[nodiscard]] bool enters(Abi abi, std::uint64_t number,
                             std::span<const std::uint64_t, 6> arguments) const;

@@ -1,8 +1,6 @@
 #include "supervisor/inject/remote_space.h"
 
 #include <spdlog/spdlog.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <string>
@@ -10,6 +8,7 @@
 #include <utility>
 
 #include "supervisor/inject/borrowed_table.h"
+#include "supervisor/inject/mmap_call.h"
 #include "supervisor/process/borrowed_identity.h"
 #include "supervisor/process/process_stat.h"
 #include "supervisor/process/task_status.h"
@@ -17,33 +16,6 @@
 namespace shmvisor {
 namespace {
 
-int protection(const Access& access) {
-  return (access.read ? PROT_READ : 0) | (access.write ? PROT_WRITE : 0) |
-         (access.execute ? PROT_EXEC : 0);
-}
-
-int placement_flag(Placement placement) {
-  switch (placement) {
-    case Placement::kExact:
-      return MAP_FIXED_NOREPLACE;
-    case Placement::kReplacing:
-      return MAP_FIXED;
-    default:
-      return 0;
-  }
-}
-
-int map_flags(const MapRequest& request, Abi abi) {
-  int flags = MAP_SHARED | placement_flag(request.placement);
-  if (!request.commit) flags |= MAP_NORESERVE;
-  if (request.populate) flags |= MAP_POPULATE;
-  if (request.lock == LockMode::kEager) flags |= MAP_LOCKED;
-  // What an i386 call maps is below 4 GiB anyway.
-  if (request.below_4gib && abi == Abi::kX86_64) flags |= MAP_32BIT;
-  return flags;
-}
-
-constexpr std::size_t kMmapDescriptor = 4;
 /// ERESTARTSYS of include/linux/errno.h: seen by tracers only. The kernel repeats the call, or
 /// makes EINTR of it, when it lets the thread go.
 constexpr std::int64_t kRepeatOrder = -512;
@@ -51,24 +23,10 @@ constexpr int kMostRepeats = 16;
 constexpr int kEnoughLooks = 8;
 constexpr int kMostTries = 2000;
 constexpr std::chrono::milliseconds kBetweenTries(1);
+/// A tracer of ours may be gone before we look whether there is one.
+constexpr int kEnoughRefusals = 3;
 constexpr int kMostLooks = 1000;
 constexpr std::chrono::milliseconds kBetweenLooks(2);
-
-std::array<std::uint64_t, 6> mmap_arguments(const MapRequest& request, Abi abi) {
-  constexpr std::uint64_t kMmap2Unit = 4096;
-  return {request.address,
-          request.length_bytes,
-          static_cast<std::uint64_t>(protection(request.access)),
-          static_cast<std::uint64_t>(map_flags(request, abi)),
-          0,  // the descriptor, once there is one
-          abi == Abi::kI386 ? request.offset_bytes / kMmap2Unit : request.offset_bytes};
-}
-
-bool traced_by_us(pid_t tid) {
-  const auto status = TaskStatus::read(tid);
-  return status && status->tracer_pid != 0 &&
-         ::access(("/proc/self/task/" + std::to_string(status->tracer_pid)).c_str(), F_OK) == 0;
-}
 
 }  // namespace
 
@@ -93,22 +51,15 @@ Result<std::uint64_t> RemoteSpace::do_map(const MapRequest& request, BackingFile
   const auto mapped = map_descriptor(file.fd.get(), mmap_arguments(request, abi_));
   file.fd.reset();  // only the mapping shall count for in_use()
   auto address = mapped ? translate(*mapped, request) : Result<std::uint64_t>(mapped.error());
-  if (address && request.lock == LockMode::kLazy) address = lock_lazily(*address, request);
+  if (address && request.lock == LockMode::kLazy) {
+    const auto locked = lock_lazily(*stop_, abi_, {*address, request.length_bytes});
+    if (!locked) address = locked.error();
+  }
   if (!address) {
     spdlog::debug("thread {}: {} cannot be mapped: errno {}", call_.tid(), request.name,
                   address.error().value());
   }
   return address;
-}
-
-Result<std::uint64_t> RemoteSpace::lock_lazily(std::uint64_t address, const MapRequest& request) {
-  const std::uint64_t length = request.length_bytes;
-  const auto locked =
-      stop_->call(abi_, RemoteCall::kMlock2, {address, length, std::uint64_t{MLOCK_ONFAULT}});
-  if (!locked) return locked.error();
-  if (*locked == 0) return address;
-  if (const auto unmapped = do_unmap({address, length}); !unmapped) return unmapped.error();
-  return Errno(static_cast<int>(-*locked));
 }
 
 Result<std::int64_t> RemoteSpace::map_descriptor(int fd, std::array<std::uint64_t, 6> arguments) {
@@ -247,10 +198,7 @@ Result<void> RemoteSpace::do_unmap(const AddressRange& range) {
     }
     if (!call_page_.page->not_begun(begin, *end)) return Errno(EACCES);
   }
-  const auto unmapped = stop_->call(abi_, RemoteCall::kMunmap, {range.start, range.length});
-  if (!unmapped) return unmapped.error();
-  if (*unmapped < 0) return Errno(static_cast<int>(-*unmapped));
-  return {};
+  return shmvisor::unmap(*stop_, abi_, range);
 }
 
 Result<std::optional<MappedArea>> RemoteSpace::do_area_above(std::uint64_t address) {
@@ -291,12 +239,14 @@ bool RemoteSpace::anything_mapped(const AddressRange& range) {
 
 Result<PtraceStop> RemoteSpace::attach() {
   pin_.emplace();
+  int refusals = 0;
   for (int tries = 0;; ++tries) {
     auto stop = reach(call_.tid(), kToTrace, [this] { return PtraceStop::attach(call_.tid()); });
     if (stop) return stop;
     if (stop.error() != Errno(EPERM) || !call_.alive()) return Errno(ESRCH);  // a dying thread
     // A call that comes again may find the thread that served it before not quite done yet.
-    if (tries >= kMostTries || !traced_by_us(call_.tid())) return Errno(EACCES);
+    if (!PtraceStop::is_ours(call_.tid())) ++refusals;
+    if (tries >= kMostTries || refusals == kEnoughRefusals) return Errno(EACCES);
     std::this_thread::sleep_for(kBetweenTries);
   }
 }

@@ -93,7 +93,6 @@ class RemoteSpace : public MappingSpace {
   [[nodiscard]] bool waits_killably() const {
     return call_.listener().wait_kind() == WaitKind::kKillable;
   }
-  Result<std::uint64_t> lock_lazily(std::uint64_t address, const MapRequest& request);
   Result<std::uint64_t> translate(std::int64_t mapped, const MapRequest& request);
   bool anything_mapped(const AddressRange& range);
 

@@ -1,0 +1,62 @@
+#include "supervisor/inject/mmap_call.h"
+
+#include <sys/mman.h>
+
+namespace shmvisor {
+namespace {
+
+int protection(const Access& access) {
+  return (access.read ? PROT_READ : 0) | (access.write ? PROT_WRITE : 0) |
+         (access.execute ? PROT_EXEC : 0);
+}
+
+int placement_flag(Placement placement) {
+  switch (placement) {
+    case Placement::kExact:
+      return MAP_FIXED_NOREPLACE;
+    case Placement::kReplacing:
+      return MAP_FIXED;
+    default:
+      return 0;
+  }
+}
+
+int map_flags(const MapRequest& request, Abi abi) {
+  int flags = MAP_SHARED | placement_flag(request.placement);
+  if (!request.commit) flags |= MAP_NORESERVE;
+  if (request.populate) flags |= MAP_POPULATE;
+  if (request.lock == LockMode::kEager) flags |= MAP_LOCKED;
+  // What an i386 call maps is below 4 GiB anyway.
+  if (request.below_4gib && abi == Abi::kX86_64) flags |= MAP_32BIT;
+  return flags;
+}
+
+}  // namespace
+
+CallArguments mmap_arguments(const MapRequest& request, Abi abi) {
+  constexpr std::uint64_t kMmap2Unit = 4096;
+  return {request.address,
+          request.length_bytes,
+          static_cast<std::uint64_t>(protection(request.access)),
+          static_cast<std::uint64_t>(map_flags(request, abi)),
+          0,  // the descriptor, once there is one
+          abi == Abi::kI386 ? request.offset_bytes / kMmap2Unit : request.offset_bytes};
+}
+
+Result<void> lock_lazily(PtraceStop& stop, Abi abi, const AddressRange& range) {
+  const auto locked = stop.call(abi, RemoteCall::kMlock2,
+                                {range.start, range.length, std::uint64_t{MLOCK_ONFAULT}});
+  if (!locked) return locked.error();
+  if (*locked == 0) return {};
+  if (const auto unmapped = unmap(stop, abi, range); !unmapped) return unmapped.error();
+  return Errno(static_cast<int>(-*locked));
+}
+
+Result<void> unmap(PtraceStop& stop, Abi abi, const AddressRange& range) {
+  const auto unmapped = stop.call(abi, RemoteCall::kMunmap, {range.start, range.length});
+  if (!unmapped) return unmapped.error();
+  if (*unmapped < 0) return Errno(static_cast<int>(-*unmapped));
+  return {};
+}
+
+}  // namespace shmvisor

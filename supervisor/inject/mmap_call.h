@@ -1,0 +1,29 @@
+// What a stopped thread is made to do for a MapRequest: mmap(2), mlock2(2) and munmap(2), by its
+// own ABI.
+//
+// Errors: those of the calls, and PtraceStop::call()'s. Thread rule: the thread that holds the
+// stop.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "emulation/memmap/address_range.h"
+#include "emulation/memmap/map_request.h"
+#include "policy/base/result.h"
+#include "supervisor/inject/ptrace_stop.h"
+
+namespace shmvisor {
+
+using CallArguments = std::array<std::uint64_t, 6>;
+inline constexpr std::size_t kMmapDescriptor = 4;
+
+/// All but the descriptor, which is known later.
+CallArguments mmap_arguments(const MapRequest& request, Abi abi);
+
+/// LockMode::kLazy, for which mmap has no flag. Where it is refused the mapping goes.
+Result<void> lock_lazily(PtraceStop& stop, Abi abi, const AddressRange& range);
+Result<void> unmap(PtraceStop& stop, Abi abi, const AddressRange& range);
+
+}  // namespace shmvisor
