@@ -25,16 +25,22 @@ class ExpectedReceiver {
         }) {}
   ExpectedReceiver(const ExpectedReceiver&) = delete;
   ExpectedReceiver& operator=(const ExpectedReceiver&) = delete;
-  ~ExpectedReceiver() {
-    done_ = true;
-    thread_.join();
+  ~ExpectedReceiver() { stop(); }
+
+  /// How many there were; stops receiving.
+  [[nodiscard]] int claimed() {
+    stop();
+    return claimed_;
   }
 
-  [[nodiscard]] int claimed() const { return claimed_; }
-
  private:
+  void stop() {
+    done_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+
   std::atomic<bool> done_{false};
-  std::atomic<int> claimed_{0};
+  int claimed_ = 0;  ///< the thread's until it has ended
   std::thread thread_;
 };
 

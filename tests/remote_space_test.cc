@@ -376,7 +376,7 @@ TEST_F(BorrowedTableTest, AFullTableIsNoObstacle) {
     PendingCall call(child.listener(), child.receive());
     {
       RemoteSpace space(call, expected_, features_, refusals_);
-      const ExpectedReceiver receiver(child.listener(), expected_);
+      ExpectedReceiver receiver(child.listener(), expected_);
       const auto address = space.map(whole(*memory), open(*memory));
       EXPECT_TRUE(address) << "errno " << address.error().value();
       EXPECT_EQ(receiver.claimed(), 1);
@@ -400,7 +400,7 @@ TEST_F(BorrowedTableTest, MmapsOwnErrorsComeThrough) {
   PendingCall call(child.listener(), child.receive());
   {
     RemoteSpace space(call, expected_, features_, refusals_);
-    const ExpectedReceiver receiver(child.listener(), expected_);
+    ExpectedReceiver receiver(child.listener(), expected_);
     const auto address =
         space.map({0xffff'8000'0000'0000, kPage, Placement::kExact, kReadWrite}, open(*memory));
     EXPECT_TRUE(call.answer(as_result(address)));
