@@ -26,6 +26,8 @@ constexpr int kEventShift = 8;
 /// An exec is to be seen, so that the new program's registers are left alone.
 constexpr std::uint64_t kOptions =
     PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESECCOMP;
+/// What to wait for.
+constexpr int kNews = WSTOPPED | WEXITED | __WALL | __WNOTHREAD | WNOWAIT;
 constexpr std::uint64_t kAllSignals = ~std::uint64_t{0};
 constexpr std::array kFaultSignals = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
 /// Hostile code may be there instead of the instruction we expect; so may a frozen cgroup.
@@ -305,7 +307,6 @@ bool PtraceStop::resume(bool to_syscall_stop) {
 /// Waits for the next news of the thread, without consuming it (WNOWAIT): where the thread is a
 /// child of ours its death is for the init loop to see. Answers an errno.
 int PtraceStop::wait_for_news(siginfo_t& info) const {
-  constexpr int kNews = WSTOPPED | WEXITED | __WALL | __WNOTHREAD | WNOWAIT;
   // A wait for this tid alone would never end where the thread leads its group and another thread
   // of it execs: the kernel gives the leader's tid away before it wakes us (de_thread() of
   // fs/exec.c, seen on Linux 6.18). A wait for everything we trace is woken.
@@ -321,12 +322,21 @@ int PtraceStop::wait_for_news(siginfo_t& info) const {
   return error;
 }
 
+int PtraceStop::wait_a_while_for_news(siginfo_t& info) const {
+  // On the CPU that it shares with us it has mostly run already, and needs no timer.
+  if (::waitid(P_PID, static_cast<id_t>(tid_), &info, kNews | WNOHANG) == 0 && info.si_pid != 0) {
+    return 0;
+  }
+  kick_timer().arm();
+  const int error = wait_for_news(info);
+  kick_timer().disarm();
+  return error;
+}
+
 PtraceStop::Stop PtraceStop::wait_any(bool bounded) {
   siginfo_t info{};
-  if (bounded) kick_timer().arm();
-  int error = wait_for_news(info);
+  int error = bounded ? wait_a_while_for_news(info) : wait_for_news(info);
   while (error == EINTR && !bounded) error = wait_for_news(info);
-  if (bounded) kick_timer().disarm();
   if (error == EINTR) return Stop::kTimeout;
   if (error != 0) return Stop::kGone;
   if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) {

@@ -147,6 +147,8 @@ class PtraceStop {
   Stop resume_to_stop(bool to_syscall_stop, bool bounded);
   Stop wait_any(bool bounded);
   int wait_for_news(siginfo_t& info) const;
+  /// The same, but EINTR where it takes longer than seconds.
+  int wait_a_while_for_news(siginfo_t& info) const;
   [[nodiscard]] bool is_fault(int signal) const;
   bool set_signal_mask(std::uint64_t mask);
   void consume_stop() const;
