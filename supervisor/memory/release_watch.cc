@@ -30,7 +30,7 @@ void ReleaseWatch::remove(const FileIdentity& file) {
 
 void ReleaseWatch::note(int descriptor) {
   const std::lock_guard lock(mutex_);
-  closed_.insert(descriptor);
+  closed_.insert_or_assign(descriptor, Clock::now());
   has_news_.store(true, std::memory_order_release);
 }
 
@@ -44,12 +44,15 @@ std::vector<FileIdentity> ReleaseWatch::take() {
       released.push_back(one.file);
     }
   }
-  closed_.clear();
+  std::erase_if(closed_, [oldest = Clock::now() - again_for_](const auto& closed) {
+    return closed.second <= oldest;
+  });
   return released;
 }
 
 bool ReleaseWatch::needs_polling() {
   const std::lock_guard lock(mutex_);
+  if (!closed_.empty()) return true;
   return std::any_of(watched_.begin(), watched_.end(), [](const Watched& one) {
     return one.descriptor == ReleaseEvents::kUnwatched;
   });
