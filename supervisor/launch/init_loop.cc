@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <utility>
 
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/process/borrowed_identity.h"
@@ -14,6 +15,7 @@ namespace shmvisor {
 namespace {
 
 constexpr int kReapAgainMs = 5;
+constexpr int kPauseMs = 5;
 constexpr int kLookAgainMs = 1000;
 
 /// A signal that the kernel sent to a process group, not one process to another.
@@ -61,7 +63,8 @@ InitLoop::InitLoop(pid_t command, const ProcessGroup& group, bool signal_group,
       signals_(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK)) {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
-  // Every attach stops a process, and would wake us; only a job-control shell wants to know.
+  // Every attach stops a process, and would wake us; only a job-control shell wants to know. With
+  // one, what wakes us in vain makes us pause.
   action.sa_flags = group_.terminal().present() ? 0 : SA_NOCLDSTOP;
   sigaction(SIGCHLD, &action, nullptr);
 }
@@ -83,8 +86,9 @@ void InitLoop::run_until(int fd) {
 }
 
 bool InitLoop::turn(int fd) {
+  const bool pausing = std::exchange(pausing_, false);
   std::array<pollfd, 4> waiting{{
-      {signals_.get(), POLLIN, 0},
+      {pausing ? -1 : signals_.get(), POLLIN, 0},
       {surroundings_.release_watch.fd(), POLLIN, 0},
       {all_gone_ ? -1 : surroundings_.listener.fd(), 0, 0},  // its end alone: POLLHUP
       {fd, POLLIN, 0},
@@ -93,6 +97,7 @@ bool InitLoop::turn(int fd) {
       surroundings_.release_watch.needs_polling() || surroundings_.namespaces.need_sweeping();
   int timeout_ms = look_again ? kLookAgainMs : -1;
   if (reap_again_) timeout_ms = kReapAgainMs;
+  if (pausing) timeout_ms = kPauseMs;
   const int ready = ::poll(waiting.data(), waiting.size(), timeout_ms);
   if (ready < 0 && errno != EINTR) return false;
   if ((waiting[2].revents & POLLHUP) != 0) all_gone_ = true;
@@ -113,13 +118,14 @@ void InitLoop::read_signals() {
       pass_on(info);
     }
   }
-  if (child_changed) look_at_children();
+  if (child_changed) pausing_ = !look_at_children();
 }
 
 /// Also where no SIGCHLD came: one that was pending when we set its action is gone, signal(7).
-void InitLoop::look_at_children() {
-  reap();
-  if (group_.terminal().present()) follow_stop();
+bool InitLoop::look_at_children() {
+  const bool reaped = reap();
+  const bool followed = group_.terminal().present() && follow_stop();
+  return reaped || followed;
 }
 
 /// SIGHUP of a terminal that goes away is for the session's leader alone, and SIGCONT with it.
@@ -152,17 +158,17 @@ void InitLoop::send_to_group(const signalfd_siginfo& info) const {
   }
 }
 
-void InitLoop::reap() {
+bool InitLoop::reap() {
   reap_again_ = false;
-  for (;;) {
+  for (bool any = false;; any = true) {
     siginfo_t seen{};
     if (::waitid(P_ALL, 0, &seen, WEXITED | WNOHANG | WNOWAIT | __WNOTHREAD) != 0 ||
         seen.si_pid == 0) {
-      return;
+      return any;
     }
     if (seen.si_code != CLD_EXITED && seen.si_code != CLD_KILLED && seen.si_code != CLD_DUMPED) {
       reap_again_ = true;
-      return;
+      return any;
     }
     siginfo_t dead{};
     ::waitid(P_PID, static_cast<id_t>(seen.si_pid), &dead, WEXITED | WNOHANG | __WNOTHREAD);
@@ -173,20 +179,21 @@ void InitLoop::reap() {
   }
 }
 
-void InitLoop::follow_stop() {
+bool InitLoop::follow_stop() {
   siginfo_t seen{};
   if (status_ ||
       ::waitid(P_PID, static_cast<id_t>(command_), &seen, WSTOPPED | WNOHANG | WNOWAIT) != 0 ||
       seen.si_pid != command_ || seen.si_code != CLD_STOPPED) {
-    return;
+    return false;
   }
   if (getpid() == 1) {
     // Nobody could continue it: as PID 1 itself it would not have been stopped by a key either.
     if (seen.si_status == SIGTSTP) group_.resume(command_);
-    return;
+    return true;
   }
   stop_like(seen.si_status);
   group_.resume(command_);  // whoever continued us means it
+  return true;
 }
 
 }  // namespace shmvisor

@@ -58,9 +58,10 @@ class InitLoop {
   bool turn(int fd = -1);
   void read_signals();
   void pass_on(const signalfd_siginfo& info);
-  void look_at_children();
-  void reap();
-  void follow_stop();
+  /// These three answer whether there was anything to see to.
+  bool look_at_children();
+  bool reap();
+  bool follow_stop();
   [[nodiscard]] bool command_heard(const signalfd_siginfo& info) const;
   void send_to_group(const signalfd_siginfo& info) const;
 
@@ -73,6 +74,8 @@ class InitLoop {
   bool all_gone_ = false;
   /// A child is held in a ptrace-stop and hides the ones behind it: look again soon.
   bool reap_again_ = false;
+  /// A SIGCHLD told of a ptrace-stop only: signals are not waited for, but for a moment.
+  bool pausing_ = false;
 };
 
 }  // namespace shmvisor
