@@ -56,6 +56,9 @@ class CallPageTest : public ::testing::Test {
   }
 
   void SetUp() override {
+#ifdef __SANITIZE_THREAD__
+    GTEST_SKIP() << "ThreadSanitizer's shadow lies where the page goes";
+#endif
     page_ = CallPage::create(features_);
     if (page_ == nullptr) GTEST_SKIP() << "this machine has no executable memfds";
     memory_.reset(::memfd_create("memory", MFD_CLOEXEC));

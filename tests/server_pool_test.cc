@@ -8,6 +8,7 @@
 #include <sys/shm.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/memory/machine.h"
@@ -30,6 +31,8 @@ class ServerPoolTest : public ::testing::Test {
     spdlog::set_level(spdlog::level::off);
     KickTimer::install_handler(nullptr);
     ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    // A sanitizer may start a thread of its own together with the first.
+    std::thread([] {}).join();
   }
 
   /// What a pool serves one or more listeners from.

@@ -80,8 +80,8 @@ for one in $(seq "$crowd"); do
 done
 all_held() { [ "$(cat "$scratch"/crowd-*.out | grep -cx held)" = "$crowd" ]; }
 wait_until 60 all_held || fail "not all could attach"
-has_one_thread() { [ "$(count_threads)" = 1 ]; }
-wait_until 30 has_one_thread || fail "the quiet keep $(count_threads) threads"
+is_quiet() { [ "$(count_threads)" = "$threads_at_rest" ]; }
+wait_until 30 is_quiet || fail "the quiet keep $(count_threads) threads"
 echo "a quiet container with a segment: $((($(resident_kib) - before_kib) / crowd)) KiB and" \
   "$((($(count_descriptors) - descriptors_at_rest) / crowd)) descriptors"
 end_holders

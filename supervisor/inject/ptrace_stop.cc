@@ -54,6 +54,8 @@ KickTimer& kick_timer() {
   return timer;
 }
 
+thread_local bool t_left_somebody_attached = false;
+
 }  // namespace
 
 Result<PtraceStop> PtraceStop::seize(pid_t tid) {
@@ -67,6 +69,13 @@ Result<PtraceStop> PtraceStop::attach(pid_t tid) {
   if (ptrace_value(PTRACE_SEIZE, tid, 0, kOptions) != 0) return Errno::current();
   return PtraceStop(tid);
 }
+
+void PtraceStop::abandon() {
+  attached_ = false;
+  t_left_somebody_attached = true;
+}
+
+bool PtraceStop::left_somebody_attached() { return t_left_somebody_attached; }
 
 Result<void> PtraceStop::interrupt() {
   if (ptrace_value(PTRACE_INTERRUPT, tid_, 0, 0) != 0) return Errno::current();

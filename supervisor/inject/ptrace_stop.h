@@ -39,6 +39,12 @@ class PtraceStop {
   static Result<PtraceStop> seize(pid_t tid);
   /// The first half: attaches. From now on it takes no signal without stopping for us first.
   static Result<PtraceStop> attach(pid_t tid);
+  /// Gives up a thread that turned out to be another one than meant, before interrupt(). It may
+  /// itself be waiting for an answer of ours, so that it cannot stop and cannot be detached. The
+  /// kernel detaches what is still attached when the tracing thread ends: the caller sees to that.
+  void abandon();
+  /// Whether this thread abandoned somebody, and is to end soon.
+  static bool left_somebody_attached();
   /// The second: asks it to stop, which ends a wait of its that signals can end.
   Result<void> interrupt();
 

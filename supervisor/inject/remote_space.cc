@@ -242,7 +242,13 @@ Result<PtraceStop> RemoteSpace::attach() {
   int refusals = 0;
   for (int tries = 0;; ++tries) {
     auto stop = reach(call_.tid(), kToTrace, [this] { return PtraceStop::attach(call_.tid()); });
-    if (stop) return stop;
+    if (stop) {
+      // Still waiting after we attached: so what we are attached to is the caller. Its tid may not
+      // go to a thread that execs without ending the trace.
+      if (call_.alive()) return stop;
+      stop->abandon();
+      return Errno(ESRCH);
+    }
     if (stop.error() != Errno(EPERM) || !call_.alive()) return Errno(ESRCH);  // a dying thread
     // A call that comes again may find the thread that served it before not quite done yet.
     if (!PtraceStop::is_ours(call_.tid())) ++refusals;
@@ -268,11 +274,7 @@ Result<void> RemoteSpace::stop() {
 Result<void> RemoteSpace::take_over() {
   auto attached = attach();
   if (!attached) return attached.error();
-  // Still waiting after we attached: so what we are attached to is the caller. Its tid may not go
-  // to a thread that execs without ending the trace.
-  const bool ours = call_.alive();
   if (const auto asked = attached->interrupt(); !asked) return asked.error();
-  if (!ours) return Errno(ESRCH);
   if (call_.listener().wait_kind() == WaitKind::kUnknown) observe_wait();
   const bool answered =
       call_.listener().wait_kind() != WaitKind::kInterruptible && leave_notification();

@@ -154,6 +154,7 @@ void Server::run() {
       while (const auto returned = expected_.take_back()) serve(*returned);
     }
     lock.lock();
+    if (PtraceStop::left_somebody_attached() && call_receiver()) break;
     if (notif) continue;
     // ENOENT is also said of one call that was gone before it could be read.
     const bool one_call_gone = notif.error() == Errno(ENOENT) && !listener_.ended();
