@@ -7,6 +7,8 @@
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstddef>
 #include <functional>
@@ -286,7 +288,7 @@ TEST_F(CallPageTest, CallsThatMayComeFromOnePlaceOnly) {
   EXPECT_EQ(status, 0);
 }
 
-/// A filter of the program's own that objects to the call at the end: the code waits there.
+/// A filter of the program's own that objects to the call at the end: the code faults there.
 TEST_F(CallPageTest, WhereTheEndIsForbiddenTheResultIsThereAllTheSame) {
   EXPECT_EQ(serve([&] {
               for (int round = 0; round < kEnough; ++round) {
@@ -305,6 +307,89 @@ TEST_F(CallPageTest, WhereTheEndIsForbiddenTheResultIsThereAllTheSame) {
               seen_->descriptors = count_descriptors();
               if (!attached(attach())) return 3;
               return count_descriptors() == seen_->descriptors ? 0 : 4;
+            }),
+            0);
+}
+
+/// One that allows everything might as well kill who maps code.
+TEST_F(CallPageTest, WhoHasAFilterOfItsOwnDoesNotGetIt) {
+  EXPECT_EQ(serve([] {
+              sock_filter allows[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+              const sock_fprog program = {1, allows};
+              if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) return 1;
+              for (int round = 0; round < kEnough + 1; ++round) {
+                if (!attached(attach())) return 2;
+              }
+              return 0;
+            }),
+            0);
+  EXPECT_FALSE(has_page_);
+}
+
+/// One that wants mmap traced, which without a tracer fails: the code is stopped in a call.
+TEST_F(CallPageTest, StoppedInACallItLeavesNoDescriptor) {
+  EXPECT_EQ(serve([&] {
+              for (int round = 0; round < kEnough; ++round) {
+                if (!attached(attach())) return 1;
+              }
+              sock_filter traces[] = {
+                  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 1),
+                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE),
+                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+              };
+              const sock_fprog program = {4, traces};
+              if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) return 2;
+              seen_->descriptors = count_descriptors();
+              if (attach() != -ENOSYS) return 3;
+              return count_descriptors() == seen_->descriptors ? 0 : 4;
+            }),
+            0);
+}
+
+/// Code that looks like the page's but makes no call: it keeps 0x1234 as the result and ends.
+TEST_F(CallPageTest, ALieIsNoAddress) {
+  EXPECT_EQ(serve([&] {
+              for (int round = 0; round < kEnough; ++round) {
+                if (!attached(attach())) return 1;
+              }
+              char* const page = pointer(page_address());
+              std::array<char, kPage> code{};
+              std::copy_n(page, code.size(), code.begin());
+              constexpr auto kLie = std::to_array<unsigned char>({
+                  0x49, 0xc7, 0xc0, 0x34, 0x12, 0x00, 0x00,  // mov $0x1234,%r8
+                  0xb8, 0x1e, 0x00, 0x00, 0x00,              // mov $30,%eax
+                  0xeb, 28,                                  // jmp to the end, at 42
+              });
+              std::copy(kLie.begin(), kLie.end(), code.begin());
+              if (::mmap(page, kPage, PROT_READ | PROT_WRITE | PROT_EXEC,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != page) {
+                return 2;
+              }
+              std::copy(code.begin(), code.end(), page);
+              return attach() == -EACCES ? 0 : 3;
+            }),
+            0);
+}
+
+/// As when the supervisor was killed meanwhile: no endless loop.
+TEST_F(CallPageTest, WithoutATracerItsEndIsTheProgramsEnd) {
+  EXPECT_EQ(serve([&] {
+              for (int round = 0; round < kEnough; ++round) {
+                if (!attached(attach())) return 1;
+              }
+              const std::uint64_t unmapping = page_address() + 32;
+              const pid_t child = ::fork();
+              if (child == 0) {
+                ::alarm(20);
+                __asm__ volatile("jmp *%[code]"
+                                 :
+                                 : [code] "r"(unmapping), "a"(SYS_munmap), "D"(0), "S"(0)
+                                 : "memory");
+              }
+              int status = 0;
+              if (::waitpid(child, &status, 0) != child) return 2;
+              return WIFSIGNALED(status) && WTERMSIG(status) == SIGILL ? 0 : 3;
             }),
             0);
 }

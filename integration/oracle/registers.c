@@ -1,5 +1,6 @@
 // A call changes the registers that the system call ABI names and no other, leaves the red zone
-// below the stack pointer alone, and keeps floating-point and vector state.
+// below the stack pointer alone, and keeps floating-point and vector state. So it does for a
+// program that steps itself.
 #include "transcript.h"
 
 #if !defined(__x86_64__)
@@ -121,6 +122,50 @@ static unsigned long stack_sum(const unsigned char* bytes, size_t size) {
   return sum;
 }
 
+static volatile sig_atomic_t traps;
+
+static void count_trap(int signal_number) {
+  (void)signal_number;
+  ++traps;
+}
+
+// The same call from a program that steps itself, by the trap flag.
+static long call_stepping(const char* name, long number, uint64_t a, uint64_t b, uint64_t c) {
+  traps = 0;
+  long result;
+  __asm__ volatile(
+      "leaq -128(%%rsp), %%rsp\n\t"
+      "pushfq\n\t"
+      "orq $0x100, (%%rsp)\n\t"
+      "popfq\n\t"
+      "syscall\n\t"
+      "pushfq\n\t"
+      "andq $~0x100, (%%rsp)\n\t"
+      "popfq\n\t"
+      "leaq 128(%%rsp), %%rsp\n\t"
+      : "=a"(result)
+      : "a"(number), "D"(a), "S"(b), "d"(c)
+      : "rcx", "r11", "memory", "cc");
+  say("%s stepping: %d, %d traps", name, result < 0 && result > -4096 ? (int)result : 0, traps);
+  return result;
+}
+
+static void check_stepping(void) {
+  struct sigaction counting, before;
+  memset(&counting, 0, sizeof counting);
+  counting.sa_handler = count_trap;
+  sigaction(SIGTRAP, &counting, &before);
+  const int id = new_segment(PAGE);
+  const long at = call_stepping("shmat", SYS_shmat, (uint64_t)id, 0, 0);
+  call_stepping("shmat of nothing", SYS_shmat, 4711, 0, 0);
+  say("attached: %lu", nattch_of(id));
+  call_stepping("shmdt", SYS_shmdt, (uint64_t)at, 0, 0);
+  call_stepping("shmdt again", SYS_shmdt, (uint64_t)at, 0, 0);
+  say("attached: %lu", nattch_of(id));
+  shm_ctl(id, IPC_RMID, NULL);
+  sigaction(SIGTRAP, &before, NULL);
+}
+
 // Attaches and detaches again and again: what shmvisor does differently then shows below.
 static void settle_in(void) {
   const int id = new_segment(PAGE);
@@ -186,8 +231,10 @@ static void check_all(void) {
 
 int main(void) {
   check_all();
+  check_stepping();
   settle_in();
   check_all();
+  check_stepping();
   say("end");
   return 0;
 }

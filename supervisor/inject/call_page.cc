@@ -13,6 +13,7 @@
 
 #include "policy/filter_program.h"
 #include "supervisor/kernel/uapi.h"
+#include "supervisor/process/task_status.h"
 
 namespace shmvisor {
 namespace {
@@ -27,7 +28,7 @@ constexpr std::uint64_t kAddresses = 0x3000'0000'0000U / kPageBytes;
 constexpr std::size_t kMapOffset = 0;
 constexpr std::size_t kUnmapOffset = 32;
 constexpr std::size_t kEndOffset = 42;
-constexpr std::size_t kParkedOffset = kEndOffset + 12;
+constexpr std::size_t kTrappedOffset = kEndOffset + 12;
 constexpr std::size_t kSignatureOffset = 64;
 
 constexpr auto kMapCode = std::to_array<std::uint8_t>({
@@ -46,6 +47,9 @@ constexpr auto kMapCode = std::to_array<std::uint8_t>({
     0xeb, kEndOffset - 22,  // jmp end
 });
 static_assert(kMapCode.size() == 22 && kMapCode.size() <= kUnmapOffset);
+/// From here on the result is in r8.
+constexpr std::size_t kKeptOffset = 8;
+constexpr std::size_t kClosedOffset = 15;
 
 constexpr auto kUnmapCode = std::to_array<std::uint8_t>({
     0x0f, 0x05,                    // syscall           munmap
@@ -58,7 +62,8 @@ static_assert(kUnmapOffset + kUnmapCode.size() == kEndOffset, "it runs on into t
 constexpr auto kEndCode = std::to_array<std::uint8_t>({
     0x48, 0xbf, 0, 0, 0, 0, 0, 0, 0, 0,  // movabs $kTracedArgument,%rdi
     0x0f, 0x05,                          // syscall
-    0xeb, 0xfe,                          // jmp to itself, where some filter objects all the same
+    0x0f, 0x0b,                          // ud2, where some filter objects all the same, and where
+                                         // we are dead, and nobody restores the registers
 });
 static_assert(kEndOffset + kEndCode.size() <= kSignatureOffset);
 
@@ -101,7 +106,8 @@ std::unique_ptr<CallPage> CallPage::create(KernelFeatures& features) {
   std::uint64_t place = 0;
   std::uint64_t signature = 0;
   const UniqueFd file = create_file();
-  if (file.valid() && draw(place) && draw(signature)) {
+  const auto status = TaskStatus::read(gettid());
+  if (file.valid() && status && draw(place) && draw(signature)) {
     const Page page = page_with(signature);
     const bool written = ::pwrite(file.get(), page.data(), page.size(), 0) == ssize_t{kPageBytes};
     const bool sealed = ::fcntl(file.get(), F_ADD_SEALS,
@@ -110,7 +116,8 @@ std::unique_ptr<CallPage> CallPage::create(KernelFeatures& features) {
     UniqueFd readable(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (written && sealed && readable.valid() && executable(readable.get())) {
       const std::uint64_t address = kLowestAddress + place % kAddresses * kPageBytes;
-      return std::unique_ptr<CallPage>(new CallPage(std::move(readable), address, signature));
+      return std::unique_ptr<CallPage>(
+          new CallPage(std::move(readable), address, signature, status->seccomp_filters + 1));
     }
   }
   features.absent(KernelFeature::kCallPage);
@@ -144,21 +151,21 @@ Registers CallPage::unmapping(const Registers& registers, const AddressRange& ra
                                {range.start, range.length});
 }
 
-bool CallPage::not_begun(const Registers& begin, const Registers& now) const {
+Result<CallPage::Progress> CallPage::progress(const Registers& begin, const Registers& now) const {
   const std::uint64_t entry = begin.instruction_pointer();
-  if (now.instruction_pointer() == entry) return true;
+  const std::uint64_t offset = now.instruction_pointer() - entry;
+  if (offset == 0) return Errno(EAGAIN);
+  if (offset < kEnteringInstructionBytes || offset > address_ + kTrappedOffset - entry) {
+    return Errno(EACCES);
+  }
   // Refused, by a filter that traps or by system call user dispatch: then the number is still
   // there.
-  return now.instruction_pointer() == entry + kEnteringInstructionBytes &&
-         now.raw().rax == begin.raw().rax;
-}
-
-bool CallPage::finished(const Registers& now) const {
-  return now.instruction_pointer() == address_ + kParkedOffset;
-}
-
-std::int64_t CallPage::result(const Registers& now) {
-  return static_cast<std::int64_t>(now.raw().r8);
+  const bool refused = now.raw().rax == begin.raw().rax;
+  if (offset == kEnteringInstructionBytes && refused) return Errno(EAGAIN);
+  Progress progress;
+  progress.result = static_cast<std::int64_t>(offset < kKeptOffset ? now.raw().rax : now.raw().r8);
+  progress.closed = offset > kClosedOffset || (offset == kClosedOffset && now.raw().rax == 0);
+  return progress;
 }
 
 }  // namespace shmvisor

@@ -8,12 +8,14 @@
 //
 // The page is a sealed memfd, the same for all callers of a run, mapped shared, to be read and
 // executed, at an address that is drawn once a run. So nothing is remembered of who has it: a
-// signature says whether it is there, after whatever fork, exec or munmap. A caller that attaches a
-// second time gets it. Where it cannot be had (the address is taken, memfds may not be executed,
-// the caller is i386), and where the filter is somebody else's, calls are run one at a time.
+// signature says whether it is there, after whatever fork, exec or munmap. A caller that attaches
+// often gets it. Where it cannot be had (the address is taken, memfds may not be executed, the
+// caller is i386), and where the filter is somebody else's, calls are run one at a time. So they
+// are where the caller has a filter besides ours, which may kill it for mapping code.
 //
 // A hostile caller can put other code there. It runs that with its own rights, as it could anyway,
-// and what it says that mmap(2) answered is what its shmat answers.
+// and what it says that mmap(2) answered, if mmap(2) could, is what its shmat answers. It can block
+// in the kernel there, and so keep the serving thread for as long as it lives.
 //
 // Registers: the result is kept in r8, which system calls preserve; the tracer restores all.
 // Ownership: owns the memfd. Thread rule: immutable, any thread.
@@ -54,20 +56,30 @@ class CallPage {
                                               const std::array<std::uint64_t, 6>& arguments) const;
   [[nodiscard]] Registers unmapping(const Registers& registers, const AddressRange& range) const;
 
-  /// Whether code that was begun with `begin` has done nothing yet, or has done all; else it was
-  /// stopped in the middle, by somebody's doing.
-  [[nodiscard]] bool not_begun(const Registers& begin, const Registers& now) const;
-  [[nodiscard]] bool finished(const Registers& now) const;
-  /// The result of mmap(2) or munmap(2): a value, or an errno negated.
-  [[nodiscard]] static std::int64_t result(const Registers& now);
+  struct Progress {
+    std::int64_t result = 0;  ///< of mmap(2) or munmap(2): a value, or an errno negated
+    bool closed = false;      ///< and all else is done too
+  };
+  /// How far the code came that was begun with `begin`. To its end, unless it was stopped in the
+  /// middle: because the caller steps itself, say (the trap flag), or unmaps the page just then.
+  /// Errors: EAGAIN where it has done nothing yet; EACCES where it is somewhere else.
+  [[nodiscard]] Result<Progress> progress(const Registers& begin, const Registers& now) const;
+
+  /// How many seccomp filters a caller has that has none of its own.
+  [[nodiscard]] std::uint64_t filters_of_callers() const { return filters_of_callers_; }
 
  private:
-  CallPage(UniqueFd fd, std::uint64_t address, std::uint64_t signature)
-      : fd_(std::move(fd)), address_(address), signature_(signature) {}
+  CallPage(UniqueFd fd, std::uint64_t address, std::uint64_t signature,
+           std::uint64_t filters_of_callers)
+      : fd_(std::move(fd)),
+        address_(address),
+        signature_(signature),
+        filters_of_callers_(filters_of_callers) {}
 
   const UniqueFd fd_;
   const std::uint64_t address_;
   const std::uint64_t signature_;
+  const std::uint64_t filters_of_callers_;
 };
 
 /// What a caller has to do with the page, if anything.

@@ -5,6 +5,8 @@
 namespace shmvisor {
 namespace {
 
+constexpr std::size_t kMmapFlags = 3;
+
 int protection(const Access& access) {
   return (access.read ? PROT_READ : 0) | (access.write ? PROT_WRITE : 0) |
          (access.execute ? PROT_EXEC : 0);
@@ -41,6 +43,15 @@ CallArguments mmap_arguments(const MapRequest& request, Abi abi) {
           static_cast<std::uint64_t>(map_flags(request, abi)),
           0,  // the descriptor, once there is one
           abi == Abi::kI386 ? request.offset_bytes / kMmap2Unit : request.offset_bytes};
+}
+
+bool answers_mmap(std::int64_t result, const CallArguments& arguments) {
+  constexpr std::uint64_t kPageBytes = 4096;
+  constexpr std::uint64_t kAtAddress = MAP_FIXED | MAP_FIXED_NOREPLACE;
+  if (result < 0 && result >= -4095) return true;
+  const auto address = static_cast<std::uint64_t>(result);
+  if ((arguments[kMmapFlags] & kAtAddress) != 0) return address == arguments[0];
+  return address % kPageBytes == 0;
 }
 
 Result<void> lock_lazily(PtraceStop& stop, Abi abi, const AddressRange& range) {

@@ -21,6 +21,8 @@ inline constexpr std::size_t kMmapDescriptor = 4;
 
 /// All but the descriptor, which is known later.
 CallArguments mmap_arguments(const MapRequest& request, Abi abi);
+/// Whether mmap can have answered that. For a thread that maps by code of its own, and may lie.
+bool answers_mmap(std::int64_t result, const CallArguments& arguments);
 
 /// LockMode::kLazy, for which mmap has no flag. Where it is refused the mapping goes.
 Result<void> lock_lazily(PtraceStop& stop, Abi abi, const AddressRange& range);

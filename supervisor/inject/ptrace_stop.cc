@@ -139,8 +139,10 @@ Result<void> PtraceStop::wait_until_stopped() {
   auto registers = read_registers();
   if (!registers) return registers.error();
   saved_ = *registers;
+  // What it blocked itself stays so: before Linux 5.17 a signal sent to its process that is
+  // dequeued and queued again is this thread's alone.
   if (ptrace_pointer(PTRACE_GETSIGMASK, tid_, sizeof(signal_mask_), &signal_mask_) != 0 ||
-      !set_signal_mask(pending_signal_ == 0 ? all_but_faults() : kAllSignals)) {
+      !set_signal_mask(pending_signal_ == 0 ? signal_mask_ | all_but_faults() : kAllSignals)) {
     saved_.reset();
     return Errno(ESRCH);
   }
@@ -189,6 +191,7 @@ Result<Registers> PtraceStop::run(const Registers& begin) {
   const Stop stop = resume_to_stop(false, true);
   if (stop == Stop::kReplaced || stop == Stop::kGone) return Errno(ESRCH);
   if (stop == Stop::kFault) pending_signal_ = 0;  // not of the program's doing
+  in_traced_call_ = stop == Stop::kTraced;
   return read_registers();
 }
 
@@ -219,6 +222,10 @@ bool PtraceStop::call_is_over() const {
 
 Result<void> PtraceStop::enter(Abi abi, const Registers& entering) {
   if (!set_registers(entering)) return Errno(ESRCH);
+  // Without a number the call that run() ended in is skipped; its way out is a stop as well.
+  if (std::exchange(in_traced_call_, false) && resume_to_stop(true, true) != Stop::kSyscall) {
+    return Errno(ESRCH);
+  }
   // One instruction of the thread's own memory, which may be anything by now.
   switch (resume_to_stop(true, true)) {
     case Stop::kSyscall:

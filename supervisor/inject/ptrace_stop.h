@@ -168,6 +168,7 @@ class PtraceStop {
   bool attached_ = true;
   bool stopped_ = false;
   int pending_signal_ = 0;
+  bool in_traced_call_ = false;  ///< which the kernel has yet to leave
   std::uint64_t event_message_ = 0;
   std::uint64_t signal_mask_ = 0;
   std::optional<Registers> saved_;

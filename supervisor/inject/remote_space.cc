@@ -64,9 +64,9 @@ Result<std::uint64_t> RemoteSpace::do_map(const MapRequest& request, BackingFile
 
 Result<std::int64_t> RemoteSpace::map_descriptor(int fd, std::array<std::uint64_t, 6> arguments) {
   const Result<int> installed = install_and_hold(fd);
+  if (!installed) install_page(false);
   if (!installed && installed.error() != Errno(EMFILE)) return refused(installed.error());
   if (!installed) {
-    install_page(false);
     return BorrowedTable(*stop_, abi_, call_.listener(), expected_).map(fd, arguments);
   }
   arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*installed);
@@ -94,12 +94,15 @@ Result<std::int64_t> RemoteSpace::map_by_page(const std::array<std::uint64_t, 6>
   const Registers begin = page.mapping_and_closing(stop_->registers(), arguments);
   const auto end = stop_->run(begin);
   if (!end) return end.error();
-  if (page.finished(*end)) return CallPage::result(*end);
-  if (page.not_begun(begin, *end)) return Errno(EAGAIN);
-  if (const auto closed = close_in_caller(arguments[kMmapDescriptor]); !closed) {
-    return closed.error();
+  const auto progress = page.progress(begin, *end);
+  if (!progress && progress.error() == Errno(EAGAIN)) return progress.error();
+  if (!progress || !progress->closed) {
+    const auto closed = close_in_caller(arguments[kMmapDescriptor]);
+    if (!closed) return closed.error();
   }
-  return Errno(EACCES);
+  if (!progress) return progress.error();
+  if (!answers_mmap(progress->result, arguments)) return Errno(EACCES);
+  return progress->result;
 }
 
 Result<void> RemoteSpace::close_in_caller(std::uint64_t fd) {
@@ -108,9 +111,20 @@ Result<void> RemoteSpace::close_in_caller(std::uint64_t fd) {
   return {};
 }
 
+void RemoteSpace::lend_page() {
+  const auto& [page, misses] = call_page_;
+  if (page == nullptr || misses->fetch_add(1, std::memory_order_relaxed) != page->kMissesBefore) {
+    return;
+  }
+  const auto status = TaskStatus::read(call_.tid());
+  if (!status || status->seccomp_filters != page->filters_of_callers()) return;
+  const auto added = call_.listener().add_fd(call_.id(), page->fd());
+  if (added) page_fd_ = *added;
+}
+
 void RemoteSpace::install_page(bool wanted) {
   const auto fd = std::exchange(page_fd_, std::nullopt);
-  if (!fd) return;
+  if (!fd || stop_ == nullptr) return;
   // Where its place is taken the caller goes on without.
   if (wanted) (void)stop_->call(abi_, RemoteCall::kMmap, call_page_.page->mapping(*fd));
   (void)close_in_caller(static_cast<std::uint64_t>(*fd));
@@ -125,11 +139,7 @@ Result<int> RemoteSpace::install_and_hold(int fd) {
   auto stop = attach();
   if (!stop) return stop.error();
   if (const auto asked = stop->interrupt(); !asked) return asked.error();
-  if (call_page_.misses != nullptr &&
-      call_page_.misses->fetch_add(1, std::memory_order_relaxed) == CallPage::kMissesBefore) {
-    const auto added = call_.listener().add_fd(call_.id(), call_page_.page->fd());
-    if (added) page_fd_ = *added;
-  }
+  lend_page();
   const Result<int> installed = call_.listener().respond_with_fd(call_.id(), fd);
   if (!installed && !leave_notification()) return Errno(ESRCH);
   if (const auto held = hold(std::move(*stop)); !held) return held.error();
@@ -191,12 +201,10 @@ Result<void> RemoteSpace::do_unmap(const AddressRange& range) {
     const Registers begin = call_page_.page->unmapping(stop_->registers(), range);
     const auto end = stop_->run(begin);
     if (!end) return end.error();
-    if (call_page_.page->finished(*end)) {
-      const std::int64_t unmapped = CallPage::result(*end);
-      if (unmapped < 0) return Errno(static_cast<int>(-unmapped));
-      return {};
-    }
-    if (!call_page_.page->not_begun(begin, *end)) return Errno(EACCES);
+    const auto progress = call_page_.page->progress(begin, *end);
+    if (progress && progress->result < 0) return Errno(static_cast<int>(-progress->result));
+    if (progress) return {};
+    if (progress.error() != Errno(EAGAIN)) return progress.error();
   }
   return shmvisor::unmap(*stop_, abi_, range);
 }

@@ -64,7 +64,9 @@ class RemoteSpace : public MappingSpace {
   /// The same by the call page; EAGAIN where that did nothing.
   Result<std::int64_t> map_by_page(const std::array<std::uint64_t, 6>& arguments);
   Result<void> close_in_caller(std::uint64_t fd);
-  /// Maps the call page, which the caller has as page_fd_.
+  /// Gives the waiting caller the call page as page_fd_, if it is to get it now.
+  void lend_page();
+  /// Maps it.
   void install_page(bool wanted);
   [[nodiscard]] bool has_page() {
     return call_page_.page != nullptr && call_page_.page->is_in(*stop_);

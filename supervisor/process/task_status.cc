@@ -62,6 +62,8 @@ Result<TaskStatus> TaskStatus::read(pid_t tid) {
   }
   const auto capabilities = numbers(line_of(*text, "CapEff:"), 16);
   status.effective_capabilities = capabilities.empty() ? 0 : capabilities.front();
+  const auto filters = numbers(line_of(*text, "Seccomp_filters:"));
+  status.seccomp_filters = filters.empty() ? 0 : filters.front();
   return status;
 }
 

@@ -24,6 +24,7 @@ struct TaskStatus {
   gid_t fsgid = 0;
   std::vector<gid_t> groups;
   std::uint64_t effective_capabilities = 0;
+  std::uint64_t seccomp_filters = 0;
 
   static Result<TaskStatus> read(pid_t tid);
 };
