@@ -1,0 +1,49 @@
+// What container runtimes send and container images' authors write: never trusted.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "policy/container_metadata.h"
+#include "supervisor/agent/container_process.h"
+#include "tests/fuzz/fuzz_input.h"
+
+namespace {
+
+using namespace shmvisor;
+
+void check_metadata(std::string_view text) {
+  const auto parsed = parse_container_metadata(text, {});
+  const auto* const metadata = std::get_if<ContainerMetadata>(&parsed);
+  if (metadata == nullptr) {
+    FUZZ_EXPECT(!std::get<BadMetadata>(parsed).reason.empty());
+    return;
+  }
+  FUZZ_EXPECT(metadata->limits.shmmni <= Limits::ipcmni);
+  FUZZ_EXPECT(metadata->group.size() <= 64);
+  FUZZ_EXPECT(metadata->group.find('/') == std::string::npos);
+  if (text.empty()) FUZZ_EXPECT(*metadata == ContainerMetadata{});
+}
+
+void check_process(std::string_view text) {
+  const auto parsed = parse_container_process(text);
+  const auto* const process = std::get_if<ContainerProcess>(&parsed);
+  if (process == nullptr) {
+    FUZZ_EXPECT(!std::get<BadMessage>(parsed).reason.empty());
+    return;
+  }
+  FUZZ_EXPECT(process->pid >= 0);
+  FUZZ_EXPECT(process->container_id.size() <= kLongestContainerId);
+  check_metadata(process->metadata);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text = FuzzInput(data, size).take_rest();
+  check_metadata(text);
+  check_process(text);
+  const std::string shown = printable(text);
+  FUZZ_EXPECT(
+      std::all_of(shown.begin(), shown.end(), [](char one) { return one >= ' ' && one <= '~'; }));
+  return 0;
+}

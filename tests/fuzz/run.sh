@@ -1,0 +1,27 @@
+#!/bin/bash
+# run.sh PROGRAM CORPUS SECONDS: runs a fuzz target for some time, from a copy of its corpus. What it finds is printed
+# as base64 as well: decode it into a file and give that to PROGRAM to see it again.
+set -u
+program=$1 corpus=$2 seconds=$3
+if [ ! -x "$program" ]; then
+  echo "SKIPPED: clang++ with libFuzzer (package clang) was not there when this was built"
+  exit 77
+fi
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/corpus" "$scratch/found"
+# AddressSanitizer of clang 14 cannot place its shadow memory in every random layout.
+fixed=
+setarch --addr-no-randomize true 2>/dev/null && fixed='setarch --addr-no-randomize'
+# shellcheck disable=SC2086
+timeout --kill-after=10 $((seconds + 120)) $fixed "$program" -max_total_time="$seconds" -timeout=30 \
+  -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 -artifact_prefix="$scratch/found/" \
+  "$scratch/corpus" "$corpus" 2>"$scratch/log"
+status=$?
+grep -E '^stat::(number_of_executed_units|average_exec_per_sec)' "$scratch/log"
+[ $status = 0 ] && exit 0
+tail -n 60 "$scratch/log"
+for found in "$scratch/found"/*; do
+  [ -f "$found" ] && echo "$(basename "$found"): $(base64 -w 0 "$found")"
+done
+exit 1
