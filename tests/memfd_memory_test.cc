@@ -34,7 +34,7 @@ class MemfdMemoryTest : public ::testing::Test {
     request.name = name;
     request.size_bytes = pages * kPage;
     auto memory =
-        MemfdMemory::create(request, request.size_bytes, CommitCharge(), census_, features_);
+        MemfdMemory::create(request, request.size_bytes, MemoryCharges(), census_, features_);
     EXPECT_TRUE(memory) << "errno " << (memory ? 0 : memory.error().value());
     return memory ? std::move(*memory) : nullptr;
   }
@@ -217,7 +217,7 @@ TEST_F(MemfdMemoryTest, CommittedEveryPageIsThere) {
   request.size_bytes = 8 * kPage;
   request.commit = true;
   const auto memory =
-      MemfdMemory::create(request, request.size_bytes, CommitCharge(), census_, features_);
+      MemfdMemory::create(request, request.size_bytes, MemoryCharges(), census_, features_);
   ASSERT_TRUE(memory);
   EXPECT_TRUE((*memory)->is_committed());
   EXPECT_EQ((*memory)->usage().resident + (*memory)->usage().swapped, 8U);
@@ -225,7 +225,7 @@ TEST_F(MemfdMemoryTest, CommittedEveryPageIsThere) {
   // More than there is: refused before anything was allocated.
   request.size_bytes = memory_room_bytes() / kPage * kPage + kPage;
   const auto refused =
-      MemfdMemory::create(request, request.size_bytes, CommitCharge(), census_, features_);
+      MemfdMemory::create(request, request.size_bytes, MemoryCharges(), census_, features_);
   EXPECT_EQ(refused.error(), Errno(ENOMEM));
 }
 
@@ -314,7 +314,7 @@ TEST_F(MemfdMemoryTest, OutOfDescriptorsIsEnospc) {
     BackingRequest request;
     request.name = "SYSV00000000";
     request.size_bytes = kPage;
-    const auto memory = MemfdMemory::create(request, kPage, CommitCharge(), census_, features_);
+    const auto memory = MemfdMemory::create(request, kPage, MemoryCharges(), census_, features_);
     return !memory && memory.error() == Errno(ENOSPC) ? 0 : 1;
   });
   EXPECT_EQ(exit_status_of(child), 0);
@@ -364,7 +364,7 @@ class MemfdMemoryHugeTest : public MemfdMemoryTest {
     request.huge = true;
     request.huge_page_bytes = page_bytes_;
     request.reserve = reserve;
-    return MemfdMemory::create(request, page_bytes_, CommitCharge(), census_, features_);
+    return MemfdMemory::create(request, page_bytes_, MemoryCharges(), census_, features_);
   }
   static std::uint64_t free_pages() {
     std::ifstream meminfo("/proc/meminfo");

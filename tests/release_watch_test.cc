@@ -20,7 +20,7 @@ class ReleaseWatchTest : public ::testing::Test {
     BackingRequest request;
     request.name = "SYSV00000000";
     request.size_bytes = kPage;
-    auto memory = MemfdMemory::create(request, kPage, CommitCharge(), census_, features_);
+    auto memory = MemfdMemory::create(request, kPage, MemoryCharges(), census_, features_);
     EXPECT_TRUE(memory);
     return std::move(*memory);
   }

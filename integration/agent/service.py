@@ -61,6 +61,33 @@ expect("a call", 0, process.call())
 process.end()
 expect("status", 0, agent.stop())
 
+heading("a socket whose place somebody else has taken")
+replaced = lib.Agent(folder, arguments=["--socket", stale], log="replaced.log")
+wait_until("a socket", lambda: os.path.exists(stale))
+os.unlink(stale)
+successor = lib.Agent(folder, arguments=["--socket", stale], log="successor.log")
+wait_until("another", lambda: os.path.exists(stale))
+expect("status", 0, replaced.stop())
+process = contained(stale)
+expect("a call", 0, process.call())
+process.end()
+expect("status", 0, successor.stop())
+expect("the socket", False, os.path.exists(stale))
+
+heading("a log that nobody reads any more")
+log_end, its_end = os.pipe()
+agent = lib.Agent(folder, arguments=["--socket", stale], prepare=lambda: os.dup2(its_end, 2))
+os.close(its_end)
+os.close(log_end)
+wait_until("a socket", lambda: os.path.exists(stale))
+with lib.connect(stale) as connection:
+    lib.send(connection, b"what is refused with a line in the log")
+    expect("it sees the end", b"", connection.recv(1))
+process = contained(stale)
+expect("a call", 0, process.call())
+process.end()
+expect("status", 0, agent.stop())
+
 heading("places where no socket can be")
 with open(f"{folder}/file", "w", encoding="utf-8"):
     pass

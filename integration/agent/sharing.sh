@@ -24,6 +24,9 @@ end_holders() {
   holders=()
 }
 
+# Namespaces whose file the agent holds: no more than $1.
+holds_namespaces() { [ "$(find "/proc/$agent/fd" -lname 'ipc:*' | wc -l)" -le "$1" ]; }
+
 start_agent
 remember_rest
 
@@ -33,6 +36,7 @@ expect "another process of it" "of one, mapped 2 times" "$(contained one '')"
 expect "another container" "shmget: ENOENT" "$(contained two '')"
 expect "a process of it in an IPC namespace that it made" "shmget: ENOENT" \
   "$(contained one '' unshare --ipc)"
+wait_until 20 holds_namespaces 1 || fail "a namespace is kept that nobody lives in any more"
 assert_silent "$scratch/agent.log"
 
 heading "another container of the same id, while the first still runs"
@@ -62,7 +66,7 @@ for again in $(seq 20); do
     "$(timeout 60 unshare --ipc "$fake_runtime" "$socket" "later-$again" 'group=g,shmmni=9' -- "$segment" show 5)"
 done
 # Nothing is kept for those that have ended: each of them had a namespace.
-wait_until 20 test "$(find "/proc/$agent/fd" -lname 'ipc:*' | wc -l)" = 1 ||
+wait_until 20 holds_namespaces 1 ||
   fail "namespaces are held: $(ls -l "/proc/$agent/fd")"
 end_holders
 assert_nothing_left

@@ -59,6 +59,7 @@ int run_agent(const AgentOptions& options, KernelFeatures& features) {
   sigaddset(&ends, SIGINT);
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
   KickTimer::install_handler(nullptr);
+  ::signal(SIGPIPE, SIG_IGN);  // the log's reader may be gone
   raise_descriptor_limit();
 
   ServiceManager manager;

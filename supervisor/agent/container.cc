@@ -3,12 +3,20 @@
 #include "supervisor/process/thread_identity.h"
 
 namespace shmvisor {
+namespace {
 
-ContainerGroup::ContainerGroup(MachineResources& resources, const Limits& limits)
+/// Itself, the timer of its threads, the file of its IPC namespace.
+constexpr int kDescriptorsOfAListener = 3;
+
+}  // namespace
+
+ContainerGroup::ContainerGroup(MachineResources& resources, DescriptorPool& descriptors,
+                               const Limits& limits)
     : limits_(limits),
-      machine_(resources, scope_),
+      descriptor_share_(descriptors),
+      machine_(resources, scope_, &descriptor_share_),
       namespaces_(machine_, limits, 0),
-      ipc_namespaces_(IpcNamespaces::of_others(namespaces_, scope_)) {}
+      ipc_namespaces_(IpcNamespaces::of_others(namespaces_, scope_, descriptor_share_)) {}
 
 void ContainerGroup::add(std::shared_ptr<const ProcessScope> container) {
   scope_.add(std::move(container));
@@ -37,12 +45,13 @@ void ContainerGroup::settle_if_released() {
   if (machine_.release_watch().has_news()) namespaces_.files().settle();
 }
 
-bool ContainerGroup::look_after() {
-  const bool polled = machine_.release_watch().needs_polling();
-  if (polled) namespaces_.files().settle();
-  const bool swept = ipc_namespaces_.need_sweeping();
-  if (swept) ipc_namespaces_.sweep();
-  return polled || swept;
+bool ContainerGroup::needs_looking_after() {
+  return machine_.release_watch().needs_polling() || ipc_namespaces_.need_sweeping();
+}
+
+void ContainerGroup::look_after() {
+  if (machine_.release_watch().needs_polling()) namespaces_.files().settle();
+  if (ipc_namespaces_.need_sweeping()) ipc_namespaces_.sweep();
 }
 
 Container::Container(std::string id, const ContainerMetadata& metadata,
@@ -56,7 +65,13 @@ Container::Container(std::string id, const ContainerMetadata& metadata,
   group_->add(scope_);
 }
 
+void Container::listener_begins() {
+  ++listeners_;
+  group_->descriptor_share().add(kDescriptorsOfAListener);
+}
+
 void Container::listener_ends() {
+  group_->descriptor_share().add(-kDescriptorsOfAListener);
   if (--listeners_ != 0) return;
   group_->remove(scope_.get());
   if (ipc_namespace_ != 0) group_->leave(ipc_namespace_);

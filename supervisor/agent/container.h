@@ -18,6 +18,7 @@
 #include "policy/container_metadata.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/process/container_scope.h"
+#include "supervisor/process/descriptor_share.h"
 #include "supervisor/process/ipc_namespaces.h"
 #include "supervisor/process/joint_scope.h"
 
@@ -25,12 +26,13 @@ namespace shmvisor {
 
 class ContainerGroup {
  public:
-  ContainerGroup(MachineResources& resources, const Limits& limits);
+  ContainerGroup(MachineResources& resources, DescriptorPool& descriptors, const Limits& limits);
   ContainerGroup(const ContainerGroup&) = delete;
   ContainerGroup& operator=(const ContainerGroup&) = delete;
 
   [[nodiscard]] const Limits& limits() const { return limits_; }
   [[nodiscard]] IpcNamespaces& ipc_namespaces() { return ipc_namespaces_; }
+  [[nodiscard]] DescriptorShare& descriptor_share() { return descriptor_share_; }
 
   void add(std::shared_ptr<const ProcessScope> container);
   void remove(const ProcessScope* container);
@@ -43,12 +45,15 @@ class ContainerGroup {
 
   /// Lets go of segments that inotify says nobody maps any more.
   void settle_if_released();
-  /// The same, and of namespaces that are over, where only looking tells. Whether that is so here.
-  bool look_after();
+  /// Whether only looking tells of segments nobody maps any more, or of namespaces that are over.
+  [[nodiscard]] bool needs_looking_after();
+  /// Looks, which takes as long as the containers like. Any thread, one at a time.
+  void look_after();
 
  private:
   const Limits limits_;
   JointScope scope_;
+  DescriptorShare descriptor_share_;
   Machine machine_;
   Namespaces namespaces_;
   IpcNamespaces ipc_namespaces_;
@@ -70,7 +75,7 @@ class Container {
   [[nodiscard]] ContainerGroup& group() const { return *group_; }
 
   /// One call of each for every listener.
-  void listener_begins() { ++listeners_; }
+  void listener_begins();
   void listener_ends();
 
   /// `pid` is a process of it; 0: one whose pid nobody told.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <system_error>
 
 namespace shmvisor {
 namespace {
@@ -79,8 +80,9 @@ std::shared_ptr<ContainerGroup> Containers::group_of(const ContainerMetadata& me
     groups_.erase(group);
     delete group;
   };
-  std::shared_ptr<ContainerGroup> group(new ContainerGroup(resources_, metadata.limits), end);
-  groups_.insert(group.get());
+  std::shared_ptr<ContainerGroup> group(
+      new ContainerGroup(resources_, descriptors_, metadata.limits), end);
+  groups_.emplace(group.get(), group);
   if (!name.empty()) by_name_.insert_or_assign(name, group);
   return group;
 }
@@ -106,13 +108,36 @@ void Containers::turn() {
   const bool somebody_calls = pool_.awake() != 0;
   pool_.turn();
   resources_.release_events.pump();
-  for (ContainerGroup* const group : groups_) group->settle_if_released();
+  for (const auto& [group, owned] : groups_) group->settle_if_released();
   if (!(somebody_calls || some_need_looking_after_) || Clock::now() < next_look_) return;
   next_look_ = Clock::now() + kBetweenLooks;
-  some_need_looking_after_ = false;
-  for (ContainerGroup* const group : groups_) {
-    some_need_looking_after_ = group->look_after() || some_need_looking_after_;
+  look_after_groups();
+}
+
+void Containers::look_after_groups() {
+  if (looking_.valid()) {
+    if (looking_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return;
+    looking_.get();
+    looked_after_.clear();
   }
+  for (const auto& [group, owned] : groups_) {
+    if (!group->needs_looking_after()) continue;
+    if (auto shared = owned.lock()) looked_after_.push_back(std::move(shared));
+  }
+  some_need_looking_after_ = !looked_after_.empty();
+  if (!some_need_looking_after_) return;
+  try {
+    looking_ = std::async(std::launch::async, [this] {
+      for (const auto& group : looked_after_) group->look_after();
+    });
+  } catch (const std::system_error&) {  // no thread: another time
+    looked_after_.clear();
+  }
+}
+
+bool Containers::drain(std::chrono::milliseconds bound) {
+  const bool drained = pool_.drain(bound);
+  return drained && (!looking_.valid() || looking_.wait_for(bound) == std::future_status::ready);
 }
 
 }  // namespace shmvisor

@@ -7,18 +7,20 @@
 
 #include <chrono>
 #include <cstddef>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
+#include <vector>
 
 #include "policy/base/unique_fd.h"
 #include "policy/container_metadata.h"
 #include "supervisor/agent/container.h"
 #include "supervisor/agent/container_process.h"
 #include "supervisor/memory/machine.h"
+#include "supervisor/process/descriptor_share.h"
 #include "supervisor/serve/server_pool.h"
 
 namespace shmvisor {
@@ -41,26 +43,32 @@ class Containers {
   /// Containers that are served.
   [[nodiscard]] std::size_t count() const { return count_; }
   /// See ServerPool.
-  bool drain(std::chrono::milliseconds bound) { return pool_.drain(bound); }
+  bool drain(std::chrono::milliseconds bound);
 
  private:
   [[nodiscard]] std::shared_ptr<Container> find(const ContainerProcess& process) const;
   std::shared_ptr<Container> make(const std::string& id, const ContainerMetadata& metadata);
   std::shared_ptr<ContainerGroup> group_of(const ContainerMetadata& metadata);
   void forget(const Container& container);
+  void look_after_groups();
 
   KernelFeatures& features_;
   const ContainerMetadata defaults_;
   MachineResources resources_;
+  DescriptorPool descriptors_;
   std::size_t count_ = 0;
   /// Those that are not over. Two have one id where it was given away too early; the later is
   /// behind.
   std::multimap<std::string, std::shared_ptr<Container>> by_id_;
   std::unordered_map<std::string, std::shared_ptr<ContainerGroup>> by_name_;
   /// All that a server may need yet.
-  std::unordered_set<ContainerGroup*> groups_;
+  std::unordered_map<ContainerGroup*, std::weak_ptr<ContainerGroup>> groups_;
   bool some_need_looking_after_ = false;
   std::chrono::steady_clock::time_point next_look_;
+  /// A thread that looks after those in looked_after_, so that a container that makes it long keeps
+  /// nobody else waiting.
+  std::future<void> looking_;
+  std::vector<std::shared_ptr<ContainerGroup>> looked_after_;
   /// Last, because its servers use all of the above.
   ServerPool pool_;
 };

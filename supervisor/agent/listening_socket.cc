@@ -73,11 +73,24 @@ std::variant<ListeningSocket, Trouble> ListeningSocket::take(UniqueFd socket) {
   return ListeningSocket(std::move(socket), "");
 }
 
+ListeningSocket::ListeningSocket(UniqueFd fd, std::string path)
+    : fd_(std::move(fd)), path_(std::move(path)) {
+  struct stat status {};
+  if (path_.empty() || ::lstat(path_.c_str(), &status) != 0) return;
+  device_ = status.st_dev;
+  inode_ = status.st_ino;
+}
+
 ListeningSocket::ListeningSocket(ListeningSocket&& other) noexcept
-    : fd_(std::move(other.fd_)), path_(std::exchange(other.path_, "")) {}
+    : fd_(std::move(other.fd_)),
+      path_(std::exchange(other.path_, "")),
+      device_(other.device_),
+      inode_(other.inode_) {}
 
 ListeningSocket::~ListeningSocket() {
-  if (!path_.empty()) ::unlink(path_.c_str());
+  struct stat status {};
+  if (path_.empty() || ::lstat(path_.c_str(), &status) != 0) return;
+  if (status.st_dev == device_ && status.st_ino == inode_) ::unlink(path_.c_str());
 }
 
 Result<UniqueFd> ListeningSocket::accept() const {

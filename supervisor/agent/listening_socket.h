@@ -3,8 +3,9 @@
 // Whoever may connect makes us serve and trace any process that it likes, so the socket's file has
 // mode 0600, and a peer must be root or the user that we run as.
 //
-// Ownership: owns the socket, and the file of one that it made, which goes with it. Thread rule:
-// one thread; made before there are others, since the umask is the whole process's.
+// Ownership: owns the socket, and the file of one that it made, which goes with it; not one that
+// somebody else has made in its place. Thread rule: one thread; made before there are others, since
+// the umask is the whole process's.
 #pragma once
 
 #include <sys/types.h>
@@ -41,10 +42,12 @@ class ListeningSocket {
   [[nodiscard]] Result<UniqueFd> accept() const;
 
  private:
-  ListeningSocket(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  ListeningSocket(UniqueFd fd, std::string path);
 
   UniqueFd fd_;
   std::string path_;  ///< empty where the file is none of ours
+  dev_t device_ = 0;  ///< of the file
+  ino_t inode_ = 0;
 };
 
 }  // namespace shmvisor

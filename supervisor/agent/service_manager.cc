@@ -37,8 +37,8 @@ ServiceManager::ServiceManager() : address_(take_variable("NOTIFY_SOCKET")) {
   take_variable("LISTEN_FDNAMES");
   if (!for_us || count <= 0 || count > kMostSockets) return;
   for (int fd = kFirstSocket; fd < kFirstSocket + count; ++fd) {
-    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-    sockets_.emplace_back(fd);
+    // What is not open would be closed when it is something of ours.
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) sockets_.emplace_back(fd);
   }
 }
 

@@ -48,13 +48,18 @@ Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingReque
   const std::uint64_t size_bytes = (request.size_bytes + unit - 1) / unit * unit;
   if (request.huge && size_bytes > kLargestFileBytes) return Errno(ENOMEM);
   if (!request.huge && request.size_bytes > kLargestFileBytes) return Errno(EINVAL);
-  CommitCharge charge;
+  MemoryCharges charges;
+  if (descriptor_share_ != nullptr) {
+    auto part = descriptor_share_->take();
+    if (!part) return Errno(ENOSPC);
+    charges.descriptor = std::move(*part);
+  }
   if (!request.huge) {
     auto charged = overcommit_.charge(size_bytes, request.reserve);
     if (!charged) return charged.error();
-    charge = std::move(*charged);
+    charges.commit = std::move(*charged);
   }
-  auto memory = MemfdMemory::create(request, size_bytes, std::move(charge), census_, features_);
+  auto memory = MemfdMemory::create(request, size_bytes, std::move(charges), census_, features_);
   if (!memory) return memory.error();
   return std::unique_ptr<BackingMemory>(std::move(*memory));
 }

@@ -9,6 +9,7 @@
 #include "supervisor/memory/overcommit.h"
 #include "supervisor/memory/release_watch.h"
 #include "supervisor/process/census.h"
+#include "supervisor/process/descriptor_share.h"
 #include "supervisor/process/thread_identity.h"
 
 namespace shmvisor {
@@ -25,8 +26,11 @@ struct MachineResources {
 
 class Machine : public Host {
  public:
-  Machine(MachineResources& resources, const ProcessScope& scope)
+  /// `descriptor_share`: of these processes, borrowed; null where nobody else needs descriptors.
+  Machine(MachineResources& resources, const ProcessScope& scope,
+          DescriptorShare* descriptor_share = nullptr)
       : features_(resources.features),
+        descriptor_share_(descriptor_share),
         overcommit_(resources.overcommit),
         census_(resources.features, scope),
         release_watch_(resources.release_events) {}
@@ -50,6 +54,7 @@ class Machine : public Host {
 
  private:
   KernelFeatures& features_;
+  DescriptorShare* const descriptor_share_;
   const Overcommit& overcommit_;
   Census census_;
   ReleaseWatch release_watch_;

@@ -101,7 +101,8 @@ Result<void> copy_all(std::span<Byte> bytes, Transfer transfer) {
 
 Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& request,
                                                          std::uint64_t size_bytes,
-                                                         CommitCharge charge, const Census& census,
+                                                         MemoryCharges charges,
+                                                         const Census& census,
                                                          KernelFeatures& features) {
   const UniqueFd first = create_memfd(request, features);
   if (!first.valid()) return as_shmget_error(errno);
@@ -124,7 +125,7 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& r
   if (::fstat(base.get(), &status) != 0) return as_shmget_error(errno);
   std::unique_ptr<MemfdMemory> memory(new MemfdMemory(std::move(base), request,
                                                       {status.st_dev, status.st_ino}, size_bytes,
-                                                      std::move(charge), census, features));
+                                                      std::move(charges), census, features));
   if (request.huge && request.reserve && size_bytes != 0) {
     // hugetlb reserves pages for a mapping, and keeps the reservation for the file.
     if (!memory->map_internal({0, size_bytes}, {true, true, false})) return Errno(ENOMEM);

@@ -20,15 +20,22 @@
 #include "supervisor/kernel/features.h"
 #include "supervisor/memory/overcommit.h"
 #include "supervisor/process/census.h"
+#include "supervisor/process/descriptor_share.h"
 
 namespace shmvisor {
+
+/// What a segment costs, held for as long as it lives.
+struct MemoryCharges {
+  CommitCharge commit;
+  DescriptorShare::Part descriptor;
+};
 
 class MemfdMemory : public BackingMemory {
  public:
   /// `size_bytes`: in whole (huge) pages. Errors: ENOMEM, EINVAL, ENOSPC (out of descriptors).
   static Result<std::unique_ptr<MemfdMemory>> create(const BackingRequest& request,
-                                                     std::uint64_t size_bytes, CommitCharge charge,
-                                                     const Census& census,
+                                                     std::uint64_t size_bytes,
+                                                     MemoryCharges charges, const Census& census,
                                                      KernelFeatures& features);
 
   [[nodiscard]] FileIdentity identity() const override { return identity_; }
@@ -52,7 +59,7 @@ class MemfdMemory : public BackingMemory {
 
  private:
   MemfdMemory(UniqueFd base, const BackingRequest& request, FileIdentity identity,
-              std::uint64_t size_bytes, CommitCharge charge, const Census& census,
+              std::uint64_t size_bytes, MemoryCharges charges, const Census& census,
               KernelFeatures& features)
       : base_(std::move(base)),
         name_(request.name),
@@ -61,7 +68,7 @@ class MemfdMemory : public BackingMemory {
         page_bytes_(request.huge ? request.huge_page_bytes : 4096),
         huge_(request.huge),
         committed_(request.commit),
-        charge_(std::move(charge)),
+        charges_(std::move(charges)),
         census_(census),
         features_(features) {}
 
@@ -73,7 +80,7 @@ class MemfdMemory : public BackingMemory {
   const std::uint64_t page_bytes_;
   const bool huge_;
   const bool committed_;
-  const CommitCharge charge_;
+  const MemoryCharges charges_;
   const Census& census_;
   KernelFeatures& features_;
   /// A description may be alive.

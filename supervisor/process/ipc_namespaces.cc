@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -15,30 +17,41 @@
 namespace shmvisor {
 namespace {
 
-/// What a descriptor or a mount of the namespace's file shows.
-std::string file_name(IpcNamespaceId id) { return "ipc:[" + std::to_string(id) + "]"; }
+using Ids = std::set<IpcNamespaceId>;
 
-/// EACCES where we may not look; whatever is gone meanwhile links to nothing.
-Result<bool> links_to(const std::string& path, const std::string& name) {
-  std::array<char, 64> target{};
-  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
-  if (length < 0) return errno == EACCES ? Result<bool>(Errno(EACCES)) : Result<bool>(false);
-  return std::string_view(target.data(), static_cast<std::size_t>(length)) == name;
+/// Takes out of `ids` those that the text names: a descriptor or a mount of a namespace's file
+/// shows as "ipc:[4026531839]".
+void erase_named(std::string_view text, Ids& ids) {
+  constexpr std::string_view kBegin = "ipc:[";
+  for (std::size_t at = text.find(kBegin); at != std::string_view::npos; at = text.find(kBegin)) {
+    text.remove_prefix(at + kBegin.size());
+    IpcNamespaceId id = 0;
+    std::from_chars(text.data(), text.data() + text.size(), id);
+    ids.erase(id);
+  }
 }
 
-/// A process that we may not look into is taken to refer to everything.
-bool any_entry_links_to(pid_t pid, const char* folder, const char* file, const std::string& name) {
+/// Takes out of `ids` those that the links in the folder lead to. A process that we may not look
+/// into is taken to refer to everything; what is gone meanwhile refers to nothing.
+void erase_linked(pid_t pid, const char* folder, const char* file, Ids& ids) {
   const std::string path = proc_path(pid, folder);
-  const auto found = reach(pid, kToRead, [&]() -> Result<bool> {
+  const auto looked = reach(pid, kToRead, [&]() -> Result<void> {
     const auto listing = open_proc_file(pid, folder);
     if (!listing && listing.error() == Errno(EACCES)) return Errno(EACCES);
     for (const int entry : numbered_entries(path)) {
-      const auto links = links_to(path + "/" + std::to_string(entry) + file, name);
-      if (!links || *links) return links;
+      if (ids.empty()) break;
+      std::array<char, 64> target{};
+      const ssize_t length = ::readlink((path + "/" + std::to_string(entry) + file).c_str(),
+                                        target.data(), target.size());
+      if (length < 0 && errno == EACCES) return Errno(EACCES);
+      // A path of somebody else's begins otherwise.
+      if (length > 0 && target.front() == 'i') {
+        erase_named({target.data(), static_cast<std::size_t>(length)}, ids);
+      }
     }
-    return false;
+    return {};
   });
-  return !found || *found;
+  if (!looked) ids.clear();
 }
 
 }  // namespace
@@ -52,11 +65,17 @@ std::shared_ptr<Registry> IpcNamespaces::of(ThreadIdentity& thread) {
     if (initial_.contains(id)) return namespaces_.initial();
   }
   if (!held_.contains(id)) {
+    DescriptorShare::Part part;
+    if (descriptor_share_ != nullptr) {
+      auto taken = descriptor_share_->take();
+      if (!taken) return nullptr;
+      part = std::move(*taken);
+    }
     auto file = reach_proc_file(thread.tid(), "ns/ipc");
     struct stat status {};
     if (!file || ::fstat(file->get(), &status) != 0 || status.st_ino != id) return nullptr;
     spdlog::debug("IPC namespace {} begins", id);
-    held_.emplace(id, std::move(*file));
+    held_.emplace(id, Held{std::move(*file), std::move(part)});
   }
   return namespaces_.of(id);
 }
@@ -85,26 +104,25 @@ bool IpcNamespaces::need_sweeping() const {
 }
 
 void IpcNamespaces::sweep() {
-  const std::lock_guard lock(mutex_);
-  for (auto held = held_.begin(); held != held_.end();) {
-    if (referred_to(held->first) || !namespaces_.forget(held->first)) {
-      ++held;
-      continue;
-    }
-    spdlog::debug("IPC namespace {} is over", held->first);
-    held = held_.erase(held);
+  Ids unreferred;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, held] : held_) unreferred.insert(id);
   }
-}
-
-bool IpcNamespaces::referred_to(IpcNamespaceId id) const {
-  const std::string name = file_name(id);
-  const auto pids = scope_.processes();
-  return std::any_of(pids.begin(), pids.end(), [&](pid_t pid) {
-    if (any_entry_links_to(pid, "task", "/ns/ipc", name)) return true;
-    if (any_entry_links_to(pid, "fd", "", name)) return true;
-    const auto mounts = read_proc_file(pid, "mountinfo");
-    return mounts && mounts->find(name) != std::string::npos;
-  });
+  // Callers need the lock, and whoever may open many descriptors makes this long.
+  for (const pid_t pid : scope_.processes()) {
+    if (unreferred.empty()) return;
+    if (pid == getpid()) continue;  // among all that there are, and holds those files itself
+    erase_linked(pid, "task", "/ns/ipc", unreferred);
+    erase_linked(pid, "fd", "", unreferred);
+    if (const auto mounts = read_proc_file(pid, "mountinfo")) erase_named(*mounts, unreferred);
+  }
+  const std::lock_guard lock(mutex_);
+  for (const IpcNamespaceId id : unreferred) {
+    if (!namespaces_.forget(id)) continue;
+    spdlog::debug("IPC namespace {} is over", id);
+    held_.erase(id);
+  }
 }
 
 }  // namespace shmvisor

@@ -14,6 +14,7 @@
 
 #include "emulation/shm/namespaces.h"
 #include "policy/base/unique_fd.h"
+#include "supervisor/process/descriptor_share.h"
 #include "supervisor/process/process_scope.h"
 #include "supervisor/process/thread_identity.h"
 
@@ -26,8 +27,9 @@ class IpcNamespaces {
       : IpcNamespaces(namespaces, scope, NamespaceIds::ours().ipc) {}
   /// The initial registry stands for the namespaces named to add_initial(), or for that of the
   /// first caller.
-  static IpcNamespaces of_others(Namespaces& namespaces, const ProcessScope& scope) {
-    return {namespaces, scope, 0};
+  static IpcNamespaces of_others(Namespaces& namespaces, const ProcessScope& scope,
+                                 DescriptorShare& descriptor_share) {
+    return {namespaces, scope, 0, &descriptor_share};
   }
 
   /// The namespace that `tid` lives in belongs to the initial registry from now on. Its identity; 0
@@ -37,7 +39,8 @@ class IpcNamespaces {
   void remove_initial(IpcNamespaceId id);
 
   /// Where we may not look the initial one is meant. Null where the namespace is another but cannot
-  /// be held: we are out of descriptors, or the thread is gone.
+  /// be held: we are out of descriptors, those whom we serve have their share, or the thread is
+  /// gone.
   [[nodiscard]] std::shared_ptr<Registry> of(ThreadIdentity& thread);
 
   /// `thread` has left its IPC namespace by unshare(2), and with it the segments that it created.
@@ -45,22 +48,29 @@ class IpcNamespaces {
 
   /// Whether sweep() has anything to look for.
   [[nodiscard]] bool need_sweeping() const;
+  /// Takes as long as those whom we serve like: it looks at each descriptor of theirs. From one
+  /// thread at a time.
   void sweep();
 
  private:
-  IpcNamespaces(Namespaces& namespaces, const ProcessScope& scope, IpcNamespaceId ours)
-      : namespaces_(namespaces), scope_(scope), ours_(ours) {}
+  IpcNamespaces(Namespaces& namespaces, const ProcessScope& scope, IpcNamespaceId ours,
+                DescriptorShare* descriptor_share = nullptr)
+      : namespaces_(namespaces), scope_(scope), ours_(ours), descriptor_share_(descriptor_share) {}
 
   /// mutex_ held.
   IpcNamespaceId hold_initial(pid_t tid);
-  [[nodiscard]] bool referred_to(IpcNamespaceId id) const;
 
   Namespaces& namespaces_;
   const ProcessScope& scope_;
   const IpcNamespaceId ours_;  ///< 0: none
+  DescriptorShare* const descriptor_share_;
   mutable std::mutex mutex_;
   std::map<IpcNamespaceId, UniqueFd> initial_;
-  std::map<IpcNamespaceId, UniqueFd> held_;
+  struct Held {
+    UniqueFd file;
+    DescriptorShare::Part part;
+  };
+  std::map<IpcNamespaceId, Held> held_;
 };
 
 }  // namespace shmvisor
