@@ -135,7 +135,9 @@ TEST_F(InitLoopTest, SignalsThatEndTheCommandDoNotEndUs) {
 
 TEST_F(InitLoopTest, WhatIsLeftOfTheDescendantsHearsThem) {
   const auto child = start(
-      "exec 2>/dev/null; (trap 'exit 0' USR1; echo >&9; while :; do sleep 0.01; done) & exit 4");
+      // Ready once the command is gone and reaped: until then a signal is for the command.
+      "exec 2>/dev/null; (trap 'exit 0' USR1; while kill -0 $$; do sleep 0.01; done; echo >&9; "
+      "while :; do sleep 0.01; done) & exit 4");
   ASSERT_TRUE(ready_.pass());
   EXPECT_EQ(signal_until_ended(*child, SIGUSR1), 4);
   EXPECT_TRUE(after_->all_gone);
