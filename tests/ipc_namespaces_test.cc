@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 
+#include <atomic>
 #include <csignal>
 
 #include "supervisor/process/descendant_scope.h"
@@ -43,6 +44,17 @@ class IpcNamespacesTest : public ::testing::Test {
   }
   std::shared_ptr<Registry> registry_of(pid_t tid) { return ipc_.of(*threads_.of(tid).identity); }
 
+  /// Not at once where other programs begin all the time.
+  bool is_forgotten(const std::weak_ptr<Registry>& registry) {
+    for (int wait = 0; wait < 5000 && !registry.expired(); ++wait) {
+      while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+      }
+      ipc_.sweep();
+      ::usleep(1000);
+    }
+    return registry.expired();
+  }
+
   FakeHost host_;
   DescendantScope scope_;
   Namespaces namespaces_;
@@ -69,8 +81,7 @@ TEST_F(IpcNamespacesTest, ANamespaceLivesAsLongAsItsProcesses) {
   EXPECT_FALSE(own.expired());
   ::kill(stepper->child->pid(), SIGKILL);
   ASSERT_TRUE(stepper->child->wait(0));
-  ipc_.sweep();
-  EXPECT_TRUE(own.expired());
+  EXPECT_TRUE(is_forgotten(own));
   EXPECT_FALSE(ipc_.need_sweeping());
   EXPECT_TRUE(namespaces_.others().empty());
 }
@@ -99,8 +110,7 @@ TEST_F(IpcNamespacesTest, ADescriptorKeepsIt) {
   ipc_.sweep();
   EXPECT_FALSE(own.expired());
   stepper->go();
-  ipc_.sweep();
-  EXPECT_TRUE(own.expired());
+  EXPECT_TRUE(is_forgotten(own));
 }
 
 TEST_F(IpcNamespacesTest, TwoProcessesOfOneNamespaceShareARegistry) {
@@ -121,6 +131,39 @@ TEST_F(IpcNamespacesTest, TwoProcessesOfOneNamespaceShareARegistry) {
   EXPECT_NE(registry, namespaces_.initial());
   EXPECT_EQ(registry_of(*second), registry);
   ::kill(*second, SIGKILL);  // it may not have asked for its parent's death yet
+}
+
+// Each process has its successor in the namespace and ends: a list of processes is old at once.
+TEST_F(IpcNamespacesTest, ASuccessionOfProcessesKeepsIt) {
+  constexpr int kGenerations = 400;
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  SharedPage<std::atomic<int>> generation;
+  Gate end;
+  const auto stepper = steps({
+      [] { return ::unshare(CLONE_NEWIPC) == 0; },
+      [&] {
+        const int own = ::open("/proc/self/ns/ipc", O_RDONLY | O_CLOEXEC);
+        if (::unshare(CLONE_NEWIPC) != 0) return false;
+        const pid_t first = ::fork();
+        if (first != 0) return ::close(own) == 0 && first > 0;
+        if (::setns(own, CLONE_NEWIPC) != 0) ::_exit(1);
+        ::close(own);
+        for (*generation = 1; *generation < kGenerations; ++*generation) {
+          if (::fork() != 0) ::_exit(0);
+        }
+        end.pass();
+        ::_exit(0);
+      },
+  });
+  stepper->go();
+  const std::weak_ptr<Registry> own = registry_of(stepper->child->pid());
+  stepper->go();
+  int sweeps = 0;
+  for (; *generation < kGenerations && !own.expired(); ++sweeps) ipc_.sweep();
+  EXPECT_EQ(*generation, kGenerations) << "forgotten after " << sweeps << " searches";
+  EXPECT_FALSE(own.expired());
+  end.open();
+  EXPECT_TRUE(is_forgotten(own));
 }
 
 }  // namespace

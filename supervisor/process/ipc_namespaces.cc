@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
+#include <iterator>
 #include <set>
 #include <string>
 #include <string_view>
@@ -54,8 +56,10 @@ void erase_linked(pid_t pid, const char* folder, const char* file, Ids& ids) {
   if (!looked) ids.clear();
 }
 
-/// Looks at a busy machine, in none of which anybody was seen.
-constexpr int kEnoughLooks = 8;
+/// At a machine where something new begins all the time.
+constexpr int kMostLooks = 8;
+/// Of not having been seen, where it cannot be known that nobody was missed.
+constexpr std::chrono::minutes kLongUnseen(1);
 
 /// The thread that was made last in our pid namespace or one below: the last word of
 /// /proc/loadavg. Empty where it cannot be read.
@@ -125,23 +129,36 @@ void IpcNamespaces::sweep() {
     for (const auto& [id, held] : held_) unreferred.insert(id);
   }
   // Callers need the lock, and whoever may open many descriptors makes this long.
-  for (int look = 0; look < kEnoughLooks && !unreferred.empty(); ++look) {
+  bool certain = false;
+  for (int look = 0; look < kMostLooks && !certain && !unreferred.empty(); ++look) {
     const std::string before = newest_process();
     for (const pid_t pid : scope_.processes()) {
-      if (unreferred.empty()) return;
+      if (unreferred.empty()) break;
       if (pid == getpid()) continue;  // among all that there are, and holds those files itself
       erase_linked(pid, "task", "/ns/ipc", unreferred);
       erase_linked(pid, "fd", "", unreferred);
       if (const auto mounts = read_proc_file(pid, "mountinfo")) erase_named(*mounts, unreferred);
     }
     // A process that forked after we had the list, and ended before we came to it, hid its child.
-    if (!before.empty() && before == newest_process()) break;
+    certain = !before.empty() && before == newest_process();
   }
+  const auto now = std::chrono::steady_clock::now();
   const std::lock_guard lock(mutex_);
-  for (const IpcNamespaceId id : unreferred) {
-    if (!namespaces_.forget(id)) continue;
-    spdlog::debug("IPC namespace {} is over", id);
-    held_.erase(id);
+  for (auto entry = held_.begin(); entry != held_.end();) {
+    const auto next = std::next(entry);
+    const IpcNamespaceId id = entry->first;
+    auto& unseen_since = entry->second.unseen_since;
+    if (!unreferred.contains(id)) {
+      unseen_since.reset();
+    } else {
+      if (!unseen_since) unseen_since = now;
+      const bool over = certain || now - *unseen_since >= kLongUnseen;
+      if (over && namespaces_.forget(id)) {
+        spdlog::debug("IPC namespace {} is over", id);
+        held_.erase(entry);
+      }
+    }
+    entry = next;
   }
 }
 

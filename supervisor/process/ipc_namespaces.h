@@ -3,14 +3,17 @@
 // A registry stands for an IPC namespace of the kernel's. We hold that namespace's file open, so
 // that its inode cannot come to mean another. The kernel would drop the namespace when no process
 // lives in it, no descriptor or mount refers to it and none of its segments is mapped: sweep()
-// looks for these among the processes we serve, and forgets.
+// looks for these among the processes we serve, and forgets: at once where nothing new began
+// meanwhile, which may have hidden from it, and otherwise after a minute.
 //
 // Thread rule: any thread.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "emulation/shm/namespaces.h"
 #include "policy/base/unique_fd.h"
@@ -69,6 +72,7 @@ class IpcNamespaces {
   struct Held {
     UniqueFd file;
     DescriptorShare::Part part;
+    std::optional<std::chrono::steady_clock::time_point> unseen_since = std::nullopt;
   };
   std::map<IpcNamespaceId, Held> held_;
 };
