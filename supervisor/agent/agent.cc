@@ -190,6 +190,7 @@ void Agent::drop_late_ones() {
 
 Agent::Ending Agent::end() {
   manager_.notify("STOPPING=1");
+  containers_.turn();  // so that who has ended is not counted
   const bool drained = containers_.drain(kDrainPatience);
   if (!drained) spdlog::warn("some calls in flight did not end");
   if (const std::size_t count = containers_.count(); count != 0) {

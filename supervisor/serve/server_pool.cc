@@ -79,10 +79,14 @@ void ServerPool::watch(Entry& entry, unsigned events) const {
 
 void ServerPool::turn() {
   std::array<epoll_event, kEventsAtOnce> events{};
-  const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsAtOnce, 0);
-  for (int i = 0; i < count; ++i) {
-    const epoll_event& event = events.at(static_cast<std::size_t>(i));
-    see(*static_cast<Entry*>(event.data.ptr), event.events);
+  // Each of them once, for the last to end is to be known when a turn is over.
+  for (std::size_t batches = size() / kEventsAtOnce + 1; batches > 0; --batches) {
+    const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsAtOnce, 0);
+    for (int i = 0; i < count; ++i) {
+      const epoll_event& event = events.at(static_cast<std::size_t>(i));
+      see(*static_cast<Entry*>(event.data.ptr), event.events);
+    }
+    if (count < static_cast<int>(kEventsAtOnce)) break;
   }
   if (Clock::now() >= next_look_) {
     next_look_ = Clock::now() + kBetweenLooks;
