@@ -1,0 +1,77 @@
+#!/bin/bash
+# podman.sh SEGMENT: containers of podman whose profile names the agent, as root and as an ordinary user without any
+# capability on a read-only root file system. SEGMENT is segment.c, linked statically.
+# shellcheck disable=SC2086
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../podman.sh"
+. "$(dirname "$0")/lib.sh"
+need busybox busybox-static
+make_container_scratch
+end_all() {
+  podman_here rm --all --force --time 0 >/dev/null 2>&1
+  kill -KILL "$agent" 2>/dev/null
+  rm -rf --one-file-system "$scratch"
+}
+
+root=$scratch/root
+mkdir -p "$root"/{bin,proc,dev,sys,tmp,etc,run} || fail mkdir
+install -m 755 "$(command -v busybox)" "$1" "$root/bin/" || fail install
+mv "$root/bin/$(basename "$1")" "$root/bin/segment" || fail mv
+ln -s busybox "$root/bin/sh"
+need_containers "$root"
+start_agent
+trap end_all EXIT
+
+# profile FILE METADATA
+profile() {
+  cat >"$1" <<END
+{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+ "listenerPath": "$socket", "listenerMetadata": "$2",
+ "syscalls": [{"names": ["shmget", "shmat", "shmctl", "shmdt"], "action": "SCMP_ACT_NOTIFY"}]}
+END
+}
+profile "$scratch/own.json" 'shmmax=1M'
+profile "$scratch/group.json" 'group=podman'
+# contained PROFILE [OPTION...] COMMAND...; options end at the first word that begins with a slash.
+contained() {
+  local options=(--security-opt "seccomp=$1.json" $closed)
+  shift
+  while [[ $1 != /* ]]; do
+    options+=("$1")
+    shift
+  done
+  container "${options[@]}" --rootfs "$root" "$@" 2>"$scratch/log"
+}
+as_nobody='--user 1000 --cap-drop ALL --read-only --security-opt no-new-privileges'
+
+for options in '' "$as_nobody"; do
+  heading "a container of its own${options:+ with $options}"
+  expect "limits and a segment" "shmmax 1048576 shmmni 4096
+held
+of mine, mapped 2 times
+kernel segments: 0" "$(contained "$scratch/own" $options /bin/sh -c '
+    /bin/segment limits
+    /bin/segment hold 5 "of mine" & pid=$!
+    until shown=$(/bin/segment show 5); do /bin/busybox sleep 0.05; done
+    echo "$shown"
+    kill $pid
+    n=-1; while read -r line; do n=$((n+1)); done </proc/sysvipc/shm; echo "kernel segments: $n"')"
+done
+
+heading "a group of two, a process that joins one of them, and a stranger"
+contained "$scratch/group" --name "shmvisor-agent-$$" /bin/segment hold 5 'of the group' >"$scratch/held" &
+wait_until 60 grep -qx held "$scratch/held" || fail "the first container: $(cat "$scratch/held")"
+expect "another user in the group may not attach it" "shmat: EACCES" \
+  "$(contained "$scratch/group" $as_nobody /bin/segment show 5)"
+expect "another container of the group" "of the group, mapped 2 times" \
+  "$(contained "$scratch/group" /bin/segment show 5)"
+expect "podman exec" "of the group, mapped 2 times" \
+  "$(podman_here exec "shmvisor-agent-$$" /bin/segment show 5)"
+expect "a container that is not in it" "shmget: ENOENT" \
+  "$(contained "$scratch/own" /bin/segment show 5)"
+podman_here kill --signal KILL "shmvisor-agent-$$" >/dev/null || fail "podman kill"
+not_running() { ! podman_here container exists "shmvisor-agent-$$"; }
+wait_until 30 not_running || fail "the first container does not end"
+
+stop_agent || fail "status $?"
+assert_silent "$scratch/agent.log"
