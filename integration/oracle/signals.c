@@ -115,10 +115,10 @@ static void no_signal_is_lost(void) {
   sigemptyset(&action.sa_mask);
   sigaction(SIGRTMIN, &action, NULL);
   failures = 0;
+  const int id = new_segment(PAGE);  // before there are signals
   pthread_t self = pthread_self();
   pthread_t sender;
   pthread_create(&sender, NULL, send_queued, &self);
-  const int id = new_segment(PAGE);
   for (int i = 0; i < kRounds || queued_next < 500; ++i) {
     const long at = UNINTERRUPTED(shm_at(id, NULL, 0));
     if (works(at, "shmat")) {
