@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 
@@ -74,6 +75,26 @@ late = contained(agent.path, container="late")
 expect("a container when all have ended", 0, late.call())
 late.end()
 expect("status", 0, agent.stop())
+
+heading("who serves one command alone lets it have all of them, and says once that they are gone")
+loop = (
+    "import ctypes\n"
+    "libc = ctypes.CDLL(None)\n"
+    "made = sum(libc.shmget(0, ctypes.c_size_t(4096), 0o600) >= 0 for _ in range(300))\n"
+    "print(150 < made < 200)"
+)
+ran = subprocess.run(
+    [os.environ["SHMVISOR"], "run", "--", sys.executable, "-c", loop],
+    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200)),
+    stdin=subprocess.DEVNULL,
+    capture_output=True,
+    text=True,
+    timeout=lib.BOUND_SECONDS,
+    check=True,
+)
+expect("whether it got them", "True\n", ran.stdout)
+expect("lines in the log", ["no new segment: out of file descriptors; raise the RLIMIT_NOFILE (ulimit -n) limit"],
+       [line.partition("warning: ")[2] for line in ran.stderr.splitlines()])
 
 heading("descriptors of the container's, which tell what namespaces it needs")
 NAMESPACES, PROCESSES, DESCRIPTORS = 500, 60, 3000

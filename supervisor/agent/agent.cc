@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "supervisor/inject/kick_timer.h"
@@ -142,7 +143,9 @@ void Agent::accept_all() {
     if (error == Errno(EPERM)) {
       spdlog::warn("refused a connection: its user is neither root nor ours");
     } else if (error != Errno(EINTR) && error != Errno(ECONNABORTED)) {
-      spdlog::warn("cannot accept a connection: {}", std::strerror(error.value()));
+      if (!std::exchange(told_of_accept_, true)) {
+        spdlog::warn("cannot accept a connection yet: {}", std::strerror(error.value()));
+      }
       accept_again_ = Clock::now() + kBeforeAcceptAgain;
       return;
     }

@@ -62,6 +62,7 @@ class Agent {
   Connections connections_;
   /// After accept(2) ran out of something.
   std::chrono::steady_clock::time_point accept_again_;
+  bool told_of_accept_ = false;
 };
 
 }  // namespace shmvisor

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
 #include <cstdio>
 
@@ -25,10 +26,15 @@ constexpr std::uint64_t kBlockBytes = 512;  // of st_blocks, whatever the file s
 Errno as_shmget_error(int error) {
   switch (error) {
     case EMFILE:
-    case ENFILE:
-      spdlog::warn("no new segment: out of file descriptors; raise the {} limit",
-                   error == EMFILE ? "RLIMIT_NOFILE (ulimit -n)" : "system-wide fs.file-max");
+    case ENFILE: {
+      // Who is refused may ask again and again.
+      static std::atomic_flag told;
+      if (!told.test_and_set()) {
+        spdlog::warn("no new segment: out of file descriptors; raise the {} limit",
+                     error == EMFILE ? "RLIMIT_NOFILE (ulimit -n)" : "system-wide fs.file-max");
+      }
       return Errno(ENOSPC);
+    }
     case EFBIG:
     case EINVAL:
     case ENODEV:  // a huge page size that this machine lacks

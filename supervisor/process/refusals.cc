@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
 #include "supervisor/process/proc_file.h"
@@ -11,9 +12,14 @@
 namespace shmvisor {
 namespace {
 
+/// Its own word, prctl(2) PR_SET_NAME, so nothing that a terminal would obey.
 std::string name_of(pid_t pid) {
-  const auto name = read_proc_file(pid, "comm");
-  return name ? name->substr(0, name->find('\n')) : "unknown";
+  const auto read = read_proc_file(pid, "comm");
+  if (!read) return "unknown";
+  std::string name = read->substr(0, read->find('\n'));
+  std::replace_if(
+      name.begin(), name.end(), [](char letter) { return letter < ' ' || letter > '~'; }, '?');
+  return name;
 }
 
 /// By what everybody may read: ns/user is refused along with the rest. In our own user namespace it

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <thread>
+#include <utility>
 
 namespace shmvisor {
 namespace {
@@ -108,7 +109,9 @@ void ServerPool::see(Entry& entry, unsigned events) {
 void ServerPool::wake(Entry& entry) {
   if (!entry.server.start()) {
     // Without a thread the callers wait; another turn tries again.
-    spdlog::warn("no thread for calls that wait: raise RLIMIT_NPROC or RLIMIT_NOFILE");
+    if (!std::exchange(told_of_no_thread_, true)) {
+      spdlog::warn("no thread for calls that wait: raise RLIMIT_NPROC or RLIMIT_NOFILE");
+    }
     std::this_thread::sleep_for(kBetweenEndings);
     return;
   }

@@ -72,6 +72,7 @@ class ServerPool {
   Entries awake_;
   Entries ended_;
   std::chrono::steady_clock::time_point next_look_;
+  bool told_of_no_thread_ = false;
 };
 
 }  // namespace shmvisor
