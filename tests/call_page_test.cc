@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstddef>
 #include <functional>
+#include <string_view>
 
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/remote_space.h"
@@ -205,6 +206,33 @@ TEST_F(CallPageTest, AForkedChildHasItAndOneThatUnmapsItGoesOnWithout) {
             0);
   EXPECT_EQ(misses_seen_.at(kEnough), 0) << "the child has it";
   EXPECT_EQ(misses_.load(), 0) << "it was given the page a second time";
+}
+
+/// One line of /proc/self/status, of a process whose heap is not to grow.
+std::string_view locked_memory(std::array<char, kPage>& text) {
+  const UniqueFd status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+  const ssize_t size = ::read(status.get(), text.data(), text.size());
+  const std::string_view all(text.data(), size < 0 ? 0 : static_cast<std::size_t>(size));
+  const std::size_t at = all.find("VmLck:");
+  return at == std::string_view::npos ? "" : all.substr(at, all.find('\n', at) - at);
+}
+
+TEST_F(CallPageTest, ItIsNotLockedWithWhatTheProgramLocks) {
+  const int status = serve([] {
+    static std::array<char, kPage> before;
+    static std::array<char, kPage> after;
+    if (::mlockall(MCL_FUTURE) != 0) return 77;
+    const auto locked_before = locked_memory(before);
+    for (int round = 0; round < kEnough + 1; ++round) {
+      const long address = attach();
+      if (!attached(address) || detach(address) != 0) return 1;
+    }
+    if (locked_before.empty()) return 2;
+    return locked_memory(after) == locked_before ? 0 : 3;
+  });
+  if (status == 77) GTEST_SKIP() << "no memory may be locked here";
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(has_page_);
 }
 
 TEST_F(CallPageTest, ATakenPlaceIsLeftAlone) {

@@ -31,6 +31,8 @@ std::uint64_t number_of(Abi abi, RemoteCall call) {
       return i386 ? 114 : 61;
     case RemoteCall::kMlock2:
       return i386 ? 376 : 325;
+    case RemoteCall::kMunlock:
+      return i386 ? 151 : 150;
     case RemoteCall::kPrlimit64:
       return i386 ? 340 : 302;
   }

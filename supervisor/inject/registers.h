@@ -28,6 +28,7 @@ enum class RemoteCall : std::uint8_t {
   kExitGroup,
   kWait4,
   kMlock2,
+  kMunlock,
   kPrlimit64
 };
 

@@ -125,8 +125,15 @@ void RemoteSpace::lend_page() {
 void RemoteSpace::install_page(bool wanted) {
   const auto fd = std::exchange(page_fd_, std::nullopt);
   if (!fd || stop_ == nullptr) return;
-  // Where its place is taken the caller goes on without.
-  if (wanted) (void)stop_->call(abi_, RemoteCall::kMmap, call_page_.page->mapping(*fd));
+  if (wanted) {
+    const CallArguments mapping = call_page_.page->mapping(*fd);
+    const auto mapped = stop_->call(abi_, RemoteCall::kMmap, mapping);
+    // After mlockall(MCL_FUTURE) it would count for RLIMIT_MEMLOCK. Where its place is taken the
+    // caller goes on without, and what is there stays as it is.
+    if (mapped && static_cast<std::uint64_t>(*mapped) == mapping[0]) {
+      (void)stop_->call(abi_, RemoteCall::kMunlock, {mapping[0], mapping[1]});
+    }
+  }
   (void)close_in_caller(static_cast<std::uint64_t>(*fd));
 }
 
