@@ -33,8 +33,8 @@ class MemfdMemoryTest : public ::testing::Test {
     BackingRequest request;
     request.name = name;
     request.size_bytes = pages * kPage;
-    auto memory =
-        MemfdMemory::create(request, request.size_bytes, MemoryCharges(), census_, features_);
+    auto memory = MemfdMemory::create(request, request.size_bytes, MemoryCharges(), census_,
+                                      lock_keeper_, features_);
     EXPECT_TRUE(memory) << "errno " << (memory ? 0 : memory.error().value());
     return memory ? std::move(*memory) : nullptr;
   }
@@ -60,9 +60,29 @@ class MemfdMemoryTest : public ::testing::Test {
     return 0;
   }
 
+  /// Resident pages of our locked mappings of the file, in kB.
+  static std::uint64_t locked_of(const FileIdentity& file) {
+    std::ifstream smaps("/proc/self/smaps");
+    std::uint64_t resident = 0;
+    std::uint64_t sum = 0;
+    bool inside = false;
+    for (std::string line; std::getline(smaps, line);) {
+      unsigned long inode = 0;
+      if (std::sscanf(line.c_str(), "%*x-%*x %*s %*x %*x:%*x %lu", &inode) == 1) {
+        inside = inode == file.inode;
+      } else if (inside && line.starts_with("Rss:")) {
+        resident = std::stoull(line.substr(4));
+      } else if (inside && line.starts_with("VmFlags:") && line.find(" lo") != std::string::npos) {
+        sum += resident;
+      }
+    }
+    return sum;
+  }
+
   KernelFeatures features_;
   DescendantScope scope_;
   Census census_;
+  LockKeeper lock_keeper_{std::chrono::milliseconds(5)};
 };
 
 TEST_F(MemfdMemoryTest, EachDescriptionIsOfTheSameFile) {
@@ -216,16 +236,16 @@ TEST_F(MemfdMemoryTest, CommittedEveryPageIsThere) {
   request.name = "SYSV00000000";
   request.size_bytes = 8 * kPage;
   request.commit = true;
-  const auto memory =
-      MemfdMemory::create(request, request.size_bytes, MemoryCharges(), census_, features_);
+  const auto memory = MemfdMemory::create(request, request.size_bytes, MemoryCharges(), census_,
+                                          lock_keeper_, features_);
   ASSERT_TRUE(memory);
   EXPECT_TRUE((*memory)->is_committed());
   EXPECT_EQ((*memory)->usage().resident + (*memory)->usage().swapped, 8U);
   EXPECT_FALSE(make()->is_committed());
   // More than there is: refused before anything was allocated.
   request.size_bytes = memory_room_bytes() / kPage * kPage + kPage;
-  const auto refused =
-      MemfdMemory::create(request, request.size_bytes, MemoryCharges(), census_, features_);
+  const auto refused = MemfdMemory::create(request, request.size_bytes, MemoryCharges(), census_,
+                                           lock_keeper_, features_);
   EXPECT_EQ(refused.error(), Errno(ENOMEM));
 }
 
@@ -254,6 +274,24 @@ TEST_F(MemfdMemoryTest, LockedPagesAreLockedByUs) {
   memory->lock(LockMode::kNone);
   EXPECT_EQ(status_kib("VmLck"), before);
   memory->lock(LockMode::kNone);
+  ::munmap(address, 8 * kPage);
+}
+
+// As the kernel never swaps a page of a locked segment, whenever it was touched.
+TEST_F(MemfdMemoryTest, PagesThatComeLaterAreLockedToo) {
+  const auto memory = make(8);
+  char* const address = map(open(*memory, kAnyAccess).get(), 8);
+  memory->lock(LockMode::kLazy);
+  if (status_kib("VmLck") == 0) GTEST_SKIP() << "RLIMIT_MEMLOCK lets us lock nothing";
+  const auto locked_kib = [&] { return locked_of(memory->identity()); };
+  EXPECT_EQ(locked_kib(), 0U);
+  for (const std::uint64_t pages : {3, 8}) {
+    for (std::uint64_t page = 0; page < pages; ++page) address[page * kPage] = 'x';
+    for (int looks = 0; looks < 5000 && locked_kib() != 4 * pages; ++looks) ::usleep(1000);
+    EXPECT_EQ(locked_kib(), 4 * pages);
+  }
+  memory->lock(LockMode::kNone);
+  EXPECT_EQ(locked_kib(), 0U);
   ::munmap(address, 8 * kPage);
 }
 
@@ -314,7 +352,8 @@ TEST_F(MemfdMemoryTest, OutOfDescriptorsIsEnospc) {
     BackingRequest request;
     request.name = "SYSV00000000";
     request.size_bytes = kPage;
-    const auto memory = MemfdMemory::create(request, kPage, MemoryCharges(), census_, features_);
+    const auto memory =
+        MemfdMemory::create(request, kPage, MemoryCharges(), census_, lock_keeper_, features_);
     return !memory && memory.error() == Errno(ENOSPC) ? 0 : 1;
   });
   EXPECT_EQ(exit_status_of(child), 0);
@@ -364,7 +403,8 @@ class MemfdMemoryHugeTest : public MemfdMemoryTest {
     request.huge = true;
     request.huge_page_bytes = page_bytes_;
     request.reserve = reserve;
-    return MemfdMemory::create(request, page_bytes_, MemoryCharges(), census_, features_);
+    return MemfdMemory::create(request, page_bytes_, MemoryCharges(), census_, lock_keeper_,
+                               features_);
   }
   static std::uint64_t free_pages() {
     std::ifstream meminfo("/proc/meminfo");

@@ -20,7 +20,8 @@ class ReleaseWatchTest : public ::testing::Test {
     BackingRequest request;
     request.name = "SYSV00000000";
     request.size_bytes = kPage;
-    auto memory = MemfdMemory::create(request, kPage, MemoryCharges(), census_, features_);
+    auto memory =
+        MemfdMemory::create(request, kPage, MemoryCharges(), census_, lock_keeper_, features_);
     EXPECT_TRUE(memory);
     return std::move(*memory);
   }
@@ -37,6 +38,7 @@ class ReleaseWatchTest : public ::testing::Test {
   KernelFeatures features_;
   DescendantScope scope_;
   Census census_;
+  LockKeeper lock_keeper_{std::chrono::milliseconds(5)};
 };
 
 using Files = std::vector<FileIdentity>;

@@ -59,7 +59,8 @@ Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingReque
     if (!charged) return charged.error();
     charges.commit = std::move(*charged);
   }
-  auto memory = MemfdMemory::create(request, size_bytes, std::move(charges), census_, features_);
+  auto memory = MemfdMemory::create(request, size_bytes, std::move(charges), census_, lock_keeper_,
+                                    features_);
   if (!memory) return memory.error();
   return std::unique_ptr<BackingMemory>(std::move(*memory));
 }

@@ -6,6 +6,7 @@
 
 #include "emulation/shm/host.h"
 #include "supervisor/kernel/features.h"
+#include "supervisor/memory/lock_keeper.h"
 #include "supervisor/memory/overcommit.h"
 #include "supervisor/memory/release_watch.h"
 #include "supervisor/process/census.h"
@@ -22,6 +23,7 @@ struct MachineResources {
   KernelFeatures& features;
   Overcommit overcommit;
   ReleaseEvents release_events;
+  LockKeeper lock_keeper;
 };
 
 class Machine : public Host {
@@ -32,6 +34,7 @@ class Machine : public Host {
       : features_(resources.features),
         descriptor_share_(descriptor_share),
         overcommit_(resources.overcommit),
+        lock_keeper_(resources.lock_keeper),
         census_(resources.features, scope),
         release_watch_(resources.release_events) {}
 
@@ -56,6 +59,7 @@ class Machine : public Host {
   KernelFeatures& features_;
   DescriptorShare* const descriptor_share_;
   const Overcommit& overcommit_;
+  LockKeeper& lock_keeper_;
   Census census_;
   ReleaseWatch release_watch_;
 };

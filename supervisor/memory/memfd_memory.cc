@@ -105,11 +105,9 @@ Result<void> copy_all(std::span<Byte> bytes, Transfer transfer) {
 
 }  // namespace
 
-Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& request,
-                                                         std::uint64_t size_bytes,
-                                                         MemoryCharges charges,
-                                                         const Census& census,
-                                                         KernelFeatures& features) {
+Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(
+    const BackingRequest& request, std::uint64_t size_bytes, MemoryCharges charges,
+    const Census& census, LockKeeper& lock_keeper, KernelFeatures& features) {
   const UniqueFd first = create_memfd(request, features);
   if (!first.valid()) return as_shmget_error(errno);
   if (::fchmod(first.get(), 0600) != 0 ||
@@ -129,9 +127,9 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& r
   if (!base.valid()) return as_shmget_error(errno);
   struct stat status {};
   if (::fstat(base.get(), &status) != 0) return as_shmget_error(errno);
-  std::unique_ptr<MemfdMemory> memory(new MemfdMemory(std::move(base), request,
-                                                      {status.st_dev, status.st_ino}, size_bytes,
-                                                      std::move(charges), census, features));
+  std::unique_ptr<MemfdMemory> memory(
+      new MemfdMemory(std::move(base), request, {status.st_dev, status.st_ino}, size_bytes,
+                      std::move(charges), census, lock_keeper, features));
   if (request.huge && request.reserve && size_bytes != 0) {
     // hugetlb reserves pages for a mapping, and keeps the reservation for the file.
     if (!memory->map_internal({0, size_bytes}, {true, true, false})) return Errno(ENOMEM);
@@ -188,23 +186,36 @@ PageUsage MemfdMemory::usage() {
   return pages;
 }
 
+MemfdMemory::~MemfdMemory() { lock_keeper_.remove(this); }
+
 void MemfdMemory::lock(LockMode mode) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_mutex_);
+  lock_keeper_.remove(this);
   locked_ = {};
+  pages_locked_ = 0;
   if (mode == LockMode::kNone) return;
   auto mapping = map_internal({0, size_bytes_}, {true, false, false});
   if (!mapping) return;
   locked_ = std::move(*mapping);
-  auto* const address = locked_.bytes().data();
   const bool lazy = mode == LockMode::kLazy;
-  if (::mlock2(address, size_bytes_, lazy ? MLOCK_ONFAULT : 0) != 0) {
+  if (::mlock2(locked_.bytes().data(), size_bytes_, lazy ? MLOCK_ONFAULT : 0) != 0) {
     spdlog::info(
         "SHM_LOCK: pages may still be swapped: errno {}; shmvisor needs CAP_IPC_LOCK or a "
         "higher RLIMIT_MEMLOCK",
         errno);
     return;
   }
-  if (lazy) populate_allocated(base_.get(), address, size_bytes_);
+  if (lazy && renew_lock()) lock_keeper_.add(this, [this] { return renew_lock(); });
+}
+
+bool MemfdMemory::renew_lock() {
+  const PageUsage there = usage();
+  const std::uint64_t pages = there.resident + there.swapped;
+  if (pages != pages_locked_) {
+    populate_allocated(base_.get(), locked_.bytes().data(), size_bytes_);
+  }
+  pages_locked_ = pages;
+  return pages < size_bytes_ / kPageBytes;
 }
 
 Result<InternalMapping> MemfdMemory::map_internal(const OffsetRange& range, const Access& access) {

@@ -18,6 +18,7 @@
 #include "emulation/memmap/backing_memory.h"
 #include "emulation/shm/host.h"
 #include "supervisor/kernel/features.h"
+#include "supervisor/memory/lock_keeper.h"
 #include "supervisor/memory/overcommit.h"
 #include "supervisor/process/census.h"
 #include "supervisor/process/descriptor_share.h"
@@ -36,7 +37,9 @@ class MemfdMemory : public BackingMemory {
   static Result<std::unique_ptr<MemfdMemory>> create(const BackingRequest& request,
                                                      std::uint64_t size_bytes,
                                                      MemoryCharges charges, const Census& census,
+                                                     LockKeeper& lock_keeper,
                                                      KernelFeatures& features);
+  ~MemfdMemory() override;
 
   [[nodiscard]] FileIdentity identity() const override { return identity_; }
   [[nodiscard]] std::string name() const override { return "/memfd:" + name_ + " (deleted)"; }
@@ -60,7 +63,7 @@ class MemfdMemory : public BackingMemory {
  private:
   MemfdMemory(UniqueFd base, const BackingRequest& request, FileIdentity identity,
               std::uint64_t size_bytes, MemoryCharges charges, const Census& census,
-              KernelFeatures& features)
+              LockKeeper& lock_keeper, KernelFeatures& features)
       : base_(std::move(base)),
         name_(request.name),
         identity_(identity),
@@ -70,6 +73,7 @@ class MemfdMemory : public BackingMemory {
         committed_(request.commit),
         charges_(std::move(charges)),
         census_(census),
+        lock_keeper_(lock_keeper),
         features_(features) {}
 
   std::mutex mutex_;
@@ -82,11 +86,19 @@ class MemfdMemory : public BackingMemory {
   const bool committed_;
   const MemoryCharges charges_;
   const Census& census_;
+  LockKeeper& lock_keeper_;
   KernelFeatures& features_;
   /// A description may be alive.
   bool handed_out_ = false;
+  /// Faults in, for the lock, what was allocated since the last time. False when all pages are
+  /// there.
+  bool renew_lock();
+
+  /// Guards the next two, which change while lock_keeper_ does not renew.
+  std::mutex lock_mutex_;
   /// Our own, while the pages are locked.
   InternalMapping locked_;
+  std::uint64_t pages_locked_ = 0;
 };
 
 }  // namespace shmvisor
