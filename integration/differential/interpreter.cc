@@ -56,6 +56,7 @@ std::string Interpreter::run(const Sequence& sequence) {
     start_first_worker();
     for (std::size_t i = 0; i < sequence.size(); ++i) {
       writer_.begin_line(i);
+      step_number_ = i;
       step(sequence[i]);
       writer_.end_line();
     }
@@ -197,6 +198,7 @@ std::int64_t Interpreter::resolve(const Operand& operand) const {
 Request Interpreter::request_for(const Operation& operation) const {
   Request request;
   request.kind = operation.kind;
+  request.through_ipc = step_number_ % 2 == 0 ? 0 : 1;
   for (std::size_t i = 0; i < kMostOperands; ++i) {
     request.arguments[i] = resolve(operation.operands[i]);
   }

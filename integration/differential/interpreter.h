@@ -87,6 +87,7 @@ class Interpreter {
   std::vector<pid_t> zombies_;
   std::array<std::int64_t, kSegmentNames> segments_{};
   std::array<std::int64_t, kAttachNames> attaches_{};
+  std::size_t step_number_ = 0;
   /// Set once mappings may have been split: how many there are is then shown beside nattch.
   bool splits_ = false;
 };

@@ -19,6 +19,7 @@ struct Request {
   std::int32_t child = -1;       ///< index of the worker to begin
   std::int32_t child_stack = 0;  ///< and its stack
   std::int32_t thread = 0;       ///< setns_ipc: whose namespace
+  std::int32_t through_ipc = 0;  ///< 1: by ipc(2), where the ABI has it
   std::int64_t arguments[kMostOperands] = {};
 };
 

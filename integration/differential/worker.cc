@@ -43,6 +43,43 @@ long call(long number, const std::int64_t* arguments) {
   return ::syscall(number, narrow[0], narrow[1], narrow[2], narrow[3], narrow[4], narrow[5]);
 }
 
+#ifdef __i386__
+/// compat_ksys_ipc() of ipc/syscall.c.
+long call_through_ipc(Kind kind, const std::int64_t* arguments) {
+  constexpr long kShmatCall = 21;
+  constexpr long kShmdtCall = 22;
+  constexpr long kShmgetCall = 23;
+  constexpr long kShmctlCall = 24;
+  constexpr long kIpc64 = 0x100;
+  const auto first = static_cast<long>(arguments[0]);
+  const auto second = static_cast<long>(arguments[1]);
+  const auto third = static_cast<long>(arguments[2]);
+  switch (kind) {
+    case Kind::kShmget:
+      return ::syscall(SYS_ipc, kShmgetCall, first, second, third, 0, 0);
+    case Kind::kShmat: {
+      long address = -1;
+      const long result = ::syscall(SYS_ipc, kShmatCall, first, third, &address, second, 0);
+      return result == 0 ? address : -1;
+    }
+    case Kind::kShmdt:
+      return ::syscall(SYS_ipc, kShmdtCall, 0, 0, 0, first, 0);
+    default:
+      return ::syscall(SYS_ipc, kShmctlCall, first, second | kIpc64, 0, third, 0);
+  }
+}
+#endif
+
+/// The call that an operation is, by its own number or through ipc(2).
+long make_call(const Request& request, long number) {
+#ifdef __i386__
+  if (request.through_ipc != 0 && request.kind <= Kind::kShmctl) {
+    return call_through_ipc(request.kind, request.arguments);
+  }
+#endif
+  return call(number, request.arguments);
+}
+
 int run_child(void* index) {
   Worker(static_cast<int>(reinterpret_cast<std::intptr_t>(index))).run();
 }
@@ -107,7 +144,7 @@ void Worker::answer(long result) const {
 
 void Worker::carry_out(const Request& request) {
   const long number = info_of(request.kind).syscall;
-  if (number >= 0) return answer(call(number, request.arguments));
+  if (number >= 0) return answer(make_call(request, number));
   switch (request.kind) {
     case Kind::kShmctl:
       return control(request);
@@ -210,7 +247,7 @@ void Worker::control(const Request& request) const {
     wanted.shm_perm.mode = static_cast<decltype(wanted.shm_perm.mode)>(request.arguments[5]);
     std::memcpy(g_buffer, &wanted, sizeof(wanted));
   }
-  response.result = call(SYS_shmctl, request.arguments);
+  response.result = make_call(request, SYS_shmctl);
   if (response.result == -1) response.error = errno;
   std::memcpy(response.buffer, g_buffer, sizeof(response.buffer));
   respond(response);
