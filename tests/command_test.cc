@@ -33,6 +33,7 @@ class CommandTest : public ::testing::TestWithParam<bool> {
     }
     auto& command = std::get<Command>(started);
     const UniqueFd listener = command.take_listener();
+    command.go_on();
     if (!listener.valid()) return 201;
     if (::fcntl(listener.get(), F_GETFD) != FD_CLOEXEC) return 202;
     if (const auto failure = command.wait_for_exec()) {
@@ -111,6 +112,7 @@ TEST_P(CommandTest, SignalsAreAsTheyWere) {
                                               *program, inherited, mounts_, features_);
                 auto& command = std::get<Command>(started);
                 const UniqueFd listener = command.take_listener();
+                command.go_on();
                 if (command.wait_for_exec()) return 201;
                 int wait_status = 0;
                 ::waitpid(command.pid(), &wait_status, 0);

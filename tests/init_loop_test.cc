@@ -10,6 +10,7 @@
 #include "policy/filter_program.h"
 #include "supervisor/launch/command.h"
 #include "supervisor/launch/exit_status.h"
+#include "supervisor/launch/serving_chores.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/process/descendant_scope.h"
 #include "tests/supervised_child.h"
@@ -42,14 +43,16 @@ class InitLoopTest : public ::testing::Test {
     if (std::holds_alternative<Failure>(started)) return 200;
     auto& command = std::get<Command>(started);
     Listener listener(command.take_listener());
+    command.go_on();
     const DescendantScope scope;
     MachineResources resources(features);
     Machine machine(resources, scope);
     Namespaces namespaces(machine, Limits(), NamespaceIds::ours().ipc);
     IpcNamespaces ipc_namespaces(namespaces, scope);
     before(command.pid());
-    InitLoop init(command.pid(), group, false, inherited.watched(),
-                  {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, scope});
+    ServingChores chores(
+        {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, nullptr});
+    InitLoop init(command.pid(), group, false, inherited.watched(), scope, chores);
     if (command.wait_for_exec()) return 201;
     const int status = init.run(linger);
     after_->all_gone = listener.ended();
@@ -190,10 +193,12 @@ TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {
     auto started = Command::start({"sleep", "0.1"}, *program, inherited, mounts, features);
     auto& command = std::get<Command>(started);
     Listener listener(command.take_listener());
+    command.go_on();
     ::munmap(mapped, 4096);
     IpcNamespaces ipc_namespaces(namespaces, scope);
-    InitLoop init(command.pid(), group, false, inherited.watched(),
-                  {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, scope});
+    ServingChores chores(
+        {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, nullptr});
+    InitLoop init(command.pid(), group, false, inherited.watched(), scope, chores);
     if (command.wait_for_exec()) return 2;
     if (init.run(true) != 0) return 3;
     return registry->in_use() == 0 ? 0 : 4;

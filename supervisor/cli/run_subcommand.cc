@@ -15,6 +15,21 @@ RunSubcommand::RunSubcommand(CLI::App& parent)
                  "Bring all pages of a segment in when it is attached");
   app().add_flag("--commit", options_.memory.commit_on_create,
                  "Allocate all pages of a segment when it is created, or refuse it");
+  CLI::Option* const serve =
+      app()
+          .add_option("--serve", options_.serve_path,
+                      "Let other runs join, at a socket of this name; permissions decide whose")
+          ->type_name("PATH");
+  CLI::Option* const join =
+      app()
+          .add_option("--join", options_.join_path,
+                      "Share the segments of the run that serves there, and its limits")
+          ->type_name("PATH")
+          ->excludes(serve);
+  for (const char* const server_s :
+       {"--shmmax", "--shmall", "--shmmni", "--populate", "--commit"}) {
+    join->excludes(app().get_option(server_s));
+  }
   app().add_flag("--no-linger", no_linger_,
                  "End with the command, even if descendants of it live on");
   app().add_flag("--group", options_.signal_group,

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <memory>
 
+#include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/seccomp_install.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/launch/exit_status.h"
@@ -22,7 +23,7 @@ namespace {
 enum class Step : int {
   kListener,
   kTakeAway,
-  kTaken,
+  kGoOn,
   kNoNewPrivs,
   kFilter,
   kProc,           ///< something in /proc is missing that was demanded
@@ -37,58 +38,10 @@ struct Message {
   WaitKind wait_kind = WaitKind::kUnknown;  ///< with kListener
 };
 
-bool send_message(int socket, Message message) {
-  return ::send(socket, &message, sizeof(message), MSG_NOSIGNAL) == sizeof(message);
-}
-
-std::optional<Message> receive_message(int socket) {
+std::optional<Message> receive_step(int socket) {
   Message message;
-  ssize_t got = 0;
-  do {
-    got = ::recv(socket, &message, sizeof(message), 0);
-  } while (got < 0 && errno == EINTR);
-  if (got != sizeof(message)) return std::nullopt;
+  if (!receive_message(socket, message)) return std::nullopt;
   return message;
-}
-
-/// One byte with a descriptor beside it, unix(7).
-union DescriptorControl {
-  std::array<char, CMSG_SPACE(sizeof(int))> bytes;
-  cmsghdr align;
-};
-
-bool send_descriptor(int socket, int fd) {
-  char byte = 0;
-  iovec data{&byte, 1};
-  DescriptorControl control{};
-  msghdr header{};
-  header.msg_iov = &data;
-  header.msg_iovlen = 1;
-  header.msg_control = control.bytes.data();
-  header.msg_controllen = control.bytes.size();
-  cmsghdr* const part = CMSG_FIRSTHDR(&header);
-  part->cmsg_level = SOL_SOCKET;
-  part->cmsg_type = SCM_RIGHTS;
-  part->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(part), &fd, sizeof(fd));
-  return ::sendmsg(socket, &header, MSG_NOSIGNAL) == 1;
-}
-
-UniqueFd receive_descriptor(int socket) {
-  char byte = 0;
-  iovec data{&byte, 1};
-  DescriptorControl control{};
-  msghdr header{};
-  header.msg_iov = &data;
-  header.msg_iovlen = 1;
-  header.msg_control = control.bytes.data();
-  header.msg_controllen = control.bytes.size();
-  if (::recvmsg(socket, &header, MSG_CMSG_CLOEXEC) != 1) return UniqueFd();
-  const cmsghdr* const part = CMSG_FIRSTHDR(&header);
-  if (part == nullptr || part->cmsg_type != SCM_RIGHTS) return UniqueFd();
-  int fd = -1;
-  std::memcpy(&fd, CMSG_DATA(part), sizeof(fd));
-  return UniqueFd(fd);
 }
 
 /// Without CAP_SYS_ADMIN the kernel wants no_new_privs before a filter (seccomp(2)); with it,
@@ -123,12 +76,13 @@ struct Filter {
 [[noreturn]] void become_command(int socket, char* const* arguments, const Filter& filter,
                                  const InheritedState& inherited, ProcMounts& mounts) {
   const auto give_up = [socket](Step step, int error, int status) {
-    send_message(socket, {step, error});
+    (void)send_message(socket, Message{step, error});
     ::_exit(status);
   };
   const auto tell_missing = [socket, &mounts](const ProcMountFailure& missing) {
     const bool required = mounts.required(missing);
-    send_message(socket, {required ? Step::kProc : Step::kMissingInProc, 0, -1, missing});
+    const Step step = required ? Step::kProc : Step::kMissingInProc;
+    (void)send_message(socket, Message{step, 0, -1, missing});
     if (required) ::_exit(exit_status::kOwnFailure);
   };
   if (filter.no_new_privs && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
@@ -141,16 +95,17 @@ struct Filter {
   const Result<UniqueFd> listener = filter.install(wait_kind);
   if (!listener) give_up(Step::kFilter, listener.error().value(), exit_status::kOwnFailure);
 
-  send_message(socket, {Step::kListener, listener->get(), connection, {}, wait_kind});
-  std::optional<Message> reply = receive_message(socket);
+  const Message named{Step::kListener, listener->get(), connection, {}, wait_kind};
+  (void)send_message(socket, named);
+  std::optional<Message> reply = receive_step(socket);
   if (reply && reply->step == Step::kTakeAway) {
-    if (!send_descriptor(socket, listener->get()) ||
-        (connection >= 0 && !send_descriptor(socket, connection))) {
+    const std::array fds{listener->get(), connection};
+    if (!send_message(socket, named, std::span(fds).first(connection >= 0 ? 2 : 1))) {
       ::_exit(exit_status::kOwnFailure);
     }
-    reply = receive_message(socket);
+    reply = receive_step(socket);
   }
-  if (!reply || reply->step != Step::kTaken) ::_exit(exit_status::kOwnFailure);
+  if (!reply || reply->step != Step::kGoOn) ::_exit(exit_status::kOwnFailure);
 
   if (const auto missing = mounts.attach(); missing.failed()) tell_missing(missing);
   mounts.close();
@@ -212,9 +167,12 @@ bool fetch(pid_t pid, int socket, const Message& named, KernelFeatures& features
   listener = take_from(pid, named.value, features);
   if (both) connection = take_from(pid, named.connection, features);
   if (!listener.valid() || (both && !connection.valid())) {
-    send_message(socket, {Step::kTakeAway, 0});
-    listener = receive_descriptor(socket);
-    if (both) connection = receive_descriptor(socket);
+    (void)send_message(socket, Message{Step::kTakeAway, 0});
+    Message again;
+    if (auto received = receive_message(socket, again)) {
+      listener = std::move(received->at(0));
+      connection = std::move(received->at(1));
+    }
   }
   return listener.valid() && (!both || connection.valid());
 }
@@ -224,7 +182,7 @@ std::optional<Message> receive_step(int socket, ProcMountFailure& missing_in_pro
                                     const std::function<void(int)>& wait_readable) {
   for (;;) {
     wait_readable(socket);
-    auto message = receive_message(socket);
+    auto message = receive_step(socket);
     if (!message || message->step != Step::kMissingInProc) return message;
     missing_in_proc = message->missing;
   }
@@ -276,9 +234,10 @@ std::variant<Command, Failure> Command::start(const std::vector<std::string>& ar
   }
   command.wait_kind_ = message->wait_kind;
   if (message->wait_kind != WaitKind::kKillable) features.absent(KernelFeature::kWaitKillableRecv);
-  send_message(command.socket_.get(), {Step::kTaken, 0});
   return command;
 }
+
+void Command::go_on() const { (void)send_message(socket_.get(), Message{Step::kGoOn}); }
 
 std::optional<Failure> Command::wait_for_exec(const std::function<void(int)>& wait_readable) {
   const std::optional<Message> message =

@@ -4,7 +4,7 @@
 // execs. The parent takes it with pidfd_getfd(2), or where that is refused (common container
 // profiles allow it only with CAP_SYS_PTRACE) the child sends it over the socket between them. The
 // FUSE connection of the files in /proc goes the same way; whoever has it must serve it, or close
-// it, before wait_for_exec().
+// it, before wait_for_exec(). The child stays where it is until it is told to go on.
 //
 // Errors come as a Failure: a sentence for the user that says what to do. Thread rule: start()
 // before there are threads.
@@ -48,6 +48,8 @@ class Command {
   [[nodiscard]] WaitKind wait_kind() const { return wait_kind_; }
   /// The connection of the files in /proc, the caller's from now on; invalid where there are none.
   [[nodiscard]] UniqueFd take_connection() { return std::move(connection_); }
+  /// The descriptors are where they belong: the child goes on to its exec.
+  void go_on() const;
   /// Waits until the program runs, or could not be executed. Before it runs it may be stopped or
   /// killed like any process: `wait_readable` is to care for that while it waits for a descriptor.
   std::optional<Failure> wait_for_exec(const std::function<void(int)>& wait_readable = [](int) {});

@@ -1,11 +1,9 @@
 #include "supervisor/launch/init_loop.h"
 
-#include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <utility>
 
 #include "supervisor/launch/exit_status.h"
@@ -16,10 +14,14 @@ namespace {
 
 constexpr int kReapAgainMs = 5;
 constexpr int kPauseMs = 5;
-constexpr int kLookAgainMs = 1000;
 
 /// A signal that the kernel sent to a process group, not one process to another.
 bool from_terminal(const signalfd_siginfo& info) { return info.ssi_code == SI_KERNEL; }
+
+bool asks_to_end(const signalfd_siginfo& info) {
+  return info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT || info.ssi_signo == SIGQUIT ||
+         info.ssi_signo == SIGHUP;
+}
 
 bool from_a_process(const signalfd_siginfo& info) {
   return info.ssi_code <= 0 && info.ssi_pid != static_cast<std::uint32_t>(getpid());
@@ -55,11 +57,12 @@ void send(pid_t pid, const signalfd_siginfo& info) {
 }  // namespace
 
 InitLoop::InitLoop(pid_t command, const ProcessGroup& group, bool signal_group,
-                   const sigset_t& watched, Surroundings surroundings)
+                   const sigset_t& watched, const ProcessScope& scope, Chores& chores)
     : command_(command),
       group_(group),
       signal_group_(signal_group),
-      surroundings_(surroundings),
+      scope_(scope),
+      chores_(chores),
       signals_(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK)) {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
@@ -71,7 +74,7 @@ InitLoop::InitLoop(pid_t command, const ProcessGroup& group, bool signal_group,
 
 int InitLoop::run(bool linger) {
   look_at_children();
-  while (!status_ || (linger && !all_gone_)) {
+  while (!status_ || (linger && !told_to_end_ && !chores_.all_gone())) {
     if (!turn()) return exit_status::kOwnFailure;
   }
   return *status_;
@@ -87,24 +90,15 @@ void InitLoop::run_until(int fd) {
 
 bool InitLoop::turn(int fd) {
   const bool pausing = std::exchange(pausing_, false);
-  std::array<pollfd, 4> waiting{{
-      {pausing ? -1 : signals_.get(), POLLIN, 0},
-      {surroundings_.release_watch.fd(), POLLIN, 0},
-      {all_gone_ ? -1 : surroundings_.listener.fd(), 0, 0},  // its end alone: POLLHUP
-      {fd, POLLIN, 0},
-  }};
-  const bool look_again =
-      surroundings_.release_watch.needs_polling() || surroundings_.namespaces.need_sweeping();
-  int timeout_ms = look_again ? kLookAgainMs : -1;
-  if (reap_again_) timeout_ms = kReapAgainMs;
+  waiting_ = {{pausing ? -1 : signals_.get(), POLLIN, 0}, {fd, POLLIN, 0}};
+  chores_.append_waiting(waiting_);
+  int timeout_ms = reap_again_ ? kReapAgainMs : chores_.timeout_ms();
   if (pausing) timeout_ms = kPauseMs;
-  const int ready = ::poll(waiting.data(), waiting.size(), timeout_ms);
+  const int ready = ::poll(waiting_.data(), static_cast<nfds_t>(waiting_.size()), timeout_ms);
   if (ready < 0 && errno != EINTR) return false;
-  if ((waiting[2].revents & POLLHUP) != 0) all_gone_ = true;
   read_signals();
   if (reap_again_) reap();
-  surroundings_.files.settle();
-  if (surroundings_.namespaces.need_sweeping()) surroundings_.namespaces.sweep();
+  chores_.turn();
   return true;
 }
 
@@ -147,13 +141,15 @@ void InitLoop::pass_on(const signalfd_siginfo& info) {
     }
     return;
   }
-  for (const pid_t pid : surroundings_.scope.processes()) send(pid, info);
+  const std::vector<pid_t> left = scope_.processes();
+  for (const pid_t pid : left) send(pid, info);
+  if (left.empty() && asks_to_end(info)) told_to_end_ = true;
 }
 
 void InitLoop::send_to_group(const signalfd_siginfo& info) const {
   send(-command_, info);
   // kill(2) is content with one member that may be signalled. The others, without CAP_KILL:
-  for (const pid_t pid : surroundings_.scope.processes()) {
+  for (const pid_t pid : scope_.processes()) {
     if (::getpgid(pid) == command_ && ::kill(pid, 0) != 0 && errno == EPERM) send(pid, info);
   }
 }

@@ -1,6 +1,6 @@
 // InitLoop: the main thread's part while the command runs. It waits for signals and passes them on,
-// reaps the command and every orphan, follows the command into a job-control stop, and lets removed
-// segments go.
+// reaps the command and every orphan, follows the command into a job-control stop, and does what
+// else there is to do (Chores).
 //
 // Serving threads ptrace processes that may be children of ours, and the kernel shows a tracer's
 // process every stop of such a child (wait_consider_task() of kernel/exit.c). So nothing here waits
@@ -9,23 +9,23 @@
 // Signals: those that the terminal sends to the whole foreground group reach the command by
 // themselves; every other one is passed on, to it or to its process group, but for SIGTTIN and
 // SIGTTOU, which are between a process and its own use of the terminal. When the command has ended,
-// what is left of its descendants gets them. A command that became another user gets them as well,
+// what is left of its descendants gets them; where none is left, those that ask to end end the loop.
+// A command that became another user gets them as well,
 // also without CAP_KILL (BorrowedIdentity).
 //
 // Thread rule: the main thread: children and orphans are its.
 #pragma once
 
+#include <poll.h>
 #include <sys/types.h>
 
 #include <csignal>
 #include <optional>
+#include <vector>
 
-#include "emulation/shm/segment_files.h"
 #include "policy/base/unique_fd.h"
+#include "supervisor/launch/chores.h"
 #include "supervisor/launch/process_group.h"
-#include "supervisor/memory/release_watch.h"
-#include "supervisor/notify/listener.h"
-#include "supervisor/process/ipc_namespaces.h"
 #include "supervisor/process/process_scope.h"
 
 struct signalfd_siginfo;
@@ -34,17 +34,10 @@ namespace shmvisor {
 
 class InitLoop {
  public:
-  struct Surroundings {
-    Listener& listener;
-    SegmentFiles& files;
-    ReleaseWatch& release_watch;
-    IpcNamespaces& namespaces;
-    const ProcessScope& scope;
-  };
-
-  /// `signal_group`: signals are for the command's whole group, which is then its own.
+  /// `signal_group`: signals are for the command's whole group, which is then its own. `scope`: the
+  /// command's descendants.
   InitLoop(pid_t command, const ProcessGroup& group, bool signal_group, const sigset_t& watched,
-           Surroundings surroundings);
+           const ProcessScope& scope, Chores& chores);
 
   /// Until the command and, when `linger`, the last supervised process have ended. The command's
   /// exit status in the terms of exit_status.h.
@@ -68,10 +61,12 @@ class InitLoop {
   const pid_t command_;
   const ProcessGroup& group_;
   const bool signal_group_;
-  const Surroundings surroundings_;
+  const ProcessScope& scope_;
+  Chores& chores_;
   UniqueFd signals_;
+  std::vector<pollfd> waiting_;
   std::optional<int> status_;
-  bool all_gone_ = false;
+  bool told_to_end_ = false;
   /// A child is held in a ptrace-stop and hides the ones behind it: look again soon.
   bool reap_again_ = false;
   /// A SIGCHLD told of a ptrace-stop only: signals are not waited for, but for a moment.

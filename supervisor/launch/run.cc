@@ -10,11 +10,17 @@
 
 #include "policy/filter_program.h"
 #include "supervisor/inject/kick_timer.h"
+#include "supervisor/join/join_connection.h"
+#include "supervisor/join/join_socket.h"
+#include "supervisor/join/joined_commands.h"
 #include "supervisor/launch/command.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/init_loop.h"
+#include "supervisor/launch/joining_chores.h"
+#include "supervisor/launch/serving_chores.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/process/descendant_scope.h"
+#include "supervisor/process/joint_scope.h"
 #include "supervisor/procfiles/proc_file_system.h"
 #include "supervisor/procfiles/sysctl_covers.h"
 #include "supervisor/serve/server.h"
@@ -46,6 +52,101 @@ void tell_of_proc(const RunOptions& options, const ProcMountFailure& missing) {
   ::_exit(status);
 }
 
+/// A command that is about to go on, and what belongs to it.
+struct Launched {
+  const RunOptions& options;
+  KernelFeatures& features;
+  const ProcessGroup& group;
+  const InheritedState& inherited;
+  Command& command;
+};
+
+/// Why it does not run after all; it has been killed where it still was there.
+int give_up(const Launched& launched, const Failure& failure) {
+  ::kill(launched.command.pid(), SIGKILL);
+  ::waitpid(launched.command.pid(), nullptr, 0);
+  launched.group.leave(launched.command.pid());
+  return fail(failure);
+}
+
+/// To the command's exec. Why not, otherwise.
+std::optional<Failure> let_go(const Launched& launched, InitLoop& init) {
+  launched.command.go_on();
+  auto failure = launched.command.wait_for_exec([&init](int fd) { init.run_until(fd); });
+  if (!failure) tell_of_proc(launched.options, launched.command.missing_in_proc());
+  return failure;
+}
+
+/// Its calls are served here.
+int serve(const Launched& launched, std::optional<JoinSocket> socket) {
+  auto& [options, features, group, inherited, command] = launched;
+  g_command = command.pid();
+  KickTimer::install_handler([](int signal_number) { ::kill(g_command, signal_number); });
+  Listener listener(command.take_listener(), command.wait_kind());
+  listener.use_sync_wake_up(features);
+  const auto descendants = std::make_shared<DescendantScope>();
+  JointScope scope;
+  scope.add(descendants);
+  MachineResources resources(features);
+  Machine machine(resources, scope);
+  Namespaces namespaces(machine, options.limits, NamespaceIds::ours().ipc, options.memory);
+  IpcNamespaces ipc_namespaces(namespaces, scope);
+  ProcFileSystem proc_files(ipc_namespaces);
+  const SysctlCovers covers(command.pid());
+  const auto call_page = CallPage::create(features);
+  ServerOptions server_options;
+  server_options.call_page = call_page.get();
+  if (UniqueFd connection = command.take_connection(); connection.valid()) {
+    // Where it cannot be served it is closed, and the child finds that it cannot mount its files.
+    if (const auto served = proc_files.start(std::move(connection)); !served) {
+      spdlog::warn("cannot serve the files in /proc: {}", std::strerror(served.error().value()));
+    } else {
+      server_options.on_namespace_change = [&covers](pid_t tid) { covers.cover(tid); };
+    }
+  }
+  Server server(listener, ipc_namespaces, features, server_options);
+  std::optional<JoinedCommands> joined;
+  if (socket) joined.emplace(std::move(*socket), ipc_namespaces, scope, features, call_page.get());
+  ServingChores chores({listener, namespaces.files(), machine.release_watch(), ipc_namespaces,
+                        joined ? &*joined : nullptr});
+  InitLoop init(command.pid(), group, options.signal_group, inherited.watched(), *descendants,
+                chores);
+  // Where threads may still run, on what would be destroyed by returning.
+  const auto leave = [&joined](int status) {
+    if (joined) joined->drain();
+    leave_at_once(status);
+  };
+  if (!server.start()) {
+    leave(give_up(launched,
+                  {exit_status::kOwnFailure, "cannot start a serving thread; raise RLIMIT_NPROC"}));
+  }
+  if (const auto failure = let_go(launched, init)) leave(give_up(launched, *failure));
+  const int status = init.run(options.linger);
+  if ((joined && !joined->drain()) || !server.wait_for_end() || !proc_files.wait_for_end()) {
+    leave_at_once(status);
+  }
+  return status;
+}
+
+/// Another shmvisor serves its calls.
+int join(const Launched& launched, JoinConnection& server) {
+  auto& [options, features, group, inherited, command] = launched;
+  {
+    // Only the server keeps them: its end is then theirs.
+    const UniqueFd listener = command.take_listener();
+    const UniqueFd files = command.take_connection();
+    if (const auto refusal =
+            server.hand_over(command.pid(), listener, command.wait_kind(), files)) {
+      return give_up(launched, {exit_status::kOwnFailure, *refusal});
+    }
+  }
+  const DescendantScope scope;
+  JoiningChores chores(server);
+  InitLoop init(command.pid(), group, options.signal_group, inherited.watched(), scope, chores);
+  if (const auto failure = let_go(launched, init)) return give_up(launched, *failure);
+  return init.run(options.linger);
+}
+
 }  // namespace
 
 int run_command(const RunOptions& options, KernelFeatures& features) {
@@ -54,58 +155,40 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
     return fail({exit_status::kOwnFailure, std::string("cannot build the seccomp filter: ") +
                                                std::strerror(filter.error().value())});
   }
+  ProcMode proc = options.proc.value_or(ProcMode::kAuto);
+  std::optional<JoinConnection> server;
+  if (!options.join_path.empty()) {
+    auto found = JoinConnection::to(options.join_path);
+    if (const auto* trouble = std::get_if<std::string>(&found)) {
+      return fail({exit_status::kOwnFailure, *trouble});
+    }
+    server.emplace(std::get<JoinConnection>(std::move(found)));
+    if (!server->same_pid_namespace() && proc == ProcMode::kFuse) {
+      return fail({exit_status::kOwnFailure,
+                   "--proc=fuse: the server lives in another pid namespace and could not tell who "
+                   "reads; --proc=hide or --proc=off do without"});
+    }
+    if (!server->same_pid_namespace() && proc == ProcMode::kAuto) proc = ProcMode::kOff;
+  }
+  std::optional<JoinSocket> socket;
+  if (!options.serve_path.empty()) {
+    auto listening = JoinSocket::listen_at(options.serve_path);
+    if (const auto* trouble = std::get_if<std::string>(&listening)) {
+      return fail({exit_status::kOwnFailure, *trouble});
+    }
+    socket.emplace(std::get<JoinSocket>(std::move(listening)));
+  }
   const ProcessGroup group(options.own_group || options.signal_group);
   const InheritedState inherited(group);
   // Orphans come to us, so that every process we serve stays below us.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 
-  ProcMounts mounts(options.proc.value_or(ProcMode::kAuto), options.user_namespace);
+  ProcMounts mounts(proc, options.user_namespace);
   auto started = Command::start(options.command, *filter, inherited, mounts, features);
   if (const auto* failure = std::get_if<Failure>(&started)) return fail(*failure);
-  Command& command = std::get<Command>(started);
+  const Launched launched{options, features, group, inherited, std::get<Command>(started)};
   inherited.raise_descriptor_limit();
-
-  g_command = command.pid();
-  KickTimer::install_handler([](int signal_number) { ::kill(g_command, signal_number); });
-  Listener listener(command.take_listener(), command.wait_kind());
-  listener.use_sync_wake_up(features);
-  const DescendantScope scope;
-  MachineResources resources(features);
-  Machine machine(resources, scope);
-  Namespaces namespaces(machine, options.limits, NamespaceIds::ours().ipc, options.memory);
-  IpcNamespaces ipc_namespaces(namespaces, scope);
-  const auto call_page = CallPage::create(features);
-  Server server(listener, ipc_namespaces, features, {.call_page = call_page.get()});
-  InitLoop init(command.pid(), group, options.signal_group, inherited.watched(),
-                {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, scope});
-  ProcFileSystem proc_files(ipc_namespaces);
-  const SysctlCovers covers(command.pid());
-  if (UniqueFd connection = command.take_connection(); connection.valid()) {
-    // Where it cannot be served it is closed, and the child finds that it cannot mount its files.
-    if (const auto served = proc_files.start(std::move(connection)); !served) {
-      spdlog::warn("cannot serve the files in /proc: {}", std::strerror(served.error().value()));
-    } else {
-      server.on_namespace_change([&covers](pid_t tid) { covers.cover(tid); });
-    }
-  }
-  if (!server.start()) {
-    ::kill(command.pid(), SIGKILL);
-    spdlog::critical("cannot start a serving thread; raise RLIMIT_NPROC");
-    leave_at_once(exit_status::kOwnFailure);  // the files in /proc may be served already
-  }
-  if (const auto failure = command.wait_for_exec([&init](int fd) { init.run_until(fd); })) {
-    ::waitpid(command.pid(), nullptr, 0);
-    group.leave(command.pid());
-    spdlog::critical("{}", failure->message);
-    leave_at_once(failure->exit_status);
-  }
-  tell_of_proc(options, command.missing_in_proc());
-  const int status = init.run(options.linger);
-  if (!server.wait_for_end() || !proc_files.wait_for_end()) {
-    // Threads are still blocked in the kernel, on what would be destroyed here.
-    leave_at_once(status);
-  }
-  return status;
+  return server ? join(launched, *server) : serve(launched, std::move(socket));
 }
 
 }  // namespace shmvisor

@@ -26,6 +26,10 @@ struct RunOptions {
   std::optional<ProcMode> proc;
   /// Whether it runs in a user namespace of its own, with this user's ids.
   bool user_namespace = false;
+  /// Where other runs find this one's registry; empty: nowhere.
+  std::string serve_path;
+  /// Whose registry to use instead of one of its own; empty: of its own. Limits are that one's.
+  std::string join_path;
 };
 
 /// The exit status, see exit_status.h; what goes wrong is logged. Takes over the process's signal

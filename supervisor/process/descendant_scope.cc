@@ -1,5 +1,7 @@
 #include "supervisor/process/descendant_scope.h"
 
+#include <poll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <unordered_map>
@@ -9,14 +11,24 @@
 
 namespace shmvisor {
 
+DescendantScope::DescendantScope(pid_t root)
+    : root_(root), pidfd_(static_cast<int>(::syscall(SYS_pidfd_open, root, 0))) {}
+
+bool DescendantScope::root_lives() const {
+  if (root_ == 0) return true;
+  pollfd ended{pidfd_.get(), POLLIN, 0};
+  return pidfd_.valid() && ::poll(&ended, 1, 0) == 0;
+}
+
 std::vector<pid_t> DescendantScope::processes() const {
-  const std::vector<pid_t> pids = numbered_entries("/proc");
+  std::vector<pid_t> pids = numbered_entries("/proc");
+  if (!root_lives()) return pids;
   std::unordered_map<pid_t, pid_t> parents;
   parents.reserve(pids.size());
   for (const pid_t pid : pids) {
     if (const auto stat = ProcessStat::read(pid)) parents.emplace(pid, stat->ppid);
   }
-  const pid_t self = getpid();
+  const pid_t root = root_ != 0 ? root_ : getpid();
   std::vector<pid_t> found;
   for (const pid_t pid : pids) {
     pid_t ancestor = pid;
@@ -25,7 +37,7 @@ std::vector<pid_t> DescendantScope::processes() const {
       const auto parent = parents.find(ancestor);
       if (parent == parents.end()) break;
       ancestor = parent->second;
-      if (ancestor == self) {
+      if (ancestor == root) {
         found.push_back(pid);
         break;
       }

@@ -79,10 +79,8 @@ std::shared_ptr<Registry> IpcNamespaces::of(ThreadIdentity& thread) {
   const IpcNamespaceId id = thread.namespaces().ipc;
   if (id == 0 || id == ours_) return namespaces_.initial();
   const std::lock_guard lock(mutex_);
-  if (ours_ == 0) {
-    if (initial_.empty()) hold_initial(thread.tid());
-    if (initial_.contains(id)) return namespaces_.initial();
-  }
+  if (ours_ == 0 && initial_.empty()) hold_initial(thread.tid());
+  if (initial_.contains(id)) return namespaces_.initial();
   if (!held_.contains(id)) {
     DescriptorShare::Part part;
     if (descriptor_share_ != nullptr) {

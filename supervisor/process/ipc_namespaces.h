@@ -25,7 +25,7 @@ namespace shmvisor {
 
 class IpcNamespaces {
  public:
-  /// The initial registry stands for our own namespace.
+  /// The initial registry stands for our own namespace, and for those named to add_initial().
   IpcNamespaces(Namespaces& namespaces, const ProcessScope& scope)
       : IpcNamespaces(namespaces, scope, NamespaceIds::ours().ipc) {}
   /// The initial registry stands for the namespaces named to add_initial(), or for that of the

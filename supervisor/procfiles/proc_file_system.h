@@ -34,11 +34,16 @@ class ProcFileSystem {
   explicit ProcFileSystem(IpcNamespaces& namespaces);
   ProcFileSystem(const ProcFileSystem&) = delete;
   ProcFileSystem& operator=(const ProcFileSystem&) = delete;
-  /// Precondition: never started, or wait_for_end() has answered true.
+  /// Precondition: never started, or wait_for_end() has answered true, or running() false.
   ~ProcFileSystem();
 
   /// Serves a connection that is mounted already. Errors: EAGAIN, ENOMEM, EINVAL.
   Result<void> start(UniqueFd connection);
+  /// Whether it is mounted anywhere still.
+  [[nodiscard]] bool running() const {
+    const std::lock_guard lock(mutex_);
+    return running_;
+  }
   /// Waits until the last mount has gone; false where it has not within a second, since somebody
   /// holds the mount namespace. The process must then end without destroying this.
   bool wait_for_end();
@@ -58,7 +63,7 @@ class ProcFileSystem {
   fuse_session* session_ = nullptr;
   std::unordered_map<std::uint64_t, std::unique_ptr<OpenFile>> open_files_;
   std::uint64_t last_handle_ = 0;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable ended_;
   bool running_ = false;
 };

@@ -210,7 +210,7 @@ void Server::change_namespaces(PendingCall& call) {
   const bool may_leave = may_leave_segments(call.raw());
   const KnownThread thread = threads_seen_.of(tid);
   threads_seen_.namespaces_change(tid);
-  if (!may_leave && (!entered_ || !may_change_ipc_namespace(call.raw()))) {
+  if (!may_leave && (!options_.on_namespace_change || !may_change_ipc_namespace(call.raw()))) {
     call.let_through();
     return;
   }
@@ -224,7 +224,7 @@ void Server::change_namespaces(PendingCall& call) {
   if (may_leave && NamespaceIds::of_thread(tid).ipc != before) {
     namespaces_.left({tid, thread.identity->unique()});
   }
-  if (entered_) entered_(tid);
+  if (options_.on_namespace_change) options_.on_namespace_change(tid);
 }
 
 bool Server::wait_for_end() {

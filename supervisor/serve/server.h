@@ -45,6 +45,9 @@ struct ServerOptions {
   int most_threads = 1024;
   /// What callers may run, where the filter is ours; borrowed. Null for none.
   const CallPage* call_page = nullptr;
+  /// A thread that unshare(2) or setns(2) may have put into another IPC namespace is held until
+  /// this returns, which gets its tid. Where it is not empty.
+  std::function<void(pid_t)> on_namespace_change;
 };
 
 class Server {
@@ -56,10 +59,6 @@ class Server {
          const ServerOptions& options = {});
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
-
-  /// From now on a thread that unshare(2) or setns(2) may have put into another IPC namespace is
-  /// held until `entered` returns, which gets its tid. Before start().
-  void on_namespace_change(std::function<void(pid_t)> entered) { entered_ = std::move(entered); }
 
   /// Sees to it that a thread receives. EAGAIN where the threads, EMFILE where a descriptor
   /// cannot be had.
@@ -111,7 +110,6 @@ class Server {
   ThreadIdentities threads_seen_;
   ExpectedCalls expected_;
   Refusals refusals_;
-  std::function<void(pid_t)> entered_;
   /// Threads in NOTIF_RECV, or on their way there.
   std::atomic<int> receivers_{0};
   std::atomic<std::uint64_t> received_{0};

@@ -1,0 +1,44 @@
+// JoinSocket: the socket in the file system at which `run --serve` can be found.
+//
+// Who may connect is decided by the permissions of the file, which follow the umask, and of the
+// folders above it, unix(7). A socket that nobody listens at any more, left behind by a server that
+// was killed, is replaced; anything else at that path is not touched.
+//
+// Errors come as a sentence for the user. Ownership: removes the file at its end, if it still is
+// the one it made. Thread rule: one thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <variant>
+
+#include "policy/base/unique_fd.h"
+
+namespace shmvisor {
+
+class JoinSocket {
+ public:
+  static std::variant<JoinSocket, std::string> listen_at(const std::string& path);
+
+  JoinSocket(JoinSocket&& other) noexcept = default;
+  JoinSocket& operator=(JoinSocket&&) = delete;
+  ~JoinSocket() { remove(); }
+
+  /// Readable when somebody wants to connect.
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  /// The next connection, which does not block; invalid when there is none.
+  [[nodiscard]] UniqueFd accept() const;
+  /// Nobody can connect any more.
+  void remove();
+
+ private:
+  JoinSocket(UniqueFd fd, std::string path);
+
+  UniqueFd fd_;
+  std::string path_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,215 @@
+#include "supervisor/join/joined_commands.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <thread>
+
+#include "supervisor/join/join_messages.h"
+#include "supervisor/kernel/descriptor_message.h"
+#include "supervisor/process/borrowed_identity.h"
+#include "supervisor/process/descendant_scope.h"
+#include "supervisor/process/process_stat.h"
+#include "supervisor/procfiles/proc_file_system.h"
+#include "supervisor/procfiles/sysctl_covers.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr std::chrono::seconds kVisitBound(30);
+constexpr std::size_t kMostVisitors = 32;
+constexpr std::size_t kMostJoined = 1024;
+/// Of one joined command: who joins may be hostile, and threads are shared by all.
+constexpr int kMostThreads = 256;
+constexpr std::chrono::milliseconds kDrainBound(1000);
+constexpr std::chrono::milliseconds kUntilDescriptorsAreFree(20);
+
+/// What /proc shows of a descriptor.
+std::string kind_of(const UniqueFd& fd) {
+  const std::string path = "/proc/self/fd/" + std::to_string(fd.get());
+  std::array<char, 64> target{};
+  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+  return {target.data(), length < 0 ? 0 : static_cast<std::size_t>(length)};
+}
+
+/// What mapping into a process takes. Reading at no valid address tells whether we may, and
+/// nothing else.
+bool within_reach(pid_t pid) {
+  const auto outcome = reach(pid, kToTrace, [pid]() -> Result<void> {
+    char byte = 0;
+    iovec local{&byte, 1};
+    iovec remote{nullptr, 1};
+    if (::process_vm_readv(pid, &local, 1, &remote, 1, 0) >= 0 || errno == EFAULT) return {};
+    return Errno::current();
+  });
+  return outcome.ok();
+}
+
+}  // namespace
+
+struct JoinedCommands::Joined {
+  Joined(pid_t pid, UniqueFd listener_fd)
+      : listener(std::move(listener_fd)), scope(std::make_shared<DescendantScope>(pid)) {}
+
+  /// Held open, so that our end can be seen.
+  UniqueFd connection;
+  /// To see its end.
+  const Listener listener;
+  const std::shared_ptr<DescendantScope> scope;
+  IpcNamespaceId ipc_namespace = 0;
+  /// Where its /proc has files of ours.
+  std::unique_ptr<ProcFileSystem> files;
+};
+
+JoinedCommands::JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, JointScope& scope,
+                               KernelFeatures& features, const CallPage* call_page)
+    : socket_(std::move(socket)),
+      namespaces_(namespaces),
+      scope_(scope),
+      call_page_(call_page),
+      pool_(features) {}
+
+JoinedCommands::~JoinedCommands() = default;
+
+void JoinedCommands::append_waiting(std::vector<pollfd>& waiting) const {
+  waiting.push_back({visitors_.size() < kMostVisitors ? socket_.fd() : -1, POLLIN, 0});
+  waiting.push_back({pool_.fd(), POLLIN, 0});
+  for (const Visitor& visitor : visitors_) {
+    waiting.push_back({visitor.connection.get(), POLLIN, 0});
+  }
+  for (const Joined& joined : joined_) waiting.push_back({joined.listener.fd(), 0, 0});
+}
+
+int JoinedCommands::timeout_ms() const {
+  if (visitors_.empty()) return pool_.timeout_ms();
+  constexpr int kLookAtVisitorsMs = 1000;
+  const int pool_ms = pool_.timeout_ms();
+  return pool_ms < 0 ? kLookAtVisitorsMs : std::min(pool_ms, kLookAtVisitorsMs);
+}
+
+void JoinedCommands::turn() {
+  greet_visitors();
+  hear_visitors();
+  pool_.turn();
+  forget_ended();
+}
+
+void JoinedCommands::greet_visitors() {
+  while (visitors_.size() < kMostVisitors) {
+    UniqueFd connection = socket_.accept();
+    if (!connection.valid()) {
+      // It stays in the queue, and the queue readable.
+      if (errno == EMFILE || errno == ENFILE) std::this_thread::sleep_for(kUntilDescriptorsAreFree);
+      return;
+    }
+    ucred peer{};
+    socklen_t size = sizeof(peer);
+    ::getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size);
+    join::Greeting greeting;
+    greeting.pid_namespace = NamespaceIds::ours().pid;
+    if (!send_message(connection.get(), greeting)) continue;
+    spdlog::debug("process {} of user {} wants to join", peer.pid, peer.uid);
+    visitors_.push_back({std::move(connection), peer.pid, Clock::now() + kVisitBound});
+  }
+}
+
+void JoinedCommands::hear_visitors() {
+  for (auto visitor = visitors_.begin(); visitor != visitors_.end();) {
+    visitor = hear(*visitor) ? visitors_.erase(visitor) : std::next(visitor);
+  }
+}
+
+bool JoinedCommands::hear(Visitor& visitor) {
+  pollfd readable{visitor.connection.get(), POLLIN, 0};
+  if (::poll(&readable, 1, 0) == 0) return Clock::now() >= visitor.deadline;
+  const std::string refusal = admit(visitor);
+  join::Answer answer;
+  answer.accepted = refusal.empty();
+  refusal.copy(answer.reason.data(), answer.reason.size() - 1);
+  const bool told = send_message(visitor.connection.get(), answer).ok();
+  if (!refusal.empty()) {
+    spdlog::warn("process {} may not join: {}", visitor.pid, refusal);
+  } else if (told) {
+    spdlog::debug("process {} has joined", visitor.pid);
+    joined_.back().connection = std::move(visitor.connection);
+  }
+  return true;
+}
+
+std::string JoinedCommands::admit(const Visitor& visitor) {
+  join::Request request;
+  auto received = receive_message(visitor.connection.get(), request);
+  if (!received) return std::string("no request came: ") + std::strerror(received.error().value());
+  UniqueFd listener = std::move(received->at(0));
+  UniqueFd files = std::move(received->at(1));
+  if (request.words != join::kRequestWords) return "it is another version of shmvisor";
+  if (request.wait_kind > WaitKind::kInterruptible ||
+      kind_of(listener) != "anon_inode:seccomp notify" ||
+      (files.valid() && kind_of(files) != "/dev/fuse")) {
+    return "it handed over something else than a seccomp listener";
+  }
+  if (joined_.size() >= kMostJoined) return "too many commands have joined already";
+  if (visitor.pid == 0) return "it cannot be seen from the server's pid namespace";
+  if (!within_reach(visitor.pid)) {
+    return "the kernel lets the server map nothing into processes of process " +
+           std::to_string(visitor.pid) +
+           ": both must be of one user, and kernel.yama.ptrace_scope 0, or the server needs "
+           "CAP_SYS_PTRACE";
+  }
+  ServerOptions options;
+  options.most_threads = kMostThreads;
+  options.call_page = call_page_;
+  if (files.valid()) {
+    const auto command = ProcessStat::read(request.command);
+    if (!command || command->ppid != visitor.pid) return "it named another's command as its own";
+    options.on_namespace_change = [covers = std::make_shared<SysctlCovers>(request.command)](
+                                      pid_t tid) { covers->cover(tid); };
+  }
+  UniqueFd second(::fcntl(listener.get(), F_DUPFD_CLOEXEC, 3));
+  if (!second.valid()) return "the server has no descriptor left";
+  // Not owned by the servers: the set is the serving command's, and outlives them.
+  const std::shared_ptr<IpcNamespaces> namespaces(std::shared_ptr<void>(), &namespaces_);
+  if (!pool_.add(std::move(listener), request.wait_kind, namespaces, options)) {
+    return "the server cannot watch another listener";
+  }
+  // From here on it is served until it ends, which a refusal makes it do.
+  Joined& joined = joined_.emplace_back(visitor.pid, std::move(second));
+  joined.ipc_namespace = namespaces_.add_initial(visitor.pid);
+  scope_.add(joined.scope);
+  if (!files.valid()) return {};
+  joined.files = std::make_unique<ProcFileSystem>(namespaces_);
+  return joined.files->start(std::move(files)) ? "" : "its files in /proc cannot be served";
+}
+
+void JoinedCommands::forget_ended() {
+  for (auto joined = joined_.begin(); joined != joined_.end();) {
+    if (!joined->listener.ended() || (joined->files != nullptr && joined->files->running())) {
+      ++joined;
+      continue;
+    }
+    forget(*joined);
+    joined = joined_.erase(joined);
+  }
+}
+
+void JoinedCommands::forget(const Joined& joined) {
+  scope_.remove(joined.scope.get());
+  const auto in_it = std::count_if(joined_.begin(), joined_.end(), [&joined](const Joined& one) {
+    return one.ipc_namespace == joined.ipc_namespace;
+  });
+  if (joined.ipc_namespace != 0 && in_it == 1) namespaces_.remove_initial(joined.ipc_namespace);
+  (void)send_message(joined.connection.get(), join::Farewell());
+}
+
+bool JoinedCommands::drain() {
+  socket_.remove();
+  visitors_.clear();
+  return pool_.drain(kDrainBound) && joined_.empty();
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,81 @@
+// JoinedCommands: the serving side: takes the listeners of commands that other shmvisors started,
+// and serves their calls, and their files in /proc, from one namespace set.
+//
+// A joining shmvisor is met with no more trust than its command: whoever may connect (JoinSocket)
+// is served if the kernel lets us reach its processes at all (ptrace(2), access mode checks: of our
+// own user, or anybody's with CAP_SYS_PTRACE). What it sends must be what it should be; it has a
+// bounded time, and nothing here waits for it.
+//
+// The IPC namespace that a joining shmvisor lives in, if another, is taken for ours.
+//
+// Ownership: borrows the namespace set, the call page and the scope, to which it adds who has
+// joined; owns all else. To be destroyed after drain() succeeded; otherwise the process must end
+// without that. Thread rule: the main thread.
+#pragma once
+
+#include <poll.h>
+
+#include <chrono>
+#include <list>
+#include <memory>
+#include <vector>
+
+#include "supervisor/join/join_socket.h"
+#include "supervisor/kernel/features.h"
+#include "supervisor/process/ipc_namespaces.h"
+#include "supervisor/process/joint_scope.h"
+#include "supervisor/serve/server_pool.h"
+
+namespace shmvisor {
+
+class JoinedCommands {
+ public:
+  JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, JointScope& scope,
+                 KernelFeatures& features, const CallPage* call_page);
+  JoinedCommands(const JoinedCommands&) = delete;
+  JoinedCommands& operator=(const JoinedCommands&) = delete;
+  ~JoinedCommands();
+
+  void append_waiting(std::vector<pollfd>& waiting) const;
+  /// After how long turn() has something to do all the same; -1: no need.
+  [[nodiscard]] int timeout_ms() const;
+  /// Whatever ended the wait.
+  void turn();
+  /// Whether no process of any joined command is left.
+  [[nodiscard]] bool all_gone() const { return joined_.empty(); }
+
+  /// Nobody can join any more, and calls in flight are answered. False where some are not in time,
+  /// or where joined commands live on, unserved from now on.
+  bool drain();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  /// Connected, and has not asked yet.
+  struct Visitor {
+    UniqueFd connection;
+    pid_t pid = 0;
+    Clock::time_point deadline;
+  };
+  struct Joined;
+
+  void greet_visitors();
+  void hear_visitors();
+  /// Whether it has come to an end, in whatever way.
+  bool hear(Visitor& visitor);
+  /// Takes the command in, or says why not.
+  std::string admit(const Visitor& visitor);
+  void forget_ended();
+  void forget(const Joined& joined);
+
+  JoinSocket socket_;
+  IpcNamespaces& namespaces_;
+  JointScope& scope_;
+  const CallPage* const call_page_;
+  std::list<Visitor> visitors_;
+  std::list<Joined> joined_;
+  /// Last, because its servers use what is joined.
+  ServerPool pool_;
+};
+
+}  // namespace shmvisor

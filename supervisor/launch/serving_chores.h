@@ -1,0 +1,40 @@
+// ServingChores: for a shmvisor that serves its command's calls itself, and perhaps those of others
+// that joined: removed segments go, namespaces that are over are forgotten, and who wants to join
+// is heard.
+//
+// Ownership: borrows all. Thread rule: the main thread.
+#pragma once
+
+#include "emulation/shm/segment_files.h"
+#include "supervisor/join/joined_commands.h"
+#include "supervisor/launch/chores.h"
+#include "supervisor/memory/release_watch.h"
+#include "supervisor/notify/listener.h"
+#include "supervisor/process/ipc_namespaces.h"
+
+namespace shmvisor {
+
+class ServingChores : public Chores {
+ public:
+  struct Charges {
+    Listener& listener;
+    SegmentFiles& files;
+    ReleaseWatch& release_watch;
+    IpcNamespaces& namespaces;
+    JoinedCommands* joined = nullptr;  ///< none: nobody may join
+  };
+
+  explicit ServingChores(const Charges& charges) : charges_(charges) {}
+
+  void append_waiting(std::vector<pollfd>& waiting) const override;
+  [[nodiscard]] int timeout_ms() const override;
+  void turn() override;
+  [[nodiscard]] bool all_gone() const override;
+
+ private:
+  const Charges charges_;
+  /// The command's own listener.
+  bool ended_ = false;
+};
+
+}  // namespace shmvisor
