@@ -14,7 +14,9 @@ void (*g_pass_on)(int signal_number) = nullptr;
 
 void handle_kick(int signal_number, siginfo_t* info, void*) {
   const int saved_errno = errno;
-  if (info->si_code != SI_TIMER && g_pass_on != nullptr) g_pass_on(signal_number);
+  const bool ours = info->si_code == SI_TIMER ||
+                    (info->si_code == SI_TKILL && info->si_pid == ::getpid());  // Server::rest()
+  if (!ours && g_pass_on != nullptr) g_pass_on(signal_number);
   errno = saved_errno;
 }
 

@@ -16,8 +16,8 @@ class KickTimer {
  public:
   /// The signal that ends a wait. Real-time, and the highest, for being the least used.
   static int signal_number() { return SIGRTMAX; }
-  /// Installs the handler, once a process. A kick that did not come from a timer of ours is
-  /// somebody else's signal: `pass_on` gets it, in signal context.
+  /// Installs the handler, once a process. A kick that came neither from a timer nor from
+  /// another thread of ours is somebody else's signal: `pass_on` gets it, in signal context.
   static void install_handler(void (*pass_on)(int signal_number));
   static void allow_on_this_thread();
 

@@ -1,13 +1,11 @@
 #include "supervisor/join/joined_commands.h"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <thread>
 
 #include "supervisor/join/join_messages.h"
@@ -27,6 +25,8 @@ constexpr std::size_t kMostJoined = 1024;
 /// Of one joined command: who joins may be hostile, and threads are shared by all.
 constexpr int kMostThreads = 256;
 constexpr std::chrono::milliseconds kDrainBound(1000);
+/// At visitors who say nothing, and at files in /proc whose last mount is about to go.
+constexpr int kLookAgainMs = 100;
 constexpr std::chrono::milliseconds kUntilDescriptorsAreFree(20);
 
 /// What /proc shows of a descriptor.
@@ -53,13 +53,11 @@ bool within_reach(pid_t pid) {
 }  // namespace
 
 struct JoinedCommands::Joined {
-  Joined(pid_t pid, UniqueFd listener_fd)
-      : listener(std::move(listener_fd)), scope(std::make_shared<DescendantScope>(pid)) {}
+  explicit Joined(pid_t pid) : scope(std::make_shared<DescendantScope>(pid)) {}
 
   /// Held open, so that our end can be seen.
   UniqueFd connection;
-  /// To see its end.
-  const Listener listener;
+  bool ended = false;  ///< its last process
   const std::shared_ptr<DescendantScope> scope;
   IpcNamespaceId ipc_namespace = 0;
   /// Where its /proc has files of ours.
@@ -82,14 +80,15 @@ void JoinedCommands::append_waiting(std::vector<pollfd>& waiting) const {
   for (const Visitor& visitor : visitors_) {
     waiting.push_back({visitor.connection.get(), POLLIN, 0});
   }
-  for (const Joined& joined : joined_) waiting.push_back({joined.listener.fd(), 0, 0});
 }
 
 int JoinedCommands::timeout_ms() const {
-  if (visitors_.empty()) return pool_.timeout_ms();
-  constexpr int kLookAtVisitorsMs = 1000;
+  const bool look =
+      !visitors_.empty() ||
+      std::any_of(joined_.begin(), joined_.end(), [](const auto& joined) { return joined.ended; });
+  if (!look) return pool_.timeout_ms();
   const int pool_ms = pool_.timeout_ms();
-  return pool_ms < 0 ? kLookAtVisitorsMs : std::min(pool_ms, kLookAtVisitorsMs);
+  return pool_ms < 0 ? kLookAgainMs : std::min(pool_ms, kLookAgainMs);
 }
 
 void JoinedCommands::turn() {
@@ -127,7 +126,11 @@ void JoinedCommands::hear_visitors() {
 bool JoinedCommands::hear(Visitor& visitor) {
   pollfd readable{visitor.connection.get(), POLLIN, 0};
   if (::poll(&readable, 1, 0) == 0) return Clock::now() >= visitor.deadline;
-  const std::string refusal = admit(visitor);
+  join::Request request;
+  auto received = receive_message(visitor.connection.get(), request);
+  if (!received && received.error() != Errno(EBADMSG)) return true;  // it is gone
+  const std::string refusal =
+      received ? admit(visitor, request, std::move(*received)) : "it sent no request";
   join::Answer answer;
   answer.accepted = refusal.empty();
   refusal.copy(answer.reason.data(), answer.reason.size() - 1);
@@ -141,12 +144,10 @@ bool JoinedCommands::hear(Visitor& visitor) {
   return true;
 }
 
-std::string JoinedCommands::admit(const Visitor& visitor) {
-  join::Request request;
-  auto received = receive_message(visitor.connection.get(), request);
-  if (!received) return std::string("no request came: ") + std::strerror(received.error().value());
-  UniqueFd listener = std::move(received->at(0));
-  UniqueFd files = std::move(received->at(1));
+std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& request,
+                                  ReceivedDescriptors received) {
+  UniqueFd listener = std::move(received[0]);
+  UniqueFd files = std::move(received[1]);
   if (request.words != join::kRequestWords) return "it is another version of shmvisor";
   if (request.wait_kind > WaitKind::kInterruptible ||
       kind_of(listener) != "anon_inode:seccomp notify" ||
@@ -170,15 +171,17 @@ std::string JoinedCommands::admit(const Visitor& visitor) {
     options.on_namespace_change = [covers = std::make_shared<SysctlCovers>(request.command)](
                                       pid_t tid) { covers->cover(tid); };
   }
-  UniqueFd second(::fcntl(listener.get(), F_DUPFD_CLOEXEC, 3));
-  if (!second.valid()) return "the server has no descriptor left";
+  Joined& joined = joined_.emplace_back(visitor.pid);
+  ServerPool::Client client;
   // Not owned by the servers: the set is the serving command's, and outlives them.
-  const std::shared_ptr<IpcNamespaces> namespaces(std::shared_ptr<void>(), &namespaces_);
-  if (!pool_.add(std::move(listener), request.wait_kind, namespaces, options)) {
+  client.namespaces = std::shared_ptr<IpcNamespaces>(std::shared_ptr<void>(), &namespaces_);
+  client.options = options;
+  client.ended = [&joined] { joined.ended = true; };
+  if (!pool_.add(std::move(listener), request.wait_kind, std::move(client))) {
+    joined_.pop_back();
     return "the server cannot watch another listener";
   }
   // From here on it is served until it ends, which a refusal makes it do.
-  Joined& joined = joined_.emplace_back(visitor.pid, std::move(second));
   joined.ipc_namespace = namespaces_.add_initial(visitor.pid);
   scope_.add(joined.scope);
   if (!files.valid()) return {};
@@ -188,7 +191,7 @@ std::string JoinedCommands::admit(const Visitor& visitor) {
 
 void JoinedCommands::forget_ended() {
   for (auto joined = joined_.begin(); joined != joined_.end();) {
-    if (!joined->listener.ended() || (joined->files != nullptr && joined->files->running())) {
+    if (!joined->ended || (joined->files != nullptr && joined->files->running())) {
       ++joined;
       continue;
     }

@@ -20,7 +20,9 @@
 #include <memory>
 #include <vector>
 
+#include "supervisor/join/join_messages.h"
 #include "supervisor/join/join_socket.h"
+#include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/process/ipc_namespaces.h"
 #include "supervisor/process/joint_scope.h"
@@ -64,7 +66,8 @@ class JoinedCommands {
   /// Whether it has come to an end, in whatever way.
   bool hear(Visitor& visitor);
   /// Takes the command in, or says why not.
-  std::string admit(const Visitor& visitor);
+  std::string admit(const Visitor& visitor, const join::Request& request,
+                    ReceivedDescriptors received);
   void forget_ended();
   void forget(const Joined& joined);
 

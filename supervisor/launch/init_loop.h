@@ -9,9 +9,9 @@
 // Signals: those that the terminal sends to the whole foreground group reach the command by
 // themselves; every other one is passed on, to it or to its process group, but for SIGTTIN and
 // SIGTTOU, which are between a process and its own use of the terminal. When the command has ended,
-// what is left of its descendants gets them; where none is left, those that ask to end end the loop.
-// A command that became another user gets them as well,
-// also without CAP_KILL (BorrowedIdentity).
+// what is left of its descendants gets them; where none is left, those that ask to end end the
+// loop. A command that became another user gets them as well, also without CAP_KILL
+// (BorrowedIdentity).
 //
 // Thread rule: the main thread: children and orphans are its.
 #pragma once

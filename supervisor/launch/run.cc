@@ -78,7 +78,7 @@ std::optional<Failure> let_go(const Launched& launched, InitLoop& init) {
 }
 
 /// Its calls are served here.
-int serve(const Launched& launched, std::optional<JoinSocket> socket) {
+int run_serving(const Launched& launched, std::optional<JoinSocket> socket) {
   auto& [options, features, group, inherited, command] = launched;
   g_command = command.pid();
   KickTimer::install_handler([](int signal_number) { ::kill(g_command, signal_number); });
@@ -129,7 +129,7 @@ int serve(const Launched& launched, std::optional<JoinSocket> socket) {
 }
 
 /// Another shmvisor serves its calls.
-int join(const Launched& launched, JoinConnection& server) {
+int run_joined(const Launched& launched, JoinConnection& server) {
   auto& [options, features, group, inherited, command] = launched;
   {
     // Only the server keeps them: its end is then theirs.
@@ -188,7 +188,7 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   if (const auto* failure = std::get_if<Failure>(&started)) return fail(*failure);
   const Launched launched{options, features, group, inherited, std::get<Command>(started)};
   inherited.raise_descriptor_limit();
-  return server ? join(launched, *server) : serve(launched, std::move(socket));
+  return server ? run_joined(launched, *server) : run_serving(launched, std::move(socket));
 }
 
 }  // namespace shmvisor

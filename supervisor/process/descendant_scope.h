@@ -1,6 +1,7 @@
-// DescendantScope: all processes below one process: this one, or another that is a subreaper too and
-// so loses none of them while it lives. Once that other one has died its orphans may be anywhere, and
-// all processes that there are take their place: looking at too many costs time and nothing else.
+// DescendantScope: all processes below one process: this one, or another that is a subreaper too
+// and so loses none of them while it lives. Once that other one has died its orphans may be
+// anywhere, and all processes that there are take their place: looking at too many costs time and
+// nothing else.
 //
 // Thread rule: any thread.
 #pragma once
@@ -23,7 +24,7 @@ class DescendantScope : public ProcessScope {
 
   const pid_t root_ = 0;  ///< 0: this process
   /// Of the root, so that its pid cannot come to mean another unseen.
-  const UniqueFd pidfd_;
+  UniqueFd pidfd_;
 };
 
 }  // namespace shmvisor

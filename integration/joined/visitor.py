@@ -1,0 +1,58 @@
+"""visitor.py SOCKET: connects and does what no shmvisor does. Prints what came of each attempt."""
+
+import array
+import os
+import select
+import socket
+import struct
+import sys
+
+BOUND_SECONDS = 20
+REQUEST_BYTES = 24  # words, pid, wait kind
+WORDS = b"shmvisor joins1\0"
+
+
+def connect():
+    visitor = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    visitor.settimeout(BOUND_SECONDS)
+    visitor.connect(sys.argv[1])
+    return visitor
+
+
+def outcome(visitor):
+    """What the server says behind its greeting."""
+    try:
+        visitor.recv(4096)
+        answer = visitor.recv(4096)
+    except OSError as error:
+        return type(error).__name__
+    if not answer:
+        return "closed"
+    return "accepted" if answer[0] else answer[1:].rstrip(b"\0").decode().split(":")[0]
+
+
+def attempt(name, data, *descriptors):
+    visitor = connect()
+    beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+    visitor.sendmsg([data], beside)
+    print(f"{name}: {outcome(visitor)}", flush=True)
+
+
+null = os.open("/dev/null", os.O_RDWR)
+request = (WORDS + struct.pack("=iB", os.getpid(), 1)).ljust(REQUEST_BYTES, b"\0")
+attempt("garbage", os.urandom(REQUEST_BYTES))
+attempt("half a message", request[:7], null)
+attempt("a long message", request + bytes(100000), null)
+attempt("an empty message", b"")
+attempt("no descriptor", request)
+attempt("another file", request, null)
+attempt("too many descriptors", request, null, null, null, null, null)
+attempt("another version", b"shmvisor joins9\0" + request[16:], null)
+
+# The end of a connection in every state.
+connect().close()
+silent = [connect() for _ in range(40)]
+ready, _, _ = select.select([silent[0]], [], [], BOUND_SECONDS)
+print("silent visitors: greeted" if ready else "silent visitors: kept waiting")
+for visitor in silent:
+    visitor.close()
