@@ -47,7 +47,7 @@ struct ServerOptions {
   const CallPage* call_page = nullptr;
   /// A thread that unshare(2) or setns(2) may have put into another IPC namespace is held until
   /// this returns, which gets its tid. Where it is not empty.
-  std::function<void(pid_t)> on_namespace_change;
+  std::function<void(pid_t)> on_namespace_change = {};
 };
 
 class Server {
