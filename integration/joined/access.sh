@@ -38,6 +38,7 @@ a long message: it sent no request
 an empty message: closed
 no descriptor: it handed over something else than a seccomp listener
 another file: it handed over something else than a seccomp listener
+a pipe named /dev/fuse: it handed over something else than a seccomp listener
 too many descriptors: it sent no request
 another version: it is another version of shmvisor
 silent visitors: greeted

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -29,12 +31,21 @@ constexpr std::chrono::milliseconds kDrainBound(1000);
 constexpr int kLookAgainMs = 100;
 constexpr std::chrono::milliseconds kUntilDescriptorsAreFree(20);
 
-/// What /proc shows of a descriptor.
+/// What /proc shows of a descriptor: "anon_inode:" and the kernel's own name where it is no file.
 std::string kind_of(const UniqueFd& fd) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd.get());
   std::array<char, 64> target{};
   const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
   return {target.data(), length < 0 ? 0 : static_cast<std::size_t>(length)};
+}
+
+/// Whether it is /dev/fuse: its name could be given to any file, in a mount namespace of its own.
+bool is_fuse_device(const UniqueFd& fd) {
+  constexpr unsigned kMiscMajor = 10;
+  constexpr unsigned kFuseMinor = 229;
+  struct stat status {};
+  return ::fstat(fd.get(), &status) == 0 && S_ISCHR(status.st_mode) &&
+         status.st_rdev == makedev(kMiscMajor, kFuseMinor);
 }
 
 /// What mapping into a process takes. Reading at no valid address tells whether we may, and
@@ -151,7 +162,7 @@ std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& r
   if (request.words != join::kRequestWords) return "it is another version of shmvisor";
   if (request.wait_kind > WaitKind::kInterruptible ||
       kind_of(listener) != "anon_inode:seccomp notify" ||
-      (files.valid() && kind_of(files) != "/dev/fuse")) {
+      (files.valid() && !is_fuse_device(files))) {
     return "it handed over something else than a seccomp listener";
   }
   if (joined_.size() >= kMostJoined) return "too many commands have joined already";
