@@ -164,8 +164,8 @@ INSTANTIATE_TEST_SUITE_P(EachFeature, ServerWithoutTest,
                            return name;
                          });
 
-/// While signals come, whose handler lets calls be repeated: bursts, each followed by a calm in which
-/// also a loaded machine can answer.
+/// While signals come, whose handler lets calls be repeated: bursts, each followed by a calm in
+/// which also a loaded machine can answer.
 int lives_in_a_storm() {
   static const auto next_signal = [](int) {
     static int signals = 0;

@@ -27,7 +27,8 @@ class [[nodiscard]] Reply {
   /// The system call's result: a value, or an errno negated.
   [[nodiscard]] std::int64_t value() const { return value_; }
 
-  /// Whether commit() does anything: then the caller must have the answer exactly when it is called.
+  /// Whether commit() does anything: then the caller must have the answer exactly when it is
+  /// called.
   [[nodiscard]] bool changes() const { return change_ != nullptr; }
 
   /// To be called once the caller has the answer.

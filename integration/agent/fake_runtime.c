@@ -1,8 +1,8 @@
 // fake_runtime SOCKET ID METADATA COUNT
 // fake_runtime SOCKET ID METADATA -- COMMAND...
 // What a container runtime does: a process installs a filter that notifies of the four calls and
-// sends its listener to SOCKET as the container ID. It executes COMMAND; or, COUNT times one after the
-// other, a child uses shared memory and ends. There ID may hold a %d for the round.
+// sends its listener to SOCKET as the container ID. It executes COMMAND; or, COUNT times one after
+// the other, a child uses shared memory and ends. There ID may hold a %d for the round.
 //
 // Exit status 0 when every child could do what it should; otherwise the first complaint is printed.
 #include <errno.h>
@@ -41,7 +41,8 @@ static int install_filter(void) {
   };
   struct sock_fprog filter = {sizeof(program) / sizeof(program[0]), program};
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter);
+  return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                      &filter);
 }
 
 static int connect_to(const char* path) {
@@ -60,7 +61,9 @@ static void send_listener(int connection, int listener, const char* text) {
     struct cmsghdr align;
   } control = {{0}};
   struct iovec data = {(void*)(size_t)text, strlen(text)};
-  struct msghdr header = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.bytes,
+  struct msghdr header = {.msg_iov = &data,
+                          .msg_iovlen = 1,
+                          .msg_control = control.bytes,
                           .msg_controllen = sizeof(control.bytes)};
   struct cmsghdr* part = CMSG_FIRSTHDR(&header);
   part->cmsg_level = SOL_SOCKET;
@@ -98,10 +101,12 @@ static void use_shared_memory(void) {
 /// This process is a container's from now on.
 static void become_contained(const char* socket_path, const char* id, const char* metadata) {
   char text[1024];
-  snprintf(text, sizeof(text),
-           "{\"ociVersion\":\"1.0.2\",\"fds\":[\"seccompFd\"],\"pid\":%d,\"metadata\":\"%s\",\"state\":"
-           "{\"ociVersion\":\"1.0.2\",\"id\":\"%s\",\"status\":\"creating\",\"pid\":%d,\"bundle\":\"/\"}}",
-           getpid(), metadata, id, getpid());
+  snprintf(
+      text, sizeof(text),
+      "{\"ociVersion\":\"1.0.2\",\"fds\":[\"seccompFd\"],\"pid\":%d,\"metadata\":\"%s\",\"state\":"
+      "{\"ociVersion\":\"1.0.2\",\"id\":\"%s\",\"status\":\"creating\",\"pid\":%d,\"bundle\":\"/"
+      "\"}}",
+      getpid(), metadata, id, getpid());
   const int connection = connect_to(socket_path);
   const int listener = install_filter();
   if (listener < 0) {
@@ -116,7 +121,8 @@ static void one_round(char** arguments, int round) {
   char id[128];
   const char* percent = strstr(arguments[2], "%d");
   if (percent != NULL) {
-    snprintf(id, sizeof(id), "%.*s%d%s", (int)(percent - arguments[2]), arguments[2], round, percent + 2);
+    snprintf(id, sizeof(id), "%.*s%d%s", (int)(percent - arguments[2]), arguments[2], round,
+             percent + 2);
   } else {
     snprintf(id, sizeof(id), "%s", arguments[2]);
   }

@@ -6,19 +6,19 @@
 
 // How the handlers are installed; the program is built a second time with 0. Without SA_RESTART a
 // signal that comes after the call was made and before its notification was received ends the
-// call with EINTR: up to there the kernel waits interruptibly, whatever the filter's flags are. Such
-// a call has done nothing and is made again here: what it answers then would show if it had.
+// call with EINTR: up to there the kernel waits interruptibly, whatever the filter's flags are.
+// Such a call has done nothing and is made again here: what it answers then would show if it had.
 #ifndef RESTART
 #define RESTART SA_RESTART
 #endif
 
-#define UNINTERRUPTED(call)                               \
-  (__extension__({                                        \
-    long result_;                                         \
-    do {                                                  \
-      result_ = (call);                                   \
+#define UNINTERRUPTED(call)                                    \
+  (__extension__({                                             \
+    long result_;                                              \
+    do {                                                       \
+      result_ = (call);                                        \
     } while (RESTART == 0 && result_ == -1 && errno == EINTR); \
-    result_;                                              \
+    result_;                                                   \
   }))
 
 enum { kRounds = 300 };
@@ -72,7 +72,8 @@ static void calls_in_a_storm(const char* name, int flags) {
     const long at = UNINTERRUPTED(shm_at((int)id, NULL, 0));
     if (works(at, "shmat")) {
       *(volatile char*)at = 1;
-      if (works(UNINTERRUPTED(shm_ctl((int)id, IPC_STAT, &segment)), "IPC_STAT") && segment.shm_nattch != 1) {
+      if (works(UNINTERRUPTED(shm_ctl((int)id, IPC_STAT, &segment)), "IPC_STAT") &&
+          segment.shm_nattch != 1) {
         errno = ERANGE;
         works(-1, "nattch");
       }

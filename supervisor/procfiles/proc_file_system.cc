@@ -17,7 +17,7 @@
 namespace shmvisor {
 namespace {
 
-constexpr std::size_t kStackBytes = 256 * 1024;
+constexpr std::size_t kStackBytes = 256UL * 1024;
 /// Where a name leads never changes; what stat(2) says depends on who asks.
 constexpr double kEntrySeconds = 1e6;
 constexpr double kAttributeSeconds = 0;

@@ -25,8 +25,8 @@ constexpr std::size_t kStackBytes = std::size_t{256} * 1024;
 class Server::ServedCaller : public ProcessCaller {
  public:
   ServedCaller(Server& server, PendingCall& call, KnownThread thread)
-      : ProcessCaller(call, std::move(thread), server.expected_, server.features_,
-                      server.refusals_, server.options_.call_page),
+      : ProcessCaller(call, std::move(thread), server.expected_, server.features_, server.refusals_,
+                      server.options_.call_page),
         server_(server) {}
 
   void long_step() override { server_.ensure_receiver(); }
