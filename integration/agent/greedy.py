@@ -83,18 +83,21 @@ loop = (
     "made = sum(libc.shmget(0, ctypes.c_size_t(4096), 0o600) >= 0 for _ in range(300))\n"
     "print(150 < made < 200)"
 )
-ran = subprocess.run(
-    [os.environ["SHMVISOR"], "run", "--", sys.executable, "-c", loop],
-    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200)),
-    stdin=subprocess.DEVNULL,
-    capture_output=True,
-    text=True,
-    timeout=lib.BOUND_SECONDS,
-    check=True,
-)
-expect("whether it got them", "True\n", ran.stdout)
-expect("lines in the log", ["no new segment: out of file descriptors; raise the RLIMIT_NOFILE (ulimit -n) limit"],
-       [line.partition("warning: ")[2] for line in ran.stderr.splitlines()])
+if os.environ.get("SHMVISOR_SANITIZED"):
+    print("not compared: UBSan needs descriptors, to look at the types of objects")
+else:
+    ran = subprocess.run(
+        [os.environ["SHMVISOR"], "run", "--", sys.executable, "-c", loop],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200)),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=lib.BOUND_SECONDS,
+        check=True,
+    )
+    expect("whether it got them", "True\n", ran.stdout)
+    expect("lines in the log", ["no new segment: out of file descriptors; raise the RLIMIT_NOFILE (ulimit -n) limit"],
+           [line.partition("warning: ")[2] for line in ran.stderr.splitlines()])
 
 heading("descriptors of the container's, which tell what namespaces it needs")
 NAMESPACES, PROCESSES, DESCRIPTORS = 500, 60, 3000
