@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <cerrno>
 #include <cstring>
@@ -19,10 +18,6 @@ using Trouble = ListeningSocket::Trouble;
 
 std::string with_reason(const std::string& text) { return text + ": " + std::strerror(errno); }
 
-UniqueFd make_socket() {
-  return UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-}
-
 int socket_option(int fd, int option) {
   int value = -1;
   socklen_t size = sizeof(value);
@@ -30,34 +25,26 @@ int socket_option(int fd, int option) {
 }
 
 /// Removes a socket's file whose owner is gone. Empty, or why it stays.
-std::string clear_place(const std::string& path, const sockaddr_un& address) {
+std::string clear_place(const std::string& path, const SocketAddress& address) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) return "";
   if (!S_ISSOCK(status.st_mode)) return path + " is there and is no socket";
-  const UniqueFd probe = make_socket();
-  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 ||
-      errno != ECONNREFUSED) {
-    return path + " is somebody's who serves it";
-  }
+  if (!is_deserted(address, SOCK_STREAM)) return path + " is somebody's who serves it";
   return ::unlink(path.c_str()) == 0 ? "" : with_reason("cannot remove the old " + path);
 }
 
 }  // namespace
 
 std::variant<ListeningSocket, Trouble> ListeningSocket::make(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
-    return Trouble{"the socket's path must have 1 to 107 bytes"};
-  }
-  path.copy(address.sun_path, path.size());
-  if (std::string trouble = clear_place(path, address); !trouble.empty()) return Trouble{trouble};
-  UniqueFd fd = make_socket();
+  const auto address = SocketAddress::of(path);
+  if (!address) return Trouble{"the socket's path must have 1 to 107 bytes"};
+  if (std::string trouble = clear_place(path, *address); !trouble.empty()) return Trouble{trouble};
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const mode_t before = ::umask(kOwnerOnly);
-  const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  const int bound = ::bind(fd.get(), address->get(), SocketAddress::size_bytes());
   ::umask(before);
   if (bound != 0) return Trouble{with_reason("cannot make the socket " + path)};
-  ListeningSocket made(std::move(fd), path);
+  ListeningSocket made(std::move(fd), SocketFile(path));
   if (::listen(made.fd(), kBacklog) != 0) return Trouble{with_reason("cannot listen at " + path)};
   return made;
 }
@@ -70,27 +57,7 @@ std::variant<ListeningSocket, Trouble> ListeningSocket::take(UniqueFd socket) {
   }
   const int flags = ::fcntl(socket.get(), F_GETFL);
   ::fcntl(socket.get(), F_SETFL, flags | O_NONBLOCK);
-  return ListeningSocket(std::move(socket), "");
-}
-
-ListeningSocket::ListeningSocket(UniqueFd fd, std::string path)
-    : fd_(std::move(fd)), path_(std::move(path)) {
-  struct stat status {};
-  if (path_.empty() || ::lstat(path_.c_str(), &status) != 0) return;
-  device_ = status.st_dev;
-  inode_ = status.st_ino;
-}
-
-ListeningSocket::ListeningSocket(ListeningSocket&& other) noexcept
-    : fd_(std::move(other.fd_)),
-      path_(std::exchange(other.path_, "")),
-      device_(other.device_),
-      inode_(other.inode_) {}
-
-ListeningSocket::~ListeningSocket() {
-  struct stat status {};
-  if (path_.empty() || ::lstat(path_.c_str(), &status) != 0) return;
-  if (status.st_dev == device_ && status.st_ino == inode_) ::unlink(path_.c_str());
+  return ListeningSocket(std::move(socket), {});
 }
 
 Result<UniqueFd> ListeningSocket::accept() const {

@@ -6,6 +6,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "supervisor/kernel/descriptor_message.h"
+#include "supervisor/notify/listener.h"
+
 namespace shmvisor {
 namespace {
 
@@ -13,18 +16,13 @@ constexpr std::size_t kBytesAtOnce = std::size_t{16} * 1024;
 /// What does not fit the kernel closes, and says so (MSG_CTRUNC).
 constexpr std::size_t kDescriptorsAtOnce = 4;
 
-union Control {
-  std::array<char, CMSG_SPACE(kDescriptorsAtOnce * sizeof(int))> bytes;
-  cmsghdr align;
-};
-
 }  // namespace
 
 RuntimeConnection::Progress RuntimeConnection::read() {
   std::array<char, kBytesAtOnce> buffer;  // NOLINT: filled by recvmsg
   for (;;) {
     iovec data{buffer.data(), buffer.size()};
-    Control control{};
+    DescriptorRoom<kDescriptorsAtOnce> control{};
     msghdr header{};
     header.msg_iov = &data;
     header.msg_iovlen = 1;
@@ -61,26 +59,11 @@ RuntimeConnection::Progress RuntimeConnection::refuse(std::string reason) {
 
 bool RuntimeConnection::take_descriptors(msghdr& header) {
   bool one_at_most = (header.msg_flags & MSG_CTRUNC) == 0;
-  for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
-      UniqueFd owned(fd);
-      one_at_most = one_at_most && !listener_.valid();
-      if (!listener_.valid()) listener_ = std::move(owned);
-    }
-  }
+  for_each_descriptor(header, [&](UniqueFd fd) {
+    one_at_most = one_at_most && !listener_.valid();
+    if (!listener_.valid()) listener_ = std::move(fd);
+  });
   return one_at_most;
-}
-
-bool is_seccomp_listener(const UniqueFd& fd) {
-  const std::string path = "/proc/self/fd/" + std::to_string(fd.get());
-  std::array<char, 64> target{};
-  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
-  return length > 0 && std::string_view(target.data(), static_cast<std::size_t>(length)) ==
-                           "anon_inode:seccomp notify";
 }
 
 }  // namespace shmvisor

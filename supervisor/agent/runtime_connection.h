@@ -63,7 +63,4 @@ class RuntimeConnection {
   std::string reason_;
 };
 
-/// Whether it is the listener of a seccomp filter.
-[[nodiscard]] bool is_seccomp_listener(const UniqueFd& fd);
-
 }  // namespace shmvisor

@@ -8,8 +8,8 @@
 #include <cstring>
 
 #include "supervisor/join/join_messages.h"
-#include "supervisor/join/socket_address.h"
 #include "supervisor/kernel/descriptor_message.h"
+#include "supervisor/kernel/socket_address.h"
 #include "supervisor/process/thread_identity.h"
 
 namespace shmvisor {

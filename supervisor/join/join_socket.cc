@@ -10,8 +10,6 @@
 #include <optional>
 #include <thread>
 
-#include "supervisor/join/socket_address.h"
-
 namespace shmvisor {
 namespace {
 
@@ -36,8 +34,7 @@ UniqueFd lock_folder(const std::string& path) {
 bool is_stale(const std::string& path, const SocketAddress& address) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
-  const UniqueFd probe(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  return ::connect(probe.get(), address.get(), address.size_bytes()) != 0 && errno == ECONNREFUSED;
+  return is_deserted(address, SOCK_SEQPACKET);
 }
 
 std::string trouble(const std::string& path, int error) {
@@ -67,23 +64,12 @@ std::variant<JoinSocket, std::string> JoinSocket::listen_at(const std::string& p
   return JoinSocket(std::move(fd), path);
 }
 
-JoinSocket::JoinSocket(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {
-  struct stat status {};
-  if (::lstat(path_.c_str(), &status) != 0) return;
-  device_ = status.st_dev;
-  inode_ = status.st_ino;
-}
-
 UniqueFd JoinSocket::accept() const {
   return UniqueFd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
 }
 
 void JoinSocket::remove() {
-  if (!fd_.valid()) return;
-  struct stat status {};
-  if (::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_) {
-    ::unlink(path_.c_str());
-  }
+  file_.remove();
   fd_.reset();
 }
 

@@ -4,26 +4,22 @@
 // folders above it, unix(7). A socket that nobody listens at any more, left behind by a server that
 // was killed, is replaced; anything else at that path is not touched.
 //
-// Errors come as a sentence for the user. Ownership: removes the file at its end, if it still is
-// the one it made. Thread rule: one thread.
+// Errors come as a sentence for the user. Ownership: the file goes with it; SocketFile. Thread
+// rule: one thread.
 #pragma once
 
-#include <sys/types.h>
-
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "policy/base/unique_fd.h"
+#include "supervisor/kernel/socket_file.h"
 
 namespace shmvisor {
 
 class JoinSocket {
  public:
   static std::variant<JoinSocket, std::string> listen_at(const std::string& path);
-
-  JoinSocket(JoinSocket&& other) noexcept = default;
-  JoinSocket& operator=(JoinSocket&&) = delete;
-  ~JoinSocket() { remove(); }
 
   /// Readable when somebody wants to connect.
   [[nodiscard]] int fd() const { return fd_.get(); }
@@ -33,12 +29,10 @@ class JoinSocket {
   void remove();
 
  private:
-  JoinSocket(UniqueFd fd, std::string path);
+  JoinSocket(UniqueFd fd, std::string path) : fd_(std::move(fd)), file_(std::move(path)) {}
 
   UniqueFd fd_;
-  std::string path_;
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
+  SocketFile file_;  // goes before the socket: nobody finds it unserved
 };
 
 }  // namespace shmvisor

@@ -31,14 +31,6 @@ constexpr std::chrono::milliseconds kDrainBound(1000);
 constexpr int kLookAgainMs = 100;
 constexpr std::chrono::milliseconds kUntilDescriptorsAreFree(20);
 
-/// What /proc shows of a descriptor: "anon_inode:" and the kernel's own name where it is no file.
-std::string kind_of(const UniqueFd& fd) {
-  const std::string path = "/proc/self/fd/" + std::to_string(fd.get());
-  std::array<char, 64> target{};
-  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
-  return {target.data(), length < 0 ? 0 : static_cast<std::size_t>(length)};
-}
-
 /// Whether it is /dev/fuse: its name could be given to any file, in a mount namespace of its own.
 bool is_fuse_device(const UniqueFd& fd) {
   constexpr unsigned kMiscMajor = 10;
@@ -160,8 +152,7 @@ std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& r
   UniqueFd listener = std::move(received[0]);
   UniqueFd files = std::move(received[1]);
   if (request.words != join::kRequestWords) return "it is another version of shmvisor";
-  if (request.wait_kind > WaitKind::kInterruptible ||
-      kind_of(listener) != "anon_inode:seccomp notify" ||
+  if (request.wait_kind > WaitKind::kInterruptible || !is_seccomp_listener(listener) ||
       (files.valid() && !is_fuse_device(files))) {
     return "it handed over something else than a seccomp listener";
   }

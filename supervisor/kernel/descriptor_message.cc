@@ -1,34 +1,20 @@
 #include "supervisor/kernel/descriptor_message.h"
 
-#include <sys/socket.h>
-
 #include <cstring>
 
 namespace shmvisor {
 namespace {
 
-constexpr std::size_t kRoomBytes = sizeof(int) * kMostDescriptors;
-
-union Control {
-  std::array<char, CMSG_SPACE(kRoomBytes)> bytes;
-  cmsghdr align;
-};
+using Control = DescriptorRoom<kMostDescriptors>;
 
 /// Takes what came, also of a message that is refused.
 bool take_descriptors(msghdr& header, ReceivedDescriptors& received) {
   std::size_t count = 0;
   bool all_fit = true;
-  for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t fds = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < fds; ++i) {
-      int number = -1;
-      std::memcpy(&number, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
-      UniqueFd fd(number);
-      all_fit = all_fit && count < received.size();
-      if (all_fit) received.at(count++) = std::move(fd);
-    }
-  }
+  for_each_descriptor(header, [&](UniqueFd fd) {
+    all_fit = all_fit && count < received.size();
+    if (all_fit) received.at(count++) = std::move(fd);
+  });
   return all_fit;
 }
 

@@ -10,8 +10,11 @@
 // Thread rule: any thread; async-signal-safe.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <array>
 #include <cstddef>
+#include <cstring>
 #include <span>
 #include <type_traits>
 
@@ -26,6 +29,27 @@ using ReceivedDescriptors = std::array<UniqueFd, kMostDescriptors>;
 
 Result<void> send_bytes(int socket, std::span<const std::byte> bytes, std::span<const int> fds);
 Result<ReceivedDescriptors> receive_bytes(int socket, std::span<std::byte> bytes);
+
+/// Room for the control message that carries so many descriptors.
+template <std::size_t kCount>
+union DescriptorRoom {
+  std::array<char, CMSG_SPACE(kCount * sizeof(int))> bytes;
+  cmsghdr align;
+};
+
+/// Calls `take` with each descriptor that came with a received message.
+template <typename Take>
+void for_each_descriptor(msghdr& header, Take take) {
+  for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
+      take(UniqueFd(fd));
+    }
+  }
+}
 
 template <typename Message>
 Result<void> send_message(int socket, const Message& message, std::span<const int> fds = {}) {

@@ -124,4 +124,12 @@ bool Listener::ended() const {
   return ::poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLHUP) != 0;
 }
 
+bool is_seccomp_listener(const UniqueFd& fd) {
+  const std::string path = "/proc/self/fd/" + std::to_string(fd.get());
+  std::array<char, 64> target{};
+  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+  return length > 0 && std::string_view(target.data(), static_cast<std::size_t>(length)) ==
+                           "anon_inode:seccomp notify";
+}
+
 }  // namespace shmvisor

@@ -72,4 +72,7 @@ class Listener {
   std::size_t response_size_bytes_;
 };
 
+/// Whether it is the listener of a seccomp filter, whose name in /proc no other file can have.
+[[nodiscard]] bool is_seccomp_listener(const UniqueFd& fd);
+
 }  // namespace shmvisor
