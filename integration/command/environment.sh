@@ -59,8 +59,61 @@ lingers() {
 lingers on 30 || fail "SHMVISOR_NO_LINGER=on lingers"
 ! lingers off 1 || fail "SHMVISOR_NO_LINGER=off does not linger"
 
+# The others, each by what it does.
+prints 'made 100 attached 100' SHMVISOR_COMMIT=1 -- "$programs/command_page_counts" 100
+prints 'made 0 attached 100' SHMVISOR_POPULATE=1 -- "$programs/command_page_counts" 100
+prints 'made 0 attached 0' SHMVISOR_POPULATE=0 -- "$programs/command_page_counts" 100
+group_of='read -r pid name state parent group rest </proc/self/stat; [ $group = $$ ] && echo own || echo shared'
+prints shared SHMVISOR_OWN_GROUP= -- bash -c "$group_of"
+prints own SHMVISOR_OWN_GROUP=1 -- bash -c "$group_of"
+prints own SHMVISOR_GROUP=true -- bash -c "$group_of"
+prints 0 SHMVISOR_PROC=off SHMVISOR_LOG_LEVEL=error -- cat /proc/sys/kernel/shmmni
+if "$SHMVISOR" run --proc=hide -- true 2>err; then
+  prints hidden SHMVISOR_PROC=hide -- bash -c '[ -e /proc/sysvipc/shm ] || echo hidden'
+else
+  echo "not tried, SHMVISOR_PROC=hide: $(cat err)"
+fi
+if "$SHMVISOR" run --userns -- true 2>err; then
+  # shellcheck disable=SC2016
+  prints other SHMVISOR_USERNS=1 -- bash -c '[ "$(readlink /proc/self/ns/user)" = "$0" ] || echo other' \
+    "$(readlink /proc/self/ns/user)"
+else
+  echo "not tried, SHMVISOR_USERNS: $(cat err)"
+fi
+rm -f go
+SHMVISOR_SERVE=socket "$SHMVISOR" run -- bash -c 'ipcmk -M 4096 >made; while [ ! -e go ]; do sleep 0.05; done' &
+server=$!
+wait_until 30 test -s made || fail "SHMVISOR_SERVE: no segment"
+joins() { "$@" timeout --kill-after=10 60 "$SHMVISOR" run "${join_options[@]}" -- ipcrm -m "$(sed 's/.* //' made)" >out 2>err; }
+# What does not go with an option of the command line is not asked for; but the environment itself must be sound.
+join_options=(--join socket)
+joins env SHMVISOR_SERVE=socket SHMVISOR_SHMMAX=banana || fail "--join with SHMVISOR_SERVE: $(cat err)"
+join_options=()
+! joins env SHMVISOR_JOIN=socket || fail "SHMVISOR_JOIN: the segment is there a second time"
+grep -q 'invalid id' err || fail "SHMVISOR_JOIN: $(cat err)"
+! joins env SHMVISOR_JOIN=socket SHMVISOR_SHMMAX=1M || fail "SHMVISOR_JOIN goes with SHMVISOR_SHMMAX"
+grep -q 'SHMVISOR_SHMMAX.*does not go with SHMVISOR_JOIN' err || fail "SHMVISOR_JOIN with SHMVISOR_SHMMAX: $(cat err)"
+touch go
+wait "$server" || fail "SHMVISOR_SERVE: status $?"
+SHMVISOR_SOCKET=$scratch/agent "$SHMVISOR" agent 2>err &
+agent=$!
+wait_until 30 test -S agent || fail "SHMVISOR_SOCKET: no socket: $(cat err)"
+kill -TERM "$agent"
+wait "$agent" || fail "the agent: status $?"
+SHMVISOR_SHMMAX=banana SHMVISOR_SOCKET=$scratch/agent "$SHMVISOR" agent 2>err
+expect "SHMVISOR_SHMMAX of the agent" 125 $?
+
+# No option is left out here.
+for subcommand in run agent check; do
+  for option in $("$SHMVISOR" "$subcommand" --help | grep -oE '^ +(-.,)?--[a-z-]+' | sed 's/.*--//'); do
+    variable=SHMVISOR_$(tr 'a-z-' 'A-Z_' <<<"$option")
+    [ "$option" = help ] || grep -q "$variable=" "$0" || fail "$subcommand --$option: $variable is not tested"
+  done
+done
+
 for bad in SHMVISOR_SHMMAX=banana SHMVISOR_SHMALL=-1 SHMVISOR_SHMMNI=32769 SHMVISOR_LOG_LEVEL=loud \
-  SHMVISOR_VERBOSE=x SHMVISOR_NO_LINGER=perhaps SHMVISOR_GROUP=sure SHMVISOR_WITHOUT=kcmp,banana; do
+  SHMVISOR_VERBOSE=x SHMVISOR_NO_LINGER=perhaps SHMVISOR_GROUP=sure SHMVISOR_WITHOUT=kcmp,banana \
+  SHMVISOR_PROC=none SHMVISOR_USERNS=maybe SHMVISOR_COMMIT=10x SHMVISOR_POPULATE=maybe SHMVISOR_OWN_GROUP=own; do
   env "$bad" timeout --kill-after=10 60 "$SHMVISOR" run -- touch ran >out 2>err </dev/null
   expect "$bad" 125 $?
   grep -q "${bad%%=*}" err || fail "$bad: not named: $(cat err)"

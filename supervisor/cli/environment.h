@@ -1,6 +1,7 @@
 // Options from the environment, for an image whose command line cannot be changed: --shmmax is also
 // SHMVISOR_SHMMAX, --log-level SHMVISOR_LOG_LEVEL, and so on for every long option. A flag takes 1
-// or 0, true or false, on or off. The command line wins; an empty variable counts as none. The
+// or 0, true or false, on or off. The command line wins, also where it gives an option that does
+// not go with the variable's (--join beside SHMVISOR_SHMMAX); an empty variable counts as none. The
 // variables stay in the environment, so that the command gets them as they are.
 #pragma once
 
@@ -12,8 +13,8 @@ namespace shmvisor {
 /// "SHMVISOR_LOG_LEVEL" for "--log-level"; empty for an option that has no long name.
 std::string variable_of(const CLI::Option& option);
 
-/// Gives `app`, already parsed, what the command line did not. A bad value is a
-/// CLI::ValidationError that names the variable.
+/// Gives `app`, already parsed, what the command line did not. A bad value, or two variables
+/// that do not go together, is a CLI::ValidationError that names the variable.
 void read_environment(CLI::App& app);
 
 }  // namespace shmvisor
