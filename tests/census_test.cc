@@ -45,7 +45,7 @@ class CensusTest : public ::testing::TestWithParam<bool> {
   }
 
   KernelFeatures features_;
-  DescendantScope scope_;
+  DescendantScope scope_{features_};
   Census census_;
   UniqueFd file_;
   FileIdentity identity_;

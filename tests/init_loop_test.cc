@@ -44,7 +44,7 @@ class InitLoopTest : public ::testing::Test {
     auto& command = std::get<Command>(started);
     Listener listener(command.take_listener());
     command.go_on();
-    const DescendantScope scope;
+    const DescendantScope scope(features);
     MachineResources resources(features);
     Machine machine(resources, scope);
     Namespaces namespaces(machine, Limits(), NamespaceIds::ours().ipc);
@@ -169,7 +169,7 @@ TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {
     const InheritedState inherited(group);
     KernelFeatures features;
     ProcMounts mounts(ProcMode::kOff, false);
-    const DescendantScope scope;
+    const DescendantScope scope(features);
     MachineResources resources(features);
     Machine machine(resources, scope);
     Namespaces namespaces(machine, Limits(), NamespaceIds::ours().ipc);

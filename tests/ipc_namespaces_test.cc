@@ -56,10 +56,10 @@ class IpcNamespacesTest : public ::testing::Test {
   }
 
   FakeHost host_;
-  DescendantScope scope_;
+  KernelFeatures features_;
+  DescendantScope scope_{features_};
   Namespaces namespaces_;
   IpcNamespaces ipc_;
-  KernelFeatures features_;
   ThreadIdentities threads_{features_};
 };
 

@@ -80,7 +80,7 @@ class MemfdMemoryTest : public ::testing::Test {
   }
 
   KernelFeatures features_;
-  DescendantScope scope_;
+  DescendantScope scope_{features_};
   Census census_;
   LockKeeper lock_keeper_{std::chrono::milliseconds(5)};
 };

@@ -175,7 +175,7 @@ class ProcessSpaceTest : public ::testing::Test {
   }
 
   KernelFeatures features_;
-  DescendantScope scope_;
+  DescendantScope scope_{features_};
   MachineResources resources_;
   Machine machine_;
   ExpectedCalls expected_{[] {}};

@@ -36,7 +36,7 @@ class ReleaseWatchTest : public ::testing::Test {
   }
 
   KernelFeatures features_;
-  DescendantScope scope_;
+  DescendantScope scope_{features_};
   Census census_;
   LockKeeper lock_keeper_{std::chrono::milliseconds(5)};
 };

@@ -89,7 +89,7 @@ class RemoteSpaceTest : public ::testing::Test {
   }
 
   KernelFeatures features_;
-  DescendantScope scope_;
+  DescendantScope scope_{features_};
   MachineResources resources_;
   Machine machine_;
   ExpectedCalls expected_{[] {}};

@@ -37,8 +37,9 @@ class ServerPoolTest : public ::testing::Test {
 
   /// What a pool serves one or more listeners from.
   struct NamespaceSet {
-    explicit NamespaceSet(MachineResources& resources)
-        : machine(resources, scope),
+    NamespaceSet(MachineResources& resources, KernelFeatures& features)
+        : scope(features),
+          machine(resources, scope),
           namespaces(machine, Limits(), NamespaceIds::ours().ipc),
           ipc_namespaces(namespaces, scope) {}
 
@@ -48,7 +49,7 @@ class ServerPoolTest : public ::testing::Test {
     IpcNamespaces ipc_namespaces;
   };
   std::shared_ptr<IpcNamespaces> make_namespaces() {
-    const auto set = std::make_shared<NamespaceSet>(resources_);
+    const auto set = std::make_shared<NamespaceSet>(resources_, features_);
     return {set, &set->ipc_namespaces};
   }
 

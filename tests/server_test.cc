@@ -45,7 +45,8 @@ class ServerTest : public ::testing::Test {
   /// Everything that serving threads use.
   struct Supervisor {
     Supervisor(Listener& listener, KernelFeatures& features)
-        : resources(features),
+        : scope(features),
+          resources(features),
           machine(resources, scope),
           namespaces(machine, Limits(), NamespaceIds::ours().ipc),
           ipc_namespaces(namespaces, scope),

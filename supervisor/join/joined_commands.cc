@@ -56,7 +56,8 @@ bool within_reach(pid_t pid) {
 }  // namespace
 
 struct JoinedCommands::Joined {
-  explicit Joined(pid_t pid) : scope(std::make_shared<DescendantScope>(pid)) {}
+  Joined(KernelFeatures& features, pid_t pid)
+      : scope(std::make_shared<DescendantScope>(features, pid)) {}
 
   /// Held open, so that our end can be seen.
   UniqueFd connection;
@@ -72,6 +73,7 @@ JoinedCommands::JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, Joi
     : socket_(std::move(socket)),
       namespaces_(namespaces),
       scope_(scope),
+      features_(features),
       call_page_(call_page),
       pool_(features) {}
 
@@ -173,7 +175,7 @@ std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& r
     options.on_namespace_change = [covers = std::make_shared<SysctlCovers>(request.command)](
                                       pid_t tid) { covers->cover(tid); };
   }
-  Joined& joined = joined_.emplace_back(visitor.pid);
+  Joined& joined = joined_.emplace_back(features_, visitor.pid);
   ServerPool::Client client;
   // Not owned by the servers: the set is the serving command's, and outlives them.
   client.namespaces = std::shared_ptr<IpcNamespaces>(std::shared_ptr<void>(), &namespaces_);

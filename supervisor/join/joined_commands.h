@@ -74,6 +74,7 @@ class JoinedCommands {
   JoinSocket socket_;
   IpcNamespaces& namespaces_;
   JointScope& scope_;
+  KernelFeatures& features_;
   const CallPage* const call_page_;
   std::list<Visitor> visitors_;
   std::list<Joined> joined_;

@@ -84,7 +84,7 @@ int run_serving(const Launched& launched, std::optional<JoinSocket> socket) {
   KickTimer::install_handler([](int signal_number) { ::kill(g_command, signal_number); });
   Listener listener(command.take_listener(), command.wait_kind());
   listener.use_sync_wake_up(features);
-  const auto descendants = std::make_shared<DescendantScope>();
+  const auto descendants = std::make_shared<DescendantScope>(features);
   JointScope scope;
   scope.add(descendants);
   MachineResources resources(features);
@@ -140,7 +140,7 @@ int run_joined(const Launched& launched, JoinConnection& server) {
       return give_up(launched, {exit_status::kOwnFailure, *refusal});
     }
   }
-  const DescendantScope scope;
+  const DescendantScope scope(features);
   JoiningChores chores(server);
   InitLoop init(command.pid(), group, options.signal_group, inherited.watched(), scope, chores);
   if (const auto failure = let_go(launched, init)) return give_up(launched, *failure);
