@@ -1,9 +1,10 @@
 #!/bin/bash
-# compare.sh [--as-user] [--without FEATURE] PROGRAM [ARG...]: the transcript of PROGRAM on the kernel's own shm (in
-# an IPC namespace of its own) beside its transcript under shmvisor. Any difference fails.
+# compare.sh [--as-user] [--without FEATURE] [--memfd-noexec VALUE] PROGRAM [ARG...]:
+# the transcript of PROGRAM on the kernel's own shm (in an IPC namespace of its own) beside its
+# transcript under shmvisor. Any difference fails.
 # shellcheck disable=SC2086
 . "$(dirname "$0")/../lib.sh"
-[ $# -ge 1 ] || fail "usage: compare.sh [--as-user] [--without FEATURE] PROGRAM [ARG...]"
+[ $# -ge 1 ] || fail "usage: compare.sh [--as-user] [--without FEATURE] [--memfd-noexec VALUE] PROGRAM [ARG...]"
 enter_namespaces "$@"
 make_scratch
 cd "$scratch" || fail cd
@@ -12,6 +13,11 @@ without=
 as_user=
 [ "$1" != --as-user ] || { as_user=1 && shift; }
 [ "$1" != --without ] || { without="--without $2" && shift 2; }
+if [ "$1" = --memfd-noexec ]; then # a sysctl of this PID namespace
+  [ -w /proc/sys/vm/memfd_noexec ] || skip "this kernel has no vm.memfd_noexec"
+  echo "$2" >/proc/sys/vm/memfd_noexec || fail "vm.memfd_noexec"
+  shift 2
+fi
 if [ "$as_user" = 1 ]; then
   copy_shmvisor_to_scratch
   install -m 755 "$1" program || fail install

@@ -94,20 +94,21 @@ static void low_addresses_as_user(void* unused) {
 
 static void high_addresses(void) {
   const int id = new_segment(PAGE);
-  static const unsigned long kAddresses[] = {
-      0x7ffffffff000,     0x7fffffffe000,     0x800000000000,     0xffffffffff000,
-      0x100000000000000,  0x7ffffffffffff000, 0x8000000000000000, 0xffff800000000000,
-      0xffffffffff600000, 0xffffffffffffe000, 0xfffffffffffff000};
+  static const uint64_t kAddresses[] = {0x7ffffffff000,     0x7fffffffe000,     0x800000000000,
+                                        0xffffffffff000,    0x100000000000000,  0x7ffffffffffff000,
+                                        0x8000000000000000, 0xffff800000000000, 0xffffffffff600000,
+                                        0xffffffffffffe000, 0xfffffffffffff000};
   for (size_t i = 0; i < sizeof kAddresses / sizeof *kAddresses; ++i) {
-    void* address = (void*)kAddresses[i];
-    reportf(shm_at(id, address, 0), "%#lx", kAddresses[i]);
-    reportf(shm_at(id, address, SHM_REMAP), "%#lx with SHM_REMAP", kAddresses[i]);
-    reportf(shm_at(id, (char*)address + 5, SHM_RND), "%#lx + 5 with SHM_RND", kAddresses[i]);
-    reportf(shm_at(id, (char*)address + 5, 0), "%#lx + 5", kAddresses[i]);
+    void* address = (void*)(uintptr_t)kAddresses[i];
+    reportf(shm_at(id, address, 0), "%#lx", (unsigned long)kAddresses[i]);
+    reportf(shm_at(id, address, SHM_REMAP), "%#lx with SHM_REMAP", (unsigned long)kAddresses[i]);
+    reportf(shm_at(id, (char*)address + 5, SHM_RND), "%#lx + 5 with SHM_RND",
+            (unsigned long)kAddresses[i]);
+    reportf(shm_at(id, (char*)address + 5, 0), "%#lx + 5", (unsigned long)kAddresses[i]);
   }
   const int larger = new_segment(16 * PAGE);
-  TRY(shm_at(larger, (void*)0x7fffffff8000, 0));
-  TRY(shm_at(larger, (void*)0x7fffffff8000, SHM_REMAP));
+  TRY(shm_at(larger, (void*)(uintptr_t)0x7fffffff8000, 0));
+  TRY(shm_at(larger, (void*)(uintptr_t)0x7fffffff8000, SHM_REMAP));
   TRY(shm_at(larger, (void*)0xffffffffffff8000, 0));
   TRY(shm_at(larger, (void*)0xffffffffffff8000, SHM_REMAP));
   say("nattch %lu %lu", nattch_of(id), nattch_of(larger));
@@ -273,7 +274,8 @@ static void bad_identifiers(void) {
   TRY(shm_at(gone, (void*)1, 0));
   // The upper half of the register is no part of an int.
   const int present = new_segment(PAGE);
-  const long at = syscall(SYS_shmat, (1ul << 32) | (unsigned long)present, NULL, 1ul << 40);
+  const unsigned long upper_bit = (unsigned long)(1ull << 40);
+  const long at = syscall(SYS_shmat, upper_bit | (unsigned long)present, NULL, upper_bit);
   reportf(at, "identifier and flags with upper halves set");
 }
 

@@ -13,31 +13,31 @@ static void remove_segment(long id) {
 }
 
 static void sizes(void) {
-  static const unsigned long kSizes[] = {0,
-                                         1,
-                                         2,
-                                         4095,
-                                         4096,
-                                         4097,
-                                         8191,
-                                         65536,
-                                         1ul << 20,
-                                         (1ul << 20) + 1,
-                                         1ul << 46,
-                                         1ul << 52,
-                                         1ul << 62,
-                                         (1ul << 63) - 1,
-                                         1ul << 63,
-                                         (1ul << 63) + 4096,
-                                         ~0ul - (1ul << 24) - 1,
-                                         ~0ul - (1ul << 24),
-                                         ~0ul - (1ul << 24) + 1,
-                                         ~0ul - 4096,
-                                         ~0ul - 1,
-                                         ~0ul};
+  static const uint64_t kSizes[] = {0,
+                                    1,
+                                    2,
+                                    4095,
+                                    4096,
+                                    4097,
+                                    8191,
+                                    65536,
+                                    1ull << 20,
+                                    (1ull << 20) + 1,
+                                    1ull << 46,
+                                    1ull << 52,
+                                    1ull << 62,
+                                    (1ull << 63) - 1,
+                                    1ull << 63,
+                                    (1ull << 63) + 4096,
+                                    ~0ull - (1ull << 24) - 1,
+                                    ~0ull - (1ull << 24),
+                                    ~0ull - (1ull << 24) + 1,
+                                    ~0ull - 4096,
+                                    ~0ull - 1,
+                                    ~0ull};
   for (size_t i = 0; i < sizeof kSizes / sizeof *kSizes; ++i) {
     const long id = shm_get(IPC_PRIVATE, kSizes[i], IPC_CREAT | 0600);
-    reportf(id, "create size %#lx", kSizes[i]);
+    reportf(id, "create size %#lx", (unsigned long)kSizes[i]);
     if (id >= 0) {
       const struct shmid_ds segment = stat_of((int)id);
       say("  shm_segsz %zu nattch %lu, shm_tot %lu pages", segment.shm_segsz,
@@ -45,7 +45,8 @@ static void sizes(void) {
       remove_segment(id);
     }
   }
-  const long id = shm_get(IPC_PRIVATE, 1ul << 40, IPC_CREAT | SHM_NORESERVE | 0600);
+  const long id =
+      shm_get(IPC_PRIVATE, (unsigned long)(1ull << 40), IPC_CREAT | SHM_NORESERVE | 0600);
   reportf(id, "create 1 TiB with SHM_NORESERVE");
   remove_segment(id);
 }
