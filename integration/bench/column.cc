@@ -1,10 +1,9 @@
 #include "integration/bench/column.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <sstream>
 
+#include "integration/bench/machine.h"
 #include "integration/bench/worker_run.h"
 
 namespace shmvisor {
@@ -17,6 +16,14 @@ std::vector<std::string> words_of(const std::string& text) {
   return words;
 }
 
+/// "NAME=PREFIX", or a prefix that is its own name.
+Column rival_column(const std::string& rival) {
+  const std::size_t equals = rival.find('=');
+  const bool named = equals != std::string::npos && equals > 0 && equals < rival.find(' ');
+  if (!named) return {ColumnKind::kRival, rival, words_of(rival)};
+  return {ColumnKind::kRival, rival.substr(0, equals), words_of(rival.substr(equals + 1))};
+}
+
 std::vector<std::string> shmvisor_prefix(const RunSettings& settings, const std::string& without) {
   std::vector<std::string> prefix = {settings.shmvisor, "run", "--shmmni", "32768"};
   if (!without.empty()) prefix.insert(prefix.end(), {"--without", without});
@@ -24,16 +31,10 @@ std::vector<std::string> shmvisor_prefix(const RunSettings& settings, const std:
   return prefix;
 }
 
-int cpu_count() {
-  cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
-  return CPU_COUNT(&set);
-}
-
 std::variant<Placement, std::string> place_at_floor(const Workload& workload, Placement placement) {
   switch (workload.floor) {
     case FloorKind::kNone:
-      return "no floor";
+      return std::string(kNoFloor);
     case FloorKind::kAllowFilter:
       placement.prefix = {placement.self, "--allow-filter"};
       return placement;
@@ -48,7 +49,7 @@ std::variant<Placement, std::string> place_at_floor(const Workload& workload, Pl
       placement.prefix = {"bwrap", "--dev-bind", "/", "/", "--"};
       return placement;
   }
-  return "no floor";
+  return std::string(kNoFloor);
 }
 
 }  // namespace
@@ -60,10 +61,11 @@ std::vector<Column> make_columns(const RunSettings& settings) {
       {ColumnKind::kShmvisor, "shmvisor", shmvisor_prefix(settings, "")},
   };
   for (const std::string& feature : settings.without) {
-    columns.push_back({ColumnKind::kOther, "-" + feature, shmvisor_prefix(settings, feature)});
+    columns.push_back(
+        {ColumnKind::kWithout, "without " + feature, shmvisor_prefix(settings, feature)});
   }
   for (const std::string& rival : settings.rivals) {
-    columns.push_back({ColumnKind::kOther, rival, words_of(rival)});
+    columns.push_back(rival_column(rival));
   }
   return columns;
 }

@@ -13,7 +13,7 @@
 
 namespace shmvisor {
 
-enum class ColumnKind : std::uint8_t { kNative, kFloor, kShmvisor, kOther };
+enum class ColumnKind : std::uint8_t { kNative, kFloor, kShmvisor, kWithout, kRival };
 
 struct Column {
   ColumnKind kind = ColumnKind::kNative;
@@ -22,12 +22,13 @@ struct Column {
 };
 
 struct RunSettings {
-  std::string self;      ///< the path of this program
-  std::string shmvisor;  ///< and of shmvisor
-  std::vector<std::string> without;
-  std::vector<std::string> rivals;
-  int repeats = 7;
-  std::chrono::milliseconds budget{150};
+  std::string self;                  ///< the path of this program
+  std::string shmvisor;              ///< and of shmvisor
+  std::vector<std::string> without;  ///< kernel features
+  std::vector<std::string> rivals;   ///< prefixes, "NAME=" before it
+  int repeats = 5;
+  std::chrono::milliseconds budget{70};
+  std::chrono::seconds bound{0};  ///< for all together: what is not measured by then is not
   bool quick = false;
 };
 

@@ -48,7 +48,7 @@ double context_switches(pid_t pid) {
 /// Looks at the supervisor of an idle worker.
 Outcome of_idle_supervisor(const Placement& placement, const std::string& worker,
                            const std::function<Outcome(pid_t)>& look) {
-  if (placement.prefix.empty()) return Outcome::none("no supervisor");
+  if (placement.prefix.empty()) return Outcome::none(kNoSupervisor);
   auto launched = Launched::start(worker_command(placement, worker));
   if (!launched) return Outcome::none("cannot be started");
   Outcome outcome = Outcome::none({});

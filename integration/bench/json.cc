@@ -1,55 +1,31 @@
 #include "integration/bench/json.h"
 
-#include <sched.h>
-#include <sys/utsname.h>
-
-#include <array>
-#include <cmath>
-#include <cstdio>
+#include <nlohmann/json.hpp>
 
 namespace shmvisor {
 namespace {
 
-std::string quoted(const std::string& text) {
-  std::string result = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      result += '\\';
-      result += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      std::array<char, 8> escaped{};
-      std::snprintf(escaped.data(), escaped.size(), "\\u%04x", static_cast<unsigned>(c));
-      result += escaped.data();
+using Json = nlohmann::ordered_json;
+
+Json summary_of(const std::optional<Summary>& summary) {
+  if (!summary) return nullptr;
+  return {{"median", summary->median},
+          {"lower_quartile", summary->lower_quartile},
+          {"upper_quartile", summary->upper_quartile}};
+}
+
+Json cell_of(const Cell& cell) {
+  Json samples = Json::array();
+  for (const auto& sample : cell.samples) {
+    if (sample) {
+      samples.push_back(*sample);
     } else {
-      result += c;
+      samples.push_back(nullptr);
     }
   }
-  return result + '"';
-}
-
-std::string number(const std::optional<double>& value) {
-  if (!value || !std::isfinite(*value)) return "null";
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.9g", *value);
-  return text.data();
-}
-
-std::string summary_object(const std::optional<Summary>& summary) {
-  if (!summary) return "null";
-  return "{\"median\": " + number(summary->median) +
-         ", \"lower_quartile\": " + number(summary->lower_quartile) +
-         ", \"upper_quartile\": " + number(summary->upper_quartile) + "}";
-}
-
-std::string cell_object(const Cell& cell) {
-  std::string samples;
-  for (const auto& sample : cell.samples) {
-    samples += (samples.empty() ? "" : ", ") + number(sample);
-  }
-  std::string object = "{\"summary\": " + summary_object(cell.summary());
-  object += ", \"samples\": [" + samples + "]";
-  if (!cell.reason.empty()) object += ", \"not_measured\": " + quoted(cell.reason);
-  return object + "}";
+  Json object = {{"summary", summary_of(cell.summary())}, {"samples", std::move(samples)}};
+  if (!cell.reason.empty()) object["not_measured"] = cell.reason;
+  return object;
 }
 
 const char* unit_name(Unit unit) {
@@ -67,48 +43,46 @@ const char* unit_name(Unit unit) {
   return "";
 }
 
-void print_workload(const Session& session, std::size_t workload, std::ostream& out) {
+Json workload_of(const Session& session, std::size_t workload) {
   const Workload& what = session.workloads()[workload];
   const auto& columns = session.columns();
-  out << "    {\"name\": " << quoted(what.name) << ", \"unit\": " << quoted(unit_name(what.unit))
-      << ",\n     \"columns\": {";
+  const std::size_t own = session.column_of(ColumnKind::kShmvisor);
+  Json object = {{"name", what.name}, {"unit", unit_name(what.unit)}};
+  Json& cells = object["columns"] = Json::object();
+  Json& to_shmvisor = object["to_shmvisor"] = Json::object();
   for (std::size_t column = 0; column < columns.size(); ++column) {
-    out << (column == 0 ? "" : ",") << "\n       " << quoted(columns[column].name) << ": "
-        << cell_object(session.cell(workload, column));
+    cells[columns[column].name] = cell_of(session.cell(workload, column));
+    if (column <= own) continue;
+    to_shmvisor[columns[column].name] = summary_of(session.ratio(workload, column, own));
   }
-  const auto ratio_to = [&](ColumnKind kind) {
-    return summary_object(
-        session.ratio(workload, session.column_of(ColumnKind::kShmvisor), session.column_of(kind)));
-  };
-  out << "},\n     \"shmvisor_to_native\": " << ratio_to(ColumnKind::kNative)
-      << ",\n     \"shmvisor_to_floor\": " << ratio_to(ColumnKind::kFloor)
-      << ",\n     \"goals\": [";
-  const char* separator = "";
+  object["shmvisor_to_native"] =
+      summary_of(session.ratio(workload, own, session.column_of(ColumnKind::kNative)));
+  object["shmvisor_to_floor"] =
+      summary_of(session.ratio(workload, own, session.column_of(ColumnKind::kFloor)));
+  Json& goals = object["goals"] = Json::array();
   for (const Verdict& verdict : session.verdicts(workload)) {
-    out << separator << "{\"goal\": " << quoted(verdict.text)
-        << ", \"reached\": " << summary_object(verdict.reached)
-        << ", \"verdict\": " << quoted(verdict.met()) << "}";
-    separator = ", ";
+    goals.push_back({{"goal", verdict.text},
+                     {"reached", summary_of(verdict.reached)},
+                     {"verdict", verdict.met()}});
   }
-  out << "]}";
+  return object;
 }
 
 }  // namespace
 
-void print_json(const Session& session, std::ostream& out) {
-  utsname machine{};
-  ::uname(&machine);
-  cpu_set_t cpus;
-  CPU_ZERO(&cpus);
-  ::sched_getaffinity(0, sizeof(cpus), &cpus);
-  out << "{\n  \"kernel\": " << quoted(machine.release) << ",\n  \"cpus\": " << CPU_COUNT(&cpus)
-      << ",\n  \"repeats\": " << session.settings().repeats
-      << ",\n  \"budget_ms\": " << session.settings().budget.count() << ",\n  \"workloads\": [";
+void print_json(const Session& session, const Facts& facts, std::ostream& out) {
+  Json document;
+  Json& machine = document["machine"] = Json::object();
+  for (const auto& [name, value] : facts) machine[name] = value;
+  document["repeats"] = session.settings().repeats;
+  document["budget_ms"] = session.settings().budget.count();
+  document["unfinished_round"] = session.unfinished_round();
+  Json& workloads = document["workloads"] = Json::array();
   for (std::size_t workload = 0; workload < session.workloads().size(); ++workload) {
-    out << (workload == 0 ? "\n" : ",\n");
-    print_workload(session, workload, out);
+    workloads.push_back(workload_of(session, workload));
   }
-  out << "\n  ]\n}\n";
+  // What a program says of itself need not be UTF-8.
+  out << document.dump(1, ' ', false, Json::error_handler_t::replace) << '\n';
 }
 
 }  // namespace shmvisor

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,12 +16,14 @@
 #include <fstream>
 #include <set>
 
+#include "integration/bench/interruption.h"
+
 namespace shmvisor {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr rlim_t kDescriptors = 131072;  // several for each of 32,768 segments
+constexpr int kGraceMs = 3000;  // from SIGTERM to SIGKILL
 
 /// The children that a Launched holds.
 std::set<pid_t>& held() {
@@ -51,20 +52,10 @@ void enter_fresh_ipc_namespace() {
   write_file("/proc/sys/kernel/shmmni", "32768");
 }
 
-void raise_descriptor_limit() {
-  const rlimit wished{kDescriptors, kDescriptors};
-  if (::setrlimit(RLIMIT_NOFILE, &wished) == 0) return;
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 [[noreturn]] void become(const std::vector<std::string>& arguments) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::setpgid(0, 0);
   enter_fresh_ipc_namespace();
-  raise_descriptor_limit();
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // after what may take it back: a change of credentials
   std::vector<char*> pointers;
   pointers.reserve(arguments.size() + 1);
   for (const std::string& argument : arguments) {
@@ -87,6 +78,27 @@ int milliseconds_until(Clock::time_point deadline) {
   return static_cast<int>(std::max<decltype(left)>(left, 0));
 }
 
+/// Waits for its end, but not for long.
+bool reaped_within_grace(pid_t pid) {
+  const auto deadline = Clock::now() + std::chrono::milliseconds(kGraceMs);
+  while (Clock::now() < deadline) {
+    const pid_t waited = ::waitpid(pid, nullptr, WNOHANG);
+    if (waited == pid || (waited < 0 && errno == ECHILD)) return true;
+    ::usleep(500);
+  }
+  return false;
+}
+
+/// 0 where there is no such process.
+pid_t parent_of(pid_t pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string word; status >> word;) {
+    pid_t parent = 0;
+    if (word == "PPid:" && status >> parent) return parent;
+  }
+  return 0;
+}
+
 std::string last_line(std::string text) {
   while (!text.empty() && text.back() == '\n') text.pop_back();
   const std::size_t newline = text.rfind('\n');
@@ -96,7 +108,7 @@ std::string last_line(std::string text) {
 }  // namespace
 
 std::string Finished::complaint() const {
-  if (exit_status < 0) return "did not end in time";
+  if (exit_status < 0) return interruption() != 0 ? "interrupted" : "did not end in time";
   const std::string line = last_line(errors);
   return line.empty() ? "ended with " + std::to_string(exit_status) : line;
 }
@@ -119,26 +131,41 @@ Result<Launched> Launched::start(const std::vector<std::string>& arguments) {
 }
 
 Launched::~Launched() {
-  if (pid_.value != 0) kill();
+  if (pid_.value != 0) end();
 }
 
-void Launched::kill() {
-  ::kill(-pid_.value, SIGKILL);
-  ::kill(pid_.value, SIGKILL);
-  ::waitpid(pid_.value, nullptr, 0);
+void Launched::end() {
+  ::kill(-pid_.value, SIGTERM);
+  ::kill(pid_.value, SIGTERM);
+  if (!reaped_within_grace(pid_.value)) {
+    ::kill(-pid_.value, SIGKILL);
+    ::kill(pid_.value, SIGKILL);
+    ::waitpid(pid_.value, nullptr, 0);
+  }
   let_go();
 }
 
 void Launched::let_go() {
   held().erase(pid_.value);
   pid_.value = 0;
-  kill_strays();
+  end_strays();
+}
+
+bool Launched::running() const {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(pid_.value), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == 0;
+}
+
+bool Launched::has_descendant(pid_t pid) const {
+  while (pid > 1 && pid != pid_.value) pid = parent_of(pid);
+  return pid == pid_.value;
 }
 
 bool Launched::read_some(Clock::time_point deadline) {
   std::array<pollfd, 2> waiting{{{output_.get(), POLLIN, 0}, {errors_.get(), POLLIN, 0}}};
   const int ready = ::poll(waiting.data(), waiting.size(), milliseconds_until(deadline));
-  if (ready < 0) return errno == EINTR;
+  if (ready < 0) return errno == EINTR && interruption() == 0;
   if (ready == 0) return false;
   const auto take = [](const pollfd& one, UniqueFd& fd, std::string& text) {
     if (one.revents == 0) return;
@@ -158,7 +185,7 @@ bool Launched::read_some(Clock::time_point deadline) {
 bool Launched::wait_for_line(std::chrono::seconds bound) {
   const auto deadline = Clock::now() + bound;
   while (finished_.output.find('\n') == std::string::npos) {
-    if (!output_.valid() || !read_some(deadline)) return false;
+    if (!output_.valid() || interruption() != 0 || !read_some(deadline)) return false;
   }
   return true;
 }
@@ -167,8 +194,8 @@ Finished Launched::finish(std::chrono::seconds bound) {
   const auto deadline = Clock::now() + bound;
   input_.reset();
   while (output_.valid() || errors_.valid()) {
-    if (!read_some(deadline)) {
-      kill();
+    if (interruption() != 0 || !read_some(deadline)) {
+      end();
       return finished_;
     }
   }
@@ -177,8 +204,8 @@ Finished Launched::finish(std::chrono::seconds bound) {
   for (pid_t waited = 0; waited == 0;) {
     waited = ::waitpid(pid_.value, &status, WNOHANG);
     if (waited != 0) break;
-    if (Clock::now() >= deadline) {
-      kill();
+    if (interruption() != 0 || Clock::now() >= deadline) {
+      end();
       return finished_;
     }
     ::usleep(500);
@@ -199,19 +226,21 @@ Finished run_to_end(const std::vector<std::string>& arguments, std::chrono::seco
 
 void adopt_orphans() { ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
-void kill_strays() {
+void end_strays() {
   const std::string path = "/proc/self/task/" + std::to_string(::gettid()) + "/children";
   for (;;) {
     std::ifstream children(path);
-    pid_t pid = 0;
-    bool any = false;
-    while (children >> pid) {
-      if (held().contains(pid)) continue;
-      any = true;
+    std::vector<pid_t> strays;
+    for (pid_t pid = 0; children >> pid;) {
+      if (!held().contains(pid)) strays.push_back(pid);
+    }
+    if (strays.empty()) return;
+    for (const pid_t pid : strays) ::kill(pid, SIGTERM);
+    for (const pid_t pid : strays) {
+      if (reaped_within_grace(pid)) continue;
       ::kill(pid, SIGKILL);
       ::waitpid(pid, nullptr, 0);
     }
-    if (!any) return;
   }
 }
 

@@ -1,8 +1,9 @@
 // Launched: a program that the benchmark started, with its three standard streams on pipes.
 //
 // It runs in an IPC namespace of its own (in a user namespace of its own too, where only that
-// permits it), with kernel.shmmni and its descriptor limit raised as far as they go, and dies with
-// the benchmark. Whatever of it is left when it is let go is killed.
+// permits it), with kernel.shmmni raised as far as it goes, and dies with the benchmark. Whatever
+// of it is left when it is let go is ended: by SIGTERM, so that it can remove its files, then
+// SIGKILL. All waiting ends when the benchmark is interrupted (interruption.h).
 //
 // Errors: start() gives the errno of pipe(2) or fork(2); a program that cannot be run ends with 127
 // and says so on its standard error. Thread rule: the thread that started it.
@@ -40,6 +41,9 @@ class Launched {
   ~Launched();
 
   [[nodiscard]] pid_t pid() const { return pid_.value; }
+  [[nodiscard]] bool running() const;
+  /// Whether that is the program itself or a descendant that was not left behind.
+  [[nodiscard]] bool has_descendant(pid_t pid) const;
   /// Waits for the first line on its standard output. False where it ended, or took too long.
   bool wait_for_line(std::chrono::seconds bound);
   /// Ends its standard input and waits for its end.
@@ -58,7 +62,7 @@ class Launched {
         output_(std::move(output)),
         errors_(std::move(errors)) {}
   bool read_some(std::chrono::steady_clock::time_point deadline);
-  void kill();
+  void end();
   void let_go();
 
   Pid pid_;
@@ -70,11 +74,11 @@ class Launched {
 
 /// Runs it to its end.
 Finished run_to_end(const std::vector<std::string>& arguments,
-                    std::chrono::seconds bound = std::chrono::seconds(240));
+                    std::chrono::seconds bound = std::chrono::seconds(60));
 
 /// Makes orphans of what we launch our own children, so that none can be left behind.
 void adopt_orphans();
-/// Kills and reaps all children but those that a Launched holds.
-void kill_strays();
+/// Ends and reaps all children but those that a Launched holds.
+void end_strays();
 
 }  // namespace shmvisor

@@ -10,12 +10,15 @@
 #include <regex>
 
 #include "integration/bench/floor_supervisor.h"
+#include "integration/bench/interruption.h"
 #include "integration/bench/json.h"
 #include "integration/bench/launched.h"
+#include "integration/bench/machine.h"
 #include "integration/bench/plot.h"
 #include "integration/bench/session.h"
 #include "integration/bench/table.h"
 #include "integration/bench/worker/worker.h"
+#include "supervisor/kernel/features.h"
 
 namespace {
 
@@ -28,6 +31,7 @@ struct Arguments {
   std::string plot_path;
   int repeats = 0;
   int budget_ms = 0;
+  int bound_seconds = 0;
   int cpus = 0;
   bool list = false;
 };
@@ -35,20 +39,24 @@ struct Arguments {
 void add_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--only", arguments.only, "Only the workloads whose name has this in it")
       ->type_name("REGEX");
-  app.add_option("--repeats", arguments.repeats, "Rounds (7; with --quick 2)")
+  app.add_option("--repeats", arguments.repeats, "Rounds (5; with --quick 2)")
       ->check(CLI::Range(1, 1000));
   app.add_option("--milliseconds", arguments.budget_ms,
-                 "Time for one measurement (150; with --quick 20)")
+                 "Time for one measurement (70; with --quick 20)")
       ->check(CLI::Range(1, 60000));
+  app.add_option("--seconds", arguments.bound_seconds,
+                 "Begin nothing after that time (60 for each column)")
+      ->check(CLI::Range(1, 86400));
   app.add_flag("--quick", arguments.run.quick, "Short, and without what takes long to set up");
   app.add_option("--cpus", arguments.cpus, "Keep everything on the first so many CPUs (all)")
       ->check(CLI::Range(1, CPU_SETSIZE));
   app.add_option("--rival", arguments.run.rivals,
                  "A further column: the same commands behind this prefix, for example "
-                 "'proot --sysvipc'")
+                 "'proot --sysvipc'; NAME= before it gives the column a name")
       ->type_name("PREFIX");
   app.add_option("--without", arguments.run.without,
-                 "A further column: shmvisor without a kernel feature of 'shmvisor check'")
+                 "A further column: shmvisor without a kernel feature of 'shmvisor check'; "
+                 "'each' is one for each of them")
       ->type_name("FEATURE");
   app.add_option("--json", arguments.json_path, "Write all samples there; - for standard output")
       ->type_name("FILE");
@@ -80,7 +88,7 @@ std::string own_path() {
 std::vector<Workload> chosen_workloads(const Arguments& arguments) {
   const std::regex wanted(arguments.only);
   std::vector<Workload> chosen;
-  for (Workload& workload : all_workloads()) {
+  for (Workload& workload : all_workloads(raise_descriptor_limit())) {
     const bool left_out = arguments.run.quick && workload.heavy;
     if (!left_out && std::regex_search(workload.name, wanted)) chosen.push_back(workload);
   }
@@ -96,18 +104,34 @@ void complete(Arguments& arguments) {
     run.budget = std::chrono::milliseconds(20);
   }
   if (arguments.repeats != 0) run.repeats = arguments.repeats;
+  const bool each = std::erase(run.without, "each") != 0;
+  for (std::size_t i = 0; each && i < static_cast<std::size_t>(KernelFeature::kCount); ++i) {
+    run.without.emplace_back(KernelFeatures::name(static_cast<KernelFeature>(i)));
+  }
+  constexpr std::chrono::seconds kForOneColumn{60};
+  run.bound = arguments.bound_seconds != 0
+                  ? std::chrono::seconds(arguments.bound_seconds)
+                  : kForOneColumn * static_cast<int>(make_columns(run).size());
   if (arguments.budget_ms != 0) run.budget = std::chrono::milliseconds(arguments.budget_ms);
 }
 
-int report(const Session& session, const Arguments& arguments) {
+/// On standard error, so that it is seen wherever the table goes.
+void announce(const Session& session) {
+  const RunSettings& run = session.settings();
+  std::cerr << session.workloads().size() << " workloads in " << session.columns().size()
+            << " columns, " << run.repeats << " rounds of " << run.budget.count()
+            << " ms each: at most " << run.bound.count() << " seconds\n";
+}
+
+int report(const Session& session, const Facts& facts, const Arguments& arguments) {
   bool written = true;
   if (arguments.json_path == "-") {
-    print_json(session, std::cout);
+    print_json(session, facts, std::cout);
   } else {
-    print_table(session, std::cout);
+    print_table(session, facts, std::cout);
     if (!arguments.json_path.empty()) {
       std::ofstream file(arguments.json_path);
-      print_json(session, file);
+      print_json(session, facts, file);
       written = file.flush().good();
       if (!written) std::cerr << "cannot write " << arguments.json_path << '\n';
     }
@@ -131,13 +155,26 @@ int run_benchmark(Arguments& arguments) {
     return 0;
   }
   adopt_orphans();
+  catch_interruptions();
+  Facts facts = machine_facts(arguments.run.shmvisor);
+  facts.emplace_back("load average before", load_average());
   Session session(std::move(workloads), arguments.run);
+  announce(session);
+  const auto start = std::chrono::steady_clock::now();
   const bool terminal = ::isatty(STDERR_FILENO) == 1;
   session.run([terminal](const std::string& what) {
     if (terminal) std::cerr << "\r\033[K" << what << std::flush;
   });
   if (terminal) std::cerr << "\r\033[K" << std::flush;
-  return report(session, arguments);
+  if (interruption() != 0) {
+    std::cerr << "interrupted\n";
+    return 128 + interruption();
+  }
+  facts.emplace_back("load average after", load_average());
+  const auto taken =
+      std::chrono::round<std::chrono::seconds>(std::chrono::steady_clock::now() - start);
+  facts.emplace_back("duration", std::to_string(taken.count()) + " s");
+  return report(session, facts, arguments);
 }
 
 }  // namespace

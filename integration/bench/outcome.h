@@ -9,6 +9,10 @@
 
 namespace shmvisor {
 
+/// Reasons why there can be no number, which need not be told.
+inline constexpr const char* kNoFloor = "no floor";
+inline constexpr const char* kNoSupervisor = "no supervisor";
+
 struct Outcome {
   std::optional<double> value;  ///< in the unit of its workload
   std::string reason;           ///< why there is no value

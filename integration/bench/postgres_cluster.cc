@@ -10,6 +10,7 @@
 #include <sstream>
 #include <thread>
 
+#include "integration/bench/interruption.h"
 #include "integration/bench/statistics.h"
 #include "integration/bench/worker_run.h"
 
@@ -66,12 +67,13 @@ std::string PostgresCluster::make() {
       as_server_user({programs_ + "/initdb", "-D", folder_.path() + "/data", "-U", "bench", "-A",
                       "trust", "--no-sync", "--no-locale", "-E", "UTF8", "--no-instructions"}));
   if (!made.ok()) return "initdb: " + made.complaint();
-  if (std::string failed = configure(); !failed.empty()) return failed;
-  const Outcome filled = with_server({}, [this] {
+  if (std::string why_not = configure(); !why_not.empty()) return why_not;
+  std::string failed_filling;
+  std::string failed = with_server({}, [this, &failed_filling] {
     const Finished done = run_to_end(client_command("pgbench", {"-i", "-q", "-s", kScale}));
-    return done.ok() ? Outcome::of(0) : Outcome::none("pgbench -i: " + done.complaint());
+    if (!done.ok()) failed_filling = "pgbench -i: " + done.complaint();
   });
-  return filled.reason;
+  return failed.empty() ? failed_filling : failed;
 }
 
 std::string PostgresCluster::configure() {
@@ -111,71 +113,73 @@ std::vector<std::string> PostgresCluster::client_command(
   return command;
 }
 
-Outcome PostgresCluster::with_server(const Placement& placement,
-                                     const std::function<Outcome()>& client) {
-  auto server = Launched::start(server_command(placement.prefix));
-  if (!server) return Outcome::none("the server cannot be started");
-  Outcome outcome = Outcome::none("the server did not become ready");
-  if (wait_until_ready()) outcome = client();
-  if (!stop_server()) outcome = Outcome::none(outcome.value ? "no postmaster.pid" : outcome.reason);
-  const Finished finished = server->finish(seconds(60));
-  return finished.ok() || !outcome.value ? outcome
-                                         : Outcome::none("server: " + finished.complaint());
+std::string PostgresCluster::with_server(const std::vector<std::string>& prefix,
+                                         const std::function<void()>& clients) {
+  auto server = Launched::start(server_command(prefix));
+  if (!server) return "the server cannot be started";
+  if (wait_until_ready(*server)) {
+    clients();
+    if (!stop(*server)) return "the server is not to be found among the processes";
+  } else if (server->running()) {
+    return "the server did not become ready";
+  }
+  const Finished finished = server->finish(seconds(30));
+  return finished.ok() ? std::string() : "server: " + finished.complaint();
 }
 
-bool PostgresCluster::wait_until_ready() {
-  for (int i = 0; i < 300; ++i) {
+bool PostgresCluster::wait_until_ready(const Launched& server) const {
+  for (int i = 0; i < 200 && server.running() && interruption() == 0; ++i) {
     if (run_to_end(client_command("pg_isready", {"-q", "-d"}), seconds(10)).ok()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   return false;
 }
 
-bool PostgresCluster::stop_server() {
+bool PostgresCluster::stop(const Launched& server) const {
   std::ifstream file(folder_.path() + "/data/postmaster.pid");
   pid_t pid = 0;
-  return file >> pid && ::kill(pid, SIGINT) == 0;
+  // In a PID namespace the number would be of another process, and not ours to signal.
+  return file >> pid && server.has_descendant(pid) && ::kill(pid, SIGINT) == 0;
 }
 
-Outcome PostgresCluster::select(const Placement& placement) {
+std::vector<Outcome> PostgresCluster::measure(const Placement& placement) {
   if (!std::exchange(made_, true)) why_not_ = make();
-  if (!why_not_.empty()) return Outcome::none(why_not_);
-  return with_server(placement, [&] {
-    const auto run = [this](const std::string& duration_seconds) {
-      return run_to_end(
-          client_command("pgbench", {"-S", "-n", "-c", "4", "-j", "2", "-T", duration_seconds}));
-    };
-    (void)run("1");  // fills the buffers
-    const auto whole_seconds = std::max<std::int64_t>(placement.budget.count() / 50, 1);
-    const Finished finished = run(std::to_string(whole_seconds));
-    if (!finished.ok()) return Outcome::none(finished.complaint());
-    return number_after(finished.output, "tps = ");
+  if (!why_not_.empty()) return {2, Outcome::none(why_not_)};
+  std::vector<Outcome> outcomes;
+  const std::string failed = with_server(placement.prefix, [&] {
+    outcomes.push_back(parallel_scan());  // fills the buffers
+    outcomes.push_back(select(placement.budget));
   });
+  if (!failed.empty()) return {2, Outcome::none(failed)};
+  return outcomes;
 }
 
-Outcome PostgresCluster::parallel_scan(const Placement& placement) {
-  constexpr int kScans = 15;
-  if (!std::exchange(made_, true)) why_not_ = make();
-  if (!why_not_.empty()) return Outcome::none(why_not_);
-  return with_server(placement, [&] {
-    std::vector<std::string> arguments = {"-X", "-q", "-c", "\\timing on"};
-    for (int i = 0; i < kScans; ++i) {
-      arguments.insert(arguments.end(),
-                       {"-c", "select count(*), sum(abalance) from pgbench_accounts"});
-    }
-    arguments.emplace_back("-d");
-    const Finished finished = run_to_end(client_command("psql", arguments));
-    if (!finished.ok()) return Outcome::none(finished.complaint());
-    std::vector<double> times_ns;
-    std::istringstream lines(finished.output);
-    for (std::string line; std::getline(lines, line);) {
-      if (line.rfind("Time: ", 0) == 0)
-        times_ns.push_back(std::strtod(line.c_str() + 6, nullptr) * 1e6);
-    }
-    const auto summary = summarize(times_ns);
-    if (!summary) return Outcome::none("psql printed no time");
-    return Outcome::of(summary->median);
-  });
+Outcome PostgresCluster::select(std::chrono::milliseconds budget) const {
+  const auto whole_seconds = std::max<std::int64_t>(budget.count() / 40, 1);
+  const Finished finished = run_to_end(client_command(
+      "pgbench", {"-S", "-n", "-c", "4", "-j", "2", "-T", std::to_string(whole_seconds)}));
+  if (!finished.ok()) return Outcome::none(finished.complaint());
+  return number_after(finished.output, "tps = ");
+}
+
+Outcome PostgresCluster::parallel_scan() const {
+  constexpr int kScans = 9;
+  std::vector<std::string> arguments = {"-X", "-q", "-c", "\\timing on"};
+  for (int i = 0; i < kScans; ++i) {
+    arguments.insert(arguments.end(),
+                     {"-c", "select count(*), sum(abalance) from pgbench_accounts"});
+  }
+  arguments.emplace_back("-d");
+  const Finished finished = run_to_end(client_command("psql", arguments));
+  if (!finished.ok()) return Outcome::none(finished.complaint());
+  std::vector<double> times_ns;
+  std::istringstream lines(finished.output);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind("Time: ", 0) != 0) continue;
+    times_ns.push_back(std::strtod(line.c_str() + 6, nullptr) * 1e6);
+  }
+  const auto summary = summarize(times_ns);
+  return summary ? Outcome::of(summary->median) : Outcome::none("psql printed no time");
 }
 
 }  // namespace shmvisor

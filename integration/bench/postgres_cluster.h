@@ -19,20 +19,23 @@ namespace shmvisor {
 
 class PostgresCluster {
  public:
-  /// Transactions in a second: `pgbench -S`, four clients.
-  Outcome select(const Placement& placement);
-  /// Nanoseconds for a parallel sequential scan: the median of several.
-  Outcome parallel_scan(const Placement& placement);
+  /// Nanoseconds for a parallel sequential scan, the median of several; then transactions in a
+  /// second of `pgbench -S`, four clients. Of one start of the server.
+  std::vector<Outcome> measure(const Placement& placement);
 
  private:
+  Outcome parallel_scan() const;
+  Outcome select(std::chrono::milliseconds budget) const;
   std::string make();
   std::string configure();
   std::vector<std::string> server_command(const std::vector<std::string>& prefix) const;
   std::vector<std::string> client_command(const std::string& program,
                                           const std::vector<std::string>& arguments) const;
-  Outcome with_server(const Placement& placement, const std::function<Outcome()>& client);
-  bool wait_until_ready();
-  bool stop_server();
+  /// Runs `clients` beside the server; the reason where it failed.
+  std::string with_server(const std::vector<std::string>& prefix,
+                          const std::function<void()>& clients);
+  bool wait_until_ready(const Launched& server) const;
+  bool stop(const Launched& server) const;
 
   ScratchFolder folder_;
   std::string programs_;  ///< the folder of the server's programs

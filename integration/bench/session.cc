@@ -5,10 +5,10 @@
 #include <cmath>
 #include <cstdio>
 
+#include "integration/bench/interruption.h"
+
 namespace shmvisor {
 namespace {
-
-constexpr int kHeavyRepeats = 3;
 
 /// `combine_two` of what belongs to one round, where both are there and it makes a number.
 template <typename Combine>
@@ -31,15 +31,24 @@ std::string short_number(double value) {
   return text.data();
 }
 
-std::string goal_text(const Goal& goal, Unit unit) {
-  const std::string bound = higher_is_better(unit) ? "≥ " : "≤ ";
+bool at_least(const Goal& goal, Unit unit) {
+  return goal.kind == GoalKind::kRate || higher_is_better(unit);
+}
+
+std::string goal_text(const Goal& goal, const Workload& workload) {
+  const Unit unit = workload.unit;
+  const bool bubblewrap = workload.floor == FloorKind::kBubblewrap;
+  const std::string than = at_least(goal, unit) ? "≥ " : "≤ ";
+  const std::string bound = (goal.further ? "then " : "") + than;
   switch (goal.kind) {
     case GoalKind::kOfNative:
       return bound + short_number(goal.bound) + " × native";
     case GoalKind::kOfFloor:
-      return bound + short_number(goal.bound) + " × floor";
+      return bound + short_number(goal.bound) + (bubblewrap ? " × bubblewrap" : " × floor");
     case GoalKind::kOfWorkload:
       return bound + short_number(goal.bound) + " × " + goal.other;
+    case GoalKind::kRate:
+      return bound + short_number(goal.bound) + " × rate of 1-process";
     case GoalKind::kOverNative:
       return bound + format_value(goal.bound, unit) + " over native";
     case GoalKind::kAbsolute:
@@ -60,7 +69,7 @@ std::optional<Summary> Cell::summary() const {
 
 std::string Verdict::met() const {
   if (!reached) return "not measured";
-  const bool met = at_least ? reached->median >= goal.bound : reached->median <= goal.bound;
+  const bool met = more_is_better ? reached->median >= goal.bound : reached->median <= goal.bound;
   return met ? "met" : "missed";
 }
 
@@ -71,9 +80,14 @@ Session::Session(std::vector<Workload> workloads, RunSettings settings)
       cells_(workloads_.size(), std::vector<Cell>(columns_.size())) {}
 
 void Session::run(const std::function<void(const std::string&)>& progress) {
+  const auto deadline = std::chrono::steady_clock::now() + settings_.bound;
   for (int round = 0; round < settings_.repeats; ++round) {
     for (std::size_t workload = 0; workload < workloads_.size(); ++workload) {
-      if (workloads_[workload].heavy && round >= kHeavyRepeats) continue;
+      if (interruption() != 0) return;
+      if (std::chrono::steady_clock::now() >= deadline) {
+        unfinished_round_ = round + 1;
+        return;
+      }
       progress("round " + std::to_string(round + 1) + "/" + std::to_string(settings_.repeats) +
                ": " + workloads_[workload].name);
       for (std::size_t i = 0; i < columns_.size(); ++i) {
@@ -119,13 +133,15 @@ std::optional<Summary> Session::reached(std::size_t workload, const Goal& goal) 
       return ratio(workload, shmvisor, native);
     case GoalKind::kOfFloor:
       return ratio(workload, shmvisor, column_of(ColumnKind::kFloor));
-    case GoalKind::kOfWorkload: {
+    case GoalKind::kOfWorkload:
+    case GoalKind::kRate: {
       const auto other =
           std::find_if(workloads_.begin(), workloads_.end(),
                        [&goal](const Workload& one) { return one.name == goal.other; });
       if (other == workloads_.end()) return std::nullopt;
       const auto index = static_cast<std::size_t>(other - workloads_.begin());
-      return combine(own, cells_[index][shmvisor], divide);
+      const Cell& base = cells_[index][shmvisor];
+      return goal.kind == GoalKind::kRate ? combine(base, own, divide) : combine(own, base, divide);
     }
     case GoalKind::kOverNative:
       return combine(own, cells_[workload][native],
@@ -141,10 +157,10 @@ std::vector<Verdict> Session::verdicts(std::size_t workload) const {
   const Unit unit = workloads_[workload].unit;
   for (const Goal& goal : workloads_[workload].goals) {
     Verdict verdict;
-    verdict.text = goal_text(goal, unit);
+    verdict.text = goal_text(goal, workloads_[workload]);
     verdict.reached = reached(workload, goal);
     verdict.goal = goal;
-    verdict.at_least = higher_is_better(unit);
+    verdict.more_is_better = at_least(goal, unit);
     verdicts.push_back(std::move(verdict));
   }
   return verdicts;

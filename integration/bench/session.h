@@ -28,16 +28,17 @@ struct Cell {
 struct Verdict {
   std::string text;                ///< the goal, as one reads it
   std::optional<Summary> reached;  ///< in the goal's terms
-  [[nodiscard]] std::string met() const;
   Goal goal;
-  bool at_least = false;
+  bool more_is_better = false;
+  [[nodiscard]] std::string met() const;
 };
 
 class Session {
  public:
   Session(std::vector<Workload> workloads, RunSettings settings);
 
-  /// `progress` hears what is about to be measured.
+  /// `progress` hears what is about to be measured. Ends early where the settings' bound is reached
+  /// or the benchmark is interrupted.
   void run(const std::function<void(const std::string&)>& progress);
 
   [[nodiscard]] const std::vector<Workload>& workloads() const { return workloads_; }
@@ -46,6 +47,8 @@ class Session {
   [[nodiscard]] const Cell& cell(std::size_t workload, std::size_t column) const {
     return cells_[workload][column];
   }
+  /// The round, from 1, in which time ran out; 0 where it did not.
+  [[nodiscard]] int unfinished_round() const { return unfinished_round_; }
   [[nodiscard]] std::size_t column_of(ColumnKind kind) const;
 
   /// The ratios of two columns, round by round; nothing where no round has both.
@@ -61,6 +64,7 @@ class Session {
   RunSettings settings_;
   std::vector<Column> columns_;
   std::vector<std::vector<Cell>> cells_;
+  int unfinished_round_ = 0;
 };
 
 }  // namespace shmvisor

@@ -3,19 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <set>
+#include <map>
+
+#include "integration/bench/text_table.h"
 
 namespace shmvisor {
 namespace {
 
-/// Characters, not bytes: UTF-8 continuation bytes take no room.
-std::size_t width_of(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  }));
-}
-
-std::string ratio_text(const std::optional<Summary>& ratio) {
+std::string range_text(const std::optional<Summary>& ratio) {
   if (!ratio) return "-";
   std::array<char, 64> text{};
   const int decimals = ratio->median >= 100 ? 0 : ratio->median >= 10 ? 1 : 2;
@@ -24,91 +19,153 @@ std::string ratio_text(const std::optional<Summary>& ratio) {
   return text.data();
 }
 
-std::string goal_cell(const Verdict& verdict, Unit unit) {
-  std::string text = verdict.text + ": " + verdict.met();
-  if (!verdict.reached) return text;
-  const bool in_unit =
-      verdict.goal.kind == GoalKind::kAbsolute || verdict.goal.kind == GoalKind::kOverNative;
-  std::array<char, 32> ratio{};
-  std::snprintf(ratio.data(), ratio.size(), "%.3g", verdict.reached->median);
-  return text + " (" + (in_unit ? format_value(verdict.reached->median, unit) : ratio.data()) + ")";
+std::string range_text(const Summary& summary, Unit unit) {
+  return format_value(summary.median, unit) + " (" + format_value(summary.lower_quartile, unit) +
+         "–" + format_value(summary.upper_quartile, unit) + ")";
 }
 
-std::vector<std::string> heading(const Session& session) {
-  std::vector<std::string> cells = {"workload"};
-  for (const Column& column : session.columns()) cells.push_back(column.name);
-  cells.emplace_back("shmvisor/native");
-  cells.emplace_back("shmvisor/floor");
-  for (const Column& column : session.columns()) {
-    if (column.kind == ColumnKind::kOther) cells.push_back(column.name + "/shmvisor");
-  }
-  cells.emplace_back("goal");
-  return cells;
+std::string value_text(const Session& session, std::size_t workload, std::size_t column) {
+  const auto summary = session.cell(workload, column).summary();
+  return summary ? format_value(summary->median, session.workloads()[workload].unit) : "-";
 }
 
-std::vector<std::string> row_of(const Session& session, std::size_t workload) {
-  const Workload& what = session.workloads()[workload];
-  const std::size_t shmvisor = session.column_of(ColumnKind::kShmvisor);
-  std::vector<std::string> cells = {what.name};
-  for (std::size_t column = 0; column < session.columns().size(); ++column) {
-    const auto summary = session.cell(workload, column).summary();
-    cells.push_back(summary ? format_value(summary->median, what.unit) : "-");
-  }
-  cells.push_back(
-      ratio_text(session.ratio(workload, shmvisor, session.column_of(ColumnKind::kNative))));
-  cells.push_back(
-      ratio_text(session.ratio(workload, shmvisor, session.column_of(ColumnKind::kFloor))));
-  for (std::size_t column = 0; column < session.columns().size(); ++column) {
-    if (session.columns()[column].kind != ColumnKind::kOther) continue;
-    cells.push_back(ratio_text(session.ratio(workload, column, shmvisor)));
-  }
-  std::string goals;
-  for (const Verdict& verdict : session.verdicts(workload)) {
-    goals += (goals.empty() ? "" : "; ") + goal_cell(verdict, what.unit);
-  }
-  cells.push_back(goals);
-  return cells;
-}
-
-void print_row(const std::vector<std::string>& cells, const std::vector<std::size_t>& widths,
-               std::ostream& out) {
+void print_facts(const Session& session, const Facts& facts, std::ostream& out) {
   std::string line;
-  for (std::size_t i = 0; i < cells.size(); ++i) {
-    const std::string padding(widths[i] - width_of(cells[i]), ' ');
-    const bool to_the_left = i == 0 || i + 1 == cells.size();
-    line += (i == 0 ? "" : "  ") + (to_the_left ? cells[i] + padding : padding + cells[i]);
-  }
-  line.erase(line.find_last_not_of(' ') + 1);
-  out << line << '\n';
+  for (const auto& [name, value] : facts) line += (line.empty() ? "" : "; ") + name + ": " + value;
+  print_wrapped(line, out);
+  print_wrapped("Medians of " + std::to_string(session.settings().repeats) +
+                    " rounds, in each of which every column is measured once. Ratios are those of "
+                    "one round: their median (lower–upper quartile).",
+                out);
+  print_wrapped(
+      "The floor is the least that the mechanism can cost: an allow-everything filter for calls "
+      "that are not ours, a thread that answers at once for those that are, a caller that itself "
+      "maps what it is handed for attaches; for the start it is bubblewrap.",
+      out);
 }
 
-/// Why something is missing in the table.
-void print_reasons(const Session& session, std::ostream& out) {
-  std::set<std::string> said;
+void print_measurements(const Session& session, std::ostream& out) {
+  const std::size_t native = session.column_of(ColumnKind::kNative);
+  const std::size_t floor = session.column_of(ColumnKind::kFloor);
+  const std::size_t own = session.column_of(ColumnKind::kShmvisor);
+  TextTable table({"workload", "native", "floor", "shmvisor", "× native", "× floor"},
+                  TextTable::Align::kRight);
   for (std::size_t workload = 0; workload < session.workloads().size(); ++workload) {
+    const std::string& name = session.workloads()[workload].name;
+    const Cell& cell = session.cell(workload, own);
+    if (!cell.summary() && !cell.reason.empty()) {
+      table.add_note(name, "not measured: " + cell.reason);
+      continue;
+    }
+    table.add({name, value_text(session, workload, native), value_text(session, workload, floor),
+               value_text(session, workload, own), range_text(session.ratio(workload, own, native)),
+               range_text(session.ratio(workload, own, floor))});
+  }
+  table.print(out);
+}
+
+/// The columns that were asked for, two beside each other, with what shmvisor's value is in theirs.
+void print_further_columns(const Session& session, std::ostream& out) {
+  constexpr std::size_t kBeside = 2;
+  const std::size_t own = session.column_of(ColumnKind::kShmvisor);
+  std::size_t column = own + 1;
+  while (column < session.columns().size()) {
+    std::vector<std::size_t> shown;
+    std::vector<std::string> heading = {"workload", "shmvisor"};
+    for (; column < session.columns().size() && shown.size() < kBeside; ++column) {
+      shown.push_back(column);
+      heading.push_back(session.columns()[column].name);
+      heading.emplace_back("× shmvisor");
+    }
+    TextTable table(std::move(heading), TextTable::Align::kRight);
+    for (std::size_t workload = 0; workload < session.workloads().size(); ++workload) {
+      const bool any = std::any_of(shown.begin(), shown.end(), [&](std::size_t one) {
+        return session.cell(workload, one).summary().has_value();
+      });
+      if (!any) continue;
+      std::vector<std::string> cells = {session.workloads()[workload].name,
+                                        value_text(session, workload, own)};
+      for (const std::size_t one : shown) {
+        cells.push_back(value_text(session, workload, one));
+        cells.push_back(range_text(session.ratio(workload, one, own)));
+      }
+      table.add(std::move(cells));
+    }
+    out << '\n';
+    table.print(out);
+  }
+}
+
+/// What is missing in the tables, but for what is said in its row.
+void print_reasons(const Session& session, std::ostream& out) {
+  const std::size_t own = session.column_of(ColumnKind::kShmvisor);
+  std::map<std::pair<std::size_t, std::string>, std::vector<std::string>> workloads;
+  for (std::size_t workload = 0; workload < session.workloads().size(); ++workload) {
+    const std::string& said = session.cell(workload, own).reason;
     for (std::size_t column = 0; column < session.columns().size(); ++column) {
       const std::string& reason = session.cell(workload, column).reason;
-      if (reason.empty() || reason == "no floor" || reason == "no supervisor") continue;
-      const std::string line = "not measured: " + session.workloads()[workload].name + ", " +
-                               session.columns()[column].name + ": " + reason;
-      if (said.insert(line).second) out << line << '\n';
+      const bool told = reason.empty() || reason == said;
+      if (told || reason == kNoFloor || reason == kNoSupervisor) continue;
+      workloads[{column, reason}].push_back(session.workloads()[workload].name);
     }
   }
+  if (!workloads.empty() || session.unfinished_round() != 0) out << '\n';
+  for (const auto& [where, names] : workloads) {
+    constexpr std::size_t kNamed = 4;
+    std::string line = "Not measured in " + session.columns()[where.first].name + ": ";
+    if (names.size() == session.workloads().size()) {
+      line += "any";
+    } else {
+      for (std::size_t i = 0; i < std::min(names.size(), kNamed); ++i) {
+        line += (i == 0 ? "" : ", ") + names[i];
+      }
+      if (names.size() > kNamed) line += " and " + std::to_string(names.size() - kNamed) + " more";
+    }
+    print_wrapped(line + ": " + where.second, out);
+  }
+  if (session.unfinished_round() != 0) {
+    print_wrapped("Time ran out in round " + std::to_string(session.unfinished_round()) +
+                      ": the rows further down have one sample less.",
+                  out);
+  }
+}
+
+std::string reached_text(const Verdict& verdict, Unit unit) {
+  if (!verdict.reached) return "-";
+  const bool in_unit =
+      verdict.goal.kind == GoalKind::kAbsolute || verdict.goal.kind == GoalKind::kOverNative;
+  return in_unit ? range_text(*verdict.reached, unit) : range_text(verdict.reached);
+}
+
+void print_goals(const Session& session, std::ostream& out) {
+  TextTable table({"goal for", "", "measured", "verdict"}, TextTable::Align::kLeft);
+  std::map<std::string, int> counts;
+  for (std::size_t workload = 0; workload < session.workloads().size(); ++workload) {
+    const Workload& what = session.workloads()[workload];
+    for (const Verdict& verdict : session.verdicts(workload)) {
+      table.add({what.name, verdict.text, reached_text(verdict, what.unit), verdict.met()});
+      ++counts[verdict.met()];
+    }
+  }
+  if (table.empty()) return;
+  out << '\n';
+  table.print(out);
+  std::string sum;
+  for (const auto& [verdict, count] : counts) {
+    sum += (sum.empty() ? "" : ", ") + std::to_string(count) + " " + verdict;
+  }
+  out << sum << '\n';
 }
 
 }  // namespace
 
-void print_table(const Session& session, std::ostream& out) {
-  std::vector<std::vector<std::string>> rows = {heading(session)};
-  for (std::size_t workload = 0; workload < session.workloads().size(); ++workload) {
-    rows.push_back(row_of(session, workload));
-  }
-  std::vector<std::size_t> widths(rows.front().size());
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
-  }
-  for (const auto& row : rows) print_row(row, widths, out);
+void print_table(const Session& session, const Facts& facts, std::ostream& out) {
+  print_facts(session, facts, out);
+  out << '\n';
+  print_measurements(session, out);
+  print_further_columns(session, out);
   print_reasons(session, out);
+  print_goals(session, out);
 }
 
 }  // namespace shmvisor

@@ -10,12 +10,15 @@
 namespace shmvisor {
 namespace {
 
-Outcome number_printed(const Finished& finished) {
-  if (!finished.ok()) return Outcome::none(finished.complaint());
-  char* end = nullptr;
-  const double value = std::strtod(finished.output.c_str(), &end);
-  if (end == finished.output.c_str()) return Outcome::none("printed no number");
-  return Outcome::of(value);
+std::vector<Outcome> numbers_printed(const Finished& finished, std::size_t count) {
+  if (!finished.ok()) return {count, Outcome::none(finished.complaint())};
+  std::istringstream output(finished.output);
+  std::vector<Outcome> outcomes;
+  for (double number = 0; outcomes.size() < count && output >> number;) {
+    outcomes.push_back(Outcome::of(number));
+  }
+  outcomes.resize(count, Outcome::none("printed no number"));
+  return outcomes;
 }
 
 }  // namespace
@@ -29,7 +32,12 @@ std::vector<std::string> worker_command(const Placement& placement, const std::s
 }
 
 Outcome run_worker_in(const Placement& placement, const std::string& name) {
-  return number_printed(run_to_end(worker_command(placement, name)));
+  return run_worker_for(placement, name, 1).front();
+}
+
+std::vector<Outcome> run_worker_for(const Placement& placement, const std::string& name,
+                                    std::size_t count) {
+  return numbers_printed(run_to_end(worker_command(placement, name)), count);
 }
 
 Outcome run_start_in(const Placement& placement) {
@@ -38,7 +46,7 @@ Outcome run_start_in(const Placement& placement) {
   std::vector<std::string> command = worker_command(outside, "start");
   command.insert(command.end(), placement.prefix.begin(), placement.prefix.end());
   command.emplace_back("true");
-  return number_printed(run_to_end(command));
+  return numbers_printed(run_to_end(command), 1).front();
 }
 
 bool on_path(const std::string& name) {

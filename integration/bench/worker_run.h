@@ -14,6 +14,9 @@ std::vector<std::string> worker_command(const Placement& placement, const std::s
 
 /// The number that the worker prints.
 Outcome run_worker_in(const Placement& placement, const std::string& name);
+/// All `count` numbers of one that prints several.
+std::vector<Outcome> run_worker_for(const Placement& placement, const std::string& name,
+                                    std::size_t count);
 
 /// Start to end of `true` in that column; the worker that starts it is not in the column itself.
 Outcome run_start_in(const Placement& placement);

@@ -36,6 +36,7 @@ enum class GoalKind : std::uint8_t {
   kOfNative,    ///< shmvisor's value over the native one
   kOfFloor,     ///< over the floor's
   kOfWorkload,  ///< over shmvisor's own value in another workload
+  kRate,        ///< shmvisor's calls in a second over those in another workload: at least
   kOverNative,  ///< minus the native one, in the workload's unit
   kAbsolute,    ///< as it is
 };
@@ -44,7 +45,8 @@ enum class GoalKind : std::uint8_t {
 struct Goal {
   GoalKind kind = GoalKind::kAbsolute;
   double bound = 0;
-  std::string other;  ///< kOfWorkload: its name
+  std::string other;     ///< kOfWorkload, kRate: its name
+  bool further = false;  ///< what to try for when another goal is met
 };
 
 /// How a program is run in one column.
@@ -64,10 +66,11 @@ struct Workload {
   std::vector<Goal> goals;
   MeasureFunction measure;
   int callers = 1;     ///< at a time: the floor supervisor gets threads for them
-  bool heavy = false;  ///< takes seconds to set up: left out of --quick, fewer repeats
+  bool heavy = false;  ///< takes seconds to set up: left out of --quick
 };
 
-/// All of them, in the order of the table.
-std::vector<Workload> all_workloads();
+/// All of them, in the order of the table. `descriptors`: the hard limit on them, which bounds the
+/// number of segments.
+std::vector<Workload> all_workloads(std::size_t descriptors);
 
 }  // namespace shmvisor

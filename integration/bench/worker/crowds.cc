@@ -44,87 +44,77 @@ class Attached {
   std::vector<pid_t> pids_;
 };
 
-/// IPC_STAT while `processes` of them are attached, the caller among them.
-double stat_attached(const WorkerSettings& settings, std::size_t processes) {
-  const ShmCalls calls(settings.cooperate);
-  const BenchSegment segment(calls, kFirstKey, kPageBytes);
-  void* const address = segment.attach();
-  const Attached others(processes - 1);
+double stat_attached(const WorkerSettings& settings, const ShmCalls& calls,
+                     const BenchSegment& segment, std::size_t processes) {
   if (!calls.cooperate() && calls.stat(segment.id()) != processes) give_up("wrong shm_nattch");
-  const double result = time_each(settings.budget, [&] { (void)calls.stat(segment.id()); });
-  segment.detach(address);
+  return time_each(settings.budget, [&] { (void)calls.stat(segment.id()); });
+}
+
+/// shmget while another process asks for IPC_STAT of that segment without a pause.
+double shmget_beside_counting(const WorkerSettings& settings, const ShmCalls& calls,
+                              const BenchSegment& segment) {
+  const pid_t asker = ::fork();
+  if (asker < 0) give_up("fork");
+  if (asker == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) (void)calls.stat(segment.id());
+  }
+  ::usleep(20'000);
+  const double result = time_each(settings.budget, [&] { (void)calls.get(kFirstKey, kPageBytes); });
+  ::kill(asker, SIGKILL);
+  ::waitpid(asker, nullptr, 0);
   return result;
 }
 
-/// shmget while another process asks for IPC_STAT of such a segment without a pause.
-double shmget_beside_counting(const WorkerSettings& settings, std::size_t processes) {
+/// IPC_STAT while so many processes are attached, the caller among them; shmget beside that.
+std::vector<double> attached_crowd(const WorkerSettings& settings, std::size_t processes) {
   const ShmCalls calls(settings.cooperate);
   const BenchSegment segment(calls, kFirstKey, kPageBytes);
   void* const address = segment.attach();
-  double result = 0;
+  std::vector<double> numbers;
   {
     const Attached others(processes - 1);
-    const pid_t asker = ::fork();
-    if (asker < 0) give_up("fork");
-    if (asker == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      for (;;) (void)calls.stat(segment.id());
-    }
-    ::usleep(20'000);
-    result = time_each(settings.budget, [&] { (void)calls.get(kFirstKey, kPageBytes); });
-    ::kill(asker, SIGKILL);
-    ::waitpid(asker, nullptr, 0);
+    numbers.push_back(stat_attached(settings, calls, segment, processes));
+    numbers.push_back(shmget_beside_counting(settings, calls, segment));
   }
   segment.detach(address);
-  return result;
+  return numbers;
 }
 
-/// Segments with keys; they go with the worker's IPC namespace, or its supervisor.
-std::vector<int> make_segments(const ShmCalls& calls, int count) {
+/// The calls while so many segments with keys are alive; these go with the worker's IPC namespace,
+/// or its supervisor.
+std::vector<double> among_segments(const WorkerSettings& settings, int count) {
+  const ShmCalls calls(settings.cooperate);
   std::vector<int> ids;
   ids.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) ids.push_back(calls.get(kFirstKey + i, kPageBytes));
-  return ids;
-}
+  const int middle = count / 2;
+  const int id = ids[static_cast<std::size_t>(middle)];
 
-void add_many_segments(WorkerTable& table, int count) {
-  const std::string suffix = "-among-" + std::to_string(count);
-  const auto middle = static_cast<std::size_t>(count / 2);
-  table["shmget" + suffix] = [count](const WorkerSettings& settings) {
-    const ShmCalls calls(settings.cooperate);
-    make_segments(calls, count);
-    return time_each(settings.budget, [&] { (void)calls.get(kFirstKey + count / 2, kPageBytes); });
-  };
-  table["stat" + suffix] = [count, middle](const WorkerSettings& settings) {
-    const ShmCalls calls(settings.cooperate);
-    const auto ids = make_segments(calls, count);
-    return time_each(settings.budget, [&] { (void)calls.stat(ids[middle]); });
-  };
-  table["create-remove" + suffix] = [count](const WorkerSettings& settings) {
-    const ShmCalls calls(settings.cooperate);
-    make_segments(calls, count - 1);  // shmmni is 32,768
-    return time_each(settings.budget, [&] { calls.remove(calls.get(IPC_PRIVATE, kPageBytes)); });
-  };
-  table["attach-detach" + suffix] = [count, middle](const WorkerSettings& settings) {
-    const ShmCalls calls(settings.cooperate);
-    const auto ids = make_segments(calls, count);
-    return time_each(settings.budget,
-                     [&] { calls.detach(calls.attach(ids[middle], kPageBytes), kPageBytes); });
-  };
+  const auto timed = [&settings](auto operation) { return time_each(settings.budget, operation); };
+  std::vector<double> numbers;
+  numbers.push_back(timed([&] { (void)calls.get(kFirstKey + middle, kPageBytes); }));
+  numbers.push_back(timed([&] { (void)calls.stat(id); }));
+  numbers.push_back(timed([&] { calls.detach(calls.attach(id, kPageBytes), kPageBytes); }));
+  calls.remove(ids.back());  // shmmni is 32,768: room for one
+  numbers.push_back(timed([&] { calls.remove(calls.get(IPC_PRIVATE, kPageBytes)); }));
+  return numbers;
 }
 
 }  // namespace
 
 void add_crowds(WorkerTable& table) {
   for (const std::size_t processes : {1U, 100U, 1000U}) {
-    table["stat-attached-" + std::to_string(processes)] =
-        [processes](const WorkerSettings& settings) { return stat_attached(settings, processes); };
+    table["attached-" + std::to_string(processes)] = [processes](const WorkerSettings& settings) {
+      return attached_crowd(settings, processes);
+    };
   }
-  table["shmget-beside-counting-1000"] = [](const WorkerSettings& settings) {
-    return shmget_beside_counting(settings, 1000);
-  };
   // 32,768 is the most there can be; 16,000 fits under the usual hard limits of descriptors.
-  for (const int count : {10, 1000, 16000, 32768}) add_many_segments(table, count);
+  for (const int count : {10, 1000, 16000, 32768}) {
+    table["among-" + std::to_string(count)] = [count](const WorkerSettings& settings) {
+      return among_segments(settings, count);
+    };
+  }
 }
 
 }  // namespace shmvisor

@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kPageBytes = 4096;
 
 /// Makes segments, attaches one, says so, and is idle until its standard input ends.
-double idle_with(const WorkerSettings& settings, int segments) {
+void idle_with(const WorkerSettings& settings, int segments) {
   const ShmCalls calls(settings.cooperate);
   int id = -1;
   for (int i = 0; i < segments; ++i) id = calls.get(IPC_PRIVATE, kPageBytes);
@@ -27,7 +27,6 @@ double idle_with(const WorkerSettings& settings, int segments) {
   while (::read(STDIN_FILENO, &byte, 1) > 0) {
   }
   calls.detach(address, kPageBytes);
-  return 0;
 }
 
 /// Start to end of the command that it is given.
@@ -42,7 +41,8 @@ double start(const WorkerSettings& settings) {
     errno = ::posix_spawnp(&pid, pointers[0], nullptr, nullptr, pointers.data(), environ);
     if (errno != 0) give_up(pointers[0]);
     int status = 0;
-    if (::waitpid(pid, &status, 0) != pid || status != 0) give_up("the command failed");
+    if (::waitpid(pid, &status, 0) != pid) give_up("waitpid");
+    if (status != 0) ::_exit(1);  // it has said why
   });
 }
 
@@ -51,10 +51,11 @@ double start(const WorkerSettings& settings) {
 void add_idlers(WorkerTable& table) {
   for (const int segments : {1, 1000, 5000}) {
     table["idle-with-" + std::to_string(segments)] = [segments](const WorkerSettings& settings) {
-      return idle_with(settings, segments);
+      idle_with(settings, segments);
+      return std::vector<double>{};
     };
   }
-  table["start"] = start;
+  table["start"] = one_number(start);
 }
 
 }  // namespace shmvisor

@@ -47,8 +47,8 @@ double copy_bandwidth(const WorkerSettings& settings) {
 }  // namespace
 
 void add_memory(WorkerTable& table) {
-  table["first-touch"] = first_touch;
-  table["copy-bandwidth"] = copy_bandwidth;
+  table["first-touch"] = one_number(first_touch);
+  table["copy-bandwidth"] = one_number(copy_bandwidth);
 }
 
 }  // namespace shmvisor

@@ -124,23 +124,23 @@ void add_parallel_callers(WorkerTable& table) {
        {Crew{"1-process", 1, false}, Crew{"2-processes", 2, false}, Crew{"4-processes", 4, false},
         Crew{"16-processes", 16, false}, Crew{"16-threads", 16, true}}) {
     const std::string suffix = std::string("-") + crew.name;
-    table["shmget" + suffix] = [crew](const WorkerSettings& settings) {
+    table["shmget" + suffix] = one_number([crew](const WorkerSettings& settings) {
       const ShmCalls calls(settings.cooperate);
       const BenchSegment segment(calls, kKey, kPageBytes);
       return by_all(crew.threads, crew.callers, settings.budget,
                     [&calls] { (void)calls.get(kKey, kPageBytes); });
-    };
-    table["create-remove" + suffix] = [crew](const WorkerSettings& settings) {
+    });
+    table["create-remove" + suffix] = one_number([crew](const WorkerSettings& settings) {
       const ShmCalls calls(settings.cooperate);
       return by_all(crew.threads, crew.callers, settings.budget,
                     [&calls] { calls.remove(calls.get(IPC_PRIVATE, kPageBytes)); });
-    };
-    table["attach-detach" + suffix] = [crew](const WorkerSettings& settings) {
+    });
+    table["attach-detach" + suffix] = one_number([crew](const WorkerSettings& settings) {
       const ShmCalls calls(settings.cooperate);
       const BenchSegment segment(calls, kKey, kPageBytes);
       return by_all(crew.threads, crew.callers, settings.budget,
                     [&segment] { segment.detach(segment.attach()); });
-    };
+    });
   }
 }
 

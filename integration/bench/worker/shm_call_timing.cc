@@ -59,18 +59,18 @@ double attach_detach(const WorkerSettings& settings, std::size_t size_bytes) {
 }
 
 WorkerFunction attach_detach_of(std::size_t size_bytes) {
-  return
-      [size_bytes](const WorkerSettings& settings) { return attach_detach(settings, size_bytes); };
+  return one_number(
+      [size_bytes](const WorkerSettings& settings) { return attach_detach(settings, size_bytes); });
 }
 
 }  // namespace
 
 void add_shm_calls(WorkerTable& table) {
-  table["shmget"] = shmget_existing;
-  table["create-remove"] = create_remove;
-  table["stat-unattached"] = stat_unattached;
-  table["shmat"] = shmat_alone;
-  table["shmdt"] = shmdt_alone;
+  table["shmget"] = one_number(shmget_existing);
+  table["create-remove"] = one_number(create_remove);
+  table["stat-unattached"] = one_number(stat_unattached);
+  table["shmat"] = one_number(shmat_alone);
+  table["shmdt"] = one_number(shmdt_alone);
   table["attach-detach-4K"] = attach_detach_of(kPageBytes);
   table["attach-detach-64M"] = attach_detach_of(64 * kMiB);
   table["attach-detach-1G"] = attach_detach_of(1024 * kMiB);

@@ -91,7 +91,7 @@ double thread_create_join(const WorkerSettings& settings) {
   });
 }
 
-double with_segments(const WorkerFunction& function, const WorkerSettings& settings) {
+double with_segments(double (*function)(const WorkerSettings&), const WorkerSettings& settings) {
   const ShmCalls calls(settings.cooperate);
   std::deque<BenchSegment> segments;
   std::array<void*, kAttached> attached{};
@@ -108,7 +108,7 @@ double with_segments(const WorkerFunction& function, const WorkerSettings& setti
 }  // namespace
 
 void add_unrelated_calls(WorkerTable& table) {
-  const WorkerTable alone = {
+  const std::map<std::string, double (*)(const WorkerSettings&)> alone = {
       {"getppid", getppid_call},
       {"open-close", open_close},
       {"mmap-munmap", mmap_munmap},
@@ -118,10 +118,10 @@ void add_unrelated_calls(WorkerTable& table) {
       {"thread-create-join", thread_create_join},
   };
   for (const auto& [name, function] : alone) {
-    table[name] = function;
-    table[name + "-attached8"] = [function = function](const WorkerSettings& settings) {
+    table[name] = one_number(function);
+    table[name + "-attached8"] = one_number([function = function](const WorkerSettings& settings) {
       return with_segments(function, settings);
-    };
+    });
   }
 }
 

@@ -42,7 +42,7 @@ int run_worker(const std::vector<std::string>& arguments) {
     ++next;
   }
   settings.command.assign(arguments.begin() + static_cast<std::ptrdiff_t>(next), arguments.end());
-  std::printf("%.6g\n", found->second(settings));
+  for (const double number : found->second(settings)) std::printf("%.6g\n", number);
   std::fflush(stdout);
   return 0;
 }

@@ -2,8 +2,9 @@
 //
 // `shmvisor-bench --worker NAME MILLISECONDS [--cooperate] [COMMAND...]` measures one thing inside
 // itself for about that long and prints one number, in the unit of the workload of that name
-// (nanoseconds for one operation where nothing else is said). It ends with 1 and a sentence on
-// standard error where it cannot.
+// (nanoseconds for one operation where nothing else is said). Some measure several things, each for
+// that long, because what they set up takes longer; they print one number for each, in lines. It
+// ends with 1 and a sentence on standard error where it cannot.
 //
 // Thread rule: a table is filled before it is used.
 #pragma once
@@ -23,8 +24,16 @@ struct WorkerSettings {
   std::vector<std::string> command;
 };
 
-using WorkerFunction = std::function<double(const WorkerSettings&)>;
+using WorkerFunction = std::function<std::vector<double>(const WorkerSettings&)>;
 using WorkerTable = std::map<std::string, WorkerFunction>;
+
+/// Of a function that measures one thing.
+template <typename Function>
+WorkerFunction one_number(Function function) {
+  return [function](const WorkerSettings& settings) -> std::vector<double> {
+    return {function(settings)};
+  };
+}
 
 void add_unrelated_calls(WorkerTable& table);
 void add_shm_calls(WorkerTable& table);
