@@ -51,10 +51,12 @@ held
 of mine, mapped 2 times
 kernel segments: 0" "$(contained "$scratch/own" $options /bin/sh -c '
     /bin/segment limits
-    /bin/segment hold 5 "of mine" & pid=$!
-    until shown=$(/bin/segment show 5); do /bin/busybox sleep 0.05; done
-    echo "$shown"
-    kill $pid
+    /bin/segment hold 5 "of mine" | {
+      read -r line
+      echo "$line"
+      /bin/segment show 5
+      /bin/busybox killall segment
+    }
     n=-1; while read -r line; do n=$((n+1)); done </proc/sysvipc/shm; echo "kernel segments: $n"')"
 done
 
