@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <array>
@@ -33,6 +34,9 @@ std::variant<JoinConnection, std::string> JoinConnection::to(const std::string& 
   const auto address = SocketAddress::of(path);
   if (!address) return no_server(path, std::strerror(address.error().value()));
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  // It holds for connect(2), too, which waits while the server accepts nobody.
+  const timeval patience{kPatienceMs / 1000, 0};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
   if (::connect(fd.get(), address->get(), SocketAddress::size_bytes()) != 0) {
     const int error = errno;
     if (error == EACCES) {
@@ -40,7 +44,7 @@ std::variant<JoinConnection, std::string> JoinConnection::to(const std::string& 
              "': the permissions of the socket or of a folder above "
              "it forbid it";
     }
-    return no_server(path, std::strerror(error));
+    return no_server(path, error == EAGAIN ? "it accepts nobody" : std::strerror(error));
   }
   ucred server{};
   socklen_t size = sizeof(server);

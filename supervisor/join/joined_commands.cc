@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <thread>
+#include <unordered_map>
 
 #include "supervisor/join/join_messages.h"
 #include "supervisor/kernel/descriptor_message.h"
@@ -22,8 +24,9 @@ namespace shmvisor {
 namespace {
 
 constexpr std::chrono::seconds kVisitBound(30);
-constexpr std::size_t kMostVisitors = 32;
-constexpr std::size_t kMostJoined = 1024;
+/// Those who come and go faster than we look wait in the socket.
+constexpr int kMostGreetedInATurn = 32;
+constexpr std::ptrdiff_t kMostJoined = 1024;
 /// Of one joined command: who joins may be hostile, and threads are shared by all.
 constexpr int kMostThreads = 256;
 constexpr std::chrono::milliseconds kDrainBound(1000);
@@ -56,9 +59,10 @@ bool within_reach(pid_t pid) {
 }  // namespace
 
 struct JoinedCommands::Joined {
-  Joined(KernelFeatures& features, pid_t pid)
-      : scope(std::make_shared<DescendantScope>(features, pid)) {}
+  Joined(KernelFeatures& features, const Visitor& visitor)
+      : uid(visitor.uid), scope(std::make_shared<DescendantScope>(features, visitor.pid)) {}
 
+  const uid_t uid;
   /// Held open, so that our end can be seen.
   UniqueFd connection;
   bool ended = false;  ///< its last process
@@ -80,7 +84,7 @@ JoinedCommands::JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, Joi
 JoinedCommands::~JoinedCommands() = default;
 
 void JoinedCommands::append_waiting(std::vector<pollfd>& waiting) const {
-  waiting.push_back({visitors_.size() < kMostVisitors ? socket_.fd() : -1, POLLIN, 0});
+  waiting.push_back({socket_.fd(), POLLIN, 0});
   waiting.push_back({pool_.fd(), POLLIN, 0});
   for (const Visitor& visitor : visitors_) {
     waiting.push_back({visitor.connection.get(), POLLIN, 0});
@@ -97,14 +101,14 @@ int JoinedCommands::timeout_ms() const {
 }
 
 void JoinedCommands::turn() {
+  hear_visitors();  // before somebody who has asked must make room
   greet_visitors();
-  hear_visitors();
   pool_.turn();
   forget_ended();
 }
 
 void JoinedCommands::greet_visitors() {
-  while (visitors_.size() < kMostVisitors) {
+  for (int greeted = 0; greeted < kMostGreetedInATurn; ++greeted) {
     UniqueFd connection = socket_.accept();
     if (!connection.valid()) {
       // It stays in the queue, and the queue readable.
@@ -118,8 +122,22 @@ void JoinedCommands::greet_visitors() {
     greeting.pid_namespace = NamespaceIds::ours().pid;
     if (!send_message(connection.get(), greeting)) continue;
     spdlog::debug("process {} of user {} wants to join", peer.pid, peer.uid);
-    visitors_.push_back({std::move(connection), peer.pid, Clock::now() + kVisitBound});
+    if (visitors_.size() >= kMostVisitors) make_room();
+    visitors_.push_back({std::move(connection), peer.pid, peer.uid, Clock::now() + kVisitBound});
   }
+}
+
+void JoinedCommands::make_room() {
+  std::unordered_map<uid_t, int> of_user;
+  for (const Visitor& visitor : visitors_) ++of_user[visitor.uid];
+  const auto most = std::max_element(
+      of_user.begin(), of_user.end(),
+      [](const auto& one, const auto& other) { return one.second < other.second; });
+  const auto oldest = std::find_if(visitors_.begin(), visitors_.end(), [&](const Visitor& visitor) {
+    return visitor.uid == most->first;
+  });
+  spdlog::debug("process {} makes room for others who want to join", oldest->pid);
+  visitors_.erase(oldest);
 }
 
 void JoinedCommands::hear_visitors() {
@@ -149,6 +167,14 @@ bool JoinedCommands::hear(Visitor& visitor) {
   return true;
 }
 
+std::ptrdiff_t JoinedCommands::room_for(uid_t uid) const {
+  const auto joined = static_cast<std::ptrdiff_t>(joined_.size());
+  if (uid == ::geteuid()) return kMostJoined - joined;
+  const auto of_user = std::count_if(joined_.begin(), joined_.end(),
+                                     [uid](const Joined& one) { return one.uid == uid; });
+  return std::min(kMostJoined - joined, kMostOfAnotherUser - of_user);
+}
+
 std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& request,
                                   ReceivedDescriptors received) {
   UniqueFd listener = std::move(received[0]);
@@ -158,7 +184,7 @@ std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& r
       (files.valid() && !is_fuse_device(files))) {
     return "it handed over something else than a seccomp listener";
   }
-  if (joined_.size() >= kMostJoined) return "too many commands have joined already";
+  if (room_for(visitor.uid) <= 0) return "too many commands have joined already";
   if (visitor.pid == 0) return "it cannot be seen from the server's pid namespace";
   if (!within_reach(visitor.pid)) {
     return "the kernel lets the server map nothing into processes of process " +
@@ -175,7 +201,7 @@ std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& r
     options.on_namespace_change = [covers = std::make_shared<SysctlCovers>(request.command)](
                                       pid_t tid) { covers->cover(tid); };
   }
-  Joined& joined = joined_.emplace_back(features_, visitor.pid);
+  Joined& joined = joined_.emplace_back(features_, visitor);
   ServerPool::Client client;
   // Not owned by the servers: the set is the serving command's, and outlives them.
   client.namespaces = std::shared_ptr<IpcNamespaces>(std::shared_ptr<void>(), &namespaces_);

@@ -4,7 +4,8 @@
 // A joining shmvisor is met with no more trust than its command: whoever may connect (JoinSocket)
 // is served if the kernel lets us reach its processes at all (ptrace(2), access mode checks: of our
 // own user, or anybody's with CAP_SYS_PTRACE). What it sends must be what it should be; it has a
-// bounded time, and nothing here waits for it.
+// bounded time, and nothing here waits for it. When too many say nothing, the oldest of the user
+// who has most of them is sent away: so nobody can keep another user from joining.
 //
 // The IPC namespace that a joining shmvisor lives in, if another, is taken for ours.
 //
@@ -32,6 +33,11 @@ namespace shmvisor {
 
 class JoinedCommands {
  public:
+  /// Connected, and not heard yet.
+  static constexpr std::size_t kMostVisitors = 32;
+  /// Joined commands of one user who is not the server's.
+  static constexpr std::ptrdiff_t kMostOfAnotherUser = 128;
+
   JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, JointScope& scope,
                  KernelFeatures& features, const CallPage* call_page);
   JoinedCommands(const JoinedCommands&) = delete;
@@ -57,14 +63,19 @@ class JoinedCommands {
   struct Visitor {
     UniqueFd connection;
     pid_t pid = 0;
+    uid_t uid = 0;
     Clock::time_point deadline;
   };
   struct Joined;
 
   void greet_visitors();
+  /// Sends a visitor away. Precondition: there is one.
+  void make_room();
   void hear_visitors();
   /// Whether it has come to an end, in whatever way.
   bool hear(Visitor& visitor);
+  /// How many commands of the user may join yet.
+  [[nodiscard]] std::ptrdiff_t room_for(uid_t uid) const;
   /// Takes the command in, or says why not.
   std::string admit(const Visitor& visitor, const join::Request& request,
                     ReceivedDescriptors received);

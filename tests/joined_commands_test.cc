@@ -1,0 +1,340 @@
+// JoinedCommands, with the test as who visits: what is taken in, what is refused, and who must give
+// way.
+#include "supervisor/join/joined_commands.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <thread>
+
+#include "supervisor/inject/kick_timer.h"
+#include "supervisor/memory/machine.h"
+#include "supervisor/process/descendant_scope.h"
+#include "tests/scratch_folder.h"
+#include "tests/supervised_child.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr uid_t kAnotherUser = 1000;
+constexpr key_t kKey = 0x701;
+
+/// What `run --serve` has.
+class Serving {
+ public:
+  explicit Serving(const std::string& path)
+      : machine_(resources_, scope_),
+        namespaces_(machine_, Limits(), NamespaceIds::ours().ipc),
+        ipc_namespaces_(namespaces_, scope_),
+        joined(std::get<JoinSocket>(JoinSocket::listen_at(path)), ipc_namespaces_, scope_,
+               features_, nullptr) {}
+
+  /// False where it does not happen in time.
+  template <typename Condition>
+  bool turn_until(Condition condition) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::vector<pollfd> waiting;
+      joined.append_waiting(waiting);
+      const int timeout_ms = joined.timeout_ms();
+      (void)::poll(waiting.data(), waiting.size(), timeout_ms < 0 ? 20 : std::min(timeout_ms, 20));
+      joined.turn();
+    }
+    return true;
+  }
+
+ private:
+  KernelFeatures features_;
+  MachineResources resources_{features_};
+  JointScope scope_;
+  Machine machine_;
+  Namespaces namespaces_;
+  IpcNamespaces ipc_namespaces_;
+
+ public:
+  JoinedCommands joined;
+};
+
+class Visitor {
+ public:
+  explicit Visitor(const std::string& path)
+      : fd_(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) {
+    const auto address = SocketAddress::of(path);
+    if (::connect(fd_.get(), address->get(), SocketAddress::size_bytes()) != 0) fd_.reset();
+  }
+
+  [[nodiscard]] bool connected() const { return fd_.valid(); }
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  /// Something to receive, or the end.
+  [[nodiscard]] bool readable() const {
+    pollfd waiting{fd_.get(), POLLIN, 0};
+    return ::poll(&waiting, 1, 0) == 1;
+  }
+  [[nodiscard]] bool greeted() const {
+    join::Greeting greeting;
+    return receive_message(fd_.get(), greeting) && greeting.words == join::kGreetingWords &&
+           greeting.pid_namespace == NamespaceIds::ours().pid;
+  }
+  void ask(const std::vector<int>& fds, const join::Request& request = join::Request()) const {
+    EXPECT_TRUE(send_message(fd_.get(), request, fds));
+  }
+  /// Empty where it is accepted.
+  [[nodiscard]] std::string answer() const {
+    join::Answer answer;
+    if (!receive_message(fd_.get(), answer)) return "no answer";
+    return answer.accepted ? "" : answer.reason.data();
+  }
+  /// Whether the other end is closed. Whatever was to be received before is dropped.
+  [[nodiscard]] bool sent_away() const {
+    std::array<char, 1024> bytes;  // NOLINT: filled by recv
+    ssize_t got = 0;
+    while ((got = ::recv(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT)) > 0) {
+    }
+    return got == 0 || errno == ECONNRESET;
+  }
+  void leave() { fd_.reset(); }
+
+ private:
+  UniqueFd fd_;
+};
+
+class JoinedCommandsTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    spdlog::set_level(spdlog::level::off);
+    KickTimer::install_handler(nullptr);
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    // A sanitizer may start a thread of its own together with the first.
+    std::thread([] {}).join();
+    threads_at_rest_ = entries_of("/proc/self/task");
+  }
+  /// Other tests fork, which only a single thread may.
+  void TearDown() override {
+    EXPECT_TRUE(serving_.joined.drain());
+    EXPECT_TRUE(
+        serving_.turn_until([] { return entries_of("/proc/self/task") == threads_at_rest_; }));
+  }
+
+  /// A visitor that has been greeted.
+  Visitor visit() {
+    Visitor visitor(path_);
+    EXPECT_TRUE(visitor.connected());
+    EXPECT_TRUE(serving_.turn_until([&] { return visitor.readable(); }));
+    EXPECT_TRUE(visitor.greeted());
+    return visitor;
+  }
+  std::string answer_to(const std::vector<int>& fds,
+                        const join::Request& request = join::Request()) {
+    const Visitor visitor = visit();
+    visitor.ask(fds, request);
+    EXPECT_TRUE(serving_.turn_until([&] { return visitor.readable(); }));
+    return visitor.answer();
+  }
+  static std::ptrdiff_t entries_of(const char* folder) {
+    return std::distance(std::filesystem::directory_iterator(folder), {});
+  }
+  static std::ptrdiff_t count_descriptors() { return entries_of("/proc/self/fd"); }
+
+  const ScratchFolder folder_;
+  const std::string path_ = folder_.path("socket");
+  Serving serving_{path_};
+  static std::ptrdiff_t threads_at_rest_;
+};
+
+std::ptrdiff_t JoinedCommandsTest::threads_at_rest_ = 0;
+
+constexpr const char* kNoListener = "it handed over something else than a seccomp listener";
+
+int use_shared_memory() {
+  const int id = ::shmget(kKey, 4096, IPC_CREAT | 0600);
+  if (id < 0) return errno;
+  void* const at = ::shmat(id, nullptr, 0);
+  return at != reinterpret_cast<void*>(-1) && ::shmdt(at) == 0 ? 0 : errno;
+}
+
+TEST_F(JoinedCommandsTest, AVisitAsItShouldBe) {
+  SupervisedChild command([] { return use_shared_memory(); });
+  ASSERT_EQ(command.trouble(), "");
+  const Visitor visitor = visit();
+  visitor.ask({command.listener().fd()});
+  ASSERT_TRUE(serving_.turn_until([&] { return visitor.readable(); }));
+  EXPECT_EQ(visitor.answer(), "");
+  EXPECT_FALSE(serving_.joined.all_gone());
+  ASSERT_TRUE(serving_.turn_until([&] { return serving_.joined.all_gone(); }));
+  EXPECT_EQ(exit_status_of(command.child()), 0);
+  join::Farewell farewell;
+  EXPECT_TRUE(receive_message(visitor.fd(), farewell));
+  EXPECT_EQ(farewell.words, join::kFarewellWords);
+  EXPECT_TRUE(serving_.joined.drain());
+  EXPECT_FALSE(Visitor(path_).connected());
+}
+
+TEST_F(JoinedCommandsTest, RequestsThatAreNone) {
+  SupervisedChild command([] {
+    Gate().pass();
+    return 0;
+  });
+  ASSERT_EQ(command.trouble(), "");
+  const int listener = command.listener().fd();
+  const UniqueFd file(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+  const auto descriptors = count_descriptors();
+  EXPECT_EQ(answer_to({}), kNoListener);
+  EXPECT_EQ(answer_to({file.get()}), kNoListener);
+  EXPECT_EQ(answer_to({listener, file.get()}), kNoListener) << "the second is no FUSE connection";
+  EXPECT_EQ(answer_to({listener, listener}), kNoListener);
+  join::Request request;
+  request.words.at(14) = '9';
+  EXPECT_EQ(answer_to({listener}, request), "it is another version of shmvisor");
+  request = {};
+  request.wait_kind = static_cast<WaitKind>(77);
+  EXPECT_EQ(answer_to({listener}, request), kNoListener);
+
+  const Visitor half = visit();
+  request = {};
+  ASSERT_TRUE(
+      send_bytes(half.fd(), std::as_bytes(std::span(&request, 1)).first(9), std::array{listener}));
+  ASSERT_TRUE(serving_.turn_until([&] { return half.readable(); }));
+  EXPECT_EQ(half.answer(), "it sent no request");
+  EXPECT_TRUE(half.sent_away()) << "nobody may ask twice";
+
+  EXPECT_TRUE(serving_.joined.all_gone());
+  EXPECT_EQ(count_descriptors(), descriptors + 1) << "the half visitor's own alone";
+}
+
+TEST_F(JoinedCommandsTest, AVisitorThatGoesAwayAtAnyStep) {
+  // Before there are threads.
+  std::array<Gate, 2> gates;
+  const auto once_let = [&gates](std::size_t round) {
+    return [&gates, round] { return gates.at(round).pass() ? use_shared_memory() : 1; };
+  };
+  std::array<SupervisedChild, 2> commands{SupervisedChild(once_let(0)),
+                                          SupervisedChild(once_let(1))};
+  const auto descriptors = count_descriptors();
+  Visitor(path_).leave();
+  serving_.joined.turn();
+  visit().leave();
+  EXPECT_TRUE(serving_.turn_until([&] { return count_descriptors() == descriptors; }));
+  for (std::size_t round = 0; round < commands.size(); ++round) {
+    const bool hears_the_answer = round == 1;
+    SupervisedChild& command = commands.at(round);
+    ASSERT_EQ(command.trouble(), "");
+    Visitor visitor = visit();
+    visitor.ask({command.listener().fd()});
+    if (hears_the_answer) {
+      ASSERT_TRUE(serving_.turn_until([&] { return visitor.readable(); }));
+      EXPECT_EQ(visitor.answer(), "");
+    }
+    visitor.leave();
+    // The command was handed over all the same, and is served to its end.
+    EXPECT_TRUE(serving_.turn_until([&] { return !serving_.joined.all_gone(); }));
+    gates.at(round).open();
+    EXPECT_TRUE(serving_.turn_until([&] { return serving_.joined.all_gone(); }));
+    EXPECT_EQ(exit_status_of(command.child()), 0);
+  }
+  // The segment of the commands stays, and so does its memory.
+  EXPECT_TRUE(serving_.turn_until([&] { return count_descriptors() <= descriptors + 2; }));
+}
+
+TEST_F(JoinedCommandsTest, TheOldestSilentVisitorGivesWay) {
+  SupervisedChild command([] { return use_shared_memory(); });  // before there are connections
+  ASSERT_EQ(command.trouble(), "");
+  std::vector<Visitor> crowd;
+  for (std::size_t i = 0; i < JoinedCommands::kMostVisitors; ++i) crowd.push_back(visit());
+  EXPECT_FALSE(crowd.front().sent_away());
+  const Visitor late = visit();
+  EXPECT_TRUE(crowd.front().sent_away());
+  EXPECT_FALSE(crowd.at(1).sent_away());
+  late.ask({command.listener().fd()});
+  ASSERT_TRUE(serving_.turn_until([&] { return late.readable(); }));
+  EXPECT_EQ(late.answer(), "");
+  EXPECT_TRUE(serving_.turn_until([&] { return serving_.joined.all_gone(); }));
+  EXPECT_EQ(exit_status_of(command.child()), 0);
+}
+
+TEST_F(JoinedCommandsTest, ACrowdOfOneUsersKeepsNoOtherOut) {
+  if (::geteuid() != 0) GTEST_SKIP() << "being another user takes root";
+  ASSERT_EQ(::chmod(folder_.path("").c_str(), 0755), 0);
+  ASSERT_EQ(::chmod(path_.c_str(), 0666), 0);
+  SupervisedChild command([] { return use_shared_memory(); });
+  ASSERT_EQ(command.trouble(), "");
+  const Visitor early = visit();
+  std::vector<Visitor> crowd;
+  ASSERT_EQ(::seteuid(kAnotherUser), 0);  // connect(2) notes who connects
+  for (std::size_t i = 0; i < 3 * JoinedCommands::kMostVisitors; ++i) {
+    crowd.emplace_back(path_);
+    serving_.joined.turn();
+  }
+  ASSERT_EQ(::seteuid(0), 0);
+  EXPECT_TRUE(serving_.turn_until([&] { return crowd.back().readable(); }));
+  EXPECT_TRUE(crowd.front().sent_away());
+  early.ask({command.listener().fd()});
+  ASSERT_TRUE(serving_.turn_until([&] { return early.readable(); }));
+  EXPECT_EQ(early.answer(), "");
+  EXPECT_TRUE(serving_.turn_until([&] { return serving_.joined.all_gone(); }));
+  EXPECT_EQ(exit_status_of(command.child()), 0);
+}
+
+TEST_F(JoinedCommandsTest, ManyCommandsOfOneUsersKeepNoOtherOut) {
+  if (::geteuid() != 0) GTEST_SKIP() << "being another user takes root";
+  ASSERT_EQ(::chmod(folder_.path("").c_str(), 0755), 0);
+  ASSERT_EQ(::chmod(path_.c_str(), 0666), 0);
+  Gate go;
+  SupervisedChild command([&] { return go.pass() ? 0 : 1; });
+  ASSERT_EQ(command.trouble(), "");
+  // The same one again and again: who asks is what counts.
+  const std::vector<int> fds{command.listener().fd()};
+  ASSERT_EQ(::seteuid(kAnotherUser), 0);
+  std::vector<Visitor> crowd;
+  for (std::ptrdiff_t i = 0; i <= JoinedCommands::kMostOfAnotherUser; ++i) {
+    crowd.emplace_back(path_);
+    crowd.back().ask(fds);
+    serving_.joined.turn();
+  }
+  ASSERT_EQ(::seteuid(0), 0);
+  EXPECT_TRUE(serving_.turn_until([&] { return crowd.back().readable(); }));
+  EXPECT_TRUE(crowd.back().greeted());
+  EXPECT_TRUE(serving_.turn_until([&] { return crowd.back().readable(); }));
+  EXPECT_EQ(crowd.back().answer(), "too many commands have joined already");
+  for (const Visitor& visitor : crowd) {
+    if (&visitor == &crowd.back()) break;
+    EXPECT_TRUE(visitor.greeted());
+    EXPECT_EQ(visitor.answer(), "");
+  }
+  EXPECT_EQ(answer_to(fds), "") << "of the server's user";
+  go.open();
+  EXPECT_TRUE(serving_.turn_until([&] { return serving_.joined.all_gone(); }));
+  EXPECT_EQ(exit_status_of(command.child()), 0);
+}
+
+TEST_F(JoinedCommandsTest, WhoIsOutOfReachIsRefused) {
+  if (::geteuid() != 0) GTEST_SKIP() << "being another user takes root";
+  const std::string path = folder_.path("theirs");
+  ASSERT_EQ(::chmod(folder_.path("").c_str(), 0777), 0);
+  SupervisedChild command([] { return 0; });
+  ASSERT_EQ(command.trouble(), "");
+  Gate ready;
+  Child server([&] {
+    if (::setresuid(kAnotherUser, kAnotherUser, kAnotherUser) != 0) return 1;
+    Serving theirs(path);
+    ready.open();
+    theirs.turn_until([] { return false; });
+    return 0;
+  });
+  ASSERT_TRUE(ready.pass());
+  const Visitor visitor(path);
+  ASSERT_TRUE(visitor.connected());
+  ASSERT_TRUE(wait_readable(visitor.fd()));
+  EXPECT_TRUE(visitor.greeted());
+  visitor.ask({command.listener().fd()});
+  ASSERT_TRUE(wait_readable(visitor.fd()));
+  EXPECT_TRUE(visitor.answer().starts_with("the kernel lets the server map nothing into"));
+}
+
+}  // namespace
+}  // namespace shmvisor
