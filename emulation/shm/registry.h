@@ -4,8 +4,12 @@
 // The rules of the four calls are in emulation/syscalls.
 //
 // Thread rule: hold mutex() shared to look, exclusively to change; which members ask for which is
-// said below. The kernel's answer to "does anybody map it" is asked under it (1.6 µs); counting
-// mappings, which takes long, is not.
+// said below. The kernel's answer to "does anybody map it" is asked under it (1.6 µs). What may
+// take long is not: counting mappings, making the memory of a new segment, freeing that of a
+// removed one (SegmentFiles::freeing). Who creates holds creation_mutex(), so that nobody else does
+// meanwhile.
+//
+// Lock order: creation_mutex() or SegmentFiles' settling, then its freeing, then mutex().
 #pragma once
 
 #include <sys/types.h>
@@ -13,6 +17,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <unordered_map>
 #include <vector>
 
@@ -47,6 +52,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
   ~Registry();
 
   [[nodiscard]] RwLock& mutex() const { return mutex_; }
+  [[nodiscard]] std::mutex& creation_mutex() const { return creation_mutex_; }
   [[nodiscard]] Host& host() const { return host_; }
   [[nodiscard]] SegmentFiles& files() const { return files_; }
   [[nodiscard]] const MemoryPolicy& memory_policy() const { return memory_policy_; }
@@ -117,6 +123,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
   SegmentFiles& files_;
   const MemoryPolicy memory_policy_;
   Limits limits_;
+  mutable std::mutex creation_mutex_;
   mutable RwLock mutex_;
   IdTable<Segment> table_;
   std::unordered_map<key_t, SegmentPointer> by_key_;

@@ -1,5 +1,7 @@
 #include "emulation/shm/segment_files.h"
 
+#include <vector>
+
 #include "emulation/shm/registry.h"
 
 namespace shmvisor {
@@ -16,12 +18,17 @@ std::shared_ptr<Segment> SegmentFiles::find(const FileIdentity& file) const {
 
 void SegmentFiles::settle() {
   if (watched_.load(std::memory_order_acquire) == 0) return;
+  std::shared_lock<std::shared_mutex> until_freed;
+  std::vector<std::shared_ptr<Segment>> freed;  // when nobody waits for us any more
   const std::lock_guard settling(settling_);
+  until_freed = freeing();
   for (const FileIdentity& file : host_.take_released()) {
     const Entry released = entry(file);
     const auto segment = released.segment.lock();
     const auto registry = released.registry.lock();
-    if (segment != nullptr && registry != nullptr) registry->drop_if_over(segment);
+    if (segment == nullptr || registry == nullptr) continue;
+    registry->drop_if_over(segment);
+    freed.push_back(segment);
   }
 }
 

@@ -5,7 +5,7 @@
 // the news that a file was released names the file alone. So this is the one place that settles:
 // drops the segments that are over because nobody maps them any more.
 //
-// Lock order: settling_, then a Registry's mutex, then mutex_.
+// Lock order: settling_, then freeing_, then a Registry's mutex, then mutex_.
 // Thread rule: any thread.
 #pragma once
 
@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <unordered_map>
 
 #include "emulation/shm/host.h"
@@ -33,6 +34,16 @@ class SegmentFiles {
   /// Drops what was released. Every call begins with it, so that no answer shows a segment that the
   /// kernel would have destroyed. Costs nothing while no segment is watched.
   void settle();
+
+  /// Held by who drops a segment, from before that until its memory is freed, which may take long.
+  /// To be taken before a Registry's mutex.
+  [[nodiscard]] std::shared_lock<std::shared_mutex> freeing() { return std::shared_lock(freeing_); }
+  /// Whether no memory is being freed: for who makes some, and shall find free what was dropped.
+  [[nodiscard]] bool all_freed() {
+    return std::unique_lock(freeing_, std::try_to_lock).owns_lock();
+  }
+  /// Waits until it is so.
+  void wait_until_freed() { const std::unique_lock all(freeing_); }
 
   [[nodiscard]] LockAccounts& lock_accounts() { return lock_accounts_; }
 
@@ -59,6 +70,7 @@ class SegmentFiles {
   Host& host_;
   /// Whoever finds nothing released must know that nobody is still busy with what was.
   std::mutex settling_;
+  std::shared_mutex freeing_;
   mutable std::mutex mutex_;
   std::unordered_map<FileIdentity, Entry, IdentityHash> files_;
   std::atomic<int> watched_{0};

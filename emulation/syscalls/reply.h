@@ -4,11 +4,15 @@
 // registry's exclusive lock and carried out after the answer was delivered, still under that lock:
 // nothing is committed that the caller did not get, and nobody sees the moment between. A Reply
 // that is dropped without commit() changes nothing.
+//
+// What the change holds, the memory of a removed segment above all, is let go of behind that lock,
+// but under SegmentFiles::freeing() where that was locked before it.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <shared_mutex>
 #include <utility>
 
 #include "emulation/ipc/rw_lock.h"
@@ -21,8 +25,12 @@ class [[nodiscard]] Reply {
   /// A result that changes nothing.
   Reply(std::int64_t value) : value_(value) {}                  // NOLINT: implicit
   Reply(Errno error) : value_(-std::int64_t{error.value()}) {}  // NOLINT: implicit
-  Reply(std::int64_t value, std::unique_lock<RwLock> lock, std::function<void()> change)
-      : value_(value), lock_(std::move(lock)), change_(std::move(change)) {}
+  Reply(std::int64_t value, std::unique_lock<RwLock> lock, std::function<void()> change,
+        std::shared_lock<std::shared_mutex> freeing = {})
+      : value_(value),
+        freeing_(std::move(freeing)),
+        change_(std::move(change)),
+        lock_(std::move(lock)) {}
 
   /// The system call's result: a value, or an errno negated.
   [[nodiscard]] std::int64_t value() const { return value_; }
@@ -33,14 +41,18 @@ class [[nodiscard]] Reply {
 
   /// To be called once the caller has the answer.
   void commit() {
-    if (change_) std::exchange(change_, nullptr)();
+    if (change_) change_();
     if (lock_.owns_lock()) lock_.unlock();
+    change_ = nullptr;
+    if (freeing_.owns_lock()) freeing_.unlock();
   }
 
  private:
   std::int64_t value_;
-  std::unique_lock<RwLock> lock_;
+  // The last one goes first, here as in commit().
+  std::shared_lock<std::shared_mutex> freeing_;
   std::function<void()> change_;
+  std::unique_lock<RwLock> lock_;
 };
 
 }  // namespace shmvisor

@@ -88,11 +88,14 @@ Reply ipc_set(const ShmCall& call, Caller& caller, Registry& registry) {
 }
 
 Reply ipc_rmid(const ShmCall& call, Caller& caller, Registry& registry) {
+  auto freeing = registry.files().freeing();
   std::unique_lock change(registry.mutex());
   const auto found = registry.find(call.shmid);
   if (!found) return found.error();
   if (!may_control((*found)->perm, caller.subject())) return Errno(EPERM);
-  return Reply(0, std::move(change), [segment = *found, &registry] { registry.remove(segment); });
+  return Reply(
+      0, std::move(change), [segment = *found, &registry] { registry.remove(segment); },
+      std::move(freeing));
 }
 
 /// user_shm_lock() of mm/mlock.c: what one user may lock.

@@ -1,6 +1,9 @@
 // shmget(2): ksys_shmget(), ipcget() and newseg() of ipc/shm.c and ipc/util.c, checks in their
 // order.
 #include <cstdio>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <shared_mutex>
 
 #include "emulation/syscalls/shm_call.h"
@@ -48,15 +51,52 @@ Result<BackingRequest> backing_for(const ShmCall& call, Caller& caller, const Re
   return request;
 }
 
+/// ipcget_public()'s half for a key that exists. IPC_PRIVATE is none.
+std::optional<Reply> use_existing(const ShmCall& call, Caller& caller, const Registry& registry) {
+  if (call.key == abi::kIpcPrivate) return std::nullopt;
+  const auto segment = registry.find_key(call.key);
+  if (segment == nullptr) return std::nullopt;
+  if ((call.shmflg & abi::kIpcCreat) != 0 && (call.shmflg & abi::kIpcExcl) != 0) {
+    return Errno(EEXIST);
+  }
+  if (segment->size_bytes() < call.size_bytes) return Errno(EINVAL);
+  if (!ipcperms(segment->perm, caller.subject(), call.shmflg)) return Errno(EACCES);
+  return segment->id();
+}
+
+/// Until it is free nobody else creates, however long that takes.
+std::unique_lock<std::mutex> lock_creation(Caller& caller, const Registry& registry) {
+  std::unique_lock lock(registry.creation_mutex(), std::try_to_lock);
+  if (!lock.owns_lock()) {
+    caller.long_step();
+    lock.lock();
+  }
+  return lock;
+}
+
+Result<std::unique_ptr<BackingMemory>> make_memory(const BackingRequest& request, Caller& caller,
+                                                   const Registry& registry) {
+  SegmentFiles& files = registry.files();
+  const bool all_freed = files.all_freed();
+  if (request.commit || !all_freed) caller.long_step();
+  if (!all_freed) files.wait_until_freed();
+  return registry.host().create_memory(request);
+}
+
 /// newseg(). The segment enters the registry when the caller has its identifier.
-Reply create(const ShmCall& call, Caller& caller, Registry& registry,
-             std::unique_lock<RwLock> lock) {
-  if (const auto size = check_size(call.size_bytes, registry); !size) return size.error();
+Reply create(const ShmCall& call, Caller& caller, Registry& registry) {
+  const auto creating = lock_creation(caller, registry);
+  {
+    const std::shared_lock look(registry.mutex());
+    // Somebody may have created it since we looked; from here on nobody does.
+    if (auto existing = use_existing(call, caller, registry)) return std::move(*existing);
+    if (const auto size = check_size(call.size_bytes, registry); !size) return size.error();
+  }
   const auto backing = backing_for(call, caller, registry);
   if (!backing) return backing.error();
-  if (backing->commit) caller.long_step();
-  auto memory = registry.host().create_memory(*backing);
+  auto memory = make_memory(*backing, caller, registry);
   if (!memory) return memory.error();
+  std::unique_lock change(registry.mutex());
   const Result<FreeId> free = registry.next_id();
   if (!free) return free.error();
 
@@ -71,19 +111,9 @@ Reply create(const ShmCall& call, Caller& caller, Registry& registry,
   birth.creator = caller.thread();
   birth.now_seconds = registry.host().now_seconds();
   auto segment = std::make_shared<Segment>(std::move(birth), std::move(*memory));
-  return Reply(free->id, std::move(lock), [&registry, free = *free, segment = std::move(segment)] {
-    registry.insert(free, segment);
-  });
-}
-
-/// ipcget_public()'s half for a key that exists.
-Reply use_existing(const ShmCall& call, Caller& caller, const Segment& segment) {
-  if ((call.shmflg & abi::kIpcCreat) != 0 && (call.shmflg & abi::kIpcExcl) != 0) {
-    return Errno(EEXIST);
-  }
-  if (segment.size_bytes() < call.size_bytes) return Errno(EINVAL);
-  if (!ipcperms(segment.perm, caller.subject(), call.shmflg)) return Errno(EACCES);
-  return segment.id();
+  return Reply(
+      free->id, std::move(change),
+      [&registry, free = *free, segment = std::move(segment)] { registry.insert(free, segment); });
 }
 
 }  // namespace
@@ -91,19 +121,10 @@ Reply use_existing(const ShmCall& call, Caller& caller, const Segment& segment) 
 Reply shmget(const ShmCall& call, Caller& caller, Registry& registry) {
   if (call.key != abi::kIpcPrivate) {
     const std::shared_lock look(registry.mutex());
-    if (const auto segment = registry.find_key(call.key)) {
-      return use_existing(call, caller, *segment);
-    }
+    if (auto existing = use_existing(call, caller, registry)) return std::move(*existing);
     if ((call.shmflg & abi::kIpcCreat) == 0) return Errno(ENOENT);
   }
-  std::unique_lock change(registry.mutex());
-  if (call.key != abi::kIpcPrivate) {
-    // Somebody may have created it while the lock changed hands.
-    if (const auto segment = registry.find_key(call.key)) {
-      return use_existing(call, caller, *segment);
-    }
-  }
-  return create(call, caller, registry, std::move(change));
+  return create(call, caller, registry);
 }
 
 }  // namespace shmvisor

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
 
 #include "emulation/syscalls/caller.h"
 #include "tests/fakes/fake_space.h"
@@ -31,6 +32,7 @@ class FakeCaller : public Caller {
   CreatorThread thread() override { return {process_record.pid, unique_thread}; }
   std::uint64_t memlock_limit_bytes() override { return memlock_bytes; }
   FakeSpace& space() override { return space_; }
+  void long_step() override { on_long_step(); }
 
   Result<void> copy_from_user(std::uint64_t address, std::span<std::byte> bytes) override {
     if (!inside(address, bytes.size())) return Errno(EFAULT);
@@ -63,6 +65,7 @@ class FakeCaller : public Caller {
   std::uint64_t unique_thread;
   std::array<std::byte, kBufferBytes> buffer;
   std::uint64_t memlock_bytes = 8 << 20;
+  std::function<void()> on_long_step = [] {};
 
  private:
   static bool inside(std::uint64_t address, std::size_t size) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -22,6 +23,8 @@ class FakeHost : public Host {
   gid_t hugetlb_shm_group() override { return huge_group; }
 
   Result<std::unique_ptr<BackingMemory>> create_memory(const BackingRequest& request) override {
+    const std::function<void()> may_replace_itself = while_making;
+    may_replace_itself();
     if (create_error != Errno(0)) return create_error;
     const std::uint64_t unit = request.huge ? request.huge_page_bytes : 4096;
     auto made = std::make_shared<FakePages>();
@@ -85,6 +88,7 @@ class FakeHost : public Host {
   std::int64_t now = 1'000'000;
   std::map<unsigned, std::uint64_t> huge_pages{{0, 2 << 20}, {21, 2 << 20}, {30, 1 << 30}};
   gid_t huge_group = 4242;
+  std::function<void()> while_making = [] {};
   Errno create_error{0};
   Errno open_error{0};  ///< of the memory made from now on
   std::vector<std::shared_ptr<FakePages>> pages;

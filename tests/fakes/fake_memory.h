@@ -31,6 +31,7 @@ struct FakePages {
   std::uint64_t size_bytes = 0;
   PageUsage usage;
   LockMode locked = LockMode::kNone;
+  std::function<void()> while_freeing = [] {};
   bool destroyed = false;
   std::uint64_t areas = 0;  ///< mappings of it, in all spaces together
   std::vector<Description> descriptions;
@@ -57,7 +58,10 @@ class FakeMemory : public BackingMemory {
  public:
   FakeMemory(std::shared_ptr<FakePages> pages, Errno open_error)
       : pages_(std::move(pages)), open_error_(open_error) {}
-  ~FakeMemory() override { pages_->destroyed = true; }
+  ~FakeMemory() override {
+    pages_->while_freeing();
+    pages_->destroyed = true;
+  }
 
   FileIdentity identity() const override { return pages_->identity; }
   std::uint64_t mapped_size_bytes() const override { return pages_->size_bytes; }
