@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "policy/base/unique_fd.h"
+#include "policy/notified_calls.h"
 
 #ifndef __x86_64__
 #error "The filter knows the x86 architectures only"
@@ -28,13 +29,8 @@ using Context = std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, ReleaseC
 
 constexpr std::uint32_t kNoSuchCall = SCMP_ACT_ERRNO(ENOSYS);
 constexpr std::uint32_t kTrace = SCMP_ACT_TRACE(0);
-constexpr std::array<int, 4> kShmCalls = {SCMP_SYS(shmget), SCMP_SYS(shmat), SCMP_SYS(shmctl),
-                                          SCMP_SYS(shmdt)};
 constexpr std::array<int, 2> kTracedCalls = {SCMP_SYS(shmat), SCMP_SYS(shmdt)};
 constexpr std::array<int, 2> kNamespaceCalls = {SCMP_SYS(unshare), SCMP_SYS(setns)};
-// SHMAT, SHMDT, SHMGET and SHMCTL of <linux/ipc.h>, which <sys/ipc.h> forbids to include beside it.
-constexpr std::array<unsigned, 4> kShmIpcSubcalls = {21, 22, 23, 24};
-constexpr unsigned kIpcSubcallMask = 0xffff;
 
 /// libseccomp answers 0 or a negated errno.
 Result<void> checked(int rc) {
@@ -70,8 +66,15 @@ Result<void> add_calls(const Context& context, std::uint32_t action, std::span<c
   return {};
 }
 
+Result<void> add_shm_calls(const Context& context, std::uint32_t action) {
+  for (const NotifiedCall& call : kShmCalls) {
+    if (auto added = add_calls(context, action, {&call.number, 1}); !added) return added;
+  }
+  return {};
+}
+
 Result<void> add_notified_calls(const Context& context) {
-  if (auto added = add_calls(context, SCMP_ACT_NOTIFY, kShmCalls); !added) return added;
+  if (auto added = add_shm_calls(context, SCMP_ACT_NOTIFY); !added) return added;
   return add_calls(context, SCMP_ACT_NOTIFY, kNamespaceCalls);
 }
 
@@ -83,7 +86,7 @@ Result<void> add_by_argument(const Context& context, std::uint32_t action, int c
 }
 
 Result<void> add_native_calls(const Context& context) {
-  for (const int call : kShmCalls) {
+  for (const auto& [name, call] : kShmCalls) {
     const bool traced = std::ranges::find(kTracedCalls, call) != kTracedCalls.end();
     if (!traced) {
       if (auto added = add_calls(context, SCMP_ACT_NOTIFY, {&call, 1}); !added) return added;
@@ -100,11 +103,11 @@ Result<void> add_native_calls(const Context& context) {
 /// For i386 libseccomp itself turns shmget and the others into ipc(2) with an argument equal to the
 /// sub-call, beside the separate call. It misses those with a version, hence the masked rules.
 Result<void> add_ipc_subcalls(const Context& context) {
-  for (const unsigned subcall : kShmIpcSubcalls) {
+  for (const std::uint32_t subcall : kShmIpcSubcalls) {
     const scmp_arg_cmp first_argument =
         SCMP_A0(SCMP_CMP_MASKED_EQ, scmp_datum_t{kIpcSubcallMask}, scmp_datum_t{subcall});
     if (auto added = checked(seccomp_rule_add_exact_array(context.get(), SCMP_ACT_NOTIFY,
-                                                          SCMP_SYS(ipc), 1, &first_argument));
+                                                          kIpcCall.number, 1, &first_argument));
         !added) {
       return added;
     }
@@ -150,7 +153,7 @@ Result<std::vector<sock_filter>> build_filter_program() {
   if (auto added = add_native_calls(native); !added) return added.error();
 
   if (auto set = set_architecture(x32, SCMP_ARCH_X32); !set) return set.error();
-  if (auto added = add_calls(x32, kNoSuchCall, kShmCalls); !added) return added.error();
+  if (auto added = add_shm_calls(x32, kNoSuchCall); !added) return added.error();
 
   if (auto set = set_architecture(compat, SCMP_ARCH_X86); !set) return set.error();
   if (auto added = add_notified_calls(compat); !added) return added.error();

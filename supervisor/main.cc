@@ -7,6 +7,7 @@
 
 #include "supervisor/cli/agent_subcommand.h"
 #include "supervisor/cli/check_subcommand.h"
+#include "supervisor/cli/oci_profile_subcommand.h"
 #include "supervisor/cli/run_subcommand.h"
 #include "supervisor/launch/exit_status.h"
 
@@ -20,8 +21,9 @@ int parse_and_execute(int argc, char** argv) {
   app.require_subcommand(1);
   RunSubcommand run(app);
   AgentSubcommand agent(app);
+  OciProfileSubcommand oci_profile(app);
   CheckSubcommand check(app);
-  const std::array<Subcommand*, 3> subcommands{&run, &agent, &check};
+  const std::array<Subcommand*, 4> subcommands{&run, &agent, &oci_profile, &check};
 
   try {
     std::vector<std::string> words(argv + 1, argv + argc);

@@ -1,0 +1,261 @@
+#include "policy/oci/profile_merge.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "policy/notified_calls.h"
+
+namespace shmvisor {
+namespace {
+
+using Json = OrderedJson;
+
+/// What is wrong, as a clause; nullopt when nothing is.
+using Trouble = std::optional<std::string>;
+
+/// The member of that name; null where there is none.
+const Json& member(const Json& object, const char* name) {
+  static const Json kNone;
+  const auto found = object.find(name);
+  return found == object.end() ? kNone : *found;
+}
+
+bool is_list(const Json& json, bool (*is_element)(const Json&)) {
+  return json.is_null() || (json.is_array() && std::all_of(json.begin(), json.end(), is_element));
+}
+bool is_string(const Json& json) { return json.is_string(); }
+bool is_string_or_null(const Json& json) { return json.is_null() || json.is_string(); }
+bool is_unsigned_or_null(const Json& json) { return json.is_null() || json.is_number_unsigned(); }
+
+bool is_condition(const Json& json) {
+  return json.is_object() && is_unsigned_or_null(member(json, "index")) &&
+         is_unsigned_or_null(member(json, "value")) &&
+         is_unsigned_or_null(member(json, "valueTwo")) && member(json, "op").is_string();
+}
+
+bool is_rule(const Json& json) {
+  return json.is_object() && member(json, "action").is_string() &&
+         is_string_or_null(member(json, "name")) && is_list(member(json, "names"), is_string) &&
+         is_list(member(json, "args"), is_condition);
+}
+
+bool is_arch_map_entry(const Json& json) {
+  return json.is_object() && member(json, "architecture").is_string() &&
+         is_list(member(json, "subArchitectures"), is_string);
+}
+
+Trouble wrong_type(const Json& profile) {
+  const auto wrong = [](const char* name) { return "its \"" + std::string(name) + "\" is none"; };
+  if (!member(profile, "defaultAction").is_string()) return wrong("defaultAction");
+  for (const char* const name : {"listenerPath", "listenerMetadata"}) {
+    if (!is_string_or_null(member(profile, name))) return wrong(name);
+  }
+  for (const char* const name : {"architectures", "flags"}) {
+    if (!is_list(member(profile, name), is_string)) return wrong(name);
+  }
+  if (!is_list(member(profile, "archMap"), is_arch_map_entry)) return wrong("archMap");
+  if (!is_list(member(profile, "syscalls"), is_rule)) return wrong("syscalls");
+  return std::nullopt;
+}
+
+bool contains(const Json& list, std::string_view text) {
+  return std::any_of(list.begin(), list.end(), [&](const Json& one) { return one == text; });
+}
+
+/// Appends what is not there yet; `list` may be null.
+void append(Json& list, const std::vector<std::string>& texts) {
+  for (const std::string& text : texts) {
+    if (!contains(list, text)) list.push_back(text);
+  }
+}
+
+/// Docker's and podman's way to say it: what goes with the native architecture.
+Json* native_entry(Json& profile) {
+  const auto map = profile.find("archMap");
+  if (map == profile.end()) return nullptr;
+  const auto found = std::find_if(map->begin(), map->end(), [](const Json& entry) {
+    return member(entry, "architecture") == kArchX86_64;
+  });
+  return found == map->end() ? nullptr : &*found;
+}
+
+void add_architectures(Json& profile, const std::vector<std::string>& wanted) {
+  if (wanted.empty()) return;
+  if (member(profile, "archMap").empty()) return append(profile["architectures"], wanted);
+  if (native_entry(profile) == nullptr) {
+    profile["archMap"].push_back({{"architecture", kArchX86_64}, {"subArchitectures", nullptr}});
+  }
+  std::vector<std::string> besides = wanted;
+  std::erase(besides, kArchX86_64);
+  if (!besides.empty()) append((*native_entry(profile))["subArchitectures"], besides);
+}
+
+/// Whether i386 calls come to its rules at all; otherwise ipc(2) does not exist.
+bool is_for_i386(Json& profile) {
+  if (contains(member(profile, "architectures"), kArchX86)) return true;
+  const Json* const entry = native_entry(profile);
+  return entry != nullptr && contains(member(*entry, "subArchitectures"), kArchX86);
+}
+
+bool is_shm_call(const Json& name) {
+  return std::ranges::any_of(kShmCalls,
+                             [&](const NotifiedCall& call) { return name == call.name; });
+}
+
+struct Masked {
+  std::uint64_t mask = 0;
+  std::uint64_t value = 0;
+
+  [[nodiscard]] bool may_hold_for(std::uint32_t subcall) const {
+    return ((subcall ^ value) & mask & kIpcSubcallMask) == 0;
+  }
+  [[nodiscard]] bool may_hold_for_ours() const {
+    return std::ranges::any_of(kShmIpcSubcalls, [this](auto one) { return may_hold_for(one); });
+  }
+  [[nodiscard]] bool looks_at_all_of_it() const {
+    return (mask & kIpcSubcallMask) == kIpcSubcallMask;
+  }
+};
+
+/// Comparisons of which exactly one holds for each sub-call that `within` holds for and that is
+/// none of ours.
+void add_others(Masked within, std::vector<Masked>& others) {
+  if (!within.may_hold_for_ours()) return others.push_back(within);
+  if (within.looks_at_all_of_it()) return;
+  const std::uint64_t bit = std::bit_floor(kIpcSubcallMask & ~within.mask);
+  add_others({within.mask | bit, within.value}, others);
+  add_others({within.mask | bit, within.value | bit}, others);
+}
+
+/// What becomes of a rule for ipc(2), by its condition on the sub-call.
+enum class IpcFate : std::uint8_t { kStays, kGoes, kIsSplit, kIsUnclear };
+
+IpcFate fate_of_ipc(const Json& rule) {
+  const Json* condition = nullptr;
+  for (const Json& one : member(rule, "args")) {
+    if (!member(one, "index").is_null() && member(one, "index") != 0) continue;
+    if (condition != nullptr) return IpcFate::kIsUnclear;
+    condition = &one;
+  }
+  if (condition == nullptr) return IpcFate::kIsSplit;
+  const auto number = [&](const char* name) {
+    const Json& json = member(*condition, name);
+    return json.is_null() ? 0 : json.get<std::uint64_t>();
+  };
+  Masked comparison;
+  if (member(*condition, "op") == "SCMP_CMP_EQ") {
+    comparison = {~std::uint64_t{0}, number("value")};
+  } else if (member(*condition, "op") == "SCMP_CMP_MASKED_EQ") {
+    comparison = {number("value"), number("valueTwo")};
+  } else {
+    return IpcFate::kIsUnclear;
+  }
+  if (!comparison.may_hold_for_ours()) return IpcFate::kStays;
+  return comparison.looks_at_all_of_it() ? IpcFate::kGoes : IpcFate::kIsUnclear;
+}
+
+/// `rule` for ipc(2) alone, as many times as it takes to leave our sub-calls out.
+void add_split(const Json& rule, Json& rules) {
+  std::vector<Masked> others;
+  add_others({}, others);
+  for (const Masked& other : others) {
+    Json one = rule;
+    if (!member(rule, "names").empty()) one["names"] = Json::array({kIpcCall.name});
+    one["args"].push_back(masked_condition(static_cast<std::uint32_t>(other.mask),
+                                           static_cast<std::uint32_t>(other.value)));
+    rules.push_back(std::move(one));
+  }
+}
+
+/// Appends to `rules` what is left of `rule`.
+Trouble add_without_ours(const Json& rule, bool i386, Json& rules) {
+  // An old way to write names, of one only.
+  const bool has_name = member(rule, "name") != nullptr && member(rule, "name") != "";
+  const Json& list = member(rule, "names");
+  if (has_name && !list.empty()) return "a rule has both \"name\" and \"names\"";
+  const Json names = has_name ? Json::array({member(rule, "name")}) : list;
+
+  const bool names_ipc = i386 && contains(names, kIpcCall.name);
+  const IpcFate fate = names_ipc ? fate_of_ipc(rule) : IpcFate::kStays;
+  if (fate == IpcFate::kIsUnclear) {
+    return "a rule for ipc compares its first argument so that the shm sub-calls cannot be told "
+           "from the others";
+  }
+  Json left = Json::array();
+  for (const Json& name : names) {
+    if (is_shm_call(name) || (fate != IpcFate::kStays && name == kIpcCall.name)) continue;
+    left.push_back(name);
+  }
+  const bool notifies = member(rule, "action") == kActNotify;
+  if (notifies && (!left.empty() || fate == IpcFate::kIsSplit)) {
+    return "it notifies of other calls, which the agent would not answer";
+  }
+  if (left == names) {
+    rules.push_back(rule);
+  } else if (!left.empty()) {
+    rules.push_back(rule);
+    rules.back()["names"] = std::move(left);
+  }
+  if (fate == IpcFate::kIsSplit) add_split(rule, rules);
+  return std::nullopt;
+}
+
+Trouble merge_rules(Json& profile) {
+  const bool i386 = is_for_i386(profile);
+  Json rules = Json::array();
+  for (const Json& rule : member(profile, "syscalls")) {
+    if (auto trouble = add_without_ours(rule, i386, rules)) return trouble;
+  }
+  for (Json& rule : shm_rules(i386)) rules.push_back(std::move(rule));
+  profile["syscalls"] = std::move(rules);
+  return std::nullopt;
+}
+
+Trouble merge_into_profile(Json& profile, const ShmProfile& wanted) {
+  if (auto trouble = wrong_type(profile)) return trouble;
+  const Json& listener = member(profile, "listenerPath");
+  if (listener != nullptr && listener != "" && listener != wanted.listener_path) {
+    return "it has another listener, " + listener.dump() + ", and a container can have one only";
+  }
+  if (member(profile, "defaultAction") == kActNotify) return "it notifies of all calls";
+  if (!member(profile, "architectures").empty() && !member(profile, "archMap").empty()) {
+    return "it has both \"architectures\" and \"archMap\"";
+  }
+  add_architectures(profile, wanted.architectures);
+  if (!wanted.flags.empty()) append(profile["flags"], wanted.flags);
+  profile["listenerPath"] = wanted.listener_path;
+  if (wanted.metadata) profile["listenerMetadata"] = *wanted.metadata;
+  return merge_rules(profile);
+}
+
+Trouble merge_into_document(Json& document, const ShmProfile& wanted) {
+  if (!document.is_object()) return "it is no JSON object";
+  if (document.contains("defaultAction")) return merge_into_profile(document, wanted);
+  const auto linux_part = document.find("linux");
+  if (linux_part == document.end() || !linux_part->is_object()) {
+    return "it is neither a seccomp profile, with a \"defaultAction\", nor a config.json, with "
+           "\"linux\"";
+  }
+  Json& profile = (*linux_part)["seccomp"];
+  if (profile.is_object()) return merge_into_profile(profile, wanted);
+  if (!profile.is_null()) return "its \"seccomp\" is none";
+  profile = new_profile(wanted);
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::variant<std::string, BadProfile> merge_profile(std::string_view text,
+                                                    const ShmProfile& wanted) {
+  auto parsed = parse_strict_json(text);
+  if (auto* const bad = std::get_if<BadJson>(&parsed)) return BadProfile{std::move(bad->reason)};
+  auto& document = *std::get_if<Json>(&parsed);
+  if (auto trouble = merge_into_document(document, wanted)) return BadProfile{*std::move(trouble)};
+  return to_text(document);
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,83 @@
+#include "policy/oci/shm_profile.h"
+
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "policy/notified_calls.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr int kIndent = 2;
+
+struct ArchitectureName {
+  const char* name;
+  const char* meant;
+};
+constexpr std::array<ArchitectureName, 9> kArchitectureNames = {{{kArchX86_64, kArchX86_64},
+                                                                 {"x86_64", kArchX86_64},
+                                                                 {"x86-64", kArchX86_64},
+                                                                 {"amd64", kArchX86_64},
+                                                                 {kArchX86, kArchX86},
+                                                                 {"x86", kArchX86},
+                                                                 {"i386", kArchX86},
+                                                                 {"i686", kArchX86},
+                                                                 {"386", kArchX86}}};
+
+constexpr std::array kFilterFlags = {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+                                     "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_LOG"};
+
+}  // namespace
+
+std::optional<std::string> find_architecture(std::string_view name) {
+  const auto* const found = std::ranges::find(kArchitectureNames, name, &ArchitectureName::name);
+  if (found == kArchitectureNames.end()) return std::nullopt;
+  return found->meant;
+}
+
+bool is_filter_flag(std::string_view name) {
+  return std::ranges::find(kFilterFlags, name) != kFilterFlags.end();
+}
+
+bool is_listener_path(std::string_view path) {
+  return path.starts_with('/') && path.size() < sizeof(sockaddr_un::sun_path) &&
+         std::ranges::all_of(path, [](char one) { return one >= ' ' && one <= '~'; });
+}
+
+OrderedJson shm_rules(bool i386) {
+  OrderedJson names = OrderedJson::array();
+  for (const NotifiedCall& call : kShmCalls) names.push_back(call.name);
+  OrderedJson rules = OrderedJson::array();
+  rules.push_back({{"names", names}, {"action", kActNotify}});
+  if (!i386) return rules;
+  for (const std::uint32_t subcall : kShmIpcSubcalls) {
+    rules.push_back({{"names", OrderedJson::array({kIpcCall.name})},
+                     {"action", kActNotify},
+                     {"args", OrderedJson::array({masked_condition(kIpcSubcallMask, subcall)})}});
+  }
+  return rules;
+}
+
+OrderedJson masked_condition(std::uint32_t mask, std::uint32_t value) {
+  return {{"index", 0}, {"value", mask}, {"valueTwo", value}, {"op", "SCMP_CMP_MASKED_EQ"}};
+}
+
+OrderedJson new_profile(const ShmProfile& wanted) {
+  const std::vector<std::string> architectures =
+      wanted.architectures.empty() ? std::vector<std::string>{kArchX86_64, kArchX86}
+                                   : wanted.architectures;
+  OrderedJson profile = {{"defaultAction", "SCMP_ACT_ALLOW"}, {"architectures", architectures}};
+  if (!wanted.flags.empty()) profile["flags"] = wanted.flags;
+  profile["listenerPath"] = wanted.listener_path;
+  if (wanted.metadata) profile["listenerMetadata"] = *wanted.metadata;
+  profile["syscalls"] =
+      shm_rules(std::ranges::find(architectures, kArchX86) != architectures.end());
+  return profile;
+}
+
+std::string to_text(const OrderedJson& json) { return json.dump(kIndent) + '\n'; }
+
+}  // namespace shmvisor

@@ -1,0 +1,342 @@
+#include <gtest/gtest.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "policy/base/unique_fd.h"
+#include "policy/oci/profile_merge.h"
+#include "policy/oci/shm_profile.h"
+#include "tests/bpf_machine.h"
+
+namespace shmvisor {
+namespace {
+
+using Json = OrderedJson;
+
+std::string merged(const std::string& text, const ShmProfile& wanted = {}) {
+  const auto result = merge_profile(text, wanted);
+  if (const auto* const bad = std::get_if<BadProfile>(&result)) return "refused: " + bad->reason;
+  return *std::get_if<std::string>(&result);
+}
+
+Json merged_json(const std::string& text, const ShmProfile& wanted = {}) {
+  const std::string result = merged(text, wanted);
+  EXPECT_EQ(result, merged(result, wanted)) << "merged twice it is another";
+  return Json::parse(result, nullptr, /*allow_exceptions=*/false);
+}
+
+std::string rules_of(const Json& profile) { return profile.at("syscalls").dump(); }
+
+/// A profile for x86-64 alone, so that no rule for ipc(2) comes with it.
+std::string with_rules(const std::string& rules) {
+  return R"({"defaultAction":"SCMP_ACT_ERRNO","architectures":["SCMP_ARCH_X86_64"],"syscalls":[)" +
+         rules + "]}";
+}
+std::string for_i386(const std::string& rules) {
+  return R"({"defaultAction":"SCMP_ACT_ERRNO",
+             "architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_X86"],"syscalls":[)" +
+         rules + "]}";
+}
+
+const std::string kOurRule =
+    R"({"names":["shmget","shmat","shmctl","shmdt"],"action":"SCMP_ACT_NOTIFY"})";
+std::string our_ipc_rules() {
+  std::string rules;
+  for (const char* const subcall : {"21", "22", "23", "24"}) {
+    rules += std::string(R"(,{"names":["ipc"],"action":"SCMP_ACT_NOTIFY","args":[)") +
+             R"({"index":0,"value":65535,"valueTwo":)" + subcall +
+             R"(,"op":"SCMP_CMP_MASKED_EQ"}]})";
+  }
+  return rules;
+}
+
+TEST(ShmProfile, IsWhatTheSpecificationAsksFor) {
+  EXPECT_EQ(new_profile({}).dump(), R"({"defaultAction":"SCMP_ACT_ALLOW",)"
+                                    R"("architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_X86"],)"
+                                    R"("listenerPath":"/run/shmvisor/agent.sock","syscalls":[)" +
+                                        kOurRule + our_ipc_rules() + "]}");
+}
+
+TEST(ShmProfile, HasWhatIsAskedFor) {
+  const ShmProfile wanted = {.architectures = {kArchX86_64},
+                             .flags = {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"},
+                             .listener_path = "/run/x.sock",
+                             .metadata = "group=web"};
+  EXPECT_EQ(new_profile(wanted).dump(),
+            R"({"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86_64"],)"
+            R"("flags":["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],)"
+            R"("listenerPath":"/run/x.sock","listenerMetadata":"group=web","syscalls":[)" +
+                kOurRule + "]}");
+}
+
+TEST(ShmProfile, KnowsTheNamesOfTwoArchitectures) {
+  for (const char* const name : {"x86_64", "amd64", "SCMP_ARCH_X86_64"}) {
+    EXPECT_EQ(find_architecture(name), kArchX86_64) << name;
+  }
+  for (const char* const name : {"i386", "x86", "SCMP_ARCH_X86"}) {
+    EXPECT_EQ(find_architecture(name), kArchX86) << name;
+  }
+  for (const char* const name : {"arm64", "x32", "", "X86", "SCMP_ARCH_X32"}) {
+    EXPECT_FALSE(find_architecture(name)) << name;
+  }
+}
+
+TEST(ShmProfile, TakesPathsThatASocketCanHave) {
+  EXPECT_TRUE(is_listener_path("/run/a.sock"));
+  EXPECT_TRUE(is_listener_path("/" + std::string(106, 'a')));
+  EXPECT_FALSE(is_listener_path("/" + std::string(107, 'a')));
+  for (const char* const path : {"", "a.sock", "@abstract", "/a\nb", "/\xff"}) {
+    EXPECT_FALSE(is_listener_path(path)) << path;
+  }
+}
+
+TEST(MergeProfile, LeavesTheRestAsItWas) {
+  const Json profile = merged_json(R"({"zebra":[1,-2.5,null],"defaultAction":"SCMP_ACT_ERRNO",
+      "defaultErrnoRet":38,"architectures":["SCMP_ARCH_X86_64"],"syscalls":[
+      {"action":"SCMP_ACT_ALLOW","names":["read","shmat","write"],"comment":"first"},
+      {"names":["shmget","shmdt","shmctl"],"action":"SCMP_ACT_ALLOW"},
+      {"names":["kill"],"action":"SCMP_ACT_ALLOW","args":null,"includes":{"minKernel":"4.8"}},
+      {"names":[],"action":"SCMP_ACT_ALLOW"}],"ape":{}})");
+  EXPECT_EQ(profile.dump(),
+            R"({"zebra":[1,-2.5,null],"defaultAction":"SCMP_ACT_ERRNO",)"
+            R"("defaultErrnoRet":38,"architectures":["SCMP_ARCH_X86_64"],"syscalls":[)"
+            R"({"action":"SCMP_ACT_ALLOW","names":["read","write"],"comment":"first"},)"
+            R"({"names":["kill"],"action":"SCMP_ACT_ALLOW","args":null,)"
+            R"("includes":{"minKernel":"4.8"}},{"names":[],"action":"SCMP_ACT_ALLOW"},)" +
+                kOurRule + R"(],"ape":{},"listenerPath":"/run/shmvisor/agent.sock"})");
+}
+
+TEST(MergeProfile, TakesOutRulesAgainstOurCalls) {
+  EXPECT_EQ(rules_of(merged_json(with_rules(
+                R"({"names":["shmget"],"action":"SCMP_ACT_ERRNO","errnoRet":1,
+                    "args":[{"index":1,"value":4096,"op":"SCMP_CMP_GT"}]},
+                   {"name":"shmat","action":"SCMP_ACT_KILL","args":[]})"))),
+            "[" + kOurRule + "]");
+}
+
+TEST(MergeProfile, ReachesIntoAConfiguration) {
+  const Json config =
+      merged_json(R"({"ociVersion":"1.0.2","linux":{"seccomp":)" +
+                  with_rules(R"({"names":["shmat","read"],"action":"SCMP_ACT_ALLOW"})") +
+                  R"(,"namespaces":[{"type":"pid"}]},"hostname":"h"})");
+  EXPECT_EQ(rules_of(config.at("linux").at("seccomp")),
+            R"([{"names":["read"],"action":"SCMP_ACT_ALLOW"},)" + kOurRule + "]");
+  EXPECT_EQ(config.at("linux").at("namespaces").dump(), R"([{"type":"pid"}])");
+  EXPECT_EQ(config.at("hostname"), "h");
+
+  for (const char* const without : {R"({"linux":{}})", R"({"linux":{"seccomp":null}})"}) {
+    EXPECT_EQ(merged_json(without).at("linux").at("seccomp"), new_profile({}));
+  }
+}
+
+TEST(MergeProfile, KeepsArchitecturesUnlessTheyAreAskedFor) {
+  const std::string runtime_s = with_rules("");
+  EXPECT_EQ(merged_json(runtime_s).at("architectures").dump(), R"(["SCMP_ARCH_X86_64"])");
+  const ShmProfile both = {.architectures = {kArchX86_64, kArchX86}};
+  EXPECT_EQ(merged_json(runtime_s, both).at("architectures").dump(),
+            R"(["SCMP_ARCH_X86_64","SCMP_ARCH_X86"])");
+
+  const auto map_of = [](const Json& profile) { return profile.at("archMap").dump(); };
+  const std::string docker_s = R"({"defaultAction":"SCMP_ACT_ERRNO","archMap":[
+      {"architecture":"SCMP_ARCH_AARCH64","subArchitectures":["SCMP_ARCH_ARM"]}]})";
+  EXPECT_EQ(map_of(merged_json(docker_s)),
+            R"([{"architecture":"SCMP_ARCH_AARCH64","subArchitectures":["SCMP_ARCH_ARM"]}])");
+  const Json added = merged_json(docker_s, both);
+  EXPECT_EQ(map_of(added),
+            R"([{"architecture":"SCMP_ARCH_AARCH64","subArchitectures":["SCMP_ARCH_ARM"]},)"
+            R"({"architecture":"SCMP_ARCH_X86_64","subArchitectures":["SCMP_ARCH_X86"]}])");
+  EXPECT_FALSE(added.contains("architectures"));
+  EXPECT_EQ(rules_of(added), "[" + kOurRule + our_ipc_rules() + "]");
+}
+
+TEST(MergeProfile, AddsFlagsAndReplacesMetadata) {
+  const std::string profile = R"({"defaultAction":"SCMP_ACT_ALLOW","listenerMetadata":"group=old",
+      "flags":["SECCOMP_FILTER_FLAG_LOG"],"listenerPath":"/run/shmvisor/agent.sock"})";
+  EXPECT_EQ(merged_json(profile).at("listenerMetadata"), "group=old");
+  const Json changed =
+      merged_json(profile, {.flags = {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_LOG"},
+                            .metadata = "group=new"});
+  EXPECT_EQ(changed.at("listenerMetadata"), "group=new");
+  EXPECT_EQ(changed.at("flags").dump(),
+            R"(["SECCOMP_FILTER_FLAG_LOG","SECCOMP_FILTER_FLAG_SPEC_ALLOW"])");
+}
+
+TEST(MergeProfile, LeavesIpcAloneWhereI386IsNot) {
+  const std::string rule = R"({"names":["ipc"],"action":"SCMP_ACT_ALLOW"})";
+  EXPECT_EQ(rules_of(merged_json(with_rules(rule))), "[" + rule + "," + kOurRule + "]");
+}
+
+TEST(MergeProfile, TakesSingleSubcallsOfOursOut) {
+  const auto only = [](const std::string& condition) {
+    return R"({"names":["ipc"],"action":"SCMP_ACT_ALLOW","args":[)" + condition + "]}";
+  };
+  const std::string semop = R"({"index":0,"value":1,"valueTwo":0,"op":"SCMP_CMP_EQ"})";
+  EXPECT_EQ(rules_of(merged_json(for_i386(
+                only(R"({"index":0,"value":21,"op":"SCMP_CMP_EQ"})") + "," + only(semop) + "," +
+                only(R"({"index":0,"value":65535,"valueTwo":24,"op":"SCMP_CMP_MASKED_EQ"})")))),
+            "[" + only(semop) + "," + kOurRule + our_ipc_rules() + "]");
+}
+
+TEST(MergeProfile, RefusesWhatItCannotKeepOrUnderstand) {
+  const std::string deep = std::string(70, '[') + std::string(70, ']');
+  const std::string notified_read =
+      with_rules(R"({"names":["read","shmat"],"action":"SCMP_ACT_NOTIFY"})");
+  const std::string notified_ipc = for_i386(R"({"names":["ipc"],"action":"SCMP_ACT_NOTIFY"})");
+  const auto ipc_with = [](const std::string& conditions) {
+    return for_i386(R"({"names":["ipc"],"action":"SCMP_ACT_ALLOW","args":[)" + conditions + "]}");
+  };
+  const std::string above = ipc_with(R"({"index":0,"value":20,"op":"SCMP_CMP_GT"})");
+  const std::string half =
+      ipc_with(R"({"index":0,"value":1,"valueTwo":1,"op":"SCMP_CMP_MASKED_EQ"})");
+  const std::string condition = R"({"index":0,"value":1,"op":"SCMP_CMP_EQ"})";
+  const std::string twice = ipc_with(condition + "," + condition);
+  const std::string unclear =
+      "a rule for ipc compares its first argument so that the shm sub-calls cannot be told from "
+      "the others";
+  const std::string unanswered = "it notifies of other calls, which the agent would not answer";
+  const std::string neither =
+      R"(it is neither a seccomp profile, with a "defaultAction", nor a config.json, with "linux")";
+  const std::vector<std::pair<std::string, std::string>> refusals = {
+      {"", "it is no JSON"},
+      {"{", "it is no JSON"},
+      {"{} {}", "it is no JSON"},
+      {"\"\xff\"", "it is no JSON"},
+      {deep, "it is nested too deep"},
+      {"[]", "it is no JSON object"},
+      {"{}", neither},
+      {R"({"linux":[]})", neither},
+      {R"({"linux":{"seccomp":[]}})", R"(its "seccomp" is none)"},
+      {R"({"linux":{"seccomp":{}}})", R"(its "defaultAction" is none)"},
+      {R"({"a":1,"b":{"c":1,"d":2,"c":3}})", R"(it has "c" twice in an object)"},
+      {R"({"defaultAction":7})", R"(its "defaultAction" is none)"},
+      {R"({"defaultAction":"","architectures":"x"})", R"(its "architectures" is none)"},
+      {R"({"defaultAction":"","flags":[1]})", R"(its "flags" is none)"},
+      {R"({"defaultAction":"","listenerMetadata":{}})", R"(its "listenerMetadata" is none)"},
+      {R"({"defaultAction":"","archMap":[{}]})", R"(its "archMap" is none)"},
+      {R"({"defaultAction":"","syscalls":{}})", R"(its "syscalls" is none)"},
+      {with_rules("[]"), R"(its "syscalls" is none)"},
+      {with_rules(R"({"names":["read"]})"), R"(its "syscalls" is none)"},
+      {with_rules(R"({"names":"read","action":""})"), R"(its "syscalls" is none)"},
+      {with_rules(R"({"names":["read"],"action":"","args":[{"index":-1,"op":""}]})"),
+       R"(its "syscalls" is none)"},
+      {with_rules(R"({"name":"read","names":["write"],"action":""})"),
+       R"(a rule has both "name" and "names")"},
+      {R"({"defaultAction":"SCMP_ACT_NOTIFY"})", "it notifies of all calls"},
+      {R"({"defaultAction":"","listenerPath":"/other"})",
+       R"(it has another listener, "/other", and a container can have one only)"},
+      {R"({"defaultAction":"","architectures":["a"],"archMap":[{"architecture":"a"}]})",
+       R"(it has both "architectures" and "archMap")"},
+      {notified_read, unanswered},
+      {notified_ipc, unanswered},
+      {above, unclear},
+      {half, unclear},
+      {twice, unclear},
+  };
+  for (const auto& [text, reason] : refusals) EXPECT_EQ(merged(text), "refused: " + reason) << text;
+}
+
+// From here on the profile is made into a filter as runtimes do it, and that is run.
+
+struct ReleaseContext {
+  void operator()(scmp_filter_ctx context) const { seccomp_release(context); }
+};
+
+std::uint32_t action_of(const std::string& name) {
+  if (name == "SCMP_ACT_ALLOW") return SCMP_ACT_ALLOW;
+  return name == "SCMP_ACT_NOTIFY" ? SCMP_ACT_NOTIFY : SCMP_ACT_ERRNO(EPERM);
+}
+
+scmp_arg_cmp comparison_of(const Json& condition) {
+  const bool masked = condition.at("op") == "SCMP_CMP_MASKED_EQ";
+  return {condition.at("index").get<unsigned>(), masked ? SCMP_CMP_MASKED_EQ : SCMP_CMP_EQ,
+          condition.at("value").get<scmp_datum_t>(), condition.value("valueTwo", scmp_datum_t{0})};
+}
+
+void add_rules(scmp_filter_ctx context, const Json& profile) {
+  for (const Json& rule : profile.at("syscalls")) {
+    std::vector<scmp_arg_cmp> comparisons;
+    for (const Json& condition : rule.value("args", Json::array())) {
+      comparisons.push_back(comparison_of(condition));
+    }
+    for (const Json& name : rule.at("names")) {
+      EXPECT_EQ(0, seccomp_rule_add_array(
+                       context, action_of(rule.at("action").get<std::string>()),
+                       seccomp_syscall_resolve_name(name.get_ref<const std::string&>().c_str()),
+                       static_cast<unsigned>(comparisons.size()), comparisons.data()))
+          << rule.dump();
+    }
+  }
+}
+
+/// crun's and runc's way from "architectures" and "syscalls" to a program.
+std::vector<sock_filter> compiled(const Json& profile) {
+  const std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, ReleaseContext> context(
+      seccomp_init(action_of(profile.at("defaultAction").get<std::string>())));
+  EXPECT_EQ(0, seccomp_arch_add(context.get(), SCMP_ARCH_X86));
+  add_rules(context.get(), profile);
+  const UniqueFd file(::memfd_create("profile", MFD_CLOEXEC));
+  EXPECT_EQ(0, seccomp_export_bpf(context.get(), file.get()));
+  std::vector<sock_filter> program(static_cast<std::size_t>(::lseek(file.get(), 0, SEEK_END)) /
+                                   sizeof(sock_filter));
+  EXPECT_GT(::pread(file.get(), program.data(), program.size() * sizeof(sock_filter), 0), 0);
+  return program;
+}
+
+/// What the program answers to ipc(2) of i386, or to a call of `architecture`.
+std::uint32_t answer(const std::vector<sock_filter>& program, std::uint32_t architecture,
+                     int number, std::uint64_t first_argument = 0) {
+  seccomp_data data{};
+  data.arch = architecture;
+  data.nr = number;
+  data.args[0] = first_argument;
+  const auto verdict = BpfMachine(program).run(data);
+  EXPECT_TRUE(verdict);
+  return verdict ? verdict->value : SECCOMP_RET_KILL_PROCESS;
+}
+
+void expect_shm_notified_only(const Json& profile, std::uint32_t otherwise) {
+  constexpr int kIpc = 117;
+  const auto program = compiled(profile);
+  for (const int number : {29, 30, 31, 67}) {
+    EXPECT_EQ(answer(program, AUDIT_ARCH_X86_64, number), SECCOMP_RET_USER_NOTIF) << number;
+  }
+  EXPECT_EQ(answer(program, AUDIT_ARCH_X86_64, 65), otherwise) << "semop";
+  for (const int number : {395, 396, 397, 398}) {
+    EXPECT_EQ(answer(program, AUDIT_ARCH_I386, number), SECCOMP_RET_USER_NOTIF) << number;
+  }
+  for (const std::uint64_t version : {0x0U, 0x10000U, 0x20000U, 0xffff0000U}) {
+    for (std::uint64_t subcall = 0; subcall <= 0xffff; ++subcall) {
+      const bool shm = subcall >= 21 && subcall <= 24;
+      ASSERT_EQ(answer(program, AUDIT_ARCH_I386, kIpc, version | subcall),
+                shm ? std::uint32_t{SECCOMP_RET_USER_NOTIF} : otherwise)
+          << "sub-call " << subcall << " with version " << version;
+    }
+  }
+}
+
+TEST(CompiledProfile, NotifiesSharedMemoryOnly) {
+  expect_shm_notified_only(new_profile({}), SECCOMP_RET_ALLOW);
+}
+
+TEST(CompiledProfile, AllowsTheOtherSubcallsThatWereAllowed) {
+  expect_shm_notified_only(
+      merged_json(
+          for_i386(R"({"names":["semop","ipc","shmat","read"],"action":"SCMP_ACT_ALLOW"})")),
+      SECCOMP_RET_ALLOW);
+}
+
+TEST(CompiledProfile, RefusesTheOtherSubcallsThatWereRefused) {
+  expect_shm_notified_only(
+      merged_json(for_i386(R"({"names":["shmget","read"],"action":"SCMP_ACT_ALLOW"})")),
+      SECCOMP_RET_ERRNO | EPERM);
+}
+
+}  // namespace
+}  // namespace shmvisor
