@@ -15,6 +15,7 @@
 #include <cstring>
 #include <fstream>
 #include <set>
+#include <sstream>
 
 #include "integration/bench/interruption.h"
 
@@ -99,18 +100,24 @@ pid_t parent_of(pid_t pid) {
   return 0;
 }
 
-std::string last_line(std::string text) {
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  const std::size_t newline = text.rfind('\n');
-  return newline == std::string::npos ? text : text.substr(newline + 1);
+/// The last two lines as one, since many programs end with a hint at their help.
+std::string last_words(const std::string& text) {
+  std::istringstream lines(text);
+  std::string before;
+  std::string last;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.empty()) continue;
+    before = std::exchange(last, line);
+  }
+  return before.empty() ? last : before + "; " + last;
 }
 
 }  // namespace
 
 std::string Finished::complaint() const {
   if (exit_status < 0) return interruption() != 0 ? "interrupted" : "did not end in time";
-  const std::string line = last_line(errors);
-  return line.empty() ? "ended with " + std::to_string(exit_status) : line;
+  const std::string words = last_words(errors);
+  return words.empty() ? "ended with " + std::to_string(exit_status) : words;
 }
 
 Result<Launched> Launched::start(const std::vector<std::string>& arguments) {

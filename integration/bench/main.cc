@@ -57,7 +57,11 @@ void add_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--without", arguments.run.without,
                  "A further column: shmvisor without a kernel feature of 'shmvisor check'; "
                  "'each' is one for each of them")
-      ->type_name("FEATURE");
+      ->type_name("FEATURE")
+      ->check([](const std::string& name) {
+        const bool known = name == "each" || KernelFeatures::by_name(name);
+        return known ? std::string() : "no feature is called '" + name + "'";
+      });
   app.add_option("--json", arguments.json_path, "Write all samples there; - for standard output")
       ->type_name("FILE");
   app.add_option("--plot", arguments.plot_path, "Draw an SVG there, by gnuplot")->type_name("FILE");

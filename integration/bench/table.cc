@@ -10,13 +10,26 @@
 namespace shmvisor {
 namespace {
 
+/// For a heading.
+std::string shortened(const std::string& name) {
+  constexpr std::size_t kMost = 20;
+  return name.size() <= kMost ? name : name.substr(0, kMost - 1) + "…";
+}
+
+/// Five characters at most.
+std::string ratio_text(double ratio) {
+  const bool thousands = ratio >= 9999.5;
+  if (thousands) ratio /= 1000;
+  const int decimals = thousands || ratio >= 99.95 ? 0 : ratio >= 9.995 ? 1 : 2;
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.*f%s", decimals, ratio, thousands ? "k" : "");
+  return text.data();
+}
+
 std::string range_text(const std::optional<Summary>& ratio) {
   if (!ratio) return "-";
-  std::array<char, 64> text{};
-  const int decimals = ratio->median >= 100 ? 0 : ratio->median >= 10 ? 1 : 2;
-  std::snprintf(text.data(), text.size(), "%.*f (%.*f–%.*f)", decimals, ratio->median, decimals,
-                ratio->lower_quartile, decimals, ratio->upper_quartile);
-  return text.data();
+  return ratio_text(ratio->median) + " (" + ratio_text(ratio->lower_quartile) + "–" +
+         ratio_text(ratio->upper_quartile) + ")";
 }
 
 std::string range_text(const Summary& summary, Unit unit) {
@@ -31,7 +44,10 @@ std::string value_text(const Session& session, std::size_t workload, std::size_t
 
 void print_facts(const Session& session, const Facts& facts, std::ostream& out) {
   std::string line;
-  for (const auto& [name, value] : facts) line += (line.empty() ? "" : "; ") + name + ": " + value;
+  for (const auto& [name, value] : facts) {
+    if (!line.empty()) line += "; ";
+    line.append(name).append(": ").append(value);
+  }
   print_wrapped(line, out);
   print_wrapped("Medians of " + std::to_string(session.settings().repeats) +
                     " rounds, in each of which every column is measured once. Ratios are those of "
@@ -74,7 +90,7 @@ void print_further_columns(const Session& session, std::ostream& out) {
     std::vector<std::string> heading = {"workload", "shmvisor"};
     for (; column < session.columns().size() && shown.size() < kBeside; ++column) {
       shown.push_back(column);
-      heading.push_back(session.columns()[column].name);
+      heading.push_back(shortened(session.columns()[column].name));
       heading.emplace_back("× shmvisor");
     }
     TextTable table(std::move(heading), TextTable::Align::kRight);
@@ -91,6 +107,7 @@ void print_further_columns(const Session& session, std::ostream& out) {
       }
       table.add(std::move(cells));
     }
+    if (table.empty()) continue;
     out << '\n';
     table.print(out);
   }
