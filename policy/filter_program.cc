@@ -31,6 +31,8 @@ constexpr std::uint32_t kNoSuchCall = SCMP_ACT_ERRNO(ENOSYS);
 constexpr std::uint32_t kTrace = SCMP_ACT_TRACE(0);
 constexpr std::array<int, 2> kTracedCalls = {SCMP_SYS(shmat), SCMP_SYS(shmdt)};
 constexpr std::array<int, 2> kNamespaceCalls = {SCMP_SYS(unshare), SCMP_SYS(setns)};
+/// SCMP_ACT_NOTIFY, seccomp_api_get(3).
+constexpr unsigned kApiLevel = 5;
 
 /// libseccomp answers 0 or a negated errno.
 Result<void> checked(int rc) {
@@ -144,6 +146,9 @@ Result<std::vector<sock_filter>> exported(const Context& context) {
 }  // namespace
 
 Result<std::vector<sock_filter>> build_filter_program() {
+  // By itself libseccomp asks the kernel, and refuses where a filter around us forbids seccomp(2).
+  // That is for whoever installs the program to find out, and to tell.
+  if (auto set = checked(seccomp_api_set(kApiLevel)); !set) return set.error();
   const Context native = make_context();
   Context x32 = make_context();
   Context compat = make_context();

@@ -18,7 +18,7 @@
 // not run the program for it again.
 //
 // Ownership: the program is the caller's, and holds nothing else.
-// Thread rule: any thread, no shared state.
+// Thread rule: any thread; but libseccomp remembers for the process what it is to take for granted.
 #pragma once
 
 #include <linux/filter.h>
@@ -35,7 +35,8 @@ namespace shmvisor {
 inline constexpr std::uint64_t kTracedArgument = 0x8f3a5c719ad3c0deU;
 
 /// Errors, from libseccomp or the memfd that the program is read back from: ENOMEM; EMFILE, ENFILE;
-/// EOPNOTSUPP or EINVAL where this kernel has no user notification; EFAULT for a libseccomp fault.
+/// EINVAL for a libseccomp without user notification; EFAULT for a fault of its own. Whether the
+/// kernel takes the program shows when it is installed.
 Result<std::vector<sock_filter>> build_filter_program();
 
 }  // namespace shmvisor

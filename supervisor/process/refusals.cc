@@ -1,9 +1,11 @@
 #include "supervisor/process/refusals.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/ptrace.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <string>
 
 #include "supervisor/process/proc_file.h"
@@ -30,8 +32,14 @@ bool lives_in_another_user_namespace(pid_t tid) {
   return theirs && ours && *theirs != *ours;
 }
 
+/// The kernel would look for the process first, and there is none of that number.
+bool ptrace_is_forbidden() {
+  return ::ptrace(PTRACE_SEIZE, -1, nullptr, nullptr) != 0 && errno != ESRCH;
+}
+
 Refusals::Kind kind_of(pid_t tid, pid_t tracer_pid) {
   if (tracer_pid != 0) return Refusals::Kind::kTracer;
+  if (ptrace_is_forbidden()) return Refusals::Kind::kForbidden;
   if (lives_in_another_user_namespace(tid)) return Refusals::Kind::kUserNamespace;
   return Refusals::Kind::kIdentity;
 }
@@ -49,6 +57,12 @@ void Refusals::warn_of(pid_t tid) {
           "cannot map shared memory into process {} ({}): it is traced by process {} ({}), and a "
           "process has one tracer; its shmat fails with EACCES meanwhile",
           status->tgid, name_of(tid), status->tracer_pid, name_of(status->tracer_pid));
+      break;
+    case Kind::kForbidden:
+      spdlog::warn(
+          "cannot map shared memory into process {} ({}): a seccomp filter around shmvisor forbids "
+          "ptrace(2), and shmat fails with EACCES; allow it there, see 'shmvisor check'",
+          status->tgid, name_of(tid));
       break;
     case Kind::kUserNamespace:
       spdlog::warn(

@@ -19,6 +19,7 @@ class Refusals {
   /// What stands between us and a process.
   enum class Kind : std::uint8_t {
     kTracer,         ///< somebody else ptraces it, and a process has one tracer
+    kForbidden,      ///< a seccomp filter around us forbids ptrace(2) altogether
     kUserNamespace,  ///< it lives in a user namespace of its own (user_namespaces(7))
     kIdentity,       ///< it changed its user without an exec since, or made itself undumpable
     kCount,
