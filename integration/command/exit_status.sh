@@ -56,6 +56,12 @@ explained "unknown level"
 check 125 "unknown feature" "$SHMVISOR" run --without banana -- true
 explained "unknown feature"
 
+# Without a /proc, where a sanitizer's runtime would be lost, too.
+if [ -z "${SHMVISOR_SANITIZED:-}" ]; then
+  check 125 "no /proc" unshare --mount sh -c 'umount -l /proc && exec "$0" run -- true' "$SHMVISOR"
+  grep -q '/proc is not mounted' err || fail "no /proc: $(cat err)"
+fi
+
 # One shmvisor inside another: a filter chain has one listener.
 check 125 "inside itself" "$SHMVISOR" run -- "$SHMVISOR" run -- true
 explained "inside itself"

@@ -21,6 +21,7 @@
 #include "supervisor/memory/machine.h"
 #include "supervisor/process/descendant_scope.h"
 #include "supervisor/process/joint_scope.h"
+#include "supervisor/process/thread_identity.h"
 #include "supervisor/procfiles/proc_file_system.h"
 #include "supervisor/procfiles/sysctl_covers.h"
 #include "supervisor/serve/server.h"
@@ -150,6 +151,10 @@ int run_joined(const Launched& launched, JoinConnection& server) {
 }  // namespace
 
 int run_command(const RunOptions& options, KernelFeatures& features) {
+  if (NamespaceIds::ours().ipc == 0) {
+    return fail({exit_status::kOwnFailure,
+                 "/proc is not mounted here, or hidden: nothing else tells who calls; mount it"});
+  }
   const auto filter = build_filter_program();
   if (!filter) {
     return fail({exit_status::kOwnFailure, std::string("cannot build the seccomp filter: ") +
