@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 
 #include <array>
@@ -20,6 +19,7 @@
 #include "supervisor/process/descendant_scope.h"
 #include "supervisor/process/process_stat.h"
 #include "tests/expected_receiver.h"
+#include "tests/foreign_tracer.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -393,18 +393,11 @@ TEST_F(ProcessSpaceTest, WhoIsTracedByAnotherIsOutOfReach) {
   SupervisedChild child([&] { return read_pipe(pipe_[0]); });
   forget();
   ASSERT_EQ(child.trouble(), "");
-  Gate tracing;
-  Gate done;
-  Child tracer([&] {
-    if (::ptrace(PTRACE_SEIZE, child.pid(), 0, 0) != 0) return 1;
-    tracing.open();
-    return done.pass() ? 0 : 2;
-  });
-  ASSERT_TRUE(tracing.pass());
+  ForeignTracer tracer(child.pid());
+  ASSERT_TRUE(tracer.traces());
   EXPECT_EQ(invalidate(child, stale()).error(), Errno(EACCES));
   EXPECT_TRUE(old_->memory().in_use());
-  done.open();
-  EXPECT_EQ(exit_status_of(tracer), 0);
+  EXPECT_EQ(tracer.end(), 0);
   let_child_look();
   EXPECT_EQ(exit_status_of(child.child()), 0);
 }

@@ -11,6 +11,7 @@
 
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/process/task_status.h"
+#include "tests/foreign_tracer.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -365,17 +366,10 @@ TEST_F(PtraceStopTest, WhoCannotBeSeized) {
   EXPECT_EQ(PtraceStop::seize(gone_pid).error(), Errno(ESRCH));
 
   Child traced([] { return ::pause(); });
-  Gate tracing;
-  Gate done;
-  Child tracer([&] {
-    if (::ptrace(PTRACE_SEIZE, traced.pid(), 0, 0) != 0) return 1;
-    tracing.open();
-    return done.pass() ? 0 : 2;
-  });
-  ASSERT_TRUE(tracing.pass());
+  ForeignTracer tracer(traced.pid());
+  ASSERT_TRUE(tracer.traces());
   EXPECT_EQ(PtraceStop::seize(traced.pid()).error(), Errno(EPERM));
-  done.open();
-  EXPECT_EQ(exit_status_of(tracer), 0);
+  EXPECT_EQ(tracer.end(), 0);
 }
 
 TEST_F(PtraceStopTest, NobodyTracesItAfterwards) {

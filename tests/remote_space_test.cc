@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 
 #include <csignal>
@@ -12,6 +11,7 @@
 #include "supervisor/memory/machine.h"
 #include "supervisor/process/descendant_scope.h"
 #include "tests/expected_receiver.h"
+#include "tests/foreign_tracer.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -299,19 +299,12 @@ TEST_F(RemoteSpaceTest, LooksAndUnmaps) {
 TEST_F(RemoteSpaceTest, ACallerThatIsTracedByAnother) {
   SupervisedChild child([] { return raw_call(SYS_shmat) == -EACCES ? 0 : 1; });
   ASSERT_EQ(child.trouble(), "");
-  Gate tracing;
-  Gate done;
-  Child tracer([&] {
-    if (::ptrace(PTRACE_SEIZE, child.pid(), 0, 0) != 0) return 1;
-    tracing.open();
-    return done.pass() ? 0 : 2;
-  });
-  ASSERT_TRUE(tracing.pass());
+  ForeignTracer tracer(child.pid());
+  ASSERT_TRUE(tracer.traces());
   const auto memory = make(1);
   serve_map(child, *memory, whole(*memory));
   EXPECT_FALSE(memory->in_use());
-  done.open();
-  EXPECT_EQ(exit_status_of(tracer), 0);
+  EXPECT_EQ(tracer.end(), 0);
   EXPECT_EQ(exit_status_of(child.child()), 0);
 }
 

@@ -10,6 +10,7 @@
 
 #include "supervisor/check/child.h"
 #include "supervisor/check/probes.h"
+#include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
 
 namespace shmvisor {
@@ -23,11 +24,9 @@ Result<UniqueFd> make_memfd(unsigned flags) {
   return file;
 }
 
-std::string path_of(const UniqueFd& file) { return "/proc/self/fd/" + std::to_string(file.get()); }
-
 /// An open file description of its own for the same file.
 Result<UniqueFd> reopen(const UniqueFd& file, int access) {
-  UniqueFd other(::open(path_of(file).c_str(), access | O_CLOEXEC));
+  UniqueFd other(::open(descriptor_path(file).c_str(), access | O_CLOEXEC));
   if (!other.valid()) return Errno::current();
   return other;
 }
@@ -81,9 +80,9 @@ Finding probe_reopen() {
   const auto file = make_memfd(MFD_ALLOW_SEALING);
   if (!file) return Finding::no("memfd_create", file.error());
   const auto writable = reopen(*file, O_RDWR);
-  if (!writable) return Finding::no("open of " + path_of(*file), writable.error());
+  if (!writable) return Finding::no("open of " + descriptor_path(*file), writable.error());
   const auto read_only = reopen(*file, O_RDONLY);
-  if (!read_only) return Finding::no("open of " + path_of(*file), read_only.error());
+  if (!read_only) return Finding::no("open of " + descriptor_path(*file), read_only.error());
 
   constexpr char kMark = 'x';
   char read_back = 0;
@@ -115,11 +114,11 @@ Finding probe_inotify() {
   if (!file) return Finding::no("memfd_create", file.error());
   const UniqueFd inotify(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (!inotify.valid()) return Finding::no("inotify_init1", Errno::current());
-  if (::inotify_add_watch(inotify.get(), path_of(*file).c_str(), IN_CLOSE) < 0) {
+  if (::inotify_add_watch(inotify.get(), descriptor_path(*file).c_str(), IN_CLOSE) < 0) {
     return Finding::no("inotify_add_watch", Errno::current());
   }
   auto description = reopen(*file, O_RDWR);
-  if (!description) return Finding::no("open of " + path_of(*file), description.error());
+  if (!description) return Finding::no("open of " + descriptor_path(*file), description.error());
   void* const mapping = ::mmap(nullptr, kSizeBytes, PROT_READ, MAP_SHARED, description->get(), 0);
   if (mapping == MAP_FAILED) return Finding::no("mmap", Errno::current());
   description->reset();
@@ -152,7 +151,7 @@ Finding probe_lease() {
   auto file = make_memfd(0);
   if (!file) return Finding::no("memfd_create", file.error());
   const auto ours = reopen(*file, O_RDWR);
-  if (!ours) return Finding::no("open of " + path_of(*file), ours.error());
+  if (!ours) return Finding::no("open of " + descriptor_path(*file), ours.error());
   file->reset();
 
   const auto take = [&] { return ::fcntl(ours->get(), F_SETLEASE, F_WRLCK) == 0; };
@@ -161,7 +160,7 @@ Finding probe_lease() {
     return Finding::no("F_SETLEASE to F_UNLCK", Errno::current());
   }
   auto other = reopen(*ours, O_RDONLY);
-  if (!other) return Finding::no("open of " + path_of(*ours), other.error());
+  if (!other) return Finding::no("open of " + descriptor_path(*ours), other.error());
   if (take()) return Finding::no("F_SETLEASE overlooks another description");
   if (errno != EAGAIN) return Finding::no("F_SETLEASE of a file in use", Errno::current());
   other->reset();

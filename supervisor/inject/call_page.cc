@@ -12,6 +12,7 @@
 #include <string>
 
 #include "policy/filter_program.h"
+#include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/process/task_status.h"
 
@@ -112,8 +113,7 @@ std::unique_ptr<CallPage> CallPage::create(KernelFeatures& features) {
     const bool written = ::pwrite(file.get(), page.data(), page.size(), 0) == ssize_t{kPageBytes};
     const bool sealed = ::fcntl(file.get(), F_ADD_SEALS,
                                 F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
-    const std::string path = "/proc/self/fd/" + std::to_string(file.get());
-    UniqueFd readable(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    UniqueFd readable(::open(descriptor_path(file).c_str(), O_RDONLY | O_CLOEXEC));
     if (written && sealed && readable.valid() && executable(readable.get())) {
       const std::uint64_t address = kLowestAddress + place % kAddresses * kPageBytes;
       return std::unique_ptr<CallPage>(

@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include "policy/base/error_result.h"
+
 namespace shmvisor {
 namespace {
 
@@ -48,7 +50,7 @@ CallArguments mmap_arguments(const MapRequest& request, Abi abi) {
 bool answers_mmap(std::int64_t result, const CallArguments& arguments) {
   constexpr std::uint64_t kPageBytes = 4096;
   constexpr std::uint64_t kAtAddress = MAP_FIXED | MAP_FIXED_NOREPLACE;
-  if (result < 0 && result >= -4095) return true;
+  if (is_error_result(result)) return true;
   const auto address = static_cast<std::uint64_t>(result);
   if ((arguments[kMmapFlags] & kAtAddress) != 0) return address == arguments[0];
   return address % kPageBytes == 0;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "policy/base/error_result.h"
 #include "supervisor/inject/borrowed_table.h"
 #include "supervisor/inject/call_site.h"
 #include "supervisor/inject/kick_timer.h"
@@ -29,7 +30,7 @@ Result<std::uint64_t> ProcessSpace::do_map(const MapRequest& request, BackingFil
   const auto mapped = map_descriptor(file.fd.get(), request);
   file.fd.reset();  // only the mapping shall count for in_use()
   if (!mapped) return mapped.error();
-  if (*mapped < 0 && *mapped >= -4095) return Errno(static_cast<int>(-*mapped));
+  if (is_error_result(*mapped)) return Errno(static_cast<int>(-*mapped));
   const auto address = static_cast<std::uint64_t>(*mapped);
   if (request.lock == LockMode::kLazy) {
     const auto locked = lock_lazily(*stop_, stop_->abi(), {address, request.length_bytes});

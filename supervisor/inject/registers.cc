@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "policy/base/error_result.h"
+
 namespace shmvisor {
 namespace {
 
@@ -46,7 +48,7 @@ std::int64_t Registers::result(Abi abi) const {
   // A 32-bit result is an errno when it is negative as an int, an address otherwise.
   const auto narrow = static_cast<std::uint32_t>(raw_.rax);
   const auto as_int = static_cast<std::int32_t>(narrow);
-  return as_int < 0 && as_int >= -4095 ? std::int64_t{as_int} : std::int64_t{narrow};
+  return is_error_result(as_int) ? std::int64_t{as_int} : std::int64_t{narrow};
 }
 
 Registers Registers::entering(Abi abi, RemoteCall call,

@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "policy/base/error_result.h"
 #include "supervisor/inject/borrowed_table.h"
 #include "supervisor/inject/mmap_call.h"
 #include "supervisor/process/borrowed_identity.h"
@@ -71,7 +72,7 @@ Result<std::int64_t> RemoteSpace::map_descriptor(int fd, std::array<std::uint64_
   }
   arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*installed);
   const auto mapped = map_and_close(arguments);
-  install_page(mapped && (*mapped >= 0 || *mapped < -4095));
+  install_page(mapped && !is_error_result(*mapped));
   return mapped;
 }
 
@@ -233,7 +234,7 @@ Result<AreaLimits> RemoteSpace::do_limits_of(const MappedArea& area) {
 }
 
 Result<std::uint64_t> RemoteSpace::translate(std::int64_t mapped, const MapRequest& request) {
-  if (mapped >= 0 || mapped < -4095) return static_cast<std::uint64_t>(mapped);
+  if (!is_error_result(mapped)) return static_cast<std::uint64_t>(mapped);
   const int error = static_cast<int>(-mapped);
   if (request.placement != Placement::kExact) return Errno(error);
   // MAP_FIXED_NOREPLACE says EEXIST where do_shmat() says EINVAL, and looks for the end of the

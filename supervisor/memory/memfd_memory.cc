@@ -13,6 +13,7 @@
 #include <cassert>
 #include <cstdio>
 
+#include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/memory/memory_room.h"
 
@@ -122,8 +123,7 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(
   if (::fcntl(first.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     return as_shmget_error(errno);
   }
-  const std::string path = "/proc/self/fd/" + std::to_string(first.get());
-  UniqueFd base(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  UniqueFd base(::open(descriptor_path(first).c_str(), O_RDWR | O_CLOEXEC));
   if (!base.valid()) return as_shmget_error(errno);
   struct stat status {};
   if (::fstat(base.get(), &status) != 0) return as_shmget_error(errno);
@@ -137,7 +137,7 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(
   return memory;
 }
 
-std::string MemfdMemory::path() const { return "/proc/self/fd/" + std::to_string(base_.get()); }
+std::string MemfdMemory::path() const { return descriptor_path(base_); }
 
 Result<BackingFile> MemfdMemory::open(const Access& maximum) {
   const std::lock_guard lock(mutex_);

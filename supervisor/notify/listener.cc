@@ -8,6 +8,8 @@
 #include <array>
 #include <cstring>
 
+#include "policy/base/error_result.h"
+#include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
 
 namespace shmvisor {
@@ -73,8 +75,7 @@ Result<void> Listener::respond(std::uint64_t id, std::int64_t result) {
   Roomy<seccomp_notif_resp> response;
   std::memset(&response, 0, response_size_bytes_);
   response.known.id = id;
-  // An address may be "negative" for an int but never lies among the last 4095 values.
-  if (result < 0 && result >= -4095) {
+  if (is_error_result(result)) {
     response.known.error = static_cast<std::int32_t>(result);
   } else {
     response.known.val = result;
@@ -125,7 +126,7 @@ bool Listener::ended() const {
 }
 
 bool is_seccomp_listener(const UniqueFd& fd) {
-  const std::string path = "/proc/self/fd/" + std::to_string(fd.get());
+  const std::string path = descriptor_path(fd);
   std::array<char, 64> target{};
   const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
   return length > 0 && std::string_view(target.data(), static_cast<std::size_t>(length)) ==

@@ -11,6 +11,7 @@
 
 #include "emulation/shm/namespaces.h"
 #include "emulation/syscalls/shm_call.h"
+#include "policy/base/error_result.h"
 #include "tests/fakes/fake_caller.h"
 #include "tests/fakes/fake_host.h"
 #include "tests/fuzz/fuzz_input.h"
@@ -143,9 +144,9 @@ class Machine {
     const auto decoded = decode(raw);
     // The fake space maps at any address, those above 2^63 too.
     const bool address = decoded && decoded->operation == ShmOperation::kShmat;
-    FUZZ_EXPECT(value >= 0 || address || (value >= -4095 && value != -EINTR));
+    FUZZ_EXPECT(value >= 0 || address || (is_error_result(value) && value != -EINTR));
     if (decoded && decoded->operation == ShmOperation::kShmdt) return;  // drops what was removed
-    if ((value < 0 && value >= -4095) || !delivered) {
+    if (is_error_result(value) || !delivered) {
       registry(in).settle();
       FUZZ_EXPECT(shown() == before || attach_may_end_one(decoded, in));
     }
