@@ -36,7 +36,15 @@ def wait_until(what, condition):
 def connect(path):
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(BOUND_SECONDS)
-    connection.connect(path)
+
+    def connects():  # the socket is there a moment before it listens
+        try:
+            connection.connect(path)
+        except ConnectionRefusedError:
+            return False
+        return True
+
+    wait_until("a connection", connects)
     return connection
 
 
