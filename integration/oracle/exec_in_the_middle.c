@@ -31,7 +31,7 @@ static void* exec_soon(void* argument) {
 
 // After exec: the address space is new, and calls go on.
 static int new_program(int id) {
-  if (nattch_of(id) != 0) {
+  if (nattch_settled(id, 0) != 0) {
     return 2;
   }
   const long at = shm_at(id, NULL, 0);
@@ -70,7 +70,7 @@ static void rounds(const char* name, void* (*body)(void*), bool exec_from_main) 
       say_end("round", status);
     }
   }
-  say("%s: %d of %d, nattch %lu", name, as_wanted, kRounds, nattch_of(id));
+  say("%s: %d of %d, nattch %lu", name, as_wanted, kRounds, nattch_settled(id, 0));
   TRY(shm_ctl(id, IPC_RMID, NULL));
 }
 

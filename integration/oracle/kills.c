@@ -80,10 +80,7 @@ static void killed(const char* name, void (*body)(int)) {
     by_signal += WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
   }
   // A grandchild may need a moment more to end; nothing of it may stay for ever.
-  for (int i = 0; i < 1000 && nattch_of(id) != 0; ++i) {
-    usleep(10000);
-  }
-  say("%s: killed %d, nattch %lu", name, by_signal, nattch_of(id));
+  say("%s: killed %d, nattch %lu", name, by_signal, nattch_settled(id, 0));
   TRY(shm_ctl(id, IPC_RMID, NULL));
   const long keyed = shm_get(kKey, 0, 0);
   if (keyed >= 0) {
@@ -115,7 +112,7 @@ static void exit_in_the_middle(void) {
     waitpid(child, &status, 0);
     statuses += WIFEXITED(status) && WEXITSTATUS(status) == 7;
   }
-  say("exit in the middle: %d, nattch %lu", statuses, nattch_of(id));
+  say("exit in the middle: %d, nattch %lu", statuses, nattch_settled(id, 0));
   TRY(shm_ctl(id, IPC_RMID, NULL));
 }
 

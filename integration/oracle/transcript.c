@@ -81,6 +81,13 @@ struct shmid_ds stat_of(int id) {
 
 unsigned long nattch_of(int id) { return stat_of(id).shm_nattch; }
 
+unsigned long nattch_settled(int id, unsigned long wanted) {
+  for (int looks = 0; looks < 1000 && nattch_of(id) != wanted; ++looks) {
+    usleep(10000);
+  }
+  return nattch_of(id);
+}
+
 struct shm_info info_now(void) {
   struct shm_info info;
   memset(&info, 0x5a, sizeof info);

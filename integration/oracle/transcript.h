@@ -52,6 +52,10 @@ long reportf(long result, const char* format, ...) __attribute__((format(printf,
 // Fields of a segment; a failing IPC_STAT ends the program.
 struct shmid_ds stat_of(int id);
 unsigned long nattch_of(int id);
+// The same, once it is `wanted` or ten seconds have passed. On any kernel an address space lives on,
+// when its process has ended or executed another program, for as long as somebody else on the
+// machine reads its maps in /proc.
+unsigned long nattch_settled(int id, unsigned long wanted);
 // SHM_INFO; a failing call ends the program.
 struct shm_info info_now(void);
 // A segment of its own (IPC_PRIVATE, mode 0600) and its attach at an address of the kernel's
