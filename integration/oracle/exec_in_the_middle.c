@@ -80,7 +80,7 @@ int main(int argc, char** argv) {
     rounds("shmat, exec by another thread", attach_for_ever, false);
     rounds("shmctl, exec by the main thread", stat_for_ever, true);
     rounds("shmctl, exec by another thread", stat_for_ever, false);
-    say("segments left %d", info_now().used_ids);
+    say("segments left %d", segments_settled());
     say("end");
     return 0;
   }

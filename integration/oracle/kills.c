@@ -86,11 +86,8 @@ static void killed(const char* name, void (*body)(int)) {
   if (keyed >= 0) {
     shm_ctl((int)keyed, IPC_RMID, NULL);
   }
-  // A call of the killed may still be in the hands of shmvisor, and with it the memory.
-  for (int i = 0; i < 1000 && info_now().used_ids != 0; ++i) {
-    usleep(10000);
-  }
-  say("segments left %d, pages %lu", info_now().used_ids, info_now().shm_tot);
+  const int left = segments_settled();
+  say("segments left %d, pages %lu", left, info_now().shm_tot);
 }
 
 // One thread is in a call when another ends the process.

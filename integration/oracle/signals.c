@@ -83,7 +83,7 @@ static void calls_in_a_storm(const char* name, int flags) {
   }
   end_storm();
   say("%s: failures %d, signals came: %d, segments left %d", name, failures, ticks >= 20,
-      info_now().used_ids);
+      segments_settled());
 }
 
 // Real-time signals queue: as many are handled as were sent, with their values in order.

@@ -97,6 +97,13 @@ struct shm_info info_now(void) {
   return info;
 }
 
+int segments_settled(void) {
+  for (int looks = 0; looks < 1000 && info_now().used_ids != 0; ++looks) {
+    usleep(10000);
+  }
+  return info_now().used_ids;
+}
+
 int new_segment(unsigned long size) {
   const long id = shm_get(IPC_PRIVATE, size, IPC_CREAT | 0600);
   if (id < 0) {
