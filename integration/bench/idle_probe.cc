@@ -77,7 +77,7 @@ Outcome pss_per_segment(const Placement& placement) {
 
 Outcome idle_wake_ups(const Placement& placement) {
   return of_idle_supervisor(placement, "idle-with-1", [&placement](pid_t pid) {
-    const auto watched = std::max(placement.budget * 10, std::chrono::milliseconds(500));
+    const auto watched = std::max(placement.budget * 10, std::chrono::milliseconds(1000));
     const double before = context_switches(pid);
     std::this_thread::sleep_for(watched);
     const double switches = context_switches(pid) - before;

@@ -19,7 +19,7 @@ assert_nothing_left() {
 # What takes long to set up is too much for a sanitized shmvisor.
 how_much=--repeats=1
 [ -z "${SHMVISOR_SANITIZED:-}" ] || how_much=--quick
-timeout --kill-after=10 260 "$1" "$how_much" --milliseconds 4 --seconds 240 --shmvisor "$SHMVISOR" \
+timeout --kill-after=10 400 "$1" "$how_much" --milliseconds 4 --seconds 380 --shmvisor "$SHMVISOR" \
   --rival no-such-rival --json "$scratch/bench.json" --plot "$scratch/bench.svg" \
   >"$scratch/table" 2>"$scratch/errors" ||
   fail "status $?: $(cat "$scratch/errors" "$scratch/table")"
