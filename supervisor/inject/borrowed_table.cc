@@ -17,6 +17,7 @@
 namespace shmvisor {
 namespace {
 
+constexpr int kMostTries = 16;
 constexpr std::size_t kMmapDescriptor = 4;
 constexpr rlim_t kRoomyLimit = 1024;
 
@@ -68,13 +69,17 @@ Result<std::int64_t> BorrowedTable::map(int fd, std::array<std::uint64_t, 6> arg
 Result<std::int64_t> BorrowedTable::map_in(PtraceStop& lender, int fd,
                                            std::array<std::uint64_t, 6> arguments) {
   make_room(lender);
-  expected_.expect(lender.tid());
-  const bool parked = lender.begin_call(abi_, RemoteCall::kShmdt, {1});
-  const auto id = expected_.await(lender.tid());
-  if (!parked || !id) return Errno(ENOMEM);
-  const Result<int> installed = listener_.respond_with_fd(*id, fd);
+  Result<int> installed = Errno(ENOENT);
+  for (int tries = 0; tries < kMostTries && !installed && spoilt(installed.error()); ++tries) {
+    expected_.expect(lender.tid());
+    const bool parked = lender.begin_call(abi_, RemoteCall::kShmdt, {1});
+    const auto id = expected_.await(lender.tid());
+    if (!parked || !id) return Errno(ENOMEM);
+    installed = listener_.respond_with_fd(*id, fd);
+    if (!installed) (void)listener_.respond(*id, 0);
+    if (!lender.finish_call(abi_)) return Errno(ENOMEM);
+  }
   if (!installed) return Errno(ENOMEM);
-  if (!lender.finish_call(abi_)) return Errno(ENOMEM);
   arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*installed);
   const auto mapped = lender.call(abi_, RemoteCall::kMmap, arguments);
   return mapped ? mapped : Result<std::int64_t>(Errno(ENOMEM));

@@ -70,8 +70,8 @@ Result<int> ProcessSpace::install(int fd) {
   const Result<int> installed = resources_.listener.respond_with_fd(*id, fd);
   if (!installed) (void)resources_.listener.respond(*id, 0);
   if (const auto finished = stop_->finish_call(stop_->abi()); !finished) return finished.error();
-  // ENOENT: a SIGSTOP, which cannot be blocked, ended the wait.
-  if (!installed && installed.error() == Errno(ENOENT)) return Errno(EAGAIN);
+  // A SIGSTOP, which cannot be blocked, ended the wait, or came to us.
+  if (!installed && spoilt(installed.error())) return Errno(EAGAIN);
   return installed;
 }
 

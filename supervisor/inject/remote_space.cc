@@ -149,10 +149,17 @@ Result<int> RemoteSpace::install_and_hold(int fd) {
   if (const auto asked = stop->interrupt(); !asked) return asked.error();
   lend_page();
   const Result<int> installed = call_.listener().respond_with_fd(call_.id(), fd);
-  if (!installed && !leave_notification()) return Errno(ESRCH);
+  if (!installed && !leave_notification()) return install_after_all(std::move(*stop), fd);
   if (const auto held = hold(std::move(*stop)); !held) return held.error();
   if (!installed && installed.error() != Errno(EMFILE)) return Errno(ENOMEM);
   return installed;
+}
+
+Result<int> RemoteSpace::install_after_all(PtraceStop stop, int fd) {
+  if (const auto stopped = stop.wait_until_stopped(); !stopped) return stopped.error();
+  if (!stop.is_in(call_.data()) || stop.found_result(abi_) != 0) return Errno(ESRCH);
+  keep(std::move(stop));
+  return install_by_repeated_call(fd);
 }
 
 Result<int> RemoteSpace::install_by_repeated_call(int fd) {
@@ -168,8 +175,10 @@ Result<int> RemoteSpace::install_by_repeated_call(int fd) {
     if (!finished) return finished.error();
     if (installed) return installed;
     if (installed.error() == Errno(EMFILE)) return Errno(EMFILE);
-    // All signals are blocked, but SIGSTOP cannot be, and a frozen cgroup ends the wait too.
-    if (*finished != kRepeatOrder) return Errno(ENOMEM);
+    // All signals are blocked, but SIGSTOP cannot be, and a frozen cgroup ends the wait too. The
+    // same that happens to us spoils the answer.
+    const bool again = *finished == kRepeatOrder || (*finished == 0 && spoilt(installed.error()));
+    if (!again) return Errno(ENOMEM);
   }
   // Somebody stops and continues it all the time. It shall not see that: its call comes again.
   stop_->set_repeating();
@@ -302,9 +311,7 @@ Result<void> RemoteSpace::take_over() {
   } else if (!answered || found != 0) {
     return Errno(ESRCH);
   }
-  auto route = std::make_unique<StopRoute>(std::move(*attached));
-  stop_ = &route->stop();
-  call_.reroute(std::move(route));
+  keep(std::move(*attached));
   return {};
 }
 
@@ -326,10 +333,14 @@ void RemoteSpace::secure_answer() {
 bool RemoteSpace::leave_notification() { return call_.listener().respond(call_.id(), 0).ok(); }
 
 Result<void> RemoteSpace::hold(PtraceStop stop) {
+  keep(std::move(stop));
+  return stop_->wait_until_stopped();
+}
+
+void RemoteSpace::keep(PtraceStop stop) {
   auto route = std::make_unique<StopRoute>(std::move(stop));
   stop_ = &route->stop();
   call_.reroute(std::move(route));
-  return stop_->wait_until_stopped();
 }
 
 }  // namespace shmvisor

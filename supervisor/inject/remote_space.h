@@ -75,6 +75,9 @@ class RemoteSpace : public MappingSpace {
   /// full: it is held all the same.
   Result<int> install_and_hold(int fd);
   Result<int> install_by_repeated_call(int fd);
+  /// Where the notification is used up without our having answered it: the answer was spoilt, or
+  /// the caller has died.
+  Result<int> install_after_all(PtraceStop stop, int fd);
   /// Makes the caller make its call once more. The id of that; EAGAIN where it was over before
   /// anybody received it.
   Result<std::uint64_t> repeat_call();
@@ -92,6 +95,8 @@ class RemoteSpace : public MappingSpace {
   /// execs.
   bool leave_notification();
   Result<void> hold(PtraceStop stop);
+  /// From now on answers go through `stop`.
+  void keep(PtraceStop stop);
   [[nodiscard]] bool waits_killably() const {
     return call_.listener().wait_kind() == WaitKind::kKillable;
   }

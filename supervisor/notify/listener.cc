@@ -109,7 +109,7 @@ Result<int> Listener::add_fd(std::uint64_t id, int fd, std::uint32_t flags) {
   addfd.flags = flags;
   addfd.srcfd = static_cast<std::uint32_t>(fd);
   addfd.newfd_flags = O_CLOEXEC;
-  // EINTR here means that the caller was not woken yet, and that nothing was done.
+  // EINTR here means that the caller has not taken it, nor will.
   const int installed = ioctl_uninterrupted(fd_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
   if (installed < 0) return Errno::current();
   return installed;

@@ -55,7 +55,10 @@ class Listener {
   /// the table is full.
   Result<int> add_fd(std::uint64_t id, int fd);
   /// Puts a copy of `fd` into the caller's table, close-on-exec, and answers the call with its
-  /// number, in one step. EMFILE where the caller's table is full; the call then still waits.
+  /// number, in one step. EMFILE where the caller's table is full; the call then still waits. A
+  /// signal that comes to this thread in the middle, a SIGSTOP at least, can spoil it: the call is
+  /// then answered with 0 and no descriptor, and this says EINPROGRESS or ENOENT (kernel/seccomp.c:
+  /// seccomp_notify_addfd() counts the call as answered before it waits). See spoilt().
   Result<int> respond_with_fd(std::uint64_t id, int fd);
 
   /// Whether another call waits to be received.
@@ -71,6 +74,11 @@ class Listener {
   std::size_t notif_size_bytes_;
   std::size_t response_size_bytes_;
 };
+
+/// Whether respond_with_fd() may have answered the call without a descriptor.
+[[nodiscard]] inline bool spoilt(Errno error) {
+  return error == Errno(EINPROGRESS) || error == Errno(ENOENT);
+}
 
 /// Whether it is the listener of a seccomp filter, whose name in /proc no other file can have.
 [[nodiscard]] bool is_seccomp_listener(const UniqueFd& fd);
