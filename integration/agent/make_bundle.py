@@ -1,22 +1,23 @@
 #!/usr/bin/env python3
-"""make_bundle.py FOLDER SOCKET METADATA [--no-rule] -- ARG...: writes FOLDER/config.json of an OCI bundle whose root
-file system is FOLDER/rootfs and whose seccomp profile sends the listener to SOCKET."""
+"""make_bundle.py FOLDER [OPTION...] -- ARG...: writes FOLDER/config.json of an OCI bundle whose root file system is
+FOLDER/rootfs, with the linux.seccomp object of standard input.
+  --metadata TEXT  its listenerMetadata, also such as `shmvisor oci-profile` refuses
+  --no-rule        none of its rules but one for a call that nobody makes"""
+import argparse
 import json
 import sys
 
-folder, socket, metadata = sys.argv[1:4]
-options = sys.argv[4 : sys.argv.index("--")]
-arguments = sys.argv[sys.argv.index("--") + 1 :]
+split = sys.argv.index("--")
+parser = argparse.ArgumentParser()
+parser.add_argument("folder")
+parser.add_argument("--metadata")
+parser.add_argument("--no-rule", action="store_true")
+options = parser.parse_args(sys.argv[1:split])
 
-seccomp = {
-    "defaultAction": "SCMP_ACT_ALLOW",
-    "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
-    "listenerPath": socket,
-    "syscalls": [{"names": ["shmget", "shmat", "shmctl", "shmdt"], "action": "SCMP_ACT_NOTIFY"}],
-}
-if metadata:
-    seccomp["listenerMetadata"] = metadata
-if "--no-rule" in options:
+seccomp = json.load(sys.stdin)
+if options.metadata is not None:
+    seccomp["listenerMetadata"] = options.metadata
+if options.no_rule:
     seccomp["syscalls"] = [{"names": ["acct"], "action": "SCMP_ACT_NOTIFY"}]
 
 config = {
@@ -24,7 +25,7 @@ config = {
     "process": {
         "terminal": False,
         "user": {"uid": 0, "gid": 0},
-        "args": arguments,
+        "args": sys.argv[split + 1 :],
         "env": ["PATH=/bin"],
         "cwd": "/",
         "noNewPrivileges": True,
@@ -39,5 +40,5 @@ config = {
         "seccomp": seccomp,
     },
 }
-with open(f"{folder}/config.json", "w", encoding="utf-8") as file:
+with open(f"{options.folder}/config.json", "w", encoding="utf-8") as file:
     json.dump(config, file)

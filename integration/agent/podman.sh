@@ -6,6 +6,7 @@
 . "$(dirname "$0")/../podman.sh"
 . "$(dirname "$0")/lib.sh"
 need busybox busybox-static
+need python3 python3
 make_container_scratch
 end_all() {
   podman_here rm --all --force --time 0 >/dev/null 2>&1
@@ -22,16 +23,16 @@ need_containers "$root"
 start_agent
 trap end_all EXIT
 
-# profile FILE METADATA
-profile() {
-  cat >"$1" <<END
-{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
- "listenerPath": "$socket", "listenerMetadata": "$2",
- "syscalls": [{"names": ["shmget", "shmat", "shmctl", "shmdt"], "action": "SCMP_ACT_NOTIFY"}]}
-END
-}
+default_profile=/usr/share/containers/seccomp.json
+[ -r $default_profile ] || fail "podman's own seccomp profile is not at $default_profile"
+# profile FILE METADATA [OPTION...]
+profile() { "$SHMVISOR" oci-profile --listener "$socket" --metadata "$2" "${@:3}" >"$1" || fail oci-profile; }
 profile "$scratch/own.json" 'shmmax=1M'
-profile "$scratch/group.json" 'group=podman'
+profile "$scratch/merged.json" 'shmmax=1M' --merge $default_profile
+profile "$scratch/group.json" 'group=podman' --merge $default_profile
+/usr/bin/python3 "$(dirname "$0")/../containers/docker_profile.py" $default_profile >"$scratch/docker_s.json" ||
+  fail docker_profile.py
+profile "$scratch/docker.json" 'shmmax=1M' --merge "$scratch/docker_s.json"
 # contained PROFILE [OPTION...] COMMAND...; options end at the first word that begins with a slash.
 contained() {
   local options=(--security-opt "seccomp=$1.json" $closed)
@@ -44,21 +45,30 @@ contained() {
 }
 as_nobody='--user 1000 --cap-drop ALL --read-only --security-opt no-new-privileges'
 
-for options in '' "$as_nobody"; do
-  heading "a container of its own${options:+ with $options}"
-  expect "limits and a segment" "shmmax 1048576 shmmni 4096
+# shellcheck disable=SC2016
+session='
+    /bin/segment limits
+    /bin/segment hold 5 "of mine" & pid=$!
+    until shown=$(/bin/segment show 5); do /bin/busybox sleep 0.05; done
+    echo "$shown"
+    kill $pid
+    n=-1; while read -r line; do n=$((n+1)); done </proc/sysvipc/shm; echo "kernel segments: $n"'
+for profile in own merged docker; do
+  for options in '' "$as_nobody"; do
+    heading "a container of its own with profile $profile${options:+ and $options}"
+    expect "limits and a segment" "shmmax 1048576 shmmni 4096
 held
 of mine, mapped 2 times
-kernel segments: 0" "$(contained "$scratch/own" $options /bin/sh -c '
-    /bin/segment limits
-    /bin/segment hold 5 "of mine" | {
-      read -r line
-      echo "$line"
-      /bin/segment show 5
-      /bin/busybox killall segment
-    }
-    n=-1; while read -r line; do n=$((n+1)); done </proc/sysvipc/shm; echo "kernel segments: $n"')"
+kernel segments: 0" "$(contained "$scratch/$profile" $options /bin/sh -c "$session")"
+  done
 done
+heading "what the merged profiles forbid"
+# Docker'"'"'s is the stricter.
+expect "unshare, with each profile" "merged: free, docker: refused" "$(
+  for profile in merged docker; do
+    contained "$scratch/$profile" /bin/busybox unshare -U /bin/busybox echo free >"$scratch/out" || echo refused >"$scratch/out"
+    echo "$profile: $(cat "$scratch/out")"
+  done | paste -sd , | sed 's/,/, /')"
 
 heading "a group of two, a process that joins one of them, and a stranger"
 contained "$scratch/group" --name "shmvisor-agent-$$" /bin/segment hold 5 'of the group' >"$scratch/held" &

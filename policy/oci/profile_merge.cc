@@ -219,7 +219,8 @@ Trouble merge_into_profile(Json& profile, const ShmProfile& wanted) {
   if (auto trouble = wrong_type(profile)) return trouble;
   const Json& listener = member(profile, "listenerPath");
   if (listener != nullptr && listener != "" && listener != wanted.listener_path) {
-    return "it has another listener, " + listener.dump() + ", and a container can have one only";
+    return "it has another listener, " + listener.dump(-1, ' ', true) +
+           ", and a container can have one only";
   }
   if (member(profile, "defaultAction") == kActNotify) return "it notifies of all calls";
   if (!member(profile, "architectures").empty() && !member(profile, "archMap").empty()) {
