@@ -54,9 +54,9 @@ trap cleanup EXIT
 # start_agent_for_bundles [OPTION...]: an agent at rest; the script is skipped where no container starts.
 start_agent_for_bundles() {
   start_agent "$@"
+  remember_rest
   bundle probe '' -- /bin/sh -c 'echo started'
   run probe >"$scratch/probe.out"
   grep -qx started "$scratch/probe.out" || skip "no container starts here: $(tail -n 1 "$scratch/probe.err")"
   assert_silent "$scratch/agent.log"
-  remember_rest
 }
