@@ -95,6 +95,20 @@ TEST_F(ShmdtTest, SomethingElseInTheGap) {
   EXPECT_EQ(space().areas().begin()->first, kSpot + kPage) << "what is not ours stays";
 }
 
+TEST_F(ShmdtTest, ASealedFragmentStaysAndIsFoundAgain) {
+  space().split({kSpot + kPage, kPage});
+  space().sealed = AddressRange{kSpot + kPage, kPage};
+  host.now = 3'000'000;
+  EXPECT_EQ(dt(kSpot), 0);
+  ASSERT_EQ(space().areas().size(), 1U);
+  EXPECT_EQ(space().areas().begin()->first, kSpot + kPage);
+  EXPECT_EQ(stat(id_).shm_dtime, 3'000'000);
+  host.now = 4'000'000;
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_EQ(nattch(), 1U);
+  EXPECT_EQ(stat(id_).shm_dtime, 3'000'000) << "nothing was detached";
+}
+
 TEST_F(ShmdtTest, AnotherSegmentInTheGapStays) {
   const int other = segment(kPage);
   attach(other, kSpot + kPage, SHM_REMAP);

@@ -64,6 +64,7 @@ class MappingSpace {
   /// Postcondition: the address asked for, unless that was a hint; below 4 GiB if so asked.
   [[nodiscard]] Result<std::uint64_t> map(const MapRequest& request, BackingFile file);
 
+  /// Errors: EPERM where mseal(2) protects a part of it, and nothing was unmapped.
   /// Postcondition: nothing of `range` is mapped but what other threads mapped meanwhile.
   [[nodiscard]] Result<void> unmap(const AddressRange& range);
 

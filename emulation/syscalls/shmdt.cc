@@ -57,14 +57,19 @@ Reply shmdt(const ShmCall& call, Caller& caller, Registry& registry) {
   MappingSpace& space = caller.space();
   AttachFragments fragments(call.address, space, registry.files());
   std::optional<MappingActor> by;
+  bool found = false;
   for (;;) {
     const auto fragment = fragments.next();
     if (!fragment || !*fragment) break;
-    if (!space.unmap((*fragment)->range)) break;
+    const auto unmapped = space.unmap((*fragment)->range);
+    // One that mseal(2) protects stays, and neither the others nor the result care.
+    if (!unmapped && unmapped.error() != Errno(EPERM)) break;
+    found = true;
+    if (!unmapped) continue;
     if (!by) by.emplace(MappingActor{caller.process(), registry.host().now_seconds()});
     fragments.segment().remove_mapping((*fragment)->offsets(), *by);
   }
-  if (!by) return Errno(EINVAL);
+  if (!found) return Errno(EINVAL);
   return 0;
 }
 

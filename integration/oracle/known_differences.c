@@ -1,4 +1,9 @@
 // What is known to differ and is left out of the other programs: not part of the tests.
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "transcript.h"
@@ -50,10 +55,59 @@ static void name_in_maps(void) {
   fclose(maps);
 }
 
+// Natively a userfaultfd cannot watch an attach: vma_is_shmem() is not for shm_vm_ops.
+static void watched_attach(void) {
+  const int id = new_segment(PAGE);
+  const struct uffdio_range range = {(uintptr_t)attach(id), PAGE};
+  const int watcher = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+  if (watcher < 0) {
+    say("no userfaultfd here");
+    return;
+  }
+  struct uffdio_api api = {.api = UFFD_API};
+  struct uffdio_register wish = {.range = range, .mode = UFFDIO_REGISTER_MODE_MISSING};
+  TRY(ioctl(watcher, UFFDIO_API, &api));
+  TRY(ioctl(watcher, UFFDIO_REGISTER, &wish));
+  close(watcher);
+}
+
+static long filter_shmget(unsigned flags, unsigned action) {
+  struct sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_shmget, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, action),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const struct sock_fprog program = {sizeof code / sizeof *code, code};
+  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+}
+
+static void listens(void* unused) {
+  (void)unused;
+  TRY(filter_shmget(SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_RET_USER_NOTIF));
+}
+
+// ENOSYS natively, where nobody traces.
+static void leaves_it_to_a_tracer(void* unused) {
+  (void)unused;
+  TRY(filter_shmget(0, SECCOMP_RET_TRACE));
+  TRY(shm_get(IPC_PRIVATE, PAGE, 0600));
+}
+
+static void goes_into_strict_mode(void* unused) {
+  (void)unused;
+  TRY(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT));
+  syscall(SYS_exit, 0);
+}
+
 int main(void) {
   bookkeeping_by_fork_and_exit();
   merging();
   name_in_maps();
+  watched_attach();
+  in_child(listens, NULL);
+  in_child(leaves_it_to_a_tracer, NULL);
+  in_child(goes_into_strict_mode, NULL);
   say("end");
   return 0;
 }

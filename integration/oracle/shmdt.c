@@ -313,6 +313,25 @@ static void larger_than_a_table(void) {
   }
 }
 
+// Since Linux 6.10; what is sealed ends with its process, so this is one of its own.
+static void sealed(void* unused) {
+  (void)unused;
+  enum { kMseal = 462 };
+  const int id = new_segment(4 * PAGE);
+  char* at = attach(id);
+  TRY(syscall(kMseal, at + PAGE, PAGE, 0ul));
+  say("a sealed page: nattch %lu", nattch_of(id));
+  TRY(shm_dt(at));
+  say("detached around it: nattch %lu", nattch_of(id));
+  TRY(shm_dt(at));
+  say("again: nattch %lu", nattch_of(id));
+  TRY(shm_at(id, at, SHM_REMAP));
+  TRY(shm_at(id, at, 0));
+  say("nattch %lu", nattch_of(id));
+  TRY(shm_ctl(id, IPC_RMID, NULL));
+  say("nattch %lu", nattch_of(id));
+}
+
 int main(void) {
   wrong_addresses();
   after_munmap();
@@ -321,6 +340,7 @@ int main(void) {
   neighbours();
   inherited();
   larger_than_a_table();
+  in_child(sealed, NULL);
   say("end");
   return 0;
 }

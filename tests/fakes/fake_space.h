@@ -71,6 +71,7 @@ class FakeSpace : public MappingSpace {
 
   int map_error = 0;
   int unmap_error = 0;
+  std::optional<AddressRange> sealed;  ///< by mseal(2)
   int look_error = 0;
   int limits_error = 0;
   std::vector<MapRequest> requests;
@@ -112,6 +113,7 @@ class FakeSpace : public MappingSpace {
   Result<void> do_unmap(const AddressRange& range) override {
     unmapped.push_back(range);
     if (unmap_error != 0) return Errno(unmap_error);
+    if (sealed && range.start < sealed->end() && sealed->start < range.end()) return Errno(EPERM);
     cut(range);
     return {};
   }
