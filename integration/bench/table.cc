@@ -4,15 +4,20 @@
 #include <array>
 #include <cstdio>
 #include <map>
+#include <string_view>
 
 #include "integration/bench/text_table.h"
 
 namespace shmvisor {
 namespace {
 
-/// For a heading.
-std::string shortened(const std::string& name) {
-  constexpr std::size_t kMost = 20;
+/// For a heading of a further column.
+std::string short_name(const Column& column) {
+  constexpr std::size_t kMost = 22;
+  constexpr std::string_view kWithout = "without ";
+  const std::string name = column.kind == ColumnKind::kWithout
+                               ? "no " + column.name.substr(kWithout.size())
+                               : column.name;
   return name.size() <= kMost ? name : name.substr(0, kMost - 1) + "…";
 }
 
@@ -80,18 +85,21 @@ void print_measurements(const Session& session, std::ostream& out) {
   table.print(out);
 }
 
-/// The columns that were asked for, two beside each other, with what shmvisor's value is in theirs.
+/// The columns that were asked for, two beside each other.
 void print_further_columns(const Session& session, std::ostream& out) {
   constexpr std::size_t kBeside = 2;
   const std::size_t own = session.column_of(ColumnKind::kShmvisor);
+  if (own + 1 < session.columns().size()) {
+    out << "\nFurther columns: what was measured, and that as a multiple of shmvisor's.\n";
+  }
   std::size_t column = own + 1;
   while (column < session.columns().size()) {
     std::vector<std::size_t> shown;
-    std::vector<std::string> heading = {"workload", "shmvisor"};
+    std::vector<std::string> heading = {"workload"};
     for (; column < session.columns().size() && shown.size() < kBeside; ++column) {
       shown.push_back(column);
-      heading.push_back(shortened(session.columns()[column].name));
-      heading.emplace_back("× shmvisor");
+      heading.emplace_back();
+      heading.push_back(short_name(session.columns()[column]));
     }
     TextTable table(std::move(heading), TextTable::Align::kRight);
     for (std::size_t workload = 0; workload < session.workloads().size(); ++workload) {
@@ -99,8 +107,7 @@ void print_further_columns(const Session& session, std::ostream& out) {
         return session.cell(workload, one).summary().has_value();
       });
       if (!any) continue;
-      std::vector<std::string> cells = {session.workloads()[workload].name,
-                                        value_text(session, workload, own)};
+      std::vector<std::string> cells = {session.workloads()[workload].name};
       for (const std::size_t one : shown) {
         cells.push_back(value_text(session, workload, one));
         cells.push_back(range_text(session.ratio(workload, one, own)));

@@ -76,6 +76,7 @@ void add_single_calls(std::vector<Workload>& all) {
   all.push_back(worker("stat-unattached", kFloor, {of_floor(1.5)}));
   all.push_back(worker("shmat", kFloor, {of_floor(3), further(of_floor(1.5))}));
   all.push_back(worker("shmdt", kFloor, {}));
+  all.push_back(worker("attach-touch-detach", kFloor, {}));
   for (const std::string size : {"4K", "64M", "1G"}) {
     all.push_back(worker("attach-detach-" + size, kFloor, {of_native(8), further(of_native(4))}));
   }

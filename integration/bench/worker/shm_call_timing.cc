@@ -58,6 +58,17 @@ double attach_detach(const WorkerSettings& settings, std::size_t size_bytes) {
   return time_each(settings.budget, [&segment] { segment.detach(segment.attach()); });
 }
 
+/// What a program attaches for; who maps lazily pays here.
+double attach_touch_detach(const WorkerSettings& settings) {
+  const ShmCalls calls(settings.cooperate);
+  const BenchSegment segment(calls, kKey, kPageBytes);
+  return time_each(settings.budget, [&segment] {
+    void* const address = segment.attach();
+    *static_cast<volatile char*>(address) = 1;
+    segment.detach(address);
+  });
+}
+
 WorkerFunction attach_detach_of(std::size_t size_bytes) {
   return one_number(
       [size_bytes](const WorkerSettings& settings) { return attach_detach(settings, size_bytes); });
@@ -71,6 +82,7 @@ void add_shm_calls(WorkerTable& table) {
   table["stat-unattached"] = one_number(stat_unattached);
   table["shmat"] = one_number(shmat_alone);
   table["shmdt"] = one_number(shmdt_alone);
+  table["attach-touch-detach"] = one_number(attach_touch_detach);
   table["attach-detach-4K"] = attach_detach_of(kPageBytes);
   table["attach-detach-64M"] = attach_detach_of(64 * kMiB);
   table["attach-detach-1G"] = attach_detach_of(1024 * kMiB);
