@@ -225,6 +225,24 @@ TEST_F(ShmgetLimitsTest, ShmmniCountsSegments) {
   segment(1);
 }
 
+// ipc_addid() of ipc/util.c looks at shmmni first, then ipc_idr_alloc() takes the wanted
+// identifier.
+TEST_F(ShmgetTest, AnIdentifierThatCannotBeHadIsWantedNoMore) {
+  registry.set_next_id_hint(INT32_MAX);
+  EXPECT_EQ(get(IPC_PRIVATE, kPage, 0600), INT32_MAX);
+  registry.set_next_id_hint(INT32_MAX);
+  EXPECT_EQ(get(IPC_PRIVATE, kPage, 0600), -ENOSPC) << "no index above the highest";
+  EXPECT_EQ(registry.next_id_hint(), -1);
+  EXPECT_EQ(get(IPC_PRIVATE, kPage, 0600), 0);
+
+  registry.set_next_id_hint(77);
+  Limits limits = registry.limits();
+  limits.shmmni = 2;
+  registry.set_limits(limits);
+  EXPECT_EQ(get(IPC_PRIVATE, kPage, 0600), -ENOSPC);
+  EXPECT_EQ(registry.next_id_hint(), 77) << "nobody came to take it";
+}
+
 class ShmgetCommitTest : public ShmTest {
  protected:
   ShmgetCommitTest() : ShmTest({}, {.commit_on_create = true}) {}

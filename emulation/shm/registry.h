@@ -93,6 +93,10 @@ class Registry : public std::enable_shared_from_this<Registry> {
     return table_.next(limits_.shmmni, next_id_hint_);
   }
   [[nodiscard]] int in_use() const { return table_.in_use(); }
+  /// Whether shmmni is reached.
+  [[nodiscard]] bool full() const {
+    return static_cast<std::uint64_t>(table_.in_use()) >= limits_.shmmni;
+  }
   [[nodiscard]] int max_index() const { return table_.max_index(); }
   /// shm_tot: pages of all segments together.
   [[nodiscard]] std::uint64_t total_pages() const { return total_pages_; }

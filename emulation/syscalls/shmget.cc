@@ -98,7 +98,12 @@ Reply create(const ShmCall& call, Caller& caller, Registry& registry) {
   if (!memory) return memory.error();
   std::unique_lock change(registry.mutex());
   const Result<FreeId> free = registry.next_id();
-  if (!free) return free.error();
+  if (!free && registry.full()) return free.error();
+  if (!free) {
+    // ipc_idr_alloc() takes kernel.shm_next_id back before it looks for a free index.
+    return Reply(-std::int64_t{free.error().value()}, std::move(change),
+                 [&registry] { registry.set_next_id_hint(-1); });
+  }
 
   Segment::Birth birth;
   birth.id = free->id;

@@ -200,6 +200,7 @@ bool executed_thread(const Difference& difference, const DifferenceContext& cont
     case Kind::kShmget:
     case Kind::kShmat:
     case Kind::kShmctl:
+    case Kind::kChurn:
       return context.native.value("result") != context.supervised.value("result") ||
              difference.field == "used_ids" || difference.field == "shm_tot";
     case Kind::kProcTable:
