@@ -82,6 +82,36 @@ served='ok ok ok '
 # Became another user without an exec: the kernel lets only CAP_SYS_PTRACE in.
 prints "$refused" 'without an exec' weak "$SHMVISOR" run -- $python attach.py
 prints "$served" '' supervised $python attach.py
+# Each of the four calls, once the process that attached before is out of reach.
+cat >change.py <<'END'
+"""change.py [undumpable]: attaches, changes its user or makes itself undumpable, and calls."""
+import ctypes, errno, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.shmat.restype = ctypes.c_void_p
+libc.shmdt.argtypes = [ctypes.c_void_p]
+def tell(result):
+    failed = result in (-1, ctypes.c_void_p(-1).value)
+    print(errno.errorcode[ctypes.get_errno()] if failed else "ok")
+    return result
+attached = libc.shmat(libc.shmget(0, 4096, 0o1666), None, 0)
+if "undumpable" in sys.argv:
+    libc.prctl(4, 0)  # PR_SET_DUMPABLE
+else:
+    os.setgid(1000)
+    os.setuid(1000)
+segment = tell(libc.shmget(0, 4096, 0o1600))
+tell(libc.shmat(segment, None, 0))
+tell(libc.shmctl(segment, 2, ctypes.create_string_buffer(112)))  # IPC_STAT
+tell(libc.shmdt(attached))
+tell(libc.shmctl(segment, 0, None))  # IPC_RMID
+END
+prints 'ok EACCES EFAULT EINVAL ok ' 'without an exec' weak "$SHMVISOR" run -- $python change.py
+prints 'ok EACCES EFAULT EINVAL ok ' 'undumpable' weak "$SHMVISOR" run -- $python change.py undumpable
+prints 'ok EACCES EFAULT EINVAL ok ' 'undumpable' as_user "$SHMVISOR" run -- $python change.py undumpable
+for how in '' undumpable; do
+  prints 'ok ok ok ok ok ' '' supervised $python change.py $how
+done
+
 # In a user namespace that the same user made.
 # shellcheck disable=SC2086
 prints "$served" '' weak "$SHMVISOR" run -- $user unshare --user --map-root-user $python attach.py exec

@@ -276,9 +276,10 @@ Result<PtraceStop> RemoteSpace::attach() {
     }
     if (stop.error() != Errno(EPERM) || !call_.alive()) return Errno(ESRCH);  // a dying thread
     // A call that comes again may find the thread that served it before not quite done yet.
-    if (!PtraceStop::is_ours(call_.tid())) ++refusals;
+    const bool ours = PtraceStop::is_ours(call_.tid());
+    if (!ours) ++refusals;
     if (tries >= kMostTries || refusals == kEnoughRefusals) return Errno(EACCES);
-    std::this_thread::sleep_for(kBetweenTries);
+    if (ours) std::this_thread::sleep_for(kBetweenTries);
   }
 }
 
