@@ -85,6 +85,9 @@ docker="--security-opt seccomp=$scratch/docker.json"
   under $docker --cap-drop ALL --read-only --security-opt no-new-privileges
 }
 under --cap-add SYS_PTRACE
+# In a user namespace, as those of a rootless podman.
+chmod 711 "$scratch"
+under --uidmap 0:100000:65536 --gidmap 0:100000:65536 --cap-drop ALL
 
 # Not as PID 1.
 # shellcheck disable=SC2086

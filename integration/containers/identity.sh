@@ -3,6 +3,7 @@
 # capability but CAP_SETUID and CAP_SETGID, as in a container with --cap-drop ALL: what is served all
 # the same, what is out of reach and told once, and that a hostile caller gets nothing out of it.
 . "$(dirname "$0")/../lib.sh"
+need busybox busybox-static
 oracles=$1
 hostile=$2
 enter_namespaces "$@"
@@ -111,6 +112,18 @@ prints 'ok EACCES EFAULT EINVAL ok ' 'undumpable' as_user "$SHMVISOR" run -- $py
 for how in '' undumpable; do
   prints 'ok ok ok ok ok ' '' supervised $python change.py $how
 done
+
+# By other means than setpriv.
+prints "$served" '' weak "$SHMVISOR" run -- busybox su -s /bin/sh nobody -c "exec $python attach.py exec"
+cat >exec.py <<'END'
+"""As gosu and su-exec do it: in one process, with an exec at the end."""
+import os, sys
+os.setgroups([])
+os.setresgid(1000, 1000, 1000)
+os.setresuid(1000, 1000, 1000)
+os.execvp(sys.argv[1], sys.argv[1:])
+END
+prints "$served" '' weak "$SHMVISOR" run -- $python exec.py $python attach.py exec
 
 # In a user namespace that the same user made.
 # shellcheck disable=SC2086
