@@ -118,8 +118,9 @@ int run_serving(const Launched& launched, std::optional<JoinSocket> socket) {
     leave_at_once(status);
   };
   if (!server.start()) {
-    leave(give_up(launched,
-                  {exit_status::kOwnFailure, "cannot start a serving thread; raise RLIMIT_NPROC"}));
+    leave(give_up(launched, {exit_status::kOwnFailure,
+                             "cannot start a serving thread; raise RLIMIT_NPROC, or the pids limit "
+                             "of the cgroup"}));
   }
   if (const auto failure = let_go(launched, init)) leave(give_up(launched, *failure));
   const int status = init.run(options.linger);
