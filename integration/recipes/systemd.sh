@@ -35,6 +35,8 @@ cat >"$units/server.service.d/test.conf" <<'END'
 [Unit]
 DefaultDependencies=no
 [Service]
+Type=notify
+NotifyAccess=all
 ExecStart=
 ExecStart=/usr/local/bin/shmvisor run --shmmax 64M -- /usr/local/bin/server --wait
 StandardOutput=file:/out/server.log
