@@ -2,6 +2,9 @@
 #include "supervisor/agent/runtime_connection.h"
 
 #include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 
 #include <cstring>
 #include <vector>
@@ -15,7 +18,9 @@ using Progress = RuntimeConnection::Progress;
 
 class RuntimeConnectionTest : public ::testing::Test {
  protected:
-  RuntimeConnectionTest() {
+  RuntimeConnectionTest() { reconnect(); }
+
+  void reconnect() {
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     runtime_.reset(ends[0]);
@@ -64,6 +69,27 @@ TEST_F(RuntimeConnectionTest, AWholeMessageInPiecesThatIsHeldOpen) {
   EXPECT_NE(::fcntl(listener.get(), F_GETFD) & FD_CLOEXEC, 0);
 }
 
+TEST_F(RuntimeConnectionTest, AMessageSplitAnywhere) {
+  SupervisedChild child([] { return 0; });
+  ASSERT_EQ(child.trouble(), "");
+  const std::string text =
+      R"({"ociVersion":"1.0","fds":["seccompFd"],"pid":7,"metadata":"group=\"}{\\",)"
+      R"("state":{"ociVersion":"1.0","id":"c","status":"creating","pid":7,"bundle":"/b"}})"
+      "\n";
+  const std::vector<int> fds{child.listener().fd()};
+  for (const bool late : {false, true}) {  // the descriptor, beside the second part
+    for (std::size_t split = 1; split + 2 < text.size(); ++split) {
+      reconnect();
+      send(text.substr(0, split), late ? std::vector<int>() : fds);
+      ASSERT_EQ(connection_->read(), Progress::kMore) << split;
+      send(text.substr(split), late ? fds : std::vector<int>());
+      ASSERT_EQ(connection_->read(), Progress::kComplete) << split << connection_->reason();
+      EXPECT_EQ(connection_->text(), text);
+      EXPECT_TRUE(is_seccomp_listener(connection_->take_listener()));
+    }
+  }
+}
+
 TEST_F(RuntimeConnectionTest, NothingAtAll) {
   runtime_.reset();
   EXPECT_EQ(connection_->read(), Progress::kNothing);
@@ -102,6 +128,27 @@ TEST_F(RuntimeConnectionTest, AnotherKindOfDescriptor) {
   send("{}", {event.get()});
   EXPECT_EQ(connection_->read(), Progress::kRefused);
   EXPECT_EQ(connection_->reason(), "its descriptor is no seccomp listener");
+}
+
+TEST_F(RuntimeConnectionTest, DescriptorsThatLookLikeAListener) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd others[] = {
+      UniqueFd(ends[0]),
+      UniqueFd(ends[1]),
+      UniqueFd(::epoll_create1(EPOLL_CLOEXEC)),
+      UniqueFd(::eventfd(0, EFD_CLOEXEC)),
+      UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))),
+      // /proc shows its name as "/memfd:anon_inode:seccomp notify (deleted)".
+      UniqueFd(::memfd_create("anon_inode:seccomp notify", MFD_CLOEXEC)),
+  };
+  for (const UniqueFd& other : others) {
+    ASSERT_TRUE(other.valid());
+    reconnect();
+    send("{}", {other.get()});
+    EXPECT_EQ(connection_->read(), Progress::kRefused);
+    EXPECT_EQ(connection_->reason(), "its descriptor is no seccomp listener");
+  }
 }
 
 TEST_F(RuntimeConnectionTest, MoreThanAMessageMayHave) {

@@ -151,3 +151,29 @@ if "more than one socket" not in agent.log():
     fail(agent.log())
 agent = agent_with([listening], "", pid=1)
 expect("sockets of another process: status", 125, agent.wait())
+
+
+heading("variables of a service manager's that mean nothing")
+for pid, count in (("$$", "abc"), ("$$", "-1"), ("$$", "0"), ("$$", "100000"), ("$$", ""), ("abc", "1"), ("", "1"), ("-1", "1")):
+    agent = lib.Agent(folder, command=["sh", "-c", f'LISTEN_PID={pid} LISTEN_FDS={count} exec "$SHMVISOR" agent'])
+    expect(f"LISTEN_PID={pid} LISTEN_FDS={count}: status", 125, agent.wait())
+    if "no socket: give --socket PATH" not in agent.log():
+        fail(agent.log())
+
+heading("a service manager that cannot be reached, or does not listen")
+deaf = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+deaf.bind(f"{folder}/deaf.sock")
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler:
+    filler.setblocking(False)
+    try:
+        while True:
+            filler.sendto(b"x", f"{folder}/deaf.sock")
+    except BlockingIOError:
+        pass
+for address in (f"{folder}/nobody", "@" + name + "-nobody", "x" * 200, "@", "not/absolute", f"{folder}/deaf.sock"):
+    agent = lib.Agent(folder, environment={"NOTIFY_SOCKET": address}).wait_for_socket()
+    process = contained(agent.path)
+    expect(f"a call, NOTIFY_SOCKET={address[:40]}", 0, process.call())
+    process.end()
+    expect("status", 0, agent.stop())
+    expect("log", "", agent.log())

@@ -61,6 +61,7 @@ files() {
 }
 if [ "$variant" = root ]; then
   files
+  if unshare --user true; then files --userns; else echo 'not compared: --userns'; fi
 else
   shmvisor run --join socket --proc=fuse -- true 2>joined.err
   expect "status without files in /proc" 125 $?

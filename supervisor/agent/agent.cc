@@ -95,7 +95,7 @@ Agent::Ending Agent::run() {
 
 bool Agent::turn() {
   enum Fixed : std::size_t { kSignals, kPool, kReleases, kSocket, kFixedCount };
-  const bool may_accept = connections_.size() < kMostConnections && Clock::now() >= accept_again_;
+  const bool may_accept = Clock::now() >= accept_again_;
   std::vector<pollfd> waiting(kFixedCount + connections_.size());
   waiting[kSignals] = {signals_.get(), POLLIN, 0};
   waiting[kPool] = {containers_.pool_fd(), POLLIN, 0};
@@ -131,9 +131,13 @@ int Agent::timeout_ms() const {
 }
 
 void Agent::accept_all() {
-  while (connections_.size() < kMostConnections) {
+  for (std::size_t accepted = 0; accepted < kMostConnections; ++accepted) {
     auto connection = socket_.accept();
     if (connection) {
+      if (connections_.size() >= kMostConnections) {
+        spdlog::warn("refused a message: it was not complete when too many others came");
+        connections_.pop_front();
+      }
       connections_.emplace_back(std::move(*connection));
       read_from(std::prev(connections_.end()));  // most often all is there
       continue;

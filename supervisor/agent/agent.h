@@ -42,7 +42,8 @@ class Agent {
   Ending run();
 
  private:
-  /// Connections that are read at a time; more wait in the socket.
+  /// Connections that are read at a time. When more come the oldest gives way, so that those who
+  /// say nothing keep nobody waiting.
   static constexpr std::size_t kMostConnections = 512;
 
   using Connections = std::list<RuntimeConnection>;

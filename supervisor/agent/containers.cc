@@ -12,7 +12,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kBetweenLooks(1000);
-/// A container that keeps its calls waiting keeps no more threads of ours.
+/// Of one listener: who keeps its calls waiting keeps no more threads of ours. A container has one
+/// listener, and one more for each `exec` into it, which is the operator's to do.
 constexpr int kMostThreads = 64;
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <charconv>
@@ -13,6 +14,7 @@ namespace {
 
 constexpr int kFirstSocket = 3;  // SD_LISTEN_FDS_START
 constexpr int kMostSockets = 64;
+constexpr time_t kPatienceSeconds = 2;
 
 /// The variable's value, which nobody after us shall take for its own.
 std::string take_variable(const char* name) {
@@ -49,6 +51,9 @@ void ServiceManager::notify(std::string_view state) const {
   address_.copy(address.sun_path, address_.size());
   if (address.sun_path[0] == '@') address.sun_path[0] = '\0';  // unix(7), abstract
   const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  // While the manager reads nothing its queue may be full.
+  const timeval patience{kPatienceSeconds, 0};
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
   (void)::sendto(socket.get(), state.data(), state.size(), MSG_NOSIGNAL,
                  reinterpret_cast<const sockaddr*>(&address),
                  static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address_.size()));
