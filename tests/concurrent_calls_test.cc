@@ -59,6 +59,24 @@ TEST_F(ConcurrentCallsTest, WhileMemoryIsMadeOthersLookAndAttach) {
   EXPECT_EQ(get(2, kPage, 0), made);
 }
 
+TEST_F(ConcurrentCallsTest, WhileMappingsAreCountedOthersDoAnything) {
+  const auto id = static_cast<int>(get(1, kPage, IPC_CREAT | 0666));
+  const int goes = segment(kPage, 0666);
+  attach(id);
+  bool said = false;
+  caller.on_long_step = [&said] { said = true; };
+  host.while_counting = [&] {
+    EXPECT_TRUE(said) << "or nobody would receive the others' calls";
+    EXPECT_EQ(run_aside(get_call(1, kPage, 0)), id);
+    EXPECT_GE(run_aside(get_call(2, kPage, IPC_CREAT | 0600)), 0);
+    EXPECT_EQ(run_aside(ctl_call(goes, IPC_STAT, kBuffer)), 0);
+    EXPECT_GT(run_aside(at_call(id, 0, 0)), 0);
+  };
+  EXPECT_EQ(ctl(id, IPC_STAT), 0);
+  host.while_counting = [] {};
+  EXPECT_TRUE(said);
+}
+
 TEST_F(ConcurrentCallsTest, WhoCreatesTheSameKeyGetsTheFirstOnesSegment) {
   std::future<std::int64_t> second;
   host.while_making = [&] {

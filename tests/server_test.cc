@@ -9,13 +9,16 @@
 #include <sys/time.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <thread>
 
+#include "supervisor/inject/cpu_pin.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/process/descendant_scope.h"
@@ -42,10 +45,38 @@ class ServerTest : public ::testing::Test {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   }
 
+  /// A count of all processes that lasts until other callers have their answers.
+  struct SlowCount {
+    std::atomic<bool> wanted{false};
+    std::atomic<bool> begun{false};
+    std::atomic<bool> others_answered{false};
+  };
+  class SlowScope : public DescendantScope {
+   public:
+    SlowScope(KernelFeatures& features, SlowCount& count)
+        : DescendantScope(features), count_(count) {}
+    std::vector<pid_t> processes() const override {
+      if (count_.wanted) {
+        count_.begun = true;
+        EXPECT_TRUE(becomes(count_.others_answered)) << "others wait for who counts";
+      }
+      return DescendantScope::processes();
+    }
+
+   private:
+    SlowCount& count_;
+  };
+  /// False where it does not in time.
+  static bool becomes(const std::atomic<bool>& flag) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (!flag && std::chrono::steady_clock::now() < deadline) ::usleep(1000);
+    return flag;
+  }
+
   /// Everything that serving threads use.
   struct Supervisor {
-    Supervisor(Listener& listener, KernelFeatures& features)
-        : scope(features),
+    Supervisor(Listener& listener, KernelFeatures& features, SlowCount& slow_count)
+        : scope(features, slow_count),
           resources(features),
           machine(resources, scope),
           namespaces(machine, Limits(), NamespaceIds::ours().ipc),
@@ -53,7 +84,7 @@ class ServerTest : public ::testing::Test {
           call_page(CallPage::create(features)),
           server(listener, ipc_namespaces, features, {.call_page = call_page.get()}) {}
 
-    DescendantScope scope;
+    SlowScope scope;
     MachineResources resources;
     Machine machine;
     Namespaces namespaces;
@@ -73,8 +104,12 @@ class ServerTest : public ::testing::Test {
     EXPECT_EQ(child->trouble(), "");
     if (!child->trouble().empty()) return -1;
     if (somebody_elses_filter_) child->listener().learn(WaitKind::kUnknown);
-    auto supervisor = std::make_unique<Supervisor>(child->listener(), features_);
-    EXPECT_TRUE(supervisor->server.start());
+    auto supervisor = std::make_unique<Supervisor>(child->listener(), features_, *slow_count_);
+    {
+      std::optional<CpuPin> pin;
+      if (start_pinned_) pin.emplace();
+      EXPECT_TRUE(supervisor->server.start());
+    }
     meanwhile(*child);
     // Not waitpid(2) yet: it would take our own ptrace-stops of the child for news (InitLoop).
     const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child->pid(), 0)));
@@ -98,7 +133,9 @@ class ServerTest : public ::testing::Test {
   }
 
   KernelFeatures features_;
+  SharedPage<SlowCount> slow_count_;
   bool somebody_elses_filter_ = false;
+  bool start_pinned_ = false;
   int segments_left_ = 0;
   WaitKind wait_kind_ = WaitKind::kUnknown;
 };
@@ -283,6 +320,60 @@ TEST_F(ServerTest, ManyProcessesAndThreadsAtOnce) {
 }
 
 // A caller is killed somewhere in the middle; the others are served on, and nothing is left of it.
+TEST_F(ServerTest, NobodyWaitsForWhoCountsMappings) {
+  const int status = serve([this] {
+    const int id = ::shmget(1, kPage, IPC_CREAT | 0600);
+    if (attach(id) == nullptr) return 1;
+    const pid_t other = ::fork();
+    if (other == 0) {
+      if (!becomes(slow_count_->begun)) return 2;
+      if (::shmget(1, 0, 0) != id || ::shmget(2, kPage, IPC_CREAT | 0600) < 0) return 3;
+      char* const address = attach(id);
+      if (address == nullptr || ::shmdt(address) != 0) return 4;
+      slow_count_->others_answered = true;
+      return 0;
+    }
+    slow_count_->wanted = true;
+    if (nattch(id) != 1 && nattch(id) != 2)
+      return 5;  // as long as the other is there, it has it too
+    int ended = 0;
+    return ::waitpid(other, &ended, 0) == other && ended == 0 ? 0 : 6;
+  });
+  EXPECT_EQ(status, 0);
+}
+
+// A thread that serves keeps to one CPU meanwhile; one that it makes then does not.
+TEST_F(ServerTest, NoThreadIsConfinedByTheOneThatMadeIt) {
+  cpu_set_t all;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof(all), &all), 0);
+  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "there is but one CPU";
+  const auto count_threads = [&all](bool confined) {
+    int count = 0;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+      cpu_set_t its;
+      CPU_ZERO(&its);
+      if (::sched_getaffinity(std::stoi(task.path().filename()), sizeof(its), &its) != 0) continue;
+      if (confined != static_cast<bool>(CPU_EQUAL(&its, &all))) ++count;
+    }
+    return count;
+  };
+  start_pinned_ = true;
+  const int status = serve([] { return ::pause(); },
+                           [&](SupervisedChild& child) {
+                             const auto deadline = std::chrono::steady_clock::now() + kPatience;
+                             // Ourselves, the receiver and another; the lookout is made by whoever
+                             // starts the server.
+                             while ((count_threads(false) < 3 || count_threads(true) > 1) &&
+                                    std::chrono::steady_clock::now() < deadline) {
+                               ::usleep(1000);
+                             }
+                             EXPECT_GE(count_threads(false), 3);
+                             EXPECT_LE(count_threads(true), 1);
+                             ::kill(child.pid(), SIGKILL);
+                           });
+  EXPECT_EQ(status, -SIGKILL);
+}
+
 TEST_F(ServerTest, KilledInTheMiddle) {
   EXPECT_EQ(serve([] {
               for (unsigned round = 0; round < 40; ++round) {

@@ -1,6 +1,7 @@
 #include "supervisor/serve/server.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <spdlog/spdlog.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,6 +19,13 @@ namespace {
 
 /// Served calls are shallow; a small stack keeps an idle supervisor small.
 constexpr std::size_t kStackBytes = std::size_t{256} * 1024;
+
+cpu_set_t our_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  (void)::sched_getaffinity(0, sizeof(set), &set);
+  return set;
+}
 
 }  // namespace
 
@@ -43,6 +51,7 @@ Server::Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& fe
       options_(options),
       threads_seen_(features, options.sees_namespace_changes),
       expected_([this] { ensure_receiver(); }),
+      cpus_(our_cpus()),
       lookout_([this] { return look_after_receiver(); }) {}
 
 Result<void> Server::start() {
@@ -138,6 +147,8 @@ void Server::park(std::unique_lock<std::mutex>& lock) {
 
 void Server::run() {
   KickTimer::allow_on_this_thread();
+  // A thread begins with the CPUs of the one that made it, which may hold a CpuPin.
+  (void)::sched_setaffinity(0, sizeof(cpus_), &cpus_);
   Worker self{gettid()};
   std::unique_lock lock(mutex_);
   workers_.push_back(&self);

@@ -16,6 +16,7 @@
 // Ownership: borrows what it is given. Thread rule: start, rest and wait from one thread.
 #pragma once
 
+#include <sched.h>
 #include <sys/types.h>
 
 #include <atomic>
@@ -110,6 +111,7 @@ class Server {
   ThreadIdentities threads_seen_;
   ExpectedCalls expected_;
   Refusals refusals_;
+  const cpu_set_t cpus_;  ///< that all threads may run on
   /// Threads in NOTIF_RECV, or on their way there.
   std::atomic<int> receivers_{0};
   std::atomic<std::uint64_t> received_{0};

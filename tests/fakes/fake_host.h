@@ -36,6 +36,7 @@ class FakeHost : public Host {
   }
 
   std::vector<std::uint64_t> count_mappings(std::span<const FileIdentity> files) override {
+    while_counting();
     std::vector<std::uint64_t> counts;
     for (const FileIdentity& file : files) {
       ++counted;
@@ -89,6 +90,7 @@ class FakeHost : public Host {
   std::map<unsigned, std::uint64_t> huge_pages{{0, 2 << 20}, {21, 2 << 20}, {30, 1 << 30}};
   gid_t huge_group = 4242;
   std::function<void()> while_making = [] {};
+  std::function<void()> while_counting = [] {};
   Errno create_error{0};
   Errno open_error{0};  ///< of the memory made from now on
   std::vector<std::shared_ptr<FakePages>> pages;
