@@ -4,6 +4,7 @@
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <time.h>
 
 #include "transcript.h"
@@ -100,11 +101,40 @@ static void goes_into_strict_mode(void* unused) {
   syscall(SYS_exit, 0);
 }
 
+// x86 lets the kernel read what may only be written, and holds it to the protection keys.
+static void odd_buffers(void) {
+  const int id = new_segment(PAGE);
+  char* buffer = mmap(NULL, PAGE, PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  TRY(shm_ctl(id, IPC_STAT, buffer));
+  TRY(shm_ctl(id, IPC_SET, buffer));
+  const int key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
+  if (key > 0 && pkey_mprotect(buffer, PAGE, PROT_READ | PROT_WRITE, key) == 0) {
+    TRY(shm_ctl(id, IPC_STAT, buffer));
+  }
+}
+
+// FUSE files of size 0 are empty to the page cache, through which these copies go.
+static void copies_of_proc_files(void) {
+  static const char* const kFiles[] = {"/proc/sysvipc/shm", "/proc/sys/kernel/shmmni"};
+  for (int i = 0; i < 2; ++i) {
+    const int file = open(kFiles[i], O_RDONLY | O_CLOEXEC);
+    const int copy = memfd_create("copy", MFD_CLOEXEC);
+    off_t from = 0;
+    TRY_VALUE(sendfile(copy, file, &from, 2));
+    TRY_VALUE(lseek(file, 0, SEEK_END));
+    TRY(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, file, 0));
+    close(copy);
+    close(file);
+  }
+}
+
 int main(void) {
   bookkeeping_by_fork_and_exit();
   merging();
   name_in_maps();
   watched_attach();
+  odd_buffers();
+  copies_of_proc_files();
   in_child(listens, NULL);
   in_child(leaves_it_to_a_tracer, NULL);
   in_child(goes_into_strict_mode, NULL);

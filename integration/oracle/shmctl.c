@@ -307,6 +307,25 @@ static void locks_as_user(void* argument) {
   TRY(shm_ctl(mine, IPC_RMID, NULL));
 }
 
+// The first touch of these pages is the kernel's: a stack grows by it.
+static void below_the_stack(void* unused) {
+  (void)unused;
+  const int id = new_segment(PAGE);
+  char here;
+  char* top = &here - ((uintptr_t)&here & (PAGE - 1));
+  struct shmid_ds* buffer = (struct shmid_ds*)(top - 512 * 1024);
+  TRY(shm_ctl(id, IPC_STAT, buffer));
+  TRY(shm_ctl(id, IPC_SET, buffer));
+  TRY(shm_ctl(id, IPC_SET, (char*)buffer - 4 * PAGE));
+  TRY(shm_ctl(id, IPC_STAT, (char*)buffer - 8 * PAGE - 50));
+  const struct rlimit little = {1024 * 1024, RLIM_INFINITY};
+  if (setrlimit(RLIMIT_STACK, &little) != 0) {
+    die("setrlimit");
+  }
+  TRY(shm_ctl(id, IPC_STAT, top - 2048 * 1024));
+  TRY(shm_ctl(id, IPC_RMID, NULL));
+}
+
 int main(void) {
   stat_fields();
   set_fields();
@@ -318,6 +337,7 @@ int main(void) {
   in_child(locks_as_user, &foreign);
   TRY(shm_ctl(foreign, IPC_RMID, NULL));
   say("segments left: %d", info_now().used_ids);
+  in_child(below_the_stack, NULL);
   say("end");
   return 0;
 }

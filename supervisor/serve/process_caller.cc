@@ -1,5 +1,6 @@
 #include "supervisor/serve/process_caller.h"
 
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -23,8 +24,8 @@ TaskStatus nobody() {
 /// its protection, as the kernel's own copies do.
 /// Errors: EFAULT; EPERM where the caller is out of reach.
 template <typename Byte, typename Transfer>
-Result<void> transfer_all(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
-                          Transfer transfer) {
+Result<void> transfer(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
+                      Transfer system_call) {
   iovec local{};
   local.iov_base = const_cast<std::byte*>(bytes.data());
   local.iov_len = bytes.size();
@@ -32,11 +33,33 @@ Result<void> transfer_all(pid_t tid, std::uint64_t address, std::span<Byte> byte
   remote.iov_base = reinterpret_cast<void*>(address);  // an address of the caller's, not ours
   remote.iov_len = bytes.size();
   return reach(tid, kToTrace, [&]() -> Result<void> {
-    const ssize_t moved = transfer(tid, &local, 1, &remote, 1, 0);
+    const ssize_t moved = system_call(tid, &local, 1, &remote, 1, 0);
     if (moved < 0 && errno == EPERM) return Errno(EPERM);
     if (moved < 0 || static_cast<std::size_t>(moved) != bytes.size()) return Errno(EFAULT);
     return {};
   });
+}
+
+/// The kernel's own copies grow a stack where they reach below it; process_vm_readv(2) does not,
+/// and reading /proc/PID/mem does (__access_remote_vm() of mm/memory.c), as far as *our*
+/// RLIMIT_STACK allows. Whether there may be something now that was not.
+bool grow_stack(pid_t tid, std::uint64_t address) {
+  rlimit ours{};
+  const auto theirs = TaskLimit::read(tid, "Max stack size");
+  if (!theirs || ::getrlimit(RLIMIT_STACK, &ours) != 0 || theirs->soft < ours.rlim_cur) {
+    return false;
+  }
+  const auto memory = reach_proc_file(tid, "mem");
+  std::byte first{};
+  return memory && ::pread(memory->get(), &first, 1, static_cast<off_t>(address)) == 1;
+}
+
+template <typename Byte, typename Transfer>
+Result<void> transfer_all(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
+                          Transfer system_call) {
+  const auto moved = transfer(tid, address, bytes, system_call);
+  if (moved || moved.error() != Errno(EFAULT) || !grow_stack(tid, address)) return moved;
+  return transfer(tid, address, bytes, system_call);
 }
 
 }  // namespace
