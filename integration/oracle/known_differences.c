@@ -113,6 +113,38 @@ static void odd_buffers(void) {
   }
 }
 
+// The memfd is shmvisor's and nobody else's: to others mincore calls all of it resident.
+static void residency_for_another_user(void* unused) {
+  (void)unused;
+  const int id = new_segment(2 * PAGE);
+  *attach(id) = 'x';
+  struct shmid_ds segment = stat_of(id);
+  segment.shm_perm.mode = 0444;
+  TRY(shm_ctl(id, IPC_SET, &segment));
+  become(&(struct identity){.uid = 1000, .gid = 1000});
+  unsigned char pages[2] = {9, 9};
+  TRY(mincore((void*)shm_at(id, NULL, SHM_RDONLY), 2 * PAGE, pages));
+  say("resident: %d %d", pages[0], pages[1]);
+}
+
+// Only with CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE; natively it is not an attach.
+static void file_of_a_mapping(void) {
+  const int id = new_segment(2 * PAGE);
+  char* at = attach(id);
+  char name[64];
+  snprintf(name, sizeof name, "/proc/self/map_files/%lx-%lx", (unsigned long)(uintptr_t)at,
+           (unsigned long)(uintptr_t)at + 2 * PAGE);
+  const int file = open(name, O_RDWR | O_CLOEXEC);
+  if (file < 0) {
+    say("map_files is out of reach");
+    return;
+  }
+  TRY(ftruncate(file, 4 * PAGE));
+  mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0);
+  say("mapped by hand: nattch %lu", nattch_of(id));
+  close(file);
+}
+
 // FUSE files of size 0 are empty to the page cache, through which these copies go.
 static void copies_of_proc_files(void) {
   static const char* const kFiles[] = {"/proc/sysvipc/shm", "/proc/sys/kernel/shmmni"};
@@ -135,6 +167,8 @@ int main(void) {
   watched_attach();
   odd_buffers();
   copies_of_proc_files();
+  file_of_a_mapping();
+  in_child(residency_for_another_user, NULL);
   in_child(listens, NULL);
   in_child(leaves_it_to_a_tracer, NULL);
   in_child(goes_into_strict_mode, NULL);
