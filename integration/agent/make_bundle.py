@@ -2,7 +2,9 @@
 """make_bundle.py FOLDER [OPTION...] -- ARG...: writes FOLDER/config.json of an OCI bundle whose root file system is
 FOLDER/rootfs, with the linux.seccomp object of standard input.
   --metadata TEXT  its listenerMetadata, also such as `shmvisor oci-profile` refuses
-  --no-rule        none of its rules but one for a call that nobody makes"""
+  --no-rule        none of its rules but one for a call that nobody makes
+  --host-pid       in the machine's pid namespace
+  --userns         in a user namespace, where its root is the user 100000"""
 import argparse
 import json
 import sys
@@ -11,7 +13,8 @@ split = sys.argv.index("--")
 parser = argparse.ArgumentParser()
 parser.add_argument("folder")
 parser.add_argument("--metadata")
-parser.add_argument("--no-rule", action="store_true")
+for name in ("--no-rule", "--host-pid", "--userns"):
+    parser.add_argument(name, action="store_true")
 options = parser.parse_args(sys.argv[1:split])
 
 seccomp = json.load(sys.stdin)
@@ -40,5 +43,12 @@ config = {
         "seccomp": seccomp,
     },
 }
+if options.host_pid:
+    config["linux"]["namespaces"].remove({"type": "pid"})
+    config["mounts"] = [{"destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"]}]
+if options.userns:
+    config["linux"]["namespaces"].append({"type": "user"})
+    for ids in ("uidMappings", "gidMappings"):
+        config["linux"][ids] = [{"containerID": 0, "hostID": 100000, "size": 1000}]
 with open(f"{options.folder}/config.json", "w", encoding="utf-8") as file:
     json.dump(config, file)

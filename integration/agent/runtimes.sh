@@ -31,6 +31,21 @@ expect "another container of the group" "of two, mapped 2 times" "$(run three)"
 bundle four 'group=pairs' -- /bin/segment show 5
 expect "a container of another group" "shmget: ENOENT" "$(run four)"
 
+heading "a container with the machine's pid namespace"
+bundle hostpid '' --host-pid -- /bin/segment hold 5 'of hostpid'
+hold hostpid
+expect "exec" "of hostpid, mapped 2 times" "$(oci exec "$(id_of hostpid)" /bin/segment show 5)"
+expect "the first container" "of one, mapped 2 times" "$(oci exec "$(id_of one)" /bin/segment show 5)"
+end_container hostpid
+
+heading "a container with a user namespace"
+bundle mapped '' --userns -- /bin/segment hold 5 'of mapped'
+chown -R 100000:100000 "$scratch/mapped/rootfs"
+chmod 711 "$scratch" "$scratch/mapped"
+hold mapped
+expect "exec" "of mapped, mapped 2 times" "$(oci exec "$(id_of mapped)" /bin/segment show 5)"
+end_container mapped
+
 heading "limits"
 bundle limited 'shmmax=64M,shmmni=16' -- /bin/segment limits
 expect "limits from the metadata" "shmmax 67108864 shmmni 16" "$(run limited)"
