@@ -67,20 +67,52 @@ TEST_P(DescendantScopeTest, OnlyThoseBelowTheRoot) {
   const Child child = family();
   const Child stranger([] { return ::pause(); });
   ASSERT_TRUE(ready_.pass());
-  const DescendantScope below(features_, child.pid());
-  EXPECT_TRUE(holds(below, *grandchild_));
-  EXPECT_FALSE(holds(below, child.pid()));
-  EXPECT_FALSE(holds(below, stranger.pid()));
+  const auto below = DescendantScope::of_others(features_);
+  EXPECT_TRUE(below->processes().empty());
+  const auto root = below->add_root(child.pid());
+  EXPECT_TRUE(holds(*below, *grandchild_));
+  EXPECT_FALSE(holds(*below, child.pid()));
+  EXPECT_FALSE(holds(*below, stranger.pid()));
+  below->remove_root(root);
+  EXPECT_TRUE(below->processes().empty());
+}
+
+TEST_P(DescendantScopeTest, BelowAnyOfSeveralRootsAndOnceEach) {
+  const Child child = family();
+  ASSERT_TRUE(ready_.pass());
+  const pid_t first = *grandchild_;
+  Gate other_ready;
+  const Child other([&] {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      for (;;) ::pause();
+    }
+    *grandchild_ = pid;
+    other_ready.open();
+    return ::pause();
+  });
+  ASSERT_TRUE(other_ready.pass());
+  const auto below = DescendantScope::of_others(features_);
+  const auto root = below->add_root(child.pid());
+  below->add_root(child.pid());
+  below->add_root(other.pid());
+  EXPECT_TRUE(holds(*below, first));
+  EXPECT_TRUE(holds(*below, *grandchild_));
+  below->remove_root(root);
+  EXPECT_TRUE(holds(*below, first)) << "it was added twice";
 }
 
 TEST_P(DescendantScopeTest, EverybodyOnceTheRootHasEnded) {
   Child child = family();
   ASSERT_TRUE(ready_.pass());
-  const DescendantScope below(features_, child.pid());
+  const auto below = DescendantScope::of_others(features_);
+  const auto root = below->add_root(child.pid());
   ::kill(child.pid(), SIGKILL);
   ASSERT_TRUE(child.wait(0));
-  EXPECT_TRUE(holds(below, *grandchild_));
-  EXPECT_TRUE(holds(below, getpid()));
+  EXPECT_TRUE(holds(*below, *grandchild_));
+  EXPECT_TRUE(holds(*below, getpid()));
+  below->remove_root(root);
+  EXPECT_TRUE(below->processes().empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(PidfdAndProc, DescendantScopeTest, ::testing::Values(true, false),

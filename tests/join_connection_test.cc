@@ -16,12 +16,12 @@
 namespace shmvisor {
 namespace {
 
-/// Somebody who listens at a path, and does `serve` with the first connection.
+/// Somebody who listens at a path, and does `serve` with each of the first connections.
 class FakeServer {
  public:
   FakeServer(
       const std::string& path, const std::function<void(int)>& serve,
-      const std::function<void()>& before_listening = [] {})
+      const std::function<void()>& before_listening = [] {}, int connections = 1)
       : child_([&] {
           before_listening();  // whose a socket is listen(2) decides
           const auto address = SocketAddress::of(path);
@@ -29,8 +29,10 @@ class FakeServer {
           if (::bind(socket.get(), address->get(), SocketAddress::size_bytes()) != 0) return 1;
           if (::listen(socket.get(), 1) != 0) return 2;
           ready_.open();
-          const UniqueFd connection(::accept4(socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
-          serve(connection.get());
+          for (int served = 0; served < connections; ++served) {
+            const UniqueFd connection(::accept4(socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
+            serve(connection.get());
+          }
           return 0;
         }) {
     EXPECT_TRUE(ready_.pass());
@@ -115,6 +117,37 @@ TEST_F(JoinConnectionTest, AServerThatEndsWithoutAWord) {
   EXPECT_NE(refusal->find("ended, or does not answer"), std::string::npos);
   ASSERT_EQ(::unlink(path_.c_str()), 0);
   EXPECT_TRUE(answer_to_hand_over([](int) {})) << "it had gone before it was asked";
+}
+
+TEST_F(JoinConnectionTest, OneWhoWasSentAwayComesAgain) {
+  const UniqueFd listener(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  int connections = 0;  // in the server
+  const FakeServer server(
+      path_,
+      [&connections](int connection) {
+        ++connections;
+        if (!greet(connection) || connections == 1) return;
+        join::Answer answer;
+        answer.accepted = receive_request(connection) == 1;
+        if (connections == 3) (void)send_message(connection, answer);
+      },
+      [] {}, 3);
+  auto connection = JoinConnection::to(path_);
+  ASSERT_EQ(trouble_of(connection), "");
+  auto& joined = std::get<JoinConnection>(connection);
+  EXPECT_EQ(joined.hand_over(::getpid(), listener, WaitKind::kKillable, UniqueFd()), std::nullopt);
+}
+
+TEST_F(JoinConnectionTest, OneWhoIsSentAwayAlwaysGivesUp) {
+  const UniqueFd listener(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const FakeServer server(
+      path_, [](int connection) { greet(connection); }, [] {}, 100);
+  auto connection = JoinConnection::to(path_);
+  ASSERT_EQ(trouble_of(connection), "");
+  auto& joined = std::get<JoinConnection>(connection);
+  const auto refusal = joined.hand_over(::getpid(), listener, WaitKind::kKillable, UniqueFd());
+  ASSERT_TRUE(refusal);
+  EXPECT_TRUE(refusal->ends_with("ended, or does not answer")) << *refusal;
 }
 
 TEST_F(JoinConnectionTest, AReasonWithoutAnEndIsGivenOne) {

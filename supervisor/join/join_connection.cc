@@ -17,6 +17,7 @@ namespace shmvisor {
 namespace {
 
 constexpr int kPatienceMs = 10'000;
+constexpr int kMostTries = 5;
 
 bool wait_readable(int fd) {
   pollfd readable{fd, POLLIN, 0};
@@ -70,13 +71,27 @@ std::optional<std::string> JoinConnection::hand_over(pid_t command, const Unique
   request.wait_kind = wait_kind;
   const std::array fds{listener.get(), files.get()};
   join::Answer answer;
-  if (!send_message(fd_.get(), request, std::span(fds).first(files.valid() ? 2 : 1)) ||
-      !wait_readable(fd_.get()) || !receive_message(fd_.get(), answer)) {
-    return "the server at '" + path_ + "' ended, or does not answer";
+  for (int tries = 1;; ++tries) {
+    const bool asked =
+        send_message(fd_.get(), request, std::span(fds).first(files.valid() ? 2 : 1)).ok();
+    const bool patient = !asked || wait_readable(fd_.get());
+    if (asked && patient && receive_message(fd_.get(), answer)) break;
+    const std::string trouble = "the server at '" + path_ + "' ended, or does not answer";
+    if (!patient || tries == kMostTries) return trouble;
+    if (const auto refusal = connect_again()) return trouble + "; then " + *refusal;
   }
   if (answer.accepted) return std::nullopt;
   answer.reason.back() = '\0';
   return "the server at '" + path_ + "' refuses: " + answer.reason.data();
+}
+
+std::optional<std::string> JoinConnection::connect_again() {
+  auto connection = to(path_);
+  if (auto* const trouble = std::get_if<std::string>(&connection)) return std::move(*trouble);
+  auto& other = std::get<JoinConnection>(connection);
+  if (other.same_pid_namespace_ != same_pid_namespace_) return "another server is there";
+  *this = std::move(other);
+  return std::nullopt;
 }
 
 bool JoinConnection::hear_farewell() const {

@@ -26,6 +26,9 @@ class JoinConnection {
   /// Whether the server lives in our pid namespace: the files in /proc can be served only then.
   [[nodiscard]] bool same_pid_namespace() const { return same_pid_namespace_; }
   /// `files`: the FUSE connection, invalid for none. Why not, where the server refuses.
+  ///
+  /// While the command was prepared, the server may have sent us away to make room for others who
+  /// want to join (JoinedCommands). So a connection that has ended is made anew.
   std::optional<std::string> hand_over(pid_t command, const UniqueFd& listener, WaitKind wait_kind,
                                        const UniqueFd& files);
 
@@ -37,6 +40,9 @@ class JoinConnection {
 
  private:
   JoinConnection(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  /// Why not, otherwise.
+  std::optional<std::string> connect_again();
 
   UniqueFd fd_;
   std::string path_;

@@ -15,7 +15,6 @@
 #include "supervisor/join/join_messages.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/process/borrowed_identity.h"
-#include "supervisor/process/descendant_scope.h"
 #include "supervisor/process/process_stat.h"
 #include "supervisor/procfiles/proc_file_system.h"
 #include "supervisor/procfiles/sysctl_covers.h"
@@ -59,14 +58,13 @@ bool within_reach(pid_t pid) {
 }  // namespace
 
 struct JoinedCommands::Joined {
-  Joined(KernelFeatures& features, const Visitor& visitor)
-      : uid(visitor.uid), scope(std::make_shared<DescendantScope>(features, visitor.pid)) {}
+  explicit Joined(uid_t its_uid) : uid(its_uid) {}
 
   const uid_t uid;
   /// Held open, so that our end can be seen.
   UniqueFd connection;
   bool ended = false;  ///< its last process
-  const std::shared_ptr<DescendantScope> scope;
+  DescendantScope::RootId root = 0;
   IpcNamespaceId ipc_namespace = 0;
   /// Where its /proc has files of ours.
   std::unique_ptr<ProcFileSystem> files;
@@ -76,10 +74,12 @@ JoinedCommands::JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, Joi
                                KernelFeatures& features, const CallPage* call_page)
     : socket_(std::move(socket)),
       namespaces_(namespaces),
-      scope_(scope),
+      scope_(DescendantScope::of_others(features)),
       features_(features),
       call_page_(call_page),
-      pool_(features) {}
+      pool_(features) {
+  scope.add(scope_);
+}
 
 JoinedCommands::~JoinedCommands() = default;
 
@@ -201,7 +201,7 @@ std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& r
     options.on_namespace_change = [covers = std::make_shared<SysctlCovers>(request.command)](
                                       pid_t tid) { covers->cover(tid); };
   }
-  Joined& joined = joined_.emplace_back(features_, visitor);
+  Joined& joined = joined_.emplace_back(visitor.uid);
   ServerPool::Client client;
   // Not owned by the servers: the set is the serving command's, and outlives them.
   client.namespaces = std::shared_ptr<IpcNamespaces>(std::shared_ptr<void>(), &namespaces_);
@@ -212,8 +212,8 @@ std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& r
     return "the server cannot watch another listener";
   }
   // From here on it is served until it ends, which a refusal makes it do.
+  joined.root = scope_->add_root(visitor.pid);
   joined.ipc_namespace = namespaces_.add_initial(visitor.pid);
-  scope_.add(joined.scope);
   if (!files.valid()) return {};
   joined.files = std::make_unique<ProcFileSystem>(namespaces_);
   return joined.files->start(std::move(files)) ? "" : "its files in /proc cannot be served";
@@ -231,7 +231,7 @@ void JoinedCommands::forget_ended() {
 }
 
 void JoinedCommands::forget(const Joined& joined) {
-  scope_.remove(joined.scope.get());
+  scope_->remove_root(joined.root);
   const auto in_it = std::count_if(joined_.begin(), joined_.end(), [&joined](const Joined& one) {
     return one.ipc_namespace == joined.ipc_namespace;
   });

@@ -9,9 +9,9 @@
 //
 // The IPC namespace that a joining shmvisor lives in, if another, is taken for ours.
 //
-// Ownership: borrows the namespace set, the call page and the scope, to which it adds who has
-// joined; owns all else. To be destroyed after drain() succeeded; otherwise the process must end
-// without that. Thread rule: the main thread.
+// Ownership: borrows the namespace set, the call page and the scope, to which it adds one
+// of who has joined; owns all else. To be destroyed after drain() succeeded; otherwise the process
+// must end without that. Thread rule: the main thread.
 #pragma once
 
 #include <poll.h>
@@ -25,6 +25,7 @@
 #include "supervisor/join/join_socket.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/features.h"
+#include "supervisor/process/descendant_scope.h"
 #include "supervisor/process/ipc_namespaces.h"
 #include "supervisor/process/joint_scope.h"
 #include "supervisor/serve/server_pool.h"
@@ -84,7 +85,7 @@ class JoinedCommands {
 
   JoinSocket socket_;
   IpcNamespaces& namespaces_;
-  JointScope& scope_;
+  const std::shared_ptr<DescendantScope> scope_;
   KernelFeatures& features_;
   const CallPage* const call_page_;
   std::list<Visitor> visitors_;

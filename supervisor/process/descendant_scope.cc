@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/process/proc_file.h"
@@ -20,24 +22,48 @@ UniqueFd open_process(pid_t pid) {
 
 }  // namespace
 
-DescendantScope::DescendantScope(KernelFeatures& features, pid_t root)
-    : features_(features), root_(root), pidfd_(open_process(root)) {}
+DescendantScope::DescendantScope(KernelFeatures& features) : DescendantScope(features, true) {}
 
-bool DescendantScope::root_lives() const {
-  if (root_ == 0) return true;
-  pollfd ended{pidfd_.get(), POLLIN, 0};
-  return pidfd_.valid() && ::poll(&ended, 1, 0) == 0;
+std::shared_ptr<DescendantScope> DescendantScope::of_others(KernelFeatures& features) {
+  return std::shared_ptr<DescendantScope>(new DescendantScope(features, false));
+}
+
+DescendantScope::RootId DescendantScope::add_root(pid_t pid) {
+  Root root{pid, open_process(pid)};
+  const std::lock_guard lock(mutex_);
+  roots_.emplace(++last_root_, std::move(root));
+  return last_root_;
+}
+
+void DescendantScope::remove_root(RootId root) {
+  const std::lock_guard lock(mutex_);
+  roots_.erase(root);
+}
+
+std::optional<std::unordered_set<pid_t>> DescendantScope::living_roots() const {
+  std::unordered_set<pid_t> pids;
+  if (of_this_process_) pids.insert(getpid());
+  std::vector<pollfd> ends;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, root] : roots_) {
+    if (!root.pidfd.valid()) return std::nullopt;
+    pids.insert(root.pid);
+    ends.push_back({root.pidfd.get(), POLLIN, 0});
+  }
+  if (!ends.empty() && ::poll(ends.data(), ends.size(), 0) != 0) return std::nullopt;
+  return pids;
 }
 
 std::vector<pid_t> DescendantScope::processes() const {
+  const auto roots = living_roots();
+  if (roots && roots->empty()) return {};
   std::vector<pid_t> pids = numbered_entries("/proc");
-  if (!root_lives()) return pids;
+  if (!roots) return pids;
   std::unordered_map<pid_t, pid_t> parents;
   parents.reserve(pids.size());
   for (const pid_t pid : pids) {
     if (const auto parent = parent_of(pid)) parents.emplace(pid, *parent);
   }
-  const pid_t root = root_ != 0 ? root_ : getpid();
   std::vector<pid_t> found;
   for (const pid_t pid : pids) {
     pid_t ancestor = pid;
@@ -46,7 +72,7 @@ std::vector<pid_t> DescendantScope::processes() const {
       const auto parent = parents.find(ancestor);
       if (parent == parents.end()) break;
       ancestor = parent->second;
-      if (ancestor == root) {
+      if (roots->contains(ancestor)) {
         found.push_back(pid);
         break;
       }

@@ -1,15 +1,20 @@
-// DescendantScope: all processes below one process: this one, or another that is a subreaper too
-// and so loses none of them while it lives. Once that other one has died its orphans may be
-// anywhere, and all processes that there are take their place: looking at too many costs time and
-// nothing else.
+// DescendantScope: all processes below this process, or below others that are subreapers too and so
+// lose none of them while they live. Once one of those has died its orphans may be anywhere, and
+// all processes that there are take their place: looking at too many costs time and nothing else.
 //
+// However many they are below, all processes are gone through once.
 // Every process is asked for its parent: by PIDFD_GET_INFO (Linux 6.13) in 0.8 µs, or through
 // /proc/PID/stat in 4 µs. The lists of children in /proc would miss some while others end.
 //
 // Thread rule: any thread.
 #pragma once
 
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
+#include <unordered_set>
 
 #include "policy/base/unique_fd.h"
 #include "supervisor/kernel/features.h"
@@ -19,20 +24,38 @@ namespace shmvisor {
 
 class DescendantScope : public ProcessScope {
  public:
+  using RootId = std::uint64_t;
+
   /// Below this process.
-  explicit DescendantScope(KernelFeatures& features) : features_(features) {}
-  DescendantScope(KernelFeatures& features, pid_t root);
+  explicit DescendantScope(KernelFeatures& features);
+  /// Below those who are added.
+  static std::shared_ptr<DescendantScope> of_others(KernelFeatures& features);
+
+  /// One process may be added several times. Precondition: not reaped, or its pid may be another's.
+  RootId add_root(pid_t pid);
+  void remove_root(RootId root);
 
   [[nodiscard]] std::vector<pid_t> processes() const override;
 
  private:
-  [[nodiscard]] bool root_lives() const;
+  struct Root {
+    pid_t pid = 0;
+    /// So that its pid cannot come to mean another unseen.
+    UniqueFd pidfd;
+  };
+
+  DescendantScope(KernelFeatures& features, bool of_this_process)
+      : features_(features), of_this_process_(of_this_process) {}
+
+  /// nullopt when one of them has ended.
+  [[nodiscard]] std::optional<std::unordered_set<pid_t>> living_roots() const;
   [[nodiscard]] std::optional<pid_t> parent_of(pid_t pid) const;
 
   KernelFeatures& features_;
-  const pid_t root_ = 0;  ///< 0: this process
-  /// Of the root, so that its pid cannot come to mean another unseen.
-  UniqueFd pidfd_;
+  const bool of_this_process_;
+  mutable std::mutex mutex_;
+  std::map<RootId, Root> roots_;
+  RootId last_root_ = 0;
 };
 
 }  // namespace shmvisor
