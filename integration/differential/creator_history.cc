@@ -1,12 +1,6 @@
 #include "integration/differential/creator_history.h"
 
 namespace shmvisor {
-namespace {
-
-constexpr std::int64_t kShmRmidForced = 3;  // SysctlName's
-
-}  // namespace
-
 void CreatorHistory::follow(const Operation& operation, const Step& native) {
   if (!table_.applicable(operation)) return;
   const ProcessTable::Worker& worker = table_.worker(operation.worker);

@@ -190,7 +190,7 @@ bool moved_together(const Difference& difference, const DifferenceContext& conte
 bool remapped_last_mapping(const Difference& difference, const DifferenceContext& context) {
   return context.operation.kind == Kind::kRemapFilePages && difference.field == "result" &&
          difference.native == "EINVAL" && difference.supervised == "0" &&
-         context.history.removed_segment_about(context.operation.worker);
+         context.history.doomed_segment_about(context.operation.worker);
 }
 
 /// Only what shows that a segment is there.
@@ -202,7 +202,8 @@ bool executed_thread(const Difference& difference, const DifferenceContext& cont
     case Kind::kShmctl:
     case Kind::kChurn:
       return context.native.value("result") != context.supervised.value("result") ||
-             difference.field == "used_ids" || difference.field == "shm_tot";
+             difference.field == "used_ids" || difference.field == "shm_tot" ||
+             difference.field == "shm_rss" || difference.field == "shm_swp";
     case Kind::kProcTable:
       return difference.native == "absent" || difference.supervised == "absent";
     default:

@@ -30,6 +30,8 @@ constexpr int kSegmentNames = 8;
 constexpr int kAttachNames = 8;
 constexpr int kWindows = 8;
 constexpr int kUsers = 4;
+/// Its number among the sysctls of Argument::kSysctlName.
+constexpr std::int64_t kShmRmidForced = 3;
 
 enum class Kind : std::uint8_t {
   // The four calls.

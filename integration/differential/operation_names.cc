@@ -68,7 +68,7 @@ constexpr auto kNames = std::to_array<NamedValue>({
     {Argument::kSysctlName, "shmmax", 0},
     {Argument::kSysctlName, "shmall", 1},
     {Argument::kSysctlName, "shmmni", 2},
-    {Argument::kSysctlName, "shm_rmid_forced", 3},
+    {Argument::kSysctlName, "shm_rmid_forced", kShmRmidForced},
     {Argument::kSysctlName, "shm_next_id", 4},
 });
 

@@ -19,6 +19,10 @@ void StampHistory::follow(const Operation& operation, const Step& native) {
         removed_.insert(std::string(native.value("segment")));
       }
       return;
+    case Kind::kSysctl:
+      forced_ |= operation.operands[0].offset == kShmRmidForced &&
+                 operation.operands[1].offset != 0 && native.value("result") == "0";
+      return;
     case Kind::kMprotect:
     case Kind::kMunmap:
     case Kind::kMremap:
@@ -48,12 +52,12 @@ void StampHistory::follow(const Operation& operation, const Step& native) {
   }
 }
 
-bool StampHistory::removed_segment_about(int worker) const {
+bool StampHistory::doomed_segment_about(int worker) const {
   const auto space = spaces_.find(table_.worker(worker).space);
   if (space == spaces_.end()) return false;
   const std::set<std::string>& attached = space->second.attached;
   return std::any_of(attached.begin(), attached.end(),
-                     [this](const std::string& one) { return removed_.contains(one); });
+                     [this](const std::string& one) { return forced_ || removed_.contains(one); });
 }
 
 void StampHistory::attached(const Operation& operation, const Step& native) {

@@ -22,8 +22,9 @@ class StampHistory {
   /// Follows one operation; `native` is what it showed on the kernel's own shm.
   void follow(const Operation& operation, const Step& native);
 
-  /// Whether a removed segment was ever attached where this worker is.
-  [[nodiscard]] bool removed_segment_about(int worker) const;
+  /// Whether a segment was ever attached where this worker is that goes with its last mapping: one
+  /// that was removed, or any under kernel.shm_rmid_forced.
+  [[nodiscard]] bool doomed_segment_about(int worker) const;
   [[nodiscard]] bool opened_silently(const std::string& segment) const {
     return opened_.contains(segment);
   }
@@ -49,6 +50,7 @@ class StampHistory {
   ProcessTable table_;
   std::map<int, Space> spaces_;
   std::set<std::string> removed_;
+  bool forced_ = false;  ///< shm_rmid_forced was ever set
   std::set<std::string> opened_;
   std::set<std::string> closed_;
   std::set<std::string> lpid_;
