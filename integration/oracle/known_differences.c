@@ -145,7 +145,7 @@ static void file_of_a_mapping(void) {
   close(file);
 }
 
-// FUSE files of size 0 are empty to the page cache, through which these copies go.
+// What goes through the page cache is refused, so that programs read(2) instead.
 static void copies_of_proc_files(void) {
   static const char* const kFiles[] = {"/proc/sysvipc/shm", "/proc/sys/kernel/shmmni"};
   for (int i = 0; i < 2; ++i) {

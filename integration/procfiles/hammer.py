@@ -70,6 +70,20 @@ def killed_reader():
     os.waitpid(pid, 0)
 
 
+def copy_some():
+    """Any page may be asked for; none is given."""
+    file = os.open(random.choice((TABLE, sysctl("shmmax"))), os.O_RDONLY)
+    reading, writing = os.pipe()
+    try:
+        os.splice(file, writing, 1 << 16, random.randrange(4) << random.randrange(10, 40))
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        for descriptor in (file, reading, writing):
+            os.close(descriptor)
+
+
 def set_limit():
     with open(sysctl("shmall"), "w") as file:
         file.write(str(1 << random.randrange(30, 60)))
@@ -91,7 +105,7 @@ def work(folder, operations):
 
 
 operations = [lambda: read_all(TABLE, 4096), lambda: read_all(TABLE, 3), lambda: read_all(sysctl("shmmax"), 100),
-              lambda: os.stat(TABLE), set_limit, attach, fault, killed_reader]
+              lambda: os.stat(TABLE), copy_some, set_limit, attach, fault, killed_reader]
 children = []
 for number in range(int(sys.argv[2])):
     child = os.fork()

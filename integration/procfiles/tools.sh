@@ -6,6 +6,7 @@ need ipcs util-linux
 need lsipc util-linux
 need sysctl procps
 need perl perl
+need busybox busybox-static
 enter_namespaces "$@"
 make_scratch
 
@@ -36,6 +37,11 @@ run grep -c . /proc/sysvipc/shm
 run head -c 100 /proc/sysvipc/shm
 run tail -n 1 /proc/sysvipc/shm
 cp /proc/sysvipc/shm copy && run cmp copy /proc/sysvipc/shm
+# By sendfile(2), where the file takes it.
+run busybox cat /proc/sysvipc/shm
+run busybox cat /proc/sys/kernel/shmmax
+busybox cp /proc/sys/kernel/shmmni copy && run cat copy
+run stat -c '%s %n' /proc/sysvipc/shm /proc/sys/kernel/shmmax
 run dd if=/proc/sysvipc/shm bs=7 of=copy status=none
 run cmp copy /proc/sysvipc/shm
 run ls -l /proc/sys/kernel/shmmax /proc/sys/kernel/shmall /proc/sys/kernel/shmmni /proc/sys/kernel/shm_rmid_forced \

@@ -6,6 +6,7 @@
 #include <fuse_lowlevel.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -23,6 +24,12 @@ constexpr double kEntrySeconds = 1e6;
 constexpr double kAttributeSeconds = 0;
 constexpr fuse_ino_t kFirstFile = FUSE_ROOT_ID + 1;
 constexpr blksize_t kProcBlockBytes = 1024;
+/// Where in a page announce_contents() writes: a page that is written from its beginning could be
+/// taken for a whole one, and read.
+constexpr off_t kAnnouncedByte = 1;
+constexpr off_t kPageBytes = 4096;
+constexpr std::uint32_t kAnnouncedPages = 1U << 28;
+constexpr off_t kOutdatingOffset = kPageBytes * kAnnouncedPages;
 
 /// Null for the root and for what does not exist.
 const ProcFileInfo* file_of(fuse_ino_t inode) {
@@ -83,9 +90,11 @@ struct ProcFileSystem::Operations {
     fuse_reply_buf(request, bytes.data(), used);
   }
 
-  static void getattr(fuse_req_t request, fuse_ino_t inode, fuse_file_info* /*info*/) {
+  static void getattr(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
     Reader reader(tid(request));
     const struct stat status = self(request).attributes(inode, reader);
+    // With an open file it is lseek(2), whose SEEK_END shall find the size of 0.
+    if (info == nullptr && file_of(inode) != nullptr) self(request).outdate_size(inode);
     fuse_reply_attr(request, &status, kAttributeSeconds);
   }
 
@@ -132,6 +141,7 @@ struct ProcFileSystem::Operations {
       fuse_reply_err(request, handle.error().value());
       return;
     }
+    self(request).announce_contents(inode);
     info->fh = *handle;
     info->direct_io = 1;  // every read and write comes to us as it was asked for
     // ENOENT: the open was given up, and there will be no release.
@@ -141,10 +151,10 @@ struct ProcFileSystem::Operations {
   static void read(fuse_req_t request, fuse_ino_t /*inode*/, size_t size, off_t offset,
                    fuse_file_info* info) {
     OpenFile* const file = self(request).opened(info->fh);
-    // A read for the page cache, which has no lock owner, is a fault on a private mapping; the
-    // kernel's files cannot be mapped. See the head of our header.
+    // A read for the page cache, which has no lock owner, is a fault on a private mapping, and the
+    // kernel's files cannot be mapped; or sendfile(2) or splice(2). See the head of our header.
     if (file == nullptr || info->lock_owner == 0) {
-      fuse_reply_err(request, EIO);
+      fuse_reply_err(request, file == nullptr ? EIO : EINVAL);
       return;
     }
     const std::string bytes = file->read(static_cast<std::uint64_t>(offset), size);
@@ -286,6 +296,29 @@ Result<std::uint64_t> ProcFileSystem::open(const ProcFileInfo& file, int flags, 
   }
   open_files_.emplace(++last_handle_, std::move(opened));
   return last_handle_;
+}
+
+void ProcFileSystem::announce_contents(std::uint64_t inode) {
+  // Any page: one that somebody reads just now is locked until we answer that, so nobody may know
+  // which it will be.
+  std::uint32_t drawn = 0;
+  if (::getrandom(&drawn, sizeof(drawn), GRND_NONBLOCK) != ssize_t{sizeof(drawn)}) return;
+  const off_t page = 1 + drawn % (kAnnouncedPages - 1);
+  std::array<char, 1> byte{};
+  fuse_bufvec buffer = FUSE_BUFVEC_INIT(byte.size());
+  buffer.buf[0].mem = byte.data();
+  // The open that is being answered drops the page again.
+  fuse_lowlevel_notify_store(session_, inode, page * kPageBytes + kAnnouncedByte, &buffer,
+                             FUSE_BUF_NO_SPLICE);
+}
+
+void ProcFileSystem::outdate_size(std::uint64_t inode) {
+  std::array<char, 1> nothing{};
+  fuse_bufvec buffer = FUSE_BUFVEC_INIT(0);
+  buffer.buf[0].mem = nothing.data();
+  // Kernels before 5.16 make it the new size, and act only on one that is larger than the last.
+  fuse_lowlevel_notify_store(session_, inode, kOutdatingOffset + ++sizes_outdated_, &buffer,
+                             FUSE_BUF_NO_SPLICE);
 }
 
 OpenFile* ProcFileSystem::opened(std::uint64_t handle) {

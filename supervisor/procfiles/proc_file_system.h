@@ -3,13 +3,20 @@
 //
 // One thread, blocked in a read of /dev/fuse. It waits for nobody: to answer it reads /proc and
 // takes registry locks, which no holder keeps while it waits for a process in such a request; and a
-// page fault, which would keep that process's memory map locked, is refused (EIO) before either.
+// page fault, which would keep that process's memory map locked, is refused before either.
+//
+// Sizes: stat(2) and SEEK_END show 0, as for all files of /proc. To the kernel the files shall have
+// some contents all the same: sendfile(2) and splice(2) read by way of the page cache, and would
+// find the end of the file there without asking us, so that copies came out empty. We refuse such
+// reads (EINVAL, as the kernel's own table does), and programs read(2) instead.
 //
 // The kernel ends the connection when the last mount of it has gone, or when we die: requests
 // under way fail then, and nobody keeps waiting.
 //
 // Ownership: borrows what it is given. Thread rule: start and wait_for_end from one thread.
 #pragma once
+
+#include <sys/types.h>
 
 #include <condition_variable>
 #include <memory>
@@ -57,12 +64,18 @@ class ProcFileSystem {
   [[nodiscard]] struct stat attributes(std::uint64_t inode, Reader& reader) const;
   Result<std::uint64_t> open(const ProcFileInfo& file, int flags, pid_t tid);
   [[nodiscard]] OpenFile* opened(std::uint64_t handle);
+  /// Tells the kernel of a size above 0: fuse_notify_store() of fs/fuse/dev.c.
+  void announce_contents(std::uint64_t inode);
+  /// Lets the kernel pass the size in our next answer on to who asked, and keep its own:
+  /// fuse_change_attributes() of fs/fuse/inode.c does so with answers older than what it knows.
+  void outdate_size(std::uint64_t inode);
 
   IpcNamespaces& namespaces_;
   const std::int64_t started_seconds_;
   fuse_session* session_ = nullptr;
   std::unordered_map<std::uint64_t, std::unique_ptr<OpenFile>> open_files_;
   std::uint64_t last_handle_ = 0;
+  off_t sizes_outdated_ = 0;
   mutable std::mutex mutex_;
   std::condition_variable ended_;
   bool running_ = false;
