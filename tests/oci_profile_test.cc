@@ -215,6 +215,7 @@ TEST(MergeProfile, RefusesWhatItCannotKeepOrUnderstand) {
       {R"({"linux":{"seccomp":[]}})", R"(its "seccomp" is none)"},
       {R"({"linux":{"seccomp":{}}})", R"(its "defaultAction" is none)"},
       {R"({"a":1,"b":{"c":1,"d":2,"c":3}})", R"(it has "c" twice in an object)"},
+      {R"({"\u001b[1m":1,"\u001b[1m":2})", R"(it has "\u001b[1m" twice in an object)"},
       {R"({"defaultAction":7})", R"(its "defaultAction" is none)"},
       {R"({"defaultAction":"","architectures":"x"})", R"(its "architectures" is none)"},
       {R"({"defaultAction":"","flags":[1]})", R"(its "flags" is none)"},

@@ -2,6 +2,7 @@
 """make_bundle.py FOLDER [OPTION...] -- ARG...: writes FOLDER/config.json of an OCI bundle whose root file system is
 FOLDER/rootfs, with the linux.seccomp object of standard input.
   --metadata TEXT  its listenerMetadata, also such as `shmvisor oci-profile` refuses
+  --receiver PATH  the listener's receiver as crun's annotation, not as listenerPath
   --no-rule        none of its rules but one for a call that nobody makes
   --host-pid       in the machine's pid namespace
   --userns         in a user namespace, where its root is the user 100000"""
@@ -13,6 +14,7 @@ split = sys.argv.index("--")
 parser = argparse.ArgumentParser()
 parser.add_argument("folder")
 parser.add_argument("--metadata")
+parser.add_argument("--receiver")
 for name in ("--no-rule", "--host-pid", "--userns"):
     parser.add_argument(name, action="store_true")
 options = parser.parse_args(sys.argv[1:split])
@@ -50,5 +52,8 @@ if options.userns:
     config["linux"]["namespaces"].append({"type": "user"})
     for ids in ("uidMappings", "gidMappings"):
         config["linux"][ids] = [{"containerID": 0, "hostID": 100000, "size": 1000}]
+if options.receiver is not None:
+    del seccomp["listenerPath"]
+    config["annotations"] = {"run.oci.seccomp.receiver": options.receiver}
 with open(f"{options.folder}/config.json", "w", encoding="utf-8") as file:
     json.dump(config, file)

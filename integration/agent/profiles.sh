@@ -45,6 +45,12 @@ if [ "$runtime" = crun ]; then
   bundle_of flags -- /bin/sh -c "$session" <"$scratch/profile"
   expect "they change nothing that is seen" "held
 of mine, mapped 2 times" "$(run flags)"
+
+  heading "a profile without listenerPath, and crun's annotation"
+  our_profile >"$scratch/profile" || fail oci-profile
+  bundle_of annotated --receiver "$socket" -- /bin/sh -c "$session" <"$scratch/profile"
+  expect "it is the same" "held
+of mine, mapped 2 times" "$(run annotated)"
 fi
 
 # What kubelet has a container started with, from a localhost profile of the node.

@@ -11,6 +11,7 @@
 // Thread rule: plain values.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>

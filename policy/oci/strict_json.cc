@@ -15,8 +15,9 @@ std::variant<OrderedJson, BadJson> parse_strict_json(std::string_view text) {
     if (event == Event::object_end) names.pop_back();
     if (event == Event::key) {
       const auto& name = parsed.get_ref<const std::string&>();
-      if (!names.back().insert(name).second)
+      if (!names.back().insert(name).second) {
         trouble = "it has " + parsed.dump(-1, ' ', true) + " twice in an object";
+      }
     }
     if (depth > kDeepestJson) trouble = "it is nested too deep";
     return depth <= kDeepestJson;  // otherwise nothing of it is kept
