@@ -182,7 +182,7 @@ bool silent_stamp(const Difference& difference, const DifferenceContext& context
 bool moved_together(const Difference& difference, const DifferenceContext& context) {
   const auto& operands = context.operation.operands;
   return context.operation.kind == Kind::kMremap && difference.field == "result" &&
-         operands[1].offset == operands[2].offset && difference.native == "EFAULT" &&
+         operands[1].offset >= operands[2].offset && difference.native == "EFAULT" &&
          (difference.supervised.starts_with("w") || difference.supervised.starts_with("0x"));
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "supervisor/process/borrowed_identity.h"
+#include "supervisor/process/memory_map.h"
 #include "supervisor/process/task_limit.h"
 #include "supervisor/process/user_namespace.h"
 
@@ -43,7 +44,11 @@ Result<void> transfer(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
 /// The kernel's own copies grow a stack where they reach below it; process_vm_readv(2) does not,
 /// and reading /proc/PID/mem does (__access_remote_vm() of mm/memory.c), as far as *our*
 /// RLIMIT_STACK allows. Whether there may be something now that was not.
-bool grow_stack(pid_t tid, std::uint64_t address) {
+bool grow_stack(pid_t tid, std::uint64_t address, KernelFeatures& features) {
+  // Where something is mapped its rights refused the copy, and reading would bring in a page.
+  auto map = MemoryMap::open(tid, features);
+  const auto above = map ? map->area_above(address, Areas::kAll) : Errno(ESRCH);
+  if (!above || !*above || (*above)->range.start <= address) return false;
   rlimit ours{};
   const auto theirs = TaskLimit::read(tid, "Max stack size");
   if (!theirs || ::getrlimit(RLIMIT_STACK, &ours) != 0 || theirs->soft < ours.rlim_cur) {
@@ -56,9 +61,11 @@ bool grow_stack(pid_t tid, std::uint64_t address) {
 
 template <typename Byte, typename Transfer>
 Result<void> transfer_all(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
-                          Transfer system_call) {
+                          Transfer system_call, KernelFeatures& features) {
   const auto moved = transfer(tid, address, bytes, system_call);
-  if (moved || moved.error() != Errno(EFAULT) || !grow_stack(tid, address)) return moved;
+  if (moved || moved.error() != Errno(EFAULT) || !grow_stack(tid, address, features)) {
+    return moved;
+  }
   return transfer(tid, address, bytes, system_call);
 }
 
@@ -95,14 +102,14 @@ std::uint64_t ProcessCaller::memlock_limit_bytes() {
 }
 
 Result<void> ProcessCaller::copy_from_user(std::uint64_t address, std::span<std::byte> bytes) {
-  const auto copied = transfer_all(call_.tid(), address, bytes, ::process_vm_readv);
+  const auto copied = transfer_all(call_.tid(), address, bytes, ::process_vm_readv, features_);
   if (!call_.alive()) return Errno(EFAULT);
   return as_fault(copied);
 }
 
 Result<void> ProcessCaller::copy_to_user(std::uint64_t address, std::span<const std::byte> bytes) {
   if (!call_.alive()) return Errno(EFAULT);
-  return as_fault(transfer_all(call_.tid(), address, bytes, ::process_vm_writev));
+  return as_fault(transfer_all(call_.tid(), address, bytes, ::process_vm_writev, features_));
 }
 
 Result<void> ProcessCaller::as_fault(const Result<void>& copied) {

@@ -27,6 +27,7 @@ class ProcessCaller : public Caller, private Subject {
       : call_(call),
         thread_(std::move(thread)),
         viewpoint_(thread_.identity),
+        features_(features),
         refusals_(refusals),
         space_(call, expected, features, refusals,
                call_page == nullptr
@@ -61,6 +62,7 @@ class ProcessCaller : public Caller, private Subject {
   PendingCall& call_;
   KnownThread thread_;
   ThreadViewpoint viewpoint_;
+  KernelFeatures& features_;
   Refusals& refusals_;
   RemoteSpace space_;
   std::optional<TaskStatus> ids_;
