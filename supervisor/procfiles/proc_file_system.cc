@@ -6,9 +6,9 @@
 #include <fuse_lowlevel.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -24,12 +24,10 @@ constexpr double kEntrySeconds = 1e6;
 constexpr double kAttributeSeconds = 0;
 constexpr fuse_ino_t kFirstFile = FUSE_ROOT_ID + 1;
 constexpr blksize_t kProcBlockBytes = 1024;
-/// Where in a page announce_contents() writes: a page that is written from its beginning could be
-/// taken for a whole one, and read.
-constexpr off_t kAnnouncedByte = 1;
+/// Sizes that the kernel is told of stay below 2 GiB, above which 32-bit programs cannot open:
+/// those of announce_contents() in the lower half, those of outdate_size() in the upper.
 constexpr off_t kPageBytes = 4096;
-constexpr std::uint32_t kAnnouncedPages = 1U << 28;
-constexpr off_t kOutdatingOffset = kPageBytes * kAnnouncedPages;
+constexpr off_t kMostAnnouncedBytes = off_t{1} << 30;
 
 /// Null for the root and for what does not exist.
 const ProcFileInfo* file_of(fuse_ino_t inode) {
@@ -64,6 +62,7 @@ struct ProcFileSystem::Operations {
   static void lookup(fuse_req_t request, fuse_ino_t /*parent*/, const char* name) {
     for (fuse_ino_t inode = kFirstFile; const ProcFileInfo* file = file_of(inode); ++inode) {
       if (std::string_view(name) != file->name) continue;
+      self(request).size_of(inode).announced = false;
       Reader reader(tid(request));
       const fuse_entry_param entry = self(request).entry(inode, reader);
       fuse_reply_entry(request, &entry);
@@ -80,6 +79,7 @@ struct ProcFileSystem::Operations {
     std::size_t used = 0;
     fuse_ino_t inode = kFirstFile + static_cast<fuse_ino_t>(offset);
     for (; const ProcFileInfo* file = file_of(inode); ++inode) {
+      self(request).size_of(inode).announced = false;
       const fuse_entry_param entry = self(request).entry(inode, reader);
       const std::size_t needed =
           fuse_add_direntry_plus(request, bytes.data() + used, size - used, file->name, &entry,
@@ -93,8 +93,14 @@ struct ProcFileSystem::Operations {
   static void getattr(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
     Reader reader(tid(request));
     const struct stat status = self(request).attributes(inode, reader);
-    // With an open file it is lseek(2), whose SEEK_END shall find the size of 0.
-    if (info == nullptr && file_of(inode) != nullptr) self(request).outdate_size(inode);
+    if (file_of(inode) != nullptr) {
+      // With an open file it is lseek(2), whose SEEK_END shall find the size of 0.
+      if (info != nullptr) {
+        self(request).size_of(inode).announced = false;
+      } else {
+        self(request).outdate_size(inode);
+      }
+    }
     fuse_reply_attr(request, &status, kAttributeSeconds);
   }
 
@@ -116,6 +122,7 @@ struct ProcFileSystem::Operations {
                !reader.may_write(file->file, owner)) {
       fuse_reply_err(request, EACCES);
     } else {
+      if (truncates) self(request).size_of(inode).announced = false;
       const struct stat status = self(request).attributes(inode, reader);
       fuse_reply_attr(request, &status, kAttributeSeconds);
     }
@@ -142,6 +149,7 @@ struct ProcFileSystem::Operations {
       return;
     }
     self(request).announce_contents(inode);
+    if ((info->flags & O_TRUNC) != 0) self(request).size_of(inode).announced = false;
     info->fh = *handle;
     info->direct_io = 1;  // every read and write comes to us as it was asked for
     // ENOENT: the open was given up, and there will be no release.
@@ -161,7 +169,7 @@ struct ProcFileSystem::Operations {
     fuse_reply_buf(request, bytes.data(), bytes.size());
   }
 
-  static void write(fuse_req_t request, fuse_ino_t /*inode*/, const char* bytes, size_t size,
+  static void write(fuse_req_t request, fuse_ino_t inode, const char* bytes, size_t size,
                     off_t offset, fuse_file_info* info) {
     OpenFile* const file = self(request).opened(info->fh);
     Reader writer(tid(request));
@@ -169,6 +177,9 @@ struct ProcFileSystem::Operations {
                                        : file->write(std::string_view(bytes, size),
                                                      static_cast<std::uint64_t>(offset), writer);
     if (taken) {
+      // To the kernel that is a larger file now.
+      off_t& highest = self(request).size_of(inode).highest_bytes;
+      highest = std::max(highest, offset + static_cast<off_t>(size));
       fuse_reply_write(request, *taken);
     } else {
       fuse_reply_err(request, taken.error().value());
@@ -298,18 +309,23 @@ Result<std::uint64_t> ProcFileSystem::open(const ProcFileInfo& file, int flags, 
   return last_handle_;
 }
 
+ProcFileSystem::KernelSize& ProcFileSystem::size_of(std::uint64_t inode) {
+  return kernel_sizes_[inode - kFirstFile];
+}
+
 void ProcFileSystem::announce_contents(std::uint64_t inode) {
-  // Any page: one that somebody reads just now is locked until we answer that, so nobody may know
-  // which it will be.
-  std::uint32_t drawn = 0;
-  if (::getrandom(&drawn, sizeof(drawn), GRND_NONBLOCK) != ssize_t{sizeof(drawn)}) return;
-  const off_t page = 1 + drawn % (kAnnouncedPages - 1);
+  KernelSize& size = size_of(inode);
+  // Into a page behind any that the file has had: one that somebody reads stays locked until we
+  // answer that. And not at its beginning, or the page could be taken for a whole one, and read.
+  const off_t place = (size.highest_bytes / kPageBytes + 1) * kPageBytes + 1;
+  if (size.announced || place >= kMostAnnouncedBytes) return;
   std::array<char, 1> byte{};
   fuse_bufvec buffer = FUSE_BUFVEC_INIT(byte.size());
   buffer.buf[0].mem = byte.data();
   // The open that is being answered drops the page again.
-  fuse_lowlevel_notify_store(session_, inode, page * kPageBytes + kAnnouncedByte, &buffer,
-                             FUSE_BUF_NO_SPLICE);
+  size.announced =
+      fuse_lowlevel_notify_store(session_, inode, place, &buffer, FUSE_BUF_NO_SPLICE) == 0;
+  size.highest_bytes = place + 1;
 }
 
 void ProcFileSystem::outdate_size(std::uint64_t inode) {
@@ -317,7 +333,8 @@ void ProcFileSystem::outdate_size(std::uint64_t inode) {
   fuse_bufvec buffer = FUSE_BUFVEC_INIT(0);
   buffer.buf[0].mem = nothing.data();
   // Kernels before 5.16 make it the new size, and act only on one that is larger than the last.
-  fuse_lowlevel_notify_store(session_, inode, kOutdatingOffset + ++sizes_outdated_, &buffer,
+  sizes_outdated_ = (sizes_outdated_ + 1) % kMostAnnouncedBytes;
+  fuse_lowlevel_notify_store(session_, inode, kMostAnnouncedBytes + sizes_outdated_, &buffer,
                              FUSE_BUF_NO_SPLICE);
 }
 

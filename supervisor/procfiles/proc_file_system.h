@@ -18,6 +18,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -27,6 +28,7 @@
 #include "policy/base/unique_fd.h"
 #include "supervisor/process/ipc_namespaces.h"
 #include "supervisor/procfiles/open_file.h"
+#include "supervisor/procfiles/proc_file_list.h"
 
 struct fuse_entry_param;
 struct fuse_file_info;
@@ -58,13 +60,19 @@ class ProcFileSystem {
  private:
   /// The callbacks of libfuse, which know us as the session's user data.
   struct Operations;
+  /// What the kernel takes a file's size for.
+  struct KernelSize {
+    bool announced = false;   ///< it is above 0
+    off_t highest_bytes = 0;  ///< it has been, at most
+  };
 
   void run();
   [[nodiscard]] fuse_entry_param entry(std::uint64_t inode, Reader& reader) const;
   [[nodiscard]] struct stat attributes(std::uint64_t inode, Reader& reader) const;
   Result<std::uint64_t> open(const ProcFileInfo& file, int flags, pid_t tid);
   [[nodiscard]] OpenFile* opened(std::uint64_t handle);
-  /// Tells the kernel of a size above 0: fuse_notify_store() of fs/fuse/dev.c.
+  [[nodiscard]] KernelSize& size_of(std::uint64_t inode);
+  /// Tells the kernel of a size above 0, if need be: fuse_notify_store() of fs/fuse/dev.c.
   void announce_contents(std::uint64_t inode);
   /// Lets the kernel pass the size in our next answer on to who asked, and keep its own:
   /// fuse_change_attributes() of fs/fuse/inode.c does so with answers older than what it knows.
@@ -75,6 +83,7 @@ class ProcFileSystem {
   fuse_session* session_ = nullptr;
   std::unordered_map<std::uint64_t, std::unique_ptr<OpenFile>> open_files_;
   std::uint64_t last_handle_ = 0;
+  std::array<KernelSize, kProcFiles.size()> kernel_sizes_{};
   off_t sizes_outdated_ = 0;
   mutable std::mutex mutex_;
   std::condition_variable ended_;
