@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 #include <exception>
+#include <iostream>
 
 #include "supervisor/cli/agent_subcommand.h"
 #include "supervisor/cli/check_subcommand.h"
@@ -14,6 +15,13 @@
 namespace {
 
 using namespace shmvisor;
+
+/// Not so where standard output is on a full disk.
+bool all_printed() {
+  if (std::cout.flush() && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return true;
+  (void)std::fprintf(stderr, "shmvisor: cannot write to standard output\n");
+  return false;
+}
 
 int parse_and_execute(int argc, char** argv) {
   CLI::App app("System V shared memory of its own for any command.", "shmvisor");
@@ -50,7 +58,8 @@ int parse_and_execute(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return parse_and_execute(argc, argv);
+    const int status = parse_and_execute(argc, argv);
+    return status == 0 && !all_printed() ? exit_status::kOwnFailure : status;
   } catch (const std::exception& error) {  // no memory, most likely
     (void)std::fprintf(stderr, "shmvisor: %s\n", error.what());
     return exit_status::kOwnFailure;

@@ -34,5 +34,19 @@ for arguments in --help 'run --help' --version; do
   [ -s out ] || fail "$arguments prints nothing on standard output"
   assert_silent err
 done
+# What a script's variable that is not set leaves behind is not taken for an option that is not given.
+for arguments in 'run --serve' 'run --join' 'oci-profile --merge'; do
+  # shellcheck disable=SC2086
+  timeout --kill-after=10 60 "$SHMVISOR" $arguments '' >none 2>err </dev/null
+  expect "$arguments ''" 125 $?
+  grep -q 'is empty' err || fail "$arguments '': $(cat err)"
+  [ ! -s none ] || fail "$arguments '' prints $(cat none)"
+done
+for arguments in --help 'run --help' --version check oci-profile; do
+  # shellcheck disable=SC2086
+  timeout --kill-after=10 60 "$SHMVISOR" $arguments >/dev/full 2>err </dev/null
+  expect "$arguments, on a full disk" 125 $?
+  [ -s err ] || fail "$arguments: nothing is said of a full disk"
+done
 grep -Eq '[0-9]+\.[0-9]+\.[0-9]+' out || fail "no version: $(cat out)"
 assert_kernel_table_empty

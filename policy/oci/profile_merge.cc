@@ -49,7 +49,7 @@ bool is_arch_map_entry(const Json& json) {
 }
 
 Trouble wrong_type(const Json& profile) {
-  const auto wrong = [](const char* name) { return "its \"" + std::string(name) + "\" is none"; };
+  const auto wrong = [](const char* name) { return "its \"" + std::string(name) + "\" is malformed"; };
   if (!member(profile, "defaultAction").is_string()) return wrong("defaultAction");
   for (const char* const name : {"listenerPath", "listenerMetadata"}) {
     if (!is_string_or_null(member(profile, name))) return wrong(name);
@@ -243,7 +243,7 @@ Trouble merge_into_document(Json& document, const ShmProfile& wanted) {
   }
   Json& profile = (*linux_part)["seccomp"];
   if (profile.is_object()) return merge_into_profile(profile, wanted);
-  if (!profile.is_null()) return "its \"seccomp\" is none";
+  if (!profile.is_null()) return "its \"seccomp\" is malformed";
   profile = new_profile(wanted);
   return std::nullopt;
 }

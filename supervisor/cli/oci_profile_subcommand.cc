@@ -106,6 +106,7 @@ OciProfileSubcommand::OciProfileSubcommand(CLI::App& parent)
   app()
       .add_option("--merge", merge_path_,
                   "Print this profile or config.json with ours merged into it; - is standard input")
+      ->check(check_path)
       ->type_name("FILE");
 }
 

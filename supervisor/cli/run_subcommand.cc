@@ -19,11 +19,13 @@ RunSubcommand::RunSubcommand(CLI::App& parent)
       app()
           .add_option("--serve", options_.serve_path,
                       "Let other runs join, at a socket of this name; permissions decide whose")
+          ->check(check_path)
           ->type_name("PATH");
   CLI::Option* const join =
       app()
           .add_option("--join", options_.join_path,
                       "Share the segments of the run that serves there, and its limits")
+          ->check(check_path)
           ->type_name("PATH")
           ->excludes(serve);
   for (const char* const server_s :

@@ -31,6 +31,12 @@ class Subcommand {
   int execute();
 
  protected:
+  /// What is wrong with the path, for CLI::Option::check(); empty where nothing is. An empty one is
+  /// what a script's variable that is not set leaves behind.
+  static std::string check_path(const std::string& path) {
+    return path.empty() ? "the path is empty" : "";
+  }
+
   [[nodiscard]] CLI::App& app() const { return app_; }
   virtual int run(KernelFeatures& features) = 0;
 

@@ -117,10 +117,12 @@ int run_serving(const Launched& launched, std::optional<JoinSocket> socket) {
     if (joined) joined->drain();
     leave_at_once(status);
   };
-  if (!server.start()) {
+  if (const auto started = server.start(); !started) {
     leave(give_up(launched, {exit_status::kOwnFailure,
-                             "cannot start a serving thread; raise RLIMIT_NPROC, or the pids limit "
-                             "of the cgroup"}));
+                             std::string("cannot start a serving thread: ") +
+                                 std::strerror(started.error().value()) +
+                                 "; raise RLIMIT_NPROC, RLIMIT_NOFILE or the pids limit of the "
+                                 "cgroup"}));
   }
   if (const auto failure = let_go(launched, init)) leave(give_up(launched, *failure));
   const int status = init.run(options.linger);

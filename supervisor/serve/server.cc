@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 #include "supervisor/inject/kick_timer.h"
@@ -98,7 +99,7 @@ bool Server::add_thread() {
     ++parked_;
     return true;
   }
-  spdlog::warn("no new serving thread: errno {}; calls may wait for one another", error);
+  spdlog::warn("no new serving thread: {}; calls may wait for one another", std::strerror(error));
   return false;
 }
 
@@ -183,7 +184,9 @@ void Server::serve(const seccomp_notif& notif) {
   PendingCall call(listener_, notif);
   if (call.tid() <= 0) {
     if (!told_of_strangers_.test_and_set()) {
-      spdlog::warn("a call comes from a process outside of our pid namespace: not served");
+      spdlog::warn(
+          "a call comes from a process outside of our pid namespace, and fails with ENOSYS: run "
+          "shmvisor in a pid namespace that holds all those it serves");
     }
     return;
   }

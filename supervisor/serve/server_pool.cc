@@ -110,7 +110,9 @@ void ServerPool::wake(Entry& entry) {
   if (!entry.server.start()) {
     // Without a thread the callers wait; another turn tries again.
     if (!std::exchange(told_of_no_thread_, true)) {
-      spdlog::warn("no thread for calls that wait: raise RLIMIT_NPROC or RLIMIT_NOFILE");
+      spdlog::warn(
+          "no thread for calls that wait: raise RLIMIT_NPROC, RLIMIT_NOFILE or the pids limit of "
+          "the cgroup");
     }
     std::this_thread::sleep_for(kBetweenEndings);
     return;
