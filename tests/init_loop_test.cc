@@ -28,6 +28,8 @@ class InitLoopTest : public ::testing::Test {
     bool children_left = false;
   };
 
+  static constexpr int kInvalid = 202;
+
   /// Runs `script` under an init loop as shmvisor does, in the calling process. The exit status.
   /// `before`: what happens to the command before the loop exists.
   int supervise(
@@ -53,6 +55,11 @@ class InitLoopTest : public ::testing::Test {
     ServingChores chores(
         {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, nullptr});
     InitLoop init(command.pid(), group, false, inherited.watched(), scope, chores);
+    if (!init.valid()) {
+      ::kill(command.pid(), SIGKILL);
+      ::waitpid(command.pid(), nullptr, 0);
+      return kInvalid;
+    }
     if (command.wait_for_exec()) return 201;
     const int status = init.run(linger);
     after_->all_gone = listener.ended();
@@ -158,6 +165,18 @@ TEST_F(InitLoopTest, ACommandThatStoppedBeforeTheLoopGoesOn) {
     });
   });
   EXPECT_EQ(exit_status_of(child), 7);
+}
+
+TEST_F(InitLoopTest, WithoutADescriptorForSignalsItIsNotValid) {
+  Child child([this] {
+    return supervise("exit 0", true, false, [](pid_t) {
+      rlimit limit{};
+      ::getrlimit(RLIMIT_NOFILE, &limit);
+      limit.rlim_cur = 0;
+      ::setrlimit(RLIMIT_NOFILE, &limit);
+    });
+  });
+  EXPECT_EQ(exit_status_of(child), kInvalid);
 }
 
 TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {

@@ -62,6 +62,18 @@ if [ -z "${SHMVISOR_SANITIZED:-}" ]; then
   grep -q '/proc is not mounted' err || fail "no /proc: $(cat err)"
 fi
 
+# With too few descriptors: an end with a reason at once, whatever is missing. A sanitizer's runtime wants some itself.
+if [ -z "${SHMVISOR_SANITIZED:-}" ]; then
+  for fd in {3..16}; do eval "exec $fd>&-"; done # whatever this script inherited
+  for limit in {4..16}; do
+    timeout --kill-after=10 60 bash -c 'ulimit -n $1 && exec "$0" run -- true' "$SHMVISOR" "$limit" >out 2>err </dev/null
+    status=$?
+    [ $status = 0 ] || { [ $status = 125 ] && [ -s err ]; } || fail "$limit descriptors: status $status, $(cat err)"
+  done
+  check 125 "an agent with four descriptors" bash -c 'ulimit -n 4 && exec timeout -k 5 20 "$0" agent --socket agent' "$SHMVISOR"
+  explained "an agent with four descriptors"
+fi
+
 # One shmvisor inside another: a filter chain has one listener.
 check 125 "inside itself" "$SHMVISOR" run -- "$SHMVISOR" run -- true
 explained "inside itself"

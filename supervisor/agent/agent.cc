@@ -87,6 +87,12 @@ Agent::Agent(ListeningSocket socket, const sigset_t& ends, const ServiceManager&
       containers_(features, limits) {}
 
 Agent::Ending Agent::run() {
+  if (!signals_.valid() || containers_.pool_fd() < 0) {
+    spdlog::critical(
+        "signalfd(2) or epoll_create1(2) is refused; raise RLIMIT_NOFILE, or allow them where a "
+        "seccomp filter forbids them");
+    return {exit_status::kOwnFailure, true};
+  }
   manager_.notify("READY=1");
   while (turn()) {
   }

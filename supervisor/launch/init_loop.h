@@ -39,6 +39,8 @@ class InitLoop {
   InitLoop(pid_t command, const ProcessGroup& group, bool signal_group, const sigset_t& watched,
            const ProcessScope& scope, Chores& chores);
 
+  /// Whether it can wait for signals and children at all. Precondition of all else.
+  [[nodiscard]] bool valid() const { return signals_.valid(); }
   /// Until the command and, when `linger`, the last supervised process have ended. The command's
   /// exit status in the terms of exit_status.h.
   int run(bool linger);

@@ -72,6 +72,11 @@ int give_up(const Launched& launched, const Failure& failure) {
 
 /// To the command's exec. Why not, otherwise.
 std::optional<Failure> let_go(const Launched& launched, InitLoop& init) {
+  if (!init.valid()) {
+    return Failure{exit_status::kOwnFailure,
+                   "signalfd(2) is refused, which tells of signals and children; raise "
+                   "RLIMIT_NOFILE, or allow it where a seccomp filter forbids it"};
+  }
   launched.command.go_on();
   auto failure = launched.command.wait_for_exec([&init](int fd) { init.run_until(fd); });
   if (!failure) tell_of_proc(launched.options, launched.command.missing_in_proc());

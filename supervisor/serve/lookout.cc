@@ -13,7 +13,7 @@ Result<void> Lookout::start() {
   stopping_.store(false);
   asked_.store(false);
   timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
-  if (!timer_.valid()) return Errno(EMFILE);
+  if (!timer_.valid()) return Errno::current();
   try {
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error&) {
