@@ -1,4 +1,7 @@
 // The command line of shmvisor: which subcommand, and the way out.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
@@ -15,6 +18,16 @@
 namespace {
 
 using namespace shmvisor;
+
+/// A log would be written to whatever of ours came to lie at the number of a stream that is closed.
+/// The command finds it closed.
+void occupy_standard_streams() {
+  int fd = -1;
+  do {
+    fd = ::open("/", O_PATH | O_CLOEXEC);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) ::close(fd);
+}
 
 /// Not so where standard output is on a full disk.
 bool all_printed() {
@@ -57,6 +70,7 @@ int parse_and_execute(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  occupy_standard_streams();
   try {
     const int status = parse_and_execute(argc, argv);
     return status == 0 && !all_printed() ? exit_status::kOwnFailure : status;

@@ -30,6 +30,17 @@ for mode in plain state closed input_closed; do
   rm direct supervised
 done
 
+# Where a stream is closed nothing that matters may lie at its number: a log would be written there.
+# shellcheck disable=SC2016
+for run in 'run' 'run --serve socket'; do
+  # shellcheck disable=SC2086
+  timeout --kill-after=10 60 "$SHMVISOR" $run -- sh -c 'readlink /proc/$PPID/fd/0 /proc/$PPID/fd/2 >>seen' <&- 2>&- ||
+    fail "$run, with closed streams: $?"
+done
+expect "shmvisor's own closed streams" $'/\n/\n/\n/' "$(cat seen)"
+timeout --kill-after=10 60 "$SHMVISOR" --version >&- 2>version.err
+expect "--version on a closed stream" 125 $?
+
 # As an ordinary user; the one difference is that no_new_privs has to be set.
 as_user "$scratch/with" plain "$scratch/dump" direct
 as_user "$scratch/with" plain "$SHMVISOR" run -- "$scratch/dump" supervised || fail "as a user: $?"
