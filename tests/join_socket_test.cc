@@ -10,6 +10,7 @@
 
 #include <fstream>
 
+#include "supervisor/kernel/socket_address.h"
 #include "tests/scratch_folder.h"
 
 namespace shmvisor {

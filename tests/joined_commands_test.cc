@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "supervisor/inject/kick_timer.h"
+#include "supervisor/kernel/socket_address.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/process/descendant_scope.h"
 #include "tests/scratch_folder.h"

@@ -74,6 +74,19 @@ process.end()
 expect("status", 0, successor.stop())
 expect("the socket", False, os.path.exists(stale))
 
+heading("several that find the socket of one that was killed")
+agent = lib.Agent(folder, arguments=["--socket", stale])
+wait_until("a socket", lambda: os.path.exists(stale))
+agent.stop(signal.SIGKILL)
+rivals = [lib.Agent(folder, arguments=["--socket", stale], log=f"rival{i}.log") for i in range(8)]
+wait_until("one is left", lambda: sum(rival.ended() for rival in rivals) >= len(rivals) - 1)
+left = [rival for rival in rivals if not rival.ended()]
+expect("who serve", 1, len(left))
+process = contained(stale)
+expect("a call", 0, process.call())
+process.end()
+expect("status", 0, left[0].stop())
+
 heading("a log that nobody reads any more")
 log_end, its_end = os.pipe()
 agent = lib.Agent(folder, arguments=["--socket", stale], prepare=lambda: os.dup2(its_end, 2))
@@ -93,7 +106,7 @@ with open(f"{folder}/file", "w", encoding="utf-8"):
     pass
 expect_failure("a file", "is there and is no socket", arguments=["--socket", f"{folder}/file"])
 expect_failure("no folder", "No such file", arguments=["--socket", f"{folder}/no/socket"])
-expect_failure("a long path", "1 to 107 bytes", arguments=["--socket", "/" + "x" * 200])
+expect_failure("a long path", "File name too long", arguments=["--socket", "/" + "x" * 200])
 expect_failure("none at all", "no socket: give --socket PATH", arguments=[])
 
 heading("a socket that is handed over, and a service manager that listens")

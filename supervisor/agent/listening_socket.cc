@@ -16,37 +16,28 @@ constexpr mode_t kOwnerOnly = 0177;  // as a umask
 
 using Trouble = ListeningSocket::Trouble;
 
-std::string with_reason(const std::string& text) { return text + ": " + std::strerror(errno); }
-
 int socket_option(int fd, int option) {
   int value = -1;
   socklen_t size = sizeof(value);
   return ::getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
 }
 
-/// Removes a socket's file whose owner is gone. Empty, or why it stays.
-std::string clear_place(const std::string& path, const SocketAddress& address) {
-  struct stat status {};
-  if (::lstat(path.c_str(), &status) != 0) return "";
-  if (!S_ISSOCK(status.st_mode)) return path + " is there and is no socket";
-  if (!is_deserted(address, SOCK_STREAM)) return path + " is somebody's who serves it";
-  return ::unlink(path.c_str()) == 0 ? "" : with_reason("cannot remove the old " + path);
+std::string trouble(const std::string& path, int error) {
+  if (error == EADDRINUSE) return path + " is somebody's who serves it";
+  if (error == EEXIST) return path + " is there and is no socket";
+  return "cannot listen at " + path + ": " + std::strerror(error);
 }
 
 }  // namespace
 
 std::variant<ListeningSocket, Trouble> ListeningSocket::make(const std::string& path) {
-  const auto address = SocketAddress::of(path);
-  if (!address) return Trouble{"the socket's path must have 1 to 107 bytes"};
-  if (std::string trouble = clear_place(path, *address); !trouble.empty()) return Trouble{trouble};
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return Trouble{trouble(path, errno)};
   const mode_t before = ::umask(kOwnerOnly);
-  const int bound = ::bind(fd.get(), address->get(), SocketAddress::size_bytes());
+  auto file = SocketFile::listen_at(path, fd, kBacklog);
   ::umask(before);
-  if (bound != 0) return Trouble{with_reason("cannot make the socket " + path)};
-  ListeningSocket made(std::move(fd), SocketFile(path));
-  if (::listen(made.fd(), kBacklog) != 0) return Trouble{with_reason("cannot listen at " + path)};
-  return made;
+  if (!file) return Trouble{trouble(path, file.error().value())};
+  return ListeningSocket(std::move(fd), std::move(*file));
 }
 
 std::variant<ListeningSocket, Trouble> ListeningSocket::take(UniqueFd socket) {

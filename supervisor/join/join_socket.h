@@ -29,7 +29,7 @@ class JoinSocket {
   void remove();
 
  private:
-  JoinSocket(UniqueFd fd, std::string path) : fd_(std::move(fd)), file_(std::move(path)) {}
+  JoinSocket(UniqueFd fd, SocketFile file) : fd_(std::move(fd)), file_(std::move(file)) {}
 
   UniqueFd fd_;
   SocketFile file_;  // goes before the socket: nobody finds it unserved

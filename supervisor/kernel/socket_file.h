@@ -1,4 +1,7 @@
-// SocketFile: the file of a Unix socket that was bound, unix(7).
+// SocketFile: the file of a Unix socket that is listened at, unix(7).
+//
+// A file that a server left behind when it was killed is replaced; anything else is not touched. Of
+// several servers that find such a file only one replaces it.
 //
 // Ownership: removes the file at its end, if it still is the one that was there at the beginning;
 // somebody else may have made another in its place. Thread rule: one thread.
@@ -9,7 +12,8 @@
 #include <string>
 #include <utility>
 
-#include "supervisor/kernel/socket_address.h"
+#include "policy/base/result.h"
+#include "policy/base/unique_fd.h"
 
 namespace shmvisor {
 
@@ -17,8 +21,10 @@ class SocketFile {
  public:
   /// No file.
   SocketFile() = default;
-  /// The file that was just bound.
-  explicit SocketFile(std::string path);
+  /// Binds the socket to a file of that name, and listens. EADDRINUSE where somebody listens there
+  /// already, EEXIST where something else is there; ENAMETOOLONG beyond 107 bytes, and the errors
+  /// of bind(2), listen(2) and unlink(2).
+  static Result<SocketFile> listen_at(const std::string& path, const UniqueFd& socket, int backlog);
 
   SocketFile(SocketFile&& other) noexcept
       : path_(std::exchange(other.path_, "")), device_(other.device_), inode_(other.inode_) {}
@@ -28,12 +34,12 @@ class SocketFile {
   void remove();
 
  private:
+  /// The file that was just bound.
+  explicit SocketFile(std::string path);
+
   std::string path_;  ///< empty where there is none, or no more
   dev_t device_ = 0;
   ino_t inode_ = 0;
 };
-
-/// Whether nobody listens at the socket there any more. `type`: SOCK_STREAM or another.
-[[nodiscard]] bool is_deserted(const SocketAddress& address, int type);
 
 }  // namespace shmvisor
