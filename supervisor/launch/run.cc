@@ -166,7 +166,8 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   const auto filter = build_filter_program();
   if (!filter) {
     return fail({exit_status::kOwnFailure, std::string("cannot build the seccomp filter: ") +
-                                               std::strerror(filter.error().value())});
+                                               std::strerror(filter.error().value()) +
+                                               "; see 'shmvisor check'"});
   }
   ProcMode proc = options.proc.value_or(ProcMode::kAuto);
   std::optional<JoinConnection> server;
