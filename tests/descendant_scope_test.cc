@@ -63,6 +63,23 @@ TEST_P(DescendantScopeTest, OneThatEndedBelongsUntilItIsReaped) {
   EXPECT_FALSE(holds(ours, child.pid()));
 }
 
+TEST_P(DescendantScopeTest, ASessionOfItsOwnBelongs) {
+  const Child child([this] {
+    ::setsid();
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      for (;;) ::pause();
+    }
+    *grandchild_ = pid;
+    ready_.open();
+    return ::pause();
+  });
+  ASSERT_TRUE(ready_.pass());
+  const DescendantScope ours(features_);
+  EXPECT_TRUE(holds(ours, child.pid()));
+  EXPECT_TRUE(holds(ours, *grandchild_));
+}
+
 TEST_P(DescendantScopeTest, OnlyThoseBelowTheRoot) {
   const Child child = family();
   const Child stranger([] { return ::pause(); });

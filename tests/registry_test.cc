@@ -285,6 +285,29 @@ TEST_F(RegistryTest, Rows) {
   EXPECT_EQ(rows[1].usage.swapped, 1U);
 }
 
+// A process that forks and ends may hide its child from a look, but not from the kernel.
+TEST_F(RegistryTest, WhoHidesFromALookIsLookedForAgain) {
+  const std::vector<Registry::SegmentPointer> segments{add(7, 1), add(8, 1), add(9, 1)};
+  for (const auto& segment : segments) pages(segment).areas = 5;
+  pages(segments[1]).hidden_looks = 1;
+  EXPECT_EQ(registry.count_attaches(segments), (std::vector<std::uint64_t>{5, 5, 5}));
+  EXPECT_EQ(host.counted, 4) << "again, but for the one that was missed";
+}
+
+// Such as those whose maps we may not read.
+TEST_F(RegistryTest, WhoHidesForEverIsNotLookedForSo) {
+  const std::vector<Registry::SegmentPointer> segments{add(7, 1), add(8, 1)};
+  pages(segments[0]).areas = pages(segments[1]).areas = 5;
+  pages(segments[1]).hidden_looks = 1000;
+  EXPECT_EQ(registry.count_attaches(segments), (std::vector<std::uint64_t>{5, 0}));
+  EXPECT_LT(host.counted, 20);
+  // All have left between the question and the count.
+  pages(segments[1]).areas = 0;
+  host.counted = 0;
+  EXPECT_EQ(registry.count_attaches(segments), (std::vector<std::uint64_t>{5, 0}));
+  EXPECT_EQ(host.counted, 2);
+}
+
 TEST_F(RegistryTest, NothingOutlivesTheNamespace) {
   auto owner_alone =
       std::make_shared<Registry>(host, files, Limits{.shmmax = 1, .shmall = 1, .shmmni = 1});

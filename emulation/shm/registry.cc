@@ -4,6 +4,13 @@
 #include <shared_mutex>
 
 namespace shmvisor {
+namespace {
+
+/// At processes that hide from one look, or that we may not look into; or at a description that
+/// nobody has mapped yet, or any more.
+constexpr int kMostLooks = 8;
+
+}  // namespace
 
 Registry::~Registry() {
   for (const SegmentPointer& segment : all()) destroy(segment);
@@ -34,21 +41,45 @@ bool Registry::anything_mapped() const {
   return mapped;
 }
 
+std::vector<std::uint64_t> Registry::count_attaches(
+    std::span<const SegmentPointer> segments) const {
+  const auto count = [this](const std::vector<SegmentPointer>& asked) {
+    std::vector<FileIdentity> files;
+    files.reserve(asked.size());
+    for (const SegmentPointer& segment : asked) files.push_back(segment->memory().identity());
+    return host_.count_mappings(files);
+  };
+  std::vector<std::uint64_t> counts = count({segments.begin(), segments.end()});
+  for (int look = 1; look < kMostLooks; ++look) {
+    std::vector<SegmentPointer> missed;
+    std::vector<std::size_t> missed_place;
+    for (std::size_t place = 0; place < counts.size(); ++place) {
+      if (counts[place] != 0 || !segments[place]->memory().in_use()) continue;
+      missed.push_back(segments[place]);
+      missed_place.push_back(place);
+    }
+    if (missed.empty()) break;
+    const std::vector<std::uint64_t> again = count(missed);
+    for (std::size_t i = 0; i < missed.size(); ++i) counts[missed_place[i]] = again[i];
+  }
+  return counts;
+}
+
 std::vector<ShmTableRow> Registry::rows(Viewpoint& viewpoint) const {
   std::vector<ShmTableRow> rows;
-  std::vector<FileIdentity> mapped;
+  std::vector<SegmentPointer> mapped;
   std::vector<std::size_t> mapped_row;
   {
     const std::shared_lock lock(mutex_);
     table_.for_each([&](const SegmentPointer& segment) {
       if (segment->memory().in_use()) {
-        mapped.push_back(segment->memory().identity());
+        mapped.push_back(segment);
         mapped_row.push_back(rows.size());
       }
       rows.push_back({segment->id(), describe(*segment, viewpoint), segment->memory().usage()});
     });
   }
-  const std::vector<std::uint64_t> counts = host_.count_mappings(mapped);
+  const std::vector<std::uint64_t> counts = count_attaches(mapped);
   for (std::size_t i = 0; i < mapped.size(); ++i) rows[mapped_row[i]].ds.nattch = counts[i];
   return rows;
 }

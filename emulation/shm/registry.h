@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -65,6 +66,11 @@ class Registry : public std::enable_shared_from_this<Registry> {
   void drop_if_over(const SegmentPointer& segment);
   /// Whether any segment is mapped; a namespace with one lives on without processes.
   [[nodiscard]] bool anything_mapped() const;
+  /// shm_nattch of each of them, whose memory was in use just now. Takes long, and no lock: a walk
+  /// through the processes, in which one that forks and ends can hide its child from us. So we look
+  /// again for whom the kernel says that a segment is in use, before it seems abandoned.
+  [[nodiscard]] std::vector<std::uint64_t> count_attaches(
+      std::span<const SegmentPointer> segments) const;
   /// The table of /proc/sysvipc/shm, ids and pids as `viewpoint` shows them.
   [[nodiscard]] std::vector<ShmTableRow> rows(Viewpoint& viewpoint) const;
 

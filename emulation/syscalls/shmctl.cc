@@ -59,8 +59,7 @@ Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
   // Counting takes a walk through the processes: nobody else shall wait for it.
   if (segment->memory().in_use()) {
     caller.long_step();
-    const FileIdentity file = segment->memory().identity();
-    ds.nattch = registry.host().count_mappings({&file, 1}).front();
+    ds.nattch = registry.count_attaches({&segment, 1}).front();
   }
   return copy_out(call, caller, encode_shmid_ds(call.abi, call.version, ds),
                   call.command == abi::kIpcStat ? 0 : segment->id());

@@ -61,7 +61,10 @@ std::vector<pid_t> DescendantScope::processes() const {
   if (!roots) return pids;
   std::unordered_map<pid_t, pid_t> parents;
   parents.reserve(pids.size());
+  // Who is below us is in our session, or in one that began below us; these have numbers here.
+  const bool none_without_session = of_this_process_ && roots->size() == 1 && ::getsid(0) > 0;
   for (const pid_t pid : pids) {
+    if (none_without_session && ::getsid(pid) == 0) continue;
     if (const auto parent = parent_of(pid)) parents.emplace(pid, *parent);
   }
   std::vector<pid_t> found;

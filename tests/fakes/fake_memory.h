@@ -34,6 +34,7 @@ struct FakePages {
   std::function<void()> while_freeing = [] {};
   bool destroyed = false;
   std::uint64_t areas = 0;  ///< mappings of it, in all spaces together
+  int hidden_looks = 0;     ///< that will not see these mappings
   std::vector<Description> descriptions;
   std::vector<std::byte> bytes;  ///< as long as the whole once anybody wrote, empty before
 
