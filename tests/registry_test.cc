@@ -425,6 +425,19 @@ TEST_F(RmidForcedTest, ClearedItIsOverButForRemovedSegments) {
   EXPECT_EQ(host.released_asked, asked) << "nothing is watched any more";
 }
 
+TEST_F(RmidForcedTest, WhatItDoomedGoesThoughItIsClearedAtOnce) {
+  registry.set_rmid_forced(true);
+  const auto detached = add();
+  const auto left_behind = add_by(10);
+  pages(detached).areas = 1;
+  release(detached);
+  host.dead_threads = {10};
+  registry.set_rmid_forced(false);
+  EXPECT_FALSE(exists(detached));
+  EXPECT_FALSE(exists(left_behind));
+  EXPECT_TRUE(host.watched.empty());
+}
+
 TEST_F(RmidForcedTest, RemovalWhileItIsSet) {
   registry.set_rmid_forced(true);
   const auto mapped = add();

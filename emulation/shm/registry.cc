@@ -95,6 +95,8 @@ void Registry::set_limits(const Limits& limits) {
 }
 
 void Registry::set_rmid_forced(bool forced) {
+  // What it has doomed so far goes, also where nobody has seen it yet.
+  settle();
   const std::unique_lock lock(mutex_);
   if (rmid_forced_ == forced) return;
   rmid_forced_ = forced;

@@ -7,6 +7,9 @@
 namespace shmvisor {
 namespace {
 
+/// How a run ends in which a worker mapped a segment over its own code: of CLD_KILLED and SIGSEGV.
+constexpr std::string_view kFaulted = "-ended-with-2-11";
+
 /// What the interpreter counted beside nattch explains a difference there; it is none itself: the
 /// kernel shows segments of the same identifier in two IPC namespaces as one file.
 bool explains_nattch(std::string_view name) {
@@ -100,13 +103,15 @@ Comparison compare(const Sequence& sequence, const Transcript& native, const Tra
     history.follow(sequence[i], one);
     creators.follow(sequence[i], one);
   }
-  // Nowhere may a run break off, not even in both.
+  // Nowhere may a run break off, not even in both; but where a worker did it to itself in both.
   const bool complete =
       native.steps().size() == sequence.size() && supervised.steps().size() == sequence.size() &&
       native.end().value("end") == "reached" && supervised.end().value("end") == "reached";
-  if (!complete) {
-    const std::string native_end = native.end().text();
-    const std::string supervised_end = supervised.end().text();
+  const std::string native_end = native.end().text();
+  const std::string supervised_end = supervised.end().text();
+  const bool faulted_alike = native.steps().size() == supervised.steps().size() &&
+                             native_end == supervised_end && native_end.ends_with(kFaulted);
+  if (!complete && !faulted_alike) {
     comparison.divergence =
         make_divergence(steps, steps < sequence.size() ? to_text(sequence[steps]) : "end",
                         {"end", native_end, supervised_end}, native.end(), supervised.end());
