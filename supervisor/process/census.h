@@ -5,8 +5,9 @@
 // Where kcmp is forbidden, a process that waits for its vfork child is recognised by what both show
 // in /proc.
 //
-// A process whose maps we may not read counts for nothing, and one that forks and ends meanwhile may
-// hide its child: Registry::count_attaches() looks again where that leaves nobody.
+// A process whose maps we may not read counts for nothing, and one that forks and ends meanwhile
+// may hide its child: Registry::count_attaches() looks again where that leaves nobody.
+//
 // Thread rule: any thread.
 #pragma once
 
