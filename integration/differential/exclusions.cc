@@ -186,6 +186,14 @@ bool moved_together(const Difference& difference, const DifferenceContext& conte
          (difference.supervised.starts_with("w") || difference.supervised.starts_with("0x"));
 }
 
+/// What is one mapping can grow; natively there are two, side by side.
+bool merged_grown(const Difference& difference, const DifferenceContext& context) {
+  const auto& operands = context.operation.operands;
+  return context.operation.kind == Kind::kMremap && difference.field == "result" &&
+         operands[1].offset < operands[2].offset && difference.native == "EFAULT" &&
+         (difference.supervised.starts_with("w") || difference.supervised.starts_with("0x"));
+}
+
 /// remap_file_pages(2) takes the old mapping away before it makes the new one.
 bool remapped_last_mapping(const Difference& difference, const DifferenceContext& context) {
   return context.operation.kind == Kind::kRemapFilePages && difference.field == "result" &&
@@ -240,6 +248,10 @@ constexpr auto kExclusions = std::to_array<Exclusion>({
      "since Linux 6.17 one mremap moves several mappings, those of a memfd too, but never those of "
      "the kernel's shm, which it answers with EFAULT; shmvisor does not see mremap",
      moved_together, true, 6017},
+    {"merged-grown",
+     "mremap grows pieces of an attach that are alike again and so are one mapping; those of the "
+     "kernel's shm stay apart, which it answers with EFAULT",
+     merged_grown, true},
     {"detached-merged",
      "shmdt takes away the pieces that end within the segment's size; pieces of a grown attach "
      "that "

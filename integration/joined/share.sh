@@ -59,14 +59,17 @@ files() {
   expect "the files of who joined" '1048576 2 2' "$(tail -n 3 joined | tr '\n' ' ' | sed 's/ $//')"
   assert_silent joined.err
 }
+# ThreadSanitizer keeps a thread of its own, beside which no user namespace can be made.
+user_namespaces() { [[ ${SHMVISOR_SANITIZED:-} != *thread* ]] && "$@" unshare --user true; }
 if [ "$variant" = root ]; then
   files
-  if unshare --user true; then files --userns; else echo 'not compared: --userns'; fi
+  if user_namespaces; then files --userns; else echo 'not compared: --userns'; fi
 else
   shmvisor run --join socket --proc=fuse -- true 2>joined.err
   expect "status without files in /proc" 125 $?
   grep -q -- '--proc=off' joined.err || fail "no advice: $(cat joined.err)"
-  if $as unshare --user true && $as test -w /dev/fuse; then files --userns; else echo 'not compared: --userns'; fi
+  # shellcheck disable=SC2086
+  if user_namespaces $as && $as test -w /dev/fuse; then files --userns; else echo 'not compared: --userns'; fi
 fi
 
 touch go
