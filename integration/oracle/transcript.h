@@ -52,14 +52,15 @@ long reportf(long result, const char* format, ...) __attribute__((format(printf,
 // Fields of a segment; a failing IPC_STAT ends the program.
 struct shmid_ds stat_of(int id);
 unsigned long nattch_of(int id);
-// The same, once it is `wanted` or ten seconds have passed. On any kernel an address space lives on,
-// when its process has ended or executed another program, for as long as somebody else on the
+// The same, once it is `wanted` or ten seconds have passed. On any kernel an address space lives
+// on, when its process has ended or executed another program, for as long as somebody else on the
 // machine reads its maps in /proc.
 unsigned long nattch_settled(int id, unsigned long wanted);
 // SHM_INFO; a failing call ends the program.
 struct shm_info info_now(void);
-// used_ids, once it is 0 or ten seconds have passed: what served a call that was cut off, by SIGKILL
-// or where waits are interruptible by any signal, may hold a removed segment's memory a moment more.
+// used_ids, once it is 0 or ten seconds have passed: what served a call that was cut off, by
+// SIGKILL or where waits are interruptible by any signal, may hold a removed segment's memory a
+// moment more.
 int segments_settled(void);
 // A segment of its own (IPC_PRIVATE, mode 0600) and its attach at an address of the kernel's
 // choice; end the program on failure.

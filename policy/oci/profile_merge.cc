@@ -49,7 +49,9 @@ bool is_arch_map_entry(const Json& json) {
 }
 
 Trouble wrong_type(const Json& profile) {
-  const auto wrong = [](const char* name) { return "its \"" + std::string(name) + "\" is malformed"; };
+  const auto wrong = [](const char* name) {
+    return "its \"" + std::string(name) + "\" is malformed";
+  };
   if (!member(profile, "defaultAction").is_string()) return wrong("defaultAction");
   for (const char* const name : {"listenerPath", "listenerMetadata"}) {
     if (!is_string_or_null(member(profile, name))) return wrong(name);
