@@ -13,6 +13,7 @@
 #include "supervisor/process/descendant_scope.h"
 #include "supervisor/process/process_stat.h"
 #include "tests/expected_receiver.h"
+#include "tests/marked_segment.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -41,8 +42,8 @@ class ProcessI386Test : public ::testing::TestWithParam<Pastime> {
     if (std::string_view(SHMVISOR_I386_PEER).empty()) {
       GTEST_SKIP() << "programs for i386 (-m32) cannot be built and run here";
     }
-    old_ = make('o');
-    fresh_ = make('n');
+    old_ = marked_segment(machine_, kPages, 'o');
+    fresh_ = marked_segment(machine_, kPages, 'n');
     ASSERT_EQ(::pipe2(pipe_, O_CLOEXEC), 0);
   }
   ~ProcessI386Test() override {
@@ -50,21 +51,6 @@ class ProcessI386Test : public ::testing::TestWithParam<Pastime> {
     ::close(pipe_[1]);
   }
 
-  /// A segment whose every page begins with `mark`.
-  std::shared_ptr<Segment> make(char mark) {
-    BackingRequest request;
-    request.name = "SYSV00000000";
-    request.size_bytes = kPages * kPage;
-    auto memory = machine_.create_memory(request);
-    EXPECT_TRUE(memory);
-    Segment::Birth birth;
-    birth.size_bytes = request.size_bytes;
-    auto segment = std::make_shared<Segment>(std::move(birth), std::move(*memory));
-    for (std::uint64_t page = 0; page < kPages; ++page) {
-      EXPECT_TRUE(segment->memory().write_at(page * kPage, std::as_bytes(std::span(&mark, 1))));
-    }
-    return segment;
-  }
   int execute(const char* what_it_sees) {
     ::dup2(pipe_[0], STDIN_FILENO);
     ::execl(SHMVISOR_I386_PEER, "i386_peer", GetParam().name, what_it_sees, nullptr);

@@ -20,6 +20,7 @@
 #include "supervisor/process/process_stat.h"
 #include "tests/expected_receiver.h"
 #include "tests/foreign_tracer.h"
+#include "tests/marked_segment.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -106,8 +107,8 @@ class ProcessSpaceTest : public ::testing::Test {
 
   ProcessSpaceTest() : resources_(features_), machine_(resources_, scope_) {
     g_shared = &shared_;
-    old_ = make(kPages, 'o');
-    fresh_ = make(kPages, 'n');
+    old_ = marked_segment(machine_, kPages, 'o');
+    fresh_ = marked_segment(machine_, kPages, 'n');
     if (::pipe2(pipe_, O_CLOEXEC) != 0) ADD_FAILURE() << "no pipe";
   }
   ~ProcessSpaceTest() override {
@@ -115,21 +116,6 @@ class ProcessSpaceTest : public ::testing::Test {
     ::close(pipe_[1]);
   }
 
-  /// A segment whose every page begins with `mark`.
-  std::shared_ptr<Segment> make(std::uint64_t pages, char mark) {
-    BackingRequest request;
-    request.name = "SYSV00000000";
-    request.size_bytes = pages * kPage;
-    auto memory = machine_.create_memory(request);
-    EXPECT_TRUE(memory);
-    Segment::Birth birth;
-    birth.size_bytes = request.size_bytes;
-    auto segment = std::make_shared<Segment>(std::move(birth), std::move(*memory));
-    for (std::uint64_t page = 0; page < pages; ++page) {
-      EXPECT_TRUE(segment->memory().write_at(page * kPage, std::as_bytes(std::span(&mark, 1))));
-    }
-    return segment;
-  }
   static char first_byte(Segment& segment) {
     std::byte byte{};
     EXPECT_TRUE(segment.memory().read_at(0, std::span(&byte, 1)));

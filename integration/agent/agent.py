@@ -155,6 +155,17 @@ class Agent:
         with open(self.log_path, encoding="utf-8") as log:
             return log.read()
 
+    def descriptors(self):
+        """What it has open, by kind."""
+        place = f"/proc/{self.process.pid}/fd"
+        kinds = []
+        for entry in os.listdir(place):
+            try:
+                kinds.append(os.readlink(f"{place}/{entry}").split(":[")[0])
+            except FileNotFoundError:
+                pass  # closed meanwhile
+        return sorted(kinds)
+
     def wait_for_socket(self):
         wait_until("the agent makes its socket", lambda: os.path.exists(self.path) or self.ended())
         return self

@@ -13,20 +13,8 @@ folder = sys.argv[1]
 agent = lib.Agent(folder).wait_for_socket()
 
 
-def descriptors():
-    """What the agent has open, by kind."""
-    place = f"/proc/{agent.process.pid}/fd"
-    kinds = []
-    for entry in os.listdir(place):
-        try:
-            kinds.append(os.readlink(f"{place}/{entry}").split(":[")[0])
-        except FileNotFoundError:
-            pass  # closed meanwhile
-    return sorted(kinds)
-
-
 def serves_nobody():
-    return not any(kind.startswith(("anon_inode:seccomp", "/memfd:", "ipc")) for kind in descriptors())
+    return not any(kind.startswith(("anon_inode:seccomp", "/memfd:", "ipc")) for kind in agent.descriptors())
 
 
 def late_lines():
@@ -41,7 +29,7 @@ first = contained(agent.path, container="first")
 expect("a container before all", 0, first.call())
 first.end()
 wait_until("it is forgotten", serves_nobody)
-at_rest = descriptors()
+at_rest = agent.descriptors()
 bystander = contained(agent.path, container="bystander")
 expect("a container beside all", 0, bystander.call())
 
@@ -197,6 +185,6 @@ expect("lines in the log", refused, len(lines_but_late_ones()))
 
 expect("the container that was there all the time", 0, bystander.call())
 bystander.end()
-wait_until("nothing is left", lambda: descriptors() == at_rest)
+wait_until("nothing is left", lambda: agent.descriptors() == at_rest)
 expect("status", 0, agent.stop())
 expect("lines in the log", refused, len(lines_but_late_ones()))

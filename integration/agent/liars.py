@@ -21,25 +21,13 @@ def heading(text):
     print(f"== {text}", flush=True)
 
 
-def descriptors():
-    """What the agent has open, by kind."""
-    place = f"/proc/{agent.process.pid}/fd"
-    kinds = []
-    for entry in os.listdir(place):
-        try:
-            kinds.append(os.readlink(f"{place}/{entry}").split(":[")[0])
-        except FileNotFoundError:
-            pass  # closed meanwhile
-    return sorted(kinds)
-
-
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
 agent = lib.Agent(folder).wait_for_socket()
 first = contained(agent.path, container="first")
 expect("a container before all", 0, first.call())
 first.end()
-wait_until("it is forgotten", lambda: not any("seccomp" in kind for kind in descriptors()))
-at_rest = descriptors()
+wait_until("it is forgotten", lambda: not any("seccomp" in kind for kind in agent.descriptors()))
+at_rest = agent.descriptors()
 bystander = contained(agent.path, container="bystander")
 expect("a container beside all", 0, bystander.call())
 
@@ -144,7 +132,7 @@ for connection in silent:
     connection.close()
 expect("the container that was there all the time", 0, bystander.call())
 bystander.end()
-wait_until("nothing is left", lambda: descriptors() == at_rest)
+wait_until("nothing is left", lambda: agent.descriptors() == at_rest)
 expect("status", 0, agent.stop())
 
 heading("SIGTERM, twice, while a hundred containers call")

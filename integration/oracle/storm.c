@@ -1,24 +1,12 @@
 // Threads that use shared memory while a process next door sends each of them one signal after the
 // other: no call is done twice, and none of their mappings and segments is lost or left over.
 //
-// The environment variable STORM_ROUNDS makes it longer. RESTART: as in signals.c.
+// The environment variable STORM_ROUNDS makes it longer. RESTART: see uninterrupted.h.
 #include <stdatomic.h>
 #include <sys/prctl.h>
 
 #include "transcript.h"
-
-#ifndef RESTART
-#define RESTART SA_RESTART
-#endif
-
-#define UNINTERRUPTED(call)                                    \
-  (__extension__({                                             \
-    long result_;                                              \
-    do {                                                       \
-      result_ = (call);                                        \
-    } while (RESTART == 0 && result_ == -1 && errno == EINTR); \
-    result_;                                                   \
-  }))
+#include "uninterrupted.h"
 
 enum { kThreads = 4, kMostAttaches = 6, kMostComplaints = 10, kEnough = 20 };
 
