@@ -85,6 +85,16 @@ TEST_F(MappingSpaceTest, Below4GiB) {
   EXPECT_LE(*address, UINT32_MAX - kPage);
 }
 
+TEST_F(MappingSpaceTest, AcrossFourGiBWhereThatIsNamed) {
+  const auto segment = object(this->segment(2 * kPage));
+  MapRequest request{.address = 0xfffff000,
+                     .length_bytes = 2 * kPage,
+                     .placement = Placement::kExact,
+                     .access = {true, true, false}};
+  request.below_4gib = true;
+  EXPECT_EQ(*map(*segment, request), 0xfffff000);
+}
+
 #ifndef NDEBUG
 using MappingSpaceDeathTest = MappingSpaceTest;
 

@@ -32,7 +32,7 @@ struct MapRequest {
   Access access;                    ///< what it can do at first
   Access maximum = kAnyAccess;      ///< what mprotect(2) can make of it; the description's rights
   std::uint64_t offset_bytes = 0;   ///< where in the file it begins
-  bool below_4gib = false;          ///< for a 32-bit program
+  bool below_4gib = false;          ///< where the kernel chooses: for a 32-bit call
   bool populate = false;            ///< bring all pages in now, as far as there is memory
   bool commit = true;               ///< reserve huge pages that are not reserved yet
   LockMode lock = LockMode::kNone;  ///< charged to the process that maps

@@ -13,7 +13,7 @@ constexpr AddressRange kWholeSpace{0, std::numeric_limits<std::uint64_t>::max()}
 
 [[maybe_unused]] bool as_requested(const MapRequest& request, std::uint64_t address) {
   if (address % kPageBytes != 0) return false;
-  if (request.placement != Placement::kAnywhere && address != request.address) return false;
+  if (request.placement != Placement::kAnywhere) return address == request.address;
   return !request.below_4gib || address + request.length_bytes <= kAddresses32;
 }
 

@@ -61,7 +61,8 @@ class MappingSpace {
   /// Maps `file` shared. Returns the address. When this returns nothing but the mapping holds the
   /// description any more.
   /// Precondition: request.valid(), and `file` was opened with request.maximum.
-  /// Postcondition: the address asked for, unless that was a hint; below 4 GiB if so asked.
+  /// Postcondition: the address asked for, unless that was a hint; otherwise below 4 GiB if so
+  /// asked. (A 64-bit program's 32-bit call may attach across 4 GiB, at an address that it names.)
   [[nodiscard]] Result<std::uint64_t> map(const MapRequest& request, BackingFile file);
 
   /// Errors: EPERM where mseal(2) protects a part of it, and nothing was unmapped.

@@ -177,6 +177,11 @@ static void by_the_other_entry(void) {
   say("size %u", low[9]);
   reportf(shm_dt((void*)at), "shmdt by this entry");
   say("nattch %lu", nattch_of(id));
+  // The address that it names may be the last page that it can name.
+  const unsigned long kLastPage = 0xfffff000;
+  say("across 4 GiB %d", call_as_i386(kShmat, id, (long)kLastPage, 0, 0, 0) == (long)kLastPage);
+  ((char*)(uintptr_t)kLastPage)[PAGE] = 'x';
+  TRY(shm_dt((void*)(uintptr_t)kLastPage));
   reportf(call_as_i386(kShmget, 0x65, 100, IPC_CREAT | 0600, 0, 0), "shmget");
   TRY(shm_ctl((int)shm_get(0x65, 0, 0), IPC_RMID, NULL));
   TRY(shm_ctl(id, IPC_RMID, NULL));
