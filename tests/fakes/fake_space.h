@@ -96,7 +96,9 @@ class FakeSpace : public MappingSpace {
     const AddressRange range = request.addresses();
     switch (request.placement) {
       case Placement::kAnywhere:
-        if (address == 0 || mapped(range)) address = free_range(request);
+        if (address != 0 && !mapped(range)) break;
+        if (request.length_bytes > next(request)) return refuse(ENOMEM);
+        address = free_range(request);
         break;
       case Placement::kExact:
         if (mapped(range)) return refuse(EINVAL);
@@ -134,8 +136,12 @@ class FakeSpace : public MappingSpace {
     return AreaLimits{found->second.maximum, found->second.lock};
   }
 
+  /// Where the next range ends; nothing that was unmapped is used again.
+  std::uint64_t& next(const MapRequest& request) {
+    return request.below_4gib ? next_below_4gib_ : next_;
+  }
   std::uint64_t free_range(const MapRequest& request) {
-    std::uint64_t& next = request.below_4gib ? next_below_4gib_ : next_;
+    std::uint64_t& next = this->next(request);
     next -= request.length_bytes;
     while (mapped({next, request.length_bytes})) next -= 4096;
     return next;
