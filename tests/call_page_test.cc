@@ -14,6 +14,7 @@
 #include <functional>
 #include <string_view>
 
+#include "supervisor/inject/call_page_code.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/remote_space.h"
 #include "supervisor/process/memory_map.h"
@@ -76,8 +77,8 @@ class CallPageTest : public ::testing::Test {
     return area && *area && (*area)->range == AddressRange{page_address(), kPage};
   }
 
-  static std::int64_t as_result(const Result<std::uint64_t>& address) {
-    return address ? static_cast<std::int64_t>(*address) : -address.error().value();
+  static std::int64_t as_result(const Result<std::optional<std::uint64_t>>& address) {
+    return address ? static_cast<std::int64_t>(address->value_or(0)) : -address.error().value();
   }
 
   /// Answers the child's calls until it ends: shmat by mapping a page as `request` says, shmdt by
@@ -90,14 +91,29 @@ class CallPageTest : public ::testing::Test {
       const auto notif = child.listener().receive();
       if (!notif) break;
       PendingCall call(child.listener(), *notif);
-      RemoteSpace space(call, expected_, features_, refusals_, {page_.get(), &misses_});
+      const auto message = page_->message(notif->data);
+      const bool ordinary = message == CallPage::Message::kNone;
+      RemoteSpace space(call, expected_, features_, refusals_,
+                        ordinary ? CallPageUse{page_.get(), &misses_, may_leave_} : CallPageUse());
+      failed_ += message == CallPage::Message::kFailed ? 1 : 0;
+      if (message == CallPage::Message::kMaskRefused) {
+        space.restore_signal_mask();
+        call.answer(-EINVAL);
+        ++masks_refused_;
+        continue;
+      }
       const std::uint64_t address = notif->data.args[0];
       if (notif->data.nr == SYS_shmat) {
         UniqueFd fd(
             ::open(("/proc/self/fd/" + std::to_string(memory_.get())).c_str(), O_RDWR | O_CLOEXEC));
-        call.answer(as_result(space.map(request, BackingFile{std::move(fd)})));
+        MapRequest asked = request;
+        asked.may_be_left = true;
+        const auto mapped = space.map(asked, BackingFile{std::move(fd)});
+        left_ += mapped && !*mapped ? 1 : 0;
+        call.answer(as_result(mapped));
       } else if (notif->data.nr == SYS_shmdt) {
-        const auto unmapped = space.unmap({address, kPage});
+        const auto unmapped = space.unmap({address, kPage}, true);
+        left_ += unmapped && *unmapped == MappingSpace::Outcome::kLeft ? 1 : 0;
         call.answer(unmapped ? 0 : -unmapped.error().value());
       } else {
         call.answer(0);
@@ -119,6 +135,10 @@ class CallPageTest : public ::testing::Test {
   std::atomic<int> misses_{0};
   std::vector<int> misses_seen_;
   bool has_page_ = false;
+  bool may_leave_ = false;
+  int left_ = 0;  ///< calls that were left to the child
+  int failed_ = 0;
+  int masks_refused_ = 0;
   SharedPage<Seen> seen_;
 };
 
@@ -384,12 +404,13 @@ TEST_F(CallPageTest, ALieIsNoAddress) {
               char* const page = pointer(page_address());
               std::array<char, kPage> code{};
               std::copy_n(page, code.size(), code.begin());
-              constexpr auto kLie = std::to_array<unsigned char>({
+              const auto to_the_end = static_cast<unsigned char>(page_code::trapped() - 12 - 14);
+              const auto lie = std::to_array<unsigned char>({
                   0x49, 0xc7, 0xc0, 0x34, 0x12, 0x00, 0x00,  // mov $0x1234,%r8
                   0xb8, 0x1e, 0x00, 0x00, 0x00,              // mov $30,%eax
-                  0xeb, 28,                                  // jmp to the end, at 42
+                  0xeb, to_the_end,                          // jmp to the call that is trapped
               });
-              std::copy(kLie.begin(), kLie.end(), code.begin());
+              std::copy(lie.begin(), lie.end(), code.begin());
               if (::mmap(page, kPage, PROT_READ | PROT_WRITE | PROT_EXEC,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != page) {
                 return 2;
@@ -406,7 +427,7 @@ TEST_F(CallPageTest, WithoutATracerItsEndIsTheProgramsEnd) {
               for (int round = 0; round < kEnough; ++round) {
                 if (!attached(attach())) return 1;
               }
-              const std::uint64_t unmapping = page_address() + 32;
+              const std::uint64_t unmapping = page_address() + page_code::unmap();
               const pid_t child = ::fork();
               if (child == 0) {
                 ::alarm(20);
@@ -430,6 +451,138 @@ TEST_F(CallPageTest, UntracedTheEndIsNoCall) {
               return raw_call(SYS_shmdt, argument) == -ENOSYS ? 0 : 2;
             }),
             0);
+}
+
+/// Children who are left to it.
+class LeftToItTest : public CallPageTest {
+ protected:
+  LeftToItTest() { may_leave_ = true; }
+
+  /// What a child does first.
+  static bool settle_in() {
+    for (int round = 0; round < kEnough; ++round) {
+      const long address = attach();
+      if (!attached(address) || detach(address) != 0) return false;
+    }
+    return true;
+  }
+  /// How many calls were left to the child.
+  void expect_left(int expected) {
+    if (!features_.usable(KernelFeature::kUserDispatchConfig) && expected != 0) {
+      GTEST_SKIP() << "no PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG (Linux 6.4)";
+    }
+    EXPECT_EQ(left_, expected);
+  }
+  /// An attach and a detach.
+  static bool once_more() {
+    const long address = attach();
+    return attached(address) && detach(address) == 0;
+  }
+};
+
+TEST_F(LeftToItTest, TheResultIsThereAndNothingElse) {
+  EXPECT_EQ(serve([&] {
+              seen_->descriptors = count_descriptors();
+              if (!settle_in()) return 1;
+              for (int round = 0; round < 3; ++round) {
+                const long address = attach();
+                if (!attached(address)) return 2;
+                if (count_descriptors() != seen_->descriptors) return 3;
+                if (detach(address) != 0) return 4;
+                unsigned char residency = 0;
+                if (::mincore(pointer(address), kPage, &residency) != -1) return 5;
+              }
+              sigset_t blocked;
+              sigprocmask(SIG_BLOCK, nullptr, &blocked);
+              return sigisemptyset(&blocked) == 1 ? 0 : 6;
+            }),
+            0);
+  expect_left(2 * 3 + 1);  // from the detach on that follows the ninth attach
+  EXPECT_EQ(failed_, 0);
+}
+
+TEST_F(LeftToItTest, WhatFailsIsCalledForAgain) {
+  EXPECT_EQ(serve([&] {
+              if (!settle_in()) return 1;
+              seen_->descriptors = count_descriptors();
+              rlimit kept{};
+              ::getrlimit(RLIMIT_AS, &kept);
+              const rlimit little{1, kept.rlim_max};
+              ::setrlimit(RLIMIT_AS, &little);
+              if (attach() != -ENOMEM) return 2;
+              ::setrlimit(RLIMIT_AS, &kept);
+              if (count_descriptors() != seen_->descriptors) return 3;
+              return once_more() ? 0 : 4;
+            }),
+            0);
+  EXPECT_EQ(failed_, 1);
+  expect_left(2 * 1 + 1 + 1);
+}
+
+TEST_F(LeftToItTest, WithoutAFreeSlotItIsStoppedInstead) {
+  EXPECT_EQ(serve([&] {
+              if (!settle_in()) return 1;
+              auto* const slots = reinterpret_cast<std::uint64_t*>(page_address() + kPage);
+              constexpr std::size_t kWords = kPage / sizeof(*slots);
+              std::array<std::uint64_t, kWords> kept{};
+              std::copy_n(slots, kWords, kept.begin());
+              std::fill_n(slots, kWords, 7);
+              if (!once_more()) return 2;
+              std::copy_n(kept.begin(), kWords, slots);
+              if (!once_more()) return 3;
+              ::munmap(slots, kPage);
+              return once_more() ? 0 : 4;
+            }),
+            0);
+  expect_left(1 + 2);
+}
+
+TEST_F(LeftToItTest, CallsThatMayComeFromOnePlaceOnly) {
+  const int status = serve([&] {
+    ::signal(SIGSYS, [](int) { ::_exit(9); });
+    if (!settle_in()) return 1;
+    const std::uint64_t above = page_address() + 2 * kPage;
+    seen_->selector = 1;  // SYSCALL_DISPATCH_FILTER_BLOCK
+    if (::prctl(PR_SET_SYSCALL_USER_DISPATCH, 1, above, 0x7fff'ffff'f000 - above,
+                &seen_->selector) != 0) {
+      return 77;
+    }
+    return once_more() ? 0 : 2;
+  });
+  if (status == 77) GTEST_SKIP() << "no PR_SET_SYSCALL_USER_DISPATCH (Linux 5.11)";
+  EXPECT_EQ(status, 0);
+  expect_left(1);
+}
+
+TEST_F(LeftToItTest, AFilterThatGivesNoSignalMaskBack) {
+  EXPECT_EQ(serve([&] {
+              if (!settle_in()) return 1;
+              static volatile sig_atomic_t handled = 0;
+              ::signal(SIGUSR1, [](int) { handled = handled + 1; });
+              sock_filter refuses[] = {
+                  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigprocmask, 0, 1),
+                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+              };
+              const sock_fprog program = {4, refuses};
+              if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) return 2;
+              for (int round = 1; round <= 3; ++round) {
+                if (!once_more()) return 3;
+                ::syscall(SYS_tgkill, ::getpid(), ::gettid(), SIGUSR1);
+                if (handled != round) return 4;
+              }
+              return 0;
+            }),
+            0);
+  EXPECT_EQ(masks_refused_, 2 * 3);
+}
+
+TEST_F(LeftToItTest, NotWhereTheKernelCannotTellOfUserDispatch) {
+  features_.absent(KernelFeature::kUserDispatchConfig);
+  EXPECT_EQ(serve([&] { return settle_in() && once_more() ? 0 : 1; }), 0);
+  EXPECT_TRUE(has_page_);
+  expect_left(0);
 }
 
 TEST(CallPage, SwitchedOff) {

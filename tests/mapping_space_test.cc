@@ -28,7 +28,7 @@ class MappingSpaceTest : public ShmTest {
     const auto found = space().areas().find(address);
     return found == space().areas().end() ? nullptr : &found->second;
   }
-  Result<std::uint64_t> map(Segment& segment, const MapRequest& request) {
+  Result<std::optional<std::uint64_t>> map(Segment& segment, const MapRequest& request) {
     return space().map(request, *segment.memory().open(request.maximum));
   }
 };
@@ -82,7 +82,7 @@ TEST_F(MappingSpaceTest, Below4GiB) {
   request.below_4gib = true;
   const auto address = map(*segment, request);
   ASSERT_TRUE(address);
-  EXPECT_LE(*address, UINT32_MAX - kPage);
+  EXPECT_LE(address->value(), UINT32_MAX - kPage);
 }
 
 TEST_F(MappingSpaceTest, AcrossFourGiBWhereThatIsNamed) {

@@ -71,8 +71,8 @@ class ProcessI386Test : public ::testing::TestWithParam<Pastime> {
     ASSERT_TRUE(file);
     const auto address = space.map(request, std::move(*file));
     ASSERT_TRUE(address) << "errno " << address.error().value();
-    EXPECT_LT(*address, std::uint64_t{1} << 32);
-    EXPECT_TRUE(call.answer(static_cast<std::int64_t>(*address)));
+    EXPECT_LT(address->value(), std::uint64_t{1} << 32);
+    EXPECT_TRUE(call.answer(static_cast<std::int64_t>(address->value())));
   }
   void let_it_attach(SupervisedChild& child) {
     attach(child, {true, true, false}, kAnyAccess);

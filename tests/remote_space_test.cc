@@ -67,8 +67,8 @@ class RemoteSpaceTest : public ::testing::Test {
     EXPECT_TRUE(file);
     return std::move(*file);
   }
-  static std::int64_t as_result(const Result<std::uint64_t>& address) {
-    return address ? static_cast<std::int64_t>(*address) : -address.error().value();
+  static std::int64_t as_result(const Result<std::optional<std::uint64_t>>& address) {
+    return address ? static_cast<std::int64_t>(address->value()) : -address.error().value();
   }
 
   /// Serves the child's next call: what `act` answers is what the child gets.

@@ -27,6 +27,23 @@ TEST_F(ShmdtTest, AWholeAttach) {
   EXPECT_EQ(ds.shm_lpid, 4711);
 }
 
+TEST_F(ShmdtTest, LeftToTheCallerItIsDoneAtOnceAndCanBeTakenBack) {
+  space().leaves_to_callers = true;
+  host.now = 3'000'000;
+  const auto undo = answer_call(dt_call(kSpot), caller, registry).undo();
+  ASSERT_TRUE(undo);
+  EXPECT_EQ(stat(id_).shm_dtime, 3'000'000);
+  undo();
+  EXPECT_EQ(stat(id_).shm_dtime, 0);
+}
+
+TEST_F(ShmdtTest, OneOfSeveralFragmentsIsNotLeftToTheCaller) {
+  space().leaves_to_callers = true;
+  space().split({kSpot + kPage, kPage});
+  EXPECT_FALSE(answer_call(dt_call(kSpot), caller, registry).undo());
+  EXPECT_TRUE(space().areas().empty());
+}
+
 TEST_F(ShmdtTest, TwiceIsOnceTooOften) {
   EXPECT_EQ(dt(kSpot), 0);
   EXPECT_EQ(dt(kSpot), -EINVAL);

@@ -34,6 +34,7 @@ struct MapRequest {
   std::uint64_t offset_bytes = 0;   ///< where in the file it begins
   bool below_4gib = false;          ///< where the kernel chooses: for a 32-bit call
   bool populate = false;            ///< bring all pages in now, as far as there is memory
+  bool may_be_left = false;         ///< to the process itself: see MappingSpace::map()
   bool commit = true;               ///< reserve huge pages that are not reserved yet
   LockMode lock = LockMode::kNone;  ///< charged to the process that maps
   std::string name = {};            ///< MappingIdentity's, for messages

@@ -19,14 +19,19 @@ constexpr AddressRange kWholeSpace{0, std::numeric_limits<std::uint64_t>::max()}
 
 }  // namespace
 
-Result<std::uint64_t> MappingSpace::map(const MapRequest& request, BackingFile file) {
+Result<std::optional<std::uint64_t>> MappingSpace::map(const MapRequest& request,
+                                                       BackingFile file) {
   assert(request.valid());
   auto address = do_map(request, std::move(file));
-  assert(!address || as_requested(request, *address));
+  assert(!address || (*address ? as_requested(request, **address) : request.may_be_left));
   return address;
 }
 
-Result<void> MappingSpace::unmap(const AddressRange& range) { return do_unmap(range); }
+Result<MappingSpace::Outcome> MappingSpace::unmap(const AddressRange& range, bool may_be_left) {
+  const auto outcome = do_unmap(range, may_be_left);
+  assert(!outcome || *outcome == Outcome::kDone || may_be_left);
+  return outcome;
+}
 
 Result<std::optional<MappedArea>> MappingSpace::area_above(std::uint64_t address) {
   auto area = do_area_above(address);
@@ -58,7 +63,7 @@ Result<std::uint64_t> MappingSpace::invalidate(const Invalidation& stale) {
     const OffsetRange part = area.offsets().common(stale.offsets);
     if (area.file != stale.file || part.empty()) continue;
     const auto done = stale.replacement == nullptr
-                          ? unmap({area.address_of(part.start), part.length})
+                          ? remove({area.address_of(part.start), part.length})
                           : replace(area, part, *stale.replacement);
     if (!done) return done.error();
     ++changed;
@@ -91,7 +96,13 @@ Result<void> MappingSpace::replace(const MappedArea& area, const OffsetRange& pa
   }
   const OffsetRange beyond{kept.end(), part.end() - kept.end()};
   if (beyond.empty()) return {};
-  return unmap({area.address_of(beyond.start), beyond.length});
+  return remove({area.address_of(beyond.start), beyond.length});
+}
+
+Result<void> MappingSpace::remove(const AddressRange& range) {
+  const auto unmapped = unmap(range);
+  if (!unmapped) return unmapped.error();
+  return {};
 }
 
 }  // namespace shmvisor

@@ -60,14 +60,22 @@ class MappingSpace {
 
   /// Maps `file` shared. Returns the address. When this returns nothing but the mapping holds the
   /// description any more.
+  /// Where request.may_be_left, nothing may be returned instead of an address: then the process is
+  /// a caller that maps it on its way out of its call, once that is answered, and finds the address
+  /// as the result. Where it cannot map it, it makes the same call again, which is not left to it.
   /// Precondition: request.valid(), and `file` was opened with request.maximum.
   /// Postcondition: the address asked for, unless that was a hint; otherwise below 4 GiB if so
   /// asked. (A 64-bit program's 32-bit call may attach across 4 GiB, at an address that it names.)
-  [[nodiscard]] Result<std::uint64_t> map(const MapRequest& request, BackingFile file);
+  [[nodiscard]] Result<std::optional<std::uint64_t>> map(const MapRequest& request,
+                                                         BackingFile file);
 
+  enum class Outcome : std::uint8_t {
+    kDone,
+    kLeft,  ///< as with map(): the caller unmaps it once its call is answered, and finds a 0
+  };
   /// Errors: EPERM where mseal(2) protects a part of it, and nothing was unmapped.
-  /// Postcondition: nothing of `range` is mapped but what other threads mapped meanwhile.
-  [[nodiscard]] Result<void> unmap(const AddressRange& range);
+  /// Postcondition: nothing of `range` is mapped but what other threads mapped meanwhile; or kLeft.
+  [[nodiscard]] Result<Outcome> unmap(const AddressRange& range, bool may_be_left = false);
 
   /// The lowest shared mapping of a file that ends above `address`; nothing where there is none.
   [[nodiscard]] Result<std::optional<MappedArea>> area_above(std::uint64_t address);
@@ -85,12 +93,14 @@ class MappingSpace {
   [[nodiscard]] Result<std::uint64_t> invalidate(const Invalidation& stale);
 
  private:
-  virtual Result<std::uint64_t> do_map(const MapRequest& request, BackingFile file) = 0;
-  virtual Result<void> do_unmap(const AddressRange& range) = 0;
+  virtual Result<std::optional<std::uint64_t>> do_map(const MapRequest& request,
+                                                      BackingFile file) = 0;
+  virtual Result<Outcome> do_unmap(const AddressRange& range, bool may_be_left) = 0;
   virtual Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) = 0;
   /// Of a mapping that area_above() told of; ESRCH where it is no longer there.
   virtual Result<AreaLimits> do_limits_of(const MappedArea& area) = 0;
 
+  Result<void> remove(const AddressRange& range);
   Result<void> replace(const MappedArea& area, const OffsetRange& part, Mappable& replacement);
 };
 

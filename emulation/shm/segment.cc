@@ -28,4 +28,9 @@ void Segment::copy_mapping(const OffsetRange& offsets, const MappingActor& by) {
   add_mapping(offsets, by);
 }
 
+void Segment::take_back(const AttachStamps& after, const AttachStamps& before) {
+  const std::lock_guard lock(stamps_mutex_);
+  if (stamps_ == after) stamps_ = before;
+}
+
 }  // namespace shmvisor

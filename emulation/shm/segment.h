@@ -36,6 +36,11 @@ struct AttachStamps {
   std::int64_t atime = 0;
   std::int64_t dtime = 0;
   PidRecord lpid;
+
+  friend bool operator==(const AttachStamps& one, const AttachStamps& other) {
+    return one.atime == other.atime && one.dtime == other.dtime && one.lpid.pid == other.lpid.pid &&
+           one.lpid.inner == other.lpid.inner;
+  }
 };
 
 class Segment : public Mappable {
@@ -70,6 +75,10 @@ class Segment : public Mappable {
     const std::lock_guard lock(stamps_mutex_);
     return stamps_;
   }
+
+  /// What attached or detached last, from `after` back to `before`; unless another did so
+  /// meanwhile.
+  void take_back(const AttachStamps& after, const AttachStamps& before);
 
   [[nodiscard]] MappingIdentity identity() const override {
     return {memory_->name(), memory_->identity()};

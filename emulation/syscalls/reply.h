@@ -5,6 +5,9 @@
 // nothing is committed that the caller did not get, and nobody sees the moment between. A Reply
 // that is dropped without commit() changes nothing.
 //
+// A caller may be left to find its result itself (MappingSpace::map()). What its call did is then
+// done at once, and taken back if it calls again because it did not succeed.
+//
 // What the change holds, the memory of a removed segment above all, is let go of behind that lock,
 // but under SegmentFiles::freeing() where that was locked before it.
 #pragma once
@@ -32,12 +35,23 @@ class [[nodiscard]] Reply {
         change_(std::move(change)),
         lock_(std::move(lock)) {}
 
-  /// The system call's result: a value, or an errno negated.
+  /// The result is the caller's to find. `take_back` undoes what was done as if it had one.
+  static Reply left_to_caller(std::function<void()> take_back) {
+    Reply reply(0);
+    reply.take_back_ = std::move(take_back);
+    return reply;
+  }
+
+  /// The system call's result: a value, or an errno negated. Of no meaning when it is left.
   [[nodiscard]] std::int64_t value() const { return value_; }
 
   /// Whether commit() does anything: then the caller must have the answer exactly when it is
   /// called.
   [[nodiscard]] bool changes() const { return change_ != nullptr; }
+
+  /// What is to be done if the same thread calls again to say that it did not find its result.
+  /// Empty where the result was not left to it.
+  [[nodiscard]] std::function<void()> undo() { return std::move(take_back_); }
 
   /// To be called once the caller has the answer.
   void commit() {
@@ -53,6 +67,7 @@ class [[nodiscard]] Reply {
   std::shared_lock<std::shared_mutex> freeing_;
   std::function<void()> change_;
   std::unique_lock<RwLock> lock_;
+  std::function<void()> take_back_;
 };
 
 }  // namespace shmvisor

@@ -101,6 +101,8 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   if (!file) return file.error();
 
   request.length_bytes = whole.length;
+  // What it takes the place of is told of below, which could not be taken back.
+  request.may_be_left = request.placement != Placement::kReplacing;
   request.offset_bytes = backing->file_offset;
   request.maximum = backing->maximum;
   // Huge pages were reserved, or were not, when the segment was made.
@@ -116,12 +118,14 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
     return Errno(EINVAL);
   }
   const Displaced displaced(request, caller.space());
-  const Result<std::uint64_t> address = caller.space().map(request, std::move(*file));
+  const auto address = caller.space().map(request, std::move(*file));
   if (!address) return address.error();
   const MappingActor by{caller.process(), registry.host().now_seconds()};
   displaced.tell(registry.files(), by);
+  const AttachStamps before = segment->stamps();
   segment->add_mapping(whole, by);
-  return deliver(call, caller, *address);
+  if (!*address) return left_to_caller(segment, before);
+  return deliver(call, caller, **address);
 }
 
 }  // namespace shmvisor

@@ -30,7 +30,7 @@ class AttachFragments {
   }
 
   /// The segment, once next() gave a fragment.
-  [[nodiscard]] Segment& segment() const { return *segment_; }
+  [[nodiscard]] const std::shared_ptr<Segment>& segment() const { return segment_; }
 
  private:
   bool belongs(const MappedArea& area) {
@@ -58,16 +58,22 @@ Reply shmdt(const ShmCall& call, Caller& caller, Registry& registry) {
   AttachFragments fragments(call.address, space, registry.files());
   std::optional<MappingActor> by;
   bool found = false;
-  for (;;) {
-    const auto fragment = fragments.next();
-    if (!fragment || !*fragment) break;
-    const auto unmapped = space.unmap((*fragment)->range);
+  auto next = fragments.next();
+  while (next && *next) {
+    const MappedArea fragment = **next;
+    next = fragments.next();
+    const bool is_all = !found && next && !*next;
+    const auto unmapped = space.unmap(fragment.range, is_all);
     // One that mseal(2) protects stays, and neither the others nor the result care.
     if (!unmapped && unmapped.error() != Errno(EPERM)) break;
     found = true;
     if (!unmapped) continue;
     if (!by) by.emplace(MappingActor{caller.process(), registry.host().now_seconds()});
-    fragments.segment().remove_mapping((*fragment)->offsets(), *by);
+    const AttachStamps before = fragments.segment()->stamps();
+    fragments.segment()->remove_mapping(fragment.offsets(), *by);
+    if (*unmapped == MappingSpace::Outcome::kLeft) {
+      return left_to_caller(fragments.segment(), before);
+    }
   }
   if (!found) return Errno(EINVAL);
   return 0;

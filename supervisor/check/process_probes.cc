@@ -110,8 +110,9 @@ Finding probe_process_vm() {
   });
 }
 
-Finding probe_ptrace() {
-  return on_idle_child([](Child& child) {
+/// Runs `probe` on a child that is held in a ptrace-stop.
+Finding on_held_child(const std::function<Finding(pid_t)>& probe) {
+  return on_idle_child([&](Child& child) {
     if (::ptrace(PTRACE_SEIZE, child.pid(), nullptr, nullptr) != 0) {
       return Finding::no("PTRACE_SEIZE", Errno::current());
     }
@@ -123,8 +124,24 @@ Finding probe_ptrace() {
     if (!WIFSTOPPED(*status) || *status >> 16 != PTRACE_EVENT_STOP) {
       return Finding::no("stopped, but not by PTRACE_EVENT_STOP");
     }
+    Finding finding = probe(child.pid());
     if (::ptrace(PTRACE_DETACH, child.pid(), nullptr, nullptr) != 0) {
       return Finding::no("PTRACE_DETACH", Errno::current());
+    }
+    return finding;
+  });
+}
+
+Finding probe_ptrace() {
+  return on_held_child([](pid_t) { return Finding::yes(); });
+}
+
+Finding probe_user_dispatch_config() {
+  return on_held_child([](pid_t pid) {
+    ptrace_sud_config dispatch{};
+    if (::ptrace(static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG), pid,
+                 reinterpret_cast<void*>(sizeof(dispatch)), &dispatch) != 0) {
+      return Finding::no("PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG", Errno::current());
     }
     return Finding::yes();
   });
@@ -199,6 +216,8 @@ std::vector<Probe> process_probes() {
        "nothing can be mapped into a caller: a container needs CAP_SYS_PTRACE or a profile that "
        "allows ptrace(2), Yama a ptrace_scope of 0 or 1",
        kFatal},
+      feature_probe(KernelFeature::kUserDispatchConfig, probe_user_dispatch_config,
+                    "attaches and detaches take one stop more"),
       {"yama", probe_yama, ""},
       feature_probe(KernelFeature::kKcmp, probe_kcmp,
                     "a parent that waits for its vfork child is recognised by /proc/PID/stat"),

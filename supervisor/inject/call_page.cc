@@ -4,14 +4,16 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstring>
 #include <string>
 
-#include "policy/filter_program.h"
+#include "supervisor/inject/call_page_code.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/process/task_status.h"
@@ -26,59 +28,37 @@ constexpr std::uint64_t kEnteringInstructionBytes = 2;
 constexpr std::uint64_t kLowestAddress = 0x2000'0000'0000U;
 constexpr std::uint64_t kAddresses = 0x3000'0000'0000U / kPageBytes;
 
-constexpr std::size_t kMapOffset = 0;
-constexpr std::size_t kUnmapOffset = 32;
-constexpr std::size_t kEndOffset = 42;
-constexpr std::size_t kTrappedOffset = kEndOffset + 12;
-constexpr std::size_t kSignatureOffset = 64;
-
-constexpr auto kMapCode = std::to_array<std::uint8_t>({
-    0x0f, 0x05,  // syscall           mmap
-    0x4c, 0x89,
-    0xc7,  // mov %r8,%rdi      its descriptor
-    0x49, 0x89,
-    0xc0,  // mov %rax,%r8      its result
-    0xb8, 0x03,
-    0x00, 0x00,
-    0x00,        // mov $3,%eax
-    0x0f, 0x05,  // syscall           close
-    0xb8, 0x1e,
-    0x00, 0x00,
-    0x00,                   // mov $30,%eax      shmat
-    0xeb, kEndOffset - 22,  // jmp end
-});
-static_assert(kMapCode.size() == 22 && kMapCode.size() <= kUnmapOffset);
-/// From here on the result is in r8.
-constexpr std::size_t kKeptOffset = 8;
-constexpr std::size_t kClosedOffset = 15;
-
-constexpr auto kUnmapCode = std::to_array<std::uint8_t>({
-    0x0f, 0x05,                    // syscall           munmap
-    0x49, 0x89, 0xc0,              // mov %rax,%r8      its result
-    0xb8, 0x43, 0x00, 0x00, 0x00,  // mov $67,%eax      shmdt
-});
-static_assert(kUnmapOffset + kUnmapCode.size() == kEndOffset, "it runs on into the end");
-
-/// The call that ends it is the one that the caller made, so that no filter of its own objects.
-constexpr auto kEndCode = std::to_array<std::uint8_t>({
-    0x48, 0xbf, 0, 0, 0, 0, 0, 0, 0, 0,  // movabs $kTracedArgument,%rdi
-    0x0f, 0x05,                          // syscall
-    0x0f, 0x0b,                          // ud2, where some filter objects all the same, and where
-                                         // we are dead, and nobody restores the registers
-});
-static_assert(kEndOffset + kEndCode.size() <= kSignatureOffset);
+/// Behind the code.
+constexpr std::size_t kSignatureOffset = 1024;
+constexpr std::size_t kSlotBytes = 128;
+/// So many are looked at until one is free.
+constexpr std::size_t kMostLooks = 3;
+static_assert(sizeof(page_code::Slot) <= kSlotBytes);
 
 using Page = std::array<std::uint8_t, kPageBytes>;
 
 Page page_with(std::uint64_t signature) {
   Page page;
   page.fill(0xcc);  // int3
-  std::copy(kMapCode.begin(), kMapCode.end(), page.begin() + kMapOffset);
-  std::copy(kUnmapCode.begin(), kUnmapCode.end(), page.begin() + kUnmapOffset);
-  std::copy(kEndCode.begin(), kEndCode.end(), page.begin() + kEndOffset);
-  std::memcpy(page.data() + kEndOffset + 2, &kTracedArgument, sizeof(kTracedArgument));
+  const auto code = page_code::bytes();
+  assert(code.size() <= kSignatureOffset);
+  std::copy(code.begin(), code.end(), page.begin());
   std::memcpy(page.data() + kSignatureOffset, &signature, sizeof(signature));
   return page;
+}
+
+/// All of them free.
+Page slots_at(std::uint64_t address) {
+  Page page{};
+  for (std::size_t offset = 0; offset < kPageBytes; offset += kSlotBytes) {
+    const std::uint64_t free = address + offset;
+    std::memcpy(page.data() + offset, &free, sizeof(free));
+  }
+  return page;
+}
+
+bool write_page(int fd, const Page& page, off_t offset) {
+  return ::pwrite(fd, page.data(), page.size(), offset) == ssize_t{kPageBytes};
 }
 
 UniqueFd create_file() {
@@ -102,6 +82,26 @@ bool draw(std::uint64_t& number) {
 
 }  // namespace
 
+/// Keeps our other threads from a slot.
+class CallPage::SlotClaim {
+ public:
+  SlotClaim(std::atomic<std::uint32_t>& claimed, std::size_t slot)
+      : claimed_(claimed), bit_(std::uint32_t{1} << slot) {
+    held_ = (claimed_.fetch_or(bit_) & bit_) == 0;
+  }
+  SlotClaim(const SlotClaim&) = delete;
+  SlotClaim& operator=(const SlotClaim&) = delete;
+  ~SlotClaim() {
+    if (held_) claimed_.fetch_and(~bit_);
+  }
+  [[nodiscard]] bool held() const { return held_; }
+
+ private:
+  std::atomic<std::uint32_t>& claimed_;
+  const std::uint32_t bit_;
+  bool held_ = false;
+};
+
 std::unique_ptr<CallPage> CallPage::create(KernelFeatures& features) {
   if (!features.usable(KernelFeature::kCallPage)) return nullptr;
   std::uint64_t place = 0;
@@ -109,13 +109,13 @@ std::unique_ptr<CallPage> CallPage::create(KernelFeatures& features) {
   const UniqueFd file = create_file();
   const auto status = TaskStatus::read(gettid());
   if (file.valid() && status && draw(place) && draw(signature)) {
-    const Page page = page_with(signature);
-    const bool written = ::pwrite(file.get(), page.data(), page.size(), 0) == ssize_t{kPageBytes};
+    const std::uint64_t address = kLowestAddress + place % kAddresses * kPageBytes;
+    const bool written = write_page(file.get(), page_with(signature), 0) &&
+                         write_page(file.get(), slots_at(address + kPageBytes), kPageBytes);
     const bool sealed = ::fcntl(file.get(), F_ADD_SEALS,
                                 F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
     UniqueFd readable(::open(descriptor_path(file).c_str(), O_RDONLY | O_CLOEXEC));
     if (written && sealed && readable.valid() && executable(readable.get())) {
-      const std::uint64_t address = kLowestAddress + place % kAddresses * kPageBytes;
       return std::unique_ptr<CallPage>(
           new CallPage(std::move(readable), address, signature, status->seccomp_filters + 1));
     }
@@ -133,21 +133,34 @@ std::array<std::uint64_t, 6> CallPage::mapping(int fd) const {
           0};
 }
 
+std::array<std::uint64_t, 6> CallPage::mapping_of_slots(int fd) const {
+  return {slot_address(0),
+          kPageBytes,
+          PROT_READ | PROT_WRITE,
+          MAP_PRIVATE | MAP_FIXED_NOREPLACE,
+          static_cast<std::uint64_t>(fd),
+          kPageBytes};
+}
+
+std::uint64_t CallPage::slot_address(std::size_t slot) const {
+  return address_ + kPageBytes + slot * kSlotBytes;
+}
+
 bool CallPage::is_in(PtraceStop& stop) const {
   return stop.peek(address_ + kSignatureOffset) == signature_;
 }
 
 bool CallPage::overlaps(const AddressRange& range) const {
-  return range.overlaps({address_, kPageBytes});
+  return range.overlaps({address_, 2 * kPageBytes});
 }
 
 Registers CallPage::mapping_and_closing(const Registers& registers,
                                         const std::array<std::uint64_t, 6>& arguments) const {
-  return registers.entering_at(address_ + kMapOffset, RemoteCall::kMmap, arguments);
+  return registers.entering_at(address_ + page_code::map(), RemoteCall::kMmap, arguments);
 }
 
 Registers CallPage::unmapping(const Registers& registers, const AddressRange& range) const {
-  return registers.entering_at(address_ + kUnmapOffset, RemoteCall::kMunmap,
+  return registers.entering_at(address_ + page_code::unmap(), RemoteCall::kMunmap,
                                {range.start, range.length});
 }
 
@@ -155,7 +168,7 @@ Result<CallPage::Progress> CallPage::progress(const Registers& begin, const Regi
   const std::uint64_t entry = begin.instruction_pointer();
   const std::uint64_t offset = now.instruction_pointer() - entry;
   if (offset == 0) return Errno(EAGAIN);
-  if (offset < kEnteringInstructionBytes || offset > address_ + kTrappedOffset - entry) {
+  if (offset < kEnteringInstructionBytes || offset > address_ + page_code::trapped() - entry) {
     return Errno(EACCES);
   }
   // Refused, by a filter that traps or by system call user dispatch: then the number is still
@@ -163,9 +176,52 @@ Result<CallPage::Progress> CallPage::progress(const Registers& begin, const Regi
   const bool refused = now.raw().rax == begin.raw().rax;
   if (offset == kEnteringInstructionBytes && refused) return Errno(EAGAIN);
   Progress progress;
-  progress.result = static_cast<std::int64_t>(offset < kKeptOffset ? now.raw().rax : now.raw().r8);
-  progress.closed = offset > kClosedOffset || (offset == kClosedOffset && now.raw().rax == 0);
+  progress.result =
+      static_cast<std::int64_t>(offset < page_code::kept() ? now.raw().rax : now.raw().r8);
+  progress.closed =
+      offset > page_code::closed() || (offset == page_code::closed() && now.raw().rax == 0);
   return progress;
+}
+
+bool CallPage::leave_mapping(PtraceStop& stop,
+                             const std::array<std::uint64_t, 6>& arguments) const {
+  return leave(stop, stop.registers().entering_at(address_ + page_code::left_map(),
+                                                  RemoteCall::kMmap, arguments));
+}
+
+bool CallPage::leave_unmapping(PtraceStop& stop, const AddressRange& range) const {
+  return leave(stop,
+               stop.registers().entering_at(address_ + page_code::left_unmap(), RemoteCall::kMunmap,
+                                            {range.start, range.length}));
+}
+
+bool CallPage::leave(PtraceStop& stop, const Registers& begin) const {
+  for (std::size_t slot = 0; slot < kMostLooks; ++slot) {
+    const SlotClaim claim(claimed_slots_, slot);
+    const std::uint64_t address = slot_address(slot);
+    if (!claim.held() || stop.peek(address) != address) continue;
+    const user_regs_struct& raw = stop.registers().raw();
+    page_code::Slot kept{raw.rbx,     0,       raw.rip, raw.rdi, raw.rsi,
+                         raw.rdx,     raw.r10, raw.r8,  raw.r9,  stop.signal_mask(),
+                         raw.orig_rax};
+    const iovec ours{&kept, sizeof(kept)};
+    const iovec theirs{reinterpret_cast<void*>(address), sizeof(kept)};
+    if (::process_vm_writev(stop.tid(), &ours, 1, &theirs, 1, 0) != ssize_t{sizeof(kept)}) break;
+    stop.leave_at(begin.with_rbx(address));
+    return true;
+  }
+  return false;
+}
+
+CallPage::Message CallPage::message(const seccomp_data& call) const {
+  if (call.instruction_pointer == address_ + page_code::failed()) return Message::kFailed;
+  if (call.instruction_pointer == address_ + page_code::mask_refused())
+    return Message::kMaskRefused;
+  return Message::kNone;
+}
+
+std::optional<std::uint64_t> CallPage::kept_signal_mask(const PtraceStop& stop) {
+  return stop.peek(stop.registers().raw().rbx + offsetof(page_code::Slot, signal_mask));
 }
 
 }  // namespace shmvisor

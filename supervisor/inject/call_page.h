@@ -2,9 +2,15 @@
 // between.
 //
 // Mapping a segment takes an mmap(2) and a close(2) of the caller. Run one at a time
-// (PtraceStop::call) these are four stops, on the way in and out of each. The page's code makes
-// both and then stops once: by a call that the filter answers with SECCOMP_RET_TRACE
-// (kTracedArgument), which nobody but the tracer hears of. Detaching saves a stop likewise.
+// (PtraceStop::call) these are four stops, on the way in and out of each, besides the first. The
+// page's code makes both, and then either
+// - gives the thread back its signal mask and registers and returns from the call: the caller is
+//   left to it, with all its signals blocked, and nobody waits. Where mmap(2) fails, the code makes
+//   the caller's own call again, which is then run in stops and whose answer it returns; or
+// - stops once: by a call that the filter answers with SECCOMP_RET_TRACE (kTracedArgument), which
+//   nobody but the tracer hears of. This is for attaches whose result we must know, and for callers
+//   who cannot be left (PtraceStop::can_be_left).
+// Detaching saves stops likewise.
 //
 // The page is a sealed memfd, the same for all callers of a run, mapped shared, to be read and
 // executed, at an address that is drawn once a run. So nothing is remembered of who has it: a
@@ -13,18 +19,26 @@
 // caller is i386), and where the filter is somebody else's, calls are run one at a time. So they
 // are where the caller has a filter besides ours, which may kill it for mapping code.
 //
+// What is to be given back lies in a second page behind it, the caller's own (mapped private), in
+// one of a few slots. rbx points to the slot while the code runs; its first word holds the
+// thread's rbx, or its own address while it is free: taking rbx back frees it, in one instruction.
+// The stack is not used: a thread may have more of its memory right below it than a red zone.
+// A signal that comes while the registers are being given back is handled there and then; a handler
+// that does not return keeps the slot.
+//
 // A hostile caller can put other code there. It runs that with its own rights, as it could anyway,
 // and what it says that mmap(2) answered, if mmap(2) could, is what its shmat answers. It can block
 // in the kernel there, and so keep the serving thread for as long as it lives.
 //
-// Registers: the result is kept in r8, which system calls preserve; the tracer restores all.
-// Ownership: owns the memfd. Thread rule: immutable, any thread.
+// Registers: where the tracer restores them, the result is kept in r8, which calls preserve.
+// Ownership: owns the memfd. Thread rule: any thread.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "emulation/memmap/address_range.h"
 #include "policy/base/unique_fd.h"
@@ -45,9 +59,11 @@ class CallPage {
   [[nodiscard]] int fd() const { return fd_.get(); }
   /// mmap(2)'s arguments that put it into a caller, which has it as descriptor `fd`.
   [[nodiscard]] std::array<std::uint64_t, 6> mapping(int fd) const;
+  /// The same for the slots.
+  [[nodiscard]] std::array<std::uint64_t, 6> mapping_of_slots(int fd) const;
   /// Whether the held thread has it.
   [[nodiscard]] bool is_in(PtraceStop& stop) const;
-  /// Whether its place is within `range`, which its code must not replace.
+  /// Whether its place, or that of the slots, is within `range`, which its code must not replace.
   [[nodiscard]] bool overlaps(const AddressRange& range) const;
 
   /// `registers`, about to make mmap(2) with these arguments, and close(2) of the descriptor among
@@ -65,6 +81,22 @@ class CallPage {
   /// Errors: EAGAIN where it has done nothing yet; EACCES where it is somewhere else.
   [[nodiscard]] Result<Progress> progress(const Registers& begin, const Registers& now) const;
 
+  /// Lets the held thread make mmap(2) with these arguments, and close(2) of the descriptor among
+  /// them, once it is let go. False where it cannot be left to that.
+  [[nodiscard]] bool leave_mapping(PtraceStop& stop,
+                                   const std::array<std::uint64_t, 6>& arguments) const;
+  [[nodiscard]] bool leave_unmapping(PtraceStop& stop, const AddressRange& range) const;
+
+  /// What a call means that the page's code makes.
+  enum class Message : std::uint8_t {
+    kNone,         ///< it is somebody else's
+    kFailed,       ///< what the thread was left to do failed: the call that it made is made again
+    kMaskRefused,  ///< a filter of its own refused to give it back its signal mask
+  };
+  [[nodiscard]] Message message(const seccomp_data& call) const;
+  /// Of a thread held in such a call.
+  [[nodiscard]] static std::optional<std::uint64_t> kept_signal_mask(const PtraceStop& stop);
+
   /// How many seccomp filters a caller has that has none of its own.
   [[nodiscard]] std::uint64_t filters_of_callers() const { return filters_of_callers_; }
 
@@ -76,10 +108,19 @@ class CallPage {
         signature_(signature),
         filters_of_callers_(filters_of_callers) {}
 
+  class SlotClaim;
+
+  [[nodiscard]] std::uint64_t slot_address(std::size_t slot) const;
+  /// `begin` with a slot that holds what is to be given back.
+  [[nodiscard]] bool leave(PtraceStop& stop, const Registers& begin) const;
+
   const UniqueFd fd_;
   const std::uint64_t address_;
   const std::uint64_t signature_;
   const std::uint64_t filters_of_callers_;
+  /// Slots that one of our threads looks at now, of whatever caller: two that serve threads of one
+  /// process must not take the same one.
+  mutable std::atomic<std::uint32_t> claimed_slots_{0};
 };
 
 /// What a caller has to do with the page, if anything.
@@ -87,6 +128,8 @@ struct CallPageUse {
   const CallPage* page = nullptr;
   /// How often the calling thread attached without it.
   std::atomic<int>* misses = nullptr;
+  /// Whether what the thread is left to do can be taken back.
+  bool may_leave = false;
 };
 
 }  // namespace shmvisor

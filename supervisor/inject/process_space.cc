@@ -25,7 +25,8 @@ constexpr int kEnoughRefusals = 3;
 
 }  // namespace
 
-Result<std::uint64_t> ProcessSpace::do_map(const MapRequest& request, BackingFile file) {
+Result<std::optional<std::uint64_t>> ProcessSpace::do_map(const MapRequest& request,
+                                                          BackingFile file) {
   if (const auto held = hold(); !held) return held.error();
   const auto mapped = map_descriptor(file.fd.get(), request);
   file.fd.reset();  // only the mapping shall count for in_use()
@@ -36,7 +37,7 @@ Result<std::uint64_t> ProcessSpace::do_map(const MapRequest& request, BackingFil
     const auto locked = lock_lazily(*stop_, stop_->abi(), {address, request.length_bytes});
     if (!locked) return locked.error();
   }
-  return address;
+  return std::optional(address);
 }
 
 Result<std::int64_t> ProcessSpace::map_descriptor(int fd, const MapRequest& request) {
@@ -75,9 +76,12 @@ Result<int> ProcessSpace::install(int fd) {
   return installed;
 }
 
-Result<void> ProcessSpace::do_unmap(const AddressRange& range) {
+Result<MappingSpace::Outcome> ProcessSpace::do_unmap(const AddressRange& range,
+                                                     bool /*may_be_left*/) {
   if (const auto held = hold(); !held) return held.error();
-  return shmvisor::unmap(*stop_, stop_->abi(), range);
+  const auto unmapped = shmvisor::unmap(*stop_, stop_->abi(), range);
+  if (!unmapped) return unmapped.error();
+  return Outcome::kDone;
 }
 
 Result<std::optional<MappedArea>> ProcessSpace::do_area_above(std::uint64_t address) {

@@ -38,8 +38,8 @@ class ProcessSpace : public MappingSpace {
       : tid_(tid), patience_(patience), resources_(resources) {}
 
  private:
-  Result<std::uint64_t> do_map(const MapRequest& request, BackingFile file) override;
-  Result<void> do_unmap(const AddressRange& range) override;
+  Result<std::optional<std::uint64_t>> do_map(const MapRequest& request, BackingFile file) override;
+  Result<Outcome> do_unmap(const AddressRange& range, bool may_be_left) override;
   Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) override;
   Result<AreaLimits> do_limits_of(const MappedArea& area) override;
 

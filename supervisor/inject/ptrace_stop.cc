@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "supervisor/inject/kick_timer.h"
+#include "supervisor/kernel/uapi.h"
 #include "supervisor/process/task_status.h"
 
 namespace shmvisor {
@@ -96,6 +97,7 @@ PtraceStop::PtraceStop(PtraceStop&& other) noexcept
       signal_mask_(other.signal_mask_),
       saved_(other.saved_),
       result_(other.result_),
+      leaving_(other.leaving_),
       entry_(other.entry_),
       repeating_(other.repeating_) {}
 
@@ -110,7 +112,7 @@ bool PtraceStop::release() {
   }
   if (saved_) {
     if (!set_registers(last_registers())) return gone();
-    set_signal_mask(signal_mask_);
+    if (!leaving_) set_signal_mask(signal_mask_);
   }
   if (ptrace_value(PTRACE_DETACH, tid_, 0, static_cast<std::uint64_t>(pending_signal_)) != 0) {
     return gone();
@@ -119,6 +121,7 @@ bool PtraceStop::release() {
 }
 
 Registers PtraceStop::last_registers() const {
+  if (leaving_) return *leaving_;
   if (repeating_) return saved_->repeating();
   return result_ ? saved_->returning(*result_) : *saved_;
 }
@@ -200,6 +203,18 @@ std::optional<std::uint64_t> PtraceStop::peek(std::uint64_t address) const {
   const long word = ptrace_value(PTRACE_PEEKDATA, tid_, address, 0);
   if (errno != 0) return std::nullopt;
   return static_cast<std::uint64_t>(word);
+}
+
+bool PtraceStop::can_be_left(KernelFeatures& features) const {
+  constexpr auto kFeature = KernelFeature::kUserDispatchConfig;
+  if (pending_signal_ != 0 || saved_->steps() || !features.usable(kFeature)) return false;
+  ptrace_sud_config dispatch{};
+  if (ptrace_pointer(static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG), tid_,
+                     sizeof(dispatch), &dispatch) != 0) {
+    if (errno != ESRCH) features.absent(kFeature);
+    return false;
+  }
+  return dispatch.mode == PR_SYS_DISPATCH_OFF;
 }
 
 bool PtraceStop::begin_call(Abi abi, RemoteCall call,

@@ -29,6 +29,7 @@
 #include "emulation/abi/shm_abi.h"
 #include "policy/base/result.h"
 #include "supervisor/inject/registers.h"
+#include "supervisor/kernel/features.h"
 
 namespace shmvisor {
 
@@ -98,6 +99,18 @@ class PtraceStop {
   [[nodiscard]] const Registers& registers() const { return *saved_; }
   /// Eight bytes of its memory.
   [[nodiscard]] std::optional<std::uint64_t> peek(std::uint64_t address) const;
+
+  /// Whether it may run code of ours without us: nobody would be there to see a signal that it was
+  /// about to take, a step, or a call that system call user dispatch sends back to the program
+  /// (where the kernel cannot tell, before Linux 6.4, it may not). Precondition: stopped.
+  [[nodiscard]] bool can_be_left(KernelFeatures& features) const;
+  /// Once it is let go it runs from `begin`, whatever its result, and with those signals blocked
+  /// that are blocked while it is held: signal_mask() is for that code to restore.
+  void leave_at(const Registers& begin) { leaving_ = begin; }
+  /// Of the thread itself. Precondition: stopped.
+  [[nodiscard]] std::uint64_t signal_mask() const { return signal_mask_; }
+  /// What it is to have instead once it is let go.
+  void set_signal_mask_then(std::uint64_t mask) { signal_mask_ = mask; }
 
   /// The two halves of call(), for one that blocks in the kernel: begin_call() returns when the
   /// kernel has been entered, finish_call() waits for the result.
@@ -173,6 +186,7 @@ class PtraceStop {
   std::uint64_t signal_mask_ = 0;
   std::optional<Registers> saved_;
   std::optional<std::int64_t> result_;
+  std::optional<Registers> leaving_;
   std::optional<std::uint64_t> entry_;
   bool repeating_ = false;
 };

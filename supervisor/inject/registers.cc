@@ -89,6 +89,12 @@ Registers Registers::at(std::uint64_t instruction_pointer) const {
   return next;
 }
 
+Registers Registers::with_rbx(std::uint64_t value) const {
+  Registers next = *this;
+  next.raw_.rbx = value;
+  return next;
+}
+
 bool Registers::enters(Abi abi, std::uint64_t number,
                        std::span<const std::uint64_t, 6> arguments) const {
   const bool i386 = abi == Abi::kI386;

@@ -39,6 +39,8 @@ class Registers {
   [[nodiscard]] const user_regs_struct& raw() const { return raw_; }
   [[nodiscard]] std::int64_t result(Abi abi) const;
   [[nodiscard]] std::uint64_t instruction_pointer() const { return raw_.rip; }
+  /// Whether it stops after each instruction (the trap flag).
+  [[nodiscard]] bool steps() const { return (raw_.eflags & 0x100) != 0; }
   /// Whether the task runs 64-bit code: then the kernel shows it as user_regs_struct, in
   /// PTRACE_SETREGSET too (task_user_regset_view() of arch/x86/kernel/ptrace.c).
   [[nodiscard]] bool in_64_bit_mode() const { return raw_.cs == kUserCs; }
@@ -51,6 +53,8 @@ class Registers {
                                       const std::array<std::uint64_t, 6>& arguments) const;
   /// The same registers, at another instruction.
   [[nodiscard]] Registers at(std::uint64_t instruction_pointer) const;
+  /// The same registers but for rbx.
+  [[nodiscard]] Registers with_rbx(std::uint64_t value) const;
   /// Whether these registers, from entering(), make the call that a tracer sees entered.
   [[nodiscard]] bool enters(Abi abi, std::uint64_t number,
                             std::span<const std::uint64_t, 6> arguments) const;

@@ -46,12 +46,17 @@ class RemoteSpace::StopRoute : public AnswerRoute {
   PtraceStop stop_;
 };
 
-Result<std::uint64_t> RemoteSpace::do_map(const MapRequest& request, BackingFile file) {
+Result<std::optional<std::uint64_t>> RemoteSpace::do_map(const MapRequest& request,
+                                                         BackingFile file) {
   // More than a 32-bit mmap2 can be asked for.
-  if (request.below_4gib && request.length_bytes > UINT32_MAX) return translate(-ENOMEM, request);
-  const auto mapped = map_descriptor(file.fd.get(), mmap_arguments(request, abi_));
+  if (request.below_4gib && request.length_bytes > UINT32_MAX) {
+    return translate(-ENOMEM, request).error();
+  }
+  const bool may_be_left = request.may_be_left && request.lock != LockMode::kLazy;
+  const auto mapped = map_descriptor(file.fd.get(), mmap_arguments(request, abi_), may_be_left);
   file.fd.reset();  // only the mapping shall count for in_use()
-  auto address = mapped ? translate(*mapped, request) : Result<std::uint64_t>(mapped.error());
+  if (mapped && !*mapped) return std::optional<std::uint64_t>();
+  auto address = mapped ? translate(**mapped, request) : Result<std::uint64_t>(mapped.error());
   if (address && request.lock == LockMode::kLazy) {
     const auto locked = lock_lazily(*stop_, abi_, {*address, request.length_bytes});
     if (!locked) address = locked.error();
@@ -59,35 +64,44 @@ Result<std::uint64_t> RemoteSpace::do_map(const MapRequest& request, BackingFile
   if (!address) {
     spdlog::debug("thread {}: {} cannot be mapped: errno {}", call_.tid(), request.name,
                   address.error().value());
+    return address.error();
   }
-  return address;
+  return std::optional(*address);
 }
 
-Result<std::int64_t> RemoteSpace::map_descriptor(int fd, std::array<std::uint64_t, 6> arguments) {
+RemoteSpace::Mapped RemoteSpace::map_descriptor(int fd, std::array<std::uint64_t, 6> arguments,
+                                                bool may_be_left) {
   const Result<int> installed = install_and_hold(fd);
   if (!installed) install_page(false);
   if (!installed && installed.error() != Errno(EMFILE)) return refused(installed.error());
   if (!installed) {
-    return BorrowedTable(*stop_, abi_, call_.listener(), expected_).map(fd, arguments);
+    const auto mapped = BorrowedTable(*stop_, abi_, call_.listener(), expected_).map(fd, arguments);
+    if (!mapped) return mapped.error();
+    return std::optional(*mapped);
   }
   arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*installed);
-  const auto mapped = map_and_close(arguments);
-  install_page(mapped && !is_error_result(*mapped));
+  const auto mapped = map_and_close(arguments, may_be_left && !page_fd_);
+  install_page(mapped && *mapped && !is_error_result(**mapped));
   return mapped;
 }
 
-Result<std::int64_t> RemoteSpace::map_and_close(const std::array<std::uint64_t, 6>& arguments) {
+RemoteSpace::Mapped RemoteSpace::map_and_close(const std::array<std::uint64_t, 6>& arguments,
+                                               bool may_be_left) {
   if (has_page() && !call_page_.page->overlaps({arguments[0], arguments[1]})) {
     call_page_.misses->store(0, std::memory_order_relaxed);
+    if (may_be_left && can_leave() && call_page_.page->leave_mapping(*stop_, arguments)) {
+      return std::optional<std::int64_t>();
+    }
     const auto mapped = map_by_page(arguments);
-    if (mapped || mapped.error() != Errno(EAGAIN)) return mapped;
+    if (mapped) return std::optional(*mapped);
+    if (mapped.error() != Errno(EAGAIN)) return mapped.error();
   }
   const auto mapped = stop_->call(abi_, RemoteCall::kMmap, arguments);
   if (!mapped) return mapped.error();
   if (const auto closed = close_in_caller(arguments[kMmapDescriptor]); !closed) {
     return closed.error();
   }
-  return *mapped;
+  return std::optional(*mapped);
 }
 
 Result<std::int64_t> RemoteSpace::map_by_page(const std::array<std::uint64_t, 6>& arguments) {
@@ -106,6 +120,8 @@ Result<std::int64_t> RemoteSpace::map_by_page(const std::array<std::uint64_t, 6>
   return progress->result;
 }
 
+bool RemoteSpace::can_leave() { return call_page_.may_leave && stop_->can_be_left(features_); }
+
 Result<void> RemoteSpace::close_in_caller(std::uint64_t fd) {
   const auto closed = stop_->call(abi_, RemoteCall::kClose, {fd});
   if (!closed) return closed.error();
@@ -113,8 +129,9 @@ Result<void> RemoteSpace::close_in_caller(std::uint64_t fd) {
 }
 
 void RemoteSpace::lend_page() {
-  const auto& [page, misses] = call_page_;
-  if (page == nullptr || misses->fetch_add(1, std::memory_order_relaxed) != page->kMissesBefore) {
+  const CallPage* const page = call_page_.page;
+  if (page == nullptr ||
+      call_page_.misses->fetch_add(1, std::memory_order_relaxed) != CallPage::kMissesBefore) {
     return;
   }
   const auto status = TaskStatus::read(call_.tid());
@@ -132,7 +149,9 @@ void RemoteSpace::install_page(bool wanted) {
     // After mlockall(MCL_FUTURE) it would count for RLIMIT_MEMLOCK. Where its place is taken the
     // caller goes on without, and what is there stays as it is.
     if (mapped && static_cast<std::uint64_t>(*mapped) == mapping[0]) {
-      (void)stop_->call(abi_, RemoteCall::kMunlock, {mapping[0], mapping[1]});
+      const CallArguments slots = call_page_.page->mapping_of_slots(*fd);
+      (void)stop_->call(abi_, RemoteCall::kMmap, slots);
+      (void)stop_->call(abi_, RemoteCall::kMunlock, {mapping[0], mapping[1] + slots[1]});
     }
   }
   (void)close_in_caller(static_cast<std::uint64_t>(*fd));
@@ -210,20 +229,25 @@ Result<std::uint64_t> RemoteSpace::await_repeated_call() {
   return Errno(EAGAIN);
 }
 
-Result<void> RemoteSpace::do_unmap(const AddressRange& range) {
+Result<MappingSpace::Outcome> RemoteSpace::do_unmap(const AddressRange& range, bool may_be_left) {
   if (stop_ == nullptr) {
     if (const auto stopped = stop(); !stopped) return refused(stopped.error());
   }
   if (has_page()) {
+    if (may_be_left && can_leave() && call_page_.page->leave_unmapping(*stop_, range)) {
+      return Outcome::kLeft;
+    }
     const Registers begin = call_page_.page->unmapping(stop_->registers(), range);
     const auto end = stop_->run(begin);
     if (!end) return end.error();
     const auto progress = call_page_.page->progress(begin, *end);
     if (progress && progress->result < 0) return Errno(static_cast<int>(-progress->result));
-    if (progress) return {};
+    if (progress) return Outcome::kDone;
     if (progress.error() != Errno(EAGAIN)) return progress.error();
   }
-  return shmvisor::unmap(*stop_, abi_, range);
+  const auto unmapped = shmvisor::unmap(*stop_, abi_, range);
+  if (!unmapped) return unmapped.error();
+  return Outcome::kDone;
 }
 
 Result<std::optional<MappedArea>> RemoteSpace::do_area_above(std::uint64_t address) {
@@ -329,6 +353,12 @@ void RemoteSpace::observe_wait() {
 
 void RemoteSpace::secure_answer() {
   if (stop_ == nullptr && !waits_killably()) (void)take_over();
+}
+
+void RemoteSpace::restore_signal_mask() {
+  if (stop_ == nullptr && !stop()) return;
+  const auto mask = CallPage::kept_signal_mask(*stop_);
+  if (mask) stop_->set_signal_mask_then(*mask);
 }
 
 bool RemoteSpace::leave_notification() { return call_.listener().respond(call_.id(), 0).ok(); }

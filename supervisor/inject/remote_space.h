@@ -50,17 +50,23 @@ class RemoteSpace : public MappingSpace {
   /// said to. Does nothing where that is sure anyway, and where the caller cannot be traced.
   void secure_answer();
 
+  /// For a call by which the call page says that it could not do this: gives the caller its signal
+  /// mask back, once it has its answer.
+  void restore_signal_mask();
+
  private:
   class StopRoute;
 
-  Result<std::uint64_t> do_map(const MapRequest& request, BackingFile file) override;
-  Result<void> do_unmap(const AddressRange& range) override;
+  Result<std::optional<std::uint64_t>> do_map(const MapRequest& request, BackingFile file) override;
+  Result<Outcome> do_unmap(const AddressRange& range, bool may_be_left) override;
   Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) override;
   Result<AreaLimits> do_limits_of(const MappedArea& area) override;
 
-  Result<std::int64_t> map_descriptor(int fd, std::array<std::uint64_t, 6> arguments);
+  /// What mmap(2) answers; nothing where the caller is left to it.
+  using Mapped = Result<std::optional<std::int64_t>>;
+  Mapped map_descriptor(int fd, std::array<std::uint64_t, 6> arguments, bool may_be_left);
   /// mmap(2) and close(2) in the held caller.
-  Result<std::int64_t> map_and_close(const std::array<std::uint64_t, 6>& arguments);
+  Mapped map_and_close(const std::array<std::uint64_t, 6>& arguments, bool may_be_left);
   /// The same by the call page; EAGAIN where that did nothing.
   Result<std::int64_t> map_by_page(const std::array<std::uint64_t, 6>& arguments);
   Result<void> close_in_caller(std::uint64_t fd);
@@ -68,6 +74,8 @@ class RemoteSpace : public MappingSpace {
   void lend_page();
   /// Maps it.
   void install_page(bool wanted);
+  /// Whether the held caller can be left to the page's code.
+  [[nodiscard]] bool can_leave();
   [[nodiscard]] bool has_page() {
     return call_page_.page != nullptr && call_page_.page->is_in(*stop_);
   }

@@ -5,9 +5,9 @@ namespace {
 
 // In the order of KernelFeature.
 constexpr std::array<std::string_view, static_cast<std::size_t>(KernelFeature::kCount)> kNames = {
-    "wait-killable-recv", "sync-wake-up", "pidfd-getfd", "pidfd-thread", "pidfd-get-info",
-    "procmap-query",      "noexec-seal",  "cachestat",   "kcmp",         "inotify",
-    "call-page",
+    "wait-killable-recv", "sync-wake-up",         "pidfd-getfd", "pidfd-thread", "pidfd-get-info",
+    "procmap-query",      "noexec-seal",          "cachestat",   "kcmp",         "inotify",
+    "call-page",          "user-dispatch-config",
 };
 static_assert(!kNames.back().empty(), "every feature has a name");
 

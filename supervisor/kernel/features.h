@@ -17,17 +17,18 @@
 namespace shmvisor {
 
 enum class KernelFeature : std::size_t {
-  kWaitKillableRecv,  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19
-  kSyncWakeUp,        // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, Linux 6.6
-  kPidfdGetfd,        // pidfd_getfd(2), Linux 5.6, often forbidden in containers
-  kPidfdThread,       // PIDFD_THREAD, Linux 6.9
-  kPidfdGetInfo,      // PIDFD_GET_INFO, Linux 6.13
-  kProcmapQuery,      // PROCMAP_QUERY, Linux 6.11
-  kNoexecSeal,        // MFD_NOEXEC_SEAL, Linux 6.3
-  kCachestat,         // cachestat(2), Linux 6.5
-  kKcmp,              // kcmp(2), often forbidden in containers
-  kInotify,           // inotify_init(2): refused when a user has no instance left
-  kCallPage,          // executable memfds, which vm.memfd_noexec and security modules may forbid
+  kWaitKillableRecv,    // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19
+  kSyncWakeUp,          // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, Linux 6.6
+  kPidfdGetfd,          // pidfd_getfd(2), Linux 5.6, often forbidden in containers
+  kPidfdThread,         // PIDFD_THREAD, Linux 6.9
+  kPidfdGetInfo,        // PIDFD_GET_INFO, Linux 6.13
+  kProcmapQuery,        // PROCMAP_QUERY, Linux 6.11
+  kNoexecSeal,          // MFD_NOEXEC_SEAL, Linux 6.3
+  kCachestat,           // cachestat(2), Linux 6.5
+  kKcmp,                // kcmp(2), often forbidden in containers
+  kInotify,             // inotify_init(2): refused when a user has no instance left
+  kCallPage,            // executable memfds, which vm.memfd_noexec and security modules may forbid
+  kUserDispatchConfig,  // PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, Linux 6.4
   kCount,
 };
 

@@ -46,6 +46,24 @@
 #define PIDFD_THREAD O_EXCL
 #endif
 
+// <linux/prctl.h>, Linux 5.11
+#ifndef PR_SYS_DISPATCH_OFF
+#define PR_SYS_DISPATCH_OFF 0
+#endif
+
+// <linux/ptrace.h>, Linux 6.4. A name of the requests' own, since <sys/ptrace.h> may have an enum.
+#ifndef PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG
+#define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
+
+struct ptrace_sud_config {
+  __u64 mode;
+  __u64 selector;
+  __u64 offset;
+  __u64 len;
+};
+static_assert(sizeof(ptrace_sud_config) == 32);
+#endif
+
 // <linux/pidfd.h>, Linux 6.13. The first published size; later fields are never asked for here.
 // The kernel answers with those of the asked-for fields in `mask` that it filled in.
 #ifndef PIDFD_GET_INFO

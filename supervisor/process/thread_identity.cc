@@ -81,6 +81,16 @@ NamespaceIds ThreadIdentity::namespaces() {
   return *namespaces_;
 }
 
+void ThreadIdentity::keep_undo(std::function<void()> undo) {
+  const std::lock_guard lock(mutex_);
+  undo_ = std::move(undo);
+}
+
+std::function<void()> ThreadIdentity::take_undo() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(undo_, nullptr);
+}
+
 std::shared_ptr<ThreadIdentity> ThreadIdentities::make(pid_t tid) {
   UniqueFd pidfd = open_thread(tid, features_);
   const std::uint64_t unique = unique_of(pidfd);
@@ -92,7 +102,7 @@ KnownThread ThreadIdentities::of(pid_t tid) {
     const std::lock_guard lock(mutex_);
     const auto found = by_tid_.find(tid);
     if (found != by_tid_.end()) {
-      KnownThread known{*found->second, (*found->second)->read_ids(features_)};
+      KnownThread known{*found->second, (*found->second)->read_ids(features_), true};
       if (known.ids && !never_remembered_.contains(known.ids->tgid)) {
         recent_first_.splice(recent_first_.begin(), recent_first_, found->second);
         return known;
@@ -103,18 +113,19 @@ KnownThread ThreadIdentities::of(pid_t tid) {
   }
   KnownThread known{make(tid), std::nullopt};
   known.ids = known.identity->read_ids(features_);
-  if (known.ids && remember_) remember(known.identity, known.ids->tgid);
+  known.remembered = known.ids && remember_ && remember(known.identity, known.ids->tgid);
   return known;
 }
 
-void ThreadIdentities::remember(const std::shared_ptr<ThreadIdentity>& identity, pid_t tgid) {
+bool ThreadIdentities::remember(const std::shared_ptr<ThreadIdentity>& identity, pid_t tgid) {
   const std::lock_guard lock(mutex_);
-  if (never_remembered_.contains(tgid)) return;
+  if (never_remembered_.contains(tgid)) return false;
   recent_first_.push_front(identity);
   by_tid_.insert_or_assign(identity->tid(), recent_first_.begin());
-  if (recent_first_.size() <= kMost) return;
+  if (recent_first_.size() <= kMost) return true;
   by_tid_.erase(recent_first_.back()->tid());
   recent_first_.pop_back();
+  return true;
 }
 
 void ThreadIdentities::namespaces_change(pid_t tid) {

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -50,6 +51,9 @@ class ThreadIdentity {
   [[nodiscard]] NamespaceIds namespaces();
   /// For supervisor/inject (CallPageUse).
   [[nodiscard]] std::atomic<int>& call_page_misses() { return call_page_misses_; }
+  /// What takes its last call back, if that was left to it (Reply::undo()). Taken once.
+  void keep_undo(std::function<void()> undo);
+  [[nodiscard]] std::function<void()> take_undo();
 
  private:
   const pid_t tid_;
@@ -57,6 +61,7 @@ class ThreadIdentity {
   const std::uint64_t unique_;
   std::mutex mutex_;
   std::optional<NamespaceIds> namespaces_;
+  std::function<void()> undo_;
   std::atomic<int> call_page_misses_{0};
 };
 
@@ -64,6 +69,7 @@ class ThreadIdentity {
 struct KnownThread {
   std::shared_ptr<ThreadIdentity> identity;
   std::optional<TaskStatus> ids;
+  bool remembered = false;  ///< its next call will find the same identity
 };
 
 class ThreadIdentities {
@@ -84,7 +90,7 @@ class ThreadIdentities {
   static constexpr std::size_t kMost = 256;
 
   [[nodiscard]] std::shared_ptr<ThreadIdentity> make(pid_t tid);
-  void remember(const std::shared_ptr<ThreadIdentity>& identity, pid_t tgid);
+  bool remember(const std::shared_ptr<ThreadIdentity>& identity, pid_t tgid);
 
   KernelFeatures& features_;
   const bool remember_;

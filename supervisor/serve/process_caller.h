@@ -8,6 +8,7 @@
 // Thread rule: the thread that received the call.
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "emulation/syscalls/caller.h"
@@ -30,9 +31,9 @@ class ProcessCaller : public Caller, private Subject {
         features_(features),
         refusals_(refusals),
         space_(call, expected, features, refusals,
-               call_page == nullptr
-                   ? CallPageUse()
-                   : CallPageUse{call_page, &thread_.identity->call_page_misses()}) {}
+               call_page == nullptr ? CallPageUse()
+                                    : CallPageUse{call_page, &thread_.identity->call_page_misses(),
+                                                  thread_.remembered}) {}
 
   Subject& subject() override { return *this; }
   Viewpoint& viewpoint() override { return viewpoint_; }
@@ -45,6 +46,10 @@ class ProcessCaller : public Caller, private Subject {
 
   /// See RemoteSpace::secure_answer().
   void secure_answer() { space_.secure_answer(); }
+  /// See RemoteSpace::restore_signal_mask().
+  void restore_signal_mask() { space_.restore_signal_mask(); }
+  /// Keeps what takes this call back, should the thread call again because it failed.
+  void keep_undo(std::function<void()> undo) { thread_.identity->keep_undo(std::move(undo)); }
 
  private:
   uid_t uid() override { return ids().uid; }

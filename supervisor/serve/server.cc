@@ -33,9 +33,9 @@ cpu_set_t our_cpus() {
 /// The caller of a call that is being served; while it keeps us, another thread receives.
 class Server::ServedCaller : public ProcessCaller {
  public:
-  ServedCaller(Server& server, PendingCall& call, KnownThread thread)
+  ServedCaller(Server& server, PendingCall& call, KnownThread thread, const CallPage* call_page)
       : ProcessCaller(call, std::move(thread), server.expected_, server.features_, server.refusals_,
-                      server.options_.call_page),
+                      call_page),
         server_(server) {}
 
   void long_step() override { server_.ensure_receiver(); }
@@ -196,12 +196,25 @@ void Server::serve(const seccomp_notif& notif) {
     return;
   }
   KnownThread thread = threads_seen_.of(call.tid());
+  const CallPage* call_page = options_.call_page;
+  auto message = CallPage::Message::kNone;
+  if (call_page != nullptr) {
+    message = call_page->message(call.data());
+    const auto undo = thread.identity->take_undo();
+    if (undo && message == CallPage::Message::kFailed) undo();
+    if (message != CallPage::Message::kNone) call_page = nullptr;
+  }
   const std::shared_ptr<Registry> registry = namespaces_.of(*thread.identity);
   if (registry == nullptr) {
     call.answer(-ENOMEM);
     return;
   }
-  ServedCaller caller(*this, call, std::move(thread));
+  ServedCaller caller(*this, call, std::move(thread), call_page);
+  if (message == CallPage::Message::kMaskRefused) {
+    caller.restore_signal_mask();
+    call.answer(-EINVAL);
+    return;
+  }
   const auto operation = operation_of(raw);
   const bool takes_some_time =
       operation == ShmOperation::kShmat || operation == ShmOperation::kShmdt;
@@ -210,12 +223,16 @@ void Server::serve(const seccomp_notif& notif) {
   if (operation != ShmOperation::kShmget && receivers_.load() == 0) lookout_.ask();
   Reply reply = answer_call(raw, caller, *registry);
   if (reply.changes()) caller.secure_answer();
+  // Before the caller can call again.
+  auto undo = reply.undo();
+  const bool left = undo != nullptr;
+  if (left) caller.keep_undo(std::move(undo));
   const bool delivered = call.answer(reply.value());
   if (delivered) reply.commit();
   if (spdlog::should_log(spdlog::level::debug)) {
-    spdlog::debug("thread {}: call {}({:#x}, {:#x}, {:#x}) = {}{}", call.tid(), raw.number,
+    spdlog::debug("thread {}: call {}({:#x}, {:#x}, {:#x}) = {}{}{}", call.tid(), raw.number,
                   raw.arguments[0], raw.arguments[1], raw.arguments[2], reply.value(),
-                  delivered ? "" : ", not delivered");
+                  left ? ", left to it" : "", delivered ? "" : ", not delivered");
   }
 }
 

@@ -74,11 +74,13 @@ class FakeSpace : public MappingSpace {
   std::optional<AddressRange> sealed;  ///< by mseal(2)
   int look_error = 0;
   int limits_error = 0;
+  bool leaves_to_callers = false;  ///< what may be left
   std::vector<MapRequest> requests;
   std::vector<AddressRange> unmapped;
 
  private:
-  Result<std::uint64_t> do_map(const MapRequest& request, BackingFile file) override {
+  Result<std::optional<std::uint64_t>> do_map(const MapRequest& request,
+                                              BackingFile file) override {
     requests.push_back(request);
     const auto pages = host_.find_description(file.fd.get());
     if (pages == nullptr) return Errno(EBADF);
@@ -109,15 +111,16 @@ class FakeSpace : public MappingSpace {
     }
     add(address, {request.length_bytes, request.offset_bytes, pages, request.access,
                   request.maximum, request.lock});
-    return address;
+    if (leaves_to_callers && request.may_be_left) return std::optional<std::uint64_t>();
+    return std::optional(address);
   }
 
-  Result<void> do_unmap(const AddressRange& range) override {
+  Result<Outcome> do_unmap(const AddressRange& range, bool may_be_left) override {
     unmapped.push_back(range);
     if (unmap_error != 0) return Errno(unmap_error);
     if (sealed && range.start < sealed->end() && sealed->start < range.end()) return Errno(EPERM);
     cut(range);
-    return {};
+    return leaves_to_callers && may_be_left ? Outcome::kLeft : Outcome::kDone;
   }
 
   Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) override {
