@@ -16,6 +16,9 @@
 namespace shmvisor {
 namespace {
 
+/// What readdir(3) shows where the kernel could not make one: proc_fill_cache().
+constexpr std::uint64_t kNoInode = 1;
+
 UniqueFd open_process(pid_t pid) {
   return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
 }
@@ -32,19 +35,20 @@ DescendantScope::RootId DescendantScope::add_root(pid_t pid) {
   Root root{pid, open_process(pid)};
   const std::lock_guard lock(mutex_);
   roots_.emplace(++last_root_, std::move(root));
+  verdicts_ = std::make_shared<const Verdicts>();
   return last_root_;
 }
 
 void DescendantScope::remove_root(RootId root) {
   const std::lock_guard lock(mutex_);
   roots_.erase(root);
+  verdicts_ = std::make_shared<const Verdicts>();
 }
 
 std::optional<std::unordered_set<pid_t>> DescendantScope::living_roots() const {
   std::unordered_set<pid_t> pids;
   if (of_this_process_) pids.insert(getpid());
   std::vector<pollfd> ends;
-  const std::lock_guard lock(mutex_);
   for (const auto& [id, root] : roots_) {
     if (!root.pidfd.valid()) return std::nullopt;
     pids.insert(root.pid);
@@ -55,33 +59,57 @@ std::optional<std::unordered_set<pid_t>> DescendantScope::living_roots() const {
 }
 
 std::vector<pid_t> DescendantScope::processes() const {
-  const auto roots = living_roots();
+  std::optional<std::unordered_set<pid_t>> roots;
+  std::shared_ptr<const Verdicts> known;
+  {
+    const std::lock_guard lock(mutex_);
+    roots = living_roots();
+    known = verdicts_;
+  }
   if (roots && roots->empty()) return {};
-  std::vector<pid_t> pids = numbered_entries("/proc");
-  if (!roots) return pids;
-  std::unordered_map<pid_t, pid_t> parents;
-  parents.reserve(pids.size());
+  if (!roots) return numbered_entries("/proc");
+  const std::vector<NumberedInode> listed = numbered_inodes("/proc");
   // Who is below us is in our session, or in one that began below us; these have numbers here.
   const bool none_without_session = of_this_process_ && roots->size() == 1 && ::getsid(0) > 0;
-  for (const pid_t pid : pids) {
-    if (none_without_session && ::getsid(pid) == 0) continue;
-    if (const auto parent = parent_of(pid)) parents.emplace(pid, *parent);
-  }
-  std::vector<pid_t> found;
-  for (const pid_t pid : pids) {
-    pid_t ancestor = pid;
-    // Pids may be reused while we read: a chain longer than the list is a ring.
-    for (std::size_t steps = 0; steps <= pids.size(); ++steps) {
-      const auto parent = parents.find(ancestor);
-      if (parent == parents.end()) break;
-      ancestor = parent->second;
-      if (roots->contains(ancestor)) {
-        found.push_back(pid);
-        break;
-      }
+  auto verdicts = std::make_shared<Verdicts>();
+  verdicts->reserve(listed.size());
+  std::unordered_map<pid_t, pid_t> parents;  // of those whose verdict is still to come
+  for (const auto& [pid, inode] : listed) {
+    if (const auto before = known->find(pid);
+        before != known->end() && before->second.inode == inode) {
+      verdicts->insert(*before);
+    } else if (none_without_session && ::getsid(pid) == 0) {
+      parents.emplace(pid, 0);
+    } else if (const auto parent = parent_of(pid)) {
+      parents.emplace(pid, *parent);
     }
   }
+  const bool all_known = verdicts->size() == listed.size() && known->size() == listed.size();
+  std::vector<pid_t> found;
+  for (const auto& [pid, inode] : listed) {
+    const std::optional<bool> below = is_below(pid, *roots, parents, *verdicts);
+    if (below.value_or(false)) found.push_back(pid);
+    if (below && inode > kNoInode) verdicts->insert({pid, {inode, *below}});
+  }
+  if (all_known) return found;
+  const std::lock_guard lock(mutex_);
+  if (verdicts_ == known) verdicts_ = std::move(verdicts);
   return found;
+}
+
+std::optional<bool> DescendantScope::is_below(pid_t pid, const std::unordered_set<pid_t>& roots,
+                                              const std::unordered_map<pid_t, pid_t>& parents,
+                                              const Verdicts& verdicts) {
+  // Pids may be reused while we read: a chain longer than the list is a ring.
+  for (std::size_t steps = 0; steps <= parents.size(); ++steps) {
+    if (const auto known = verdicts.find(pid); known != verdicts.end()) return known->second.below;
+    const auto parent = parents.find(pid);
+    if (parent == parents.end()) return std::nullopt;
+    pid = parent->second;
+    if (roots.contains(pid)) return true;
+    if (pid == 0) return false;
+  }
+  return std::nullopt;
 }
 
 std::optional<pid_t> DescendantScope::parent_of(pid_t pid) const {

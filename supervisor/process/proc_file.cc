@@ -35,16 +35,22 @@ Result<std::string> read_proc_file(pid_t pid, const char* name) {
   }
 }
 
-std::vector<int> numbered_entries(const std::string& path) {
-  std::vector<int> numbers;
+std::vector<NumberedInode> numbered_inodes(const std::string& path) {
+  std::vector<NumberedInode> numbers;
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), &::closedir);
   if (folder == nullptr) return numbers;
   while (const dirent* entry = ::readdir(folder.get())) {
     const char* const end = entry->d_name + std::strlen(entry->d_name);
     int number = 0;
     const auto [rest, error] = std::from_chars(entry->d_name, end, number);
-    if (error == std::errc() && rest == end) numbers.push_back(number);
+    if (error == std::errc() && rest == end) numbers.push_back({number, entry->d_ino});
   }
+  return numbers;
+}
+
+std::vector<int> numbered_entries(const std::string& path) {
+  std::vector<int> numbers;
+  for (const NumberedInode& entry : numbered_inodes(path)) numbers.push_back(entry.number);
   return numbers;
 }
 

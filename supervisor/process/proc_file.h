@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,5 +20,13 @@ Result<std::string> read_proc_file(pid_t pid, const char* name);
 /// The entries of a folder that are numbers: pids, tids, descriptors. Empty where it cannot be
 /// read.
 std::vector<int> numbered_entries(const std::string& path);
+
+struct NumberedInode {
+  int number = 0;
+  /// In /proc the numbers are made with the inode, which lives at most as long as the process: a
+  /// process that takes over a pid has another one (proc_fill_cache() of fs/proc/base.c).
+  std::uint64_t inode = 0;
+};
+std::vector<NumberedInode> numbered_inodes(const std::string& path);
 
 }  // namespace shmvisor
