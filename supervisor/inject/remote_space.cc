@@ -356,7 +356,7 @@ void RemoteSpace::secure_answer() {
 }
 
 void RemoteSpace::restore_signal_mask() {
-  if (stop_ == nullptr && !stop()) return;
+  if (!stop()) return;
   const auto mask = CallPage::kept_signal_mask(*stop_);
   if (mask) stop_->set_signal_mask_then(*mask);
 }
