@@ -54,6 +54,39 @@ TEST_F(SegmentTest, WhoMappedAndUnmappedItLast) {
   EXPECT_EQ(segment_.stamps().lpid.pid, 7);
 }
 
+TEST_F(SegmentTest, WhatDidNotHappenIsTakenBackAndNothingElse) {
+  const MappingActor first{{5, nullptr}, 100};
+  const MappingActor second{{6, nullptr}, 200};
+  segment_.add_mapping({0, 2 * kPage}, {{4, nullptr}, 50});
+  const auto failed = segment_.change_for_now(Segment::Change::kAttach, first);
+  const auto failed_later = segment_.change_for_now(Segment::Change::kDetach, second);
+  EXPECT_EQ(segment_.stamps().atime, 100);
+  EXPECT_EQ(segment_.stamps().dtime, 200);
+  segment_.take_back(failed);
+  EXPECT_EQ(segment_.stamps().atime, 50);
+  EXPECT_EQ(segment_.stamps().dtime, 200);
+  EXPECT_EQ(segment_.stamps().lpid.pid, 6);
+  segment_.take_back(failed_later);
+  EXPECT_EQ(segment_.stamps().dtime, 0);
+  EXPECT_EQ(segment_.stamps().lpid.pid, 4);
+
+  const auto failed_again = segment_.change_for_now(Segment::Change::kAttach, first);
+  segment_.add_mapping({0, 2 * kPage}, first);
+  segment_.take_back(failed_again);
+  EXPECT_EQ(segment_.stamps().atime, 100) << "of another thread, in the same second";
+  EXPECT_EQ(segment_.stamps().lpid.pid, 5);
+}
+
+TEST_F(SegmentTest, AfterManyOthersNothingIsTakenBack) {
+  const auto failed = segment_.change_for_now(Segment::Change::kDetach, {{5, nullptr}, 100});
+  for (int others = 0; others < 20; ++others) {
+    segment_.add_mapping({0, 2 * kPage}, {{6, nullptr}, 200});
+  }
+  segment_.take_back(failed);
+  EXPECT_EQ(segment_.stamps().dtime, 100);
+  EXPECT_EQ(segment_.stamps().lpid.pid, 6);
+}
+
 TEST_F(SegmentTest, ItsBytesFromWithin) {
   BackingMemory& memory = segment_.memory();
   const auto word = std::as_bytes(std::span("across", 6));

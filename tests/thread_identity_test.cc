@@ -101,6 +101,34 @@ TEST_F(ThreadIdentityTest, ManyThreadsAndThoseLongUnheardOfAreForgotten) {
   EXPECT_TRUE(threads_.of(gettid()).ids);
 }
 
+TEST_F(ThreadIdentityTest, WhatTakesACallBackOutlastsThat) {
+  if (!recognised()) GTEST_SKIP() << "no PIDFD_GET_INFO: older than Linux 6.13";
+  int taken_back = 0;
+  const auto undo = [&] { ++taken_back; };
+  threads_.keep_undo(*threads_.of(gettid()).identity, undo);
+  std::vector<std::unique_ptr<Child>> children;
+  const auto forget_us = [&] {
+    const auto us = threads_.of(gettid()).identity;
+    if (children.empty()) {
+      for (int count = 0; count < 260; ++count) {
+        children.push_back(std::make_unique<Child>([] { return ::pause(); }));
+      }
+    }
+    for (const auto& child : children) (void)threads_.of(child->pid());
+    return us;
+  };
+  const auto forgotten = forget_us();
+  auto found = threads_.of(gettid()).identity->take_undo();
+  ASSERT_TRUE(found);
+  found();
+  EXPECT_EQ(taken_back, 1);
+  EXPECT_FALSE(threads_.of(gettid()).identity->take_undo());
+
+  const auto forgotten_before = forget_us();
+  threads_.keep_undo(*forgotten_before, undo);
+  EXPECT_TRUE(threads_.of(gettid()).identity->take_undo());
+}
+
 TEST_F(ThreadIdentityTest, WithoutPidfdsNothingIsKept) {
   features_.absent(KernelFeature::kPidfdThread);
   const KnownThread first = threads_.of(gettid());

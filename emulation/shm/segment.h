@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "emulation/ipc/ipc_perm.h"
 #include "emulation/ipc/viewpoint.h"
@@ -36,11 +37,6 @@ struct AttachStamps {
   std::int64_t atime = 0;
   std::int64_t dtime = 0;
   PidRecord lpid;
-
-  friend bool operator==(const AttachStamps& one, const AttachStamps& other) {
-    return one.atime == other.atime && one.dtime == other.dtime && one.lpid.pid == other.lpid.pid &&
-           one.lpid.inner == other.lpid.inner;
-  }
 };
 
 class Segment : public Mappable {
@@ -71,14 +67,14 @@ class Segment : public Mappable {
   [[nodiscard]] const PidRecord& cpid() const { return cpid_; }
   [[nodiscard]] BackingMemory& memory() const { return *memory_; }
 
-  [[nodiscard]] AttachStamps stamps() const {
-    const std::lock_guard lock(stamps_mutex_);
-    return stamps_;
-  }
+  [[nodiscard]] AttachStamps stamps() const;
 
-  /// What attached or detached last, from `after` back to `before`; unless another did so
-  /// meanwhile.
-  void take_back(const AttachStamps& after, const AttachStamps& before);
+  enum class Change : std::uint8_t { kAttach, kDetach };
+  /// As add_mapping() or remove_mapping(), of what may turn out not to have happened. What
+  /// take_back() takes.
+  [[nodiscard]] std::uint64_t change_for_now(Change change, const MappingActor& by);
+  /// It did not happen. What others did since then stays; where that is much, so does this.
+  void take_back(std::uint64_t number);
 
   [[nodiscard]] MappingIdentity identity() const override {
     return {memory_->name(), memory_->identity()};
@@ -102,12 +98,26 @@ class Segment : public Mappable {
   uid_t locked_by = 0;
 
  private:
+  struct Recent {
+    std::uint64_t number = 0;  ///< 0: for good
+    Change change;
+    MappingActor by;
+
+    void apply_to(AttachStamps& stamps) const;
+  };
+  /// Of which those are remembered that may be taken back, and what came after them.
+  static constexpr std::size_t kMostRecent = 16;
+  void note(std::uint64_t number, Change change, const MappingActor& by);
+  void settle();
+
   const int id_;
   const std::uint64_t size_bytes_;
   const PidRecord cpid_;
   const std::unique_ptr<BackingMemory> memory_;
   mutable std::mutex stamps_mutex_;
-  AttachStamps stamps_;
+  AttachStamps settled_;
+  std::vector<Recent> recent_;  ///< oldest first
+  std::uint64_t last_number_ = 0;
 };
 
 }  // namespace shmvisor

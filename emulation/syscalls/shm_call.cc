@@ -153,11 +153,13 @@ std::optional<ShmOperation> operation_of(const RawCall& raw) {
   return call ? std::optional(call->operation) : std::nullopt;
 }
 
-Reply left_to_caller(const std::shared_ptr<Segment>& segment, const AttachStamps& before) {
+Reply left_to_caller(const std::shared_ptr<Segment>& segment, Segment::Change change,
+                     const MappingActor& by) {
   // It may never be needed, and must not keep the segment till then.
-  return Reply::left_to_caller([kept = std::weak_ptr(segment), after = segment->stamps(), before] {
-    if (const auto still = kept.lock()) still->take_back(after, before);
-  });
+  return Reply::left_to_caller(
+      [kept = std::weak_ptr(segment), number = segment->change_for_now(change, by)] {
+        if (const auto still = kept.lock()) still->take_back(number);
+      });
 }
 
 Reply answer_call(const RawCall& raw, Caller& caller, Registry& registry) {

@@ -57,9 +57,10 @@ struct RawCall {
 /// Answers a call. `registry` is that of the caller's IPC namespace.
 Reply answer_call(const RawCall& raw, Caller& caller, Registry& registry);
 
-/// For shmat and shmdt, where the caller finds the result: the stamps of `segment` are then as
-/// `before` again if it does not.
-Reply left_to_caller(const std::shared_ptr<Segment>& segment, const AttachStamps& before);
+/// For shmat and shmdt, where the caller finds the result: makes `change` to `segment`, which is
+/// taken back if it does not.
+Reply left_to_caller(const std::shared_ptr<Segment>& segment, Segment::Change change,
+                     const MappingActor& by);
 
 // One file each.
 Reply shmget(const ShmCall& call, Caller& caller, Registry& registry);

@@ -122,9 +122,8 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   if (!address) return address.error();
   const MappingActor by{caller.process(), registry.host().now_seconds()};
   displaced.tell(registry.files(), by);
-  const AttachStamps before = segment->stamps();
+  if (!*address) return left_to_caller(segment, Segment::Change::kAttach, by);
   segment->add_mapping(whole, by);
-  if (!*address) return left_to_caller(segment, before);
   return deliver(call, caller, **address);
 }
 

@@ -69,11 +69,10 @@ Reply shmdt(const ShmCall& call, Caller& caller, Registry& registry) {
     found = true;
     if (!unmapped) continue;
     if (!by) by.emplace(MappingActor{caller.process(), registry.host().now_seconds()});
-    const AttachStamps before = fragments.segment()->stamps();
-    fragments.segment()->remove_mapping(fragment.offsets(), *by);
     if (*unmapped == MappingSpace::Outcome::kLeft) {
-      return left_to_caller(fragments.segment(), before);
+      return left_to_caller(fragments.segment(), Segment::Change::kDetach, *by);
     }
+    fragments.segment()->remove_mapping(fragment.offsets(), *by);
   }
   if (!found) return Errno(EINVAL);
   return 0;

@@ -5,6 +5,7 @@
 #include <linux/seccomp.h>
 #include <setjmp.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <ucontext.h>
 
 #include "transcript.h"
@@ -94,12 +95,25 @@ static void handle_alarm(int number, siginfo_t* info, void* context) {
   failed_in_handler += at == -1 || ((char*)at)[0] != 's' || shm_dt((void*)at) != 0;
 }
 
-static void set_timer(long us) {
-  const struct itimerval once = {{0, 0}, {0, us}};
-  setitimer(ITIMER_REAL, &once, NULL);
+static timer_t timer;
+
+static void make_timer(int number) {
+  struct sigevent event;
+  memset(&event, 0, sizeof event);
+  event.sigev_notify = SIGEV_SIGNAL;
+  event.sigev_signo = number;
+  if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) {
+    die("timer_create");
+  }
 }
 
-static void under_signals(void) {
+static void set_timer(long us) {
+  const struct itimerspec once = {{0, 0}, {0, us * 1000}};
+  timer_settime(timer, 0, &once, NULL);
+}
+
+// Also one that is a fault's: this one is sent, and the program waits for it as for any other.
+static void under_signals(int number) {
   sigset_t mask;
   sigemptyset(&mask);
   sigaddset(&mask, SIGUSR2);
@@ -108,9 +122,12 @@ static void under_signals(void) {
   memset(&action, 0, sizeof action);
   action.sa_sigaction = handle_alarm;
   action.sa_flags = SA_SIGINFO | SA_RESTART;
-  sigaction(SIGALRM, &action, NULL);
+  sigaction(number, &action, NULL);
+  make_timer(number);
   const int before = descriptors();
   int failed = 0;
+  alarms = 0;
+  failed_in_handler = 0;
   for (int i = 0; i < 1500; ++i) {
     set_timer(10 + i % 60);
     const long at = shm_at(id, NULL, i % 2 == 0 ? 0 : SHM_RDONLY);
@@ -122,6 +139,7 @@ static void under_signals(void) {
   while (alarms == 0) {
   }
   set_timer(0);
+  timer_delete(timer);
   say("under signals: %d failed, %d in the handler, which ran %d", failed, (int)failed_in_handler,
       alarms > 0);
   say_signal_mask("afterwards");
@@ -137,15 +155,16 @@ static void jump(int number) {
 }
 
 // An attach is made or it is not, wherever the handler jumps from.
-static void handlers_that_jump(void) {
+static void handlers_that_jump(int number) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = jump;
-  sigaction(SIGALRM, &action, NULL);
+  sigaction(number, &action, NULL);
+  make_timer(number);
   char* const place = free_range(PAGE);
   const int before = descriptors();
-  static volatile int jumps;
-  static volatile int odd;
+  volatile int jumps = 0;
+  volatile int odd = 0;
   for (volatile int i = 0; i < 300; ++i) {
     if (sigsetjmp(back, 1) != 0) {
       ++jumps;
@@ -161,6 +180,7 @@ static void handlers_that_jump(void) {
     odd += (shm_dt(place) == 0) != attached;
     odd += nattch_of(id) != 0;
   }
+  timer_delete(timer);
   say("jumped out: %d times, %d odd", (int)jumps, (int)odd);
   say_signal_mask("afterwards");
   say("descriptors kept: %d", descriptors() == before);
@@ -202,6 +222,76 @@ static void threads_and_forks(void) {
   }
   say("threads: %ld failed, nattch %lu", sum, nattch_settled(id, 0));
   say("descriptors kept: %d", descriptors() == before);
+}
+
+static pthread_barrier_t both;
+static int shared;
+
+static void* attach_in_the_way(void* taken) {
+  for (int i = 0; i < 1000; ++i) {
+    pthread_barrier_wait(&both);
+    for (volatile int wait = 0; wait < i % 40 * 50; ++wait) {
+    }
+    shm_at(shared, taken, 0);
+    pthread_barrier_wait(&both);
+  }
+  return NULL;
+}
+
+// Of two threads of one process, one of which cannot attach, the other one leaves its stamps.
+static void failures_beside_others(void) {
+  char* const taken = attach(id);
+  pthread_t thread;
+  pthread_barrier_init(&both, NULL, 2);
+  pthread_create(&thread, NULL, attach_in_the_way, taken);
+  int lost = 0;
+  for (int i = 0; i < 1000; ++i) {
+    shared = new_segment(PAGE);
+    pthread_barrier_wait(&both);
+    for (volatile int wait = 0; wait < 1000; ++wait) {
+    }
+    char* const at = attach(shared);
+    pthread_barrier_wait(&both);
+    const struct shmid_ds now = stat_of(shared);
+    lost += now.shm_atime == 0 || now.shm_lpid != getpid();
+    shm_dt(at);
+    shm_ctl(shared, IPC_RMID, NULL);
+  }
+  pthread_join(thread, NULL);
+  shm_dt(taken);
+  say("beside failures: %d attaches left no stamps", lost);
+}
+
+enum { kMany = 400 };
+
+static void* fail_often(void* taken) {
+  const int mine = new_segment(PAGE);
+  pthread_barrier_wait(&both);
+  for (int i = 0; i < 20; ++i) {
+    shm_at(mine, taken, 0);
+  }
+  pthread_barrier_wait(&both);
+  const bool stamped = stat_of(mine).shm_atime != 0;
+  shm_ctl(mine, IPC_RMID, NULL);
+  return stamped ? taken : NULL;
+}
+
+// More threads than anybody remembers.
+static void failures_of_many(void) {
+  char* const taken = attach(id);
+  static pthread_t threads[kMany];
+  pthread_barrier_init(&both, NULL, kMany);
+  for (int i = 0; i < kMany; ++i) {
+    pthread_create(&threads[i], NULL, fail_often, taken);
+  }
+  int stamped = 0;
+  for (int i = 0; i < kMany; ++i) {
+    void* result = NULL;
+    pthread_join(threads[i], &result);
+    stamped += result != NULL;
+  }
+  shm_dt(taken);
+  say("many threads: %d attaches that failed left stamps", stamped);
 }
 
 static void refuse(unsigned number, unsigned action) {
@@ -254,8 +344,13 @@ int main(void) {
   in_child(failures, NULL);  // it may not be able to detach
   in_child(without_sigprocmask, NULL);
   threads_and_forks();
-  under_signals();
-  handlers_that_jump();
+  failures_beside_others();
+  failures_of_many();
+  under_signals(SIGALRM);
+  under_signals(SIGSEGV);
+  under_signals(SIGTRAP);
+  handlers_that_jump(SIGALRM);
+  handlers_that_jump(SIGFPE);
   TRY(shm_ctl(id, IPC_RMID, NULL));
   say("segments %d", segments_settled());
   say("end");

@@ -44,9 +44,11 @@ long ptrace_pointer(__ptrace_request request, pid_t tid, std::uint64_t address, 
   return ::ptrace(request, tid, reinterpret_cast<void*>(address), data);
 }
 
+constexpr std::uint64_t bit_of(int signal) { return std::uint64_t{1} << (signal - 1); }
+
 constexpr std::uint64_t all_but_faults() {
   std::uint64_t mask = kAllSignals;
-  for (const int signal : kFaultSignals) mask &= ~(std::uint64_t{1} << (signal - 1));
+  for (const int signal : kFaultSignals) mask &= ~bit_of(signal);
   return mask;
 }
 
@@ -112,7 +114,7 @@ bool PtraceStop::release() {
   }
   if (saved_) {
     if (!set_registers(last_registers())) return gone();
-    if (!leaving_) set_signal_mask(signal_mask_);
+    set_signal_mask(leaving_ ? kAllSignals & ~bit_of(SIGSYS) : signal_mask_);
   }
   if (ptrace_value(PTRACE_DETACH, tid_, 0, static_cast<std::uint64_t>(pending_signal_)) != 0) {
     return gone();

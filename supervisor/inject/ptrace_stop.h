@@ -104,8 +104,9 @@ class PtraceStop {
   /// about to take, a step, or a call that system call user dispatch sends back to the program
   /// (where the kernel cannot tell, before Linux 6.4, it may not). Precondition: stopped.
   [[nodiscard]] bool can_be_left(KernelFeatures& features) const;
-  /// Once it is let go it runs from `begin`, whatever its result, and with those signals blocked
-  /// that are blocked while it is held: signal_mask() is for that code to restore.
+  /// Once it is let go it runs from `begin`, whatever its result, with all signals blocked, faults
+  /// too because one can be sent: signal_mask() is for that code to restore. But for SIGSYS, which
+  /// a filter of its own may give it there, and nobody sends.
   void leave_at(const Registers& begin) { leaving_ = begin; }
   /// Of the thread itself. Precondition: stopped.
   [[nodiscard]] std::uint64_t signal_mask() const { return signal_mask_; }

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "supervisor/kernel/uapi.h"
@@ -120,12 +121,35 @@ KnownThread ThreadIdentities::of(pid_t tid) {
 bool ThreadIdentities::remember(const std::shared_ptr<ThreadIdentity>& identity, pid_t tgid) {
   const std::lock_guard lock(mutex_);
   if (never_remembered_.contains(tgid)) return false;
+  give_undo_to(*identity);
   recent_first_.push_front(identity);
   by_tid_.insert_or_assign(identity->tid(), recent_first_.begin());
   if (recent_first_.size() <= kMost) return true;
   by_tid_.erase(recent_first_.back()->tid());
+  save_undo(*recent_first_.back());
   recent_first_.pop_back();
   return true;
+}
+
+void ThreadIdentities::keep_undo(ThreadIdentity& thread, std::function<void()> undo) {
+  const std::lock_guard lock(mutex_);
+  thread.keep_undo(std::move(undo));
+  const auto found = by_tid_.find(thread.tid());
+  if (found == by_tid_.end() || found->second->get() != &thread) save_undo(thread);
+}
+
+void ThreadIdentities::save_undo(ThreadIdentity& forgotten) {
+  auto undo = forgotten.take_undo();
+  if (!undo) return;
+  undos_.push_back({forgotten.unique(), std::move(undo)});
+  if (undos_.size() > kMostUndos) undos_.pop_front();
+}
+
+void ThreadIdentities::give_undo_to(ThreadIdentity& remembered) {
+  const auto kept = std::ranges::find(undos_, remembered.unique(), &KeptUndo::unique);
+  if (kept == undos_.end()) return;
+  remembered.keep_undo(std::move(kept->undo));
+  undos_.erase(kept);
 }
 
 void ThreadIdentities::namespaces_change(pid_t tid) {

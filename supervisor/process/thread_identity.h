@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <list>
 #include <memory>
@@ -51,11 +52,13 @@ class ThreadIdentity {
   [[nodiscard]] NamespaceIds namespaces();
   /// For supervisor/inject (CallPageUse).
   [[nodiscard]] std::atomic<int>& call_page_misses() { return call_page_misses_; }
-  /// What takes its last call back, if that was left to it (Reply::undo()). Taken once.
-  void keep_undo(std::function<void()> undo);
+  /// What ThreadIdentities::keep_undo() kept. Taken once.
   [[nodiscard]] std::function<void()> take_undo();
 
  private:
+  friend class ThreadIdentities;
+  void keep_undo(std::function<void()> undo);
+
   const pid_t tid_;
   const UniqueFd pidfd_;
   const std::uint64_t unique_;
@@ -80,6 +83,9 @@ class ThreadIdentities {
 
   /// Precondition: the thread waits in a call of ours, so that its tid means it.
   [[nodiscard]] KnownThread of(pid_t tid);
+  /// Keeps what takes the thread's last call back, if that was left to it (Reply::undo()). It will
+  /// be found with of(), even if more than kMost others call first.
+  void keep_undo(ThreadIdentity& thread, std::function<void()> undo);
   /// Its namespaces may change now. Nothing is remembered of its process any more: a thread that
   /// execs takes over the tid of the first one, and with it the pidfd (de_thread() of fs/exec.c),
   /// while its namespaces stay its own.
@@ -88,9 +94,16 @@ class ThreadIdentities {
  private:
   /// Threads remembered; each costs a descriptor.
   static constexpr std::size_t kMost = 256;
+  struct KeptUndo {
+    std::uint64_t unique = 0;
+    std::function<void()> undo;
+  };
+  static constexpr std::size_t kMostUndos = 1024;
 
   [[nodiscard]] std::shared_ptr<ThreadIdentity> make(pid_t tid);
   bool remember(const std::shared_ptr<ThreadIdentity>& identity, pid_t tgid);
+  void save_undo(ThreadIdentity& forgotten);
+  void give_undo_to(ThreadIdentity& remembered);
 
   KernelFeatures& features_;
   const bool remember_;
@@ -98,6 +111,7 @@ class ThreadIdentities {
   using Order = std::list<std::shared_ptr<ThreadIdentity>>;
   Order recent_first_;
   std::unordered_map<pid_t, Order::iterator> by_tid_;
+  std::deque<KeptUndo> undos_;                  ///< of threads forgotten, oldest first
   std::unordered_set<pid_t> never_remembered_;  ///< processes, by tgid
 };
 

@@ -8,7 +8,6 @@
 // Thread rule: the thread that received the call.
 #pragma once
 
-#include <functional>
 #include <optional>
 
 #include "emulation/syscalls/caller.h"
@@ -48,8 +47,6 @@ class ProcessCaller : public Caller, private Subject {
   void secure_answer() { space_.secure_answer(); }
   /// See RemoteSpace::restore_signal_mask().
   void restore_signal_mask() { space_.restore_signal_mask(); }
-  /// Keeps what takes this call back, should the thread call again because it failed.
-  void keep_undo(std::function<void()> undo) { thread_.identity->keep_undo(std::move(undo)); }
 
  private:
   uid_t uid() override { return ids().uid; }

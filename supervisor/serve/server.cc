@@ -209,6 +209,7 @@ void Server::serve(const seccomp_notif& notif) {
     call.answer(-ENOMEM);
     return;
   }
+  const std::shared_ptr<ThreadIdentity> identity = thread.identity;
   ServedCaller caller(*this, call, std::move(thread), call_page);
   if (message == CallPage::Message::kMaskRefused) {
     caller.restore_signal_mask();
@@ -226,7 +227,7 @@ void Server::serve(const seccomp_notif& notif) {
   // Before the caller can call again.
   auto undo = reply.undo();
   const bool left = undo != nullptr;
-  if (left) caller.keep_undo(std::move(undo));
+  if (left) threads_seen_.keep_undo(*identity, std::move(undo));
   const bool delivered = call.answer(reply.value());
   if (delivered) reply.commit();
   if (spdlog::should_log(spdlog::level::debug)) {
