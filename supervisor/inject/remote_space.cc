@@ -24,8 +24,10 @@ constexpr int kMostRepeats = 16;
 constexpr int kEnoughLooks = 8;
 constexpr int kMostTries = 2000;
 constexpr std::chrono::milliseconds kBetweenTries(1);
-/// A tracer of ours may be gone before we look whether there is one.
-constexpr int kEnoughRefusals = 3;
+/// A tracer of ours may be gone before we look whether there is one, and another be there before we
+/// try again.
+constexpr int kEnoughRefusals = 8;
+constexpr std::chrono::microseconds kBetweenRefusals(200);
 constexpr int kMostLooks = 1000;
 constexpr std::chrono::milliseconds kBetweenLooks(2);
 
@@ -303,7 +305,11 @@ Result<PtraceStop> RemoteSpace::attach() {
     const bool ours = PtraceStop::is_ours(call_.tid());
     if (!ours) ++refusals;
     if (tries >= kMostTries || refusals == kEnoughRefusals) return Errno(EACCES);
-    if (ours) std::this_thread::sleep_for(kBetweenTries);
+    if (ours) {
+      std::this_thread::sleep_for(kBetweenTries);
+    } else if (refusals > 1) {
+      std::this_thread::sleep_for(kBetweenRefusals);
+    }
   }
 }
 
