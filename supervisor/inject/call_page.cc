@@ -32,7 +32,7 @@ constexpr std::uint64_t kAddresses = 0x3000'0000'0000U / kPageBytes;
 constexpr std::size_t kSignatureOffset = 1024;
 constexpr std::size_t kSlotBytes = 128;
 /// So many are looked at until one is free.
-constexpr std::size_t kMostLooks = 3;
+constexpr std::size_t kMostLooks = 8;
 static_assert(sizeof(page_code::Slot) <= kSlotBytes);
 
 using Page = std::array<std::uint8_t, kPageBytes>;
