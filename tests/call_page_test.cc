@@ -51,6 +51,18 @@ long attach() { return raw_call(SYS_shmat, 1, 2, 3); }
 long detach(long address) { return raw_call(SYS_shmdt, address); }
 bool attached(long address) { return address > 0 && pointer(address)[0] == 'm'; }
 
+/// A filter of the program's own: what it says of one call.
+bool answer_calls(std::uint32_t number, std::uint32_t action) {
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, action),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program = {4, code};
+  return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+}
+
 class CallPageTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -380,14 +392,7 @@ TEST_F(CallPageTest, StoppedInACallItLeavesNoDescriptor) {
               for (int round = 0; round < kEnough; ++round) {
                 if (!attached(attach())) return 1;
               }
-              sock_filter traces[] = {
-                  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 1),
-                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE),
-                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-              };
-              const sock_fprog program = {4, traces};
-              if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) return 2;
+              if (!answer_calls(SYS_mmap, SECCOMP_RET_TRACE)) return 2;
               seen_->descriptors = count_descriptors();
               if (attach() != -ENOSYS) return 3;
               return count_descriptors() == seen_->descriptors ? 0 : 4;
@@ -559,14 +564,7 @@ TEST_F(LeftToItTest, AFilterThatGivesNoSignalMaskBack) {
               if (!settle_in()) return 1;
               static volatile sig_atomic_t handled = 0;
               ::signal(SIGUSR1, [](int) { handled = handled + 1; });
-              sock_filter refuses[] = {
-                  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigprocmask, 0, 1),
-                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-              };
-              const sock_fprog program = {4, refuses};
-              if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) return 2;
+              if (!answer_calls(SYS_rt_sigprocmask, SECCOMP_RET_ERRNO | EPERM)) return 2;
               for (int round = 1; round <= 3; ++round) {
                 if (!once_more()) return 3;
                 ::syscall(SYS_tgkill, ::getpid(), ::gettid(), SIGUSR1);
