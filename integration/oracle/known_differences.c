@@ -1,5 +1,4 @@
 // What is known to differ and is left out of the other programs: not part of the tests.
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
@@ -72,26 +71,15 @@ static void watched_attach(void) {
   close(watcher);
 }
 
-static long filter_shmget(unsigned flags, unsigned action) {
-  struct sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_shmget, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, action),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const struct sock_fprog program = {sizeof code / sizeof *code, code};
-  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
-}
-
 static void listens(void* unused) {
   (void)unused;
-  TRY(filter_shmget(SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_RET_USER_NOTIF));
+  TRY(filter_call(SYS_shmget, SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_RET_USER_NOTIF));
 }
 
 // ENOSYS natively, where nobody traces.
 static void leaves_it_to_a_tracer(void* unused) {
   (void)unused;
-  TRY(filter_shmget(0, SECCOMP_RET_TRACE));
+  TRY(filter_call(SYS_shmget, 0, SECCOMP_RET_TRACE));
   TRY(shm_get(IPC_PRIVATE, PAGE, 0600));
 }
 

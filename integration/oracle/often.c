@@ -1,7 +1,6 @@
 // What a program sees that attaches often: shmvisor then leaves it to code of its own, which maps
 // and unmaps once the call is answered. Failures, signals at any instant, handlers that do not
 // return, the program's own filters, threads and forks, and what they leave behind.
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <setjmp.h>
 #include <sys/prctl.h>
@@ -294,19 +293,6 @@ static void failures_of_many(void) {
   say("many threads: %d attaches that failed left stamps", stamped);
 }
 
-static void refuse(unsigned number, unsigned action) {
-  struct sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, action),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const struct sock_fprog program = {sizeof code / sizeof *code, code};
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) {
-    die("seccomp");
-  }
-}
-
 static volatile sig_atomic_t user_signals;
 
 static void count_user_signal(int number) {
@@ -320,7 +306,9 @@ static void without_sigprocmask(void* unused) {
   settle_in();
   signal(SIGUSR1, count_user_signal);
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  refuse(SYS_rt_sigprocmask, SECCOMP_RET_ERRNO | EPERM);
+  if (filter_call(SYS_rt_sigprocmask, 0, SECCOMP_RET_ERRNO | EPERM) != 0) {
+    die("seccomp");
+  }
   for (int i = 0; i < 20; ++i) {
     const long at = shm_at(id, NULL, 0);
     kill(getpid(), SIGUSR1);

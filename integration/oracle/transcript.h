@@ -85,6 +85,9 @@ struct identity {
 };
 void become(const struct identity* identity);
 
+// Installs a seccomp filter that says `action` of that call, and lets all others be made.
+long filter_call(unsigned number, unsigned flags, unsigned action);
+
 // A pair of pipes between a parent and its child, to take turns.
 struct turns {
   int to_child[2];
