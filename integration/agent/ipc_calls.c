@@ -1,6 +1,7 @@
-// ipc_calls: System V IPC as i386 programs call it, through ipc(2) and through the separate calls: for each call its
-// name and what came of it. Shared memory comes from the agent, semaphores and messages from the kernel, and a
-// sub-call that does not exist is ENOSYS from either. Compiled with -m32.
+// ipc_calls: System V IPC as i386 programs call it, through ipc(2) and through the separate calls:
+// for each call its name and what came of it. Shared memory comes from the agent, semaphores and
+// messages from the kernel, and a sub-call that does not exist is ENOSYS from either. Compiled with
+// -m32.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +32,8 @@ static long ipc(unsigned call, long first, long second, long third, void* pointe
 // A segment made, attached, looked at and removed by ipc(2) with `version` in its upper bits.
 static void shm_by_ipc(unsigned version) {
   printf("-- shared memory by ipc, version %u\n", version >> 16);
-  const long id = said("SHMGET", ipc(kShmget | version, IPC_PRIVATE, kPage, IPC_CREAT | 0600, NULL));
+  const long id =
+      said("SHMGET", ipc(kShmget | version, IPC_PRIVATE, kPage, IPC_CREAT | 0600, NULL));
   unsigned long address = 0;
   const long attached = said("SHMAT", ipc(kShmat | version, id, 0, (long)&address, NULL));
   struct shmid_ds state;
