@@ -215,8 +215,9 @@ bool CallPage::leave(PtraceStop& stop, const Registers& begin) const {
 
 CallPage::Message CallPage::message(const seccomp_data& call) const {
   if (call.instruction_pointer == address_ + page_code::failed()) return Message::kFailed;
-  if (call.instruction_pointer == address_ + page_code::mask_refused())
+  if (call.instruction_pointer == address_ + page_code::mask_refused()) {
     return Message::kMaskRefused;
+  }
   return Message::kNone;
 }
 

@@ -5,7 +5,7 @@
 // (PtraceStop::call) these are four stops, on the way in and out of each, besides the first. The
 // page's code makes both, and then either
 // - gives the thread back its signal mask and registers and returns from the call: the caller is
-//   left to it, with all its signals blocked, and nobody waits. Where mmap(2) fails, the code makes
+//   left to it, with its signals blocked, and nobody waits. Where mmap(2) fails, the code makes
 //   the caller's own call again, which is then run in stops and whose answer it returns; or
 // - stops once: by a call that the filter answers with SECCOMP_RET_TRACE (kTracedArgument), which
 //   nobody but the tracer hears of. This is for attaches whose result we must know, and for callers

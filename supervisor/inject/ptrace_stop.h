@@ -106,7 +106,7 @@ class PtraceStop {
   [[nodiscard]] bool can_be_left(KernelFeatures& features) const;
   /// Once it is let go it runs from `begin`, whatever its result, with all signals blocked, faults
   /// too because one can be sent: signal_mask() is for that code to restore. But for SIGSYS, which
-  /// a filter of its own may give it there, and nobody sends.
+  /// a filter of its own may give it there: one that is sent is handled there as well.
   void leave_at(const Registers& begin) { leaving_ = begin; }
   /// Of the thread itself. Precondition: stopped.
   [[nodiscard]] std::uint64_t signal_mask() const { return signal_mask_; }
