@@ -101,8 +101,10 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   if (!file) return file.error();
 
   request.length_bytes = whole.length;
-  // What it takes the place of is told of below, which could not be taken back.
-  request.may_be_left = request.placement != Placement::kReplacing;
+  // What it takes the place of is told of below, which could not be taken back. With
+  // shm_rmid_forced an attach in vain ends the segment, as in the kernel: a call that came again to
+  // learn why would no longer find it.
+  request.may_be_left = request.placement != Placement::kReplacing && !registry.rmid_forced();
   request.offset_bytes = backing->file_offset;
   request.maximum = backing->maximum;
   // Huge pages were reserved, or were not, when the segment was made.
