@@ -1,0 +1,50 @@
+// Maps something else over the page of code that callers run, sealed or garbage, and attaches on.
+#include "attack.h"
+
+static bool find_page(unsigned long* start) {
+  FILE* const maps = fopen("/proc/self/maps", "r");
+  char line[512];
+  bool found = false;
+  while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+    if (strstr(line, "memfd:shmvisor") == NULL) continue;
+    found = sscanf(line, "%lx", start) == 1;
+    break;
+  }
+  if (maps != NULL) fclose(maps);
+  return found;
+}
+
+static void replace_for_ever(void* segment, int number) {
+  for (int round = number; !time_is_up(); ++round) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      for (int i = 0; i < 12; ++i) {
+        const long at = shm_at(*(int*)segment, NULL, 0);
+        if (at != -1) shm_dt((void*)at);
+      }
+      unsigned long start = 0;
+      if (find_page(&start)) {
+        char* const page = mmap((void*)start, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+                                MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (page != MAP_FAILED)
+          memset(page, round % 3 == 0 ? 0x90 : round % 3 == 1 ? 0 : 0xeb, PAGE);
+        if (round % 4 == 0) mprotect((void*)start, 2 * PAGE, PROT_NONE);
+        if (round % 5 == 0) munmap((void*)(start + PAGE), PAGE);
+      }
+      alarm(1);
+      for (int i = 0; i < 50; ++i) {
+        const long at = shm_at(*(int*)segment, NULL, 0);
+        if (at != -1) shm_dt((void*)at);
+      }
+      _exit(0);
+    }
+    if (pid > 0) waitpid(pid, NULL, 0);
+  }
+}
+
+void attack_call_page(void) {
+  int segment = make_segment(1, 0600);
+  crowd(3, replace_for_ever, &segment);
+  wait_for_crowd();
+  shm_ctl(segment, IPC_RMID, NULL);
+}

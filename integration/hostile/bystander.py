@@ -1,0 +1,297 @@
+"""bystander.py FOLDER MODE ATTACK ATTACKER FAKE_RUNTIME [OPTION...]: what a process that does nothing wrong notices of
+an attack, and what is left of it in shmvisor.
+
+MODE      run     both in one run
+          joined  the attacker in a run of its own user's that joined
+          group   two containers of one group, of one agent
+          other   two containers of one agent that share nothing but the agent
+ATTACKER  user    another uid, without capabilities; `root` begins with all of them
+OPTION    for shmvisor, whatever the mode; or `full`: the attacker takes all segments that there are to be had
+
+Natively first, in an IPC namespace of its own: how long do calls take at worst while that attack goes on? The machine
+may be slow and busy, and the attack may take its CPUs. Under shmvisor then: no call takes longer than 50 ms, or than
+four times as long as natively; and to read all of /proc/sysvipc/shm not longer than half a second. What is always so fails three times; what a busy machine does not.
+"""
+import collections
+import contextlib
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+QUIET_SECONDS = 0.4
+ATTACK_SECONDS = 3
+BOUND_SECONDS = 20
+ROUNDS = 3
+BOUND_MICROSECONDS = 50_000
+# The table tells of all segments how often each is attached, which is a walk through all processes.
+TABLE_BOUND_MICROSECONDS = 500_000
+AS_NATIVELY = 4
+MOST_LOG_LINES = 60
+BYSTANDER_UID, ATTACKER_UID = 2000, 65534
+
+folder, mode, attack, attacker, fake_runtime = sys.argv[1:6]
+full = ["full"] if "full" in sys.argv[6:] else []
+options = [option for option in sys.argv[6:] if option != "full"]
+shmvisor = os.environ["SHMVISOR"]
+
+
+class Failure(Exception):
+    """A round that went wrong."""
+
+
+def as_uid(uid):
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--"]
+
+
+def wait_until(what, condition, seconds=BOUND_SECONDS):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise Failure(f"it does not happen: {what}")
+        time.sleep(0.02)
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+numbers = itertools.count()
+
+
+class Stage:
+    """A shell that starts what it is told to, wherever `command` puts it."""
+
+    def __init__(self, command, log):
+        with open(log, "ab") as errors:
+            self.process = subprocess.Popen([*command, "bash", "-s"], stdin=subprocess.PIPE, stderr=errors, cwd=folder)
+
+    def start(self, command):
+        """What it prints, and once it has ended its status, come in files of the name returned."""
+        name = f"{folder}/stage-{next(numbers)}"
+        words = " ".join(command)
+        self.process.stdin.write(f"({words} >{name}.out 2>&1; echo $? >{name}.new; mv {name}.new {name}.status) &\n".encode())
+        self.process.stdin.flush()
+        return name
+
+    def end(self):
+        self.process.stdin.close()
+
+
+class Ground:
+    """Where both are: the stages, and the process that serves both."""
+
+    def __init__(self, place):
+        self.log = f"{folder}/{place}.log"
+        self.server = None
+        self.stages = []
+        open(self.log, "wb").close()
+        getattr(self, place)()
+
+    def native(self):
+        os.environ.pop("HOSTILE_SOCKET", None)
+        self.stages = [Stage(["unshare", "--ipc"], self.log)] * 2
+
+    def run(self):
+        self.stages = [Stage([shmvisor, "run", *options, "--"], self.log)] * 2
+        self.server = self.stages[0].process
+
+    def joined(self):
+        path = f"{folder}/socket-{next(numbers)}"
+        first = Stage([shmvisor, "run", *options, "--serve", path, "--"], self.log)
+        self.server = first.process
+        os.environ["HOSTILE_SOCKET"] = path
+        wait_until("it serves", lambda: os.path.exists(path))
+        os.chmod(path, 0o666)
+        become = as_uid(ATTACKER_UID) if attacker == "user" else []
+        self.stages = [first, Stage([*become, shmvisor, "run", "--join", path, "--"], f"{self.log}-joined")]
+
+    def group(self, metadata="group=g"):
+        path = f"{folder}/agent-{next(numbers)}"
+        with open(self.log, "ab") as errors:
+            self.server = subprocess.Popen([shmvisor, "agent", "--socket", path, *options], stderr=errors)
+        os.environ["HOSTILE_SOCKET"] = path
+        wait_until("the agent listens", lambda: os.path.exists(path))
+        self.stages = [
+            Stage([fake_runtime, path, name, metadata, "--"], f"{self.log}-{name}") for name in ("bystander", "attacker")
+        ]
+
+    def other(self):
+        self.group("''")
+
+    def measure(self):
+        place = f"/proc/{self.server.pid}"
+        memory = next(line.split()[1] for line in read(f"{place}/status").splitlines() if line.startswith("RssAnon"))
+        return len(os.listdir(f"{place}/fd")), len(os.listdir(f"{place}/task")), int(memory)
+
+    def descriptors(self):
+        """What the server has open, by kind."""
+        kinds = collections.Counter()
+        for entry in os.listdir(f"/proc/{self.server.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                kinds[re.sub(r"[0-9:].*", "", os.readlink(f"/proc/{self.server.pid}/fd/{entry}"))] += 1
+        return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
+
+    def end(self):
+        for stage in set(self.stages):
+            stage.end()
+        if self.server not in [stage.process for stage in self.stages] and self.server is not None:
+            self.server.send_signal(signal.SIGTERM)
+        processes = {stage.process for stage in self.stages} | {self.server} - {None}
+        for process in processes:
+            try:
+                status = process.wait(BOUND_SECONDS)
+            except subprocess.TimeoutExpired:
+                raise Failure(f"{process.args[:2]} does not end") from None
+            if status != 0:
+                raise Failure(f"{process.args[:2]} ends with status {status}")
+
+
+def end_attack(name):
+    """Whatever it left: every process of that name in our PID namespace, until there is none."""
+    end = time.monotonic() + BOUND_SECONDS
+    while True:
+        left = [pid for pid, name in living() if name.startswith("attack")]
+        if not left and os.path.exists(f"{name}.status"):
+            return
+        if time.monotonic() > end:
+            raise Failure(f"the attack does not end: {[(pid, read(f'/proc/{pid}/stat')) for pid in left]}")
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def living():
+    """The processes of our PID namespace and their names, but for zombies."""
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open(f"/proc/{entry}/stat", encoding="utf-8") as stat:
+                before, _, after = stat.read().rpartition(")")
+            if after.split()[0] not in "ZX":
+                yield int(entry), before.partition("(")[2]
+
+
+def kill_all():
+    """But for ourselves and those that wait for us."""
+    spared = set()
+    pid = os.getpid()
+    while pid != 0:
+        spared.add(pid)
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+            pid = int(stat.read().rpartition(")")[2].split()[1])
+    for _ in range(3):
+        for pid, _ in living():
+            if pid not in spared:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+
+
+def help_with(stage, chore):
+    """prime: many threads call, so that whatever is remembered of some is remembered. clean_up: what the attacker's
+    processes did not remove goes with its IPC namespace only."""
+    name = stage.start([f"{folder}/attack", chore, "5"])
+    wait_until(chore, lambda: os.path.exists(f"{name}.status"))
+
+
+def bystand(stage, seconds):
+    return stage.start([*as_uid(BYSTANDER_UID), f"{folder}/bystander", str(seconds), *full])
+
+
+def outcome(name):
+    """The worst and the p99 of each kind of call, in microseconds."""
+    wait_until("the bystander ends", lambda: os.path.exists(f"{name}.status"), ATTACK_SECONDS + BOUND_SECONDS)
+    text = read(f"{name}.out")
+    if read(f"{name}.status").strip() != "0":
+        raise Failure(f"the bystander: {text}")
+    rows = [line.split() for line in text.splitlines()]
+    return {words[0]: (int(words[4]), int(words[6]), int(words[2])) for words in rows}
+
+
+def round_on(place):
+    """What the bystander saw of one attack there."""
+    try:
+        return attack_on(Ground(place))
+    except Failure as failure:
+        raise Failure(f"{place}: {failure}") from None
+
+
+def attack_on(ground):
+    first, second = ground.stages
+    help_with(second, "prime")
+    quiet = outcome(bystand(first, QUIET_SECONDS))
+    before = ground.measure() if ground.server else None
+    become = as_uid(ATTACKER_UID) if attacker == "user" and mode != "joined" else []
+    name = second.start([*become, f"{folder}/attack", attack, str(ATTACK_SECONDS)])
+    seen = outcome(bystand(first, ATTACK_SECONDS))
+    end_attack(name)
+    if read(f"{name}.status").strip() == "77" and ground.server:
+        print(f"SKIPPED: {read(f'{name}.out').strip()}")
+        sys.exit(77)
+    said = read(f"{name}.out").strip()
+    if said:
+        print(f"    the attack says: {said[:600]}")
+    help_with(second, "clean_up")
+    if ground.server:
+        check_rest(ground, before)
+    ground.end()
+    log = read(ground.log).splitlines()
+    if log:
+        print(f"    {len(log)} lines in the log, such as: {log[-1][:300]}")
+    if len(log) > MOST_LOG_LINES:
+        raise Failure(f"{len(log)} lines in the log")
+    return quiet, seen
+
+
+def check_rest(ground, before):
+    """The server is as small as it was: but for three threads that may stay parked, and what malloc keeps."""
+    def small():
+        descriptors, threads, kib = now = ground.measure()
+        small.now = now
+        return descriptors <= before[0] + 3 and threads <= before[1] + 3 and kib <= before[2] + 6144
+
+    try:
+        wait_until("rest", small)
+    except Failure:
+        raise Failure(
+            f"descriptors, threads and KiB of memory: {before} before, {small.now} afterwards: {ground.descriptors()}"
+        ) from None
+
+
+def main():
+    print(f"== {attack}, by {attacker}, {mode}", flush=True)
+    failures = []
+    for number in range(ROUNDS):
+        try:
+            _, native = round_on("native")
+            quiet, seen = round_on(mode)
+        except Failure as failure:
+            kill_all()
+            failures.append(f"{failure}")
+            print(f"  round {number}: {failure}", flush=True)
+            continue
+        slow = []
+        for kind, (worst, p99, count) in seen.items():
+            base = native.get(kind, (0, 0, 0))[0]
+            least = TABLE_BOUND_MICROSECONDS if kind == "table" else BOUND_MICROSECONDS
+            bound = max(least, AS_NATIVELY * base)
+            print(f"  {kind:9} {count:6} calls, worst {worst / 1000:9.2f} ms, p99 {p99 / 1000:7.2f} ms"
+                  f" (worst natively {base / 1000:.2f}, before it {quiet[kind][0] / 1000 if kind in quiet else 0:.2f})")
+            if worst > bound:
+                slow.append(f"{kind} took {worst / 1000:.1f} ms, bound {bound / 1000:.1f}")
+        sys.stdout.flush()
+        if not slow:
+            return
+        failures.append("; ".join(slow))
+    sys.exit(f"FAILED: {attack}, {mode}, in each of {ROUNDS} rounds: " + " | ".join(failures))
+
+
+main()
