@@ -70,10 +70,10 @@ static void try_at(const char* place, uintptr_t address) {
       const char* outcome = "skipped";
       if ((kFlags[flag] & SHM_REMAP) == 0 || !replaces_stack(address, kSizes[size])) {
         const long at = shm_at(segments[size], (void*)address, kFlags[flag]);
-        outcome = at == -1                                    ? name_of(errno)
-                  : (uintptr_t)at == address                  ? "there"
+        outcome = at == -1                                   ? name_of(errno)
+                  : (uintptr_t)at == address                 ? "there"
                   : (uintptr_t)at == (address & ~(PAGE - 1)) ? "below"
-                                                              : "elsewhere";
+                                                             : "elsewhere";
         if (at != -1 && shm_dt((void*)at) != 0) outcome = "not detached";
       }
       length += snprintf(line + length, sizeof line - (size_t)length, " %s", outcome);
@@ -84,8 +84,8 @@ static void try_at(const char* place, uintptr_t address) {
 
 // At `address`, and a little beside it.
 static void try_around(const char* place, uintptr_t address) {
-  static const long kBeside[] = {-2l * (long)MIB - 4096, -2l * (long)MIB, -4097, -4096, -4095,
-                                 -1,                     0,               1,     4095,  4096};
+  static const long kBeside[] = {
+      -2l * (long)MIB - 4096, -2l * (long)MIB, -4097, -4096, -4095, -1, 0, 1, 4095, 4096};
   for (size_t i = 0; i < sizeof kBeside / sizeof *kBeside; ++i) {
     char name[64];
     snprintf(name, sizeof name, "%s %+ld", place, kBeside[i]);
