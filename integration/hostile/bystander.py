@@ -128,8 +128,8 @@ class Ground:
 
     def measure(self):
         place = f"/proc/{self.server.pid}"
-        memory = next(line.split()[1] for line in read(f"{place}/status").splitlines() if line.startswith("RssAnon"))
-        return len(os.listdir(f"{place}/fd")), len(os.listdir(f"{place}/task")), int(memory)
+        memory = int(status_of(self.server.pid)["RssAnon"].split()[0])
+        return len(os.listdir(f"{place}/fd")), len(os.listdir(f"{place}/task")), memory
 
     def descriptors(self):
         """What the server has open, by kind."""
@@ -162,7 +162,52 @@ def end_attack(name):
         if not left and os.path.exists(f"{name}.status"):
             return
         if time.monotonic() > end:
-            raise Failure(f"the attack does not end: {[(pid, read(f'/proc/{pid}/stat')) for pid in left]}")
+            raise Failure(f"the attack does not end: processes {left}")
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def status_of(pid):
+    """Name, State and the like. Not /proc/PID/stat, which keeps its reader while that process is in an exec."""
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
+
+
+def living():
+    """The processes of our PID namespace and their names, but for zombies."""
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            status = status_of(entry)
+            if status["State"][0] not in "ZX":
+                yield int(entry), status["Name"]
+
+
+def kill_all():
+    """But for ourselves and those that wait for us."""
+    spared = set()
+    pid = os.getpid()
+    while pid != 0:
+        spared.add(pid)
+        pid = int(status_of(pid)["PPid"])
+    for _ in range(3):
+        for pid, _ in living():
+            if pid not in spared:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+
+
+def end_attack(name):
+    """Whatever it left: every process of that name in our PID namespace, until there is none."""
+    end = time.monotonic() + BOUND_SECONDS
+    while True:
+        left = [pid for pid, name in living() if name.startswith("attack")]
+        if not left and os.path.exists(f"{name}.status"):
+            return
+        if time.monotonic() > end:
+            raise Failure(f"the attack does not end: processes {left}")
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
