@@ -35,6 +35,7 @@ profile "$scratch/group.json" 'group=podman' --merge $default_profile
 profile "$scratch/docker.json" 'shmmax=1M' --merge "$scratch/docker_s.json"
 # contained PROFILE [OPTION...] COMMAND...; options end at the first word that begins with a slash.
 contained() {
+  # shellcheck disable=SC2206
   local options=(--security-opt "seccomp=$1.json" $closed)
   shift
   while [[ $1 != /* ]]; do

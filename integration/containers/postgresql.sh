@@ -10,7 +10,7 @@ session=$(dirname "$0")/../programs/postgresql_session.sh
 # The programs are this machine's.
 root=$scratch/root
 new_root "$root"
-rm -r "$root/bin"
+rm -r "${root:?}/bin"
 mkdir -p "$root"/{usr,data}
 for folder in bin lib lib64 sbin; do
   ln -s "usr/$folder" "$root/$folder"

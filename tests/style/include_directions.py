@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Holds the direction of includes: a folder includes only folders that stand above it in LAYERS.
+
+    include_directions.py [--list]
+
+Without an option the test fails and names each include that points the other way, and each folder
+that LAYERS does not know. With --list the folders are printed, each with the folders it includes.
+"""
+import collections
+import os
+import re
+import sys
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+
+# From the plain types that know nothing to the program that knows everything.
+LAYERS = """
+policy/base
+policy
+policy/oci
+emulation/abi
+emulation/ipc
+emulation/memmap
+emulation/shm
+emulation/syscalls
+supervisor/kernel
+supervisor/process
+supervisor/memory
+supervisor/notify
+supervisor/inject
+supervisor/serve
+supervisor/procfiles
+supervisor/check
+supervisor/join
+supervisor/launch
+supervisor/agent
+supervisor/cli
+supervisor
+""".split()
+
+INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
+
+
+def includes():
+    """Pairs of (file, included file), paths from the root."""
+    for top in ("policy", "emulation", "supervisor"):
+        for folder, _, names in os.walk(os.path.join(ROOT, top)):
+            for name in sorted(names):
+                if not name.endswith((".cc", ".h")):
+                    continue
+                path = os.path.relpath(os.path.join(folder, name), ROOT)
+                with open(os.path.join(ROOT, path), encoding="utf-8") as source:
+                    for included in INCLUDE.findall(source.read()):
+                        yield path, included
+
+
+def main():
+    height = {folder: place for place, folder in enumerate(LAYERS)}
+    folders = collections.defaultdict(set)
+    wrong = []
+    for path, included in includes():
+        one, other = os.path.dirname(path), os.path.dirname(included)
+        for folder in (one, other):
+            if folder not in height:
+                wrong.append(f"{path}: folder {folder} is not in LAYERS of {os.path.basename(__file__)}")
+        if not os.path.exists(os.path.join(ROOT, included)):
+            wrong.append(f"{path}: includes {included}, which does not exist")
+        folders[one]
+        if one != other:
+            folders[one].add(other)
+            if height.get(other, 0) > height.get(one, len(LAYERS)):
+                wrong.append(f"{path}: includes {included}, and {other} builds on {one}")
+    if "--list" in sys.argv[1:]:
+        for folder in sorted(folders, key=lambda name: height.get(name, -1)):
+            print(folder, "->", " ".join(sorted(folders[folder], key=lambda name: height.get(name, -1))))
+    for line in sorted(set(wrong)):
+        print(line)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
