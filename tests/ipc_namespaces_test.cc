@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 
+#include <array>
 #include <atomic>
 #include <csignal>
 
@@ -42,7 +43,10 @@ class IpcNamespacesTest : public ::testing::Test {
     });
     return stepper;
   }
-  std::shared_ptr<Registry> registry_of(pid_t tid) { return ipc_.of(*threads_.of(tid).identity); }
+  std::shared_ptr<Registry> registry_of(pid_t tid, IpcHome* home = nullptr) {
+    const auto found = ipc_.of(*threads_.of(tid).identity, home);
+    return found ? found->registry : nullptr;
+  }
 
   /// Not at once where other programs begin all the time.
   bool is_forgotten(const std::weak_ptr<Registry>& registry) {
@@ -66,6 +70,66 @@ class IpcNamespacesTest : public ::testing::Test {
 TEST_F(IpcNamespacesTest, OursIsTheInitialOne) {
   EXPECT_EQ(registry_of(gettid()), namespaces_.initial());
   EXPECT_FALSE(ipc_.need_sweeping());
+}
+
+// An IPC namespace of a joiner's is a place to find the shared registry, and no right over it.
+TEST_F(IpcNamespacesTest, AHomeIsOfOneListenerAndGivesNoRights) {
+  const auto stepper = steps({[] { return ::unshare(CLONE_NEWUSER | CLONE_NEWIPC) == 0; }});
+  stepper->go();
+  const pid_t pid = stepper->child->pid();
+  IpcHome home(
+      UniqueFd(::open(("/proc/" + std::to_string(pid) + "/ns/ipc").c_str(), O_RDONLY | O_CLOEXEC)));
+  ASSERT_NE(home.inode(), 0U);
+  const auto identity = threads_.of(pid).identity;
+  const auto joined = ipc_.of(*identity, &home);
+  ASSERT_TRUE(joined);
+  EXPECT_EQ(joined->registry, namespaces_.initial());
+  EXPECT_FALSE(joined->owner->grants(identity->user_namespace(), true, 0));
+  EXPECT_TRUE(joined->owner->grants(NamespaceIds::ours().user, true, 0));
+  EXPECT_EQ(joined->owner, ipc_.owner_of(*identity, &home));
+
+  const auto inner = ipc_.of(*identity);
+  ASSERT_TRUE(inner);
+  EXPECT_NE(inner->registry, namespaces_.initial()) << "to whom it is no home";
+  EXPECT_TRUE(inner->owner->grants(identity->user_namespace(), true, 0)) << "which it has made";
+}
+
+TEST_F(IpcNamespacesTest, AHomeThatNobodyToldIsTheFirstCallers) {
+  const auto stepper = steps({[] { return ::unshare(CLONE_NEWIPC) == 0; }});
+  stepper->go();
+  IpcHome home;
+  EXPECT_EQ(registry_of(stepper->child->pid(), &home), namespaces_.initial());
+  EXPECT_EQ(home.inode(), NamespaceIds::of_thread(stepper->child->pid()).ipc);
+}
+
+// Each has its own user namespace: the first is root over the group until there is a second.
+TEST_F(IpcNamespacesTest, NoContainerIsRootOverAnother) {
+  const auto first = steps({[] { return ::unshare(CLONE_NEWUSER | CLONE_NEWIPC) == 0; }});
+  const auto second = steps({[] { return ::unshare(CLONE_NEWUSER | CLONE_NEWIPC) == 0; }});
+  DescriptorPool pool;
+  DescriptorShare share(pool);
+  IpcNamespaces group = IpcNamespaces::of_others(namespaces_, scope_, share);
+  const auto is_root = [&](Stepper& stepper, IpcHome& home) {
+    ThreadIdentity& caller = *threads_.of(stepper.child->pid()).identity;
+    const auto found = group.of(caller, &home);
+    EXPECT_TRUE(found);
+    EXPECT_EQ(found->registry, namespaces_.initial());
+    EXPECT_TRUE(found->owner->grants(NamespaceIds::ours().user, true, 0)) << "an ancestor";
+    return found->owner->grants(caller.user_namespace(), true, 0);
+  };
+  const auto enter = [&](Stepper& stepper, IpcHome& home) {
+    stepper.go();
+    UniqueFd ipc(
+        ::open(("/proc/" + std::to_string(stepper.child->pid()) + "/ns/ipc").c_str(), O_RDONLY));
+    group.take_in(ipc);
+    home.set(std::move(ipc));
+  };
+  std::array<IpcHome, 2> homes;
+  enter(*first, homes[0]);
+  EXPECT_TRUE(is_root(*first, homes[0]));
+  enter(*second, homes[1]);
+  EXPECT_FALSE(is_root(*first, homes[0]));
+  EXPECT_FALSE(is_root(*second, homes[1]));
 }
 
 TEST_F(IpcNamespacesTest, ANamespaceLivesAsLongAsItsProcesses) {

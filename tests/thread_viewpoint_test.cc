@@ -1,4 +1,4 @@
-// ThreadViewpoint and capable_over_ipc(), on children in namespaces of their own.
+// ThreadViewpoint and NamespaceOwner, on children in namespaces of their own.
 #include "supervisor/process/thread_viewpoint.h"
 
 #include <fcntl.h>
@@ -116,11 +116,14 @@ TEST_F(ThreadViewpointTest, ProcessesThroughPidNamespaces) {
   ::kill(*outer_pid, SIGKILL);  // it may not have asked for its parent's death yet
 }
 
-/// cap_capable(): who has a capability over which IPC namespace.
+/// cap_capable(): who has a capability over the IPC namespace that it lives in.
 class CapableOverIpcTest : public ThreadViewpointTest {
  protected:
   bool capable(pid_t tid, bool has_effective, uid_t euid) {
-    return capable_over_ipc(*threads_.of(tid).identity, has_effective, euid);
+    const UniqueFd ipc(
+        ::open(("/proc/" + std::to_string(tid) + "/ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
+    return NamespaceOwner::of(ipc).grants(threads_.of(tid).identity->user_namespace(),
+                                          has_effective, euid);
   }
 };
 
@@ -140,6 +143,13 @@ TEST_F(CapableOverIpcTest, ButOverItsOwnIpcNamespace) {
   if (child == nullptr) GTEST_SKIP() << "no user namespace to be had";
   EXPECT_TRUE(capable(child->pid(), true, 0));
   EXPECT_FALSE(capable(child->pid(), false, 0));
+}
+
+TEST_F(CapableOverIpcTest, AnOwnerOutOfSightGrantsNothing) {
+  EXPECT_FALSE(NamespaceOwner().in_sight());
+  EXPECT_FALSE(NamespaceOwner().grants(NamespaceIds::ours().user, true, 0));
+  EXPECT_FALSE(NamespaceOwner().grants(0, true, 0));
+  EXPECT_FALSE(NamespaceOwner::of_ours().grants(0, true, 0)) << "who may not be looked at";
 }
 
 TEST_F(CapableOverIpcTest, AnAncestorsUsersInAnInnerIpcNamespace) {

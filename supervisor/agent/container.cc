@@ -1,5 +1,8 @@
 #include "supervisor/agent/container.h"
 
+#include <fcntl.h>
+
+#include "supervisor/process/proc_file.h"
 #include "supervisor/process/thread_identity.h"
 
 namespace shmvisor {
@@ -26,19 +29,6 @@ void ContainerGroup::add(std::shared_ptr<const ProcessScope> container) {
 void ContainerGroup::remove(const ProcessScope* container) {
   scope_.remove(container);
   --containers_;
-}
-
-IpcNamespaceId ContainerGroup::enter(pid_t pid) {
-  const IpcNamespaceId id = ipc_namespaces_.add_initial(pid);
-  if (id != 0) ++entered_[id];
-  return id;
-}
-
-void ContainerGroup::leave(IpcNamespaceId id) {
-  const auto entered = entered_.find(id);
-  if (--entered->second != 0) return;
-  entered_.erase(entered);
-  ipc_namespaces_.remove_initial(id);
 }
 
 void ContainerGroup::settle_if_released() {
@@ -74,7 +64,6 @@ void Container::listener_ends() {
   group_->descriptor_share().add(-kDescriptorsOfAListener);
   if (--listeners_ != 0) return;
   group_->remove(scope_.get());
-  if (ipc_namespace_ != 0) group_->leave(ipc_namespace_);
   ended_(*this);
 }
 
@@ -83,13 +72,17 @@ void Container::take_in(pid_t pid) {
   if (pid == 0 && has_processes_) return;
   has_processes_ = true;
   scope_->add_container_of(pid);
-  if (pid != 0 && ipc_namespace_ == 0) ipc_namespace_ = group_->enter(pid);
+  if (pid == 0 || home_->inode() != 0) return;
+  UniqueFd ipc(::open(proc_path(pid, "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
+  group_->ipc_namespaces().take_in(ipc);
+  home_->set(std::move(ipc));
 }
 
 bool Container::may_hold(pid_t pid) const {
-  if (pid == 0 || ipc_namespace_ == 0) return true;
-  const IpcNamespaceId theirs = NamespaceIds::of_thread(pid).ipc;
-  return theirs == 0 || theirs == ipc_namespace_;
+  const std::uint64_t home = home_->inode();
+  if (pid == 0 || home == 0) return true;
+  const std::uint64_t theirs = NamespaceIds::of_thread(pid).ipc;
+  return theirs == 0 || theirs == home;
 }
 
 }  // namespace shmvisor

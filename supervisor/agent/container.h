@@ -1,16 +1,17 @@
 // Container and ContainerGroup: who is served together, and for how long.
 //
 // A ContainerGroup is the registries of the containers that share them; a container whose metadata
-// names no group has one of its own. A Container is one container of a runtime. It is over when its
-// last listener is (one came for its first process, one for each `exec`), and so its last process;
-// its group's segments go with the group's last container.
+// names no group has one of its own. Where the containers of a group have different
+// user namespaces none of them is root over the registry (IpcNamespaces). A Container is one
+// container of a runtime. It is over when its last listener is (one came for its first process, one
+// for each `exec`), and so its last process; its group's segments go with the group's last
+// container.
 //
 // Ownership: servers share what they use, and may need it a moment longer than it is known here.
 // Thread rule: one thread, but for what a server asks for.
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 
@@ -38,11 +39,6 @@ class ContainerGroup {
   void remove(const ProcessScope* container);
   /// Whether no container is left.
   [[nodiscard]] bool over() const { return containers_ == 0; }
-  /// The IPC namespace of `pid` is the group's; its identity, 0 where it cannot be had.
-  IpcNamespaceId enter(pid_t pid);
-  /// Once for each enter() that did not answer 0.
-  void leave(IpcNamespaceId id);
-
   /// Lets go of segments that inotify says nobody maps any more.
   void settle_if_released();
   /// Whether only looking tells of segments nobody maps any more, or of namespaces that are over.
@@ -57,7 +53,6 @@ class ContainerGroup {
   Machine machine_;
   Namespaces namespaces_;
   IpcNamespaces ipc_namespaces_;
-  std::map<IpcNamespaceId, int> entered_;
   int containers_ = 0;
 };
 
@@ -80,6 +75,8 @@ class Container {
 
   /// `pid` is a process of it; 0: one whose pid nobody told.
   void take_in(pid_t pid);
+  /// Where its processes find the group's registry.
+  [[nodiscard]] const std::shared_ptr<IpcHome>& home() const { return home_; }
   /// Whether `pid` may be a process of it, and not of a container that has its id after it.
   [[nodiscard]] bool may_hold(pid_t pid) const;
 
@@ -90,7 +87,7 @@ class Container {
   const std::function<void(const Container&)> ended_;
   const std::shared_ptr<ContainerScope> scope_;
   bool has_processes_ = false;
-  IpcNamespaceId ipc_namespace_ = 0;
+  const std::shared_ptr<IpcHome> home_ = std::make_shared<IpcHome>();
   int listeners_ = 0;
 };
 

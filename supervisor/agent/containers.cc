@@ -36,8 +36,10 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
                  printable(process.container_id));
   }
   container->take_in(process.pid);
-  // Whether a profile shows us unshare(2) and setns(2) we are not told.
-  const ServerOptions options{.sees_namespace_changes = false, .most_threads = kMostThreads};
+  // What a profile shows us of unshare(2) and setns(2) is not ours to say; and there may be very
+  // many containers.
+  const ServerOptions options{
+      .remembered = Remembered::kNothing, .home = container->home(), .most_threads = kMostThreads};
   container->listener_begins();
   const auto added = pool_.add(std::move(listener), WaitKind::kUnknown,
                                {.namespaces = {container, &container->group().ipc_namespaces()},

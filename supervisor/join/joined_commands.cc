@@ -65,7 +65,6 @@ struct JoinedCommands::Joined {
   UniqueFd connection;
   bool ended = false;  ///< its last process
   DescendantScope::RootId root = 0;
-  IpcNamespaceId ipc_namespace = 0;
   /// Where its /proc has files of ours.
   std::unique_ptr<ProcFileSystem> files;
 };
@@ -194,6 +193,10 @@ std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& r
   }
   ServerOptions options;
   options.most_threads = kMostThreads;
+  options.remembered = Remembered::kThreads;
+  if (auto ipc = reach_proc_file(visitor.pid, "ns/ipc")) {
+    options.home = std::make_shared<IpcHome>(std::move(*ipc));
+  }
   options.call_page = call_page_;
   if (files.valid()) {
     const auto command = ProcessStat::read(request.command);
@@ -213,9 +216,8 @@ std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& r
   }
   // From here on it is served until it ends, which a refusal makes it do.
   joined.root = scope_->add_root(visitor.pid);
-  joined.ipc_namespace = namespaces_.add_initial(visitor.pid);
   if (!files.valid()) return {};
-  joined.files = std::make_unique<ProcFileSystem>(namespaces_);
+  joined.files = std::make_unique<ProcFileSystem>(namespaces_, options.home);
   return joined.files->start(std::move(files)) ? "" : "its files in /proc cannot be served";
 }
 
@@ -232,10 +234,6 @@ void JoinedCommands::forget_ended() {
 
 void JoinedCommands::forget(const Joined& joined) {
   scope_->remove_root(joined.root);
-  const auto in_it = std::count_if(joined_.begin(), joined_.end(), [&joined](const Joined& one) {
-    return one.ipc_namespace == joined.ipc_namespace;
-  });
-  if (joined.ipc_namespace != 0 && in_it == 1) namespaces_.remove_initial(joined.ipc_namespace);
   (void)send_message(joined.connection.get(), join::Farewell());
 }
 

@@ -7,7 +7,9 @@
 // bounded time, and nothing here waits for it. When too many say nothing, the oldest of the user
 // who has most of them is sent away: so nobody can keep another user from joining.
 //
-// The IPC namespace that a joining shmvisor lives in, if another, is taken for ours.
+// The command finds the shared registry in the IPC namespace that its shmvisor lives in, if
+// another, and has no right over it by that (IpcNamespaces). What its filter shows of unshare(2)
+// and setns(2) is not relied on.
 //
 // Ownership: borrows the namespace set, the call page and the scope, to which it adds one
 // of who has joined; owns all else. To be destroyed after drain() succeeded; otherwise the process

@@ -1,7 +1,9 @@
 #include "supervisor/process/ipc_namespaces.h"
 
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "supervisor/process/borrowed_identity.h"
 
@@ -75,44 +78,58 @@ std::string newest_process() {
 
 }  // namespace
 
-std::shared_ptr<Registry> IpcNamespaces::of(ThreadIdentity& thread) {
-  const IpcNamespaceId id = thread.namespaces().ipc;
-  if (id == 0 || id == ours_) return namespaces_.initial();
+void IpcNamespaces::take_in(const UniqueFd& ipc) {
+  if (!ipc.valid()) return;
+  const NamespaceOwner owner = NamespaceOwner::of(ipc);
   const std::lock_guard lock(mutex_);
-  if (ours_ == 0 && initial_.empty()) hold_initial(thread.tid());
-  if (initial_.contains(id)) return namespaces_.initial();
-  if (!held_.contains(id)) {
+  if (!std::exchange(owner_told_, true)) {
+    owner_file_.reset(::ioctl(ipc.get(), NS_GET_USERNS));
+    initial_owner_ = std::make_shared<const NamespaceOwner>(owner);
+  } else {
+    initial_owner_ = std::make_shared<const NamespaceOwner>(initial_owner_->innermost_above(owner));
+  }
+}
+
+bool IpcNamespaces::is_initial(ThreadIdentity& thread, IpcHome* home) const {
+  const IpcNamespaceId id = thread.ipc_namespace();
+  return id == 0 || id == ours_ || (home != nullptr && home->is(id, thread.tid()));
+}
+
+Result<OwnedRegistry> IpcNamespaces::of(ThreadIdentity& thread, IpcHome* home) {
+  const bool initial = is_initial(thread, home);
+  const std::lock_guard lock(mutex_);
+  if (initial) return OwnedRegistry{namespaces_.initial(), initial_owner_};
+  const IpcNamespaceId id = thread.ipc_namespace();
+  auto held = held_.find(id);
+  if (held == held_.end()) {
     DescriptorShare::Part part;
     if (descriptor_share_ != nullptr) {
       auto taken = descriptor_share_->take();
-      if (!taken) return nullptr;
+      if (!taken) return Errno(ENOMEM);
       part = std::move(*taken);
     }
     auto file = reach_proc_file(thread.tid(), "ns/ipc");
     struct stat status {};
-    if (!file || ::fstat(file->get(), &status) != 0 || status.st_ino != id) return nullptr;
+    if (!file || ::fstat(file->get(), &status) != 0 || status.st_ino != id) return Errno(ENOMEM);
     spdlog::debug("IPC namespace {} begins", id);
-    held_.emplace(id, Held{std::move(*file), std::move(part)});
+    auto owner = std::make_shared<const NamespaceOwner>(NamespaceOwner::of(*file));
+    held = held_.emplace(id, Held{std::move(*file), std::move(owner), std::move(part)}).first;
   }
-  return namespaces_.of(id);
+  return OwnedRegistry{namespaces_.of(id), held->second.owner};
 }
 
-IpcNamespaceId IpcNamespaces::add_initial(pid_t tid) {
-  const std::lock_guard lock(mutex_);
-  return hold_initial(tid);
-}
-
-void IpcNamespaces::remove_initial(IpcNamespaceId id) {
-  const std::lock_guard lock(mutex_);
-  initial_.erase(id);
-}
-
-IpcNamespaceId IpcNamespaces::hold_initial(pid_t tid) {
-  UniqueFd file(::open(proc_path(tid, "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat status {};
-  if (!file.valid() || ::fstat(file.get(), &status) != 0) return 0;
-  initial_.try_emplace(status.st_ino, std::move(file));
-  return status.st_ino;
+std::shared_ptr<const NamespaceOwner> IpcNamespaces::owner_of(ThreadIdentity& thread,
+                                                              IpcHome* home) {
+  const bool initial = is_initial(thread, home);
+  {
+    const std::lock_guard lock(mutex_);
+    if (initial) return initial_owner_;
+    const auto held = held_.find(thread.ipc_namespace());
+    if (held != held_.end()) return held->second.owner;
+  }
+  const auto file = reach_proc_file(thread.tid(), "ns/ipc");
+  return std::make_shared<const NamespaceOwner>(file ? NamespaceOwner::of(*file)
+                                                     : NamespaceOwner());
 }
 
 bool IpcNamespaces::need_sweeping() const {

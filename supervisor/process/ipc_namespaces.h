@@ -1,6 +1,14 @@
-// IpcNamespaces: which registry a thread's calls go to, and when a namespace is over.
+// IpcNamespaces: which registry a thread's calls go to, who owns it, and when a namespace is over.
 //
-// A registry stands for an IPC namespace of the kernel's. We hold that namespace's file open, so
+// The initial registry is the one that is shared. That of `run` is owned by the user namespace that
+// owns the IPC namespace that `run` started in; that of an agent's group by the innermost user
+// namespace that is at or above those of all its containers, so that none of them is root over
+// another. Those who join may live in IPC namespaces of their own (IpcHome). There they find the
+// initial registry, but have no right over it by that: they may have made such a namespace
+// themselves.
+//
+// Any other registry stands for an IPC namespace of the kernel's, which was made inside; it has the
+// owner that the kernel gave that one. We hold that namespace's file open, so
 // that its inode cannot come to mean another. The kernel would drop the namespace when no process
 // lives in it, no descriptor or mount refers to it and none of its segments is mapped: sweep()
 // looks for these among the processes we serve, and forgets: at once where nothing new began
@@ -16,35 +24,45 @@
 #include <optional>
 
 #include "emulation/shm/namespaces.h"
+#include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/process/descriptor_share.h"
+#include "supervisor/process/ipc_home.h"
 #include "supervisor/process/process_scope.h"
 #include "supervisor/process/thread_identity.h"
+#include "supervisor/process/user_namespace.h"
 
 namespace shmvisor {
 
+struct OwnedRegistry {
+  std::shared_ptr<Registry> registry;
+  std::shared_ptr<const NamespaceOwner> owner;
+};
+
 class IpcNamespaces {
  public:
-  /// The initial registry stands for our own namespace, and for those named to add_initial().
+  /// The initial registry is made for our own IPC namespace.
   IpcNamespaces(Namespaces& namespaces, const ProcessScope& scope)
       : IpcNamespaces(namespaces, scope, NamespaceIds::ours().ipc) {}
-  /// The initial registry stands for the namespaces named to add_initial(), or for that of the
-  /// first caller.
+  /// The initial registry is for others alone, and has no owner but that of our own IPC namespace
+  /// until one is told.
   static IpcNamespaces of_others(Namespaces& namespaces, const ProcessScope& scope,
                                  DescriptorShare& descriptor_share) {
     return {namespaces, scope, 0, &descriptor_share};
   }
 
-  /// The namespace that `tid` lives in belongs to the initial registry from now on. Its identity; 0
-  /// where it cannot be held.
-  IpcNamespaceId add_initial(pid_t tid);
-  /// Takes that back, when the last process in it has ended.
-  void remove_initial(IpcNamespaceId id);
+  /// The initial registry is for the processes of the IPC namespace `ipc` as well. Its owner is the
+  /// innermost user namespace that is at or above the owners of all of these.
+  void take_in(const UniqueFd& ipc);
 
-  /// Where we may not look the initial one is meant. Null where the namespace is another but cannot
-  /// be held: we are out of descriptors, those whom we serve have their share, or the thread is
-  /// gone.
-  [[nodiscard]] std::shared_ptr<Registry> of(ThreadIdentity& thread);
+  /// The registry that the thread's calls go to: the initial one where the thread lives in our own
+  /// IPC namespace, in `home` (null: none), or where we may not look. ENOMEM where the namespace is
+  /// another but cannot be held: we are out of descriptors, those whom we serve have their share,
+  /// or the thread is gone.
+  [[nodiscard]] Result<OwnedRegistry> of(ThreadIdentity& thread, IpcHome* home = nullptr);
+  /// The owner of that registry, which is not made for it. Never null.
+  [[nodiscard]] std::shared_ptr<const NamespaceOwner> owner_of(ThreadIdentity& thread,
+                                                               IpcHome* home = nullptr);
 
   /// `thread` has left its IPC namespace by unshare(2), and with it the segments that it created.
   void left(const CreatorThread& thread) { namespaces_.disown(thread); }
@@ -58,19 +76,26 @@ class IpcNamespaces {
  private:
   IpcNamespaces(Namespaces& namespaces, const ProcessScope& scope, IpcNamespaceId ours,
                 DescriptorShare* descriptor_share = nullptr)
-      : namespaces_(namespaces), scope_(scope), ours_(ours), descriptor_share_(descriptor_share) {}
+      : namespaces_(namespaces),
+        scope_(scope),
+        ours_(ours),
+        descriptor_share_(descriptor_share),
+        initial_owner_(std::make_shared<const NamespaceOwner>(NamespaceOwner::of_ours())) {}
 
-  /// mutex_ held.
-  IpcNamespaceId hold_initial(pid_t tid);
+  /// Whether the initial registry is meant.
+  [[nodiscard]] bool is_initial(ThreadIdentity& thread, IpcHome* home) const;
 
   Namespaces& namespaces_;
   const ProcessScope& scope_;
   const IpcNamespaceId ours_;  ///< 0: none
   DescriptorShare* const descriptor_share_;
   mutable std::mutex mutex_;
-  std::map<IpcNamespaceId, UniqueFd> initial_;
+  std::shared_ptr<const NamespaceOwner> initial_owner_;
+  bool owner_told_ = false;
+  UniqueFd owner_file_;  ///< of the first owner that was told, which keeps it and those above it
   struct Held {
     UniqueFd file;
+    std::shared_ptr<const NamespaceOwner> owner;
     DescriptorShare::Part part;
     std::optional<std::chrono::steady_clock::time_point> unseen_since = std::nullopt;
   };

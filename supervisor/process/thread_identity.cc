@@ -17,7 +17,7 @@ namespace shmvisor {
 namespace {
 
 /// 0 where we may not look.
-std::uint64_t inode_of(pid_t tid, const char* name) {
+std::uint64_t read_inode(pid_t tid, const char* name) {
   const std::string path = proc_path(tid, name);
   struct stat status {};
   const auto seen = reach(tid, kToRead, [&]() -> Result<void> {
@@ -49,7 +49,7 @@ bool ended(const UniqueFd& pidfd) {
 }  // namespace
 
 NamespaceIds NamespaceIds::of_thread(pid_t tid) {
-  return {inode_of(tid, "ns/ipc"), inode_of(tid, "ns/user"), inode_of(tid, "ns/pid")};
+  return {read_inode(tid, "ns/ipc"), read_inode(tid, "ns/user"), read_inode(tid, "ns/pid")};
 }
 
 const NamespaceIds& NamespaceIds::ours() {
@@ -76,10 +76,18 @@ std::optional<TaskStatus> ThreadIdentity::read_ids(KernelFeatures& features) con
   return status;
 }
 
-NamespaceIds ThreadIdentity::namespaces() {
+std::uint64_t ThreadIdentity::inode_of(NamespaceKind kind) {
+  static constexpr std::array kNames = {"ns/ipc", "ns/user", "ns/pid"};
+  const auto place = static_cast<std::size_t>(kind);
   const std::lock_guard lock(mutex_);
-  if (!namespaces_) namespaces_ = NamespaceIds::of_thread(tid_);
-  return *namespaces_;
+  auto& known = namespaces_.at(place);
+  if (!known) known = read_inode(tid_, kNames.at(place));
+  return *known;
+}
+
+void ThreadIdentity::forget_namespaces() {
+  const std::lock_guard lock(mutex_);
+  namespaces_.fill(std::nullopt);
 }
 
 void ThreadIdentity::keep_undo(std::function<void()> undo) {
@@ -106,6 +114,7 @@ KnownThread ThreadIdentities::of(pid_t tid) {
       KnownThread known{*found->second, (*found->second)->read_ids(features_), true};
       if (known.ids && !never_remembered_.contains(known.ids->tgid)) {
         recent_first_.splice(recent_first_.begin(), recent_first_, found->second);
+        if (remembered_ != Remembered::kAll) known.identity->forget_namespaces();
         return known;
       }
       recent_first_.erase(found->second);  // its tid belongs to somebody else now
@@ -114,7 +123,8 @@ KnownThread ThreadIdentities::of(pid_t tid) {
   }
   KnownThread known{make(tid), std::nullopt};
   known.ids = known.identity->read_ids(features_);
-  known.remembered = known.ids && remember_ && remember(known.identity, known.ids->tgid);
+  known.remembered =
+      known.ids && remembered_ != Remembered::kNothing && remember(known.identity, known.ids->tgid);
   return known;
 }
 
@@ -124,7 +134,8 @@ bool ThreadIdentities::remember(const std::shared_ptr<ThreadIdentity>& identity,
   give_undo_to(*identity);
   recent_first_.push_front(identity);
   by_tid_.insert_or_assign(identity->tid(), recent_first_.begin());
-  if (recent_first_.size() <= kMost) return true;
+  if (recent_first_.size() <= (remembered_ == Remembered::kAll ? kMost : kMostOfOthers))
+    return true;
   by_tid_.erase(recent_first_.back()->tid());
   save_undo(*recent_first_.back());
   recent_first_.pop_back();
@@ -153,7 +164,7 @@ void ThreadIdentities::give_undo_to(ThreadIdentity& remembered) {
 }
 
 void ThreadIdentities::namespaces_change(pid_t tid) {
-  if (!remember_) return;
+  if (remembered_ != Remembered::kAll) return;
   const KnownThread known = of(tid);
   const std::lock_guard lock(mutex_);
   if (known.ids) {

@@ -1,15 +1,18 @@
 // ThreadIdentity: a thread that called us, recognised when it calls again.
 //
-// What a thread is allowed may change between two calls and is read anew each time; which
-// namespaces it lives in changes only by unshare(2) and setns(2), which the filter shows us, so
-// that is kept. A thread is recognised by a pidfd of its own (PIDFD_THREAD, Linux 6.9), which never
-// comes to mean another; without that nothing is kept.
+// What a thread is allowed may change between two calls and is read anew each time. Which
+// namespaces it lives in changes only by unshare(2) and setns(2): where the filter is our own,
+// which shows us these, it is kept from call to call; a filter that somebody else installed may
+// show what it likes, and there it is read anew each time as well (6 µs for each namespace that a
+// decision needs). A thread is recognised by a pidfd of its own (PIDFD_THREAD, Linux 6.9), which
+// never comes to mean another; without that nothing is kept.
 //
 // Thread rule: any thread.
 #pragma once
 
 #include <sys/types.h>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -48,8 +51,11 @@ class ThreadIdentity {
   [[nodiscard]] std::uint64_t unique() const { return unique_; }
   /// Ids by PIDFD_GET_INFO (Linux 6.13, 0.7 µs); nothing where that is missing or the thread died.
   [[nodiscard]] std::optional<TaskStatus> read_ids(KernelFeatures& features) const;
-  /// Read at the first call.
-  [[nodiscard]] NamespaceIds namespaces();
+  /// Inodes of its files in /proc/TID/ns; 0 where we may not look. Each is read when it is first
+  /// asked for.
+  [[nodiscard]] std::uint64_t ipc_namespace() { return inode_of(NamespaceKind::kIpc); }
+  [[nodiscard]] std::uint64_t user_namespace() { return inode_of(NamespaceKind::kUser); }
+  [[nodiscard]] std::uint64_t pid_namespace() { return inode_of(NamespaceKind::kPid); }
   /// For supervisor/inject (CallPageUse).
   [[nodiscard]] std::atomic<int>& call_page_misses() { return call_page_misses_; }
   /// What ThreadIdentities::keep_undo() kept. Taken once.
@@ -57,13 +63,17 @@ class ThreadIdentity {
 
  private:
   friend class ThreadIdentities;
+  enum class NamespaceKind : std::uint8_t { kIpc, kUser, kPid };
+
+  [[nodiscard]] std::uint64_t inode_of(NamespaceKind kind);
+  void forget_namespaces();
   void keep_undo(std::function<void()> undo);
 
   const pid_t tid_;
   const UniqueFd pidfd_;
   const std::uint64_t unique_;
   std::mutex mutex_;
-  std::optional<NamespaceIds> namespaces_;
+  std::array<std::optional<std::uint64_t>, 3> namespaces_;  ///< by kind
   std::function<void()> undo_;
   std::atomic<int> call_page_misses_{0};
 };
@@ -75,11 +85,17 @@ struct KnownThread {
   bool remembered = false;  ///< its next call will find the same identity
 };
 
+/// What is kept of threads that called.
+enum class Remembered : std::uint8_t {
+  kAll,      ///< under a filter of ours
+  kThreads,  ///< and not where they live, under a filter of somebody else's
+  kNothing,  ///< the same where a descriptor for each thread is too much
+};
+
 class ThreadIdentities {
  public:
-  /// Without `remember` nothing is kept: for a filter that may not show us unshare(2) and setns(2).
-  explicit ThreadIdentities(KernelFeatures& features, bool remember = true)
-      : features_(features), remember_(remember) {}
+  explicit ThreadIdentities(KernelFeatures& features, Remembered remembered = Remembered::kAll)
+      : features_(features), remembered_(remembered) {}
 
   /// Precondition: the thread waits in a call of ours, so that its tid means it.
   [[nodiscard]] KnownThread of(pid_t tid);
@@ -94,6 +110,7 @@ class ThreadIdentities {
  private:
   /// Threads remembered; each costs a descriptor.
   static constexpr std::size_t kMost = 256;
+  static constexpr std::size_t kMostOfOthers = 32;
   struct KeptUndo {
     std::uint64_t unique = 0;
     std::function<void()> undo;
@@ -106,7 +123,7 @@ class ThreadIdentities {
   void give_undo_to(ThreadIdentity& remembered);
 
   KernelFeatures& features_;
-  const bool remember_;
+  const Remembered remembered_;
   std::mutex mutex_;
   using Order = std::list<std::shared_ptr<ThreadIdentity>>;
   Order recent_first_;

@@ -8,11 +8,11 @@
 #include <sstream>
 
 #include "supervisor/process/borrowed_identity.h"
+#include "supervisor/process/user_namespace.h"
 
 namespace shmvisor {
 namespace {
 
-constexpr std::uint32_t kOverflowId = 65534;  // fs.overflowuid, which nobody changes
 constexpr std::uint32_t kNoId = ~std::uint32_t{0};
 
 std::uint64_t inode_of(const UniqueFd& fd) {
@@ -46,7 +46,7 @@ std::vector<pid_t> namespace_pids(pid_t tid) {
 }  // namespace
 
 const ThreadViewpoint::IdMap* ThreadViewpoint::map(std::optional<IdMap>& cache, const char* name) {
-  const std::uint64_t theirs = thread_->namespaces().user;
+  const std::uint64_t theirs = thread_->user_namespace();
   if (theirs == 0 || theirs == NamespaceIds::ours().user) return nullptr;
   if (cache) return &*cache;
   cache.emplace();
@@ -86,7 +86,7 @@ std::optional<gid_t> ThreadViewpoint::mean_gid(gid_t shown) {
 }
 
 pid_t ThreadViewpoint::show_pid(const PidRecord& process) {
-  const std::uint64_t theirs = thread_->namespaces().pid;
+  const std::uint64_t theirs = thread_->pid_namespace();
   if (theirs == 0 || theirs == NamespaceIds::ours().pid) return process.pid;
   if (process.inner == nullptr) return 0;
   for (const PidRecord::Inner& inner : *process.inner) {
@@ -96,7 +96,7 @@ pid_t ThreadViewpoint::show_pid(const PidRecord& process) {
 }
 
 PidRecord ThreadViewpoint::record(pid_t tgid) {
-  const std::uint64_t theirs = thread_->namespaces().pid;
+  const std::uint64_t theirs = thread_->pid_namespace();
   if (theirs == 0 || theirs == NamespaceIds::ours().pid) return {tgid, nullptr};
   const std::vector<std::uint64_t> namespaces = inner_pid_namespaces(thread_->tid());
   const std::vector<pid_t> pids = namespace_pids(thread_->tid());

@@ -5,42 +5,65 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-#include "policy/base/unique_fd.h"
-#include "supervisor/process/borrowed_identity.h"
+#include <algorithm>
+
+#include "supervisor/process/thread_identity.h"
 
 namespace shmvisor {
 namespace {
+
+/// PROC_USER_INIT_INO of include/linux/proc_ns.h.
+constexpr std::uint64_t kFirstUserNamespace = 0xEFFFFFFD;
 
 std::uint64_t inode_of(const UniqueFd& fd) {
   struct stat status {};
   return ::fstat(fd.get(), &status) == 0 ? status.st_ino : 0;
 }
 
-/// The user namespace that owns the thread's IPC namespace; invalid where that is out of our sight.
-UniqueFd owner_of_ipc(pid_t tid) {
-  const auto ipc = reach_proc_file(tid, "ns/ipc");
-  return UniqueFd(ipc ? ::ioctl(ipc->get(), NS_GET_USERNS) : -1);
-}
-
 }  // namespace
 
-bool capable_over_ipc(ThreadIdentity& thread, bool has_effective, uid_t euid) {
-  const NamespaceIds theirs = thread.namespaces();
-  const NamespaceIds& ours = NamespaceIds::ours();
-  if (theirs.ipc == ours.ipc || theirs.ipc == 0) return has_effective && theirs.user == ours.user;
+NamespaceOwner NamespaceOwner::of(const UniqueFd& ipc) {
+  NamespaceOwner owner;
+  // Both ioctls answer EPERM for what is not at or below our own user namespace (ns_get_owner() of
+  // kernel/user_namespace.c).
+  UniqueFd at(ipc.valid() ? ::ioctl(ipc.get(), NS_GET_USERNS) : -1);
+  while (at.valid()) {
+    Level level{inode_of(at), static_cast<uid_t>(-1)};
+    if (level.inode == 0 || ::ioctl(at.get(), NS_GET_OWNER_UID, &level.creator) != 0) break;
+    owner.levels_.push_back(level);
+    at.reset(::ioctl(at.get(), NS_GET_PARENT));
+  }
+  return owner;
+}
 
-  UniqueFd owner = owner_of_ipc(thread.tid());
-  while (owner.valid()) {
-    if (inode_of(owner) == theirs.user) return has_effective;
-    UniqueFd parent(::ioctl(owner.get(), NS_GET_PARENT));
-    uid_t creator = 0;
-    if (parent.valid() && inode_of(parent) == theirs.user &&
-        ::ioctl(owner.get(), NS_GET_OWNER_UID, &creator) == 0 && creator == euid) {
-      return true;
-    }
-    owner = std::move(parent);
+NamespaceOwner NamespaceOwner::of_ours() {
+  return of(UniqueFd(::open("/proc/thread-self/ns/ipc", O_RDONLY | O_CLOEXEC)));
+}
+
+NamespaceOwner NamespaceOwner::innermost_above(const NamespaceOwner& other) const {
+  NamespaceOwner common;
+  const auto is_above_other = [&other](const Level& level) {
+    return std::ranges::find(other.levels_, level.inode, &Level::inode) != other.levels_.end();
+  };
+  common.levels_.assign(std::ranges::find_if(levels_, is_above_other), levels_.end());
+  return common;
+}
+
+bool NamespaceOwner::grants(std::uint64_t user_namespace, bool has_effective, uid_t euid) const {
+  for (std::size_t i = 0; i < levels_.size(); ++i) {
+    if (levels_[i].inode == user_namespace) return has_effective;
+    const bool in_parent = i + 1 < levels_.size() && levels_[i + 1].inode == user_namespace;
+    if (in_parent && levels_[i].creator == euid && is_unambiguous(euid)) return true;
   }
   return false;
+}
+
+bool is_unambiguous(uid_t id) {
+  return id != kOverflowId || is_first_user_namespace(NamespaceIds::ours().user);
+}
+
+bool is_first_user_namespace(std::uint64_t user_namespace) {
+  return user_namespace == kFirstUserNamespace;
 }
 
 }  // namespace shmvisor

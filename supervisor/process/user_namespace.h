@@ -1,21 +1,65 @@
-// Capabilities across user namespaces: cap_capable() of security/commoncap.c, asked from outside.
+// NamespaceOwner: the user namespace that owns an IPC namespace, and the rights that follow from
+// it: cap_capable() of security/commoncap.c, asked from outside.
+//
+// A registry has the owner of the IPC namespace that it stands for, for good. The IPC namespace
+// that a caller lives in is no help in judging it: whoever may make a user namespace may make an
+// IPC namespace that it owns.
+//
+// What is kept are inodes. They stay those namespaces' as long as the IPC namespace lives, which
+// keeps its owner, which keeps its ancestors: whoever keeps a NamespaceOwner sees to that.
+//
+// Thread rule: a plain value.
 #pragma once
 
 #include <sys/types.h>
 
 #include <cstdint>
+#include <vector>
 
-#include "supervisor/process/thread_identity.h"
+#include "policy/base/unique_fd.h"
 
 namespace shmvisor {
 
-/// Whether a thread that has a capability in its own user namespace has it over an IPC namespace:
-/// the one it lives in when `ipc` says so, or else the supervisor's, which counts as owned by the
-/// supervisor's user namespace.
-///
-/// It has when its user namespace owns the IPC namespace or is an ancestor of the owner; and,
-/// whatever its capabilities, when it lives in the parent of one of those and created that one.
-/// `has_effective`: whether the capability is in its effective set. `euid`: its effective uid.
-[[nodiscard]] bool capable_over_ipc(ThreadIdentity& thread, bool has_effective, uid_t euid);
+class NamespaceOwner {
+ public:
+  /// One out of our sight: nobody whom we can see has a right that follows from it.
+  NamespaceOwner() = default;
+  /// `ipc`: an open file of /proc/PID/ns/ipc. Out of sight is an owner that is neither our user
+  /// namespace nor one below it.
+  static NamespaceOwner of(const UniqueFd& ipc);
+  /// Of the IPC namespace that we live in.
+  static NamespaceOwner of_ours();
+
+  /// Whether a thread has a capability there. It has when it lives in the owner or in an ancestor
+  /// of it and has the capability in its effective set; and, whatever its capabilities, when it
+  /// lives in the parent of one of those and created that one.
+  /// `user_namespace`: where it lives, 0 where we may not look. `euid`: its effective uid.
+  [[nodiscard]] bool grants(std::uint64_t user_namespace, bool has_effective, uid_t euid) const;
+
+  /// The innermost user namespace that is at or above both.
+  [[nodiscard]] NamespaceOwner innermost_above(const NamespaceOwner& other) const;
+
+  [[nodiscard]] bool in_sight() const { return !levels_.empty(); }
+  /// Precondition: in_sight().
+  [[nodiscard]] std::uint64_t inode() const { return levels_.front().inode; }
+  [[nodiscard]] uid_t creator() const { return levels_.front().creator; }
+
+ private:
+  struct Level {
+    std::uint64_t inode = 0;
+    uid_t creator = 0;  ///< in terms of our user namespace
+  };
+  /// The owner, its parent, and so on up to our own user namespace.
+  std::vector<Level> levels_;
+};
+
+/// What the kernel shows for an id that our user namespace does not map (fs.overflowuid).
+constexpr uid_t kOverflowId = 65534;
+/// Whether an id that the kernel shows as `id` is that one: outside of the first user namespace
+/// kOverflowId may be anybody's.
+[[nodiscard]] bool is_unambiguous(uid_t id);
+
+/// Whether a thread with a capability has it over the machine, capable() of kernel/capability.c.
+[[nodiscard]] bool is_first_user_namespace(std::uint64_t user_namespace);
 
 }  // namespace shmvisor

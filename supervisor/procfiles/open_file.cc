@@ -13,8 +13,9 @@ TableFile::TableFile(std::shared_ptr<Registry> registry, const Reader& opener)
       viewpoint_(opener.thread()),
       lines_([this](std::size_t position) { return show(position); }) {
   // What it needs of the opener is read now, who may be gone when somebody reads.
-  viewpoint_.show_uid(0);
-  viewpoint_.show_gid(0);
+  (void)viewpoint_.show_uid(0);
+  (void)viewpoint_.show_gid(0);
+  (void)viewpoint_.show_pid({});
 }
 
 std::string TableFile::read(std::uint64_t offset, std::size_t size) {

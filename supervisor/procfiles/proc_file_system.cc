@@ -55,15 +55,17 @@ struct ProcFileSystem::Operations {
   static void init(void* /*self*/, fuse_conn_info* connection) {
     // O_TRUNC comes with the open, instead of as a request of its own.
     connection->want |= connection->capable & FUSE_CAP_ATOMIC_O_TRUNC;
-    connection->want &=
-        ~unsigned{FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE};
+    // With FUSE_CAP_ASYNC_DIO a thread could hand in a write, end, and leave us with a tid that has
+    // come to mean another: io_submit(2) of fs/aio.c, fuse_direct_IO() of fs/fuse/file.c.
+    connection->want &= ~unsigned{FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+                                  FUSE_CAP_SPLICE_MOVE | FUSE_CAP_ASYNC_DIO};
   }
 
   static void lookup(fuse_req_t request, fuse_ino_t /*parent*/, const char* name) {
     for (fuse_ino_t inode = kFirstFile; const ProcFileInfo* file = file_of(inode); ++inode) {
       if (std::string_view(name) != file->name) continue;
       self(request).size_of(inode).announced = false;
-      Reader reader(tid(request));
+      Reader reader = self(request).reader(tid(request));
       const fuse_entry_param entry = self(request).entry(inode, reader);
       fuse_reply_entry(request, &entry);
       return;
@@ -74,7 +76,7 @@ struct ProcFileSystem::Operations {
   /// Gives all files at once to ProcMounts::attach(), which would look them up one after another.
   static void readdirplus(fuse_req_t request, fuse_ino_t /*inode*/, size_t size, off_t offset,
                           fuse_file_info* /*info*/) {
-    Reader reader(tid(request));
+    Reader reader = self(request).reader(tid(request));
     std::string bytes(size, '\0');
     std::size_t used = 0;
     fuse_ino_t inode = kFirstFile + static_cast<fuse_ino_t>(offset);
@@ -91,7 +93,7 @@ struct ProcFileSystem::Operations {
   }
 
   static void getattr(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
-    Reader reader(tid(request));
+    Reader reader = self(request).reader(tid(request));
     const struct stat status = self(request).attributes(inode, reader);
     if (file_of(inode) != nullptr) {
       // With an open file it is lseek(2), whose SEEK_END shall find the size of 0.
@@ -108,7 +110,7 @@ struct ProcFileSystem::Operations {
   static void setattr(fuse_req_t request, fuse_ino_t inode, struct stat* /*wanted*/, int to_set,
                       fuse_file_info* info) {
     const ProcFileInfo* const file = file_of(inode);
-    Reader reader(tid(request));
+    Reader reader = self(request).reader(tid(request));
     const SysctlOwner owner = reader.sysctl_owner();
     const bool truncates = (to_set & FUSE_SET_ATTR_SIZE) != 0;
     // utimes(2) with no times: who may write may do that.
@@ -131,7 +133,7 @@ struct ProcFileSystem::Operations {
   /// access(2) with R_OK or W_OK; the kernel settles X_OK by the mode.
   static void access(fuse_req_t request, fuse_ino_t inode, int mask) {
     const ProcFileInfo* const file = file_of(inode);
-    Reader reader(tid(request));
+    Reader reader = self(request).reader(tid(request));
     const bool denied = file != nullptr && (mask & W_OK) != 0 &&
                         !reader.may_write_by_real_uid(file->file, reader.sysctl_owner());
     fuse_reply_err(request, denied ? EACCES : 0);
@@ -172,7 +174,7 @@ struct ProcFileSystem::Operations {
   static void write(fuse_req_t request, fuse_ino_t inode, const char* bytes, size_t size,
                     off_t offset, fuse_file_info* info) {
     OpenFile* const file = self(request).opened(info->fh);
-    Reader writer(tid(request));
+    Reader writer = self(request).reader(tid(request));
     const auto taken = file == nullptr ? Result<std::size_t>(Errno(EIO))
                                        : file->write(std::string_view(bytes, size),
                                                      static_cast<std::uint64_t>(offset), writer);
@@ -214,8 +216,8 @@ struct ProcFileSystem::Operations {
   }
 };
 
-ProcFileSystem::ProcFileSystem(IpcNamespaces& namespaces)
-    : namespaces_(namespaces), started_seconds_(std::time(nullptr)) {}
+ProcFileSystem::ProcFileSystem(IpcNamespaces& namespaces, std::shared_ptr<IpcHome> home)
+    : namespaces_(namespaces), home_(std::move(home)), started_seconds_(std::time(nullptr)) {}
 
 ProcFileSystem::~ProcFileSystem() {
   if (session_ != nullptr) fuse_session_destroy(session_);
@@ -285,8 +287,8 @@ struct stat ProcFileSystem::attributes(std::uint64_t inode, Reader& reader) cons
     status.st_mode = S_IFREG | file->permissions;
     if (file->file != ProcFile::kTable) {
       const SysctlOwner owner = reader.sysctl_owner();
-      status.st_uid = owner.uid;
-      status.st_gid = owner.gid;
+      status.st_uid = owner.uid.value_or(kOverflowId);
+      status.st_gid = owner.gid.value_or(kOverflowId);
     }
   }
   return status;
@@ -294,11 +296,13 @@ struct stat ProcFileSystem::attributes(std::uint64_t inode, Reader& reader) cons
 
 Result<std::uint64_t> ProcFileSystem::open(const ProcFileInfo& file, int flags, pid_t tid) {
   if (tid == 0) return Errno(EACCES);  // of no process that we can see
-  Reader opener(tid);
+  Reader opener = reader(tid);
   const SysctlOwner owner = opener.sysctl_owner();
   if (writes(flags) && !opener.may_write(file.file, owner)) return Errno(EACCES);
   if ((flags & O_DIRECT) != 0) return Errno(EINVAL);
-  const std::shared_ptr<Registry> registry = namespaces_.of(*opener.thread());
+  auto found = opener.registry();
+  if (!found) return found.error();
+  const std::shared_ptr<Registry> registry = std::move(found->registry);
   std::unique_ptr<OpenFile> opened;
   if (file.file == ProcFile::kTable) {
     opened = std::make_unique<TableFile>(registry, opener);

@@ -40,7 +40,8 @@ namespace shmvisor {
 
 class ProcFileSystem {
  public:
-  explicit ProcFileSystem(IpcNamespaces& namespaces);
+  /// `home`: see IpcNamespaces.
+  explicit ProcFileSystem(IpcNamespaces& namespaces, std::shared_ptr<IpcHome> home = nullptr);
   ProcFileSystem(const ProcFileSystem&) = delete;
   ProcFileSystem& operator=(const ProcFileSystem&) = delete;
   /// Precondition: never started, or wait_for_end() has answered true, or running() false.
@@ -78,7 +79,10 @@ class ProcFileSystem {
   /// fuse_change_attributes() of fs/fuse/inode.c does so with answers older than what it knows.
   void outdate_size(std::uint64_t inode);
 
+  [[nodiscard]] Reader reader(pid_t tid) { return {tid, namespaces_, home_.get()}; }
+
   IpcNamespaces& namespaces_;
+  const std::shared_ptr<IpcHome> home_;
   const std::int64_t started_seconds_;
   fuse_session* session_ = nullptr;
   std::unordered_map<std::uint64_t, std::unique_ptr<OpenFile>> open_files_;

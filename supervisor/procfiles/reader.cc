@@ -1,19 +1,15 @@
 #include "supervisor/procfiles/reader.h"
 
-#include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/nsfs.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 
-#include "policy/base/unique_fd.h"
-#include "supervisor/process/proc_file.h"
 #include "supervisor/process/thread_viewpoint.h"
-#include "supervisor/process/user_namespace.h"
 
 namespace shmvisor {
 
-Reader::Reader(pid_t tid) : thread_(std::make_shared<ThreadIdentity>(tid, UniqueFd(), 0)) {}
+Reader::Reader(pid_t tid, IpcNamespaces& namespaces, IpcHome* home)
+    : thread_(std::make_shared<ThreadIdentity>(tid, UniqueFd(), 0)),
+      namespaces_(namespaces),
+      home_(home) {}
 
 const TaskStatus& Reader::status() {
   if (status_) return *status_;
@@ -33,34 +29,38 @@ bool Reader::has_capability(unsigned number) {
 }
 
 SysctlOwner Reader::sysctl_owner() {
-  const NamespaceIds theirs = thread_->namespaces();
-  const NamespaceIds& ours = NamespaceIds::ours();
-  if (theirs.ipc == 0 || theirs.ipc == ours.ipc) return {};
-  const UniqueFd ipc(::open(proc_path(thread_->tid(), "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
-  const UniqueFd owner(ipc.valid() ? ::ioctl(ipc.get(), NS_GET_USERNS) : -1);
-  struct stat status {};
-  if (!owner.valid() || ::fstat(owner.get(), &status) != 0 || status.st_ino == ours.user) return {};
-  if (status.st_ino == theirs.user) {
-    // A user namespace that has no root leaves the sysctls to the global one.
+  SysctlOwner owner{std::nullopt, std::nullopt, namespaces_.owner_of(*thread_, home_)};
+  if (!owner.user_namespace->in_sight()) return owner;
+  const std::uint64_t inode = owner.user_namespace->inode();
+  if (inode == NamespaceIds::ours().user) {
+    owner.uid = 0;
+    owner.gid = 0;
+  } else if (inode == thread_->user_namespace()) {
     ThreadViewpoint viewpoint(thread_);
-    return {viewpoint.mean_uid(0).value_or(0), viewpoint.mean_gid(0).value_or(0)};
+    owner.uid = viewpoint.mean_uid(0);
+    owner.gid = viewpoint.mean_gid(0);
+    // A user namespace that has no root leaves the sysctls to the first one's.
+    const bool first = is_first_user_namespace(NamespaceIds::ours().user);
+    if (!owner.uid && first) owner.uid = 0;
+    if (!owner.gid && first) owner.gid = 0;
+  } else if (is_unambiguous(owner.user_namespace->creator())) {
+    owner.uid = owner.user_namespace->creator();
+    owner.gid = 0;
   }
-  uid_t creator = 0;
-  ::ioctl(owner.get(), NS_GET_OWNER_UID, &creator);
-  return {creator, 0};
+  return owner;
 }
 
 bool Reader::may_write(ProcFile file, const SysctlOwner& owner) {
   switch (file) {
     case ProcFile::kTable:
       return has_capability(CAP_DAC_OVERRIDE) &&
-             thread_->namespaces().user == NamespaceIds::ours().user;
+             thread_->user_namespace() == NamespaceIds::ours().user;
     case ProcFile::kShmNextId:
-      return capable_over_ipc(
-          *thread_, has_capability(CAP_CHECKPOINT_RESTORE) || has_capability(CAP_SYS_ADMIN),
-          status().euid);
+      return owner.user_namespace->grants(
+          thread_->user_namespace(),
+          has_capability(CAP_CHECKPOINT_RESTORE) || has_capability(CAP_SYS_ADMIN), status().euid);
     default:
-      return status().euid == owner.uid;
+      return owner.uid == status().euid;
   }
 }
 
@@ -73,8 +73,8 @@ bool Reader::may_write_by_real_uid(ProcFile file, const SysctlOwner& owner) {
 }
 
 bool Reader::owns(const SysctlOwner& owner) {
-  return status().euid == owner.uid ||
-         (has_capability(CAP_FOWNER) && thread_->namespaces().user == NamespaceIds::ours().user);
+  return owner.uid == status().euid ||
+         (has_capability(CAP_FOWNER) && thread_->user_namespace() == NamespaceIds::ours().user);
 }
 
 }  // namespace shmvisor

@@ -93,7 +93,7 @@ bool ProcessCaller::in_group(gid_t gid) {
 bool ProcessCaller::capable(Capability capability) {
   const std::uint64_t bit = std::uint64_t{1} << static_cast<unsigned>(capability);
   const bool has_effective = (status().effective_capabilities & bit) != 0;
-  return capable_over_ipc(*thread_.identity, has_effective, status().euid);
+  return owner_->grants(thread_.identity->user_namespace(), has_effective, status().euid);
 }
 
 std::uint64_t ProcessCaller::memlock_limit_bytes() {

@@ -8,6 +8,7 @@
 // Thread rule: the thread that received the call.
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "emulation/syscalls/caller.h"
@@ -17,15 +18,19 @@
 #include "supervisor/process/task_status.h"
 #include "supervisor/process/thread_identity.h"
 #include "supervisor/process/thread_viewpoint.h"
+#include "supervisor/process/user_namespace.h"
 
 namespace shmvisor {
 
 class ProcessCaller : public Caller, private Subject {
  public:
-  ProcessCaller(PendingCall& call, KnownThread thread, ExpectedCalls& expected,
-                KernelFeatures& features, Refusals& refusals, const CallPage* call_page)
+  /// `owner`: of the registry that the call goes to.
+  ProcessCaller(PendingCall& call, KnownThread thread, std::shared_ptr<const NamespaceOwner> owner,
+                ExpectedCalls& expected, KernelFeatures& features, Refusals& refusals,
+                const CallPage* call_page)
       : call_(call),
         thread_(std::move(thread)),
+        owner_(std::move(owner)),
         viewpoint_(thread_.identity),
         features_(features),
         refusals_(refusals),
@@ -63,6 +68,7 @@ class ProcessCaller : public Caller, private Subject {
 
   PendingCall& call_;
   KnownThread thread_;
+  const std::shared_ptr<const NamespaceOwner> owner_;
   ThreadViewpoint viewpoint_;
   KernelFeatures& features_;
   Refusals& refusals_;

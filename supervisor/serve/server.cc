@@ -33,9 +33,10 @@ cpu_set_t our_cpus() {
 /// The caller of a call that is being served; while it keeps us, another thread receives.
 class Server::ServedCaller : public ProcessCaller {
  public:
-  ServedCaller(Server& server, PendingCall& call, KnownThread thread, const CallPage* call_page)
-      : ProcessCaller(call, std::move(thread), server.expected_, server.features_, server.refusals_,
-                      call_page),
+  ServedCaller(Server& server, PendingCall& call, KnownThread thread,
+               std::shared_ptr<const NamespaceOwner> owner, const CallPage* call_page)
+      : ProcessCaller(call, std::move(thread), std::move(owner), server.expected_, server.features_,
+                      server.refusals_, call_page),
         server_(server) {}
 
   void long_step() override { server_.ensure_receiver(); }
@@ -50,7 +51,7 @@ Server::Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& fe
       namespaces_(namespaces),
       features_(features),
       options_(options),
-      threads_seen_(features, options.sees_namespace_changes),
+      threads_seen_(features, options.remembered),
       expected_([this] { ensure_receiver(); }),
       cpus_(our_cpus()),
       lookout_([this] { return look_after_receiver(); }) {}
@@ -204,13 +205,13 @@ void Server::serve(const seccomp_notif& notif) {
     if (undo && message == CallPage::Message::kFailed) undo();
     if (message != CallPage::Message::kNone) call_page = nullptr;
   }
-  const std::shared_ptr<Registry> registry = namespaces_.of(*thread.identity);
-  if (registry == nullptr) {
-    call.answer(-ENOMEM);
+  const auto found = namespaces_.of(*thread.identity, options_.home.get());
+  if (!found) {
+    call.answer(-found.error().value());
     return;
   }
   const std::shared_ptr<ThreadIdentity> identity = thread.identity;
-  ServedCaller caller(*this, call, std::move(thread), call_page);
+  ServedCaller caller(*this, call, std::move(thread), found->owner, call_page);
   if (message == CallPage::Message::kMaskRefused) {
     caller.restore_signal_mask();
     call.answer(-EINVAL);
@@ -222,7 +223,7 @@ void Server::serve(const seccomp_notif& notif) {
   if (takes_some_time && listener_.call_waits()) ensure_receiver();
   // A shmget neither copies nor maps, so it has nothing to wait for.
   if (operation != ShmOperation::kShmget && receivers_.load() == 0) lookout_.ask();
-  Reply reply = answer_call(raw, caller, *registry);
+  Reply reply = answer_call(raw, caller, *found->registry);
   if (reply.changes()) caller.secure_answer();
   // Before the caller can call again.
   auto undo = reply.undo();

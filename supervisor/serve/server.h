@@ -23,6 +23,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -40,8 +41,10 @@
 namespace shmvisor {
 
 struct ServerOptions {
-  /// Whether the filter shows us unshare(2) and setns(2): only then is remembered who lives where.
-  bool sees_namespace_changes = true;
+  /// What is kept of threads from call to call: where they live only if the filter is ours.
+  Remembered remembered = Remembered::kAll;
+  /// Where the callers come from; null where that is our own IPC namespace.
+  std::shared_ptr<IpcHome> home = {};
   /// Threads at most; beyond it callers wait for one another.
   int most_threads = 1024;
   /// What callers may run, where the filter is ours; borrowed. Null for none.

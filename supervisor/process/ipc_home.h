@@ -1,0 +1,40 @@
+// IpcHome: the IPC namespace that the processes under one listener come from, where that is not
+// ours. Their calls in there go to the initial registry (IpcNamespaces).
+//
+// It is of one listener, or of one container, and means nothing to others: whoever joins from an
+// IPC namespace that a process of somebody else's lives in as well changes nothing for that one.
+//
+// Ownership: holds the namespace's file open, so that its inode cannot come to mean another. Thread
+// rule: any thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <mutex>
+
+#include "policy/base/unique_fd.h"
+
+namespace shmvisor {
+
+class IpcHome {
+ public:
+  /// Not known yet: it will be that of the first caller.
+  IpcHome() = default;
+  /// `ipc`: an open file of /proc/PID/ns/ipc.
+  explicit IpcHome(UniqueFd ipc) { set(std::move(ipc)); }
+
+  /// Where it is not known yet.
+  void set(UniqueFd ipc);
+  /// The namespace's inode; 0 where it is not known.
+  [[nodiscard]] std::uint64_t inode() const;
+  /// Whether it is this namespace, which `tid` lives in.
+  [[nodiscard]] bool is(std::uint64_t ipc_namespace, pid_t tid);
+
+ private:
+  mutable std::mutex mutex_;
+  UniqueFd file_;
+  std::uint64_t inode_ = 0;
+};
+
+}  // namespace shmvisor
