@@ -25,7 +25,7 @@ import time
 QUIET_SECONDS = 0.4
 ATTACK_SECONDS = 3
 BOUND_SECONDS = 20
-ROUNDS = 3
+ROUNDS = int(os.environ.get("HOSTILE_ROUNDS", "3"))
 BOUND_MICROSECONDS = 50_000
 # The table tells of all segments how often each is attached, which is a walk through all processes.
 TABLE_BOUND_MICROSECONDS = 500_000
@@ -154,21 +154,6 @@ class Ground:
                 raise Failure(f"{process.args[:2]} ends with status {status}")
 
 
-def end_attack(name):
-    """Whatever it left: every process of that name in our PID namespace, until there is none."""
-    end = time.monotonic() + BOUND_SECONDS
-    while True:
-        left = [pid for pid, name in living() if name.startswith("attack")]
-        if not left and os.path.exists(f"{name}.status"):
-            return
-        if time.monotonic() > end:
-            raise Failure(f"the attack does not end: processes {left}")
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
-
-
 def status_of(pid):
     """Name, State and the like. Not /proc/PID/stat, which keeps its reader while that process is in an exec."""
     with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
@@ -212,32 +197,6 @@ def end_attack(name):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
-
-
-def living():
-    """The processes of our PID namespace and their names, but for zombies."""
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            with open(f"/proc/{entry}/stat", encoding="utf-8") as stat:
-                before, _, after = stat.read().rpartition(")")
-            if after.split()[0] not in "ZX":
-                yield int(entry), before.partition("(")[2]
-
-
-def kill_all():
-    """But for ourselves and those that wait for us."""
-    spared = set()
-    pid = os.getpid()
-    while pid != 0:
-        spared.add(pid)
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
-            pid = int(stat.read().rpartition(")")[2].split()[1])
-    for _ in range(3):
-        for pid, _ in living():
-            if pid not in spared:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        time.sleep(0.1)
 
 
 def help_with(stage, chore):
