@@ -1,14 +1,16 @@
 #include "integration/differential/comparison.h"
 
 #include <algorithm>
+#include <array>
 
 #include "integration/differential/exclusions.h"
 
 namespace shmvisor {
 namespace {
 
-/// How a run ends in which a worker mapped a segment over its own code: of CLD_KILLED and SIGSEGV.
-constexpr std::string_view kFaulted = "-ended-with-2-11";
+/// How a run ends in which a worker mapped a segment over its own code: of CLD_KILLED, and of SIGSEGV
+/// or, where it came back into the middle of other instructions, SIGILL.
+constexpr std::array<std::string_view, 2> kFaulted = {"-ended-with-2-11", "-ended-with-2-4"};
 
 /// What the interpreter counted beside nattch explains a difference there; it is none itself: the
 /// kernel shows segments of the same identifier in two IPC namespaces as one file.
@@ -110,7 +112,10 @@ Comparison compare(const Sequence& sequence, const Transcript& native, const Tra
   const std::string native_end = native.end().text();
   const std::string supervised_end = supervised.end().text();
   const bool faulted_alike = native.steps().size() == supervised.steps().size() &&
-                             native_end == supervised_end && native_end.ends_with(kFaulted);
+                             native_end == supervised_end &&
+                             std::any_of(kFaulted.begin(), kFaulted.end(), [&](auto fault) {
+                               return native_end.ends_with(fault);
+                             });
   if (!complete && !faulted_alike) {
     comparison.divergence =
         make_divergence(steps, steps < sequence.size() ? to_text(sequence[steps]) : "end",

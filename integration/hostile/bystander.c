@@ -177,8 +177,8 @@ int main(int argc, char** argv) {
     // It is no attack itself.
     nanosleep(&(struct timespec){.tv_nsec = 500 * 1000}, NULL);
   }
-  succeeds("shmdt, the last", shm_dt(kept));
   succeeds("IPC_RMID, the last", shm_ctl(id, IPC_RMID, NULL));
+  succeeds("shmdt, the last", shm_dt(kept));
   for (int i = 0; i < wrong; ++i)
     printf("WRONG %s, %lu times\n", complaints[i].text, complaints[i].times);
   for (int kind = 0; kind < kKinds; ++kind) print_kind((enum kind)kind);

@@ -124,7 +124,7 @@ class Ground:
         ]
 
     def other(self):
-        self.group("''")
+        self.group("")
 
     def measure(self):
         place = f"/proc/{self.server.pid}"
