@@ -1,5 +1,6 @@
 // Any reads and writes, at any offsets, of files that are open in /proc: a table is the same to
 // whoever reads it in whatever pieces, and what is written to a sysctl is what may be.
+#include <sys/ipc.h>
 #include <unistd.h>
 
 #include <array>
@@ -11,6 +12,7 @@
 
 #include "emulation/shm/namespaces.h"
 #include "emulation/syscalls/shm_call.h"
+#include "supervisor/process/joint_scope.h"
 #include "supervisor/procfiles/open_file.h"
 #include "tests/fakes/fake_caller.h"
 #include "tests/fakes/fake_host.h"
@@ -24,14 +26,16 @@ constexpr std::size_t kLongestRead = 8192;
 
 class Files {
  public:
-  Files() : namespaces_(host_, Limits{.shmmax = 1 << 24, .shmall = 4096, .shmmni = 100}, 1) {
+  Files()
+      : namespaces_(host_, Limits{.shmmax = 1 << 24, .shmall = 4096, .shmmni = 100},
+                    NamespaceIds::ours().ipc) {
     caller_.subject().capabilities = {Capability::kIpcOwner, Capability::kSysAdmin};
     for (const ProcFileInfo& info : kProcFiles) {
       if (info.file == ProcFile::kTable) {
         open_.push_back(std::make_unique<TableFile>(registry(), reader_));
       } else {
-        open_.push_back(
-            std::make_unique<SysctlFile>(info.file, registry(), SysctlOwner{}, open_.size() == 2));
+        open_.push_back(std::make_unique<SysctlFile>(info.file, registry(), reader_.sysctl_owner(),
+                                                     open_.size() == 2));
       }
     }
   }
@@ -59,7 +63,7 @@ class Files {
   }
 
  private:
-  std::shared_ptr<Registry> registry() { return namespaces_.of(1); }
+  std::shared_ptr<Registry> registry() { return namespaces_.of(NamespaceIds::ours().ipc); }
 
   static std::string text_of(std::string text) { return text; }
   static std::string text_of(const Result<std::string>& text) {
@@ -114,7 +118,9 @@ class Files {
   FakeHost host_;
   Namespaces namespaces_;
   FakeCaller caller_{host_, 100};
-  Reader reader_{::gettid()};
+  JointScope nobody_;
+  IpcNamespaces ipc_namespaces_{namespaces_, nobody_};
+  Reader reader_{::gettid(), ipc_namespaces_, nullptr};
   std::vector<std::unique_ptr<OpenFile>> open_;
 };
 

@@ -2,6 +2,7 @@
 // time: each gets a greeting, nobody is taken in without a seccomp listener, and nothing is kept.
 #include <poll.h>
 #include <spdlog/spdlog.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -105,7 +106,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const int memory =
       static_cast<int>(::memfd_create("anon_inode:seccomp notify", MFD_CLOEXEC));
   static const bool quiet = (spdlog::set_level(spdlog::level::off), true);
-  static const int before = count_descriptors();
+  const int before = count_descriptors();
   FUZZ_EXPECT(quiet && memory >= 0);
   FuzzInput input(data, size);
   {
