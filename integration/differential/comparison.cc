@@ -8,8 +8,8 @@
 namespace shmvisor {
 namespace {
 
-/// How a run ends in which a worker mapped a segment over its own code: of CLD_KILLED, and of SIGSEGV
-/// or, where it came back into the middle of other instructions, SIGILL.
+/// How a run ends in which a worker mapped a segment over its own code: of CLD_KILLED, and of
+/// SIGSEGV or, where it came back into the middle of other instructions, SIGILL.
 constexpr std::array<std::string_view, 2> kFaulted = {"-ended-with-2-11", "-ended-with-2-4"};
 
 /// What the interpreter counted beside nattch explains a difference there; it is none itself: the
@@ -113,9 +113,8 @@ Comparison compare(const Sequence& sequence, const Transcript& native, const Tra
   const std::string supervised_end = supervised.end().text();
   const bool faulted_alike = native.steps().size() == supervised.steps().size() &&
                              native_end == supervised_end &&
-                             std::any_of(kFaulted.begin(), kFaulted.end(), [&](auto fault) {
-                               return native_end.ends_with(fault);
-                             });
+                             std::any_of(kFaulted.begin(), kFaulted.end(),
+                                         [&](auto fault) { return native_end.ends_with(fault); });
   if (!complete && !faulted_alike) {
     comparison.divergence =
         make_divergence(steps, steps < sequence.size() ? to_text(sequence[steps]) : "end",
