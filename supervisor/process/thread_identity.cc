@@ -134,8 +134,7 @@ bool ThreadIdentities::remember(const std::shared_ptr<ThreadIdentity>& identity,
   give_undo_to(*identity);
   recent_first_.push_front(identity);
   by_tid_.insert_or_assign(identity->tid(), recent_first_.begin());
-  if (recent_first_.size() <= (remembered_ == Remembered::kAll ? kMost : kMostOfOthers))
-    return true;
+  if (recent_first_.size() <= most_) return true;
   by_tid_.erase(recent_first_.back()->tid());
   save_undo(*recent_first_.back());
   recent_first_.pop_back();
@@ -167,17 +166,28 @@ void ThreadIdentities::namespaces_change(pid_t tid) {
   if (remembered_ != Remembered::kAll) return;
   const KnownThread known = of(tid);
   const std::lock_guard lock(mutex_);
-  if (known.ids) {
-    if (never_remembered_.size() >= kMost) {
-      std::erase_if(never_remembered_,
-                    [](pid_t tgid) { return ::kill(tgid, 0) != 0 && errno == ESRCH; });
-    }
-    never_remembered_.insert(known.ids->tgid);
-  }
+  if (known.ids) never_remember(known.ids->tgid);
   const auto found = by_tid_.find(tid);
   if (found == by_tid_.end()) return;
   recent_first_.erase(found->second);
   by_tid_.erase(found);
+}
+
+void ThreadIdentities::never_remember(pid_t tgid) {
+  if (!never_remembered_.insert(tgid).second) return;
+  to_look_at_.push_back(tgid);
+  // Two for each one that is added: so those that have ended are forgotten sooner than others come,
+  // and no call looks at many.
+  for (int looks = 0; looks < 2; ++looks) {
+    const pid_t oldest = to_look_at_.front();
+    to_look_at_.pop_front();
+    if (::kill(oldest, 0) != 0 && errno == ESRCH) {
+      never_remembered_.erase(oldest);
+      if (to_look_at_.empty()) return;
+    } else {
+      to_look_at_.push_back(oldest);
+    }
+  }
 }
 
 bool thread_lives(pid_t tid, std::uint64_t unique, KernelFeatures& features) {

@@ -12,6 +12,7 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -23,6 +24,7 @@
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "policy/base/unique_fd.h"
 #include "supervisor/kernel/features.h"
@@ -56,6 +58,19 @@ class ThreadIdentity {
   [[nodiscard]] std::uint64_t ipc_namespace() { return inode_of(NamespaceKind::kIpc); }
   [[nodiscard]] std::uint64_t user_namespace() { return inode_of(NamespaceKind::kUser); }
   [[nodiscard]] std::uint64_t pid_namespace() { return inode_of(NamespaceKind::kPid); }
+  /// Who made the user namespace `inode` that it lives in (accountable_user.h); `look` is asked
+  /// once.
+  template <typename Look>
+  [[nodiscard]] std::optional<uid_t> namespace_maker(std::uint64_t inode, Look look) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (namespace_maker_ && namespace_maker_->first == inode) return namespace_maker_->second;
+    }
+    const std::optional<uid_t> maker = look();
+    const std::lock_guard lock(mutex_);
+    if (maker) namespace_maker_.emplace(inode, *maker);
+    return maker;
+  }
   /// For supervisor/inject (CallPageUse).
   [[nodiscard]] std::atomic<int>& call_page_misses() { return call_page_misses_; }
   /// What ThreadIdentities::keep_undo() kept. Taken once.
@@ -74,6 +89,7 @@ class ThreadIdentity {
   const std::uint64_t unique_;
   std::mutex mutex_;
   std::array<std::optional<std::uint64_t>, 3> namespaces_;  ///< by kind
+  std::optional<std::pair<std::uint64_t, uid_t>> namespace_maker_;
   std::function<void()> undo_;
   std::atomic<int> call_page_misses_{0};
 };
@@ -94,8 +110,15 @@ enum class Remembered : std::uint8_t {
 
 class ThreadIdentities {
  public:
-  explicit ThreadIdentities(KernelFeatures& features, Remembered remembered = Remembered::kAll)
-      : features_(features), remembered_(remembered) {}
+  /// `most`: threads remembered; each costs a descriptor.
+  explicit ThreadIdentities(KernelFeatures& features, Remembered remembered = Remembered::kAll,
+                            std::size_t most = kMost)
+      : features_(features),
+        remembered_(remembered),
+        most_(std::min(most, remembered == Remembered::kAll ? kMost : kMostOfOthers)) {}
+
+  static constexpr std::size_t kMost = 256;
+  static constexpr std::size_t kMostOfOthers = 32;
 
   /// Precondition: the thread waits in a call of ours, so that its tid means it.
   [[nodiscard]] KnownThread of(pid_t tid);
@@ -108,9 +131,6 @@ class ThreadIdentities {
   void namespaces_change(pid_t tid);
 
  private:
-  /// Threads remembered; each costs a descriptor.
-  static constexpr std::size_t kMost = 256;
-  static constexpr std::size_t kMostOfOthers = 32;
   struct KeptUndo {
     std::uint64_t unique = 0;
     std::function<void()> undo;
@@ -121,15 +141,19 @@ class ThreadIdentities {
   bool remember(const std::shared_ptr<ThreadIdentity>& identity, pid_t tgid);
   void save_undo(ThreadIdentity& forgotten);
   void give_undo_to(ThreadIdentity& remembered);
+  /// mutex_ held.
+  void never_remember(pid_t tgid);
 
   KernelFeatures& features_;
   const Remembered remembered_;
+  const std::size_t most_;
   std::mutex mutex_;
   using Order = std::list<std::shared_ptr<ThreadIdentity>>;
   Order recent_first_;
   std::unordered_map<pid_t, Order::iterator> by_tid_;
   std::deque<KeptUndo> undos_;                  ///< of threads forgotten, oldest first
   std::unordered_set<pid_t> never_remembered_;  ///< processes, by tgid
+  std::deque<pid_t> to_look_at_;                ///< the same ones, to be forgotten once they ended
 };
 
 /// Whether the thread that once had this tid and unique number still lives.

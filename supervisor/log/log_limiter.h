@@ -1,0 +1,76 @@
+// LogLimiter: how many log lines one user may cause, of each topic.
+//
+// A caller is hostile and can repeat whatever makes a line. So each user has an allowance of lines
+// for each topic: some at once, and one more every few seconds. Lines beyond it are counted, and
+// the count is told with the next line of that topic and user, or at the end.
+//
+// Thread rule: any thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <utility>
+
+namespace shmvisor {
+
+/// What a line is about. Each topic has an allowance of its own, so that noise about one topic
+/// hides no line about another.
+enum class LogTopic : std::uint8_t {
+  kNewSegments,
+  kAttaches,
+  kRefusedCalls,
+  kShares,
+  kThreads,
+  kMemory,
+  kNamespaces,
+  kLocking,
+  kJoins,
+  kContainers,
+};
+
+class LogLimiter {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// For lines whose cause is no user that we know.
+  static constexpr uid_t kNobody = static_cast<uid_t>(-1);
+  /// Allowances that are remembered. Where there are more, all further users share one.
+  static constexpr std::size_t kMostAllowances = 512;
+
+  explicit LogLimiter(int lines_at_once = 10,
+                      Clock::duration for_one_more = std::chrono::seconds(5))
+      : lines_at_once_(lines_at_once), for_one_more_(for_one_more) {}
+
+  struct Verdict {
+    bool may_log = false;
+    /// Lines of this topic and user that were left out since the last one that was not.
+    std::uint64_t left_out = 0;
+  };
+  Verdict ask(LogTopic topic, uid_t user, Clock::time_point now = Clock::now());
+  /// Lines left out that no verdict has told of. They count as told then.
+  std::uint64_t take_untold();
+
+ private:
+  struct Allowance {
+    int lines = 0;
+    Clock::time_point counted_at;
+    std::uint64_t left_out = 0;
+  };
+  using Key = std::pair<LogTopic, uid_t>;
+
+  Allowance& find(const Key& key, Clock::time_point now);
+  void refill(Allowance& allowance, Clock::time_point now) const;
+
+  const int lines_at_once_;
+  const Clock::duration for_one_more_;
+  std::mutex mutex_;
+  std::map<Key, Allowance> allowances_;
+  std::uint64_t untold_of_forgotten_ = 0;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,82 @@
+// CallShares: which of the calls that one listener announces are served now, and which wait.
+//
+// NOTIF_RECV hands out calls of anybody in the order in which they were made. A call of a user who
+// has its share of calls in service (ServingBudget, and the same rule for the threads of this
+// listener) is put aside: it stays received and unanswered, and takes no thread. It is served when
+// another call is over. Of each user only so many are put aside; further ones are refused.
+//
+// A user's first call at a listener is always within the share, so that none waits for what happens
+// elsewhere. Among those who wait, whoever has the fewest calls in service comes first.
+//
+// Ownership: borrows the budget. Thread rule: any thread.
+#pragma once
+
+#include <linux/seccomp.h>
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "supervisor/serve/serving_budget.h"
+
+namespace shmvisor {
+
+class CallShares {
+ public:
+  /// Calls of one user that are put aside at most.
+  static constexpr std::size_t kMostAside = 2048;
+
+  /// `most_at_once`: calls of this listener in service. `alive`: whether a call still waits.
+  CallShares(ServingBudget& budget, int most_at_once,
+             std::function<bool(const seccomp_notif&)> alive)
+      : budget_(budget), alive_(std::move(alive)), most_at_once_(most_at_once) {}
+  CallShares(const CallShares&) = delete;
+  CallShares& operator=(const CallShares&) = delete;
+  /// Gives back what waits for nobody any more.
+  ~CallShares() = default;
+
+  enum class Admission : std::uint8_t {
+    kServe,    ///< counted as in service; leave() when it is over
+    kAside,    ///< leave() will give it back, and it is not to be answered before
+    kRefused,  ///< to be answered with an error
+  };
+  Admission arrive(uid_t user, const seccomp_notif& call);
+
+  struct Next {
+    uid_t user = 0;
+    seccomp_notif call{};
+  };
+  /// A call of the user is over. The call that is to be served next instead, counted as in service;
+  /// nothing where none waits that may be.
+  std::optional<Next> leave(uid_t user);
+
+  /// No more threads are to be had than for so many calls; at least one.
+  void limit_to(int most_at_once);
+
+ private:
+  struct Account {
+    int served = 0;
+    std::deque<seccomp_notif> aside;
+    std::size_t refused_since_look = 0;
+  };
+
+  /// Counts one more call of the user, if it may be served now. mutex_ held.
+  bool admit(uid_t user, Account& account);
+  /// Forgets calls whose callers are gone, if it was not tried just now. mutex_ held.
+  void make_room(Account& account);
+
+  ServingBudget& budget_;
+  const std::function<bool(const seccomp_notif&)> alive_;
+  std::mutex mutex_;
+  int most_at_once_;
+  int served_ = 0;
+  std::size_t aside_ = 0;
+  std::unordered_map<uid_t, Account> accounts_;
+};
+
+}  // namespace shmvisor

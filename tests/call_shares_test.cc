@@ -1,0 +1,107 @@
+// CallShares and ServingBudget: whose calls are served, without any being made.
+#include "supervisor/serve/call_shares.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <vector>
+
+namespace shmvisor {
+namespace {
+
+using Admission = CallShares::Admission;
+
+constexpr uid_t kAttacker = 65534;
+constexpr uid_t kOther = 65533;
+constexpr uid_t kThird = 1000;
+
+class CallSharesTest : public ::testing::Test {
+ protected:
+  static constexpr int kAtOnce = 16;
+
+  seccomp_notif call() {
+    seccomp_notif notif{};
+    notif.id = ++last_id_;
+    return notif;
+  }
+  /// How many calls of the user are served of so many that it makes.
+  int served_of(CallShares& shares, uid_t user, int calls) {
+    int served = 0;
+    for (int i = 0; i < calls; ++i) {
+      served += shares.arrive(user, call()) == Admission::kServe ? 1 : 0;
+    }
+    return served;
+  }
+
+  ServingBudget budget_{kAtOnce};
+  std::set<std::uint64_t> dead_;
+  CallShares shares_{budget_, 1000,
+                     [this](const seccomp_notif& notif) { return !dead_.contains(notif.id); }};
+  std::uint64_t last_id_ = 0;
+};
+
+TEST_F(CallSharesTest, OneUserLeavesAHalfToOthers) {
+  EXPECT_EQ(served_of(shares_, kAttacker, 100), 8);
+  EXPECT_EQ(served_of(shares_, kOther, 100), 4);
+  EXPECT_EQ(served_of(shares_, kThird, 100), 2);
+}
+
+TEST_F(CallSharesTest, WhatWasPutAsideIsServedInOrderWhenAnotherIsOver) {
+  EXPECT_EQ(served_of(shares_, kAttacker, 11), 8);
+  for (std::uint64_t id = 9; id <= 11; ++id) {
+    const auto next = shares_.leave(kAttacker);
+    ASSERT_TRUE(next);
+    EXPECT_EQ(next->user, kAttacker);
+    EXPECT_EQ(next->call.id, id);
+  }
+  for (int left = 8; left > 0; --left) EXPECT_FALSE(shares_.leave(kAttacker));
+  EXPECT_EQ(served_of(shares_, kAttacker, 11), 8) << "all came back";
+}
+
+TEST_F(CallSharesTest, NobodyOvertakesThoseWhoWait) {
+  EXPECT_EQ(served_of(shares_, kOther, 4), 4);
+  EXPECT_EQ(served_of(shares_, kAttacker, 7), 6);
+  EXPECT_EQ(shares_.arrive(kAttacker, call()), Admission::kAside);
+}
+
+TEST_F(CallSharesTest, AnotherListenerHasTheSameBudgetButAlwaysRoomForOneCall) {
+  CallShares second(budget_, 1000, [](const seccomp_notif&) { return true; });
+  EXPECT_EQ(served_of(shares_, kAttacker, 100), 8);
+  EXPECT_EQ(served_of(second, kAttacker, 100), 1);
+  EXPECT_TRUE(second.leave(kAttacker)) << "the next one, which waits for nobody elsewhere";
+}
+
+TEST_F(CallSharesTest, TheThreadsOfAListenerAreSharedTheSameWay) {
+  CallShares few(budget_, 4, [](const seccomp_notif&) { return true; });
+  EXPECT_EQ(served_of(few, kAttacker, 10), 2);
+  EXPECT_EQ(served_of(few, kOther, 10), 1);
+  EXPECT_EQ(served_of(few, kThird, 10), 1);
+  EXPECT_EQ(served_of(few, 0, 10), 0) << "none is left";
+  const auto next = few.leave(kAttacker);
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->user, 0U) << "whoever has the fewest comes first";
+  few.limit_to(0);
+  EXPECT_FALSE(few.leave(0));
+}
+
+TEST_F(CallSharesTest, OfEachUserOnlySoManyArePutAside) {
+  EXPECT_EQ(served_of(shares_, kAttacker, 8), 8);
+  for (std::size_t i = 0; i < CallShares::kMostAside; ++i) {
+    ASSERT_EQ(shares_.arrive(kAttacker, call()), Admission::kAside);
+  }
+  EXPECT_EQ(shares_.arrive(kAttacker, call()), Admission::kRefused);
+  EXPECT_EQ(shares_.arrive(kOther, call()), Admission::kServe);
+  // Those whose callers died make room, before long.
+  for (std::uint64_t id = 9; id <= 1000; ++id) dead_.insert(id);
+  bool accepted = false;
+  for (std::size_t i = 0; i < CallShares::kMostAside && !accepted; ++i) {
+    accepted = shares_.arrive(kAttacker, call()) == Admission::kAside;
+  }
+  EXPECT_TRUE(accepted);
+  const auto next = shares_.leave(kAttacker);
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->call.id, 1001U);
+}
+
+}  // namespace
+}  // namespace shmvisor
