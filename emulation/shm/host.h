@@ -26,6 +26,7 @@ struct BackingRequest {
   bool huge = false;
   unsigned huge_size_log2 = 0;  ///< 0: the default huge page size
   std::uint64_t huge_page_bytes = 0;
+  uid_t account = 0;  ///< Caller::account()
 };
 
 class Host {

@@ -34,14 +34,18 @@ class Caller {
   /// RLIMIT_MEMLOCK, soft; UINT64_MAX for none.
   [[nodiscard]] virtual std::uint64_t memlock_limit_bytes() = 0;
   [[nodiscard]] virtual MappingSpace& space() = 0;
+  /// The user whom what the call makes the host keep is charged to.
+  [[nodiscard]] virtual uid_t account() { return subject().uid(); }
 
   /// Said before a step that may take long, so that whoever serves can let other calls go ahead.
   virtual void long_step() {}
 
-  /// EFAULT where not all bytes can be read; what was read is then not to be used.
+  /// EFAULT where not all bytes can be read; what was read is then not to be used. ENOMEM where it
+  /// cannot be told.
   [[nodiscard]] virtual Result<void> copy_from_user(std::uint64_t address,
                                                     std::span<std::byte> bytes) = 0;
-  /// EFAULT where not all bytes can be written; some may have been, as in the kernel.
+  /// EFAULT where not all bytes can be written; some may have been, as in the kernel. ENOMEM as
+  /// above.
   [[nodiscard]] virtual Result<void> copy_to_user(std::uint64_t address,
                                                   std::span<const std::byte> bytes) = 0;
 };

@@ -35,6 +35,7 @@ Result<BackingRequest> backing_for(const ShmCall& call, Caller& caller, const Re
   BackingRequest request;
   request.name = segment_name(call.key);
   request.size_bytes = call.size_bytes;
+  request.account = caller.account();
   request.reserve = (call.shmflg & abi::kShmNoreserve) == 0;
   request.commit = registry.memory_policy().commit_on_create;
   request.huge = (call.shmflg & abi::kShmHugetlb) != 0;

@@ -19,7 +19,12 @@ constexpr int kMostThreads = 64;
 }  // namespace
 
 Containers::Containers(KernelFeatures& features, const Limits& limits)
-    : features_(features), defaults_{limits, {}}, resources_(features), pool_(features_) {}
+    : features_(features),
+      defaults_{limits, {}},
+      resources_(features),
+      plan_(DescriptorPlan::of_this_process()),
+      descriptors_(plan_),
+      pool_(features_) {}
 
 std::optional<std::string> Containers::serve(const ContainerProcess& process, UniqueFd listener) {
   const auto parsed = parse_container_metadata(process.metadata, defaults_);

@@ -55,6 +55,7 @@ class Containers {
   KernelFeatures& features_;
   const ContainerMetadata defaults_;
   MachineResources resources_;
+  const DescriptorPlan plan_;
   DescriptorPool descriptors_;
   std::size_t count_ = 0;
   /// Those that are not over. Two have one id where it was given away too early; the later is

@@ -93,15 +93,19 @@ int run_serving(const Launched& launched, std::optional<JoinSocket> socket) {
   const auto descendants = std::make_shared<DescendantScope>(features);
   JointScope scope;
   scope.add(descendants);
+  const DescriptorPlan plan = DescriptorPlan::of_this_process();
+  DescriptorPool descriptors(plan);
+  DescriptorShare descriptor_share(descriptors, DescriptorShare::Group::kOnly);
   MachineResources resources(features);
-  Machine machine(resources, scope);
+  Machine machine(resources, scope, &descriptor_share);
   Namespaces namespaces(machine, options.limits, NamespaceIds::ours().ipc, options.memory);
-  IpcNamespaces ipc_namespaces(namespaces, scope);
+  IpcNamespaces ipc_namespaces(namespaces, scope, &descriptor_share);
   ProcFileSystem proc_files(ipc_namespaces);
   const SysctlCovers covers(command.pid());
   const auto call_page = CallPage::create(features);
   ServerOptions server_options;
   server_options.call_page = call_page.get();
+  server_options.most_remembered = static_cast<std::size_t>(plan.remembered_callers);
   if (UniqueFd connection = command.take_connection(); connection.valid()) {
     // Where it cannot be served it is closed, and the child finds that it cannot mount its files.
     if (const auto served = proc_files.start(std::move(connection)); !served) {

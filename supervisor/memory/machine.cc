@@ -23,6 +23,11 @@ constexpr std::uint64_t kLargestFileBytes = std::numeric_limits<std::int64_t>::m
 
 }  // namespace
 
+MachineResources::MachineResources(KernelFeatures& known_features)
+    : features(known_features),
+      release_events(known_features),
+      hugetlb_group_file(::open("/proc/sys/vm/hugetlb_shm_group", O_RDONLY | O_CLOEXEC)) {}
+
 Result<std::uint64_t> Machine::huge_page_bytes(unsigned size_log2) {
   // The kernel answers by making one: a size it does not have is ENODEV.
   const UniqueFd fd(::memfd_create("shmvisor-huge-page-size",
@@ -36,9 +41,9 @@ Result<std::uint64_t> Machine::huge_page_bytes(unsigned size_log2) {
 }
 
 gid_t Machine::hugetlb_shm_group() {
-  const UniqueFd fd(::open("/proc/sys/vm/hugetlb_shm_group", O_RDONLY | O_CLOEXEC));
   std::array<char, 32> text{};
-  if (!fd.valid() || ::read(fd.get(), text.data(), text.size() - 1) <= 0) return 0;
+  const int file = hugetlb_group_file_.get();
+  if (file < 0 || ::pread(file, text.data(), text.size() - 1, 0) <= 0) return 0;
   return static_cast<gid_t>(std::strtoul(text.data(), nullptr, 10));
 }
 
@@ -50,7 +55,7 @@ Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingReque
   if (!request.huge && request.size_bytes > kLargestFileBytes) return Errno(EINVAL);
   MemoryCharges charges;
   if (descriptor_share_ != nullptr) {
-    auto part = descriptor_share_->take();
+    auto part = descriptor_share_->take(request.account);
     if (!part) return Errno(ENOSPC);
     charges.descriptor = std::move(*part);
   }

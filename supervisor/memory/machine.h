@@ -17,24 +17,26 @@ namespace shmvisor {
 
 /// What costs a descriptor, and can serve any number of machines.
 struct MachineResources {
-  explicit MachineResources(KernelFeatures& known_features)
-      : features(known_features), release_events(known_features) {}
+  explicit MachineResources(KernelFeatures& known_features);
 
   KernelFeatures& features;
   Overcommit overcommit;
   ReleaseEvents release_events;
   LockKeeper lock_keeper;
+  /// Kept open, since it is a sysctl and may be asked for when no descriptor can be had.
+  UniqueFd hugetlb_group_file;
 };
 
 class Machine : public Host {
  public:
-  /// `descriptor_share`: of these processes, borrowed; null where nobody else needs descriptors.
+  /// `descriptor_share`: of these processes, borrowed; null where descriptors are not counted.
   Machine(MachineResources& resources, const ProcessScope& scope,
           DescriptorShare* descriptor_share = nullptr)
       : features_(resources.features),
         descriptor_share_(descriptor_share),
         overcommit_(resources.overcommit),
         lock_keeper_(resources.lock_keeper),
+        hugetlb_group_file_(resources.hugetlb_group_file),
         census_(resources.features, scope),
         release_watch_(resources.release_events) {}
 
@@ -60,6 +62,7 @@ class Machine : public Host {
   DescriptorShare* const descriptor_share_;
   const Overcommit& overcommit_;
   LockKeeper& lock_keeper_;
+  const UniqueFd& hugetlb_group_file_;
   Census census_;
   ReleaseWatch release_watch_;
 };

@@ -17,6 +17,7 @@
 #include <string_view>
 #include <utility>
 
+#include "supervisor/process/accountable_user.h"
 #include "supervisor/process/borrowed_identity.h"
 
 namespace shmvisor {
@@ -95,25 +96,22 @@ bool IpcNamespaces::is_initial(ThreadIdentity& thread, IpcHome* home) const {
   return id == 0 || id == ours_ || (home != nullptr && home->is(id, thread.tid()));
 }
 
-Result<OwnedRegistry> IpcNamespaces::of(ThreadIdentity& thread, IpcHome* home) {
+Result<OwnedRegistry> IpcNamespaces::of(ThreadIdentity& thread, IpcHome* home,
+                                        std::optional<uid_t> real_uid) {
   const bool initial = is_initial(thread, home);
   const std::lock_guard lock(mutex_);
   if (initial) return OwnedRegistry{namespaces_.initial(), initial_owner_};
   const IpcNamespaceId id = thread.ipc_namespace();
   auto held = held_.find(id);
   if (held == held_.end()) {
-    DescriptorShare::Part part;
-    if (descriptor_share_ != nullptr) {
-      auto taken = descriptor_share_->take();
-      if (!taken) return Errno(ENOMEM);
-      part = std::move(*taken);
-    }
+    auto part = charge(thread, real_uid);
+    if (!part) return Errno(ENOMEM);
     auto file = reach_proc_file(thread.tid(), "ns/ipc");
     struct stat status {};
     if (!file || ::fstat(file->get(), &status) != 0 || status.st_ino != id) return Errno(ENOMEM);
     spdlog::debug("IPC namespace {} begins", id);
     auto owner = std::make_shared<const NamespaceOwner>(NamespaceOwner::of(*file));
-    held = held_.emplace(id, Held{std::move(*file), std::move(owner), std::move(part)}).first;
+    held = held_.emplace(id, Held{std::move(*file), std::move(owner), std::move(*part)}).first;
   }
   return OwnedRegistry{namespaces_.of(id), held->second.owner};
 }
@@ -130,6 +128,17 @@ std::shared_ptr<const NamespaceOwner> IpcNamespaces::owner_of(ThreadIdentity& th
   const auto file = reach_proc_file(thread.tid(), "ns/ipc");
   return std::make_shared<const NamespaceOwner>(file ? NamespaceOwner::of(*file)
                                                      : NamespaceOwner());
+}
+
+std::optional<DescriptorShare::Part> IpcNamespaces::charge(ThreadIdentity& thread,
+                                                           std::optional<uid_t> real_uid) const {
+  if (descriptor_share_ == nullptr) return DescriptorShare::Part();
+  if (!real_uid) {
+    const auto status = TaskStatus::read(thread.tid());
+    if (!status) return std::nullopt;
+    real_uid = status->uid;
+  }
+  return descriptor_share_->take(accountable_user(thread, *real_uid));
 }
 
 bool IpcNamespaces::need_sweeping() const {

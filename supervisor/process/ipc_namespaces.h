@@ -42,8 +42,10 @@ struct OwnedRegistry {
 class IpcNamespaces {
  public:
   /// The initial registry is made for our own IPC namespace.
-  IpcNamespaces(Namespaces& namespaces, const ProcessScope& scope)
-      : IpcNamespaces(namespaces, scope, NamespaceIds::ours().ipc) {}
+  /// `descriptor_share`: null where descriptors are not counted.
+  IpcNamespaces(Namespaces& namespaces, const ProcessScope& scope,
+                DescriptorShare* descriptor_share = nullptr)
+      : IpcNamespaces(namespaces, scope, NamespaceIds::ours().ipc, descriptor_share) {}
   /// The initial registry is for others alone, and has no owner but that of our own IPC namespace
   /// until one is told.
   static IpcNamespaces of_others(Namespaces& namespaces, const ProcessScope& scope,
@@ -58,8 +60,10 @@ class IpcNamespaces {
   /// The registry that the thread's calls go to: the initial one where the thread lives in our own
   /// IPC namespace, in `home` (null: none), or where we may not look. ENOMEM where the namespace is
   /// another but cannot be held: we are out of descriptors, those whom we serve have their share,
-  /// or the thread is gone.
-  [[nodiscard]] Result<OwnedRegistry> of(ThreadIdentity& thread, IpcHome* home = nullptr);
+  /// or the thread is gone. `real_uid`: of the thread now, where it is known; it pays for a
+  /// namespace that begins.
+  [[nodiscard]] Result<OwnedRegistry> of(ThreadIdentity& thread, IpcHome* home = nullptr,
+                                         std::optional<uid_t> real_uid = std::nullopt);
   /// The owner of that registry, which is not made for it. Never null.
   [[nodiscard]] std::shared_ptr<const NamespaceOwner> owner_of(ThreadIdentity& thread,
                                                                IpcHome* home = nullptr);
@@ -75,7 +79,7 @@ class IpcNamespaces {
 
  private:
   IpcNamespaces(Namespaces& namespaces, const ProcessScope& scope, IpcNamespaceId ours,
-                DescriptorShare* descriptor_share = nullptr)
+                DescriptorShare* descriptor_share)
       : namespaces_(namespaces),
         scope_(scope),
         ours_(ours),
@@ -84,6 +88,9 @@ class IpcNamespaces {
 
   /// Whether the initial registry is meant.
   [[nodiscard]] bool is_initial(ThreadIdentity& thread, IpcHome* home) const;
+  /// Nothing where its user, or the group, has its share.
+  std::optional<DescriptorShare::Part> charge(ThreadIdentity& thread,
+                                              std::optional<uid_t> real_uid) const;
 
   Namespaces& namespaces_;
   const ProcessScope& scope_;

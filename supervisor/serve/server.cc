@@ -205,7 +205,8 @@ void Server::serve(const seccomp_notif& notif) {
     if (undo && message == CallPage::Message::kFailed) undo();
     if (message != CallPage::Message::kNone) call_page = nullptr;
   }
-  const auto found = namespaces_.of(*thread.identity, options_.home.get());
+  const auto found = namespaces_.of(*thread.identity, options_.home.get(),
+                                    thread.ids ? std::optional(thread.ids->uid) : std::nullopt);
   if (!found) {
     call.answer(-found.error().value());
     return;
