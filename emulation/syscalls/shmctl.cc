@@ -8,7 +8,9 @@ namespace {
 
 /// Answers `value` after `bytes` were copied to the caller's buffer.
 Reply copy_out(const ShmCall& call, Caller& caller, const AbiBytes& bytes, std::int64_t value) {
-  if (!caller.copy_to_user(call.address, bytes.view())) return Errno(EFAULT);
+  if (const auto copied = caller.copy_to_user(call.address, bytes.view()); !copied) {
+    return copied.error();
+  }
   return value;
 }
 
@@ -67,7 +69,9 @@ Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
 
 Reply ipc_set(const ShmCall& call, Caller& caller, Registry& registry) {
   AbiBytes buffer(shmid_ds_size(call.abi, call.version));
-  if (!caller.copy_from_user(call.address, buffer.writable())) return Errno(EFAULT);
+  if (const auto copied = caller.copy_from_user(call.address, buffer.writable()); !copied) {
+    return copied.error();
+  }
   const IpcSetRequest wanted = decode_ipc_set(call.abi, call.version, buffer.view());
 
   std::unique_lock change(registry.mutex());

@@ -1,5 +1,6 @@
 // shmdt(2): ksys_shmdt() of ipc/shm.c.
 #include "emulation/syscalls/shm_call.h"
+#include "policy/base/shortage.h"
 
 namespace shmvisor {
 namespace {
@@ -65,7 +66,10 @@ Reply shmdt(const ShmCall& call, Caller& caller, Registry& registry) {
     const bool is_all = !found && next && !*next;
     const auto unmapped = space.unmap(fragment.range, is_all);
     // One that mseal(2) protects stays, and neither the others nor the result care.
-    if (!unmapped && unmapped.error() != Errno(EPERM)) break;
+    if (!unmapped && unmapped.error() != Errno(EPERM)) {
+      next = unmapped.error();
+      break;
+    }
     found = true;
     if (!unmapped) continue;
     if (!by) by.emplace(MappingActor{caller.process(), registry.host().now_seconds()});
@@ -74,8 +78,9 @@ Reply shmdt(const ShmCall& call, Caller& caller, Registry& registry) {
     }
     fragments.segment()->remove_mapping(fragment.offsets(), *by);
   }
-  if (!found) return Errno(EINVAL);
-  return 0;
+  if (found) return 0;
+  // What could not be looked at is not what is not there.
+  return next || !is_shortage(next.error()) ? Errno(EINVAL) : Errno(ENOMEM);
 }
 
 }  // namespace shmvisor

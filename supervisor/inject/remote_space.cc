@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "policy/base/error_result.h"
+#include "policy/base/shortage.h"
 #include "supervisor/inject/borrowed_table.h"
 #include "supervisor/inject/mmap_call.h"
 #include "supervisor/process/borrowed_identity.h"
@@ -300,6 +301,7 @@ Result<PtraceStop> RemoteSpace::attach() {
       stop->abandon();
       return Errno(ESRCH);
     }
+    if (is_shortage(stop.error())) return Errno(ENOMEM);
     if (stop.error() != Errno(EPERM) || !call_.alive()) return Errno(ESRCH);  // a dying thread
     // A call that comes again may find the thread that served it before not quite done yet.
     const bool ours = PtraceStop::is_ours(call_.tid());

@@ -1,11 +1,12 @@
 #include "supervisor/memory/lock_keeper.h"
 
 #include <pthread.h>
-#include <spdlog/spdlog.h>
 
 #include <csignal>
 #include <system_error>
 #include <utility>
+
+#include "supervisor/log/limited_log.h"
 
 namespace shmvisor {
 
@@ -43,7 +44,8 @@ void LockKeeper::start() {
     thread_ = std::thread([this] { run(); });
     runs_ = true;
   } catch (const std::system_error& error) {
-    spdlog::info("SHM_LOCK: pages touched later may be swapped: {}", error.what());
+    log_limited(spdlog::level::info, LogTopic::kLocking, LogLimiter::kNobody,
+                "SHM_LOCK: pages touched later may be swapped: {}", error.what());
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }

@@ -15,6 +15,7 @@
 
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
+#include "supervisor/log/limited_log.h"
 #include "supervisor/memory/memory_room.h"
 
 namespace shmvisor {
@@ -146,7 +147,8 @@ Result<BackingFile> MemfdMemory::open(const Access& maximum) {
   // open(2) would wait for it.
   UniqueFd fd(::open(path().c_str(), mode | O_CLOEXEC | O_NONBLOCK));
   if (!fd.valid()) {
-    spdlog::warn("cannot attach: no description of segment memory: errno {}", errno);
+    log_limited(spdlog::level::warn, LogTopic::kAttaches, LogLimiter::kNobody,
+                "cannot attach: no description of segment memory: errno {}", errno);
     return Errno(ENOMEM);
   }
   handed_out_ = true;
@@ -199,10 +201,10 @@ void MemfdMemory::lock(LockMode mode) {
   locked_ = std::move(*mapping);
   const bool lazy = mode == LockMode::kLazy;
   if (::mlock2(locked_.bytes().data(), size_bytes_, lazy ? MLOCK_ONFAULT : 0) != 0) {
-    spdlog::info(
-        "SHM_LOCK: pages may still be swapped: errno {}; shmvisor needs CAP_IPC_LOCK or a "
-        "higher RLIMIT_MEMLOCK",
-        errno);
+    log_limited(spdlog::level::info, LogTopic::kLocking, LogLimiter::kNobody,
+                "SHM_LOCK: pages may still be swapped: errno {}; shmvisor needs CAP_IPC_LOCK or a "
+                "higher RLIMIT_MEMLOCK",
+                errno);
     return;
   }
   if (lazy && renew_lock()) lock_keeper_.add(this, [this] { return renew_lock(); });

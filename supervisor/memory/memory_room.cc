@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 
+#include "policy/base/shortage.h"
 #include "supervisor/process/control_group.h"
 
 namespace shmvisor {
@@ -24,9 +25,11 @@ constexpr LimitFiles kUnified{"memory.max", "memory.current", "inactive_file"};
 constexpr LimitFiles kLegacy{"memory.limit_in_bytes", "memory.usage_in_bytes",
                              "total_inactive_file"};
 
-/// The number after `field` and a blank, in lines of such; in a file of one number, that.
+/// The number after `field` and a blank, in lines of such; in a file of one number, that. 0 where
+/// this process is out of descriptors: what cannot be looked at is no room.
 std::optional<std::uint64_t> number_in(const std::string& path, const std::string& field = {}) {
   std::ifstream file(path);
+  if (!file.is_open() && is_shortage(Errno::current())) return 0;
   std::string word;
   while (!field.empty() && file >> word && word != field) {
   }

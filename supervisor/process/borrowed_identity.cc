@@ -62,30 +62,31 @@ void insist(Change change) {
 
 }  // namespace
 
-std::optional<BorrowedIdentity> BorrowedIdentity::of(pid_t tid, Extent extent) {
+Result<BorrowedIdentity> BorrowedIdentity::of(pid_t tid, Extent extent) {
   const OwnIdentity& ours = own();
   const auto theirs = TaskStatus::read(tid);
-  if (!ours.simple || !theirs) return std::nullopt;
+  if (!theirs && is_shortage(theirs.error())) return theirs.error();
+  if (!ours.simple || !theirs) return Errno(EPERM);
   if (theirs->uid == ours.uid && theirs->euid == ours.uid && theirs->egid == ours.gid) {
-    return std::nullopt;
+    return Errno(EPERM);
   }
   // The group first, and last on the way back: both changes take capabilities that go with the uid.
   switch (extent) {
     case Extent::kFiles:
-      if (!set_fsgid(theirs->egid)) return std::nullopt;
+      if (!set_fsgid(theirs->egid)) return Errno(EPERM);
       if (!set_fsuid(theirs->euid)) {
         insist([&] { return set_fsgid(ours.gid); });
-        return std::nullopt;
+        return Errno(EPERM);
       }
       break;
     case Extent::kSignals:
-      if (!set_uids(kUnchanged, theirs->uid)) return std::nullopt;
+      if (!set_uids(kUnchanged, theirs->uid)) return Errno(EPERM);
       break;
     case Extent::kAll:
-      if (!set_gids(theirs->egid, theirs->egid)) return std::nullopt;
+      if (!set_gids(theirs->egid, theirs->egid)) return Errno(EPERM);
       if (!set_uids(theirs->uid, theirs->uid)) {
         insist([&] { return set_gids(ours.gid, ours.gid); });
-        return std::nullopt;
+        return Errno(EPERM);
       }
       break;
   }

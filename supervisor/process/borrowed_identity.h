@@ -35,10 +35,10 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <utility>
 
+#include "policy/base/shortage.h"
 #include "supervisor/process/proc_file.h"
 
 namespace shmvisor {
@@ -47,8 +47,9 @@ class BorrowedIdentity {
  public:
   enum class Extent : std::uint8_t { kFiles, kSignals, kAll };
 
-  /// Nothing where the process is gone, has our identity, or we may not take its.
-  static std::optional<BorrowedIdentity> of(pid_t tid, Extent extent);
+  /// EPERM where the process is gone, has our identity, or we may not take its; EMFILE and the like
+  /// (is_shortage()) where it cannot be told which.
+  static Result<BorrowedIdentity> of(pid_t tid, Extent extent);
 
   BorrowedIdentity(BorrowedIdentity&& other) noexcept
       : extent_(other.extent_), held_(std::exchange(other.held_, false)) {}
@@ -65,7 +66,8 @@ class BorrowedIdentity {
 };
 
 /// Carries out an operation on a process, which answers a Result: as we are, and where that is
-/// refused (EPERM, EACCES) with each of `extents` of its identity in turn, the least first.
+/// refused (EPERM, EACCES) with each of `extents` of its identity in turn, the least first. A
+/// shortage of ours is no refusal, and answered as what it is.
 template <typename Operation>
 auto reach(pid_t tid, std::span<const BorrowedIdentity::Extent> extents, Operation operation)
     -> decltype(operation()) {
@@ -76,6 +78,7 @@ auto reach(pid_t tid, std::span<const BorrowedIdentity::Extent> extents, Operati
   if (!refused(first)) return first;
   for (const BorrowedIdentity::Extent extent : extents) {
     const auto borrowed = BorrowedIdentity::of(tid, extent);
+    if (!borrowed && is_shortage(borrowed.error())) return borrowed.error();
     if (!borrowed) break;
     auto again = operation();
     if (!refused(again)) return again;

@@ -20,22 +20,27 @@ std::uint64_t inode_of(const UniqueFd& fd) {
   return ::fstat(fd.get(), &status) == 0 ? status.st_ino : 0;
 }
 
-/// The pid namespaces from the thread's own outwards, ours excluded.
-std::vector<std::uint64_t> inner_pid_namespaces(pid_t tid) {
+/// The pid namespaces from the thread's own outwards, ours excluded; those that can be seen.
+Result<std::vector<std::uint64_t>> inner_pid_namespaces(pid_t tid) {
   std::vector<std::uint64_t> chain;
   auto own = reach_proc_file(tid, "ns/pid");
+  if (!own && is_shortage(own.error())) return own.error();
   UniqueFd at(own ? std::move(*own) : UniqueFd());
   while (at.valid() && inode_of(at) != NamespaceIds::ours().pid) {
     chain.push_back(inode_of(at));
-    at.reset(::ioctl(at.get(), NS_GET_PARENT));
+    // Not reset(), whose close(2) could change errno.
+    UniqueFd parent(::ioctl(at.get(), NS_GET_PARENT));
+    if (!parent.valid() && is_shortage(Errno::current())) return Errno::current();
+    at = std::move(parent);
   }
   return chain;
 }
 
 /// "NStgid:" of /proc/TID/status: the numbers of the process from our namespace inwards.
-std::vector<pid_t> namespace_pids(pid_t tid) {
+Result<std::vector<pid_t>> namespace_pids(pid_t tid) {
   std::vector<pid_t> pids;
   const auto text = read_proc_file(tid, "status");
+  if (!text && is_shortage(text.error())) return text.error();
   const std::size_t at = text ? text->find("\nNStgid:") : std::string::npos;
   if (at == std::string::npos) return pids;
   std::istringstream line(text->substr(at + 8, text->find('\n', at + 1) - at - 8));
@@ -50,7 +55,9 @@ const ThreadViewpoint::IdMap* ThreadViewpoint::map(std::optional<IdMap>& cache, 
   if (theirs == 0 || theirs == NamespaceIds::ours().user) return nullptr;
   if (cache) return &*cache;
   cache.emplace();
-  if (const auto text = read_proc_file(thread_->tid(), name)) {
+  const auto text = read_proc_file(thread_->tid(), name);
+  if (!text && is_shortage(text.error())) cannot_tell_ = true;
+  if (text) {
     std::istringstream lines(*text);
     for (Extent extent; lines >> extent.inside >> extent.outside >> extent.count;) {
       cache->push_back(extent);
@@ -98,8 +105,14 @@ pid_t ThreadViewpoint::show_pid(const PidRecord& process) {
 PidRecord ThreadViewpoint::record(pid_t tgid) {
   const std::uint64_t theirs = thread_->pid_namespace();
   if (theirs == 0 || theirs == NamespaceIds::ours().pid) return {tgid, nullptr};
-  const std::vector<std::uint64_t> namespaces = inner_pid_namespaces(thread_->tid());
-  const std::vector<pid_t> pids = namespace_pids(thread_->tid());
+  const auto known_namespaces = inner_pid_namespaces(thread_->tid());
+  const auto known_pids = namespace_pids(thread_->tid());
+  if (!known_namespaces || !known_pids) {
+    cannot_tell_ = true;
+    return {tgid, nullptr};
+  }
+  const std::vector<std::uint64_t>& namespaces = *known_namespaces;
+  const std::vector<pid_t>& pids = *known_pids;
   auto inner = std::make_shared<std::vector<PidRecord::Inner>>();
   // Both end at the innermost: namespaces[0] and the last of pids.
   for (std::size_t i = 0; i < namespaces.size() && i < pids.size(); ++i) {

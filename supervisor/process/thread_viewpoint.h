@@ -24,6 +24,9 @@ class ThreadViewpoint : public Viewpoint {
   std::optional<gid_t> mean_gid(gid_t shown) override;
   pid_t show_pid(const PidRecord& process) override;
 
+  /// Whether something of it could not be read, so that what it showed is nothing to answer.
+  [[nodiscard]] bool cannot_tell() const { return cannot_tell_; }
+
   /// The record of a process that this thread belongs to.
   [[nodiscard]] PidRecord record(pid_t tgid);
 
@@ -44,6 +47,7 @@ class ThreadViewpoint : public Viewpoint {
   std::shared_ptr<ThreadIdentity> thread_;
   std::optional<IdMap> uid_map_;
   std::optional<IdMap> gid_map_;
+  bool cannot_tell_ = false;
 };
 
 }  // namespace shmvisor

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "policy/base/shortage.h"
 #include "supervisor/process/borrowed_identity.h"
 #include "supervisor/process/memory_map.h"
 #include "supervisor/process/task_limit.h"
@@ -23,7 +24,7 @@ TaskStatus nobody() {
 
 /// process_vm_readv(2) and process_vm_writev(2) stop at the first page they cannot have, and honour
 /// its protection, as the kernel's own copies do.
-/// Errors: EFAULT; EPERM where the caller is out of reach.
+/// Errors: EFAULT; EPERM where the caller is out of reach; and is_shortage().
 template <typename Byte, typename Transfer>
 Result<void> transfer(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
                       Transfer system_call) {
@@ -35,7 +36,7 @@ Result<void> transfer(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
   remote.iov_len = bytes.size();
   return reach(tid, kToTrace, [&]() -> Result<void> {
     const ssize_t moved = system_call(tid, &local, 1, &remote, 1, 0);
-    if (moved < 0 && errno == EPERM) return Errno(EPERM);
+    if (moved < 0 && (errno == EPERM || is_shortage(Errno::current()))) return Errno::current();
     if (moved < 0 || static_cast<std::size_t>(moved) != bytes.size()) return Errno(EFAULT);
     return {};
   });
@@ -43,29 +44,36 @@ Result<void> transfer(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
 
 /// The kernel's own copies grow a stack where they reach below it; process_vm_readv(2) does not,
 /// and reading /proc/PID/mem does (__access_remote_vm() of mm/memory.c), as far as *our*
-/// RLIMIT_STACK allows. Whether there may be something now that was not.
-bool grow_stack(pid_t tid, std::uint64_t address, KernelFeatures& features) {
+/// RLIMIT_STACK allows. Whether there may be something now that was not. Errors: is_shortage().
+Result<bool> grow_stack(pid_t tid, std::uint64_t address, KernelFeatures& features) {
+  const auto not_grown = [](Errno error) -> Result<bool> {
+    if (is_shortage(error)) return error;
+    return false;
+  };
   // Where something is mapped its rights refused the copy, and reading would bring in a page.
   auto map = MemoryMap::open(tid, features);
-  const auto above = map ? map->area_above(address, Areas::kAll) : Errno(ESRCH);
-  if (!above || !*above || (*above)->range.start <= address) return false;
+  if (!map) return not_grown(map.error());
+  const auto above = map->area_above(address, Areas::kAll);
+  if (!above) return not_grown(above.error());
+  if (!*above || (*above)->range.start <= address) return false;
   rlimit ours{};
   const auto theirs = TaskLimit::read(tid, "Max stack size");
-  if (!theirs || ::getrlimit(RLIMIT_STACK, &ours) != 0 || theirs->soft < ours.rlim_cur) {
-    return false;
-  }
+  if (!theirs) return not_grown(theirs.error());
+  if (::getrlimit(RLIMIT_STACK, &ours) != 0 || theirs->soft < ours.rlim_cur) return false;
   const auto memory = reach_proc_file(tid, "mem");
+  if (!memory) return not_grown(memory.error());
   std::byte first{};
-  return memory && ::pread(memory->get(), &first, 1, static_cast<off_t>(address)) == 1;
+  return ::pread(memory->get(), &first, 1, static_cast<off_t>(address)) == 1;
 }
 
 template <typename Byte, typename Transfer>
 Result<void> transfer_all(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
                           Transfer system_call, KernelFeatures& features) {
   const auto moved = transfer(tid, address, bytes, system_call);
-  if (moved || moved.error() != Errno(EFAULT) || !grow_stack(tid, address, features)) {
-    return moved;
-  }
+  if (moved || moved.error() != Errno(EFAULT)) return moved;
+  const auto grown = grow_stack(tid, address, features);
+  if (!grown) return grown.error();
+  if (!*grown) return moved;
   return transfer(tid, address, bytes, system_call);
 }
 
@@ -80,6 +88,7 @@ const TaskStatus& ProcessCaller::status() {
   if (complete_) return *ids_;
   complete_ = true;
   auto read = TaskStatus::read(call_.tid());
+  if (!read && is_shortage(read.error())) cannot_tell_ = true;
   ids_ = read ? std::move(*read) : nobody();
   return *ids_;
 }
@@ -98,6 +107,7 @@ bool ProcessCaller::capable(Capability capability) {
 
 std::uint64_t ProcessCaller::memlock_limit_bytes() {
   const auto limit = TaskLimit::read(call_.tid(), "Max locked memory");
+  if (!limit && is_shortage(limit.error())) cannot_tell_ = true;
   return limit ? limit->soft : 0;
 }
 
@@ -114,6 +124,7 @@ Result<void> ProcessCaller::copy_to_user(std::uint64_t address, std::span<const 
 
 Result<void> ProcessCaller::as_fault(const Result<void>& copied) {
   if (copied) return {};
+  if (is_shortage(copied.error())) return Errno(ENOMEM);
   if (copied.error() == Errno(EPERM)) refusals_.warn_of(call_.tid());
   return Errno(EFAULT);
 }

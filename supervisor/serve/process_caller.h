@@ -14,6 +14,7 @@
 #include "emulation/syscalls/caller.h"
 #include "supervisor/inject/remote_space.h"
 #include "supervisor/notify/pending_call.h"
+#include "supervisor/process/accountable_user.h"
 #include "supervisor/process/refusals.h"
 #include "supervisor/process/task_status.h"
 #include "supervisor/process/thread_identity.h"
@@ -45,8 +46,13 @@ class ProcessCaller : public Caller, private Subject {
   CreatorThread thread() override { return {call_.tid(), thread_.identity->unique()}; }
   std::uint64_t memlock_limit_bytes() override;
   MappingSpace& space() override { return space_; }
+  uid_t account() override { return accountable_user(*thread_.identity, ids().uid); }
   Result<void> copy_from_user(std::uint64_t address, std::span<std::byte> bytes) override;
   Result<void> copy_to_user(std::uint64_t address, std::span<const std::byte> bytes) override;
+
+  /// Whether something of the caller could not be read for want of descriptors or memory of ours:
+  /// what was decided since then is nothing to answer.
+  [[nodiscard]] bool cannot_tell() const { return cannot_tell_ || viewpoint_.cannot_tell(); }
 
   /// See RemoteSpace::secure_answer().
   void secure_answer() { space_.secure_answer(); }
@@ -75,6 +81,7 @@ class ProcessCaller : public Caller, private Subject {
   RemoteSpace space_;
   std::optional<TaskStatus> ids_;
   bool complete_ = false;
+  bool cannot_tell_ = false;
 };
 
 }  // namespace shmvisor

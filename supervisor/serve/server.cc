@@ -10,8 +10,10 @@
 #include <cstring>
 #include <utility>
 
+#include "policy/base/error_result.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/ptrace_stop.h"
+#include "supervisor/log/limited_log.h"
 #include "supervisor/notify/pending_call.h"
 #include "supervisor/serve/process_caller.h"
 
@@ -51,7 +53,7 @@ Server::Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& fe
       namespaces_(namespaces),
       features_(features),
       options_(options),
-      threads_seen_(features, options.remembered),
+      threads_seen_(features, options.remembered, options.most_remembered),
       expected_([this] { ensure_receiver(); }),
       cpus_(our_cpus()),
       lookout_([this] { return look_after_receiver(); }) {}
@@ -100,7 +102,8 @@ bool Server::add_thread() {
     ++parked_;
     return true;
   }
-  spdlog::warn("no new serving thread: {}; calls may wait for one another", std::strerror(error));
+  log_limited(spdlog::level::warn, LogTopic::kThreads, LogLimiter::kNobody,
+              "no new serving thread: {}; calls may wait for one another", std::strerror(error));
   return false;
 }
 
@@ -225,6 +228,15 @@ void Server::serve(const seccomp_notif& notif) {
   // A shmget neither copies nor maps, so it has nothing to wait for.
   if (operation != ShmOperation::kShmget && receivers_.load() == 0) lookout_.ask();
   Reply reply = answer_call(raw, caller, *found->registry);
+  const bool mapped = takes_some_time && !is_error_result(reply.value());
+  if (caller.cannot_tell() && !mapped) {
+    reply = Errno(ENOMEM);
+    log_limited(
+        spdlog::level::warn, LogTopic::kRefusedCalls, caller.account(),
+        "a call of thread {} fails with ENOMEM: nothing can be read of it, because shmvisor "
+        "is out of descriptors or memory",
+        call.tid());
+  }
   if (reply.changes()) caller.secure_answer();
   // Before the caller can call again.
   auto undo = reply.undo();

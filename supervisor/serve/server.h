@@ -47,6 +47,8 @@ struct ServerOptions {
   std::shared_ptr<IpcHome> home = {};
   /// Threads at most; beyond it callers wait for one another.
   int most_threads = 1024;
+  /// Callers that are remembered; each costs a descriptor.
+  std::size_t most_remembered = ThreadIdentities::kMost;
   /// What callers may run, where the filter is ours; borrowed. Null for none.
   const CallPage* call_page = nullptr;
   /// A thread that unshare(2) or setns(2) may have put into another IPC namespace is held until
