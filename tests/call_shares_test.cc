@@ -35,7 +35,7 @@ class CallSharesTest : public ::testing::Test {
 
   ServingBudget budget_{kAtOnce};
   std::set<std::uint64_t> dead_;
-  CallShares shares_{budget_, 1000,
+  CallShares shares_{budget_, 0, 1000,
                      [this](const seccomp_notif& notif) { return !dead_.contains(notif.id); }};
   std::uint64_t last_id_ = 0;
 };
@@ -65,14 +65,28 @@ TEST_F(CallSharesTest, NobodyOvertakesThoseWhoWait) {
 }
 
 TEST_F(CallSharesTest, AnotherListenerHasTheSameBudgetButAlwaysRoomForOneCall) {
-  CallShares second(budget_, 1000, [](const seccomp_notif&) { return true; });
+  CallShares second(budget_, 0, 1000, [](const seccomp_notif&) { return true; });
   EXPECT_EQ(served_of(shares_, kAttacker, 100), 8);
   EXPECT_EQ(served_of(second, kAttacker, 100), 1);
   EXPECT_TRUE(second.leave(kAttacker)) << "the next one, which waits for nobody elsewhere";
 }
 
+TEST_F(CallSharesTest, UsersOfAnotherGroupAreOthers) {
+  CallShares second(budget_, 1, 1000, [](const seccomp_notif&) { return true; });
+  EXPECT_EQ(served_of(shares_, kAttacker, 100), 8);
+  EXPECT_EQ(served_of(second, kAttacker, 100), 4);
+}
+
+TEST_F(CallSharesTest, WhoeverWaitsForLongIsToldOf) {
+  const auto begin = CallShares::Clock::now();
+  EXPECT_EQ(served_of(shares_, kAttacker, 8), 8);
+  EXPECT_EQ(shares_.arrive(kAttacker, call(), begin), Admission::kAside);
+  EXPECT_EQ(shares_.arrive(kAttacker, call(), begin), Admission::kAside);
+  EXPECT_EQ(shares_.arrive(kAttacker, call(), begin + CallShares::kLongWait), Admission::kStuck);
+}
+
 TEST_F(CallSharesTest, TheThreadsOfAListenerAreSharedTheSameWay) {
-  CallShares few(budget_, 4, [](const seccomp_notif&) { return true; });
+  CallShares few(budget_, 0, 4, [](const seccomp_notif&) { return true; });
   EXPECT_EQ(served_of(few, kAttacker, 10), 2);
   EXPECT_EQ(served_of(few, kOther, 10), 1);
   EXPECT_EQ(served_of(few, kThird, 10), 1);

@@ -14,8 +14,9 @@ constexpr int kDescriptorsOfAListener = 3;
 }  // namespace
 
 ContainerGroup::ContainerGroup(MachineResources& resources, DescriptorPool& descriptors,
-                               const Limits& limits)
+                               const Limits& limits, std::uint32_t number)
     : limits_(limits),
+      number_(number),
       descriptor_share_(descriptors),
       machine_(resources, scope_, &descriptor_share_),
       namespaces_(machine_, limits, 0),

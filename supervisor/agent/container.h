@@ -11,6 +11,7 @@
 // Thread rule: one thread, but for what a server asks for.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,11 +28,14 @@ namespace shmvisor {
 
 class ContainerGroup {
  public:
-  ContainerGroup(MachineResources& resources, DescriptorPool& descriptors, const Limits& limits);
+  /// `number`: no other group's.
+  ContainerGroup(MachineResources& resources, DescriptorPool& descriptors, const Limits& limits,
+                 std::uint32_t number);
   ContainerGroup(const ContainerGroup&) = delete;
   ContainerGroup& operator=(const ContainerGroup&) = delete;
 
   [[nodiscard]] const Limits& limits() const { return limits_; }
+  [[nodiscard]] std::uint32_t number() const { return number_; }
   [[nodiscard]] IpcNamespaces& ipc_namespaces() { return ipc_namespaces_; }
   [[nodiscard]] DescriptorShare& descriptor_share() { return descriptor_share_; }
 
@@ -48,6 +52,7 @@ class ContainerGroup {
 
  private:
   const Limits limits_;
+  const std::uint32_t number_;
   JointScope scope_;
   DescriptorShare descriptor_share_;
   Machine machine_;

@@ -24,6 +24,7 @@ Containers::Containers(KernelFeatures& features, const Limits& limits)
       resources_(features),
       plan_(DescriptorPlan::of_this_process()),
       descriptors_(plan_),
+      budget_(plan_.calls_at_once),
       pool_(features_) {}
 
 std::optional<std::string> Containers::serve(const ContainerProcess& process, UniqueFd listener) {
@@ -43,8 +44,11 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   container->take_in(process.pid);
   // What a profile shows us of unshare(2) and setns(2) is not ours to say; and there may be very
   // many containers.
-  const ServerOptions options{
-      .remembered = Remembered::kNothing, .home = container->home(), .most_threads = kMostThreads};
+  const ServerOptions options{.remembered = Remembered::kNothing,
+                              .home = container->home(),
+                              .most_threads = kMostThreads,
+                              .budget = &budget_,
+                              .payer_group = container->group().number()};
   container->listener_begins();
   const auto added = pool_.add(std::move(listener), WaitKind::kUnknown,
                                {.namespaces = {container, &container->group().ipc_namespaces()},
@@ -89,7 +93,7 @@ std::shared_ptr<ContainerGroup> Containers::group_of(const ContainerMetadata& me
     delete group;
   };
   std::shared_ptr<ContainerGroup> group(
-      new ContainerGroup(resources_, descriptors_, metadata.limits), end);
+      new ContainerGroup(resources_, descriptors_, metadata.limits, ++groups_made_), end);
   groups_.emplace(group.get(), group);
   if (!name.empty()) by_name_.insert_or_assign(name, group);
   return group;

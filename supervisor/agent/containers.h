@@ -57,6 +57,8 @@ class Containers {
   MachineResources resources_;
   const DescriptorPlan plan_;
   DescriptorPool descriptors_;
+  ServingBudget budget_;
+  std::uint32_t groups_made_ = 0;
   std::size_t count_ = 0;
   /// Those that are not over. Two have one id where it was given away too early; the later is
   /// behind.

@@ -105,6 +105,8 @@ int run_serving(const Launched& launched, std::optional<JoinSocket> socket) {
   const auto call_page = CallPage::create(features);
   ServerOptions server_options;
   server_options.call_page = call_page.get();
+  ServingBudget budget(plan.calls_at_once);
+  server_options.budget = &budget;
   server_options.most_remembered = static_cast<std::size_t>(plan.remembered_callers);
   if (UniqueFd connection = command.take_connection(); connection.valid()) {
     // Where it cannot be served it is closed, and the child finds that it cannot mount its files.

@@ -51,11 +51,16 @@ class PendingCall {
   /// The notification was used up; from now on answers go this way.
   void reroute(std::unique_ptr<AnswerRoute> route) { route_ = std::move(route); }
 
+  [[nodiscard]] const seccomp_notif& notification() const { return notif_; }
+
   /// Lets the kernel carry the call out, as if there were no filter. Precondition: not answered
   /// yet.
   void let_through();
+  /// Somebody else has taken it and answers it.
+  void leave_to_another() { answered_ = true; }
   /// True when the caller got it. Precondition: not answered yet.
   bool answer(std::int64_t result);
+  [[nodiscard]] bool answered() const { return answered_; }
 
  private:
   Listener& listener_;

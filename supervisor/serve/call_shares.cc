@@ -5,21 +5,22 @@
 
 namespace shmvisor {
 
-CallShares::Admission CallShares::arrive(uid_t user, const seccomp_notif& call) {
+CallShares::Admission CallShares::arrive(uid_t user, const seccomp_notif& call,
+                                         Clock::time_point now) {
   const std::lock_guard lock(mutex_);
   Account& account = accounts_[user];
   // Those that wait already come first.
   if (account.aside.empty() && admit(user, account)) return Admission::kServe;
   if (account.aside.size() >= kMostAside) make_room(account);
   if (account.aside.size() >= kMostAside) return Admission::kRefused;
-  account.aside.push_back(call);
+  account.aside.push_back({call, now});
   ++aside_;
-  return Admission::kAside;
+  return now - account.aside.front().since >= kLongWait ? Admission::kStuck : Admission::kAside;
 }
 
 std::optional<CallShares::Next> CallShares::leave(uid_t user) {
   const std::lock_guard lock(mutex_);
-  budget_.give_back(user);
+  budget_.give_back({group_, user});
   --served_;
   const auto own = accounts_.find(user);
   --own->second.served;
@@ -34,7 +35,7 @@ std::optional<CallShares::Next> CallShares::leave(uid_t user) {
   const auto next = std::min_element(accounts_.begin(), accounts_.end(), sooner);
   std::optional<Next> call;
   if (admit(next->first, next->second)) {
-    call = Next{next->first, next->second.aside.front()};
+    call = Next{next->first, next->second.aside.front().call};
     next->second.aside.pop_front();
     --aside_;
   }
@@ -52,8 +53,8 @@ bool CallShares::admit(uid_t user, Account& account) {
   const int free = most_at_once_ - served_;
   if (account.served == 0) {
     if (free <= 0) return false;
-    budget_.take_anyway(user);
-  } else if (account.served >= free || !budget_.take(user)) {
+    budget_.take_anyway({group_, user});
+  } else if (account.served >= free || !budget_.take({group_, user})) {
     return false;
   }
   ++account.served;
@@ -65,7 +66,7 @@ void CallShares::make_room(Account& account) {
   // It takes as many system calls as calls wait: not for each call that is refused.
   if (account.refused_since_look++ % (kMostAside / 4) != 0) return;
   const std::size_t before = account.aside.size();
-  std::erase_if(account.aside, [this](const seccomp_notif& call) { return !alive_(call); });
+  std::erase_if(account.aside, [this](const Aside& one) { return !alive_(one.call); });
   aside_ -= before - account.aside.size();
 }
 

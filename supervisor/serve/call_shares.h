@@ -14,6 +14,7 @@
 #include <linux/seccomp.h>
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -31,21 +32,24 @@ class CallShares {
   /// Calls of one user that are put aside at most.
   static constexpr std::size_t kMostAside = 2048;
 
-  /// `most_at_once`: calls of this listener in service. `alive`: whether a call still waits.
-  CallShares(ServingBudget& budget, int most_at_once,
+  using Clock = std::chrono::steady_clock;
+  /// Who waits longer waits for calls that somebody keeps.
+  static constexpr std::chrono::seconds kLongWait{1};
+
+  /// `group`: of the payers. `most_at_once`: calls of this listener in service. `alive`: whether a
+  /// call still waits.
+  CallShares(ServingBudget& budget, std::uint32_t group, int most_at_once,
              std::function<bool(const seccomp_notif&)> alive)
-      : budget_(budget), alive_(std::move(alive)), most_at_once_(most_at_once) {}
+      : budget_(budget), group_(group), alive_(std::move(alive)), most_at_once_(most_at_once) {}
   CallShares(const CallShares&) = delete;
   CallShares& operator=(const CallShares&) = delete;
-  /// Gives back what waits for nobody any more.
-  ~CallShares() = default;
-
   enum class Admission : std::uint8_t {
     kServe,    ///< counted as in service; leave() when it is over
     kAside,    ///< leave() will give it back, and it is not to be answered before
+    kStuck,    ///< the same, and another call of the user waits for a kLongWait already
     kRefused,  ///< to be answered with an error
   };
-  Admission arrive(uid_t user, const seccomp_notif& call);
+  Admission arrive(uid_t user, const seccomp_notif& call, Clock::time_point now = Clock::now());
 
   struct Next {
     uid_t user = 0;
@@ -59,9 +63,13 @@ class CallShares {
   void limit_to(int most_at_once);
 
  private:
+  struct Aside {
+    seccomp_notif call{};
+    Clock::time_point since;
+  };
   struct Account {
     int served = 0;
-    std::deque<seccomp_notif> aside;
+    std::deque<Aside> aside;
     std::size_t refused_since_look = 0;
   };
 
@@ -71,6 +79,7 @@ class CallShares {
   void make_room(Account& account);
 
   ServingBudget& budget_;
+  const std::uint32_t group_;
   const std::function<bool(const seccomp_notif&)> alive_;
   std::mutex mutex_;
   int most_at_once_;

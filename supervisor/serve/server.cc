@@ -6,8 +6,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 #include "policy/base/error_result.h"
@@ -15,6 +17,7 @@
 #include "supervisor/inject/ptrace_stop.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/notify/pending_call.h"
+#include "supervisor/process/accountable_user.h"
 #include "supervisor/serve/process_caller.h"
 
 namespace shmvisor {
@@ -22,6 +25,9 @@ namespace {
 
 /// Served calls are shallow; a small stack keeps an idle supervisor small.
 constexpr std::size_t kStackBytes = std::size_t{256} * 1024;
+
+/// Calls that so many threads may serve: others receive, or are on their way there.
+int calls_of(int threads) { return std::max(threads - 4, 1); }
 
 cpu_set_t our_cpus() {
   cpu_set_t set;
@@ -55,6 +61,10 @@ Server::Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& fe
       options_(options),
       threads_seen_(features, options.remembered, options.most_remembered),
       expected_([this] { ensure_receiver(); }),
+      own_budget_(options.most_threads),
+      shares_(options.budget == nullptr ? own_budget_ : *options.budget, options.payer_group,
+              calls_of(options.most_threads),
+              [this](const seccomp_notif& notif) { return listener_.alive(notif.id); }),
       cpus_(our_cpus()),
       lookout_([this] { return look_after_receiver(); }) {}
 
@@ -100,8 +110,11 @@ bool Server::add_thread() {
   if (error == 0) {
     ++threads_;
     ++parked_;
+    shares_.limit_to(calls_of(options_.most_threads));
     return true;
   }
+  // Whoever calls now shall not take the last thread, which receives.
+  shares_.limit_to(threads_ - 1);
   log_limited(spdlog::level::warn, LogTopic::kThreads, LogLimiter::kNobody,
               "no new serving thread: {}; calls may wait for one another", std::strerror(error));
   return false;
@@ -183,23 +196,77 @@ void Server::run() {
   ended_.notify_all();
 }
 
-void Server::serve(const seccomp_notif& notif) {
-  if (expected_.claim(notif)) return;
-  PendingCall call(listener_, notif);
-  if (call.tid() <= 0) {
-    if (!told_of_strangers_.test_and_set()) {
-      spdlog::warn(
-          "a call comes from a process outside of our pid namespace, and fails with ENOSYS: run "
-          "shmvisor in a pid namespace that holds all those it serves");
-    }
-    return;
+void Server::serve(const seccomp_notif& notif) noexcept {
+  std::optional<uid_t> user = serve_one(notif, std::nullopt);
+  while (user) {
+    const auto next = shares_.leave(*user);
+    if (!next) return;
+    user = serve_one(next->call, next->user);
   }
+}
+
+std::optional<uid_t> Server::serve_one(const seccomp_notif& notif,
+                                       std::optional<uid_t> admitted) noexcept {
+  PendingCall call(listener_, notif);
+  try {
+    if (!admitted && expected_.claim(notif)) {
+      call.leave_to_another();
+      return std::nullopt;
+    }
+    if (call.tid() <= 0) {
+      if (!told_of_strangers_.test_and_set()) {
+        spdlog::warn(
+            "a call comes from a process outside of our pid namespace, and fails with ENOSYS: run "
+            "shmvisor in a pid namespace that holds all those it serves");
+      }
+      return admitted;
+    }
+    KnownThread thread = threads_seen_.of(call.tid());
+    if (!admitted) admitted = admit(call, thread);
+    if (admitted) answer(call, std::move(thread));
+  } catch (const std::exception& error) {  // no memory, most likely
+    if (!call.answered()) call.answer(-ENOMEM);
+    log_limited(spdlog::level::err, LogTopic::kMemory, admitted.value_or(LogLimiter::kNobody),
+                "a call of thread {} failed: {}", call.tid(), error.what());
+  }
+  return admitted;
+}
+
+std::optional<uid_t> Server::admit(PendingCall& call, KnownThread& thread) {
+  if (!thread.ids) {
+    if (auto status = TaskStatus::read(call.tid())) thread.ids = std::move(*status);
+  }
+  const uid_t user =
+      thread.ids ? accountable_user(*thread.identity, thread.ids->uid) : LogLimiter::kNobody;
+  switch (shares_.arrive(user, call.notification())) {
+    case CallShares::Admission::kServe:
+      return user;
+    case CallShares::Admission::kStuck:
+      log_limited(spdlog::level::warn, LogTopic::kThreads, user,
+                  "user {} keeps as many calls in service as it may, so that others find threads; "
+                  "its further calls wait until some of them end",
+                  user);
+      [[fallthrough]];
+    case CallShares::Admission::kAside:
+      call.leave_to_another();
+      break;
+    case CallShares::Admission::kRefused:
+      call.answer(-ENOMEM);
+      log_limited(spdlog::level::warn, LogTopic::kThreads, user,
+                  "calls of user {} fail with ENOMEM: it keeps as many calls in service as it may, "
+                  "and {} more wait already",
+                  user, CallShares::kMostAside);
+      break;
+  }
+  return std::nullopt;
+}
+
+void Server::answer(PendingCall& call, KnownThread thread) {
   const RawCall raw = call.raw();
   if (changes_namespaces(raw)) {
-    change_namespaces(call);
+    change_namespaces(call, thread);
     return;
   }
-  KnownThread thread = threads_seen_.of(call.tid());
   const CallPage* call_page = options_.call_page;
   auto message = CallPage::Message::kNone;
   if (call_page != nullptr) {
@@ -251,10 +318,9 @@ void Server::serve(const seccomp_notif& notif) {
   }
 }
 
-void Server::change_namespaces(PendingCall& call) {
+void Server::change_namespaces(PendingCall& call, const KnownThread& thread) {
   const pid_t tid = call.tid();
   const bool may_leave = may_leave_segments(call.raw());
-  const KnownThread thread = threads_seen_.of(tid);
   threads_seen_.namespaces_change(tid);
   if (!may_leave && (!options_.on_namespace_change || !may_change_ipc_namespace(call.raw()))) {
     call.let_through();

@@ -13,6 +13,10 @@
 //
 // A server whose callers are quiet can be laid to rest, without a thread.
 //
+// A call keeps its thread for as long as its caller likes. So the calls of one user that are in
+// service are bounded (CallShares): further ones of it wait, without a thread, and threads are left
+// for the calls of others.
+//
 // Ownership: borrows what it is given. Thread rule: start, rest and wait from one thread.
 #pragma once
 
@@ -25,6 +29,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "policy/base/result.h"
@@ -36,6 +41,7 @@
 #include "supervisor/process/ipc_namespaces.h"
 #include "supervisor/process/refusals.h"
 #include "supervisor/process/thread_identity.h"
+#include "supervisor/serve/call_shares.h"
 #include "supervisor/serve/lookout.h"
 
 namespace shmvisor {
@@ -47,6 +53,11 @@ struct ServerOptions {
   std::shared_ptr<IpcHome> home = {};
   /// Threads at most; beyond it callers wait for one another.
   int most_threads = 1024;
+  /// What bounds the calls in service of all servers of this process; borrowed. Null: only
+  /// most_threads bounds those of this one.
+  ServingBudget* budget = nullptr;
+  /// Of the users who call here, in that budget.
+  std::uint32_t payer_group = 0;
   /// Callers that are remembered; each costs a descriptor.
   std::size_t most_remembered = ThreadIdentities::kMost;
   /// What callers may run, where the filter is ours; borrowed. Null for none.
@@ -93,8 +104,17 @@ class Server {
   };
 
   void run();
-  void serve(const seccomp_notif& notif);
-  void change_namespaces(PendingCall& call);
+  /// Serves the call, if its user may have it served now, and then those that waited for its end.
+  void serve(const seccomp_notif& notif) noexcept;
+  /// Whatever happens, the call is answered: with ENOMEM where memory ran out. `admitted`: the user
+  /// as whose call it is in service already. Answers whose call was in service; nothing where it
+  /// was not.
+  std::optional<uid_t> serve_one(const seccomp_notif& notif,
+                                 std::optional<uid_t> admitted) noexcept;
+  /// The user as whose call it is in service now. Nothing where it was put aside, or refused.
+  std::optional<uid_t> admit(PendingCall& call, KnownThread& thread);
+  void answer(PendingCall& call, KnownThread thread);
+  void change_namespaces(PendingCall& call, const KnownThread& thread);
   /// Sees to it that a thread receives, other than the one that calls this.
   void ensure_receiver();
   /// The same, mutex_ held. False where no thread can be had.
@@ -115,6 +135,8 @@ class Server {
   const ServerOptions options_;
   ThreadIdentities threads_seen_;
   ExpectedCalls expected_;
+  ServingBudget own_budget_;
+  CallShares shares_;
   Refusals refusals_;
   const cpu_set_t cpus_;  ///< that all threads may run on
   /// Threads in NOTIF_RECV, or on their way there.

@@ -1,13 +1,16 @@
 #include "supervisor/serve/server_pool.h"
 
-#include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <thread>
 #include <utility>
+
+#include "supervisor/log/limited_log.h"
 
 namespace shmvisor {
 namespace {
@@ -18,6 +21,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kBetweenLooks(1000);
 /// Threads that are on their way out are looked at so often.
 constexpr std::chrono::milliseconds kBetweenEndings(10);
+/// When no thread, or descriptor, was to be had.
+constexpr std::chrono::milliseconds kBetweenWakes(50);
 constexpr std::size_t kEventsAtOnce = 64;
 
 }  // namespace
@@ -68,6 +73,7 @@ Result<void> ServerPool::add(UniqueFd listener, WaitKind wait_kind, Client clien
 
 int ServerPool::timeout_ms() const {
   if (!ended_.empty()) return static_cast<int>(kBetweenEndings.count());
+  if (!unwoken_.empty()) return static_cast<int>(kBetweenWakes.count());
   return awake_.empty() ? -1 : static_cast<int>(kBetweenLooks.count());
 }
 
@@ -89,6 +95,7 @@ void ServerPool::turn() {
     }
     if (count < static_cast<int>(kEventsAtOnce)) break;
   }
+  if (!unwoken_.empty() && Clock::now() >= wake_again_) wake_others_again();
   if (Clock::now() >= next_look_) {
     next_look_ = Clock::now() + kBetweenLooks;
     lay_quiet_ones_to_rest();
@@ -99,6 +106,7 @@ void ServerPool::turn() {
 void ServerPool::see(Entry& entry, unsigned events) {
   if ((events & EPOLLHUP) != 0) {
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry.listener.fd(), nullptr);
+    std::erase(unwoken_, &entry);
     entry.move_to(ended_);
     entry.client.ended();
     return;
@@ -107,20 +115,27 @@ void ServerPool::see(Entry& entry, unsigned events) {
 }
 
 void ServerPool::wake(Entry& entry) {
-  if (!entry.server.start()) {
-    // Without a thread the callers wait; another turn tries again.
-    if (!std::exchange(told_of_no_thread_, true)) {
-      spdlog::warn(
-          "no thread for calls that wait: raise RLIMIT_NPROC, RLIMIT_NOFILE or the pids limit of "
-          "the cgroup");
-    }
-    std::this_thread::sleep_for(kBetweenEndings);
+  if (const auto started = entry.server.start(); !started) {
+    // Its callers wait. The listener is not watched meanwhile, or it would keep the main loop busy.
+    const bool no_thread = started.error() == Errno(EAGAIN);
+    log_limited(spdlog::level::warn, LogTopic::kThreads, LogLimiter::kNobody,
+                "calls wait: {}; raise {}",
+                no_thread ? "no thread can be made" : std::strerror(started.error().value()),
+                no_thread ? "RLIMIT_NPROC, or the pids limit of the cgroup" : "RLIMIT_NOFILE");
+    watch(entry, 0);
+    unwoken_.push_back(&entry);
+    wake_again_ = Clock::now() + kBetweenWakes;
     return;
   }
   entry.wants_rest = false;
   entry.received_at_last_look.reset();
   watch(entry, 0);
   if (entry.list != &awake_) entry.move_to(awake_);
+}
+
+void ServerPool::wake_others_again() {
+  // Where calls wait no longer, nothing comes of it.
+  for (Entry* const entry : std::exchange(unwoken_, {})) watch(*entry, EPOLLIN);
 }
 
 void ServerPool::lay_quiet_ones_to_rest() {

@@ -16,6 +16,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <vector>
 
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
@@ -63,6 +64,7 @@ class ServerPool {
   void watch(Entry& entry, unsigned events) const;
   void see(Entry& entry, unsigned events);
   void wake(Entry& entry);
+  void wake_others_again();
   void lay_quiet_ones_to_rest();
   void destroy_ended_ones();
 
@@ -72,7 +74,9 @@ class ServerPool {
   Entries awake_;
   Entries ended_;
   std::chrono::steady_clock::time_point next_look_;
-  bool told_of_no_thread_ = false;
+  /// Whose calls wait, since no thread was to be had for them.
+  std::vector<Entry*> unwoken_;
+  std::chrono::steady_clock::time_point wake_again_;
 };
 
 }  // namespace shmvisor

@@ -2,27 +2,29 @@
 
 namespace shmvisor {
 
-bool ServingBudget::take(uid_t user) {
+bool ServingBudget::take(const Payer& payer) {
   const std::lock_guard lock(mutex_);
-  const auto known = served_of_user_.find(user);
-  const int its_own = known == served_of_user_.end() ? 0 : known->second;
-  if (its_own >= most_at_once_ - served_) return false;
+  int& its_own = served_of_[payer];
+  if (its_own >= most_at_once_ - served_) {
+    if (its_own == 0) served_of_.erase(payer);
+    return false;
+  }
+  ++its_own;
   ++served_;
-  ++served_of_user_[user];
   return true;
 }
 
-void ServingBudget::take_anyway(uid_t user) {
+void ServingBudget::take_anyway(const Payer& payer) {
   const std::lock_guard lock(mutex_);
+  ++served_of_[payer];
   ++served_;
-  ++served_of_user_[user];
 }
 
-void ServingBudget::give_back(uid_t user) {
+void ServingBudget::give_back(const Payer& payer) {
   const std::lock_guard lock(mutex_);
   --served_;
-  const auto known = served_of_user_.find(user);
-  if (--known->second == 0) served_of_user_.erase(known);
+  const auto known = served_of_.find(payer);
+  if (--known->second == 0) served_of_.erase(known);
 }
 
 }  // namespace shmvisor

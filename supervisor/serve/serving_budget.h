@@ -6,36 +6,46 @@
 // not end. So a user gets one more call served while fewer of its calls are served than are free:
 // who takes all it can get leaves a half to others, the next one a quarter.
 //
-// Charged is the user of accountable_user.h.
+// Charged is the user of accountable_user.h; users of different groups of containers are different
+// payers, whatever their numbers.
 //
 // Thread rule: any thread.
 #pragma once
 
 #include <sys/types.h>
 
+#include <compare>
+#include <cstdint>
+#include <map>
 #include <mutex>
-#include <unordered_map>
 
 namespace shmvisor {
 
 class ServingBudget {
  public:
+  struct Payer {
+    std::uint32_t group = 0;
+    uid_t user = 0;
+
+    friend auto operator<=>(const Payer&, const Payer&) = default;
+  };
+
   explicit ServingBudget(int most_at_once) : most_at_once_(most_at_once) {}
   ServingBudget(const ServingBudget&) = delete;
   ServingBudget& operator=(const ServingBudget&) = delete;
 
-  /// Counts one more call of the user, if it may be.
-  [[nodiscard]] bool take(uid_t user);
+  /// Counts one more call, if it may be.
+  [[nodiscard]] bool take(const Payer& payer);
   /// Counts it whatever the share.
-  void take_anyway(uid_t user);
+  void take_anyway(const Payer& payer);
   /// Once for each call that was counted.
-  void give_back(uid_t user);
+  void give_back(const Payer& payer);
 
  private:
   const int most_at_once_;
   std::mutex mutex_;
   int served_ = 0;
-  std::unordered_map<uid_t, int> served_of_user_;
+  std::map<Payer, int> served_of_;
 };
 
 }  // namespace shmvisor
