@@ -61,7 +61,8 @@ static void hold_back_pages(void) {
     _exit(kSkip);
   }
   struct uffdio_api api = {.api = UFFD_API};
-  held_back = mmap(NULL, kCalls * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  held_back =
+      mmap(NULL, kCalls * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   struct uffdio_register range = {.range = {(uintptr_t)held_back, kCalls * kPage},
                                   .mode = UFFDIO_REGISTER_MODE_MISSING};
   if (ioctl(uffd, UFFDIO_API, &api) != 0 || held_back == MAP_FAILED ||
