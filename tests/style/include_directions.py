@@ -24,6 +24,7 @@ emulation/memmap
 emulation/shm
 emulation/syscalls
 supervisor/kernel
+supervisor/log
 supervisor/process
 supervisor/memory
 supervisor/notify
