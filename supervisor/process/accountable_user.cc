@@ -39,11 +39,13 @@ std::optional<uid_t> maker_of_namespace(pid_t tid) {
 }  // namespace
 
 uid_t accountable_user(ThreadIdentity& thread, uid_t real_uid) {
+  static const uid_t our_user = ::geteuid();
+  if (real_uid == 0 || real_uid == our_user) return real_uid;
   const std::uint64_t user_namespace = thread.user_namespace();
   if (user_namespace == 0 || user_namespace == NamespaceIds::ours().user) return real_uid;
   const std::optional<uid_t> maker =
       thread.namespace_maker(user_namespace, [&] { return maker_of_namespace(thread.tid()); });
-  if (!maker || *maker == 0 || *maker == ::geteuid()) return real_uid;
+  if (!maker || *maker == 0 || *maker == our_user) return real_uid;
   return *maker;
 }
 
