@@ -22,6 +22,7 @@ TEST(DescriptorPlanTest, MostOfThemAreForWhatLasts) {
   EXPECT_GE(DescriptorPlan::of(1024, 8).pool, 840);
   EXPECT_GE(DescriptorPlan::of(20000, 8).pool, 15000);
   EXPECT_EQ(DescriptorPlan::of(1U << 20, 8).calls_at_once, 1024);
+  EXPECT_EQ(DescriptorPlan::of(1U << 20, 8).pool, 1 << 18) << "each segment costs memory, too";
 }
 
 TEST(DescriptorPlanTest, ATinyLimitLeavesNothingForWhatLasts) {

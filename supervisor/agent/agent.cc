@@ -1,18 +1,20 @@
 #include "supervisor/agent/agent.h"
 
 #include <poll.h>
-#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <new>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/launch/exit_status.h"
+#include "supervisor/log/limited_log.h"
 
 namespace shmvisor {
 namespace {
@@ -22,6 +24,8 @@ using Clock = std::chrono::steady_clock;
 /// For calls in flight, when we are to end; they take microseconds.
 constexpr std::chrono::seconds kDrainPatience(5);
 constexpr std::chrono::milliseconds kBeforeAcceptAgain(100);
+/// When memory ran out.
+constexpr std::chrono::milliseconds kInWant(50);
 
 int milliseconds_until(Clock::time_point when) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(when - Clock::now());
@@ -94,9 +98,20 @@ Agent::Ending Agent::run() {
     return {exit_status::kOwnFailure, true};
   }
   manager_.notify("READY=1");
-  while (turn()) {
+  while (turn_in_want()) {
   }
   return end();
+}
+
+bool Agent::turn_in_want() {
+  try {
+    return turn();
+  } catch (const std::bad_alloc&) {
+    log_limited(spdlog::level::err, LogTopic::kMemory, LogLimiter::kNobody,
+                "out of memory: a message, or what was to be looked after, waits");
+    std::this_thread::sleep_for(kInWant);
+    return true;
+  }
 }
 
 bool Agent::turn() {
@@ -168,7 +183,8 @@ void Agent::read_from(Connections::iterator connection) {
     case RuntimeConnection::Progress::kMore:
       return;
     case RuntimeConnection::Progress::kNothing:
-      spdlog::info(
+      log_limited(
+          spdlog::level::info, LogTopic::kContainers, LogLimiter::kNobody,
           "a runtime sent nothing: its container failed to start; it does where the runtime itself "
           "is supervised already, since the kernel allows one listener");
       break;
@@ -188,7 +204,9 @@ void Agent::read_from(Connections::iterator connection) {
       }
     }
   }
-  if (refused) spdlog::warn("refused a message: {}", *refused);
+  if (refused) {
+    spdlog::warn("refused a message: {}", *refused);
+  }
   connections_.erase(connection);
 }
 
@@ -210,6 +228,7 @@ Agent::Ending Agent::end() {
     spdlog::warn("{} container{} lose{} service: their shared memory calls fail with ENOSYS", count,
                  count == 1 ? "" : "s", count == 1 ? "s" : "");
   }
+  tell_of_lines_left_out();
   return {0, drained};
 }
 

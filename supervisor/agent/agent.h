@@ -50,6 +50,8 @@ class Agent {
 
   /// False when it is time to end.
   bool turn();
+  /// The same, but that nothing is lost where memory runs out.
+  bool turn_in_want();
   [[nodiscard]] int timeout_ms() const;
   void accept_all();
   void read_from(Connections::iterator connection);

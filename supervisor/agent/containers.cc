@@ -1,10 +1,10 @@
 #include "supervisor/agent/containers.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <cstring>
 #include <system_error>
+
+#include "supervisor/log/limited_log.h"
 
 namespace shmvisor {
 namespace {
@@ -38,8 +38,9 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   if (container == nullptr) {
     container = make(process.container_id, metadata);
   } else if (container->metadata() != metadata) {
-    spdlog::warn("container {}: its metadata was another before, which stays",
-                 printable(process.container_id));
+    log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
+                "container {}: its metadata was another before, which stays",
+                printable(process.container_id));
   }
   container->take_in(process.pid);
   // What a profile shows us of unshare(2) and setns(2) is not ours to say; and there may be very
@@ -75,8 +76,9 @@ std::shared_ptr<Container> Containers::make(const std::string& id,
                                             const ContainerMetadata& metadata) {
   auto group = group_of(metadata);
   if (group->limits() != metadata.limits) {
-    spdlog::warn("container {}: its group '{}' has other limits already, which stay", printable(id),
-                 metadata.group);
+    log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
+                "container {}: its group '{}' has other limits already, which stay", printable(id),
+                metadata.group);
   }
   auto container = std::make_shared<Container>(id, metadata, std::move(group),
                                                [this](const Container& ended) { forget(ended); });
@@ -129,8 +131,9 @@ void Containers::turn() {
 void Containers::look_after_groups() {
   if (looking_.valid()) {
     if (looking_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return;
-    looking_.get();
+    const std::vector<std::shared_ptr<ContainerGroup>> looked_after = std::move(looked_after_);
     looked_after_.clear();
+    looking_.get();
   }
   for (const auto& [group, owned] : groups_) {
     if (!group->needs_looking_after()) continue;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "supervisor/cli/environment.h"
+#include "supervisor/log/limited_log.h"
 
 namespace shmvisor {
 namespace {
@@ -37,7 +38,9 @@ int Subcommand::execute() {
   KernelFeatures features;
   set_up_log();
   switch_off(features);
-  return run(features);
+  const int status = run(features);
+  tell_of_lines_left_out();
+  return status;
 }
 
 /// Standard error, and nothing but what an operator should know.

@@ -17,6 +17,8 @@ constexpr std::int64_t kForTheMainLoop = 4;
 constexpr std::int64_t kLeastReserve = 16;
 constexpr std::int64_t kMostCallsAtOnce = 1024;
 constexpr std::int64_t kMostRemembered = 256;
+/// However many there may be: with each segment goes some memory of ours, up to 1 KiB.
+constexpr std::int64_t kMostKept = 1 << 18;
 
 }  // namespace
 
@@ -29,8 +31,8 @@ DescriptorPlan DescriptorPlan::of(std::uint64_t limit, std::int64_t open_already
   plan.calls_at_once = static_cast<int>((reserve - kForTheMainLoop) / kOfACall);
   plan.remembered_callers = std::clamp<std::int64_t>(all / 32, 2, kMostRemembered);
   plan.remembered_joined_callers = std::clamp<std::int64_t>(all / 2048, 2, kMostRemembered);
-  plan.pool = std::max<std::int64_t>(
-      all - open_already - kOpenedLater - reserve - plan.remembered_callers, 0);
+  plan.pool = std::clamp<std::int64_t>(
+      all - open_already - kOpenedLater - reserve - plan.remembered_callers, 0, kMostKept);
   return plan;
 }
 

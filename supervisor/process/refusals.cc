@@ -4,25 +4,14 @@
 #include <sys/ptrace.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <string>
 
 #include "supervisor/process/proc_file.h"
+#include "supervisor/process/process_name.h"
 #include "supervisor/process/task_status.h"
 
 namespace shmvisor {
 namespace {
-
-/// Its own word, prctl(2) PR_SET_NAME, so nothing that a terminal would obey.
-std::string name_of(pid_t pid) {
-  const auto read = read_proc_file(pid, "comm");
-  if (!read) return "unknown";
-  std::string name = read->substr(0, read->find('\n'));
-  std::replace_if(
-      name.begin(), name.end(), [](char letter) { return letter < ' ' || letter > '~'; }, '?');
-  return name;
-}
 
 /// By what everybody may read: ns/user is refused along with the rest. In our own user namespace it
 /// shows the same map to both.
@@ -56,26 +45,26 @@ void Refusals::warn_of(pid_t tid) {
       spdlog::warn(
           "cannot map shared memory into process {} ({}): it is traced by process {} ({}), and a "
           "process has one tracer; its shmat fails with EACCES meanwhile",
-          status->tgid, name_of(tid), status->tracer_pid, name_of(status->tracer_pid));
+          status->tgid, process_name(tid), status->tracer_pid, process_name(status->tracer_pid));
       break;
     case Kind::kForbidden:
       spdlog::warn(
           "cannot map shared memory into process {} ({}): a seccomp filter around shmvisor forbids "
           "ptrace(2), and shmat fails with EACCES; allow it there, see 'shmvisor check'",
-          status->tgid, name_of(tid));
+          status->tgid, process_name(tid));
       break;
     case Kind::kUserNamespace:
       spdlog::warn(
           "cannot map shared memory into process {} ({}): it lives in a user namespace of its own, "
           "and its shmat fails with EACCES; give shmvisor CAP_SYS_PTRACE (--cap-add SYS_PTRACE)",
-          status->tgid, name_of(tid));
+          status->tgid, process_name(tid));
       break;
     default:
       spdlog::warn(
           "cannot map shared memory into process {} ({}): it changed its user without an exec "
           "since, or made itself undumpable, and its shmat fails with EACCES; give shmvisor "
           "CAP_SYS_PTRACE (--cap-add SYS_PTRACE)",
-          status->tgid, name_of(tid));
+          status->tgid, process_name(tid));
       break;
   }
 }

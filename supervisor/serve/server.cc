@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstring>
 #include <exception>
+#include <new>
 #include <utility>
 
 #include "policy/base/error_result.h"
@@ -96,6 +97,12 @@ bool Server::idle() const {
 }
 
 bool Server::add_thread() {
+  try {
+    // So that the thread need not allocate to enter itself.
+    workers_.reserve(static_cast<std::size_t>(threads_) + 1);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);

@@ -1,0 +1,51 @@
+// What is said of a denied call.
+#include "supervisor/serve/denial_log.h"
+
+#include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <memory>
+#include <sstream>
+
+namespace shmvisor {
+namespace {
+
+using Reason = Denial::Reason;
+
+TEST(DenialLogTest, NamesTheLimitItsValueAndWhatWasAskedFor) {
+  EXPECT_EQ(describe({Reason::kShmmax, 4096, 8192, 0}), "8192 bytes are more than shmmax, 4096");
+  EXPECT_EQ(describe({Reason::kShmall, 10, 3, 8}),
+            "3 pages beside 8 of other segments are more than shmall, 10");
+  EXPECT_EQ(describe({Reason::kShmmni, 2, 1, 2}), "there are 2 segments, and shmmni is 2");
+  EXPECT_EQ(describe({Reason::kMode, 0640, 0666, 0}),
+            "the mode of the segment, 0640, does not grant 0666");
+  for (int reason = 1; reason <= static_cast<int>(Reason::kDescriptorsOfUser); ++reason) {
+    EXPECT_NE(describe({static_cast<Reason>(reason), 1, 2, 3}), "for another reason") << reason;
+  }
+}
+
+TEST(DenialLogTest, SaysWhoWasDenied) {
+  std::ostringstream log;
+  const auto before = spdlog::default_logger();
+  const auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(log);
+  sink->set_pattern("%v");
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", sink));
+  const DeniedCall call{gettid(), 65534, 65534, ShmOperation::kShmget, Errno(ENOSPC)};
+  spdlog::set_level(spdlog::level::warn);
+  log_denial(call, {Reason::kShmmni, 2, 1, 2});
+  EXPECT_EQ(log.str(), "") << "only with -v";
+  spdlog::set_level(spdlog::level::info);
+  log_denial(call, {});
+  EXPECT_EQ(log.str(), "") << "nothing to tell";
+  log_denial(call, {Reason::kShmmni, 2, 1, 2});
+  EXPECT_NE(log.str().find("user 65534, fails with ENOSPC: there are 2 segments, and shmmni is 2"),
+            std::string::npos)
+      << log.str();
+  EXPECT_EQ(log.str().find("shmget of thread " + std::to_string(gettid())), 0U) << log.str();
+  spdlog::set_default_logger(before);
+}
+
+}  // namespace
+}  // namespace shmvisor
