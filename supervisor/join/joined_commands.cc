@@ -1,6 +1,5 @@
 #include "supervisor/join/joined_commands.h"
 
-#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -9,11 +8,13 @@
 
 #include <algorithm>
 #include <array>
-#include <thread>
 #include <unordered_map>
 
+#include "policy/base/shortage.h"
 #include "supervisor/join/join_messages.h"
 #include "supervisor/kernel/descriptor_message.h"
+#include "supervisor/log/limited_log.h"
+#include "supervisor/process/accountable_user.h"
 #include "supervisor/process/borrowed_identity.h"
 #include "supervisor/process/process_stat.h"
 #include "supervisor/procfiles/proc_file_system.h"
@@ -31,7 +32,12 @@ constexpr int kMostThreads = 256;
 constexpr std::chrono::milliseconds kDrainBound(1000);
 /// At visitors who say nothing, and at files in /proc whose last mount is about to go.
 constexpr int kLookAgainMs = 100;
-constexpr std::chrono::milliseconds kUntilDescriptorsAreFree(20);
+constexpr std::chrono::milliseconds kUntilDescriptorsAreFree(100);
+/// The connection, and what may come over it.
+constexpr std::int64_t kDescriptorsOfAVisitor = 3;
+/// Connection, listener, files, the timer of its threads, a pidfd, its IPC namespace; and those of
+/// callers that are remembered.
+constexpr std::int64_t kDescriptorsOfAJoined = 6;
 
 /// Whether it is /dev/fuse: its name could be given to any file, in a mount namespace of its own.
 bool is_fuse_device(const UniqueFd& fd) {
@@ -63,6 +69,7 @@ struct JoinedCommands::Joined {
   const uid_t uid;
   /// Held open, so that our end can be seen.
   UniqueFd connection;
+  DescriptorShare::Part descriptors;
   bool ended = false;  ///< its last process
   DescendantScope::RootId root = 0;
   /// Where its /proc has files of ours.
@@ -70,12 +77,14 @@ struct JoinedCommands::Joined {
 };
 
 JoinedCommands::JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, JointScope& scope,
-                               KernelFeatures& features, const CallPage* call_page)
+                               KernelFeatures& features, const CallPage* call_page,
+                               const ServingShares& shares)
     : socket_(std::move(socket)),
       namespaces_(namespaces),
       scope_(DescendantScope::of_others(features)),
       features_(features),
       call_page_(call_page),
+      shares_(shares),
       pool_(features) {
   scope.add(scope_);
 }
@@ -83,7 +92,8 @@ JoinedCommands::JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, Joi
 JoinedCommands::~JoinedCommands() = default;
 
 void JoinedCommands::append_waiting(std::vector<pollfd>& waiting) const {
-  waiting.push_back({socket_.fd(), POLLIN, 0});
+  // Where no connection can be had the main loop does not ask for one all the time.
+  waiting.push_back({Clock::now() < accept_again_ ? -1 : socket_.fd(), POLLIN, 0});
   waiting.push_back({pool_.fd(), POLLIN, 0});
   for (const Visitor& visitor : visitors_) {
     waiting.push_back({visitor.connection.get(), POLLIN, 0});
@@ -92,7 +102,7 @@ void JoinedCommands::append_waiting(std::vector<pollfd>& waiting) const {
 
 int JoinedCommands::timeout_ms() const {
   const bool look =
-      !visitors_.empty() ||
+      !visitors_.empty() || Clock::now() < accept_again_ ||
       std::any_of(joined_.begin(), joined_.end(), [](const auto& joined) { return joined.ended; });
   if (!look) return pool_.timeout_ms();
   const int pool_ms = pool_.timeout_ms();
@@ -107,22 +117,26 @@ void JoinedCommands::turn() {
 }
 
 void JoinedCommands::greet_visitors() {
+  if (Clock::now() < accept_again_) return;
   for (int greeted = 0; greeted < kMostGreetedInATurn; ++greeted) {
     UniqueFd connection = socket_.accept();
     if (!connection.valid()) {
       // It stays in the queue, and the queue readable.
-      if (errno == EMFILE || errno == ENFILE) std::this_thread::sleep_for(kUntilDescriptorsAreFree);
+      if (is_shortage(Errno::current())) accept_again_ = Clock::now() + kUntilDescriptorsAreFree;
       return;
     }
     ucred peer{};
     socklen_t size = sizeof(peer);
     ::getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size);
+    auto descriptors = charge(peer.uid, kDescriptorsOfAVisitor);
+    if (!descriptors) continue;  // it finds its connection closed
     join::Greeting greeting;
     greeting.pid_namespace = NamespaceIds::ours().pid;
     if (!send_message(connection.get(), greeting)) continue;
     spdlog::debug("process {} of user {} wants to join", peer.pid, peer.uid);
     if (visitors_.size() >= kMostVisitors) make_room();
-    visitors_.push_back({std::move(connection), peer.pid, peer.uid, Clock::now() + kVisitBound});
+    visitors_.push_back({std::move(connection), peer.pid, peer.uid, Clock::now() + kVisitBound,
+                         std::move(*descriptors)});
   }
 }
 
@@ -158,12 +172,18 @@ bool JoinedCommands::hear(Visitor& visitor) {
   refusal.copy(answer.reason.data(), answer.reason.size() - 1);
   const bool told = send_message(visitor.connection.get(), answer).ok();
   if (!refusal.empty()) {
-    spdlog::warn("process {} may not join: {}", visitor.pid, refusal);
+    log_limited(spdlog::level::warn, LogTopic::kJoins, visitor.uid, "process {} may not join: {}",
+                visitor.pid, refusal);
   } else if (told) {
     spdlog::debug("process {} has joined", visitor.pid);
     joined_.back().connection = std::move(visitor.connection);
   }
   return true;
+}
+
+std::optional<DescriptorShare::Part> JoinedCommands::charge(uid_t user, std::int64_t count) const {
+  if (shares_.descriptors == nullptr) return DescriptorShare::Part();
+  return shares_.descriptors->take(user, count);
 }
 
 std::ptrdiff_t JoinedCommands::room_for(uid_t uid) const {
@@ -191,8 +211,15 @@ std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& r
            ": both must be of one user, and kernel.yama.ptrace_scope 0, or the server needs "
            "CAP_SYS_PTRACE";
   }
+  ThreadIdentity joiner(visitor.pid, UniqueFd(), 0);
+  const uid_t payer = accountable_user(joiner, visitor.uid);
+  const std::size_t remembered = std::min(shares_.most_remembered, ThreadIdentities::kMostOfOthers);
+  auto descriptors = charge(payer, kDescriptorsOfAJoined + static_cast<std::int64_t>(remembered));
+  if (!descriptors) return "its user has its share of the server's descriptors already";
   ServerOptions options;
   options.most_threads = kMostThreads;
+  options.budget = shares_.budget;
+  options.most_remembered = remembered;
   options.remembered = Remembered::kThreads;
   if (auto ipc = reach_proc_file(visitor.pid, "ns/ipc")) {
     options.home = std::make_shared<IpcHome>(std::move(*ipc));
@@ -205,6 +232,7 @@ std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& r
                                       pid_t tid) { covers->cover(tid); };
   }
   Joined& joined = joined_.emplace_back(visitor.uid);
+  joined.descriptors = std::move(*descriptors);
   ServerPool::Client client;
   // Not owned by the servers: the set is the serving command's, and outlives them.
   client.namespaces = std::shared_ptr<IpcNamespaces>(std::shared_ptr<void>(), &namespaces_);

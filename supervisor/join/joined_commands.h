@@ -21,6 +21,7 @@
 #include <chrono>
 #include <list>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "supervisor/join/join_messages.h"
@@ -31,6 +32,7 @@
 #include "supervisor/process/ipc_namespaces.h"
 #include "supervisor/process/joint_scope.h"
 #include "supervisor/serve/server_pool.h"
+#include "supervisor/serve/serving_shares.h"
 
 namespace shmvisor {
 
@@ -42,7 +44,8 @@ class JoinedCommands {
   static constexpr std::ptrdiff_t kMostOfAnotherUser = 128;
 
   JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, JointScope& scope,
-                 KernelFeatures& features, const CallPage* call_page);
+                 KernelFeatures& features, const CallPage* call_page,
+                 const ServingShares& shares = {});
   JoinedCommands(const JoinedCommands&) = delete;
   JoinedCommands& operator=(const JoinedCommands&) = delete;
   ~JoinedCommands();
@@ -68,6 +71,7 @@ class JoinedCommands {
     pid_t pid = 0;
     uid_t uid = 0;
     Clock::time_point deadline;
+    DescriptorShare::Part descriptors = {};
   };
   struct Joined;
 
@@ -77,6 +81,8 @@ class JoinedCommands {
   void hear_visitors();
   /// Whether it has come to an end, in whatever way.
   bool hear(Visitor& visitor);
+  /// For so many descriptors that the user makes us keep. Nothing where it has its share.
+  std::optional<DescriptorShare::Part> charge(uid_t user, std::int64_t count) const;
   /// How many commands of the user may join yet.
   [[nodiscard]] std::ptrdiff_t room_for(uid_t uid) const;
   /// Takes the command in, or says why not.
@@ -90,6 +96,9 @@ class JoinedCommands {
   const std::shared_ptr<DescendantScope> scope_;
   KernelFeatures& features_;
   const CallPage* const call_page_;
+  const ServingShares shares_;
+  /// After accept(2) ran out of descriptors.
+  Clock::time_point accept_again_;
   std::list<Visitor> visitors_;
   std::list<Joined> joined_;
   /// Last, because its servers use what is joined.

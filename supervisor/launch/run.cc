@@ -118,7 +118,11 @@ int run_serving(const Launched& launched, std::optional<JoinSocket> socket) {
   }
   Server server(listener, ipc_namespaces, features, server_options);
   std::optional<JoinedCommands> joined;
-  if (socket) joined.emplace(std::move(*socket), ipc_namespaces, scope, features, call_page.get());
+  if (socket) {
+    joined.emplace(std::move(*socket), ipc_namespaces, scope, features, call_page.get(),
+                   ServingShares{&descriptor_share, &budget,
+                                 static_cast<std::size_t>(plan.remembered_joined_callers)});
+  }
   ServingChores chores({listener, namespaces.files(), machine.release_watch(), ipc_namespaces,
                         joined ? &*joined : nullptr});
   InitLoop init(command.pid(), group, options.signal_group, inherited.watched(), *descendants,

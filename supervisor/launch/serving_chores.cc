@@ -1,6 +1,9 @@
 #include "supervisor/launch/serving_chores.h"
 
 #include <algorithm>
+#include <new>
+
+#include "supervisor/log/limited_log.h"
 
 namespace shmvisor {
 namespace {
@@ -24,6 +27,15 @@ int ServingChores::timeout_ms() const {
 }
 
 void ServingChores::turn() {
+  try {
+    turn_once();
+  } catch (const std::bad_alloc&) {
+    log_limited(spdlog::level::err, LogTopic::kMemory, LogLimiter::kNobody,
+                "out of memory: what was to be looked after waits");
+  }
+}
+
+void ServingChores::turn_once() {
   ended_ = ended_ || charges_.listener.ended();
   charges_.files.settle();
   if (charges_.namespaces.need_sweeping()) charges_.namespaces.sweep();

@@ -32,6 +32,8 @@ class ServingChores : public Chores {
   [[nodiscard]] bool all_gone() const override;
 
  private:
+  void turn_once();
+
   const Charges charges_;
   /// The command's own listener.
   bool ended_ = false;
