@@ -106,7 +106,7 @@ TEST_F(IpcNamespacesTest, AHomeThatNobodyToldIsTheFirstCallers) {
 TEST_F(IpcNamespacesTest, NoContainerIsRootOverAnother) {
   const auto first = steps({[] { return ::unshare(CLONE_NEWUSER | CLONE_NEWIPC) == 0; }});
   const auto second = steps({[] { return ::unshare(CLONE_NEWUSER | CLONE_NEWIPC) == 0; }});
-  DescriptorPool pool;
+  DescriptorPool pool({.pool = 100});
   DescriptorShare share(pool);
   IpcNamespaces group = IpcNamespaces::of_others(namespaces_, scope_, share);
   const auto is_root = [&](Stepper& stepper, IpcHome& home) {
