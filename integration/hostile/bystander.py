@@ -187,6 +187,8 @@ def kill_all():
 def end_attack(name):
     """Whatever it left: every process of that name in our PID namespace, until there is none."""
     end = time.monotonic() + BOUND_SECONDS
+    with contextlib.suppress(Failure):
+        wait_until("it ends by itself", lambda: os.path.exists(f"{name}.status"), 1)
     while True:
         left = [pid for pid, name in living() if name.startswith("attack")]
         if not left and os.path.exists(f"{name}.status"):
