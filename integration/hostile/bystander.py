@@ -18,6 +18,7 @@ import itertools
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -37,6 +38,11 @@ folder, mode, attack, attacker, fake_runtime = sys.argv[1:6]
 full = ["full"] if "full" in sys.argv[6:] else []
 options = [option for option in sys.argv[6:] if option != "full"]
 shmvisor = os.environ["SHMVISOR"]
+
+
+def listens(path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
+        return visitor.connect_ex(path) == 0
 
 
 class Failure(Exception):
@@ -118,7 +124,7 @@ class Ground:
         with open(self.log, "ab") as errors:
             self.server = subprocess.Popen([shmvisor, "agent", "--socket", path, *options], stderr=errors)
         os.environ["HOSTILE_SOCKET"] = path
-        wait_until("the agent listens", lambda: os.path.exists(path))
+        wait_until("the agent listens", lambda: listens(path))
         self.stages = [
             Stage([fake_runtime, path, name, metadata, "--"], f"{self.log}-{name}") for name in ("bystander", "attacker")
         ]
@@ -226,7 +232,7 @@ def round_on(place):
     """What the bystander saw of one attack there."""
     try:
         return attack_on(Ground(place))
-    except Failure as failure:
+    except (Failure, OSError) as failure:
         raise Failure(f"{place}: {failure}") from None
 
 
