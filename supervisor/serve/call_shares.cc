@@ -6,42 +6,44 @@
 namespace shmvisor {
 
 CallShares::Admission CallShares::arrive(uid_t user, const seccomp_notif& call,
-                                         Clock::time_point now) {
+                                         std::optional<Clock::time_point> now) {
   const std::lock_guard lock(mutex_);
   Account& account = accounts_[user];
   // Those that wait already come first.
   if (account.aside.empty() && admit(user, account)) return Admission::kServe;
   if (account.aside.size() >= kMostAside) make_room(account);
   if (account.aside.size() >= kMostAside) return Admission::kRefused;
-  account.aside.push_back({call, now});
+  const Clock::time_point since = now ? *now : Clock::now();
+  account.aside.push_back({call, since});
   ++aside_;
-  return now - account.aside.front().since >= kLongWait ? Admission::kStuck : Admission::kAside;
+  return since - account.aside.front().since >= kLongWait ? Admission::kStuck : Admission::kAside;
 }
 
 std::optional<CallShares::Next> CallShares::leave(uid_t user) {
   const std::lock_guard lock(mutex_);
-  budget_.give_back({group_, user});
+  const auto account = accounts_.find(user);
+  // All but one are counted there.
+  if (account->second.served > 1) budget_.give_back({group_, user});
+  --account->second.served;
   --served_;
-  const auto own = accounts_.find(user);
-  --own->second.served;
-  if (aside_ == 0) {
-    if (own->second.served == 0) accounts_.erase(own);
-    return std::nullopt;
-  }
+  std::optional<Next> next;
+  if (aside_ != 0) next = take_next();
+  const bool idle = account->second.served == 0 && account->second.aside.empty();
+  if (idle && accounts_.size() > kMostIdle) accounts_.erase(account);
+  return next;
+}
+
+std::optional<CallShares::Next> CallShares::take_next() {
   const auto sooner = [](const auto& one, const auto& other) {
     if (one.second.aside.empty() != other.second.aside.empty()) return !one.second.aside.empty();
     return one.second.served < other.second.served;
   };
-  const auto next = std::min_element(accounts_.begin(), accounts_.end(), sooner);
-  std::optional<Next> call;
-  if (admit(next->first, next->second)) {
-    call = Next{next->first, next->second.aside.front().call};
-    next->second.aside.pop_front();
-    --aside_;
-  }
-  const auto empty = accounts_.find(user);
-  if (empty->second.served == 0 && empty->second.aside.empty()) accounts_.erase(empty);
-  return call;
+  auto& [user, account] = *std::min_element(accounts_.begin(), accounts_.end(), sooner);
+  if (!admit(user, account)) return std::nullopt;
+  const Next next{user, account.aside.front().call};
+  account.aside.pop_front();
+  --aside_;
+  return next;
 }
 
 void CallShares::limit_to(int most_at_once) {
@@ -53,7 +55,6 @@ bool CallShares::admit(uid_t user, Account& account) {
   const int free = most_at_once_ - served_;
   if (account.served == 0) {
     if (free <= 0) return false;
-    budget_.take_anyway({group_, user});
   } else if (account.served >= free || !budget_.take({group_, user})) {
     return false;
   }

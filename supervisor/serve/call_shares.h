@@ -50,7 +50,9 @@ class CallShares {
     kStuck,    ///< the same, and another call of the user waits for a kLongWait already
     kRefused,  ///< to be answered with an error
   };
-  Admission arrive(uid_t user, const seccomp_notif& call, Clock::time_point now = Clock::now());
+  /// `now`: asked of the clock where it is needed, unless it is given.
+  Admission arrive(uid_t user, const seccomp_notif& call,
+                   std::optional<Clock::time_point> now = std::nullopt);
 
   struct Next {
     uid_t user = 0;
@@ -74,8 +76,13 @@ class CallShares {
     std::size_t refused_since_look = 0;
   };
 
+  /// Accounts without a call that are kept, for the next one.
+  static constexpr std::size_t kMostIdle = 64;
+
   /// Counts one more call of the user, if it may be served now. mutex_ held.
   bool admit(uid_t user, Account& account);
+  /// The call that is to be served next. Precondition: some were put aside. mutex_ held.
+  std::optional<Next> take_next();
   /// Forgets calls whose callers are gone, if it was not tried just now. mutex_ held.
   void make_room(Account& account);
 

@@ -14,12 +14,6 @@ bool ServingBudget::take(const Payer& payer) {
   return true;
 }
 
-void ServingBudget::take_anyway(const Payer& payer) {
-  const std::lock_guard lock(mutex_);
-  ++served_of_[payer];
-  ++served_;
-}
-
 void ServingBudget::give_back(const Payer& payer) {
   const std::lock_guard lock(mutex_);
   --served_;

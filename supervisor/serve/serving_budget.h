@@ -1,5 +1,6 @@
 // ServingBudget: how many calls may be served at the same time, of all listeners of this process
-// together, and how many of them may be one user's.
+// together, and how many of them may be one user's. The first call of each user at each listener is
+// not counted: most calls are that, and they need not come here.
 //
 // A call in service has a thread, and some descriptors (DescriptorPlan::kOfACall). A caller can
 // make its call last: by memory that a userfaultfd holds back, by a tracer, by an exec that does
@@ -36,8 +37,6 @@ class ServingBudget {
 
   /// Counts one more call, if it may be.
   [[nodiscard]] bool take(const Payer& payer);
-  /// Counts it whatever the share.
-  void take_anyway(const Payer& payer);
   /// Once for each call that was counted.
   void give_back(const Payer& payer);
 
