@@ -10,7 +10,7 @@ OPTION    for shmvisor, whatever the mode; or `full`: the attacker takes all seg
 
 Natively first, in an IPC namespace of its own: how long do calls take at worst while that attack goes on? The machine
 may be slow and busy, and the attack may take its CPUs. Under shmvisor then: no call takes longer than 50 ms, or than
-four times as long as natively; and to read all of /proc/sysvipc/shm not longer than half a second. What is always so fails three times; what a busy machine does not.
+four times as long as the longest natively; and to read all of /proc/sysvipc/shm not longer than half a second. What is always so fails three times; what a busy machine does not.
 """
 import collections
 import contextlib
@@ -291,10 +291,12 @@ def main():
             print(f"  round {number}: {failure}", flush=True)
             continue
         slow = []
+        # Whichever call it was: what keeps one natively is the scheduler.
+        longest = max(worst for kind, (worst, _, _) in native.items() if kind != "table")
         for kind, (worst, p99, count) in seen.items():
             base = native.get(kind, (0, 0, 0))[0]
             least = TABLE_BOUND_MICROSECONDS if kind == "table" else BOUND_MICROSECONDS
-            bound = max(least, AS_NATIVELY * base)
+            bound = max(least, AS_NATIVELY * longest)
             print(f"  {kind:9} {count:6} calls, worst {worst / 1000:9.2f} ms, p99 {p99 / 1000:7.2f} ms"
                   f" (worst natively {base / 1000:.2f}, before it {quiet[kind][0] / 1000 if kind in quiet else 0:.2f})")
             if worst > bound:
