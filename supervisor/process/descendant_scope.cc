@@ -11,7 +11,7 @@
 
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/process/proc_file.h"
-#include "supervisor/process/process_stat.h"
+#include "supervisor/process/task_status.h"
 
 namespace shmvisor {
 namespace {
@@ -124,8 +124,9 @@ std::optional<pid_t> DescendantScope::parent_of(pid_t pid) const {
       features_.absent(KernelFeature::kPidfdGetInfo);
     }
   }
-  const auto stat = ProcessStat::read(pid);
-  return stat ? std::optional(stat->ppid) : std::nullopt;
+  // Not of /proc/PID/stat, which keeps its reader while the process is in the middle of an exec.
+  const auto status = TaskStatus::read(pid);
+  return status ? std::optional(status->ppid) : std::nullopt;
 }
 
 }  // namespace shmvisor
