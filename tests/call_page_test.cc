@@ -11,6 +11,7 @@
 #include <array>
 #include <csignal>
 #include <cstddef>
+#include <cstring>
 #include <functional>
 #include <string_view>
 
@@ -287,7 +288,7 @@ TEST_F(CallPageTest, ItDoesNotReplaceItself) {
   EXPECT_EQ(serve(
                 [&] {
                   // By hand: attaches of this test do not leave it alone.
-                  const UniqueFd fd(::syscall(SYS_dup, page_->fd()));
+                  const UniqueFd fd(::syscall(SYS_dup, page_->file().fd()));
                   const auto arguments = page_->mapping(fd.get());
                   if (::mmap(pointer(arguments[0]), kPage, PROT_READ | PROT_EXEC,
                              MAP_SHARED | MAP_FIXED_NOREPLACE, fd.get(), 0) == MAP_FAILED) {
@@ -409,13 +410,15 @@ TEST_F(CallPageTest, ALieIsNoAddress) {
               char* const page = pointer(page_address());
               std::array<char, kPage> code{};
               std::copy_n(page, code.size(), code.begin());
-              const auto to_the_end = static_cast<unsigned char>(page_code::trapped() - 12 - 14);
-              const auto lie = std::to_array<unsigned char>({
-                  0x49, 0xc7, 0xc0, 0x34, 0x12, 0x00, 0x00,  // mov $0x1234,%r8
-                  0xb8, 0x1e, 0x00, 0x00, 0x00,              // mov $30,%eax
-                  0xeb, to_the_end,                          // jmp to the call that is trapped
+              auto lie = std::to_array<unsigned char>({
+                  0x48, 0xc7, 0x43, 0x08, 0x34, 0x12, 0x00, 0x00,  // movq $0x1234,8(%rbx)
+                  0xe9, 0x00, 0x00, 0x00, 0x00,                    // jmp to where it is told
               });
-              std::copy(lie.begin(), lie.end(), code.begin());
+              const auto distance = static_cast<std::int32_t>(page_code::tell()) -
+                                    static_cast<std::int32_t>(page_code::map() + lie.size());
+              std::memcpy(&lie[lie.size() - sizeof(distance)], &distance, sizeof(distance));
+              std::copy(lie.begin(), lie.end(),
+                        code.begin() + static_cast<std::ptrdiff_t>(page_code::map()));
               if (::mmap(page, kPage, PROT_READ | PROT_WRITE | PROT_EXEC,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != page) {
                 return 2;
@@ -426,24 +429,42 @@ TEST_F(CallPageTest, ALieIsNoAddress) {
             0);
 }
 
-/// As when the supervisor was killed meanwhile: no endless loop.
-TEST_F(CallPageTest, WithoutATracerItsEndIsTheProgramsEnd) {
+/// As when the supervisor was killed meanwhile: it goes on to its end and gives everything back.
+TEST_F(CallPageTest, WithoutATracerItReturns) {
   EXPECT_EQ(serve([&] {
               for (int round = 0; round < kEnough; ++round) {
                 if (!attached(attach())) return 1;
               }
+              static page_code::Slot slot{};
+              slot.rdi = 1;
+              slot.number = SYS_shmdt;
+              slot.tells = 1;
+              slot.signal_mask = std::uint64_t{1} << (SIGUSR2 - 1);
               const std::uint64_t unmapping = page_address() + page_code::unmap();
-              const pid_t child = ::fork();
-              if (child == 0) {
-                ::alarm(20);
-                __asm__ volatile("jmp *%[code]"
-                                 :
-                                 : [code] "r"(unmapping), "a"(SYS_munmap), "D"(0), "S"(0)
-                                 : "memory");
-              }
-              int status = 0;
-              if (::waitpid(child, &status, 0) != child) return 2;
-              return WIFSIGNALED(status) && WTERMSIG(status) == SIGILL ? 0 : 3;
+              void* const page =
+                  ::mmap(nullptr, kPage, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+              std::uint64_t argument = reinterpret_cast<std::uint64_t>(page);
+              long result = SYS_munmap;
+              ::alarm(20);
+              std::uint64_t length = kPage;
+              register std::uint64_t code asm("r12") = unmapping;
+              register page_code::Slot* kept asm("r13") = &slot;
+              __asm__ volatile(
+                  "mov %%rbx, 0(%[slot])\n\t"
+                  "lea 1f(%%rip), %%rcx\n\t"
+                  "mov %%rcx, 16(%[slot])\n\t"
+                  "mov %[slot], %%rbx\n\t"
+                  "jmp *%[code]\n\t"
+                  "1:"
+                  : "+a"(result), "+D"(argument), "+S"(length)
+                  : [slot] "r"(kept), [code] "r"(code)
+                  : "rcx", "r11", "rdx", "r10", "r8", "r9", "memory");
+              if (result != 0 || argument != 1) return 2;
+              unsigned char residency = 0;
+              if (::mincore(page, kPage, &residency) != -1) return 3;
+              sigset_t blocked;
+              sigprocmask(SIG_BLOCK, nullptr, &blocked);
+              return sigismember(&blocked, SIGUSR2) == 1 ? 0 : 4;
             }),
             0);
 }

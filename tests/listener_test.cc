@@ -64,7 +64,7 @@ TEST(ListenerTest, NumbersThatAreNoCall) {
   const seccomp_notif notif = child.receive();
   EXPECT_FALSE(child.listener().alive(notif.id + 1));
   EXPECT_EQ(child.listener().respond(notif.id + 1, 0).error(), Errno(ENOENT));
-  EXPECT_EQ(child.listener().respond_with_fd(notif.id + 1, 0).error(), Errno(ENOENT));
+  EXPECT_EQ(child.listener().add_fd(notif.id + 1, 0).error(), Errno(ENOENT));
   EXPECT_TRUE(child.listener().respond(notif.id, 0));
   EXPECT_EQ(exit_status_of(child.child()), 0);
 }
@@ -77,7 +77,7 @@ TEST(ListenerTest, AKilledCallerIsNoLongerThere) {
   ASSERT_TRUE(child.child().wait(0));
   EXPECT_FALSE(child.listener().alive(notif.id));
   EXPECT_EQ(child.listener().respond(notif.id, 0).error(), Errno(ENOENT));
-  EXPECT_EQ(child.listener().respond_with_fd(notif.id, 0).error(), Errno(ENOENT));
+  EXPECT_EQ(child.listener().add_fd(notif.id, 0).error(), Errno(ENOENT));
   EXPECT_TRUE(child.listener().ended());
 }
 
@@ -100,7 +100,7 @@ TEST(ListenerTest, TheEndIsSaid) {
   EXPECT_EQ(WEXITSTATUS(*status), 0);
 }
 
-TEST(ListenerTest, ADescriptorAndTheAnswerInOneStep) {
+TEST(ListenerTest, ADescriptorAndThenTheAnswer) {
   SharedPage<struct stat> seen;
   SupervisedChild child([&] {
     const auto fd = static_cast<int>(raw_call(SYS_shmdt));
@@ -109,9 +109,16 @@ TEST(ListenerTest, ADescriptorAndTheAnswerInOneStep) {
   });
   ASSERT_EQ(child.trouble(), "");
   const UniqueFd file(::memfd_create("given", MFD_CLOEXEC));
-  const auto installed = child.listener().respond_with_fd(child.receive().id, file.get());
+  const std::uint64_t id = child.receive().id;
+  const auto lowest = child.listener().add_fd(id, file.get());
+  ASSERT_TRUE(lowest);
+  EXPECT_GE(*lowest, 0);
+  constexpr int kOurs = 60;
+  const auto installed = child.listener().add_fd_as(id, file.get(), kOurs);
   ASSERT_TRUE(installed);
-  EXPECT_GE(*installed, 0);
+  EXPECT_EQ(*installed, kOurs);
+  EXPECT_EQ(child.listener().add_fd_as(id, file.get(), 1 << 30).error(), Errno(EBADF));
+  EXPECT_TRUE(child.listener().respond(id, kOurs));
   EXPECT_EQ(exit_status_of(child.child()), 0);
   struct stat ours {};
   ASSERT_EQ(::fstat(file.get(), &ours), 0);
@@ -126,7 +133,7 @@ TEST(ListenerTest, AFullTableIsSaidAndTheCallStillWaits) {
   });
   ASSERT_EQ(child.trouble(), "");
   const seccomp_notif notif = child.receive();
-  const auto installed = child.listener().respond_with_fd(notif.id, 0);
+  const auto installed = child.listener().add_fd(notif.id, 0);
   ASSERT_FALSE(installed);
   EXPECT_EQ(installed.error(), Errno(EMFILE));
   EXPECT_TRUE(child.listener().alive(notif.id));

@@ -55,7 +55,10 @@ Result<std::int64_t> BorrowedTable::map(int fd, std::array<std::uint64_t, 6> arg
   Result<std::int64_t> mapped = Errno(ENOMEM);
   {
     PtraceStop child = PtraceStop::adopt(lender->tid);
-    if (child.wait_until_stopped()) mapped = map_in(child, fd, arguments);
+    if (child.wait_until_stopped()) {
+      child.die_with_us();  // what it would run is the caller's own code, a second time
+      mapped = map_in(child, fd, arguments);
+    }
     child.kill();
   }
   // It is the caller's child, and must not stay behind as a zombie that the caller never made.
@@ -70,13 +73,14 @@ Result<std::int64_t> BorrowedTable::map_in(PtraceStop& lender, int fd,
                                            std::array<std::uint64_t, 6> arguments) {
   make_room(lender);
   Result<int> installed = Errno(ENOENT);
-  for (int tries = 0; tries < kMostTries && !installed && spoilt(installed.error()); ++tries) {
+  for (int tries = 0; tries < kMostTries && !installed && installed.error() == Errno(ENOENT);
+       ++tries) {
     expected_.expect(lender.tid());
     const bool parked = lender.begin_call(abi_, RemoteCall::kShmdt, {1});
     const auto id = expected_.await(lender.tid());
     if (!parked || !id) return Errno(ENOMEM);
-    installed = listener_.respond_with_fd(*id, fd);
-    if (!installed) (void)listener_.respond(*id, 0);
+    installed = listener_.add_fd(*id, fd);
+    (void)listener_.respond(*id, kCallAgain);
     if (!lender.finish_call(abi_)) return Errno(ENOMEM);
   }
   if (!installed) return Errno(ENOMEM);

@@ -154,63 +154,78 @@ bool CallPage::overlaps(const AddressRange& range) const {
   return range.overlaps({address_, 2 * kPageBytes});
 }
 
-Registers CallPage::mapping_and_closing(const Registers& registers,
-                                        const std::array<std::uint64_t, 6>& arguments) const {
-  return registers.entering_at(address_ + page_code::map(), RemoteCall::kMmap, arguments);
-}
-
-Registers CallPage::unmapping(const Registers& registers, const AddressRange& range) const {
-  return registers.entering_at(address_ + page_code::unmap(), RemoteCall::kMunmap,
-                               {range.start, range.length});
-}
-
-Result<CallPage::Progress> CallPage::progress(const Registers& begin, const Registers& now) const {
-  const std::uint64_t entry = begin.instruction_pointer();
-  const std::uint64_t offset = now.instruction_pointer() - entry;
-  if (offset == 0) return Errno(EAGAIN);
-  if (offset < kEnteringInstructionBytes || offset > address_ + page_code::trapped() - entry) {
-    return Errno(EACCES);
-  }
-  // Refused, by a filter that traps or by system call user dispatch: then the number is still
-  // there.
-  const bool refused = now.raw().rax == begin.raw().rax;
-  if (offset == kEnteringInstructionBytes && refused) return Errno(EAGAIN);
-  Progress progress;
-  progress.result =
-      static_cast<std::int64_t>(offset < page_code::kept() ? now.raw().rax : now.raw().r8);
-  progress.closed =
-      offset > page_code::closed() || (offset == page_code::closed() && now.raw().rax == 0);
-  return progress;
-}
-
-bool CallPage::leave_mapping(PtraceStop& stop,
-                             const std::array<std::uint64_t, 6>& arguments) const {
-  return leave(stop, stop.registers().entering_at(address_ + page_code::left_map(),
-                                                  RemoteCall::kMmap, arguments));
-}
-
-bool CallPage::leave_unmapping(PtraceStop& stop, const AddressRange& range) const {
-  return leave(stop,
-               stop.registers().entering_at(address_ + page_code::left_unmap(), RemoteCall::kMunmap,
-                                            {range.start, range.length}));
-}
-
-bool CallPage::leave(PtraceStop& stop, const Registers& begin) const {
+std::optional<Registers> CallPage::begin(PtraceStop& stop, const Work& work, bool tells) const {
+  constexpr std::size_t kLength = 1;
+  constexpr std::size_t kDescriptor = 4;
+  if (stop.registers().steps()) return std::nullopt;
   for (std::size_t slot = 0; slot < kMostLooks; ++slot) {
     const SlotClaim claim(claimed_slots_, slot);
     const std::uint64_t address = slot_address(slot);
     if (!claim.held() || stop.peek(address) != address) continue;
     const user_regs_struct& raw = stop.registers().raw();
-    page_code::Slot kept{raw.rbx,     0,       raw.rip, raw.rdi, raw.rsi,
-                         raw.rdx,     raw.r10, raw.r8,  raw.r9,  stop.signal_mask(),
-                         raw.orig_rax};
+    page_code::Slot kept{};
+    kept.rbx = raw.rbx;
+    kept.rip = raw.rip;
+    kept.rdi = raw.rdi;
+    kept.rsi = raw.rsi;
+    kept.rdx = raw.rdx;
+    kept.r10 = raw.r10;
+    kept.r8 = raw.r8;
+    kept.r9 = raw.r9;
+    kept.signal_mask = stop.signal_mask();
+    kept.number = raw.orig_rax;
+    kept.descriptor = work.arguments.at(kDescriptor);
+    kept.mark = work.mark.value_or(0);
+    kept.length = work.arguments.at(kLength);
+    kept.tells = tells ? 1 : 0;
     const iovec ours{&kept, sizeof(kept)};
     const iovec theirs{reinterpret_cast<void*>(address), sizeof(kept)};
     if (::process_vm_writev(stop.tid(), &ours, 1, &theirs, 1, 0) != ssize_t{sizeof(kept)}) break;
-    stop.leave_at(begin.with_rbx(address));
-    return true;
+    const auto registers = work.mark
+                               ? stop.registers().entering_at(address_ + page_code::map(),
+                                                              RemoteCall::kMmap, work.arguments)
+                               : stop.registers().entering_at(address_ + page_code::unmap(),
+                                                              RemoteCall::kMunmap, work.arguments);
+    return registers.with_rbx(address);
   }
-  return false;
+  return std::nullopt;
+}
+
+Result<CallPage::Progress> CallPage::progress(const PtraceStop& stop, const Registers& begin,
+                                              const Registers& now) const {
+  const std::uint64_t entry = begin.instruction_pointer();
+  const std::uint64_t at = now.instruction_pointer();
+  if (at == entry) return Errno(EAGAIN);
+  // Refused, by a filter that traps or by system call user dispatch: then the number is still
+  // there.
+  const bool first_call = at == entry + kEnteringInstructionBytes;
+  if (first_call && now.raw().rax == begin.raw().rax) return Errno(EAGAIN);
+  if (at < entry || at > address_ + page_code::forbidden()) return Errno(EACCES);
+  Progress progress;
+  const std::uint64_t slot = begin.raw().rbx;
+  if (first_call) {
+    progress.result = static_cast<std::int64_t>(now.raw().rax);
+    return progress;
+  }
+  const auto result = stop.peek(slot + offsetof(page_code::Slot, result));
+  const auto descriptor = stop.peek(slot + offsetof(page_code::Slot, descriptor));
+  if (!result || !descriptor) return Errno(EACCES);
+  progress.result = static_cast<std::int64_t>(*result);
+  progress.lost = *descriptor == page_code::kLost;
+  progress.closed = at > address_ + page_code::closed() ||
+                    (at == address_ + page_code::closed() && now.raw().rax == 0);
+  progress.at_end = at == address_ + page_code::told() || at == address_ + page_code::forbidden();
+  return progress;
+}
+
+void CallPage::leave_end(PtraceStop& stop, const Registers& begin) const {
+  const std::uint64_t slot = begin.raw().rbx;
+  stop.leave_at(stop.registers().returning(0).at(address_ + page_code::finish()).with_rbx(slot),
+                slot + offsetof(page_code::Slot, result));
+}
+
+void CallPage::leave_slot(PtraceStop& stop, const Registers& begin) {
+  stop.write_then(begin.raw().rbx, begin.raw().rbx);
 }
 
 CallPage::Message CallPage::message(const seccomp_data& call) const {

@@ -3,13 +3,16 @@
 //
 // Mapping a segment takes an mmap(2) and a close(2) of the caller. Run one at a time
 // (PtraceStop::call) these are four stops, on the way in and out of each, besides the first. The
-// page's code makes both, and then either
-// - gives the thread back its signal mask and registers and returns from the call: the caller is
-//   left to it, with its signals blocked, and nobody waits. Where mmap(2) fails, the code makes
-//   the caller's own call again, which is then run in stops and whose answer it returns; or
-// - stops once: by a call that the filter answers with SECCOMP_RET_TRACE (kTracedArgument), which
-//   nobody but the tracer hears of. This is for attaches whose result we must know, and for callers
-//   who cannot be left (PtraceStop::can_be_left).
+// page's code makes both, and sees in between whether the descriptor was ours (LentDescriptor). It
+// then gives the thread back its signal mask and registers and returns from the call. So
+// - the caller is left to it, with its signals blocked, and nobody waits. Where mmap(2) fails, or
+//   the descriptor was lost, the code makes the caller's own call again, which is then run in stops
+//   and whose answer it returns; or
+// - it stops once before that: by a call that the filter answers with SECCOMP_RET_TRACE
+//   (kTracedArgument), which nobody but the tracer hears of. This is for attaches whose result we
+//   must know, and for callers who cannot be left (PtraceStop::can_be_left).
+// Should we be killed, at whatever moment, the code goes on to its end: nothing stays blocked, and
+// what failed is the kernel's to answer.
 // Detaching saves stops likewise.
 //
 // The page is a sealed memfd, the same for all callers of a run, mapped shared, to be read and
@@ -30,7 +33,6 @@
 // and what it says that mmap(2) answered, if mmap(2) could, is what its shmat answers. It can block
 // in the kernel there, and so keep the serving thread for as long as it lives.
 //
-// Registers: where the tracer restores them, the result is kept in r8, which calls preserve.
 // Ownership: owns the memfd. Thread rule: any thread.
 #pragma once
 
@@ -42,6 +44,7 @@
 
 #include "emulation/memmap/address_range.h"
 #include "policy/base/unique_fd.h"
+#include "supervisor/inject/lent_descriptor.h"
 #include "supervisor/inject/ptrace_stop.h"
 #include "supervisor/inject/registers.h"
 #include "supervisor/kernel/features.h"
@@ -56,7 +59,7 @@ class CallPage {
   /// Null where this machine has no executable memfds.
   static std::unique_ptr<CallPage> create(KernelFeatures& features);
 
-  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] const LentDescriptor& file() const { return file_; }
   /// mmap(2)'s arguments that put it into a caller, which has it as descriptor `fd`.
   [[nodiscard]] std::array<std::uint64_t, 6> mapping(int fd) const;
   /// The same for the slots.
@@ -66,26 +69,34 @@ class CallPage {
   /// Whether its place, or that of the slots, is within `range`, which its code must not replace.
   [[nodiscard]] bool overlaps(const AddressRange& range) const;
 
-  /// `registers`, about to make mmap(2) with these arguments, and close(2) of the descriptor among
-  /// them.
-  [[nodiscard]] Registers mapping_and_closing(const Registers& registers,
-                                              const std::array<std::uint64_t, 6>& arguments) const;
-  [[nodiscard]] Registers unmapping(const Registers& registers, const AddressRange& range) const;
+  /// What the code is to do.
+  struct Work {
+    /// mmap(2)'s, with the descriptor; or munmap(2)'s.
+    std::array<std::uint64_t, 6> arguments{};
+    /// LentDescriptor::mark(); nothing for munmap(2).
+    std::optional<std::uint64_t> mark;
+  };
+  /// A slot with what the held thread is to get back, and the registers with which it begins.
+  /// `tells`: it is to stop at its end. Nothing where it has no slot.
+  [[nodiscard]] std::optional<Registers> begin(PtraceStop& stop, const Work& work,
+                                               bool tells) const;
 
   struct Progress {
     std::int64_t result = 0;  ///< of mmap(2) or munmap(2): a value, or an errno negated
-    bool closed = false;      ///< and all else is done too
+    bool lost = false;        ///< the descriptor was somebody else's; what it mapped is gone again
+    bool closed = false;
+    bool at_end = false;
   };
-  /// How far the code came that was begun with `begin`. To its end, unless it was stopped in the
-  /// middle: because the caller steps itself, say (the trap flag), or unmaps the page just then.
+  /// How far the code came that was begun with `begin` and stopped. To its end, unless it was
+  /// stopped in the middle: because the caller unmaps the page just then, say.
   /// Errors: EAGAIN where it has done nothing yet; EACCES where it is somewhere else.
-  [[nodiscard]] Result<Progress> progress(const Registers& begin, const Registers& now) const;
-
-  /// Lets the held thread make mmap(2) with these arguments, and close(2) of the descriptor among
-  /// them, once it is let go. False where it cannot be left to that.
-  [[nodiscard]] bool leave_mapping(PtraceStop& stop,
-                                   const std::array<std::uint64_t, 6>& arguments) const;
-  [[nodiscard]] bool leave_unmapping(PtraceStop& stop, const AddressRange& range) const;
+  [[nodiscard]] Result<Progress> progress(const PtraceStop& stop, const Registers& begin,
+                                          const Registers& now) const;
+  /// Once the thread is let go the code gives back what it keeps, and returns the thread's result.
+  /// Precondition: its progress was at_end.
+  void leave_end(PtraceStop& stop, const Registers& begin) const;
+  /// It is done otherwise: once the thread is let go the slot is free.
+  static void leave_slot(PtraceStop& stop, const Registers& begin);
 
   /// What a call means that the page's code makes.
   enum class Message : std::uint8_t {
@@ -104,6 +115,7 @@ class CallPage {
   CallPage(UniqueFd fd, std::uint64_t address, std::uint64_t signature,
            std::uint64_t filters_of_callers)
       : fd_(std::move(fd)),
+        file_(fd_.get()),
         address_(address),
         signature_(signature),
         filters_of_callers_(filters_of_callers) {}
@@ -111,10 +123,8 @@ class CallPage {
   class SlotClaim;
 
   [[nodiscard]] std::uint64_t slot_address(std::size_t slot) const;
-  /// `begin` with a slot that holds what is to be given back.
-  [[nodiscard]] bool leave(PtraceStop& stop, const Registers& begin) const;
-
   const UniqueFd fd_;
+  const LentDescriptor file_;  ///< for all callers
   const std::uint64_t address_;
   const std::uint64_t signature_;
   const std::uint64_t filters_of_callers_;

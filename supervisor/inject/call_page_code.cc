@@ -4,17 +4,19 @@
 
 #include "policy/filter_program.h"
 
-// The code that is left alone changes no flags, as system calls do not. rcx and r11 are any system
-// call's to change; it leaves the return address in rcx, as `syscall` does.
+// The code changes no flags, as system calls do not. rcx and r11 are any system call's to change;
+// it leaves the return address in rcx, as `syscall` does.
 __asm__(R"(
         .pushsection .rodata
         .balign 16
-        .hidden call_page_begin, call_page_map, call_page_kept, call_page_closed
-        .hidden call_page_unmap, call_page_trapped, call_page_left_map, call_page_left_unmap
-        .hidden call_page_failed, call_page_mask_refused, call_page_end
-        .globl call_page_begin, call_page_map, call_page_kept, call_page_closed
-        .globl call_page_unmap, call_page_trapped, call_page_left_map, call_page_left_unmap
-        .globl call_page_failed, call_page_mask_refused, call_page_end
+        .hidden call_page_begin, call_page_map, call_page_mapped, call_page_closed
+        .hidden call_page_unmap, call_page_unmapped, call_page_tell, call_page_told
+        .hidden call_page_forbidden, call_page_failed, call_page_finish, call_page_mask_refused
+        .hidden call_page_end
+        .globl call_page_begin, call_page_map, call_page_mapped, call_page_closed
+        .globl call_page_unmap, call_page_unmapped, call_page_tell, call_page_told
+        .globl call_page_forbidden, call_page_failed, call_page_finish, call_page_mask_refused
+        .globl call_page_end
 
         .set slot_rbx, 0
         .set slot_result, 8
@@ -27,50 +29,73 @@ __asm__(R"(
         .set slot_r9, 64
         .set slot_signal_mask, 72
         .set slot_number, 80
+        .set slot_descriptor, 88
+        .set slot_mark, 96
+        .set slot_length, 104
+        .set slot_tells, 112
 
 call_page_begin:
 call_page_map:
         syscall                         # mmap
-        mov     %r8, %rdi               # its descriptor
-        mov     %rax, %r8
-call_page_kept:
-        mov     $3, %eax
-        syscall                         # close
-call_page_closed:
-        mov     $30, %eax
-        jmp     .Ltrap
-
-call_page_unmap:
-        syscall                         # munmap
-        mov     %rax, %r8
-        mov     $67, %eax
-        # The caller's own call, shmat or shmdt, so that no filter of its own objects.
-.Ltrap: movabs  $0x8f3a5c719ad3c0de, %rdi
-        syscall
-call_page_trapped:
-        ud2                             # Some filter objects all the same; or we are dead, and
-                                        # nobody restores the registers.
-
-call_page_left_map:
-        syscall                         # mmap
+call_page_mapped:
         mov     %rax, slot_result(%rbx)
-        mov     %r8, %rdi               # its descriptor
-        mov     $3, %eax
-        syscall                         # close
-        mov     slot_result(%rbx), %ecx
+        mov     slot_descriptor(%rbx), %rdi
+        mov     $0, %esi
+        mov     $1, %edx                # SEEK_CUR
+        mov     $8, %eax
+        syscall                         # lseek: says whether the descriptor still was ours
+        not     %rax
+        mov     slot_mark(%rbx), %rcx
+        lea     1(%rcx, %rax), %rcx
+        jrcxz   .Lclose
+
+        movq    $-1, slot_descriptor(%rbx)
+        mov     slot_result(%rbx), %rdi
+        mov     %rdi, %rcx
+        mov     $-9, %rdx               # EBADF
+        mov     %rdx, slot_result(%rbx)
         lea     (, %rcx, 8), %ecx       # An errno, negated, has some of the lowest 12 bits, which
         lea     (%rcx, %rcx), %ecx      # no address has. They are moved up to be the highest of 16.
         movzwl  %cx, %ecx
-        jrcxz   .Ldone
-        jmp     .Lagain
-
-call_page_left_unmap:
+        jrcxz   .Lgive_up
+        jmp     call_page_tell
+.Lgive_up:
+        mov     slot_length(%rbx), %rsi
+        mov     $11, %eax
         syscall                         # munmap
-        mov     %rax, slot_result(%rbx)
-        mov     %eax, %ecx
-        jrcxz   .Ldone
+        jmp     call_page_tell
 
-.Lagain: mov    slot_rdi(%rbx), %rdi
+.Lclose:
+        mov     $3, %eax
+        syscall                         # close
+call_page_closed:
+        jmp     call_page_tell
+
+call_page_unmap:
+        syscall                         # munmap
+call_page_unmapped:
+        mov     %rax, slot_result(%rbx)
+
+call_page_tell:
+        mov     slot_tells(%rbx), %rcx
+        jrcxz   .Lsettle
+        # The caller's own call, shmat or shmdt, so that no filter of its own objects.
+        mov     slot_number(%rbx), %eax
+        movabs  $0x8f3a5c719ad3c0de, %rdi
+        syscall
+call_page_told:
+        lea     38(%rax), %rcx          # ENOSYS, negated: we are dead, and nobody traces
+        jrcxz   .Lsettle
+call_page_forbidden:
+        ud2                             # some filter objects all the same
+
+.Lsettle:
+        mov     slot_result(%rbx), %ecx
+        lea     (, %rcx, 8), %ecx
+        lea     (%rcx, %rcx), %ecx
+        movzwl  %cx, %ecx
+        jrcxz   call_page_finish
+        mov     slot_rdi(%rbx), %rdi
         mov     slot_rsi(%rbx), %rsi
         mov     slot_rdx(%rbx), %rdx
         mov     slot_number(%rbx), %eax
@@ -78,7 +103,8 @@ call_page_left_unmap:
 call_page_failed:
         mov     %rax, slot_result(%rbx)
 
-.Ldone: mov     $14, %eax
+call_page_finish:
+        mov     $14, %eax
         mov     $2, %edi                # SIG_SETMASK
         lea     slot_signal_mask(%rbx), %rsi
         mov     $0, %edx
@@ -110,13 +136,15 @@ extern "C" {
 #define SHMVISOR_LABEL(name) extern const std::uint8_t name[] __attribute__((visibility("hidden")))
 SHMVISOR_LABEL(call_page_begin);
 SHMVISOR_LABEL(call_page_map);
-SHMVISOR_LABEL(call_page_kept);
+SHMVISOR_LABEL(call_page_mapped);
 SHMVISOR_LABEL(call_page_closed);
 SHMVISOR_LABEL(call_page_unmap);
-SHMVISOR_LABEL(call_page_trapped);
-SHMVISOR_LABEL(call_page_left_map);
-SHMVISOR_LABEL(call_page_left_unmap);
+SHMVISOR_LABEL(call_page_unmapped);
+SHMVISOR_LABEL(call_page_tell);
+SHMVISOR_LABEL(call_page_told);
+SHMVISOR_LABEL(call_page_forbidden);
 SHMVISOR_LABEL(call_page_failed);
+SHMVISOR_LABEL(call_page_finish);
 SHMVISOR_LABEL(call_page_mask_refused);
 SHMVISOR_LABEL(call_page_end);
 #undef SHMVISOR_LABEL
@@ -126,12 +154,14 @@ namespace shmvisor::page_code {
 namespace {
 
 static_assert(kTracedArgument == 0x8f3a5c719ad3c0de);
-static_assert(SYS_close == 3 && SYS_rt_sigprocmask == 14 && SYS_shmat == 30 && SYS_shmdt == 67);
+static_assert(SYS_close == 3 && SYS_lseek == 8 && SYS_munmap == 11 && SYS_rt_sigprocmask == 14);
 static_assert(offsetof(Slot, rbx) == 0 && offsetof(Slot, result) == 8 &&
               offsetof(Slot, rip) == 16 && offsetof(Slot, rdi) == 24 && offsetof(Slot, rsi) == 32 &&
               offsetof(Slot, rdx) == 40 && offsetof(Slot, r10) == 48 && offsetof(Slot, r8) == 56 &&
               offsetof(Slot, r9) == 64 && offsetof(Slot, signal_mask) == 72 &&
-              offsetof(Slot, number) == 80);
+              offsetof(Slot, number) == 80 && offsetof(Slot, descriptor) == 88 &&
+              offsetof(Slot, mark) == 96 && offsetof(Slot, length) == 104 &&
+              offsetof(Slot, tells) == 112);
 
 std::size_t offset_of(const std::uint8_t* label) {
   return static_cast<std::size_t>(label - call_page_begin);
@@ -142,13 +172,15 @@ std::size_t offset_of(const std::uint8_t* label) {
 std::span<const std::uint8_t> bytes() { return {call_page_begin, offset_of(call_page_end)}; }
 
 std::size_t map() { return offset_of(call_page_map); }
-std::size_t kept() { return offset_of(call_page_kept); }
+std::size_t mapped() { return offset_of(call_page_mapped); }
 std::size_t closed() { return offset_of(call_page_closed); }
 std::size_t unmap() { return offset_of(call_page_unmap); }
-std::size_t trapped() { return offset_of(call_page_trapped); }
-std::size_t left_map() { return offset_of(call_page_left_map); }
-std::size_t left_unmap() { return offset_of(call_page_left_unmap); }
+std::size_t unmapped() { return offset_of(call_page_unmapped); }
+std::size_t tell() { return offset_of(call_page_tell); }
+std::size_t told() { return offset_of(call_page_told); }
+std::size_t forbidden() { return offset_of(call_page_forbidden); }
 std::size_t failed() { return offset_of(call_page_failed); }
+std::size_t finish() { return offset_of(call_page_finish); }
 std::size_t mask_refused() { return offset_of(call_page_mask_refused); }
 
 }  // namespace shmvisor::page_code

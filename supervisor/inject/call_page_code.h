@@ -10,7 +10,7 @@
 
 namespace shmvisor::page_code {
 
-/// What rbx points to in a caller that is left to the code.
+/// What rbx points to in a caller that runs the code.
 struct Slot {
   std::uint64_t rbx;
   std::uint64_t result;
@@ -23,21 +23,28 @@ struct Slot {
   std::uint64_t r9;
   std::uint64_t signal_mask;
   std::uint64_t number;  ///< of the call
+  // Of a mapping.
+  std::uint64_t descriptor;  ///< kLost once it turned out to be somebody else's
+  std::uint64_t mark;        ///< its position, if it is ours
+  std::uint64_t length;      ///< in bytes
+
+  std::uint64_t tells;  ///< whether its end is trapped
 };
+
+inline constexpr std::uint64_t kLost = ~std::uint64_t{0};
 
 [[nodiscard]] std::span<const std::uint8_t> bytes();
 
-// Run until its end is trapped.
-[[nodiscard]] std::size_t map();      ///< begins with mmap(2)
-[[nodiscard]] std::size_t kept();     ///< from here on the result is in r8
-[[nodiscard]] std::size_t closed();   ///< close(2) was made
-[[nodiscard]] std::size_t unmap();    ///< begins with munmap(2)
-[[nodiscard]] std::size_t trapped();  ///< behind the call that the filter wants traced
-
-// Left alone, with rbx pointing to a slot.
-[[nodiscard]] std::size_t left_map();
-[[nodiscard]] std::size_t left_unmap();
+[[nodiscard]] std::size_t map();           ///< begins with mmap(2)
+[[nodiscard]] std::size_t mapped();        ///< behind that
+[[nodiscard]] std::size_t closed();        ///< close(2) was made
+[[nodiscard]] std::size_t unmap();         ///< begins with munmap(2)
+[[nodiscard]] std::size_t unmapped();      ///< behind that
+[[nodiscard]] std::size_t tell();          ///< the result is in the slot
+[[nodiscard]] std::size_t told();          ///< behind the call that the filter wants traced
+[[nodiscard]] std::size_t forbidden();     ///< where some other filter did not want it
 [[nodiscard]] std::size_t failed();        ///< behind the caller's own call, made again
+[[nodiscard]] std::size_t finish();        ///< gives back what the slot keeps, and returns
 [[nodiscard]] std::size_t mask_refused();  ///< behind the call that says so
 
 }  // namespace shmvisor::page_code

@@ -43,7 +43,8 @@ Result<std::optional<std::uint64_t>> ProcessSpace::do_map(const MapRequest& requ
 Result<std::int64_t> ProcessSpace::map_descriptor(int fd, const MapRequest& request) {
   const Abi abi = stop_->abi();
   CallArguments arguments = mmap_arguments(request, abi);
-  const Result<int> installed = install(fd);
+  const LentDescriptor lent(fd);
+  const Result<int> installed = install(lent);
   if (!installed && installed.error() == Errno(EMFILE)) {
     return BorrowedTable(*stop_, abi, resources_.listener, resources_.expected).map(fd, arguments);
   }
@@ -51,13 +52,21 @@ Result<std::int64_t> ProcessSpace::map_descriptor(int fd, const MapRequest& requ
   arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*installed);
   const auto mapped = stop_->call(abi, RemoteCall::kMmap, arguments);
   if (!mapped) return mapped.error();
+  if (!lent.is_at(tid_, *installed).value_or(false)) {
+    // Another thread closed it, and what is mapped may be any file.
+    if (!is_error_result(*mapped)) {
+      (void)shmvisor::unmap(*stop_, abi,
+                            {static_cast<std::uint64_t>(*mapped), request.length_bytes});
+    }
+    return Errno(EAGAIN);
+  }
   const auto closed =
       stop_->call(abi, RemoteCall::kClose, {static_cast<std::uint64_t>(*installed)});
   if (!closed) return closed.error();
   return *mapped;
 }
 
-Result<int> ProcessSpace::install(int fd) {
+Result<int> ProcessSpace::install(const LentDescriptor& lent) {
   resources_.expected.expect(tid_);
   const bool parked = stop_->begin_call(stop_->abi(), RemoteCall::kShmdt, {1});
   const auto id = resources_.expected.await(tid_);
@@ -68,11 +77,10 @@ Result<int> ProcessSpace::install(int fd) {
     (void)stop_->finish_call(stop_->abi());
     return Errno(EAGAIN);
   }
-  const Result<int> installed = resources_.listener.respond_with_fd(*id, fd);
-  if (!installed) (void)resources_.listener.respond(*id, 0);
+  const Result<int> installed = lent.lend(resources_.listener, *id, tid_);
+  (void)resources_.listener.respond(*id, kCallAgain);
   if (const auto finished = stop_->finish_call(stop_->abi()); !finished) return finished.error();
-  // A SIGSTOP, which cannot be blocked, ended the wait, or came to us.
-  if (!installed && spoilt(installed.error())) return Errno(EAGAIN);
+  if (!installed && installed.error() == Errno(ENOENT)) return Errno(EAGAIN);  // by a SIGSTOP
   return installed;
 }
 

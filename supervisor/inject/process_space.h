@@ -17,6 +17,7 @@
 #include <optional>
 
 #include "emulation/memmap/mapping_space.h"
+#include "supervisor/inject/lent_descriptor.h"
 #include "supervisor/inject/ptrace_stop.h"
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/listener.h"
@@ -50,7 +51,7 @@ class ProcessSpace : public MappingSpace {
   /// Whether it is in a critical section of rseq(2), which a change of its registers would spoil.
   [[nodiscard]] bool in_critical_section() const;
   Result<std::int64_t> map_descriptor(int fd, const MapRequest& request);
-  Result<int> install(int fd);
+  Result<int> install(const LentDescriptor& lent);
 
   const pid_t tid_;
   const std::chrono::milliseconds patience_;

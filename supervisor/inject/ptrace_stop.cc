@@ -15,7 +15,8 @@
 #include <thread>
 #include <utility>
 
-#include "supervisor/inject/kick_timer.h"
+#include "supervisor/inject/ptrace_request.h"
+#include "supervisor/inject/tracee_news.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/process/task_status.h"
 
@@ -27,22 +28,11 @@ constexpr int kEventShift = 8;
 /// An exec is to be seen, so that the new program's registers are left alone.
 constexpr std::uint64_t kOptions =
     PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESECCOMP;
-/// What to wait for.
-constexpr int kNews = WSTOPPED | WEXITED | __WALL | __WNOTHREAD | WNOWAIT;
 constexpr std::uint64_t kAllSignals = ~std::uint64_t{0};
 constexpr std::array kFaultSignals = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
 /// Hostile code may be there instead of the instruction we expect; so may a frozen cgroup.
 constexpr int kMostTimeouts = 3;
 constexpr std::chrono::microseconds kBetweenLooks(200);
-
-long ptrace_value(__ptrace_request request, pid_t tid, std::uint64_t address, std::uint64_t data) {
-  // The arguments of ptrace(2) are addresses or plain numbers, by request.
-  return ::ptrace(request, tid, reinterpret_cast<void*>(address), reinterpret_cast<void*>(data));
-}
-
-long ptrace_pointer(__ptrace_request request, pid_t tid, std::uint64_t address, void* data) {
-  return ::ptrace(request, tid, reinterpret_cast<void*>(address), data);
-}
 
 constexpr std::uint64_t bit_of(int signal) { return std::uint64_t{1} << (signal - 1); }
 
@@ -50,11 +40,6 @@ constexpr std::uint64_t all_but_faults() {
   std::uint64_t mask = kAllSignals;
   for (const int signal : kFaultSignals) mask &= ~bit_of(signal);
   return mask;
-}
-
-KickTimer& kick_timer() {
-  thread_local KickTimer timer;
-  return timer;
 }
 
 thread_local bool t_left_somebody_attached = false;
@@ -100,6 +85,8 @@ PtraceStop::PtraceStop(PtraceStop&& other) noexcept
       saved_(other.saved_),
       result_(other.result_),
       leaving_(other.leaving_),
+      result_address_(other.result_address_),
+      written_then_(other.written_then_),
       entry_(other.entry_),
       repeating_(other.repeating_) {}
 
@@ -113,7 +100,11 @@ bool PtraceStop::release() {
     if (wait_any(false) == Stop::kGone) return false;
   }
   if (saved_) {
+    if (leaving_ && result_ && result_address_) {
+      (void)poke({*result_address_, static_cast<std::uint64_t>(*result_)});
+    }
     if (!set_registers(last_registers())) return gone();
+    if (written_then_) (void)poke(*written_then_);
     set_signal_mask(leaving_ ? kAllSignals & ~bit_of(SIGSYS) : signal_mask_);
   }
   if (ptrace_value(PTRACE_DETACH, tid_, 0, static_cast<std::uint64_t>(pending_signal_)) != 0) {
@@ -207,6 +198,10 @@ std::optional<std::uint64_t> PtraceStop::peek(std::uint64_t address) const {
   return static_cast<std::uint64_t>(word);
 }
 
+bool PtraceStop::poke(const Word& word) const {
+  return ptrace_value(PTRACE_POKEDATA, tid_, word.address, word.value) == 0;
+}
+
 bool PtraceStop::can_be_left(KernelFeatures& features) const {
   constexpr auto kFeature = KernelFeature::kUserDispatchConfig;
   if (pending_signal_ != 0 || saved_->steps() || !features.usable(kFeature)) return false;
@@ -230,12 +225,7 @@ bool PtraceStop::begin_again(Abi abi) {
 
 Result<std::int64_t> PtraceStop::finish_call(Abi abi) { return leave(abi, wait_any(false)); }
 
-bool PtraceStop::call_is_over() const {
-  siginfo_t info{};
-  const int waited = ::waitid(P_PID, static_cast<id_t>(tid_), &info,
-                              WEXITED | WSTOPPED | WNOWAIT | WNOHANG | __WALL | __WNOTHREAD);
-  return waited != 0 || info.si_pid != 0;
-}
+bool PtraceStop::call_is_over() const { return has_news(tid_); }
 
 Result<void> PtraceStop::enter(Abi abi, const Registers& entering) {
   if (!set_registers(entering)) return Errno(ESRCH);
@@ -283,10 +273,14 @@ Result<PtraceStop::Cloned> PtraceStop::clone_stopped(Abi abi, std::uint64_t flag
   const auto cloned = call(abi, RemoteCall::kClone, {flags, 0, 0, 0, 0});
   if (!cloned) return cloned.error();
   ptrace_value(PTRACE_SETOPTIONS, tid_, 0, kOptions);
-  consume_stop();  // so that waiting for the clone does not find it
+  consume_stop(tid_);  // so that waiting for the clone does not find it
   if (*cloned < 0) return Errno(static_cast<int>(-*cloned));
   if (event_message_ == 0) return Errno(EAGAIN);
   return Cloned{static_cast<pid_t>(event_message_), *cloned};
+}
+
+void PtraceStop::die_with_us() {
+  ptrace_value(PTRACE_SETOPTIONS, tid_, 0, kOptions | PTRACE_O_EXITKILL);
 }
 
 void PtraceStop::kill() {
@@ -334,42 +328,10 @@ bool PtraceStop::resume(bool to_syscall_stop) {
                       static_cast<std::uint64_t>(signal)) == 0;
 }
 
-// Every wait here has __WNOTHREAD: another serving thread may trace a thread that has the same tid
-// by now, after an exec, and its stop must not be taken from it.
-
-/// Waits for the next news of the thread, without consuming it (WNOWAIT): where the thread is a
-/// child of ours its death is for the init loop to see. Answers an errno.
-int PtraceStop::wait_for_news(siginfo_t& info) const {
-  // A wait for this tid alone would never end where the thread leads its group and another thread
-  // of it execs: the kernel gives the leader's tid away before it wakes us (de_thread() of
-  // fs/exec.c, seen on Linux 6.18). A wait for everything we trace is woken.
-  info = {};
-  if (::waitid(P_ALL, 0, &info, kNews) != 0) return errno;
-  if (info.si_pid == tid_) return 0;
-  // Something else that this thread traced and that the init loop has not reaped yet. As this may
-  // be the wait that never ends, look again after a while.
-  info = {};
-  kick_timer().arm();
-  const int error = ::waitid(P_PID, static_cast<id_t>(tid_), &info, kNews) != 0 ? errno : 0;
-  kick_timer().disarm();
-  return error;
-}
-
-int PtraceStop::wait_a_while_for_news(siginfo_t& info) const {
-  // On the CPU that it shares with us it has mostly run already, and needs no timer.
-  if (::waitid(P_PID, static_cast<id_t>(tid_), &info, kNews | WNOHANG) == 0 && info.si_pid != 0) {
-    return 0;
-  }
-  kick_timer().arm();
-  const int error = wait_for_news(info);
-  kick_timer().disarm();
-  return error;
-}
-
 PtraceStop::Stop PtraceStop::wait_any(bool bounded) {
   siginfo_t info{};
-  int error = bounded ? wait_a_while_for_news(info) : wait_for_news(info);
-  while (error == EINTR && !bounded) error = wait_for_news(info);
+  int error = bounded ? wait_a_while_for_news(tid_, info) : wait_for_news(tid_, info);
+  while (error == EINTR && !bounded) error = wait_for_news(tid_, info);
   if (error == EINTR) return Stop::kTimeout;
   if (error != 0) return Stop::kGone;
   if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) {
@@ -399,29 +361,18 @@ bool PtraceStop::is_fault(int signal) const {
   return ptrace_pointer(PTRACE_GETSIGINFO, tid_, 0, &info) == 0 && info.si_code > 0;
 }
 
-void PtraceStop::consume_stop() const {
-  siginfo_t info{};
-  (void)::waitid(P_PID, static_cast<id_t>(tid_), &info, WSTOPPED | __WALL | __WNOTHREAD | WNOHANG);
-}
-
 void PtraceStop::reap() {
   attached_ = false;
-  siginfo_t info{};
-  kick_timer().arm();
-  for (;;) {
-    const int error = wait_for_news(info);
-    if (error == EINTR) continue;
-    if (error != 0) break;
-    if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) break;
+  const bool ended = wait_for_end(tid_, [this] {
     // Not dead but stopped for us: a program that took the tid over. It is none of ours.
-    consume_stop();
-    if (ptrace_value(PTRACE_DETACH, tid_, 0, 0) == 0) break;
-  }
-  kick_timer().disarm();
+    return ptrace_value(PTRACE_DETACH, tid_, 0, 0) == 0;
+  });
+  if (!ended) return;
   // A thread that dies traced waits for its tracer before its own parent hears of it. But a child
   // of ours is the init loop's to reap, which wants its exit status.
   const auto status = TaskStatus::read(tid_);
   if (status && status->tgid == tid_ && status->ppid == getpid()) return;
+  siginfo_t info{};
   (void)::waitid(P_PID, static_cast<id_t>(tid_), &info, WEXITED | __WALL | __WNOTHREAD | WNOHANG);
 }
 

@@ -107,7 +107,13 @@ class PtraceStop {
   /// Once it is let go it runs from `begin`, whatever its result, with all signals blocked, faults
   /// too because one can be sent: signal_mask() is for that code to restore. But for SIGSYS, which
   /// a filter of its own may give it there: one that is sent is handled there as well.
-  void leave_at(const Registers& begin) { leaving_ = begin; }
+  /// Its result is written to `result_address` of its memory, if that is given.
+  void leave_at(const Registers& begin, std::optional<std::uint64_t> result_address = {}) {
+    leaving_ = begin;
+    result_address_ = result_address;
+  }
+  /// A word of its memory, once it has its registers back.
+  void write_then(std::uint64_t address, std::uint64_t word) { written_then_ = {address, word}; }
   /// Of the thread itself. Precondition: stopped.
   [[nodiscard]] std::uint64_t signal_mask() const { return signal_mask_; }
   /// What it is to have instead once it is let go.
@@ -131,6 +137,8 @@ class PtraceStop {
   Result<Cloned> clone_stopped(Abi abi, std::uint64_t flags);
   /// Takes charge of a task from clone_stopped().
   static PtraceStop adopt(pid_t tid) { return PtraceStop(tid); }
+  /// Should we die, it does too: it is to run nothing of its own.
+  void die_with_us();
   /// Kills the whole process and waits for its end. Not for a child of ours.
   void kill();
 
@@ -155,6 +163,11 @@ class PtraceStop {
     kGone,
   };
 
+  struct Word {
+    std::uint64_t address = 0;
+    std::uint64_t value = 0;
+  };
+
   explicit PtraceStop(pid_t tid) : tid_(tid) {}
 
   [[nodiscard]] Registers entering(Abi abi, RemoteCall call,
@@ -166,12 +179,9 @@ class PtraceStop {
   bool resume(bool to_syscall_stop);
   Stop resume_to_stop(bool to_syscall_stop, bool bounded);
   Stop wait_any(bool bounded);
-  int wait_for_news(siginfo_t& info) const;
-  /// The same, but EINTR where it takes longer than seconds.
-  int wait_a_while_for_news(siginfo_t& info) const;
   [[nodiscard]] bool is_fault(int signal) const;
   bool set_signal_mask(std::uint64_t mask);
-  void consume_stop() const;
+  [[nodiscard]] bool poke(const Word& word) const;
   void reap();
   bool gone();
   [[nodiscard]] Registers last_registers() const;
@@ -188,6 +198,8 @@ class PtraceStop {
   std::optional<Registers> saved_;
   std::optional<std::int64_t> result_;
   std::optional<Registers> leaving_;
+  std::optional<std::uint64_t> result_address_;
+  std::optional<Word> written_then_;
   std::optional<std::uint64_t> entry_;
   bool repeating_ = false;
 };

@@ -11,6 +11,7 @@
 #include "policy/base/shortage.h"
 #include "supervisor/inject/borrowed_table.h"
 #include "supervisor/inject/mmap_call.h"
+#include "supervisor/inject/repeated_call.h"
 #include "supervisor/process/borrowed_identity.h"
 #include "supervisor/process/process_stat.h"
 #include "supervisor/process/task_status.h"
@@ -21,7 +22,8 @@ namespace {
 /// ERESTARTSYS of include/linux/errno.h: seen by tracers only. The kernel repeats the call, or
 /// makes EINTR of it, when it lets the thread go.
 constexpr std::int64_t kRepeatOrder = -512;
-constexpr int kMostRepeats = 16;
+/// Of a descriptor that is lent.
+constexpr int kMostLosses = 3;
 constexpr int kEnoughLooks = 8;
 constexpr int kMostTries = 2000;
 constexpr std::chrono::milliseconds kBetweenTries(1);
@@ -29,8 +31,6 @@ constexpr std::chrono::milliseconds kBetweenTries(1);
 /// try again.
 constexpr int kEnoughRefusals = 8;
 constexpr std::chrono::microseconds kBetweenRefusals(200);
-constexpr int kMostLooks = 1000;
-constexpr std::chrono::milliseconds kBetweenLooks(2);
 
 }  // namespace
 
@@ -72,61 +72,90 @@ Result<std::optional<std::uint64_t>> RemoteSpace::do_map(const MapRequest& reque
   return std::optional(*address);
 }
 
-RemoteSpace::Mapped RemoteSpace::map_descriptor(int fd, std::array<std::uint64_t, 6> arguments,
-                                                bool may_be_left) {
-  const Result<int> installed = install_and_hold(fd);
-  if (!installed) install_page(false);
-  if (!installed && installed.error() != Errno(EMFILE)) return refused(installed.error());
-  if (!installed) {
-    const auto mapped = BorrowedTable(*stop_, abi_, call_.listener(), expected_).map(fd, arguments);
-    if (!mapped) return mapped.error();
-    return std::optional(*mapped);
-  }
-  arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*installed);
-  const auto mapped = map_and_close(arguments, may_be_left && !page_fd_);
-  install_page(mapped && *mapped && !is_error_result(**mapped));
-  return mapped;
-}
-
-RemoteSpace::Mapped RemoteSpace::map_and_close(const std::array<std::uint64_t, 6>& arguments,
-                                               bool may_be_left) {
-  if (has_page() && !call_page_.page->overlaps({arguments[0], arguments[1]})) {
-    call_page_.misses->store(0, std::memory_order_relaxed);
-    if (may_be_left && can_leave() && call_page_.page->leave_mapping(*stop_, arguments)) {
-      return std::optional<std::int64_t>();
+RemoteSpace::Mapped RemoteSpace::map_descriptor(int fd, CallArguments arguments, bool may_be_left) {
+  const LentDescriptor lent(fd);
+  for (int losses = 0; losses < kMostLosses; ++losses) {
+    const Result<int> number = lend_and_hold(lent);
+    if (!number) {
+      install_page(false);
+      if (number.error() == Errno(EMFILE)) break;
+      return refused(number.error());
     }
-    const auto mapped = map_by_page(arguments);
-    if (mapped) return std::optional(*mapped);
-    if (mapped.error() != Errno(EAGAIN)) return mapped.error();
+    arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*number);
+    const auto mapped = map_and_close(lent, arguments, may_be_left && !page_number_);
+    install_page(mapped && *mapped && !is_error_result(**mapped));
+    if (mapped || mapped.error() != kLost) return mapped;
+    spdlog::debug("thread {}: its process closed a descriptor of ours", call_.tid());
   }
-  const auto mapped = stop_->call(abi_, RemoteCall::kMmap, arguments);
+  // A table of our own cannot be full, nor does anybody close what is in it.
+  const auto mapped = BorrowedTable(*stop_, abi_, call_.listener(), expected_).map(fd, arguments);
   if (!mapped) return mapped.error();
-  if (const auto closed = close_in_caller(arguments[kMmapDescriptor]); !closed) {
-    return closed.error();
-  }
   return std::optional(*mapped);
 }
 
-Result<std::int64_t> RemoteSpace::map_by_page(const std::array<std::uint64_t, 6>& arguments) {
+RemoteSpace::Mapped RemoteSpace::map_and_close(const LentDescriptor& lent,
+                                               const CallArguments& arguments, bool may_be_left) {
+  if (has_page() && !call_page_.page->overlaps({arguments[0], arguments[1]})) {
+    call_page_.misses->store(0, std::memory_order_relaxed);
+    const auto ran = run_page({arguments, lent.mark()}, may_be_left);
+    if (ran && !*ran) return std::optional<std::int64_t>();
+    if (ran) return finish_mapping(lent, arguments, **ran);
+    if (ran.error() != Errno(EAGAIN)) return ran.error();
+  }
+  const auto mapped = stop_->call(abi_, RemoteCall::kMmap, arguments);
+  if (!mapped) return mapped.error();
+  return finish_mapping(lent, arguments, {.result = *mapped});
+}
+
+RemoteSpace::Mapped RemoteSpace::finish_mapping(const LentDescriptor& lent,
+                                                const CallArguments& arguments,
+                                                const CallPage::Progress& progress) {
+  if (progress.lost) return kLost;
+  if (!progress.closed) {
+    const std::uint64_t number = arguments[kMmapDescriptor];
+    const auto ours = lent.is_at(call_.tid(), static_cast<int>(number));
+    if (!ours.value_or(false)) {
+      // What it mapped may be somebody else's file.
+      if (!is_error_result(progress.result)) {
+        const AddressRange range{static_cast<std::uint64_t>(progress.result), arguments[1]};
+        if (const auto unmapped = shmvisor::unmap(*stop_, abi_, range); !unmapped)
+          return unmapped.error();
+      }
+      if (ours) return kLost;
+    }
+    if (const auto closed = close_in_caller(number); !closed) return closed.error();
+    if (!ours) return Errno(ENOMEM);
+  }
+  if (!answers_mmap(progress.result, arguments)) return Errno(EACCES);
+  return std::optional(progress.result);
+}
+
+Result<std::optional<CallPage::Progress>> RemoteSpace::run_page(const CallPage::Work& work,
+                                                                bool may_be_left) {
   const CallPage& page = *call_page_.page;
-  const Registers begin = page.mapping_and_closing(stop_->registers(), arguments);
-  const auto end = stop_->run(begin);
+  const bool leave = may_be_left && can_leave();
+  const auto begin = page.begin(*stop_, work, !leave);
+  if (!begin) return Errno(EAGAIN);
+  if (leave) {
+    stop_->leave_at(*begin);
+    return std::optional<CallPage::Progress>();
+  }
+  const auto end = stop_->run(*begin);
   if (!end) return end.error();
-  const auto progress = page.progress(begin, *end);
-  if (!progress && progress.error() == Errno(EAGAIN)) return progress.error();
-  if (!progress || !progress->closed) {
-    const auto closed = close_in_caller(arguments[kMmapDescriptor]);
-    if (!closed) return closed.error();
+  const auto progress = page.progress(*stop_, *begin, *end);
+  if (progress && progress->at_end && !progress->lost) {
+    page.leave_end(*stop_, *begin);
+  } else {
+    CallPage::leave_slot(*stop_, *begin);
   }
   if (!progress) return progress.error();
-  if (!answers_mmap(progress->result, arguments)) return Errno(EACCES);
-  return progress->result;
+  return std::optional(*progress);
 }
 
 bool RemoteSpace::can_leave() { return call_page_.may_leave && stop_->can_be_left(features_); }
 
-Result<void> RemoteSpace::close_in_caller(std::uint64_t fd) {
-  const auto closed = stop_->call(abi_, RemoteCall::kClose, {fd});
+Result<void> RemoteSpace::close_in_caller(std::uint64_t number) {
+  const auto closed = stop_->call(abi_, RemoteCall::kClose, {number});
   if (!closed) return closed.error();
   return {};
 }
@@ -139,97 +168,47 @@ void RemoteSpace::lend_page() {
   }
   const auto status = TaskStatus::read(call_.tid());
   if (!status || status->seccomp_filters != page->filters_of_callers()) return;
-  const auto added = call_.listener().add_fd(call_.id(), page->fd());
-  if (added) page_fd_ = *added;
+  const auto lent = page->file().lend(call_.listener(), call_.id(), call_.tid());
+  if (lent) page_number_ = *lent;
 }
 
 void RemoteSpace::install_page(bool wanted) {
-  const auto fd = std::exchange(page_fd_, std::nullopt);
-  if (!fd || stop_ == nullptr) return;
-  if (wanted) {
-    const CallArguments mapping = call_page_.page->mapping(*fd);
-    const auto mapped = stop_->call(abi_, RemoteCall::kMmap, mapping);
-    // After mlockall(MCL_FUTURE) it would count for RLIMIT_MEMLOCK. Where its place is taken the
-    // caller goes on without, and what is there stays as it is.
-    if (mapped && static_cast<std::uint64_t>(*mapped) == mapping[0]) {
-      const CallArguments slots = call_page_.page->mapping_of_slots(*fd);
-      (void)stop_->call(abi_, RemoteCall::kMmap, slots);
-      (void)stop_->call(abi_, RemoteCall::kMunlock, {mapping[0], mapping[1] + slots[1]});
-    }
+  const auto number = std::exchange(page_number_, std::nullopt);
+  if (!number || stop_ == nullptr) return;
+  const CallPage& page = *call_page_.page;
+  const CallArguments mapping = page.mapping(*number);
+  const CallArguments slots = page.mapping_of_slots(*number);
+  const auto mapped = wanted ? stop_->call(abi_, RemoteCall::kMmap, mapping) : Errno(ECANCELED);
+  // Where its place is taken the caller goes on without, and what is there stays as it is.
+  const bool there = mapped && static_cast<std::uint64_t>(*mapped) == mapping[0];
+  if (there) {
+    // After mlockall(MCL_FUTURE) it would count for RLIMIT_MEMLOCK.
+    (void)stop_->call(abi_, RemoteCall::kMmap, slots);
+    (void)stop_->call(abi_, RemoteCall::kMunlock, {mapping[0], mapping[1] + slots[1]});
   }
-  (void)close_in_caller(static_cast<std::uint64_t>(*fd));
+  if (page.file().is_at(call_.tid(), *number).value_or(true)) {
+    (void)close_in_caller(static_cast<std::uint64_t>(*number));
+  } else if (there) {
+    // Another thread closed it, and what is mapped may be any file.
+    (void)shmvisor::unmap(*stop_, abi_, {mapping[0], mapping[1] + slots[1]});
+  }
 }
 
-Result<int> RemoteSpace::install_and_hold(int fd) {
-  if (stop_ != nullptr) return install_by_repeated_call(fd);
+Result<int> RemoteSpace::lend_and_hold(const LentDescriptor& lent) {
+  if (stop_ != nullptr) return RepeatedCall(call_, *stop_, expected_).lend(lent);
   if (!waits_killably()) {
     if (const auto taken = take_over(); !taken) return taken.error();
-    return install_by_repeated_call(fd);
+    return RepeatedCall(call_, *stop_, expected_).lend(lent);
   }
   auto stop = attach();
   if (!stop) return stop.error();
   if (const auto asked = stop->interrupt(); !asked) return asked.error();
   lend_page();
-  const Result<int> installed = call_.listener().respond_with_fd(call_.id(), fd);
-  if (!installed && !leave_notification()) return install_after_all(std::move(*stop), fd);
+  const Result<int> number = lent.lend(call_.listener(), call_.id(), call_.tid());
+  if (!leave_notification()) return Errno(ESRCH);
   if (const auto held = hold(std::move(*stop)); !held) return held.error();
-  if (!installed && installed.error() != Errno(EMFILE)) return Errno(ENOMEM);
-  return installed;
-}
-
-Result<int> RemoteSpace::install_after_all(PtraceStop stop, int fd) {
-  if (const auto stopped = stop.wait_until_stopped(); !stopped) return stopped.error();
-  if (!stop.is_in(call_.data()) || stop.found_result(abi_) != 0) return Errno(ESRCH);
-  keep(std::move(stop));
-  return install_by_repeated_call(fd);
-}
-
-Result<int> RemoteSpace::install_by_repeated_call(int fd) {
-  for (int tries = 0; tries < kMostRepeats; ++tries) {
-    const auto id = repeat_call();
-    if (!id && id.error() != Errno(EAGAIN)) return id.error();
-    Result<int> installed = Errno(ENOENT);
-    if (id) {
-      installed = call_.listener().respond_with_fd(*id, fd);
-      if (!installed) (void)call_.listener().respond(*id, 0);
-    }
-    const auto finished = stop_->finish_call(abi_);
-    if (!finished) return finished.error();
-    if (installed) return installed;
-    if (installed.error() == Errno(EMFILE)) return Errno(EMFILE);
-    // All signals are blocked, but SIGSTOP cannot be, and a frozen cgroup ends the wait too. The
-    // same that happens to us spoils the answer.
-    const bool again = *finished == kRepeatOrder || (*finished == 0 && spoilt(installed.error()));
-    if (!again) return Errno(ENOMEM);
-  }
-  // Somebody stops and continues it all the time. It shall not see that: its call comes again.
-  stop_->set_repeating();
-  return Errno(ESRCH);
-}
-
-Result<std::uint64_t> RemoteSpace::repeat_call() {
-  expected_.expect(call_.tid());
-  Result<std::uint64_t> received = Errno(ESRCH);
-  if (stop_->begin_again(abi_)) received = await_repeated_call();
-  expected_.end(call_.tid());
-  // Where it still waits to be received this ends it; or somebody will receive it yet.
-  const bool missed = !received && received.error() == Errno(EAGAIN);
-  if (missed && !stop_->call_is_over()) (void)stop_->interrupt();
-  return received;
-}
-
-Result<std::uint64_t> RemoteSpace::await_repeated_call() {
-  for (int looks = 0; looks < kMostLooks; ++looks) {
-    const auto notif = expected_.next(call_.tid(), kBetweenLooks);
-    // As long as we hold the caller its tid means it; afterwards it may mean a thread that execs.
-    if (stop_->call_is_over()) {
-      if (notif) expected_.give_back(*notif);
-      break;
-    }
-    // A void one is this call's, from before we stopped the caller.
-    if (notif && call_.listener().alive(notif->id)) return notif->id;
-  }
-  return Errno(EAGAIN);
+  if (!number && number.error() != Errno(EMFILE)) return Errno(ENOMEM);
+  return number;
 }
 
 Result<MappingSpace::Outcome> RemoteSpace::do_unmap(const AddressRange& range, bool may_be_left) {
@@ -237,16 +216,11 @@ Result<MappingSpace::Outcome> RemoteSpace::do_unmap(const AddressRange& range, b
     if (const auto stopped = stop(); !stopped) return refused(stopped.error());
   }
   if (has_page()) {
-    if (may_be_left && can_leave() && call_page_.page->leave_unmapping(*stop_, range)) {
-      return Outcome::kLeft;
-    }
-    const Registers begin = call_page_.page->unmapping(stop_->registers(), range);
-    const auto end = stop_->run(begin);
-    if (!end) return end.error();
-    const auto progress = call_page_.page->progress(begin, *end);
-    if (progress && progress->result < 0) return Errno(static_cast<int>(-progress->result));
-    if (progress) return Outcome::kDone;
-    if (progress.error() != Errno(EAGAIN)) return progress.error();
+    const auto ran = run_page({{range.start, range.length}, std::nullopt}, may_be_left);
+    if (ran && !*ran) return Outcome::kLeft;
+    if (ran && (*ran)->result < 0) return Errno(static_cast<int>(-(*ran)->result));
+    if (ran) return Outcome::kDone;
+    if (ran.error() != Errno(EAGAIN)) return ran.error();
   }
   const auto unmapped = shmvisor::unmap(*stop_, abi_, range);
   if (!unmapped) return unmapped.error();
@@ -341,7 +315,7 @@ Result<void> RemoteSpace::take_over() {
   const std::int64_t found = attached->found_result(abi_);
   if (found == kRepeatOrder) {
     call_.listener().learn(WaitKind::kInterruptible);
-  } else if (!answered || found != 0) {
+  } else if (!answered || found != kCallAgain) {
     return Errno(ESRCH);
   }
   keep(std::move(*attached));
@@ -369,7 +343,9 @@ void RemoteSpace::restore_signal_mask() {
   if (mask) stop_->set_signal_mask_then(*mask);
 }
 
-bool RemoteSpace::leave_notification() { return call_.listener().respond(call_.id(), 0).ok(); }
+bool RemoteSpace::leave_notification() {
+  return call_.listener().respond(call_.id(), kCallAgain).ok();
+}
 
 Result<void> RemoteSpace::hold(PtraceStop stop) {
   keep(std::move(stop));

@@ -1,16 +1,19 @@
 // RemoteSpace: the MappingSpace of a real caller, changed by running mmap(2) and munmap(2) in it.
 //
 // The first change takes the caller out of its notification and holds it in a ptrace-stop
-// (PtraceStop); the call's answer is then delivered there (PendingCall::reroute). The descriptor
-// that mmap needs is put into the caller's table by the kernel, close-on-exec, and closed again in
-// the same stop. A caller whose table is full gets it through a short-lived process that shares its
-// memory but not its table (BorrowedTable).
+// (PtraceStop); the call's answer is then delivered there (PendingCall::reroute). Its notification
+// is answered with the order to make the call again, which the caller finds only if we die.
+// The descriptor that mmap needs is put into the caller's table by the kernel, close-on-exec, and
+// closed again in the same stop. Where another thread of the caller's closes it meanwhile, mapping
+// is tried anew (LentDescriptor). A caller whose table is full, or whose threads close whatever is
+// there, gets it through a short-lived process that shares its memory but not its table
+// (BorrowedTable).
 //
 // Where the filter lacks WAIT_KILLABLE_RECV, or may lack it (Listener::wait_kind), asking the
 // caller to stop ends its notification, and no answer through one is sure to arrive. So there the
 // stop comes first: a caller that is found on its way out of this very call, with the kernel's
 // order to repeat it for a result, is held and given its result instead. It gets the descriptor by
-// making the call once more, which a serving thread receives and hands over (ExpectedCalls). A
+// making the call once more, which a serving thread receives and hands over (RepeatedCall). A
 // caller that is found elsewhere is let go untouched: its call comes again, or its handler runs. So
 // is one that is stopped and continued so often that it cannot be handed the descriptor.
 //
@@ -27,6 +30,7 @@
 #include "emulation/memmap/mapping_space.h"
 #include "supervisor/inject/call_page.h"
 #include "supervisor/inject/cpu_pin.h"
+#include "supervisor/inject/lent_descriptor.h"
 #include "supervisor/inject/ptrace_stop.h"
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/pending_call.h"
@@ -64,13 +68,21 @@ class RemoteSpace : public MappingSpace {
 
   /// What mmap(2) answers; nothing where the caller is left to it.
   using Mapped = Result<std::optional<std::int64_t>>;
+  /// That the descriptor was closed, or is another file's now: by another thread of the caller.
+  static constexpr Errno kLost{EBADF};
+
   Mapped map_descriptor(int fd, std::array<std::uint64_t, 6> arguments, bool may_be_left);
-  /// mmap(2) and close(2) in the held caller.
-  Mapped map_and_close(const std::array<std::uint64_t, 6>& arguments, bool may_be_left);
-  /// The same by the call page; EAGAIN where that did nothing.
-  Result<std::int64_t> map_by_page(const std::array<std::uint64_t, 6>& arguments);
-  Result<void> close_in_caller(std::uint64_t fd);
-  /// Gives the waiting caller the call page as page_fd_, if it is to get it now.
+  /// mmap(2) and close(2) in the held caller. Error: kLost.
+  Mapped map_and_close(const LentDescriptor& lent, const std::array<std::uint64_t, 6>& arguments,
+                       bool may_be_left);
+  /// What is left to do of these.
+  Mapped finish_mapping(const LentDescriptor& lent, const std::array<std::uint64_t, 6>& arguments,
+                        const CallPage::Progress& progress);
+  /// Lets the call page do it: how far it came; nothing where the caller is left to it. EAGAIN
+  /// where it did nothing.
+  Result<std::optional<CallPage::Progress>> run_page(const CallPage::Work& work, bool may_be_left);
+  Result<void> close_in_caller(std::uint64_t number);
+  /// Lends the waiting caller the call page as page_number_, if it is to get it now.
   void lend_page();
   /// Maps it.
   void install_page(bool wanted);
@@ -79,17 +91,9 @@ class RemoteSpace : public MappingSpace {
   [[nodiscard]] bool has_page() {
     return call_page_.page != nullptr && call_page_.page->is_in(*stop_);
   }
-  /// Puts `fd` into the caller's table and holds the caller in a stop. EMFILE where the table is
-  /// full: it is held all the same.
-  Result<int> install_and_hold(int fd);
-  Result<int> install_by_repeated_call(int fd);
-  /// Where the notification is used up without our having answered it: the answer was spoilt, or
-  /// the caller has died.
-  Result<int> install_after_all(PtraceStop stop, int fd);
-  /// Makes the caller make its call once more. The id of that; EAGAIN where it was over before
-  /// anybody received it.
-  Result<std::uint64_t> repeat_call();
-  Result<std::uint64_t> await_repeated_call();
+  /// Lends the caller a descriptor, and holds the caller in a stop. EMFILE where its table is full:
+  /// it is held all the same.
+  Result<int> lend_and_hold(const LentDescriptor& lent);
   Result<void> stop();
   /// Holds the caller without trusting its notification.
   Result<void> take_over();
@@ -118,7 +122,7 @@ class RemoteSpace : public MappingSpace {
   Refusals& refusals_;
   const CallPageUse call_page_;
   /// The caller's, for a moment, where it is to get the call page.
-  std::optional<int> page_fd_;
+  std::optional<int> page_number_;
   std::optional<CpuPin> pin_;
   /// Owned by the pending call once the caller is stopped.
   PtraceStop* stop_ = nullptr;

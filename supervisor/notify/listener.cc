@@ -34,6 +34,13 @@ int ioctl_uninterrupted(int fd, unsigned long request, void* argument) {
   return result;
 }
 
+Result<int> add(const UniqueFd& listener, seccomp_notif_addfd& addfd) {
+  // EINTR here means that the caller has not taken it, nor will.
+  const int installed = ioctl_uninterrupted(listener.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
+  if (installed < 0) return Errno::current();
+  return installed;
+}
+
 template <typename Known>
 std::size_t within_room(std::uint16_t kernel_size) {
   return std::clamp<std::size_t>(kernel_size, sizeof(Known), sizeof(Roomy<Known>));
@@ -97,22 +104,22 @@ Result<void> Listener::let_through(std::uint64_t id) {
   return {};
 }
 
-Result<int> Listener::add_fd(std::uint64_t id, int fd) { return add_fd(id, fd, 0); }
-
-Result<int> Listener::respond_with_fd(std::uint64_t id, int fd) {
-  return add_fd(id, fd, SECCOMP_ADDFD_FLAG_SEND);
-}
-
-Result<int> Listener::add_fd(std::uint64_t id, int fd, std::uint32_t flags) {
+Result<int> Listener::add_fd(std::uint64_t id, int fd) {
   seccomp_notif_addfd addfd{};
   addfd.id = id;
-  addfd.flags = flags;
   addfd.srcfd = static_cast<std::uint32_t>(fd);
   addfd.newfd_flags = O_CLOEXEC;
-  // EINTR here means that the caller has not taken it, nor will.
-  const int installed = ioctl_uninterrupted(fd_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
-  if (installed < 0) return Errno::current();
-  return installed;
+  return add(fd_, addfd);
+}
+
+Result<int> Listener::add_fd_as(std::uint64_t id, int fd, int number) {
+  seccomp_notif_addfd addfd{};
+  addfd.id = id;
+  addfd.flags = SECCOMP_ADDFD_FLAG_SETFD;
+  addfd.srcfd = static_cast<std::uint32_t>(fd);
+  addfd.newfd = static_cast<std::uint32_t>(number);
+  addfd.newfd_flags = O_CLOEXEC;
+  return add(fd_, addfd);
 }
 
 bool Listener::call_waits() const {

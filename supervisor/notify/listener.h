@@ -23,6 +23,12 @@
 
 namespace shmvisor {
 
+/// An answer that is none: the kernel makes the call again, whatever signal comes, and the program
+/// sees neither. That is what it must find that we take out of its wait: should we die before we
+/// say the result, its call comes again. -ERESTARTNOINTR of include/linux/errno.h; a caller that is
+/// answered so must be about to stop, or to take a signal, because nobody else looks at it.
+inline constexpr std::int64_t kCallAgain = -513;
+
 /// How a caller waits for the answer, which the filter's flags decide.
 enum class WaitKind : std::uint8_t {
   kUnknown,        ///< somebody else installed the filter, and it did not show yet
@@ -51,15 +57,12 @@ class Listener {
   /// The kernel carries the call out itself. Not for a decision that must hold: the caller's memory
   /// may have changed since.
   Result<void> let_through(std::uint64_t id);
-  /// Puts a copy of `fd` into the caller's table, close-on-exec; the call still waits. EMFILE where
-  /// the table is full.
+  /// Puts a copy of `fd` into the caller's table, close-on-exec, as the lowest number that is free;
+  /// the call still waits. EMFILE where the table is full.
   Result<int> add_fd(std::uint64_t id, int fd);
-  /// Puts a copy of `fd` into the caller's table, close-on-exec, and answers the call with its
-  /// number, in one step. EMFILE where the caller's table is full; the call then still waits. A
-  /// signal that comes to this thread in the middle, a SIGSTOP at least, can spoil it: the call is
-  /// then answered with 0 and no descriptor, and this says EINPROGRESS or ENOENT (kernel/seccomp.c:
-  /// seccomp_notify_addfd() counts the call as answered before it waits). See spoilt().
-  Result<int> respond_with_fd(std::uint64_t id, int fd);
+  /// The same as a number of ours, in place of what is open there. EBADF where it is beyond the
+  /// caller's RLIMIT_NOFILE, EBUSY where a call of another thread's is about to open it.
+  Result<int> add_fd_as(std::uint64_t id, int fd, int number);
 
   /// Whether another call waits to be received.
   [[nodiscard]] bool call_waits() const;
@@ -67,18 +70,11 @@ class Listener {
   [[nodiscard]] bool ended() const;
 
  private:
-  Result<int> add_fd(std::uint64_t id, int fd, std::uint32_t flags);
-
   UniqueFd fd_;
   std::atomic<WaitKind> wait_kind_;
   std::size_t notif_size_bytes_;
   std::size_t response_size_bytes_;
 };
-
-/// Whether respond_with_fd() may have answered the call without a descriptor.
-[[nodiscard]] inline bool spoilt(Errno error) {
-  return error == Errno(EINPROGRESS) || error == Errno(ENOENT);
-}
 
 /// Whether it is the listener of a seccomp filter, whose name in /proc no other file can have.
 [[nodiscard]] bool is_seccomp_listener(const UniqueFd& fd);

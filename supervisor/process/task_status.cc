@@ -64,6 +64,8 @@ Result<TaskStatus> TaskStatus::read(pid_t tid) {
   status.effective_capabilities = capabilities.empty() ? 0 : capabilities.front();
   const auto filters = numbers(line_of(*text, "Seccomp_filters:"));
   status.seccomp_filters = filters.empty() ? 0 : filters.front();
+  const auto table = numbers(line_of(*text, "FDSize:"));
+  status.descriptor_table_size = table.empty() ? 0 : static_cast<int>(table.front());
   return status;
 }
 

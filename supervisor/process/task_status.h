@@ -25,6 +25,7 @@ struct TaskStatus {
   std::vector<gid_t> groups;
   std::uint64_t effective_capabilities = 0;
   std::uint64_t seccomp_filters = 0;
+  int descriptor_table_size = 0;  ///< so many descriptors have room without its growing
 
   static Result<TaskStatus> read(pid_t tid);
 };

@@ -1,0 +1,117 @@
+#include "supervisor/inject/lent_descriptor.h"
+
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <charconv>
+#include <string>
+#include <string_view>
+
+#include "supervisor/process/borrowed_identity.h"
+#include "supervisor/process/proc_file.h"
+#include "supervisor/process/task_status.h"
+
+namespace shmvisor {
+namespace {
+
+/// The smallest table has room for 64 (NR_OPEN_DEFAULT of include/linux/fdtable.h).
+constexpr int kLeastTableSize = 64;
+/// So many numbers are looked at, from the highest on down.
+constexpr int kMostLooks = 4;
+
+std::uint64_t draw_mark() {
+  // From 2^40 on, so that no file has as many bytes; they do not repeat.
+  static const std::uint64_t first = [] {
+    std::uint64_t drawn = 0;
+    (void)!::getrandom(&drawn, sizeof(drawn), 0);
+    return (std::uint64_t{1} << 61) | (drawn & ((std::uint64_t{1} << 61) - 1));
+  }();
+  static std::atomic<std::uint64_t> drawn{0};
+  constexpr std::uint64_t kMask = (std::uint64_t{1} << 62) - 1;
+  constexpr std::uint64_t kLeast = std::uint64_t{1} << 40;
+  return ((first + drawn.fetch_add(1, std::memory_order_relaxed)) & kMask) | kLeast;
+}
+
+/// Keeps our other threads from lending the same number of a table at the same time.
+class NumberClaim {
+ public:
+  explicit NumberClaim(int number) : bit_(std::uint64_t{1} << (number % 64)) {
+    held_ = (claimed.fetch_or(bit_) & bit_) == 0;
+  }
+  NumberClaim(const NumberClaim&) = delete;
+  NumberClaim& operator=(const NumberClaim&) = delete;
+  ~NumberClaim() {
+    if (held_) claimed.fetch_and(~bit_);
+  }
+  [[nodiscard]] bool held() const { return held_; }
+
+ private:
+  static std::atomic<std::uint64_t> claimed;
+  const std::uint64_t bit_;
+  bool held_ = false;
+};
+
+std::atomic<std::uint64_t> NumberClaim::claimed{0};
+
+/// Whether nothing is open there, as far as we can see.
+bool is_free(pid_t tid, int number) {
+  const std::string path = proc_path(tid, ("fd/" + std::to_string(number)).c_str());
+  const auto seen = reach(tid, kToRead, [&]() -> Result<void> {
+    struct stat status {};
+    // Of the link, not of what it leads to, which may be a file system of the caller's.
+    if (::lstat(path.c_str(), &status) != 0) return Errno::current();
+    return {};
+  });
+  return !seen && seen.error() == Errno(ENOENT);
+}
+
+}  // namespace
+
+LentDescriptor::LentDescriptor(int fd) : fd_(fd), mark_(draw_mark()) {
+  (void)::lseek(fd_, static_cast<off_t>(mark_), SEEK_SET);
+}
+
+std::optional<Result<int>> LentDescriptor::lend_as(int highest, Listener& listener,
+                                                   std::uint64_t id, pid_t tid) const {
+  for (int number = highest; number > highest - kMostLooks; --number) {
+    const NumberClaim claim(number);
+    if (!claim.held() || !is_free(tid, number)) continue;
+    const auto lent = listener.add_fd_as(id, fd_, number);
+    if (lent || lent.error() == Errno(ENOENT)) return lent;
+    break;
+  }
+  return std::nullopt;
+}
+
+Result<int> LentDescriptor::lend(Listener& listener, std::uint64_t id, pid_t tid) const {
+  if (const auto lent = lend_as(kLeastTableSize - 1, listener, id, tid)) return *lent;
+  const auto status = TaskStatus::read(tid);
+  if (status && status->descriptor_table_size > kLeastTableSize) {
+    if (const auto lent = lend_as(status->descriptor_table_size - 1, listener, id, tid)) {
+      return *lent;
+    }
+  }
+  return listener.add_fd(id, fd_);
+}
+
+std::optional<bool> LentDescriptor::is_at(pid_t tid, int number) const {
+  const auto info = reach_proc_file(tid, ("fdinfo/" + std::to_string(number)).c_str());
+  if (!info) {
+    if (info.error() == Errno(ESRCH)) return false;  // no such number, or no such thread
+    return std::nullopt;
+  }
+  constexpr std::string_view kField = "pos:\t";
+  std::array<char, 64> text{};
+  const ssize_t size = ::read(info->get(), text.data(), text.size());
+  if (size < 0) return errno == ENOENT ? std::optional(false) : std::nullopt;
+  const std::string_view line(text.data(), static_cast<std::size_t>(size));
+  std::uint64_t position = 0;
+  if (!line.starts_with(kField)) return std::nullopt;
+  std::from_chars(line.data() + kField.size(), line.data() + line.size(), position);
+  return position == mark_;
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,79 @@
+#include "supervisor/inject/tracee_news.h"
+
+#include <sys/wait.h>
+
+#include <cerrno>
+
+#include "supervisor/inject/kick_timer.h"
+
+namespace shmvisor {
+namespace {
+
+/// What to wait for, without consuming it.
+constexpr int kNews = WSTOPPED | WEXITED | __WALL | __WNOTHREAD | WNOWAIT;
+
+KickTimer& kick_timer() {
+  thread_local KickTimer timer;
+  return timer;
+}
+
+bool is_stop(const siginfo_t& info) {
+  return info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED;
+}
+
+}  // namespace
+
+int wait_for_news(pid_t tid, siginfo_t& info) {
+  // A wait for this tid alone would never end where the thread leads its group and another thread
+  // of it execs: the kernel gives the leader's tid away before it wakes us (de_thread() of
+  // fs/exec.c, seen on Linux 6.18). A wait for everything we trace is woken.
+  info = {};
+  if (::waitid(P_ALL, 0, &info, kNews) != 0) return errno;
+  if (info.si_pid == tid) return 0;
+  // Something else that this thread traced and that the init loop has not reaped yet. As this may
+  // be the wait that never ends, look again after a while.
+  info = {};
+  kick_timer().arm();
+  const int error = ::waitid(P_PID, static_cast<id_t>(tid), &info, kNews) != 0 ? errno : 0;
+  kick_timer().disarm();
+  return error;
+}
+
+int wait_a_while_for_news(pid_t tid, siginfo_t& info) {
+  // On the CPU that it shares with us it has mostly run already, and needs no timer.
+  if (::waitid(P_PID, static_cast<id_t>(tid), &info, kNews | WNOHANG) == 0 && info.si_pid != 0) {
+    return 0;
+  }
+  kick_timer().arm();
+  const int error = wait_for_news(tid, info);
+  kick_timer().disarm();
+  return error;
+}
+
+bool has_news(pid_t tid) {
+  siginfo_t info{};
+  const int waited = ::waitid(P_PID, static_cast<id_t>(tid), &info, kNews | WNOHANG);
+  return waited != 0 || info.si_pid != 0;
+}
+
+void consume_stop(pid_t tid) {
+  siginfo_t info{};
+  (void)::waitid(P_PID, static_cast<id_t>(tid), &info, WSTOPPED | __WALL | __WNOTHREAD | WNOHANG);
+}
+
+bool wait_for_end(pid_t tid, const std::function<bool()>& stopped) {
+  siginfo_t info{};
+  bool lives = false;
+  kick_timer().arm();
+  while (!lives) {
+    const int error = wait_for_news(tid, info);
+    if (error == EINTR) continue;
+    if (error != 0 || !is_stop(info)) break;
+    consume_stop(tid);
+    lives = stopped();
+  }
+  kick_timer().disarm();
+  return !lives;
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,29 @@
+// News of a thread that the calling thread traces: it stopped, or it ended.
+//
+// Every wait has __WNOTHREAD: another serving thread may trace a thread that has the same tid by
+// now, after an exec, and its stop must not be taken from it. Nothing is consumed but where it is
+// said: where the thread is a child of ours its death is for the init loop to see.
+//
+// Errors: waitid(2)'s, as an errno; EINTR by a KickTimer. Thread rule: the tracing thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <csignal>
+#include <functional>
+
+namespace shmvisor {
+
+/// Waits for the next.
+int wait_for_news(pid_t tid, siginfo_t& info);
+/// The same, but EINTR where it takes longer than seconds.
+int wait_a_while_for_news(pid_t tid, siginfo_t& info);
+/// Whether these would not have to wait.
+[[nodiscard]] bool has_news(pid_t tid);
+/// Takes away the stop that is there.
+void consume_stop(pid_t tid);
+/// Waits until it has ended, or is not traced by this thread any more. Each stop until then is
+/// consumed and told to `stopped`; true from that ends the wait, and it alone: the thread lives.
+bool wait_for_end(pid_t tid, const std::function<bool()>& stopped);
+
+}  // namespace shmvisor
