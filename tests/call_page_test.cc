@@ -13,12 +13,14 @@
 #include <cstddef>
 #include <cstring>
 #include <functional>
+#include <optional>
 #include <string_view>
 
 #include "supervisor/inject/call_page_code.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/remote_space.h"
 #include "supervisor/process/memory_map.h"
+#include "tests/expected_receiver.h"
 #include "tests/supervised_child.h"
 
 // <sys/prctl.h> of Debian 12 has them, older ones do not.
@@ -105,9 +107,16 @@ class CallPageTest : public ::testing::Test {
       if (!notif) break;
       PendingCall call(child.listener(), *notif);
       const auto message = page_->message(notif->data);
+      if (message == CallPage::Message::kFetch) {
+        if (before_fetch_) before_fetch_();
+        loans_.answer(call, kUnique);
+        ++fetched_;
+        continue;
+      }
       const bool ordinary = message == CallPage::Message::kNone;
       RemoteSpace space(call, expected_, features_, refusals_,
-                        ordinary ? CallPageUse{page_.get(), &misses_, may_leave_} : CallPageUse());
+                        ordinary ? CallPageUse{page_.get(), &misses_, may_leave_, &loans_, kUnique}
+                                 : CallPageUse());
       failed_ += message == CallPage::Message::kFailed ? 1 : 0;
       if (message == CallPage::Message::kMaskRefused) {
         space.restore_signal_mask();
@@ -121,7 +130,13 @@ class CallPageTest : public ::testing::Test {
             ::open(("/proc/self/fd/" + std::to_string(memory_.get())).c_str(), O_RDWR | O_CLOEXEC));
         MapRequest asked = request;
         asked.may_be_left = true;
+        // Who cannot be left after all makes its call once more.
+        std::optional<ExpectedReceiver> receiver;
+        if (may_leave_ && misses_ == CallPageUse::kUsed) {
+          receiver.emplace(child.listener(), expected_);
+        }
         const auto mapped = space.map(asked, BackingFile{std::move(fd)});
+        receiver.reset();
         left_ += mapped && !*mapped ? 1 : 0;
         call.answer(as_result(mapped));
       } else if (notif->data.nr == SYS_shmdt) {
@@ -143,7 +158,9 @@ class CallPageTest : public ::testing::Test {
   KernelFeatures features_;
   std::unique_ptr<CallPage> page_;
   UniqueFd memory_;
+  static constexpr std::uint64_t kUnique = 1;
   ExpectedCalls expected_{[] {}};
+  Loans loans_;
   Refusals refusals_;
   std::atomic<int> misses_{0};
   std::vector<int> misses_seen_;
@@ -151,6 +168,8 @@ class CallPageTest : public ::testing::Test {
   bool may_leave_ = false;
   int left_ = 0;  ///< calls that were left to the child
   int failed_ = 0;
+  int fetched_ = 0;
+  std::function<void()> before_fetch_;
   int masks_refused_ = 0;
   SharedPage<Seen> seen_;
 };
@@ -184,7 +203,7 @@ TEST_F(CallPageTest, WhoAttachesOftenRunsItFromThenOn) {
   EXPECT_TRUE(has_page_);
   std::vector<int> misses;
   for (int round = 1; round <= kEnough + 2; ++round) {
-    misses.insert(misses.end(), 2, round <= kEnough ? round : 0);
+    misses.insert(misses.end(), 2, round < kEnough ? round : CallPageUse::kUsed);
   }
   EXPECT_EQ(misses_seen_, misses);
 }
@@ -217,7 +236,7 @@ TEST_F(CallPageTest, ErrorsOfTheCodeAreResults) {
               return count_descriptors() == seen_->descriptors ? 0 : 3;
             }),
             0);
-  EXPECT_EQ(misses_.load(), 0) << "the page was run";
+  EXPECT_EQ(misses_.load(), CallPageUse::kUsed) << "the page was run";
 }
 
 TEST_F(CallPageTest, AForkedChildHasItAndOneThatUnmapsItGoesOnWithout) {
@@ -237,8 +256,8 @@ TEST_F(CallPageTest, AForkedChildHasItAndOneThatUnmapsItGoesOnWithout) {
               return 0;
             }),
             0);
-  EXPECT_EQ(misses_seen_.at(kEnough), 0) << "the child has it";
-  EXPECT_EQ(misses_.load(), 0) << "it was given the page a second time";
+  EXPECT_EQ(misses_seen_.at(kEnough), CallPageUse::kUsed) << "the child has it";
+  EXPECT_EQ(misses_.load(), CallPageUse::kUsed) << "it was given the page a second time";
 }
 
 /// One line of /proc/self/status, of a process whose heap is not to grow.
@@ -525,6 +544,29 @@ TEST_F(LeftToItTest, TheResultIsThereAndNothingElse) {
             0);
   expect_left(2 * 3 + 1);  // from the detach on that follows the ninth attach
   EXPECT_EQ(failed_, 0);
+}
+
+/// One that is there as long as the child needs it to map it, and not before it asks.
+TEST_F(LeftToItTest, ItFetchesTheDescriptor) {
+  EXPECT_EQ(serve([&] { return settle_in() && once_more() ? 0 : 1; }), 0);
+  expect_left(1 + 2);
+  EXPECT_EQ(fetched_, 1);
+}
+
+/// Another thread of the child closes what it fetched: here nothing was lent at all.
+TEST_F(LeftToItTest, WhoFetchesNothingCallsAgain) {
+  before_fetch_ = [this] {
+    if (fetched_ != 0) return;
+    EXPECT_FALSE(loans_.look(features_)) << "no thread has that number";
+  };
+  EXPECT_EQ(serve([&] {
+              if (!settle_in()) return 1;
+              seen_->descriptors = count_descriptors();
+              if (!once_more() || !once_more()) return 2;
+              return count_descriptors() == seen_->descriptors ? 0 : 3;
+            }),
+            0);
+  EXPECT_EQ(failed_, 1);
 }
 
 TEST_F(LeftToItTest, WhatFailsIsCalledForAgain) {

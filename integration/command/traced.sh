@@ -1,6 +1,6 @@
 #!/bin/bash
 # A process has one tracer. Under strace shmat fails with EACCES and a warning names the tracer;
-# before and after a trace all works.
+# before and after a trace all works; calls wait for a tracer that leaves again.
 . "$(dirname "$0")/../lib.sh"
 programs=$1
 need strace strace
@@ -43,6 +43,21 @@ wait "\$program"
 END
 supervised bash session >out 2>err || fail "after a trace: status $?, $(cat out err strace.err)"
 diff -u works out || fail "after a trace"
+assert_silent err
+
+# One that looks on for a second: calls wait until it has left.
+cat >session <<END
+"$programs/command_attach_often" "$scratch/enough" >often &
+program=\$!
+sleep 0.5
+timeout --signal INT 1 strace -o trace -p "\$program" 2>strace.err
+sleep 0.5
+touch "$scratch/enough"
+wait "\$program"
+END
+supervised bash session >out 2>err || fail "beside a trace: status $?, $(cat often out err strace.err)"
+expect "beside a trace" "0 failures" "$(cat often)"
+grep -q shmat trace || fail "strace saw no call: $(cat trace strace.err)"
 assert_silent err
 
 assert_kernel_table_empty

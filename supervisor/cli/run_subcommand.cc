@@ -39,6 +39,12 @@ RunSubcommand::RunSubcommand(CLI::App& parent)
   app().add_flag("--own-group", options_.own_group,
                  "Give the command a process group of its own, the terminal's foreground group "
                  "where we are in it; always so as PID 1 with a terminal");
+  app()
+      .add_option("--tracer-wait", options_.tracer_wait_seconds,
+                  "How long shmat and shmdt wait for a tracer of their caller (gdb, strace) to "
+                  "leave, before they fail; 2 by default")
+      ->check(CLI::Range(0, 3600))
+      ->type_name("SECONDS");
   static const std::map<std::string, ProcMode> kModes = {
       {"fuse", ProcMode::kFuse}, {"hide", ProcMode::kHide}, {"off", ProcMode::kOff}};
   app()

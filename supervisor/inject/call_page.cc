@@ -82,6 +82,17 @@ bool draw(std::uint64_t& number) {
 
 }  // namespace
 
+std::size_t CallPage::entry_of(Task task) {
+  switch (task) {
+    case Task::kFetchAndMap:
+      return page_code::fetch();
+    case Task::kUnmap:
+      return page_code::unmap();
+    default:
+      return page_code::map();
+  }
+}
+
 /// Keeps our other threads from a slot.
 class CallPage::SlotClaim {
  public:
@@ -175,17 +186,15 @@ std::optional<Registers> CallPage::begin(PtraceStop& stop, const Work& work, boo
     kept.signal_mask = stop.signal_mask();
     kept.number = raw.orig_rax;
     kept.descriptor = work.arguments.at(kDescriptor);
-    kept.mark = work.mark.value_or(0);
+    kept.mark = work.mark;
     kept.length = work.arguments.at(kLength);
     kept.tells = tells ? 1 : 0;
     const iovec ours{&kept, sizeof(kept)};
     const iovec theirs{reinterpret_cast<void*>(address), sizeof(kept)};
     if (::process_vm_writev(stop.tid(), &ours, 1, &theirs, 1, 0) != ssize_t{sizeof(kept)}) break;
-    const auto registers = work.mark
-                               ? stop.registers().entering_at(address_ + page_code::map(),
-                                                              RemoteCall::kMmap, work.arguments)
-                               : stop.registers().entering_at(address_ + page_code::unmap(),
-                                                              RemoteCall::kMunmap, work.arguments);
+    const auto call = work.task == Task::kUnmap ? RemoteCall::kMunmap : RemoteCall::kMmap;
+    const auto registers =
+        stop.registers().entering_at(address_ + entry_of(work.task), call, work.arguments);
     return registers.with_rbx(address);
   }
   return std::nullopt;
@@ -229,6 +238,7 @@ void CallPage::leave_slot(PtraceStop& stop, const Registers& begin) {
 }
 
 CallPage::Message CallPage::message(const seccomp_data& call) const {
+  if (call.instruction_pointer == address_ + page_code::fetched()) return Message::kFetch;
   if (call.instruction_pointer == address_ + page_code::failed()) return Message::kFailed;
   if (call.instruction_pointer == address_ + page_code::mask_refused()) {
     return Message::kMaskRefused;

@@ -5,9 +5,9 @@
 // (PtraceStop::call) these are four stops, on the way in and out of each, besides the first. The
 // page's code makes both, and sees in between whether the descriptor was ours (LentDescriptor). It
 // then gives the thread back its signal mask and registers and returns from the call. So
-// - the caller is left to it, with its signals blocked, and nobody waits. Where mmap(2) fails, or
-//   the descriptor was lost, the code makes the caller's own call again, which is then run in stops
-//   and whose answer it returns; or
+// - the caller is left to it, with its signals blocked, and nobody waits. The code first fetches
+//   the descriptor by a call (Loans). Where mmap(2) fails, or the descriptor was lost, it makes the
+//   caller's own call again, which is then run in stops and whose answer it returns; or
 // - it stops once before that: by a call that the filter answers with SECCOMP_RET_TRACE
 //   (kTracedArgument), which nobody but the tracer hears of. This is for attaches whose result we
 //   must know, and for callers who cannot be left (PtraceStop::can_be_left).
@@ -45,6 +45,7 @@
 #include "emulation/memmap/address_range.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/inject/lent_descriptor.h"
+#include "supervisor/inject/loans.h"
 #include "supervisor/inject/ptrace_stop.h"
 #include "supervisor/inject/registers.h"
 #include "supervisor/kernel/features.h"
@@ -69,12 +70,13 @@ class CallPage {
   /// Whether its place, or that of the slots, is within `range`, which its code must not replace.
   [[nodiscard]] bool overlaps(const AddressRange& range) const;
 
+  enum class Task : std::uint8_t { kMap, kFetchAndMap, kUnmap };
   /// What the code is to do.
   struct Work {
-    /// mmap(2)'s, with the descriptor; or munmap(2)'s.
+    Task task = Task::kMap;
+    /// mmap(2)'s, with the descriptor unless it is fetched; or munmap(2)'s.
     std::array<std::uint64_t, 6> arguments{};
-    /// LentDescriptor::mark(); nothing for munmap(2).
-    std::optional<std::uint64_t> mark;
+    std::uint64_t mark = 0;  ///< LentDescriptor::mark(), of a descriptor
   };
   /// A slot with what the held thread is to get back, and the registers with which it begins.
   /// `tells`: it is to stop at its end. Nothing where it has no slot.
@@ -101,6 +103,7 @@ class CallPage {
   /// What a call means that the page's code makes.
   enum class Message : std::uint8_t {
     kNone,         ///< it is somebody else's
+    kFetch,        ///< it asks for the descriptor that it is to map: Loans
     kFailed,       ///< what the thread was left to do failed: the call that it made is made again
     kMaskRefused,  ///< a filter of its own refused to give it back its signal mask
   };
@@ -122,6 +125,7 @@ class CallPage {
 
   class SlotClaim;
 
+  [[nodiscard]] static std::size_t entry_of(Task task);
   [[nodiscard]] std::uint64_t slot_address(std::size_t slot) const;
   const UniqueFd fd_;
   const LentDescriptor file_;  ///< for all callers
@@ -136,10 +140,16 @@ class CallPage {
 /// What a caller has to do with the page, if anything.
 struct CallPageUse {
   const CallPage* page = nullptr;
-  /// How often the calling thread attached without it.
+  /// How often the calling thread attached without it; kUsed where it has it, as far as we know.
   std::atomic<int>* misses = nullptr;
   /// Whether what the thread is left to do can be taken back.
   bool may_leave = false;
+  /// From which it can fetch descriptors, and its number there (ThreadIdentity::unique()).
+  Loans* loans = nullptr;
+  std::uint64_t unique = 0;
+
+  static constexpr int kUsed = -1;
+  [[nodiscard]] bool used() const { return misses->load(std::memory_order_relaxed) == kUsed; }
 };
 
 }  // namespace shmvisor

@@ -9,11 +9,13 @@
 __asm__(R"(
         .pushsection .rodata
         .balign 16
-        .hidden call_page_begin, call_page_map, call_page_mapped, call_page_closed
+        .hidden call_page_begin, call_page_fetch, call_page_fetched
+        .hidden call_page_map, call_page_mapped, call_page_closed
         .hidden call_page_unmap, call_page_unmapped, call_page_tell, call_page_told
         .hidden call_page_forbidden, call_page_failed, call_page_finish, call_page_mask_refused
         .hidden call_page_end
-        .globl call_page_begin, call_page_map, call_page_mapped, call_page_closed
+        .globl call_page_begin, call_page_fetch, call_page_fetched
+        .globl call_page_map, call_page_mapped, call_page_closed
         .globl call_page_unmap, call_page_unmapped, call_page_tell, call_page_told
         .globl call_page_forbidden, call_page_failed, call_page_finish, call_page_mask_refused
         .globl call_page_end
@@ -35,6 +37,18 @@ __asm__(R"(
         .set slot_tells, 112
 
 call_page_begin:
+call_page_fetch:
+        mov     slot_number(%rbx), %eax
+        syscall                         # the caller's own call: answered with the descriptor
+call_page_fetched:
+        mov     %rax, slot_descriptor(%rbx)
+        mov     %rax, slot_result(%rbx)
+        mov     %rax, %r8
+        mov     slot_result+4(%rbx), %ecx
+        jrcxz   .Lfetched
+        jmp     call_page_tell          # an errno, negated
+.Lfetched:
+        mov     $9, %eax
 call_page_map:
         syscall                         # mmap
 call_page_mapped:
@@ -86,6 +100,8 @@ call_page_tell:
 call_page_told:
         lea     38(%rax), %rcx          # ENOSYS, negated: we are dead, and nobody traces
         jrcxz   .Lsettle
+        lea     22(%rax), %rcx          # EINVAL: we died just now, and the kernel made the call
+        jrcxz   .Lsettle
 call_page_forbidden:
         ud2                             # some filter objects all the same
 
@@ -135,6 +151,8 @@ call_page_end:
 extern "C" {
 #define SHMVISOR_LABEL(name) extern const std::uint8_t name[] __attribute__((visibility("hidden")))
 SHMVISOR_LABEL(call_page_begin);
+SHMVISOR_LABEL(call_page_fetch);
+SHMVISOR_LABEL(call_page_fetched);
 SHMVISOR_LABEL(call_page_map);
 SHMVISOR_LABEL(call_page_mapped);
 SHMVISOR_LABEL(call_page_closed);
@@ -154,7 +172,8 @@ namespace shmvisor::page_code {
 namespace {
 
 static_assert(kTracedArgument == 0x8f3a5c719ad3c0de);
-static_assert(SYS_close == 3 && SYS_lseek == 8 && SYS_munmap == 11 && SYS_rt_sigprocmask == 14);
+static_assert(SYS_mmap == 9 && SYS_close == 3 && SYS_lseek == 8 && SYS_munmap == 11 &&
+              SYS_rt_sigprocmask == 14);
 static_assert(offsetof(Slot, rbx) == 0 && offsetof(Slot, result) == 8 &&
               offsetof(Slot, rip) == 16 && offsetof(Slot, rdi) == 24 && offsetof(Slot, rsi) == 32 &&
               offsetof(Slot, rdx) == 40 && offsetof(Slot, r10) == 48 && offsetof(Slot, r8) == 56 &&
@@ -171,6 +190,8 @@ std::size_t offset_of(const std::uint8_t* label) {
 
 std::span<const std::uint8_t> bytes() { return {call_page_begin, offset_of(call_page_end)}; }
 
+std::size_t fetch() { return offset_of(call_page_fetch); }
+std::size_t fetched() { return offset_of(call_page_fetched); }
 std::size_t map() { return offset_of(call_page_map); }
 std::size_t mapped() { return offset_of(call_page_mapped); }
 std::size_t closed() { return offset_of(call_page_closed); }

@@ -35,6 +35,8 @@ inline constexpr std::uint64_t kLost = ~std::uint64_t{0};
 
 [[nodiscard]] std::span<const std::uint8_t> bytes();
 
+[[nodiscard]] std::size_t fetch();         ///< begins with the call that asks for the descriptor
+[[nodiscard]] std::size_t fetched();       ///< behind that
 [[nodiscard]] std::size_t map();           ///< begins with mmap(2)
 [[nodiscard]] std::size_t mapped();        ///< behind that
 [[nodiscard]] std::size_t closed();        ///< close(2) was made

@@ -17,10 +17,11 @@
 namespace shmvisor {
 namespace {
 
-/// The smallest table has room for 64 (NR_OPEN_DEFAULT of include/linux/fdtable.h).
-constexpr int kLeastTableSize = 64;
+/// The smallest table has room for 64 (NR_OPEN_DEFAULT of include/linux/fdtable.h). One that is
+/// about to be full grows to 256, for two KiB; only beyond that we ask how large it is.
+constexpr std::array kTableSizes = {64, 256};
 /// So many numbers are looked at, from the highest on down.
-constexpr int kMostLooks = 4;
+constexpr int kMostLooks = 3;
 
 std::uint64_t draw_mark() {
   // From 2^40 on, so that no file has as many bytes; they do not repeat.
@@ -74,27 +75,39 @@ LentDescriptor::LentDescriptor(int fd) : fd_(fd), mark_(draw_mark()) {
   (void)::lseek(fd_, static_cast<off_t>(mark_), SEEK_SET);
 }
 
-std::optional<Result<int>> LentDescriptor::lend_as(int highest, Listener& listener,
+std::optional<Result<int>> LentDescriptor::lend_as(Add add, int highest, Listener& listener,
                                                    std::uint64_t id, pid_t tid) const {
   for (int number = highest; number > highest - kMostLooks; --number) {
     const NumberClaim claim(number);
     if (!claim.held() || !is_free(tid, number)) continue;
-    const auto lent = listener.add_fd_as(id, fd_, number);
-    if (lent || lent.error() == Errno(ENOENT)) return lent;
+    const Result<int> lent = (listener.*add)(id, fd_, number);
+    if (lent || lent.error() == Errno(ENOENT) || lent.error() == Errno(EINPROGRESS)) return lent;
     break;
   }
   return std::nullopt;
 }
 
-Result<int> LentDescriptor::lend(Listener& listener, std::uint64_t id, pid_t tid) const {
-  if (const auto lent = lend_as(kLeastTableSize - 1, listener, id, tid)) return *lent;
-  const auto status = TaskStatus::read(tid);
-  if (status && status->descriptor_table_size > kLeastTableSize) {
-    if (const auto lent = lend_as(status->descriptor_table_size - 1, listener, id, tid)) {
-      return *lent;
-    }
+std::optional<Result<int>> LentDescriptor::lend_high(Add add, Listener& listener, std::uint64_t id,
+                                                     pid_t tid) const {
+  for (const int size : kTableSizes) {
+    if (const auto lent = lend_as(add, size - 1, listener, id, tid)) return lent;
   }
+  const auto status = TaskStatus::read(tid);
+  if (!status || status->descriptor_table_size <= kTableSizes.back()) return std::nullopt;
+  return lend_as(add, status->descriptor_table_size - 1, listener, id, tid);
+}
+
+Result<int> LentDescriptor::lend(Listener& listener, std::uint64_t id, pid_t tid) const {
+  if (const auto lent = lend_high(&Listener::add_fd_as, listener, id, tid)) return *lent;
   return listener.add_fd(id, fd_);
+}
+
+Result<int> LentDescriptor::lend_as_answer(Listener& listener, std::uint64_t id, pid_t tid) const {
+  if (const auto lent = lend_high(&Listener::respond_with_fd_as, listener, id, tid)) return *lent;
+  const auto lent = listener.add_fd(id, fd_);
+  if (!lent) return lent;
+  if (const auto answered = listener.respond(id, *lent); !answered) return answered.error();
+  return lent;
 }
 
 std::optional<bool> LentDescriptor::is_at(pid_t tid, int number) const {

@@ -36,15 +36,21 @@ class LentDescriptor {
   /// Puts it into the table of `tid`, which waits in the call `id`. The number. Errors: EMFILE
   /// where its table is full, ENOENT where it waits no longer.
   Result<int> lend(Listener& listener, std::uint64_t id, pid_t tid) const;
+  /// The same, and answers the call with the number: in one step, where the kernel can.
+  Result<int> lend_as_answer(Listener& listener, std::uint64_t id, pid_t tid) const;
   /// Whether it is there as `number`. Nothing where we cannot tell.
   [[nodiscard]] std::optional<bool> is_at(pid_t tid, int number) const;
 
  private:
-  std::optional<Result<int>> lend_as(int highest, Listener& listener, std::uint64_t id,
-                                     pid_t tid) const;
+  /// How the kernel is asked to put it there as a number.
+  using Add = Result<int> (Listener::*)(std::uint64_t id, int fd, int number);
+  [[nodiscard]] std::optional<Result<int>> lend_as(Add add, int highest, Listener& listener,
+                                                   std::uint64_t id, pid_t tid) const;
+  [[nodiscard]] std::optional<Result<int>> lend_high(Add add, Listener& listener, std::uint64_t id,
+                                                     pid_t tid) const;
 
-  const int fd_;
-  const std::uint64_t mark_;
+  int fd_;
+  std::uint64_t mark_;
 };
 
 }  // namespace shmvisor

@@ -11,6 +11,7 @@
 #include "supervisor/inject/call_site.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/mmap_call.h"
+#include "supervisor/inject/tracer_patience.h"
 #include "supervisor/process/borrowed_identity.h"
 #include "supervisor/process/proc_file.h"
 #include "supervisor/process/process_stat.h"
@@ -128,7 +129,7 @@ Result<PtraceStop> ProcessSpace::attach() {
   for (int refusals = 0;;) {
     auto stop = reach(tid_, kToTrace, [this] { return PtraceStop::seize(tid_); });
     if (stop || stop.error() != Errno(EPERM)) return stop;
-    if (PtraceStop::is_ours(tid_)) {
+    if (tracer_of(tid_).is_ours) {
       // A call of its is being served.
       if (std::chrono::steady_clock::now() >= deadline) return Errno(EAGAIN);
     } else {

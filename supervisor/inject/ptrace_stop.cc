@@ -70,18 +70,13 @@ Result<void> PtraceStop::interrupt() {
   return {};
 }
 
-bool PtraceStop::is_ours(pid_t tid) {
-  const auto status = TaskStatus::read(tid);
-  return status && status->tracer_pid != 0 &&
-         ::access(("/proc/self/task/" + std::to_string(status->tracer_pid)).c_str(), F_OK) == 0;
-}
-
 PtraceStop::PtraceStop(PtraceStop&& other) noexcept
     : tid_(other.tid_),
       attached_(std::exchange(other.attached_, false)),
       stopped_(other.stopped_),
       pending_signal_(other.pending_signal_),
       signal_mask_(other.signal_mask_),
+      mask_changed_(other.mask_changed_),
       saved_(other.saved_),
       result_(other.result_),
       leaving_(other.leaving_),
@@ -105,7 +100,11 @@ bool PtraceStop::release() {
     }
     if (!set_registers(last_registers())) return gone();
     if (written_then_) (void)poke(*written_then_);
-    set_signal_mask(leaving_ ? kAllSignals & ~bit_of(SIGSYS) : signal_mask_);
+    if (leaving_) {
+      set_signal_mask(kAllSignals & ~bit_of(SIGSYS));
+    } else if (mask_changed_) {
+      set_signal_mask(signal_mask_);
+    }
   }
   if (ptrace_value(PTRACE_DETACH, tid_, 0, static_cast<std::uint64_t>(pending_signal_)) != 0) {
     return gone();
@@ -135,14 +134,19 @@ Result<void> PtraceStop::wait_until_stopped() {
   auto registers = read_registers();
   if (!registers) return registers.error();
   saved_ = *registers;
-  // What it blocked itself stays so: before Linux 5.17 a signal sent to its process that is
-  // dequeued and queued again is this thread's alone.
-  if (ptrace_pointer(PTRACE_GETSIGMASK, tid_, sizeof(signal_mask_), &signal_mask_) != 0 ||
-      !set_signal_mask(pending_signal_ == 0 ? signal_mask_ | all_but_faults() : kAllSignals)) {
+  // Its mask stays as it is until it has to run: should we die before, nothing is to be given back.
+  if (ptrace_pointer(PTRACE_GETSIGMASK, tid_, sizeof(signal_mask_), &signal_mask_) != 0) {
     saved_.reset();
     return Errno(ESRCH);
   }
   return {};
+}
+
+bool PtraceStop::block_signals() {
+  if (!saved_ || std::exchange(mask_changed_, true)) return true;
+  // What it blocked itself stays so: before Linux 5.17 a signal sent to its process that is
+  // dequeued and queued again is this thread's alone.
+  return set_signal_mask(pending_signal_ == 0 ? signal_mask_ | all_but_faults() : kAllSignals);
 }
 
 Result<void> PtraceStop::stop_within(std::chrono::milliseconds bound) {
@@ -222,8 +226,6 @@ bool PtraceStop::begin_call(Abi abi, RemoteCall call,
 bool PtraceStop::begin_again(Abi abi) {
   return saved_ && enter(abi, saved_->repeating()).ok() && resume(true);
 }
-
-Result<std::int64_t> PtraceStop::finish_call(Abi abi) { return leave(abi, wait_any(false)); }
 
 bool PtraceStop::call_is_over() const { return has_news(tid_); }
 
@@ -323,6 +325,7 @@ PtraceStop::Stop PtraceStop::resume_to_stop(bool to_syscall_stop, bool bounded) 
 }
 
 bool PtraceStop::resume(bool to_syscall_stop) {
+  if (!block_signals()) return false;
   const int signal = std::exchange(pending_signal_, 0);
   return ptrace_value(to_syscall_stop ? PTRACE_SYSCALL : PTRACE_CONT, tid_, 0,
                       static_cast<std::uint64_t>(signal)) == 0;

@@ -2,7 +2,7 @@
 // it was.
 //
 // It is attached with PTRACE_SEIZE, which the thread does not notice: no signal is sent, its parent
-// sees nothing. While it is held all its signals are blocked (ptrace(2), PTRACE_SETSIGMASK), so
+// sees nothing. While it runs anything for us all its signals are blocked (PTRACE_SETSIGMASK), so
 // that no handler of its runs between two calls of ours; to block them only when one comes would be
 // too late, because real-time signals that are queued again lose their order. Those of faults stay
 // as they are, because a fault resets the disposition of a signal that is blocked (kernel/signal.c:
@@ -49,9 +49,6 @@ class PtraceStop {
   /// The second: asks it to stop, which ends a wait of its that signals can end.
   Result<void> interrupt();
 
-  /// Whether a thread of this process traces it: then it will soon be let go.
-  static bool is_ours(pid_t tid);
-
   PtraceStop(PtraceStop&& other) noexcept;
   PtraceStop& operator=(PtraceStop&&) = delete;
   PtraceStop(const PtraceStop&) = delete;
@@ -60,7 +57,7 @@ class PtraceStop {
 
   [[nodiscard]] pid_t tid() const { return tid_; }
 
-  /// Waits until it has stopped, and blocks its signals. To be called once its way out is free.
+  /// Waits until it has stopped. To be called once its way out is free.
   Result<void> wait_until_stopped();
   /// The same for a thread that may be anywhere, in a call that signals do not end too: gives up
   /// after `bound`, with EAGAIN. The kernel then lets go of it when this thread ends, not before. A
@@ -117,14 +114,17 @@ class PtraceStop {
   /// Of the thread itself. Precondition: stopped.
   [[nodiscard]] std::uint64_t signal_mask() const { return signal_mask_; }
   /// What it is to have instead once it is let go.
-  void set_signal_mask_then(std::uint64_t mask) { signal_mask_ = mask; }
+  void set_signal_mask_then(std::uint64_t mask) {
+    signal_mask_ = mask;
+    mask_changed_ = true;
+  }
 
   /// The two halves of call(), for one that blocks in the kernel: begin_call() returns when the
   /// kernel has been entered, finish_call() waits for the result.
   bool begin_call(Abi abi, RemoteCall call, const std::array<std::uint64_t, 6>& arguments);
   /// The same, for the very call that it was stopped in.
   bool begin_again(Abi abi);
-  Result<std::int64_t> finish_call(Abi abi);
+  Result<std::int64_t> finish_call(Abi abi) { return leave(abi, wait_any(false)); }
   /// Whether finish_call() would not have to wait.
   [[nodiscard]] bool call_is_over() const;
 
@@ -181,6 +181,8 @@ class PtraceStop {
   Stop wait_any(bool bounded);
   [[nodiscard]] bool is_fault(int signal) const;
   bool set_signal_mask(std::uint64_t mask);
+  /// Before it runs for the first time.
+  bool block_signals();
   [[nodiscard]] bool poke(const Word& word) const;
   void reap();
   bool gone();
@@ -195,6 +197,7 @@ class PtraceStop {
   bool in_traced_call_ = false;  ///< which the kernel has yet to leave
   std::uint64_t event_message_ = 0;
   std::uint64_t signal_mask_ = 0;
+  bool mask_changed_ = false;  ///< it has not signal_mask_, or is not to have what it has
   std::optional<Registers> saved_;
   std::optional<std::int64_t> result_;
   std::optional<Registers> leaving_;

@@ -2,13 +2,13 @@
 
 #include <spdlog/spdlog.h>
 
-#include <chrono>
+#include <algorithm>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "policy/base/error_result.h"
 #include "policy/base/shortage.h"
+#include "supervisor/inject/attach_to_caller.h"
 #include "supervisor/inject/borrowed_table.h"
 #include "supervisor/inject/mmap_call.h"
 #include "supervisor/inject/repeated_call.h"
@@ -25,12 +25,6 @@ constexpr std::int64_t kRepeatOrder = -512;
 /// Of a descriptor that is lent.
 constexpr int kMostLosses = 3;
 constexpr int kEnoughLooks = 8;
-constexpr int kMostTries = 2000;
-constexpr std::chrono::milliseconds kBetweenTries(1);
-/// A tracer of ours may be gone before we look whether there is one, and another be there before we
-/// try again.
-constexpr int kEnoughRefusals = 8;
-constexpr std::chrono::microseconds kBetweenRefusals(200);
 
 }  // namespace
 
@@ -56,7 +50,13 @@ Result<std::optional<std::uint64_t>> RemoteSpace::do_map(const MapRequest& reque
     return translate(-ENOMEM, request).error();
   }
   const bool may_be_left = request.may_be_left && request.lock != LockMode::kLazy;
-  const auto mapped = map_descriptor(file.fd.get(), mmap_arguments(request, abi_), may_be_left);
+  const CallArguments arguments = mmap_arguments(request, abi_);
+  if (may_be_left && may_fetch()) {
+    const auto left = leave_to_fetch(file.fd, arguments);
+    if (!left) return left.error();
+    if (*left) return std::optional<std::uint64_t>();
+  }
+  const auto mapped = map_descriptor(file.fd.get(), arguments, may_be_left);
   file.fd.reset();  // only the mapping shall count for in_use()
   if (mapped && !*mapped) return std::optional<std::uint64_t>();
   auto address = mapped ? translate(**mapped, request) : Result<std::uint64_t>(mapped.error());
@@ -70,6 +70,27 @@ Result<std::optional<std::uint64_t>> RemoteSpace::do_map(const MapRequest& reque
     return address.error();
   }
   return std::optional(*address);
+}
+
+bool RemoteSpace::may_fetch() const {
+  return stop_ == nullptr && waits_killably() && call_page_.page != nullptr &&
+         call_page_.may_leave && call_page_.loans != nullptr && call_page_.used() &&
+         features_.usable(KernelFeature::kUserDispatchConfig);
+}
+
+Result<bool> RemoteSpace::leave_to_fetch(UniqueFd& file, const CallArguments& arguments) {
+  if (const auto stopped = stop(); !stopped) return refused(stopped.error());
+  if (!has_page() || call_page_.page->overlaps({arguments[0], arguments[1]}) || !can_leave()) {
+    call_page_.misses->store(0, std::memory_order_relaxed);
+    return false;
+  }
+  const LentDescriptor lent(file.get());
+  const auto begin =
+      call_page_.page->begin(*stop_, {CallPage::Task::kFetchAndMap, arguments, lent.mark()}, false);
+  if (!begin) return false;
+  call_page_.loans->keep(call_page_.unique, call_.tid(), std::move(file), lent);
+  stop_->leave_at(*begin);
+  return true;
 }
 
 RemoteSpace::Mapped RemoteSpace::map_descriptor(int fd, CallArguments arguments, bool may_be_left) {
@@ -96,8 +117,8 @@ RemoteSpace::Mapped RemoteSpace::map_descriptor(int fd, CallArguments arguments,
 RemoteSpace::Mapped RemoteSpace::map_and_close(const LentDescriptor& lent,
                                                const CallArguments& arguments, bool may_be_left) {
   if (has_page() && !call_page_.page->overlaps({arguments[0], arguments[1]})) {
-    call_page_.misses->store(0, std::memory_order_relaxed);
-    const auto ran = run_page({arguments, lent.mark()}, may_be_left);
+    call_page_.misses->store(CallPageUse::kUsed, std::memory_order_relaxed);
+    const auto ran = run_page({CallPage::Task::kMap, arguments, lent.mark()}, may_be_left);
     if (ran && !*ran) return std::optional<std::int64_t>();
     if (ran) return finish_mapping(lent, arguments, **ran);
     if (ran.error() != Errno(EAGAIN)) return ran.error();
@@ -162,10 +183,10 @@ Result<void> RemoteSpace::close_in_caller(std::uint64_t number) {
 
 void RemoteSpace::lend_page() {
   const CallPage* const page = call_page_.page;
-  if (page == nullptr ||
-      call_page_.misses->fetch_add(1, std::memory_order_relaxed) != CallPage::kMissesBefore) {
-    return;
-  }
+  if (page == nullptr) return;
+  const int misses = std::max(call_page_.misses->load(std::memory_order_relaxed), 0);
+  call_page_.misses->store(misses + 1, std::memory_order_relaxed);
+  if (misses != CallPage::kMissesBefore) return;
   const auto status = TaskStatus::read(call_.tid());
   if (!status || status->seccomp_filters != page->filters_of_callers()) return;
   const auto lent = page->file().lend(call_.listener(), call_.id(), call_.tid());
@@ -188,6 +209,7 @@ void RemoteSpace::install_page(bool wanted) {
   }
   if (page.file().is_at(call_.tid(), *number).value_or(true)) {
     (void)close_in_caller(static_cast<std::uint64_t>(*number));
+    if (there) call_page_.misses->store(CallPageUse::kUsed, std::memory_order_relaxed);
   } else if (there) {
     // Another thread closed it, and what is mapped may be any file.
     (void)shmvisor::unmap(*stop_, abi_, {mapping[0], mapping[1] + slots[1]});
@@ -216,7 +238,8 @@ Result<MappingSpace::Outcome> RemoteSpace::do_unmap(const AddressRange& range, b
     if (const auto stopped = stop(); !stopped) return refused(stopped.error());
   }
   if (has_page()) {
-    const auto ran = run_page({{range.start, range.length}, std::nullopt}, may_be_left);
+    const auto ran =
+        run_page({CallPage::Task::kUnmap, {range.start, range.length}, 0}, may_be_left);
     if (ran && !*ran) return Outcome::kLeft;
     if (ran && (*ran)->result < 0) return Errno(static_cast<int>(-(*ran)->result));
     if (ran) return Outcome::kDone;
@@ -264,29 +287,7 @@ bool RemoteSpace::anything_mapped(const AddressRange& range) {
 }
 
 Result<PtraceStop> RemoteSpace::attach() {
-  pin_.emplace();
-  int refusals = 0;
-  for (int tries = 0;; ++tries) {
-    auto stop = reach(call_.tid(), kToTrace, [this] { return PtraceStop::attach(call_.tid()); });
-    if (stop) {
-      // Still waiting after we attached: so what we are attached to is the caller. Its tid may not
-      // go to a thread that execs without ending the trace.
-      if (call_.alive()) return stop;
-      stop->abandon();
-      return Errno(ESRCH);
-    }
-    if (is_shortage(stop.error())) return Errno(ENOMEM);
-    if (stop.error() != Errno(EPERM) || !call_.alive()) return Errno(ESRCH);  // a dying thread
-    // A call that comes again may find the thread that served it before not quite done yet.
-    const bool ours = PtraceStop::is_ours(call_.tid());
-    if (!ours) ++refusals;
-    if (tries >= kMostTries || refusals == kEnoughRefusals) return Errno(EACCES);
-    if (ours) {
-      std::this_thread::sleep_for(kBetweenTries);
-    } else if (refusals > 1) {
-      std::this_thread::sleep_for(kBetweenRefusals);
-    }
-  }
+  return attach_to_caller(call_, expected_, patience_, pin_);
 }
 
 Errno RemoteSpace::refused(Errno error) {
@@ -334,6 +335,7 @@ void RemoteSpace::observe_wait() {
 }
 
 void RemoteSpace::secure_answer() {
+  patience_ = nullptr;
   if (stop_ == nullptr && !waits_killably()) (void)take_over();
 }
 

@@ -32,6 +32,7 @@
 #include "supervisor/inject/cpu_pin.h"
 #include "supervisor/inject/lent_descriptor.h"
 #include "supervisor/inject/ptrace_stop.h"
+#include "supervisor/inject/tracer_patience.h"
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/pending_call.h"
 #include "supervisor/process/memory_map.h"
@@ -42,13 +43,14 @@ namespace shmvisor {
 class RemoteSpace : public MappingSpace {
  public:
   RemoteSpace(PendingCall& call, ExpectedCalls& expected, KernelFeatures& features,
-              Refusals& refusals, CallPageUse call_page = {})
+              Refusals& refusals, CallPageUse call_page = {}, TracerPatience* patience = nullptr)
       : call_(call),
         abi_(call.raw().abi),
         expected_(expected),
         features_(features),
         refusals_(refusals),
-        call_page_(abi_ == Abi::kX86_64 ? call_page : CallPageUse()) {}
+        call_page_(abi_ == Abi::kX86_64 ? call_page : CallPageUse()),
+        patience_(patience) {}
 
   /// For an answer that something is to be committed for: makes sure that it arrives when it is
   /// said to. Does nothing where that is sure anyway, and where the caller cannot be traced.
@@ -71,6 +73,10 @@ class RemoteSpace : public MappingSpace {
   /// That the descriptor was closed, or is another file's now: by another thread of the caller.
   static constexpr Errno kLost{EBADF};
 
+  /// Whether the caller may well be left to fetch what it is to map.
+  [[nodiscard]] bool may_fetch() const;
+  /// False where it cannot be, after all: it is held, and `file` is as it was.
+  Result<bool> leave_to_fetch(UniqueFd& file, const std::array<std::uint64_t, 6>& arguments);
   Mapped map_descriptor(int fd, std::array<std::uint64_t, 6> arguments, bool may_be_left);
   /// mmap(2) and close(2) in the held caller. Error: kLost.
   Mapped map_and_close(const LentDescriptor& lent, const std::array<std::uint64_t, 6>& arguments,
@@ -98,7 +104,7 @@ class RemoteSpace : public MappingSpace {
   /// Holds the caller without trusting its notification.
   Result<void> take_over();
   void observe_wait();
-  /// EACCES where we may not, or somebody else traces it.
+  /// EACCES where we may not, or somebody else traces it and does not leave.
   Result<PtraceStop> attach();
   /// Says why, where the caller is out of reach.
   Errno refused(Errno error);
@@ -121,6 +127,8 @@ class RemoteSpace : public MappingSpace {
   KernelFeatures& features_;
   Refusals& refusals_;
   const CallPageUse call_page_;
+  /// With tracers, null for none. Not while an answer is being secured: others wait for that.
+  TracerPatience* patience_;
   /// The caller's, for a moment, where it is to get the call page.
   std::optional<int> page_number_;
   std::optional<CpuPin> pin_;

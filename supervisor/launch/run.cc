@@ -108,6 +108,8 @@ int run_serving(const Launched& launched, std::optional<JoinSocket> socket) {
   ServingBudget budget(plan.calls_at_once);
   server_options.budget = &budget;
   server_options.most_remembered = static_cast<std::size_t>(plan.remembered_callers);
+  server_options.tracer_wait =
+      std::chrono::milliseconds(static_cast<std::int64_t>(options.tracer_wait_seconds * 1000));
   if (UniqueFd connection = command.take_connection(); connection.valid()) {
     // Where it cannot be served it is closed, and the child finds that it cannot mount its files.
     if (const auto served = proc_files.start(std::move(connection)); !served) {

@@ -22,6 +22,8 @@ struct RunOptions {
   bool own_group = false;
   /// Whether signals to shmvisor go to that whole group. Implies own_group.
   bool signal_group = false;
+  /// How long an attach or detach waits for a tracer to leave its caller.
+  double tracer_wait_seconds = 2;
   /// What the command sees in /proc. Nothing: the registry where that is possible.
   std::optional<ProcMode> proc;
   /// Whether it runs in a user namespace of its own, with this user's ids.

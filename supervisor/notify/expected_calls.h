@@ -36,6 +36,8 @@ class ExpectedCalls {
   explicit ExpectedCalls(std::function<void()> somebody_receives)
       : somebody_receives_(std::move(somebody_receives)) {}
 
+  /// Sees to it that a thread other than the calling one receives.
+  void let_another_receive() const { somebody_receives_(); }
   /// From now on calls of `tid` are kept for next() and await().
   void expect(pid_t tid);
   /// The next call; nothing when none comes in time.

@@ -41,6 +41,17 @@ Result<int> add(const UniqueFd& listener, seccomp_notif_addfd& addfd) {
   return installed;
 }
 
+Result<int> add_as(const UniqueFd& listener, std::uint64_t id, int fd, int number,
+                   std::uint32_t flags) {
+  seccomp_notif_addfd addfd{};
+  addfd.id = id;
+  addfd.flags = flags;
+  addfd.srcfd = static_cast<std::uint32_t>(fd);
+  addfd.newfd = static_cast<std::uint32_t>(number);
+  addfd.newfd_flags = O_CLOEXEC;
+  return add(listener, addfd);
+}
+
 template <typename Known>
 std::size_t within_room(std::uint16_t kernel_size) {
   return std::clamp<std::size_t>(kernel_size, sizeof(Known), sizeof(Roomy<Known>));
@@ -113,13 +124,11 @@ Result<int> Listener::add_fd(std::uint64_t id, int fd) {
 }
 
 Result<int> Listener::add_fd_as(std::uint64_t id, int fd, int number) {
-  seccomp_notif_addfd addfd{};
-  addfd.id = id;
-  addfd.flags = SECCOMP_ADDFD_FLAG_SETFD;
-  addfd.srcfd = static_cast<std::uint32_t>(fd);
-  addfd.newfd = static_cast<std::uint32_t>(number);
-  addfd.newfd_flags = O_CLOEXEC;
-  return add(fd_, addfd);
+  return add_as(fd_, id, fd, number, SECCOMP_ADDFD_FLAG_SETFD);
+}
+
+Result<int> Listener::respond_with_fd_as(std::uint64_t id, int fd, int number) {
+  return add_as(fd_, id, fd, number, SECCOMP_ADDFD_FLAG_SETFD | SECCOMP_ADDFD_FLAG_SEND);
 }
 
 bool Listener::call_waits() const {

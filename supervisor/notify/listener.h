@@ -63,6 +63,11 @@ class Listener {
   /// The same as a number of ours, in place of what is open there. EBADF where it is beyond the
   /// caller's RLIMIT_NOFILE, EBUSY where a call of another thread's is about to open it.
   Result<int> add_fd_as(std::uint64_t id, int fd, int number);
+  /// The same, and answers the call with the number, in one step (Linux 5.14). A signal that comes
+  /// to this thread in the middle, a SIGSTOP at least, can spoil it: the call is then answered with
+  /// 0 and no descriptor, and this says EINPROGRESS or ENOENT (kernel/seccomp.c:
+  /// seccomp_notify_addfd() counts the call as answered before it waits).
+  Result<int> respond_with_fd_as(std::uint64_t id, int fd, int number);
 
   /// Whether another call waits to be received.
   [[nodiscard]] bool call_waits() const;

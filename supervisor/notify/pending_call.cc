@@ -25,9 +25,16 @@ void PendingCall::let_through() {
   (void)listener_.let_through(notif_.id);  // where the caller is gone there is nothing to do
 }
 
+void PendingCall::let_come_again() {
+  assert(!answered_);
+  comes_again_ = true;
+  (void)listener_.respond(notif_.id, kCallAgain);
+}
+
 bool PendingCall::answer(std::int64_t result) {
   assert(!answered_);
   answered_ = true;
+  if (comes_again_) return false;
   if (route_ != nullptr) return route_->deliver(result);
   return listener_.respond(notif_.id, result).ok();
 }

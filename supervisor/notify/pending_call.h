@@ -58,6 +58,10 @@ class PendingCall {
   void let_through();
   /// Somebody else has taken it and answers it.
   void leave_to_another() { answered_ = true; }
+  /// The caller makes its call again. Precondition: not answered yet, and a signal is pending for
+  /// it. What answer() says afterwards is not delivered.
+  void let_come_again();
+  [[nodiscard]] bool comes_again() const { return comes_again_; }
   /// True when the caller got it. Precondition: not answered yet.
   bool answer(std::int64_t result);
   [[nodiscard]] bool answered() const { return answered_; }
@@ -67,6 +71,7 @@ class PendingCall {
   const seccomp_notif notif_;
   std::unique_ptr<AnswerRoute> route_;
   bool answered_ = false;
+  bool comes_again_ = false;
 };
 
 }  // namespace shmvisor

@@ -64,6 +64,13 @@ Result<TaskStatus> TaskStatus::read(pid_t tid) {
   status.effective_capabilities = capabilities.empty() ? 0 : capabilities.front();
   const auto filters = numbers(line_of(*text, "Seccomp_filters:"));
   status.seccomp_filters = filters.empty() ? 0 : filters.front();
+  const auto signals = [&text](std::string_view field) {
+    const auto set = numbers(line_of(*text, field), 16);
+    return set.empty() ? 0 : set.front();
+  };
+  status.pending_signals = signals("SigPnd:");
+  status.blocked_signals = signals("SigBlk:");
+  status.caught_signals = signals("SigCgt:");
   const auto table = numbers(line_of(*text, "FDSize:"));
   status.descriptor_table_size = table.empty() ? 0 : static_cast<int>(table.front());
   return status;

@@ -25,6 +25,10 @@ struct TaskStatus {
   std::vector<gid_t> groups;
   std::uint64_t effective_capabilities = 0;
   std::uint64_t seccomp_filters = 0;
+  // Bit n - 1 is signal n.
+  std::uint64_t pending_signals = 0;  ///< of the thread, not of its process
+  std::uint64_t blocked_signals = 0;
+  std::uint64_t caught_signals = 0;
   int descriptor_table_size = 0;  ///< so many descriptors have room without its growing
 
   static Result<TaskStatus> read(pid_t tid);

@@ -28,7 +28,7 @@ class ProcessCaller : public Caller, private Subject {
   /// `owner`: of the registry that the call goes to.
   ProcessCaller(PendingCall& call, KnownThread thread, std::shared_ptr<const NamespaceOwner> owner,
                 ExpectedCalls& expected, KernelFeatures& features, Refusals& refusals,
-                const CallPage* call_page)
+                const CallPage* call_page, Loans* loans, TracerPatience* patience)
       : call_(call),
         thread_(std::move(thread)),
         owner_(std::move(owner)),
@@ -36,9 +36,11 @@ class ProcessCaller : public Caller, private Subject {
         features_(features),
         refusals_(refusals),
         space_(call, expected, features, refusals,
-               call_page == nullptr ? CallPageUse()
-                                    : CallPageUse{call_page, &thread_.identity->call_page_misses(),
-                                                  thread_.remembered}) {}
+               call_page == nullptr
+                   ? CallPageUse()
+                   : CallPageUse{call_page, &thread_.identity->call_page_misses(),
+                                 thread_.remembered, loans, thread_.identity->unique()},
+               patience) {}
 
   Subject& subject() override { return *this; }
   Viewpoint& viewpoint() override { return viewpoint_; }

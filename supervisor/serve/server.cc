@@ -45,7 +45,7 @@ class Server::ServedCaller : public ProcessCaller {
   ServedCaller(Server& server, PendingCall& call, KnownThread thread,
                std::shared_ptr<const NamespaceOwner> owner, const CallPage* call_page)
       : ProcessCaller(call, std::move(thread), std::move(owner), server.expected_, server.features_,
-                      server.refusals_, call_page),
+                      server.refusals_, call_page, &server.loans_, &server.tracer_patience_),
         server_(server) {}
 
   void long_step() override { server_.ensure_receiver(); }
@@ -60,6 +60,7 @@ Server::Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& fe
       namespaces_(namespaces),
       features_(features),
       options_(options),
+      tracer_patience_(options.tracer_wait),
       threads_seen_(features, options.remembered, options.most_remembered),
       expected_([this] { ensure_receiver(); }),
       own_budget_(options.most_threads),
@@ -67,7 +68,7 @@ Server::Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& fe
               calls_of(options.most_threads),
               [this](const seccomp_notif& notif) { return listener_.alive(notif.id); }),
       cpus_(our_cpus()),
-      lookout_([this] { return look_after_receiver(); }) {}
+      lookout_([this] { return look(); }) {}
 
 Result<void> Server::start() {
   const std::lock_guard lock(mutex_);
@@ -139,6 +140,11 @@ bool Server::call_receiver() {
   ++calls_to_parked_;
   called_.notify_one();
   return true;
+}
+
+bool Server::look() {
+  const bool lent = loans_.look(features_);
+  return look_after_receiver() || lent;
 }
 
 bool Server::look_after_receiver() {
@@ -229,6 +235,11 @@ std::optional<uid_t> Server::serve_one(const seccomp_notif& notif,
       return admitted;
     }
     KnownThread thread = threads_seen_.of(call.tid());
+    if (options_.call_page != nullptr &&
+        options_.call_page->message(call.data()) == CallPage::Message::kFetch) {
+      loans_.answer(call, thread.identity->unique());  // the rest of one that was admitted
+      return admitted;
+    }
     if (!admitted) admitted = admit(call, thread);
     if (admitted) answer(call, std::move(thread));
   } catch (const std::exception& error) {  // no memory, most likely
@@ -315,7 +326,10 @@ void Server::answer(PendingCall& call, KnownThread thread) {
   // Before the caller can call again.
   auto undo = reply.undo();
   const bool left = undo != nullptr;
-  if (left) threads_seen_.keep_undo(*identity, std::move(undo));
+  if (left) {
+    threads_seen_.keep_undo(*identity, std::move(undo));
+    lookout_.ask();  // for it may die before it does its part
+  }
   const bool delivered = call.answer(reply.value());
   if (delivered) reply.commit();
   if (spdlog::should_log(spdlog::level::debug)) {

@@ -24,6 +24,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -34,6 +35,8 @@
 
 #include "policy/base/result.h"
 #include "supervisor/inject/call_page.h"
+#include "supervisor/inject/loans.h"
+#include "supervisor/inject/tracer_patience.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/listener.h"
@@ -60,6 +63,8 @@ struct ServerOptions {
   std::uint32_t payer_group = 0;
   /// Callers that are remembered; each costs a descriptor.
   std::size_t most_remembered = ThreadIdentities::kMost;
+  /// How long an attach or detach waits for somebody else's tracer to leave its caller.
+  std::chrono::milliseconds tracer_wait = TracerPatience::kDefault;
   /// What callers may run, where the filter is ours; borrowed. Null for none.
   const CallPage* call_page = nullptr;
   /// A thread that unshare(2) or setns(2) may have put into another IPC namespace is held until
@@ -119,7 +124,9 @@ class Server {
   void ensure_receiver();
   /// The same, mutex_ held. False where no thread can be had.
   bool call_receiver();
-  /// Of the lookout: whether the last receiver is gone to serve a call, and has to be looked after.
+  /// Of the lookout: whether it is to look again.
+  bool look();
+  /// Whether the last receiver is gone to serve a call, and has to be looked after.
   bool look_after_receiver();
   /// Returns when a receiver is wanted, and this thread counts as one. False when it is one too
   /// many, or when all is over. mutex_ held.
@@ -133,8 +140,10 @@ class Server {
   IpcNamespaces& namespaces_;
   KernelFeatures& features_;
   const ServerOptions options_;
+  TracerPatience tracer_patience_;
   ThreadIdentities threads_seen_;
   ExpectedCalls expected_;
+  Loans loans_;
   ServingBudget own_budget_;
   CallShares shares_;
   Refusals refusals_;

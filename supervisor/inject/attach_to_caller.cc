@@ -1,0 +1,75 @@
+#include "supervisor/inject/attach_to_caller.h"
+
+#include <chrono>
+#include <thread>
+
+#include "policy/base/shortage.h"
+#include "supervisor/process/borrowed_identity.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr int kMostTries = 2000;
+constexpr std::chrono::milliseconds kBetweenTries(1);
+/// A tracer of ours may be gone before we look whether there is one, and another be there before we
+/// try again.
+constexpr int kEnoughRefusals = 8;
+constexpr std::chrono::microseconds kBetweenRefusals(200);
+/// Somebody else's tracer has it for itself after so long.
+constexpr std::chrono::milliseconds kTracersTurn(20);
+
+/// Waits for it to leave, for a moment; after that the call may come again. False where it is not
+/// waited for.
+bool wait_for_tracer(pid_t tracer, PendingCall& call, ExpectedCalls& expected,
+                     TracerPatience* patience) {
+  if (patience == nullptr) return false;
+  const auto turn = patience->begin(call.tid(), tracer);
+  if (!turn) return false;
+  expected.let_another_receive();
+  const auto until = std::chrono::steady_clock::now() + kTracersTurn;
+  while (std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(kBetweenTries);
+    if (tracer_of(call.tid()).tid != tracer) return true;
+  }
+  if (nudge_traced(call.tid())) call.let_come_again();
+  return true;
+}
+
+}  // namespace
+
+Result<PtraceStop> attach_to_caller(PendingCall& call, ExpectedCalls& expected,
+                                    TracerPatience* patience, std::optional<CpuPin>& pin) {
+  int unexplained = 0;
+  int foreign = 0;
+  for (int tries = 0;; ++tries) {
+    pin.emplace();
+    auto stop = reach(call.tid(), kToTrace, [&call] { return PtraceStop::attach(call.tid()); });
+    if (stop) {
+      // Still waiting after we attached: so what we are attached to is the caller. Its tid may not
+      // go to a thread that execs without ending the trace.
+      if (call.alive()) return stop;
+      stop->abandon();
+      return Errno(ESRCH);
+    }
+    if (is_shortage(stop.error())) return Errno(ENOMEM);
+    if (stop.error() != Errno(EPERM) || !call.alive()) return Errno(ESRCH);  // a dying thread
+    const auto tracer = tracer_of(call.tid());
+    if (tracer.is_ours) {
+      // A call that comes again may find the thread that served it before not quite done yet.
+      if (tries >= kMostTries) return Errno(EACCES);
+      std::this_thread::sleep_for(kBetweenTries);
+    } else if (tracer.tid == 0) {
+      if (++unexplained == kEnoughRefusals) return Errno(EACCES);
+      if (unexplained > 1) std::this_thread::sleep_for(kBetweenRefusals);
+    } else if (++foreign < kEnoughRefusals) {
+      std::this_thread::sleep_for(kBetweenRefusals);
+    } else {
+      pin.reset();
+      if (!wait_for_tracer(tracer.tid, call, expected, patience)) return Errno(EACCES);
+      if (call.comes_again()) return Errno(ESRCH);
+      unexplained = 0;
+    }
+  }
+}
+
+}  // namespace shmvisor

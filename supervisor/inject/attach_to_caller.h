@@ -1,0 +1,24 @@
+// Attaches to a caller that waits in its call, where a tracer of ours or of somebody else's may be
+// in the way for a while.
+//
+// Errors: EACCES where we may not trace it, or somebody else does and does not leave. ESRCH where
+// it died, is no longer in the call, or makes the call again. Thread rule: the thread that received
+// the call.
+#pragma once
+
+#include <optional>
+
+#include "supervisor/inject/cpu_pin.h"
+#include "supervisor/inject/ptrace_stop.h"
+#include "supervisor/inject/tracer_patience.h"
+#include "supervisor/notify/expected_calls.h"
+#include "supervisor/notify/pending_call.h"
+
+namespace shmvisor {
+
+/// `patience` with somebody else's tracer: null for none. The thread is pinned by `pin` from the
+/// attach on.
+Result<PtraceStop> attach_to_caller(PendingCall& call, ExpectedCalls& expected,
+                                    TracerPatience* patience, std::optional<CpuPin>& pin);
+
+}  // namespace shmvisor

@@ -1,0 +1,71 @@
+#include "supervisor/inject/tracer_patience.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdint>
+#include <string>
+
+#include "supervisor/process/borrowed_identity.h"
+#include "supervisor/process/task_status.h"
+
+namespace shmvisor {
+namespace {
+
+/// Who did not come again for so long has not been waiting.
+constexpr std::chrono::milliseconds kStale(500);
+
+constexpr std::uint64_t bit_of(int signal) { return std::uint64_t{1} << (signal - 1); }
+
+}  // namespace
+
+TracerPatience::Turn::~Turn() {
+  if (patience_ == nullptr) return;
+  const std::lock_guard lock(patience_->mutex_);
+  --patience_->waiting_;
+}
+
+std::optional<TracerPatience::Turn> TracerPatience::begin(pid_t caller, pid_t tracer) {
+  const auto now = Clock::now();
+  const std::lock_guard lock(mutex_);
+  if (tracer == stays_ || waiting_ >= kMostWaiting) return std::nullopt;
+  std::erase_if(callers_, [now](const auto& entry) { return now - entry.second.last > kStale; });
+  const auto entry = callers_.try_emplace(caller, Caller{now + bound_, now}).first;
+  if (now >= entry->second.deadline) {
+    stays_ = tracer;
+    callers_.erase(entry);
+    return std::nullopt;
+  }
+  entry->second.last = now;
+  ++waiting_;
+  return Turn(*this);
+}
+
+Tracer tracer_of(pid_t tid) {
+  const auto status = TaskStatus::read(tid);
+  if (!status || status->tracer_pid == 0) return {};
+  const std::string path = "/proc/self/task/" + std::to_string(status->tracer_pid);
+  return {status->tracer_pid, ::access(path.c_str(), F_OK) == 0};
+}
+
+bool nudge_traced(pid_t tid) {
+  // By default these are ignored; only where somebody traces are they sent all the same
+  // (sig_ignored() of kernel/signal.c).
+  constexpr int kIgnored[] = {SIGURG, SIGWINCH, SIGCHLD};
+  const auto before = TaskStatus::read(tid);
+  if (!before) return false;
+  for (const int signal : kIgnored) {
+    if (((before->caught_signals | before->blocked_signals) & bit_of(signal)) != 0) continue;
+    const auto sent = reach(tid, kToSignal, [&]() -> Result<void> {
+      if (::syscall(SYS_tgkill, before->tgid, tid, signal) != 0) return Errno::current();
+      return {};
+    });
+    // Where the tracer has just left it was dropped.
+    const auto after = TaskStatus::read(tid);
+    return sent && after && (after->pending_signals & bit_of(signal)) != 0;
+  }
+  return false;
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,70 @@
+// TracerPatience: how long callers wait for somebody else's tracer to leave, and how many may wait
+// at a time.
+//
+// A process has one tracer. `strace -p` for a second is no reason to fail: it leaves again. But it
+// cannot leave a caller that waits for our answer, because only a stopped thread can be detached.
+// So the caller makes its call again every few milliseconds, in between which the tracer has it,
+// until its time is over. A program that traces itself gets only so many threads of ours meanwhile;
+// and a tracer that did not leave in time is not waited for again.
+//
+// Thread rule: any thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace shmvisor {
+
+class TracerPatience {
+ public:
+  static constexpr std::chrono::milliseconds kDefault{2000};
+  static constexpr int kMostWaiting = 16;
+
+  explicit TracerPatience(std::chrono::milliseconds bound) : bound_(bound) {}
+
+  /// Of one caller that waits; it ends with this object.
+  class Turn {
+   public:
+    explicit Turn(TracerPatience& patience) : patience_(&patience) {}
+    Turn(Turn&& other) noexcept : patience_(std::exchange(other.patience_, nullptr)) {}
+    Turn& operator=(Turn&&) = delete;
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    ~Turn();
+
+   private:
+    TracerPatience* patience_;
+  };
+  /// Nothing where that tracer of that thread is not waited for, or no longer.
+  std::optional<Turn> begin(pid_t caller, pid_t tracer);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Caller {
+    Clock::time_point deadline;
+    Clock::time_point last;  ///< when it last began a turn
+  };
+
+  const std::chrono::milliseconds bound_;
+  std::mutex mutex_;
+  std::map<pid_t, Caller> callers_;
+  int waiting_ = 0;
+  pid_t stays_ = 0;  ///< the last tracer that did not leave in time
+};
+
+struct Tracer {
+  pid_t tid = 0;         ///< 0 where nobody traces
+  bool is_ours = false;  ///< a thread of this process, which will soon let go
+};
+Tracer tracer_of(pid_t tid);
+
+/// Gives a traced thread that waits in a call of ours a signal which nobody but its tracer sees, so
+/// that the kernel looks at the order to make the call again. False where that cannot be.
+[[nodiscard]] bool nudge_traced(pid_t tid);
+
+}  // namespace shmvisor

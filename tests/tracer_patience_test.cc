@@ -1,0 +1,47 @@
+#include "supervisor/inject/tracer_patience.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace shmvisor {
+namespace {
+
+constexpr std::chrono::hours kLong(1);
+constexpr std::chrono::milliseconds kNone(0);
+
+TEST(TracerPatienceTest, OnlySoManyWaitAtATime) {
+  TracerPatience patience(kLong);
+  std::vector<std::optional<TracerPatience::Turn>> turns;
+  for (pid_t caller = 1; caller <= TracerPatience::kMostWaiting; ++caller) {
+    turns.push_back(patience.begin(caller, 1000));
+    EXPECT_TRUE(turns.back());
+  }
+  EXPECT_FALSE(patience.begin(1001, 1000));
+  turns.pop_back();
+  EXPECT_TRUE(patience.begin(1001, 1000));
+}
+
+TEST(TracerPatienceTest, ATracerThatStayedIsNotWaitedForAgain) {
+  TracerPatience patience(kNone);
+  EXPECT_FALSE(patience.begin(1, 1000));
+  EXPECT_FALSE(patience.begin(2, 1000));
+}
+
+TEST(TracerPatienceTest, AnotherTracerIs) {
+  TracerPatience patience(std::chrono::milliseconds(200));
+  const auto begin = std::chrono::steady_clock::now();
+  while (patience.begin(1, 1000)) {
+    ASSERT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(60));
+  }
+  EXPECT_FALSE(patience.begin(2, 1000));
+  EXPECT_TRUE(patience.begin(1, 1001));
+}
+
+TEST(TracerPatienceTest, NobodyTracesThisThread) {
+  EXPECT_EQ(tracer_of(gettid()).tid, 0);
+  EXPECT_FALSE(nudge_traced(gettid())) << "what nobody traces takes no signal that it ignores";
+}
+
+}  // namespace
+}  // namespace shmvisor
