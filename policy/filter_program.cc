@@ -159,6 +159,8 @@ Result<std::vector<sock_filter>> build_filter_program() {
 
   if (auto set = set_architecture(x32, SCMP_ARCH_X32); !set) return set.error();
   if (auto added = add_shm_calls(x32, kNoSuchCall); !added) return added.error();
+  // A kernel that has x32 (syscall.x32=y) carries these out for any x86-64 program.
+  if (auto added = add_calls(x32, SCMP_ACT_NOTIFY, kNamespaceCalls); !added) return added.error();
 
   if (auto set = set_architecture(compat, SCMP_ARCH_X86); !set) return set.error();
   if (auto added = add_notified_calls(compat); !added) return added.error();

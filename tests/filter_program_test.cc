@@ -114,10 +114,11 @@ TEST_F(FilterProgram, JudgesCompatCallsOtherThanIpcByNumberAlone) {
   }
 }
 
-TEST_F(FilterProgram, RefusesTheFourX32CallsOnly) {
+TEST_F(FilterProgram, RefusesTheFourX32CallsAndNotifiesChangesOfNamespace) {
   for (int number = 0; number <= kLastNumber; ++number) {
+    const std::uint32_t other = is_one_of(number, kNativeNamespace) ? kNotify : kAllow;
     EXPECT_EQ(answer(call(AUDIT_ARCH_X86_64, number | kX32Bit)),
-              is_one_of(number, kNative) ? kNoSuchCall : kAllow)
+              is_one_of(number, kNative) ? kNoSuchCall : other)
         << "x32 number " << number;
   }
 }

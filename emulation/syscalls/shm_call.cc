@@ -11,6 +11,7 @@ constexpr int kShmctl = 31;
 constexpr int kShmdt = 67;
 constexpr int kUnshare = 272;
 constexpr int kSetns = 308;
+constexpr int kX32Bit = 0x40000000;  // __X32_SYSCALL_BIT
 }  // namespace x86_64
 
 namespace i386 {
@@ -31,8 +32,13 @@ constexpr int kIpcShmctl = 24;
 constexpr std::uint64_t kCloneNewns = 0x00020000;
 constexpr std::uint64_t kCloneNewipc = 0x08000000;
 
+/// x32 has unshare(2) and setns(2) by the numbers of x86-64, and its bit.
+int namespace_call(const RawCall& raw) {
+  return raw.abi == Abi::kX86_64 ? raw.number & ~x86_64::kX32Bit : raw.number;
+}
+
 bool unshares(const RawCall& raw) {
-  return raw.number == (raw.abi == Abi::kX86_64 ? x86_64::kUnshare : i386::kUnshare);
+  return namespace_call(raw) == (raw.abi == Abi::kX86_64 ? x86_64::kUnshare : i386::kUnshare);
 }
 
 int as_int(std::uint64_t argument) {
@@ -123,10 +129,8 @@ Result<ShmCall> decode_numbers(const RawCall& raw, int shmget, int shmat, int sh
 }  // namespace
 
 bool changes_namespaces(const RawCall& raw) {
-  if (raw.abi == Abi::kX86_64) {
-    return raw.number == x86_64::kUnshare || raw.number == x86_64::kSetns;
-  }
-  return raw.number == i386::kUnshare || raw.number == i386::kSetns;
+  const int setns = raw.abi == Abi::kX86_64 ? x86_64::kSetns : i386::kSetns;
+  return unshares(raw) || namespace_call(raw) == setns;
 }
 
 bool may_leave_segments(const RawCall& raw) {
