@@ -30,8 +30,10 @@ class Subject {
   virtual gid_t egid() = 0;
   /// in_group_p(): the filesystem gid or one of the supplementary groups.
   virtual bool in_group(gid_t gid) = 0;
-  /// Whether the capability is in the effective set.
+  /// ns_capable(): whether it has the capability over the registry that is asked for.
   virtual bool capable(Capability capability) = 0;
+  /// capable(): whether it has it over the whole machine, in the first user namespace.
+  virtual bool capable_over_machine(Capability capability) { return capable(capability); }
 };
 
 }  // namespace shmvisor

@@ -106,7 +106,8 @@ bool may_lock_more(const Segment& segment, Caller& caller, const Registry& regis
   const std::uint64_t limit_bytes = caller.memlock_limit_bytes();
   if (limit_bytes == UINT64_MAX) return true;
   const std::uint64_t wanted = registry.locked_pages(caller.subject().uid()) + segment.size_pages();
-  return wanted <= limit_bytes / abi::kPageSize || caller.subject().capable(Capability::kIpcLock);
+  return wanted <= limit_bytes / abi::kPageSize ||
+         caller.subject().capable_over_machine(Capability::kIpcLock);
 }
 
 /// shmctl_do_lock().

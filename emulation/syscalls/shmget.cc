@@ -45,7 +45,7 @@ Result<BackingRequest> backing_for(const ShmCall& call, Caller& caller, const Re
   const auto page_bytes = host.huge_page_bytes(request.huge_size_log2);
   if (!page_bytes) return page_bytes.error();
   request.huge_page_bytes = *page_bytes;
-  if (!caller.subject().capable(Capability::kIpcLock) &&
+  if (!caller.subject().capable_over_machine(Capability::kIpcLock) &&
       !caller.subject().in_group(host.hugetlb_shm_group())) {
     return Errno(EPERM);
   }

@@ -99,10 +99,18 @@ bool ProcessCaller::in_group(gid_t gid) {
   return std::find(groups.begin(), groups.end(), gid) != groups.end();
 }
 
-bool ProcessCaller::capable(Capability capability) {
+bool ProcessCaller::has_effective(Capability capability) {
   const std::uint64_t bit = std::uint64_t{1} << static_cast<unsigned>(capability);
-  const bool has_effective = (status().effective_capabilities & bit) != 0;
-  return owner_->grants(thread_.identity->user_namespace(), has_effective, status().euid);
+  return (status().effective_capabilities & bit) != 0;
+}
+
+bool ProcessCaller::capable(Capability capability) {
+  return owner_->grants(thread_.identity->user_namespace(), has_effective(capability),
+                        status().euid);
+}
+
+bool ProcessCaller::capable_over_machine(Capability capability) {
+  return has_effective(capability) && is_first_user_namespace(thread_.identity->user_namespace());
 }
 
 std::uint64_t ProcessCaller::memlock_limit_bytes() {

@@ -67,7 +67,9 @@ class ProcessCaller : public Caller, private Subject {
   gid_t egid() override { return ids().egid; }
   bool in_group(gid_t gid) override;
   bool capable(Capability capability) override;
+  bool capable_over_machine(Capability capability) override;
 
+  bool has_effective(Capability capability);
   /// The ids; groups and capabilities only where status() was read.
   const TaskStatus& ids();
   const TaskStatus& status();
