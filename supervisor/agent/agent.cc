@@ -192,11 +192,16 @@ void Agent::read_from(Connections::iterator connection) {
       refused = connection->reason();
       break;
     case RuntimeConnection::Progress::kComplete: {
-      const auto parsed = parse_container_process(connection->text());
+      auto parsed = parse_container_process(connection->text());
       if (const auto* bad = std::get_if<BadMessage>(&parsed)) {
         refused = bad->reason;
       } else {
-        const auto& process = *std::get_if<ContainerProcess>(&parsed);
+        auto& process = *std::get_if<ContainerProcess>(&parsed);
+        if (connection->has_other_pids() && process.pid != 0) {
+          spdlog::info("container {}: its runtime counts processes in another pid namespace",
+                       printable(process.container_id));
+          process.pid = 0;
+        }
         refused = containers_.serve(process, connection->take_listener());
         if (refused) {
           refused = "container " + printable(process.container_id) + ": " + *refused;

@@ -8,6 +8,7 @@
 
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/notify/listener.h"
+#include "supervisor/process/thread_identity.h"
 
 namespace shmvisor {
 namespace {
@@ -16,7 +17,22 @@ constexpr std::size_t kBytesAtOnce = std::size_t{16} * 1024;
 /// What does not fit the kernel closes, and says so (MSG_CTRUNC).
 constexpr std::size_t kDescriptorsAtOnce = 4;
 
+/// False as well of one that has ended already; it is root's or ours, and no stranger.
+bool lives_in_another_pid_namespace(const UniqueFd& socket) {
+  ucred peer{};
+  socklen_t size = sizeof(peer);
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return true;
+  if (peer.pid == 0) return true;
+  const std::uint64_t theirs = NamespaceIds::of_thread(peer.pid).pid;
+  return theirs != 0 && theirs != NamespaceIds::ours().pid;
+}
+
 }  // namespace
+
+RuntimeConnection::RuntimeConnection(UniqueFd socket)
+    : socket_(std::move(socket)),
+      deadline_(std::chrono::steady_clock::now() + kPatience),
+      has_other_pids_(lives_in_another_pid_namespace(socket_)) {}
 
 RuntimeConnection::Progress RuntimeConnection::read() {
   std::array<char, kBytesAtOnce> buffer;  // NOLINT: filled by recvmsg

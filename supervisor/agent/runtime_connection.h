@@ -36,8 +36,7 @@ class RuntimeConnection {
   static constexpr std::chrono::seconds kPatience{10};
 
   /// `socket`: non-blocking.
-  explicit RuntimeConnection(UniqueFd socket)
-      : socket_(std::move(socket)), deadline_(std::chrono::steady_clock::now() + kPatience) {}
+  explicit RuntimeConnection(UniqueFd socket);
 
   [[nodiscard]] int fd() const { return socket_.get(); }
   [[nodiscard]] std::chrono::steady_clock::time_point deadline() const { return deadline_; }
@@ -46,6 +45,9 @@ class RuntimeConnection {
   Progress read();
 
   [[nodiscard]] std::string_view text() const { return text_; }
+  /// Whether the runtime is seen to live in another pid namespace, where numbers of processes mean
+  /// others than here.
+  [[nodiscard]] bool has_other_pids() const { return has_other_pids_; }
   [[nodiscard]] UniqueFd take_listener() { return std::move(listener_); }
   /// One clause for a log line.
   [[nodiscard]] const std::string& reason() const { return reason_; }
@@ -57,6 +59,7 @@ class RuntimeConnection {
 
   UniqueFd socket_;
   const std::chrono::steady_clock::time_point deadline_;
+  const bool has_other_pids_;
   ObjectScanner scanner_;
   std::string text_;
   UniqueFd listener_;
