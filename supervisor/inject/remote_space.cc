@@ -309,8 +309,9 @@ Result<void> RemoteSpace::take_over() {
   if (!attached) return attached.error();
   if (const auto asked = attached->interrupt(); !asked) return asked.error();
   if (call_.listener().wait_kind() == WaitKind::kUnknown) observe_wait();
-  const bool answered =
-      call_.listener().wait_kind() != WaitKind::kInterruptible && leave_notification();
+  // Whatever was seen of the filter: what one caller shows of its wait it may have made up, and one
+  // that signals do not end would wait for ever.
+  const bool answered = leave_notification();
   if (const auto stopped = attached->wait_until_stopped(); !stopped) return stopped.error();
   if (!attached->is_in(call_.data())) return Errno(ESRCH);
   const std::int64_t found = attached->found_result(abi_);
