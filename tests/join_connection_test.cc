@@ -5,11 +5,11 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 
 #include "supervisor/join/join_messages.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/socket_address.h"
-#include "supervisor/process/thread_identity.h"
 #include "tests/scratch_folder.h"
 #include "tests/supervised_child.h"
 
@@ -43,16 +43,19 @@ class FakeServer {
   Child child_;
 };
 
-std::string trouble_of(const std::variant<JoinConnection, std::string>& connection) {
-  const auto* const trouble = std::get_if<std::string>(&connection);
-  return trouble == nullptr ? "" : *trouble;
+std::string trouble_of(const std::variant<JoinConnection, JoinConnection::Trouble>& connection) {
+  const auto* const trouble = std::get_if<JoinConnection::Trouble>(&connection);
+  return trouble == nullptr ? "" : trouble->text;
 }
 
-bool greet(int connection) {
-  join::Greeting greeting;
-  greeting.pid_namespace = NamespaceIds::ours().pid;
-  return send_message(connection, greeting).ok();
+/// Why not, where the server did not accept.
+std::optional<std::string> refusal_of(
+    const std::variant<JoinConnection::Accepted, JoinConnection::Trouble>& handed_over) {
+  const auto* const trouble = std::get_if<JoinConnection::Trouble>(&handed_over);
+  return trouble == nullptr ? std::nullopt : std::optional(trouble->text);
 }
+
+bool greet(int connection) { return send_message(connection, join::Greeting()).ok(); }
 
 /// The request, and what came with it.
 std::size_t receive_request(int connection) {
@@ -76,7 +79,7 @@ class JoinConnectionTest : public ::testing::Test {
     if (!trouble_of(connection).empty()) return std::nullopt;
     const UniqueFd listener(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     auto& joined = std::get<JoinConnection>(connection);
-    auto refusal = joined.hand_over(::getpid(), listener, WaitKind::kKillable, files);
+    auto refusal = refusal_of(joined.hand_over(listener, files));
     if (!refusal && wait_readable(joined.fd())) heard_farewell_ = joined.hear_farewell();
     return refusal;
   }
@@ -90,7 +93,7 @@ TEST_F(JoinConnectionTest, AServerThatAcceptsAndTakesItsLeave) {
   const auto accept = [](std::size_t descriptors) {
     return [descriptors](int connection) {
       join::Answer answer;
-      answer.accepted = receive_request(connection) == descriptors;
+      answer.accepted = receive_request(connection) == descriptors ? 1 : 0;
       (void)send_message(connection, answer);
       (void)send_message(connection, join::Farewell());
     };
@@ -106,7 +109,7 @@ TEST_F(JoinConnectionTest, AServerThatEndsWithoutAWord) {
   EXPECT_EQ(answer_to_hand_over([](int connection) {
               receive_request(connection);
               join::Answer answer;
-              answer.accepted = true;
+              answer.accepted = 1;
               (void)send_message(connection, answer);
             }),
             std::nullopt);
@@ -128,14 +131,14 @@ TEST_F(JoinConnectionTest, OneWhoWasSentAwayComesAgain) {
         ++connections;
         if (!greet(connection) || connections == 1) return;
         join::Answer answer;
-        answer.accepted = receive_request(connection) == 1;
+        answer.accepted = receive_request(connection) == 1 ? 1 : 0;
         if (connections == 3) (void)send_message(connection, answer);
       },
       [] {}, 3);
   auto connection = JoinConnection::to(path_);
   ASSERT_EQ(trouble_of(connection), "");
   auto& joined = std::get<JoinConnection>(connection);
-  EXPECT_EQ(joined.hand_over(::getpid(), listener, WaitKind::kKillable, UniqueFd()), std::nullopt);
+  EXPECT_EQ(refusal_of(joined.hand_over(listener, UniqueFd())), std::nullopt);
 }
 
 TEST_F(JoinConnectionTest, OneWhoIsSentAwayAlwaysGivesUp) {
@@ -145,7 +148,7 @@ TEST_F(JoinConnectionTest, OneWhoIsSentAwayAlwaysGivesUp) {
   auto connection = JoinConnection::to(path_);
   ASSERT_EQ(trouble_of(connection), "");
   auto& joined = std::get<JoinConnection>(connection);
-  const auto refusal = joined.hand_over(::getpid(), listener, WaitKind::kKillable, UniqueFd());
+  const auto refusal = refusal_of(joined.hand_over(listener, UniqueFd()));
   ASSERT_TRUE(refusal);
   EXPECT_TRUE(refusal->ends_with("ended, or does not answer")) << *refusal;
 }
@@ -168,18 +171,35 @@ TEST_F(JoinConnectionTest, HalfAnAnswerIsNone) {
   }));
 }
 
-TEST_F(JoinConnectionTest, WhetherTheServerLivesInOurPidNamespace) {
-  for (const bool same : {true, false}) {
-    const FakeServer server(path_, [same](int connection) {
-      join::Greeting greeting;
-      greeting.pid_namespace = NamespaceIds::ours().pid + (same ? 0 : 1);
-      (void)send_message(connection, greeting);
-    });
-    const auto connection = JoinConnection::to(path_);
-    ASSERT_EQ(trouble_of(connection), "");
-    EXPECT_EQ(std::get<JoinConnection>(connection).same_pid_namespace(), same);
-    ASSERT_EQ(::unlink(path_.c_str()), 0);
+TEST_F(JoinConnectionTest, WhatTheServerGivesForProc) {
+  const FakeServer server(path_, [](int connection) {
+    const UniqueFd mount(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
+    if (!greet(connection) || receive_request(connection) != 2) return;
+    join::Answer answer;
+    answer.accepted = 1;
+    (void)send_message(connection, answer, std::array{mount.get()});
+  });
+  auto connection = JoinConnection::to(path_);
+  ASSERT_EQ(trouble_of(connection), "");
+  const UniqueFd any(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const auto handed_over = std::get<JoinConnection>(connection).hand_over(any, any);
+  ASSERT_EQ(refusal_of(handed_over), std::nullopt);
+  EXPECT_TRUE(std::get<JoinConnection::Accepted>(handed_over).mount.valid());
+}
+
+TEST_F(JoinConnectionTest, WhetherNobodyServes) {
+  const auto nobody_serves = [](const std::string& path) {
+    const auto connection = JoinConnection::to(path);
+    const auto* const trouble = std::get_if<JoinConnection::Trouble>(&connection);
+    return trouble != nullptr && trouble->nobody_serves;
+  };
+  EXPECT_TRUE(nobody_serves(path_)) << "no file";
+  {
+    const FakeServer server(path_, [](int) {});
   }
+  EXPECT_TRUE(nobody_serves(path_)) << "a socket that was left behind";
+  EXPECT_FALSE(nobody_serves(folder_.path("")));
+  EXPECT_FALSE(nobody_serves(std::string(200, 'x')));
 }
 
 TEST_F(JoinConnectionTest, GreetingsThatAreNone) {

@@ -79,8 +79,7 @@ class Visitor {
   }
   [[nodiscard]] bool greeted() const {
     join::Greeting greeting;
-    return receive_message(fd_.get(), greeting) && greeting.words == join::kGreetingWords &&
-           greeting.pid_namespace == NamespaceIds::ours().pid;
+    return receive_message(fd_.get(), greeting) && greeting.words == join::kGreetingWords;
   }
   void ask(const std::vector<int>& fds, const join::Request& request = join::Request()) const {
     EXPECT_TRUE(send_message(fd_.get(), request, fds));
@@ -89,7 +88,7 @@ class Visitor {
   [[nodiscard]] std::string answer() const {
     join::Answer answer;
     if (!receive_message(fd_.get(), answer)) return "no answer";
-    return answer.accepted ? "" : answer.reason.data();
+    return answer.accepted != 0 ? "" : answer.reason.data();
   }
   /// Whether the other end is closed. Whatever was to be received before is dropped.
   [[nodiscard]] bool sent_away() const {
@@ -187,14 +186,18 @@ TEST_F(JoinedCommandsTest, RequestsThatAreNone) {
   const auto descriptors = count_descriptors();
   EXPECT_EQ(answer_to({}), kNoListener);
   EXPECT_EQ(answer_to({file.get()}), kNoListener);
-  EXPECT_EQ(answer_to({listener, file.get()}), kNoListener) << "the second is no FUSE connection";
-  EXPECT_EQ(answer_to({listener, listener}), kNoListener);
+  EXPECT_EQ(answer_to({listener, file.get()}), kNoListener) << "a second one that is not for it";
   join::Request request;
+  request.wants_files = 1;
+  EXPECT_EQ(answer_to({listener}, request), kNoListener);
+  EXPECT_EQ(answer_to({listener, file.get()}, request), kNoListener) << "no user namespace";
+  request = {};
   request.words.at(14) = '9';
   EXPECT_EQ(answer_to({listener}, request), "it is another version of shmvisor");
   request = {};
-  request.wait_kind = static_cast<WaitKind>(77);
-  EXPECT_EQ(answer_to({listener}, request), kNoListener);
+  request.wants_files = 77;
+  const UniqueFd user_namespace(::open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(answer_to({listener, user_namespace.get()}, request), kNoListener);
 
   const Visitor half = visit();
   request = {};
@@ -205,7 +208,7 @@ TEST_F(JoinedCommandsTest, RequestsThatAreNone) {
   EXPECT_TRUE(half.sent_away()) << "nobody may ask twice";
 
   EXPECT_TRUE(serving_.joined.all_gone());
-  EXPECT_EQ(count_descriptors(), descriptors + 1) << "the half visitor's own alone";
+  EXPECT_EQ(count_descriptors(), descriptors + 2) << "the half visitor's own, and the namespace";
 }
 
 TEST_F(JoinedCommandsTest, AVisitorThatGoesAwayAtAnyStep) {
@@ -305,12 +308,48 @@ TEST_F(JoinedCommandsTest, ManyCommandsOfOneUsersKeepNoOtherOut) {
   for (const Visitor& visitor : crowd) {
     if (&visitor == &crowd.back()) break;
     EXPECT_TRUE(visitor.greeted());
+    EXPECT_TRUE(serving_.turn_until([&] { return visitor.readable(); }));
     EXPECT_EQ(visitor.answer(), "");
   }
   EXPECT_EQ(answer_to(fds), "") << "of the server's user";
   go.open();
   EXPECT_TRUE(serving_.turn_until([&] { return serving_.joined.all_gone(); }));
   EXPECT_EQ(exit_status_of(command.child()), 0);
+}
+
+// Who connected is what counts, not whoever may have its number by now.
+TEST_F(JoinedCommandsTest, AVisitorThatHasEndedIsRefused) {
+  SupervisedChild command([] { return 0; });
+  ASSERT_EQ(command.trouble(), "");
+  const Visitor connected = visit();  // so that there is a server to be seen
+  const auto address = SocketAddress::of(path_);
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+  const UniqueFd ours(pair[0]);
+  const UniqueFd theirs(pair[1]);
+  Child gone([&] {
+    const UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    if (::connect(socket.get(), address->get(), SocketAddress::size_bytes()) != 0) return 1;
+    return send_message(theirs.get(), 'x', std::array{socket.get()}) ? 0 : 2;
+  });
+  char byte = 0;
+  const auto received = receive_message(ours.get(), byte);
+  ASSERT_TRUE(received);
+  EXPECT_EQ(exit_status_of(gone), 0);
+  const UniqueFd& socket = received->at(0);
+  const auto readable = [&] {
+    pollfd waiting{socket.get(), POLLIN, 0};
+    return ::poll(&waiting, 1, 0) == 1;
+  };
+  ASSERT_TRUE(serving_.turn_until(readable));
+  join::Greeting greeting;
+  EXPECT_TRUE(receive_message(socket.get(), greeting));
+  EXPECT_TRUE(send_message(socket.get(), join::Request(), std::array{command.listener().fd()}));
+  ASSERT_TRUE(serving_.turn_until(readable));
+  join::Answer answer;
+  EXPECT_TRUE(receive_message(socket.get(), answer));
+  EXPECT_EQ(answer.accepted, 0);
+  EXPECT_TRUE(serving_.joined.all_gone());
 }
 
 TEST_F(JoinedCommandsTest, WhoIsOutOfReachIsRefused) {

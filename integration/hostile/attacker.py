@@ -3,6 +3,9 @@
 victim TEXT FILE  makes the segment KEY with mode 0600, puts TEXT into it, says "ready", waits for
                   FILE, and says what the segment holds and whether it still is there
 join SOCKET       joins a run, under a filter of its own that shows the four calls and nothing else
+join-killable SOCKET    the same, under a filter whose waits signals do not end
+forge             answers its own calls behind the server's back
+create            makes a segment and removes it
 contained SOCKET GROUP  the same, as a container of that group of an agent's
 become            becomes user 65534
 user              makes a user namespace in which it is root
@@ -21,13 +24,15 @@ import os
 import socket
 import struct
 import sys
+import threading
 import time
 
 IPC_CREAT, IPC_RMID, IPC_SET, IPC_STAT, SHM_RDONLY = 0o1000, 0, 1, 2, 0o10000
 SHM_LOCK, SHM_UNLOCK, SHM_STAT, SHM_INFO = 11, 12, 13, 14
 CLONE_NEWUSER, CLONE_NEWIPC = 0x10000000, 0x08000000
 SYS_SECCOMP, SYS_UNSHARE = 317, 272
-BOUND_SECONDS = 60
+BOUND_SECONDS = 150
+NOTIF_RECV, NOTIF_SEND = 0xC0502100, 0xC0182101  # SECCOMP_IOCTL_...
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.shmat.restype = ctypes.c_void_p
@@ -50,7 +55,10 @@ def checked(result, what):
     return result
 
 
-def filter_listener():
+NEW_LISTENER, WAIT_KILLABLE_RECV = 8, 32  # SECCOMP_FILTER_FLAG_...
+
+
+def filter_listener(flags=NEW_LISTENER):
     """Of a filter that shows shmget, shmat, shmctl and shmdt, and neither unshare nor setns."""
     calls = (29, 30, 31, 67)
     program = struct.pack("=HBBI", 0x20, 0, 0, 0)  # the number
@@ -61,26 +69,44 @@ def filter_listener():
     code = ctypes.create_string_buffer(program)
     head = struct.pack("=HxxxxxxQ", len(program) // 8, ctypes.addressof(code))
     libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
-    return checked(libc.syscall(SYS_SECCOMP, 1, 8, head), "seccomp")
+    return checked(libc.syscall(SYS_SECCOMP, 1, flags, head), "seccomp")
 
 
 def send_with(connection, data, *descriptors):
     connection.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))])
 
 
-def join(path):
+def join(path, flags=NEW_LISTENER):
+    """Keeps the listener as well as the connection."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     connection.settimeout(BOUND_SECONDS)
     connection.connect(path)
     connection.recv(4096)
-    listener = filter_listener()
-    request = b"shmvisor joins1\0" + struct.pack("=iB", os.getpid(), 0)
-    send_with(connection, request.ljust(24, b"\0"), listener)
+    listener = filter_listener(flags)
+    send_with(connection, b"shmvisor joins2\0\0", listener)
     answer = connection.recv(4096)
     if not answer or not answer[0]:
         sys.exit("not taken in: " + repr(answer))
-    os.close(listener)
-    return connection  # open as long as this process is
+    return connection, listener
+
+
+def forge_answers(listener):
+    """Answers its own calls that the server has received, as if a signal had ended them."""
+    first = ctypes.create_string_buffer(80)
+    threading.Thread(target=lambda: libc.shmget(1, 0, 0), daemon=True).start()
+    checked(libc.ioctl(listener, NOTIF_RECV, first), "NOTIF_RECV")
+    number = struct.unpack_from("=Q", first)[0]
+
+    def forge():
+        following = number
+        while True:
+            for ahead in range(8):  # numbers follow one another
+                answer = struct.pack("=QqiI", following + ahead, 0, -512, 0)
+                if libc.ioctl(listener, NOTIF_SEND, answer) == 0:
+                    following += ahead
+                    break
+
+    threading.Thread(target=forge, daemon=True).start()
 
 
 def ask_runtime(runtime, path, group):
@@ -163,6 +189,14 @@ def main():
             victim(key, next(words), next(words))
         elif word == "join":
             kept.append(join(next(words)))
+        elif word == "join-killable":
+            kept.append(join(next(words), NEW_LISTENER | WAIT_KILLABLE_RECV))
+        elif word == "forge":
+            forge_answers(kept[-1][1])
+        elif word == "create":
+            segment = libc.shmget(0, 4096, IPC_CREAT | 0o600)
+            say("create:", outcome(segment))
+            libc.shmctl(segment, IPC_RMID, None)
         elif word == "contained":
             ask_runtime(runtime, next(words), next(words))
         elif word == "become":

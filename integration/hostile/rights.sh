@@ -13,7 +13,7 @@ copy_shmvisor_to_scratch
 chmod 777 "$scratch"
 cd "$scratch" || fail cd
 cp "$attacker" . || fail cp
-attacker='python3 -B attacker.py 7'
+attacker='/usr/bin/python3 -B attacker.py 7'
 bound='timeout --kill-after=10 100'
 nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all -- "$@"; }
 nobody unshare --user --ipc true 2>err || skip "no user namespaces for ordinary users: $(cat err)"

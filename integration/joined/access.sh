@@ -38,7 +38,10 @@ a long message: it sent no request
 an empty message: closed
 no descriptor: it handed over something else than a seccomp listener
 another file: it handed over something else than a seccomp listener
-a pipe named /dev/fuse: it handed over something else than a seccomp listener
+no user namespace: it handed over something else than a seccomp listener
+another file as a user namespace: it handed over something else than a seccomp listener
+another namespace: it handed over something else than a seccomp listener
+a FUSE connection of its own: it handed over something else than a seccomp listener
 too many descriptors: it sent no request
 another version: it is another version of shmvisor
 silent visitors: greeted

@@ -11,6 +11,10 @@ make_scratch
 copy_shmvisor_to_scratch
 cp "${peer##* }" "$scratch/peer.py" && peer="python3 -B $scratch/peer.py"
 install -d -o 1000 -g 1000 "$scratch/work"
+# Where /dev/fuse is root's alone, everybody has one in this mount namespace.
+if [ -e /dev/fuse ] && ! as_user test -w /dev/fuse; then
+  mknod "$scratch/fuse" c 10 229 && chmod 666 "$scratch/fuse" && mount --bind "$scratch/fuse" /dev/fuse
+fi
 cd "$scratch/work" || fail cd
 as=
 [ "$variant" = root ] || as=as_user
@@ -53,7 +57,7 @@ grep -q "cannot run './nothing'" joined.err || fail "no reason: $(cat joined.err
 # The files in /proc, for root, and in a user namespace for a user.
 files() {
   shmvisor run --join socket --proc=fuse "$@" -- bash -c \
-    'ipcs -m; cat /proc/sys/kernel/shmmax; wc -l </proc/sysvipc/shm; unshare --ipc wc -l </proc/sysvipc/shm' \
+    'ipcs -m; cat /proc/sys/kernel/shmmax; wc -l </proc/sysvipc/shm; unshare --user --ipc wc -l </proc/sysvipc/shm' \
     >joined 2>joined.err || fail "files in /proc: $?: $(cat joined.err)"
   expect "ipcs of who joined" "5000 1" "$(awk '$5 == 5000 { print $5, $6 }' joined)"
   expect "the files of who joined" '1048576 2 2' "$(tail -n 3 joined | tr '\n' ' ' | sed 's/ $//')"

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -11,7 +12,7 @@
 #include "supervisor/join/join_messages.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/socket_address.h"
-#include "supervisor/process/thread_identity.h"
+#include "supervisor/process/user_namespace.h"
 
 namespace shmvisor {
 namespace {
@@ -29,11 +30,17 @@ std::string no_server(const std::string& path, const std::string& why) {
          "; start one with 'shmvisor run --serve " + path + "' first";
 }
 
+/// connect(2) refuses any other file in the same words.
+bool is_socket(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
 }  // namespace
 
-std::variant<JoinConnection, std::string> JoinConnection::to(const std::string& path) {
+std::variant<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const std::string& path) {
   const auto address = SocketAddress::of(path);
-  if (!address) return no_server(path, std::strerror(address.error().value()));
+  if (!address) return Trouble{no_server(path, std::strerror(address.error().value()))};
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   // It holds for connect(2), too, which waits while the server accepts nobody.
   const timeval patience{kPatienceMs / 1000, 0};
@@ -41,56 +48,65 @@ std::variant<JoinConnection, std::string> JoinConnection::to(const std::string& 
   if (::connect(fd.get(), address->get(), SocketAddress::size_bytes()) != 0) {
     const int error = errno;
     if (error == EACCES) {
-      return "may not connect to '" + path +
-             "': the permissions of the socket or of a folder above "
-             "it forbid it";
+      return Trouble{"may not connect to '" + path +
+                     "': the permissions of the socket or of a folder above it forbid it"};
     }
-    return no_server(path, error == EAGAIN ? "it accepts nobody" : std::strerror(error));
+    return Trouble{no_server(path, error == EAGAIN ? "it accepts nobody" : std::strerror(error)),
+                   error == ENOENT || (error == ECONNREFUSED && is_socket(path))};
   }
   ucred server{};
   socklen_t size = sizeof(server);
   ::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &server, &size);
-  if (server.uid != 0 && server.uid != ::geteuid()) {
-    return "the server at '" + path + "' belongs to user " + std::to_string(server.uid) +
-           "; only one of root or of this user may answer the command's calls";
+  if ((server.uid != 0 && server.uid != ::geteuid()) || !is_unambiguous(server.uid)) {
+    return Trouble{"the server at '" + path + "' belongs to user " + std::to_string(server.uid) +
+                   "; only one of root or of this user may answer the command's calls"};
   }
   join::Greeting greeting;
-  if (!wait_readable(fd.get()) || !receive_message(fd.get(), greeting) ||
-      greeting.words != join::kGreetingWords) {
-    return "what listens at '" + path + "' does not answer as this version of shmvisor does";
+  const bool patient = wait_readable(fd.get());
+  const auto greeted = patient ? receive_message(fd.get(), greeting) : Errno(ETIMEDOUT);
+  if (!greeted || greeting.words != join::kGreetingWords) {
+    // One that ends closes without a word.
+    const bool ended = patient && !greeted && greeted.error() != Errno(EBADMSG);
+    return Trouble{
+        "what listens at '" + path + "' does not answer as this version of shmvisor does", ended};
   }
-  JoinConnection connection(std::move(fd), path);
-  connection.same_pid_namespace_ = greeting.pid_namespace == NamespaceIds::ours().pid;
-  return connection;
+  return JoinConnection(std::move(fd), path);
 }
 
-std::optional<std::string> JoinConnection::hand_over(pid_t command, const UniqueFd& listener,
-                                                     WaitKind wait_kind, const UniqueFd& files) {
+std::variant<JoinConnection::Accepted, JoinConnection::Trouble> JoinConnection::hand_over(
+    const UniqueFd& listener, const UniqueFd& user_namespace) {
   join::Request request;
-  request.command = command;
-  request.wait_kind = wait_kind;
-  const std::array fds{listener.get(), files.get()};
+  request.wants_files = user_namespace.valid() ? 1 : 0;
+  const std::array fds{listener.get(), user_namespace.get()};
   join::Answer answer;
+  Accepted accepted;
   for (int tries = 1;; ++tries) {
     const bool asked =
-        send_message(fd_.get(), request, std::span(fds).first(files.valid() ? 2 : 1)).ok();
+        send_message(fd_.get(), request, std::span(fds).first(request.wants_files != 0 ? 2 : 1))
+            .ok();
     const bool patient = !asked || wait_readable(fd_.get());
-    if (asked && patient && receive_message(fd_.get(), answer)) break;
+    if (asked && patient) {
+      if (auto received = receive_message(fd_.get(), answer)) {
+        accepted.mount = std::move(received->at(0));
+        break;
+      }
+    }
     const std::string trouble = "the server at '" + path_ + "' ended, or does not answer";
-    if (!patient || tries == kMostTries) return trouble;
-    if (const auto refusal = connect_again()) return trouble + "; then " + *refusal;
+    if (!patient || tries == kMostTries) return Trouble{trouble};
+    if (const auto refusal = connect_again()) {
+      return Trouble{trouble + "; then " + refusal->text, refusal->nobody_serves};
+    }
   }
-  if (answer.accepted) return std::nullopt;
+  accepted.missing = answer.missing;
+  if (answer.accepted != 0) return accepted;
   answer.reason.back() = '\0';
-  return "the server at '" + path_ + "' refuses: " + answer.reason.data();
+  return Trouble{"the server at '" + path_ + "' refuses: " + answer.reason.data()};
 }
 
-std::optional<std::string> JoinConnection::connect_again() {
+std::optional<JoinConnection::Trouble> JoinConnection::connect_again() {
   auto connection = to(path_);
-  if (auto* const trouble = std::get_if<std::string>(&connection)) return std::move(*trouble);
-  auto& other = std::get<JoinConnection>(connection);
-  if (other.same_pid_namespace_ != same_pid_namespace_) return "another server is there";
-  *this = std::move(other);
+  if (auto* const trouble = std::get_if<Trouble>(&connection)) return std::move(*trouble);
+  *this = std::move(std::get<JoinConnection>(connection));
   return std::nullopt;
 }
 

@@ -3,34 +3,39 @@
 // The server gets the power to answer the command's calls, so it must be root's or of this
 // process's own user: whoever else put a socket there is refused. It has ten seconds for each step.
 //
-// Errors come as a sentence for the user. Ownership: the connection; what is handed over is the
-// server's, too. Thread rule: one thread.
+// Errors come as a sentence for the user (Trouble). Ownership: the connection; what is handed over
+// is the server's, too. Thread rule: one thread.
 #pragma once
 
-#include <sys/types.h>
-
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
 
 #include "policy/base/unique_fd.h"
-#include "supervisor/notify/listener.h"
+#include "supervisor/procfiles/proc_mount_failure.h"
 
 namespace shmvisor {
 
 class JoinConnection {
  public:
-  static std::variant<JoinConnection, std::string> to(const std::string& path);
+  struct Trouble {
+    std::string text;
+    bool nobody_serves = false;  ///< at that path
+  };
+  static std::variant<JoinConnection, Trouble> to(const std::string& path);
 
-  /// Whether the server lives in our pid namespace: the files in /proc can be served only then.
-  [[nodiscard]] bool same_pid_namespace() const { return same_pid_namespace_; }
-  /// `files`: the FUSE connection, invalid for none. Why not, where the server refuses.
+  /// What the server gives in return.
+  struct Accepted {
+    UniqueFd mount;            ///< of the files in /proc
+    ProcMountFailure missing;  ///< why there is none that was wanted
+  };
+  /// `user_namespace`: the command's, an open file of /proc/PID/ns/user; invalid where it wants no
+  /// files in /proc. Why not, where the server refuses.
   ///
   /// While the command was prepared, the server may have sent us away to make room for others who
   /// want to join (JoinedCommands). So a connection that has ended is made anew.
-  std::optional<std::string> hand_over(pid_t command, const UniqueFd& listener, WaitKind wait_kind,
-                                       const UniqueFd& files);
+  std::variant<Accepted, Trouble> hand_over(const UniqueFd& listener,
+                                            const UniqueFd& user_namespace);
 
   /// Readable when the server has something to say, or has ended.
   [[nodiscard]] int fd() const { return fd_.get(); }
@@ -42,11 +47,10 @@ class JoinConnection {
   JoinConnection(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
   /// Why not, otherwise.
-  std::optional<std::string> connect_again();
+  std::optional<Trouble> connect_again();
 
   UniqueFd fd_;
   std::string path_;
-  bool same_pid_namespace_ = false;
 };
 
 }  // namespace shmvisor

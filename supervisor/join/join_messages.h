@@ -1,44 +1,43 @@
 // What a joining and a serving shmvisor tell each other over the socket of `run --serve`.
 //
 //   the server greets, as soon as somebody has connected       Greeting
-//   the joining one hands its listener over, and the FUSE
-//     connection of its files in /proc where it has one        Request, with one or two descriptors
-//   the server answers                                         Answer
+//   the joining one hands its listener over, and the user
+//     namespace of its command where it wants files in /proc   Request, with one or two descriptors
+//   the server answers, with a file system for that /proc,
+//     which it made itself (FuseMount)                         Answer, with at most one descriptor
 //   when the last process of the command has ended, it takes
 //     its leave; a server that closes without has ended itself Farewell
 //
 // Both are the same program on one machine; what a greeting or a request begins with changes with
-// the structures here.
+// the structures here. Nothing that the server judges by comes from the joining one: who that is
+// the kernel says of the connection, what its filter does the server learns.
 #pragma once
-
-#include <sys/types.h>
 
 #include <array>
 #include <cstdint>
 
-#include "supervisor/notify/listener.h"
+#include "supervisor/procfiles/proc_mount_failure.h"
 
 namespace shmvisor::join {
 
 using Words = std::array<char, 16>;
-inline constexpr Words kGreetingWords = {"shmvisor serve1"};
-inline constexpr Words kRequestWords = {"shmvisor joins1"};
+inline constexpr Words kGreetingWords = {"shmvisor serve2"};
+inline constexpr Words kRequestWords = {"shmvisor joins2"};
 inline constexpr Words kFarewellWords = {"shmvisor leaves"};
 
 struct Greeting {
   Words words = kGreetingWords;
-  std::uint64_t pid_namespace = 0;  ///< inode of /proc/self/ns/pid
 };
 
 struct Request {
   Words words = kRequestWords;
-  pid_t command = 0;  ///< the command's process, in the sender's pid namespace
-  WaitKind wait_kind = WaitKind::kUnknown;
+  std::uint8_t wants_files = 0;  ///< 1: in /proc
 };
 
 struct Answer {
-  bool accepted = false;
-  std::array<char, 255> reason{};  ///< why not; ends with a zero
+  std::uint8_t accepted = 0;       ///< 1: it is
+  ProcMountFailure missing = {};   ///< why there are no files in /proc that were wanted
+  std::array<char, 255> reason{};  ///< why it is not accepted; ends with a zero
 };
 
 struct Farewell {

@@ -1,14 +1,18 @@
 #include "supervisor/join/joined_commands.h"
 
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/uio.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <unordered_map>
+#include <utility>
 
 #include "policy/base/shortage.h"
 #include "supervisor/join/join_messages.h"
@@ -16,7 +20,7 @@
 #include "supervisor/log/limited_log.h"
 #include "supervisor/process/accountable_user.h"
 #include "supervisor/process/borrowed_identity.h"
-#include "supervisor/process/process_stat.h"
+#include "supervisor/process/task_status.h"
 #include "supervisor/procfiles/proc_file_system.h"
 #include "supervisor/procfiles/sysctl_covers.h"
 
@@ -24,41 +28,52 @@ namespace shmvisor {
 namespace {
 
 constexpr std::chrono::seconds kVisitBound(30);
+/// For an admission, which takes a millisecond; and to wait for others of the same user's.
+constexpr std::chrono::seconds kAdmissionBound(5);
+/// Of one user: each may keep a thread for as long as the visitor likes.
+constexpr std::ptrdiff_t kMostAdmissionsOfAUser = 4;
 /// Those who come and go faster than we look wait in the socket.
 constexpr int kMostGreetedInATurn = 32;
 constexpr std::ptrdiff_t kMostJoined = 1024;
 /// Of one joined command: who joins may be hostile, and threads are shared by all.
 constexpr int kMostThreads = 256;
+constexpr int kMostThreadsOfAnotherUser = 8;
 constexpr std::chrono::milliseconds kDrainBound(1000);
 /// At visitors who say nothing, and at files in /proc whose last mount is about to go.
 constexpr int kLookAgainMs = 100;
 constexpr std::chrono::milliseconds kUntilDescriptorsAreFree(100);
-/// The connection, and what may come over it.
-constexpr std::int64_t kDescriptorsOfAVisitor = 3;
-/// Connection, listener, files, the timer of its threads, a pidfd, its IPC namespace; and those of
-/// callers that are remembered.
-constexpr std::int64_t kDescriptorsOfAJoined = 6;
+/// The connection, a pidfd, what may come over it, and what tells that an admission is over.
+constexpr std::int64_t kDescriptorsOfAVisitor = 5;
+/// Connection, listener, files, the timer of its threads, a pidfd, its IPC and user namespace; and
+/// those of callers that are remembered.
+constexpr std::int64_t kDescriptorsOfAJoined = 7;
 
-/// Whether it is /dev/fuse: its name could be given to any file, in a mount namespace of its own.
-bool is_fuse_device(const UniqueFd& fd) {
-  constexpr unsigned kMiscMajor = 10;
-  constexpr unsigned kFuseMinor = 229;
-  struct stat status {};
-  return ::fstat(fd.get(), &status) == 0 && S_ISCHR(status.st_mode) &&
-         status.st_rdev == makedev(kMiscMajor, kFuseMinor);
+#ifndef SO_PEERPIDFD
+constexpr int SO_PEERPIDFD = 77;  // <asm-generic/socket.h>, Linux 6.5
+#endif
+
+bool is_user_namespace(const UniqueFd& fd) {
+  return ::ioctl(fd.get(), NS_GET_NSTYPE) == CLONE_NEWUSER;
 }
 
-/// What mapping into a process takes. Reading at no valid address tells whether we may, and
-/// nothing else.
-bool within_reach(pid_t pid) {
-  const auto outcome = reach(pid, kToTrace, [pid]() -> Result<void> {
-    char byte = 0;
-    iovec local{&byte, 1};
-    iovec remote{nullptr, 1};
-    if (::process_vm_readv(pid, &local, 1, &remote, 1, 0) >= 0 || errno == EFAULT) return {};
-    return Errno::current();
-  });
-  return outcome.ok();
+/// Of the process that connected, which may be gone and its number another's. Before Linux 6.5 it
+/// is told by its user, so that its number can have come to mean only another process of that one.
+UniqueFd peer_pidfd(const UniqueFd& connection, const ucred& peer) {
+  int pidfd = -1;
+  socklen_t size = sizeof(pidfd);
+  if (::getsockopt(connection.get(), SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0) {
+    return UniqueFd(pidfd);
+  }
+  if (errno != ENOPROTOOPT || peer.pid == 0) return UniqueFd();
+  UniqueFd opened(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
+  const auto status = TaskStatus::read(peer.pid);
+  return status && status->euid == peer.uid ? std::move(opened) : UniqueFd();
+}
+
+/// Whether its number still means it.
+bool lives(const UniqueFd& pidfd) {
+  pollfd ended{pidfd.get(), POLLIN, 0};
+  return pidfd.valid() && ::poll(&ended, 1, 0) == 0;
 }
 
 }  // namespace
@@ -98,11 +113,14 @@ void JoinedCommands::append_waiting(std::vector<pollfd>& waiting) const {
   for (const Visitor& visitor : visitors_) {
     waiting.push_back({visitor.connection.get(), POLLIN, 0});
   }
+  for (const Applicant& applicant : applicants_) {
+    if (applicant.admission != nullptr) waiting.push_back({applicant.admission->fd(), POLLIN, 0});
+  }
 }
 
 int JoinedCommands::timeout_ms() const {
   const bool look =
-      !visitors_.empty() || Clock::now() < accept_again_ ||
+      !visitors_.empty() || !applicants_.empty() || Clock::now() < accept_again_ ||
       std::any_of(joined_.begin(), joined_.end(), [](const auto& joined) { return joined.ended; });
   if (!look) return pool_.timeout_ms();
   const int pool_ms = pool_.timeout_ms();
@@ -111,6 +129,7 @@ int JoinedCommands::timeout_ms() const {
 
 void JoinedCommands::turn() {
   hear_visitors();  // before somebody who has asked must make room
+  see_to_applicants();
   greet_visitors();
   pool_.turn();
   forget_ended();
@@ -130,13 +149,12 @@ void JoinedCommands::greet_visitors() {
     ::getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size);
     auto descriptors = charge(peer.uid, kDescriptorsOfAVisitor);
     if (!descriptors) continue;  // it finds its connection closed
-    join::Greeting greeting;
-    greeting.pid_namespace = NamespaceIds::ours().pid;
-    if (!send_message(connection.get(), greeting)) continue;
+    if (!send_message(connection.get(), join::Greeting())) continue;
     spdlog::debug("process {} of user {} wants to join", peer.pid, peer.uid);
     if (visitors_.size() >= kMostVisitors) make_room();
-    visitors_.push_back({std::move(connection), peer.pid, peer.uid, Clock::now() + kVisitBound,
-                         std::move(*descriptors)});
+    UniqueFd pidfd = peer_pidfd(connection, peer);
+    visitors_.push_back({std::move(connection), std::move(pidfd), peer.pid, peer.uid,
+                         Clock::now() + kVisitBound, std::move(*descriptors)});
   }
 }
 
@@ -165,19 +183,15 @@ bool JoinedCommands::hear(Visitor& visitor) {
   join::Request request;
   auto received = receive_message(visitor.connection.get(), request);
   if (!received && received.error() != Errno(EBADMSG)) return true;  // it is gone
-  const std::string refusal =
-      received ? admit(visitor, request, std::move(*received)) : "it sent no request";
-  join::Answer answer;
-  answer.accepted = refusal.empty();
-  refusal.copy(answer.reason.data(), answer.reason.size() - 1);
-  const bool told = send_message(visitor.connection.get(), answer).ok();
+  std::string refusal =
+      received ? check(visitor, request, *received) : std::string("it sent no request");
   if (!refusal.empty()) {
-    log_limited(spdlog::level::warn, LogTopic::kJoins, visitor.uid, "process {} may not join: {}",
-                visitor.pid, refusal);
-  } else if (told) {
-    spdlog::debug("process {} has joined", visitor.pid);
-    joined_.back().connection = std::move(visitor.connection);
+    refuse(visitor, refusal);
+    return true;
   }
+  visitor.deadline = Clock::now() + kAdmissionBound;
+  applicants_.push_back(
+      {std::move(visitor), std::move(received->at(0)), std::move(received->at(1)), nullptr});
   return true;
 }
 
@@ -186,26 +200,67 @@ std::optional<DescriptorShare::Part> JoinedCommands::charge(uid_t user, std::int
   return shares_.descriptors->take(user, count);
 }
 
-std::ptrdiff_t JoinedCommands::room_for(uid_t uid) const {
-  const auto joined = static_cast<std::ptrdiff_t>(joined_.size());
-  if (uid == ::geteuid()) return kMostJoined - joined;
-  const auto of_user = std::count_if(joined_.begin(), joined_.end(),
-                                     [uid](const Joined& one) { return one.uid == uid; });
-  return std::min(kMostJoined - joined, kMostOfAnotherUser - of_user);
-}
-
-std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& request,
-                                  ReceivedDescriptors received) {
-  UniqueFd listener = std::move(received[0]);
-  UniqueFd files = std::move(received[1]);
+std::string JoinedCommands::check(const Visitor& visitor, const join::Request& request,
+                                  const ReceivedDescriptors& received) const {
   if (request.words != join::kRequestWords) return "it is another version of shmvisor";
-  if (request.wait_kind > WaitKind::kInterruptible || !is_seccomp_listener(listener) ||
-      (files.valid() && !is_fuse_device(files))) {
+  const bool wants_files = request.wants_files == 1;
+  if (!is_seccomp_listener(received[0]) || received[1].valid() != wants_files ||
+      (wants_files && !is_user_namespace(received[1]))) {
     return "it handed over something else than a seccomp listener";
   }
   if (room_for(visitor.uid) <= 0) return "too many commands have joined already";
   if (visitor.pid == 0) return "it cannot be seen from the server's pid namespace";
-  if (!within_reach(visitor.pid)) {
+  return {};
+}
+
+void JoinedCommands::see_to_applicants() {
+  for (auto applicant = applicants_.begin(); applicant != applicants_.end();) {
+    applicant = see_to(*applicant) ? applicants_.erase(applicant) : std::next(applicant);
+  }
+}
+
+bool JoinedCommands::see_to(Applicant& applicant) {
+  const Visitor& visitor = applicant.visitor;
+  Admission::Findings findings;
+  if (applicant.admission == nullptr && may_begin(visitor.uid)) {
+    auto begun = Admission::begin(visitor.pid, std::move(applicant.user_namespace));
+    if (!begun) {
+      answer(applicant, "the server has no thread or descriptor for it", findings);
+      return true;
+    }
+    applicant.admission = std::move(*begun);
+    underway_.push_back({visitor.uid, applicant.admission});
+  }
+  const bool over = applicant.admission != nullptr && applicant.admission->over();
+  if (over) {
+    findings = applicant.admission->take();
+    answer(applicant, admit(applicant, findings), findings);
+  } else if (Clock::now() >= visitor.deadline) {
+    answer(applicant, "its process could not be looked at in time", findings);
+  }
+  return over || Clock::now() >= visitor.deadline;
+}
+
+bool JoinedCommands::may_begin(uid_t uid) {
+  std::erase_if(underway_, [](const Underway& one) {
+    const auto admission = one.admission.lock();
+    return admission == nullptr || admission->over();
+  });
+  return std::ranges::count(underway_, uid, &Underway::uid) < kMostAdmissionsOfAUser;
+}
+
+std::ptrdiff_t JoinedCommands::room_for(uid_t uid) const {
+  const auto all = static_cast<std::ptrdiff_t>(joined_.size() + applicants_.size());
+  if (uid == ::geteuid()) return kMostJoined - all;
+  const auto of_user =
+      std::ranges::count(joined_, uid, &Joined::uid) +
+      std::ranges::count_if(applicants_, [uid](const auto& one) { return one.visitor.uid == uid; });
+  return std::min(kMostJoined - all, kMostOfAnotherUser - of_user);
+}
+
+std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& findings) {
+  const Visitor& visitor = applicant.visitor;
+  if (!findings.within_reach) {
     return "the kernel lets the server map nothing into processes of process " +
            std::to_string(visitor.pid) +
            ": both must be of one user, and kernel.yama.ptrace_scope 0, or the server needs "
@@ -217,19 +272,22 @@ std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& r
   auto descriptors = charge(payer, kDescriptorsOfAJoined + static_cast<std::int64_t>(remembered));
   if (!descriptors) return "its user has its share of the server's descriptors already";
   ServerOptions options;
-  options.most_threads = kMostThreads;
+  options.most_threads =
+      visitor.uid == ::geteuid() || visitor.uid == 0 ? kMostThreads : kMostThreadsOfAnotherUser;
   options.budget = shares_.budget;
   options.most_remembered = remembered;
   options.remembered = Remembered::kThreads;
+  options.call_page = call_page_;
   if (auto ipc = reach_proc_file(visitor.pid, "ns/ipc")) {
     options.home = std::make_shared<IpcHome>(std::move(*ipc));
   }
-  options.call_page = call_page_;
-  if (files.valid()) {
-    const auto command = ProcessStat::read(request.command);
-    if (!command || command->ppid != visitor.pid) return "it named another's command as its own";
-    options.on_namespace_change = [covers = std::make_shared<SysctlCovers>(request.command)](
-                                      pid_t tid) { covers->cover(tid); };
+  // All that was read of it by its number is its own.
+  if (!lives(visitor.pidfd)) return "its process has ended, or cannot be told for sure";
+  if (findings.files.connection.valid()) {
+    options.on_namespace_change =
+        [covers = std::make_shared<SysctlCovers>(std::move(findings.user_namespace))](pid_t tid) {
+          covers->cover(tid);
+        };
   }
   Joined& joined = joined_.emplace_back(visitor.uid);
   joined.descriptors = std::move(*descriptors);
@@ -238,15 +296,45 @@ std::string JoinedCommands::admit(const Visitor& visitor, const join::Request& r
   client.namespaces = std::shared_ptr<IpcNamespaces>(std::shared_ptr<void>(), &namespaces_);
   client.options = options;
   client.ended = [&joined] { joined.ended = true; };
-  if (!pool_.add(std::move(listener), request.wait_kind, std::move(client))) {
+  // How its callers wait only they can show: it may say what it likes.
+  if (!pool_.add(std::move(applicant.listener), WaitKind::kUnknown, std::move(client))) {
     joined_.pop_back();
     return "the server cannot watch another listener";
   }
-  // From here on it is served until it ends, which a refusal makes it do.
+  // From here on it is served until it ends.
   joined.root = scope_->add_root(visitor.pid);
-  if (!files.valid()) return {};
+  if (!findings.files.connection.valid()) return {};
   joined.files = std::make_unique<ProcFileSystem>(namespaces_, options.home);
-  return joined.files->start(std::move(files)) ? "" : "its files in /proc cannot be served";
+  if (const auto started = joined.files->start(std::move(findings.files.connection)); !started) {
+    findings.missing = {ProcMountFailure::Step::kServe, started.error().value()};
+    findings.files.mount.reset();
+  }
+  return {};
+}
+
+void JoinedCommands::answer(Applicant& applicant, const std::string& refusal,
+                            const Admission::Findings& findings) {
+  Visitor& visitor = applicant.visitor;
+  if (!refusal.empty()) {
+    refuse(visitor, refusal);
+    return;
+  }
+  join::Answer answer;
+  answer.accepted = 1;
+  answer.missing = findings.missing;
+  const std::array mount{findings.files.mount.get()};
+  const std::size_t descriptors = findings.files.mount.valid() ? 1 : 0;
+  if (!send_message(visitor.connection.get(), answer, std::span(mount).first(descriptors))) return;
+  spdlog::debug("process {} has joined", visitor.pid);
+  joined_.back().connection = std::move(visitor.connection);
+}
+
+void JoinedCommands::refuse(const Visitor& visitor, const std::string& refusal) const {
+  join::Answer answer;
+  refusal.copy(answer.reason.data(), answer.reason.size() - 1);
+  (void)send_message(visitor.connection.get(), answer);
+  log_limited(spdlog::level::warn, LogTopic::kJoins, visitor.uid, "process {} may not join: {}",
+              visitor.pid, refusal);
 }
 
 void JoinedCommands::forget_ended() {
@@ -268,6 +356,7 @@ void JoinedCommands::forget(const Joined& joined) {
 bool JoinedCommands::drain() {
   socket_.remove();
   visitors_.clear();
+  applicants_.clear();
   return pool_.drain(kDrainBound) && joined_.empty();
 }
 

@@ -4,8 +4,9 @@
 // A joining shmvisor is met with no more trust than its command: whoever may connect (JoinSocket)
 // is served if the kernel lets us reach its processes at all (ptrace(2), access mode checks: of our
 // own user, or anybody's with CAP_SYS_PTRACE). What it sends must be what it should be; it has a
-// bounded time, and nothing here waits for it. When too many say nothing, the oldest of the user
-// who has most of them is sent away: so nobody can keep another user from joining.
+// bounded time, and nothing here waits for it: what may take long is done by an Admission. When too
+// many say nothing, the oldest of the user who has most of them is sent away; and each user may
+// have so many commands joined, and asking: so nobody can keep another user from joining.
 //
 // The command finds the shared registry in the IPC namespace that its shmvisor lives in, if
 // another, and has no right over it by that (IpcNamespaces). What its filter shows of unshare(2)
@@ -22,8 +23,10 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "supervisor/join/admission.h"
 #include "supervisor/join/join_messages.h"
 #include "supervisor/join/join_socket.h"
 #include "supervisor/kernel/descriptor_message.h"
@@ -40,8 +43,8 @@ class JoinedCommands {
  public:
   /// Connected, and not heard yet.
   static constexpr std::size_t kMostVisitors = 32;
-  /// Joined commands of one user who is not the server's.
-  static constexpr std::ptrdiff_t kMostOfAnotherUser = 128;
+  /// Commands of one user who is not the server's, joined or about to be.
+  static constexpr std::ptrdiff_t kMostOfAnotherUser = 64;
 
   JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, JointScope& scope,
                  KernelFeatures& features, const CallPage* call_page,
@@ -68,10 +71,23 @@ class JoinedCommands {
   /// Connected, and has not asked yet.
   struct Visitor {
     UniqueFd connection;
+    UniqueFd pidfd;  ///< invalid where its process cannot be told for sure
     pid_t pid = 0;
     uid_t uid = 0;
     Clock::time_point deadline;
     DescriptorShare::Part descriptors = {};
+  };
+  /// Has asked, and is being looked at or is to be.
+  struct Applicant {
+    Visitor visitor;
+    UniqueFd listener;
+    UniqueFd user_namespace;  ///< invalid: it wants no files in /proc
+    std::shared_ptr<Admission> admission;
+  };
+  /// One that is under way still, though whoever asked for it may have been sent away.
+  struct Underway {
+    uid_t uid = 0;
+    std::weak_ptr<Admission> admission;
   };
   struct Joined;
 
@@ -79,15 +95,25 @@ class JoinedCommands {
   /// Sends a visitor away. Precondition: there is one.
   void make_room();
   void hear_visitors();
-  /// Whether it has come to an end, in whatever way.
+  /// Whether it has come to an end as a visitor, in whatever way.
   bool hear(Visitor& visitor);
   /// For so many descriptors that the user makes us keep. Nothing where it has its share.
   std::optional<DescriptorShare::Part> charge(uid_t user, std::int64_t count) const;
+  /// Of one that is to be an applicant: why it cannot be.
+  std::string check(const Visitor& visitor, const join::Request& request,
+                    const ReceivedDescriptors& received) const;
+  void see_to_applicants();
+  /// Whether it has had its answer.
+  bool see_to(Applicant& applicant);
   /// How many commands of the user may join yet.
   [[nodiscard]] std::ptrdiff_t room_for(uid_t uid) const;
+  /// Whether another admission of the user's may begin.
+  bool may_begin(uid_t uid);
   /// Takes the command in, or says why not.
-  std::string admit(const Visitor& visitor, const join::Request& request,
-                    ReceivedDescriptors received);
+  std::string admit(Applicant& applicant, Admission::Findings& findings);
+  void answer(Applicant& applicant, const std::string& refusal,
+              const Admission::Findings& findings);
+  void refuse(const Visitor& visitor, const std::string& refusal) const;
   void forget_ended();
   void forget(const Joined& joined);
 
@@ -100,6 +126,8 @@ class JoinedCommands {
   /// After accept(2) ran out of descriptors.
   Clock::time_point accept_again_;
   std::list<Visitor> visitors_;
+  std::list<Applicant> applicants_;
+  std::list<Underway> underway_;
   std::list<Joined> joined_;
   /// Last, because its servers use what is joined.
   ServerPool pool_;

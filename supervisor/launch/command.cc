@@ -32,15 +32,18 @@ enum class Step : int {
 };
 struct Message {
   Step step = Step::kListener;
-  int value = 0;        ///< a descriptor's number, or an errno
-  int connection = -1;  ///< with kListener: another descriptor's number, or none
+  int value = 0;             ///< a descriptor's number, or an errno
+  int connection = -1;       ///< with kListener: another descriptor's number, or none
+  bool wants_mount = false;  ///< with kListener
   ProcMountFailure missing = {};
   WaitKind wait_kind = WaitKind::kUnknown;  ///< with kListener
 };
 
-std::optional<Message> receive_step(int socket) {
+std::optional<Message> receive_step(int socket, UniqueFd* descriptor = nullptr) {
   Message message;
-  if (!receive_message(socket, message)) return std::nullopt;
+  auto received = receive_message(socket, message);
+  if (!received) return std::nullopt;
+  if (descriptor != nullptr) *descriptor = std::move(received->at(0));
   return message;
 }
 
@@ -82,7 +85,7 @@ struct Filter {
   const auto tell_missing = [socket, &mounts](const ProcMountFailure& missing) {
     const bool required = mounts.required(missing);
     const Step step = required ? Step::kProc : Step::kMissingInProc;
-    (void)send_message(socket, Message{step, 0, -1, missing});
+    (void)send_message(socket, Message{.step = step, .missing = missing});
     if (required) ::_exit(exit_status::kOwnFailure);
   };
   if (filter.no_new_privs && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
@@ -95,18 +98,26 @@ struct Filter {
   const Result<UniqueFd> listener = filter.install(wait_kind);
   if (!listener) give_up(Step::kFilter, listener.error().value(), exit_status::kOwnFailure);
 
-  const Message named{Step::kListener, listener->get(), connection, {}, wait_kind};
+  const Message named{Step::kListener, listener->get(), connection, mounts.wants_mount(), {},
+                      wait_kind};
   (void)send_message(socket, named);
-  std::optional<Message> reply = receive_step(socket);
+  UniqueFd mount;
+  std::optional<Message> reply = receive_step(socket, &mount);
   if (reply && reply->step == Step::kTakeAway) {
     const std::array fds{listener->get(), connection};
     if (!send_message(socket, named, std::span(fds).first(connection >= 0 ? 2 : 1))) {
       ::_exit(exit_status::kOwnFailure);
     }
-    reply = receive_step(socket);
+    reply = receive_step(socket, &mount);
   }
   if (!reply || reply->step != Step::kGoOn) ::_exit(exit_status::kOwnFailure);
 
+  if (mounts.wants_mount() && !mount.valid()) {
+    tell_missing(reply->missing.failed()
+                     ? reply->missing
+                     : ProcMountFailure{ProcMountFailure::Step::kServe, EPROTO});
+  }
+  if (mount.valid()) mounts.take_mount(std::move(mount));
   if (const auto missing = mounts.attach(); missing.failed()) tell_missing(missing);
   mounts.close();
   inherited.restore();
@@ -232,12 +243,18 @@ std::variant<Command, Failure> Command::start(const std::vector<std::string>& ar
              command.connection_)) {
     return give_up(own_failure("cannot get the seccomp listener", errno));
   }
+  command.wants_mount_ = message->wants_mount;
   command.wait_kind_ = message->wait_kind;
   if (message->wait_kind != WaitKind::kKillable) features.absent(KernelFeature::kWaitKillableRecv);
   return command;
 }
 
-void Command::go_on() const { (void)send_message(socket_.get(), Message{Step::kGoOn}); }
+void Command::go_on() {
+  const std::array fds{mount_.get()};
+  (void)send_message(socket_.get(), Message{.step = Step::kGoOn, .missing = missing_mount_},
+                     std::span(fds).first(mount_.valid() ? 1 : 0));
+  mount_.reset();
+}
 
 std::optional<Failure> Command::wait_for_exec(const std::function<void(int)>& wait_readable) {
   const std::optional<Message> message =

@@ -48,8 +48,15 @@ class Command {
   [[nodiscard]] WaitKind wait_kind() const { return wait_kind_; }
   /// The connection of the files in /proc, the caller's from now on; invalid where there are none.
   [[nodiscard]] UniqueFd take_connection() { return std::move(connection_); }
+  /// Whether the child waits for a file system that another shmvisor makes; take_mount() before
+  /// go_on().
+  [[nodiscard]] bool wants_mount() const { return wants_mount_; }
+  void take_mount(UniqueFd mount, const ProcMountFailure& missing) {
+    mount_ = std::move(mount);
+    missing_mount_ = missing;
+  }
   /// The descriptors are where they belong: the child goes on to its exec.
-  void go_on() const;
+  void go_on();
   /// Waits until the program runs, or could not be executed. Before it runs it may be stopped or
   /// killed like any process: `wait_readable` is to care for that while it waits for a descriptor.
   std::optional<Failure> wait_for_exec(const std::function<void(int)>& wait_readable = [](int) {});
@@ -66,6 +73,9 @@ class Command {
   UniqueFd listener_;
   WaitKind wait_kind_ = WaitKind::kUnknown;
   UniqueFd connection_;
+  bool wants_mount_ = false;
+  UniqueFd mount_;
+  ProcMountFailure missing_mount_;
   ProcMountFailure missing_in_proc_;
 };
 

@@ -1,12 +1,15 @@
 #include "supervisor/launch/run.h"
 
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstring>
+#include <thread>
 
 #include "policy/filter_program.h"
 #include "supervisor/inject/kick_timer.h"
@@ -21,6 +24,7 @@
 #include "supervisor/memory/machine.h"
 #include "supervisor/process/descendant_scope.h"
 #include "supervisor/process/joint_scope.h"
+#include "supervisor/process/proc_file.h"
 #include "supervisor/process/thread_identity.h"
 #include "supervisor/procfiles/proc_file_system.h"
 #include "supervisor/procfiles/sysctl_covers.h"
@@ -83,12 +87,18 @@ std::optional<Failure> let_go(const Launched& launched, InitLoop& init) {
   return failure;
 }
 
+/// Of a file system that whoever serves makes for the command: what its mounts belong to.
+UniqueFd user_namespace_of(const Command& command) {
+  if (!command.wants_mount()) return UniqueFd();
+  return UniqueFd(::open(proc_path(command.pid(), "ns/user").c_str(), O_RDONLY | O_CLOEXEC));
+}
+
 /// Its calls are served here.
-int run_serving(const Launched& launched, std::optional<JoinSocket> socket) {
+int run_serving(const Launched& launched, UniqueFd listener_fd, std::optional<JoinSocket> socket) {
   auto& [options, features, group, inherited, command] = launched;
   g_command = command.pid();
   KickTimer::install_handler([](int signal_number) { ::kill(g_command, signal_number); });
-  Listener listener(command.take_listener(), command.wait_kind());
+  Listener listener(std::move(listener_fd), command.wait_kind());
   listener.use_sync_wake_up(features);
   const auto descendants = std::make_shared<DescendantScope>(features);
   JointScope scope;
@@ -110,7 +120,15 @@ int run_serving(const Launched& launched, std::optional<JoinSocket> socket) {
   server_options.most_remembered = static_cast<std::size_t>(plan.remembered_callers);
   server_options.tracer_wait =
       std::chrono::milliseconds(static_cast<std::int64_t>(options.tracer_wait_seconds * 1000));
-  if (UniqueFd connection = command.take_connection(); connection.valid()) {
+  UniqueFd connection = command.take_connection();
+  if (command.wants_mount()) {
+    // It was to join a server that ended.
+    FuseMount files;
+    const auto missing = files.make_for(user_namespace_of(command));
+    connection = std::move(files.connection);
+    command.take_mount(std::move(files.mount), missing);
+  }
+  if (connection.valid()) {
     // Where it cannot be served it is closed, and the child finds that it cannot mount its files.
     if (const auto served = proc_files.start(std::move(connection)); !served) {
       spdlog::warn("cannot serve the files in /proc: {}", std::strerror(served.error().value()));
@@ -149,18 +167,73 @@ int run_serving(const Launched& launched, std::optional<JoinSocket> socket) {
   return status;
 }
 
+/// Whose registry it is to be: another shmvisor's, or our own, perhaps for others to join.
+struct Role {
+  std::optional<JoinConnection> server;
+  std::optional<JoinSocket> socket;
+};
+
+/// With --join-or-serve, which several may do at the same time: of those who find nobody one gets
+/// the socket, and the others find that one. A server may also end at any moment.
+constexpr int kMostRoleTries = 100;
+constexpr std::chrono::milliseconds kBetweenRoleTries(50);
+
+std::variant<Role, Failure> take_role(const RunOptions& options) {
+  for (int tries = 1;; ++tries) {
+    Role role;
+    bool server_may_come = false;
+    std::string trouble;
+    if (!options.join_path.empty()) {
+      auto found = JoinConnection::to(options.join_path);
+      if (auto* const connection = std::get_if<JoinConnection>(&found)) {
+        role.server.emplace(std::move(*connection));
+        return role;
+      }
+      auto& missing = std::get<JoinConnection::Trouble>(found);
+      if (!options.join_or_serve || !missing.nobody_serves) {
+        return Failure{exit_status::kOwnFailure, std::move(missing.text)};
+      }
+      server_may_come = true;
+    }
+    if (options.serve_path.empty()) return role;
+    auto listening = JoinSocket::listen_at(options.serve_path);
+    if (auto* const socket = std::get_if<JoinSocket>(&listening)) {
+      role.socket.emplace(std::move(*socket));
+      return role;
+    }
+    if (!server_may_come || tries == kMostRoleTries) {
+      return Failure{exit_status::kOwnFailure, std::move(std::get<std::string>(listening))};
+    }
+    std::this_thread::sleep_for(kBetweenRoleTries);
+  }
+}
+
+/// Hands its calls to another shmvisor. Where that has ended meanwhile and --join-or-serve is asked
+/// for, another role is taken: true where the command is joined. Why not, otherwise.
+std::variant<bool, Failure> hand_over(const Launched& launched, Role& role,
+                                      const UniqueFd& listener) {
+  for (int tries = 1; role.server; ++tries) {
+    auto handed_over = role.server->hand_over(listener, user_namespace_of(launched.command));
+    if (auto* const accepted = std::get_if<JoinConnection::Accepted>(&handed_over)) {
+      launched.command.take_mount(std::move(accepted->mount), accepted->missing);
+      return true;
+    }
+    auto& trouble = std::get<JoinConnection::Trouble>(handed_over);
+    if (!launched.options.join_or_serve || !trouble.nobody_serves || tries == kMostRoleTries) {
+      return Failure{exit_status::kOwnFailure, std::move(trouble.text)};
+    }
+    auto other = take_role(launched.options);
+    if (auto* const failure = std::get_if<Failure>(&other)) return std::move(*failure);
+    auto& taken = std::get<Role>(other);
+    role.server = std::move(taken.server);
+    if (taken.socket) role.socket.emplace(std::move(*taken.socket));
+  }
+  return false;
+}
+
 /// Another shmvisor serves its calls.
 int run_joined(const Launched& launched, JoinConnection& server) {
   auto& [options, features, group, inherited, command] = launched;
-  {
-    // Only the server keeps them: its end is then theirs.
-    const UniqueFd listener = command.take_listener();
-    const UniqueFd files = command.take_connection();
-    if (const auto refusal =
-            server.hand_over(command.pid(), listener, command.wait_kind(), files)) {
-      return give_up(launched, {exit_status::kOwnFailure, *refusal});
-    }
-  }
   const DescendantScope scope(features);
   JoiningChores chores(server);
   InitLoop init(command.pid(), group, options.signal_group, inherited.watched(), scope, chores);
@@ -181,40 +254,32 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
                                                std::strerror(filter.error().value()) +
                                                "; see 'shmvisor check'"});
   }
-  ProcMode proc = options.proc.value_or(ProcMode::kAuto);
-  std::optional<JoinConnection> server;
-  if (!options.join_path.empty()) {
-    auto found = JoinConnection::to(options.join_path);
-    if (const auto* trouble = std::get_if<std::string>(&found)) {
-      return fail({exit_status::kOwnFailure, *trouble});
-    }
-    server.emplace(std::get<JoinConnection>(std::move(found)));
-    if (!server->same_pid_namespace() && proc == ProcMode::kFuse) {
-      return fail({exit_status::kOwnFailure,
-                   "--proc=fuse: the server lives in another pid namespace and could not tell who "
-                   "reads; --proc=hide or --proc=off do without"});
-    }
-    if (!server->same_pid_namespace() && proc == ProcMode::kAuto) proc = ProcMode::kOff;
-  }
-  std::optional<JoinSocket> socket;
-  if (!options.serve_path.empty()) {
-    auto listening = JoinSocket::listen_at(options.serve_path);
-    if (const auto* trouble = std::get_if<std::string>(&listening)) {
-      return fail({exit_status::kOwnFailure, *trouble});
-    }
-    socket.emplace(std::get<JoinSocket>(std::move(listening)));
-  }
+  const ProcMode proc = options.proc.value_or(ProcMode::kAuto);
+  auto taken = take_role(options);
+  if (const auto* failure = std::get_if<Failure>(&taken)) return fail(*failure);
+  Role& role = std::get<Role>(taken);
   const ProcessGroup group(options.own_group || options.signal_group);
   const InheritedState inherited(group);
   // Orphans come to us, so that every process we serve stays below us.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 
-  ProcMounts mounts(proc, options.user_namespace);
+  ProcMounts mounts(proc, options.user_namespace, role.server.has_value());
   auto started = Command::start(options.command, *filter, inherited, mounts, features);
   if (const auto* failure = std::get_if<Failure>(&started)) return fail(*failure);
-  const Launched launched{options, features, group, inherited, std::get<Command>(started)};
+  auto& command = std::get<Command>(started);
+  const Launched launched{options, features, group, inherited, command};
   inherited.raise_descriptor_limit();
-  return server ? run_joined(launched, *server) : run_serving(launched, std::move(socket));
+  UniqueFd listener = command.take_listener();
+  auto handed_over = hand_over(launched, role, listener);
+  if (const auto* failure = std::get_if<Failure>(&handed_over)) {
+    return give_up(launched, *failure);
+  }
+  if (!std::get<bool>(handed_over)) {
+    return run_serving(launched, std::move(listener), std::move(role.socket));
+  }
+  // Only the server keeps it: its end is then the connection's.
+  listener.reset();
+  return run_joined(launched, *role.server);
 }
 
 }  // namespace shmvisor

@@ -32,6 +32,8 @@ struct RunOptions {
   std::string serve_path;
   /// Whose registry to use instead of one of its own; empty: of its own. Limits are that one's.
   std::string join_path;
+  /// The two paths are one: whoever serves there is joined, and if nobody does, this one serves.
+  bool join_or_serve = false;
 };
 
 /// The exit status, see exit_status.h; what goes wrong is logged. Takes over the process's signal

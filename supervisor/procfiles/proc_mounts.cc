@@ -26,24 +26,6 @@ bool write_file(const char* path, const char* text) {
   return fd.valid() && ::write(fd.get(), text, length) == static_cast<ssize_t>(length);
 }
 
-/// A descriptor's number in decimal.
-class DescriptorText {
- public:
-  explicit DescriptorText(int number) {
-    char* at = text_.data() + text_.size() - 1;
-    do {
-      *--at = static_cast<char>('0' + number % 10);
-      number /= 10;
-    } while (number > 0);
-    begin_ = at;
-  }
-  [[nodiscard]] const char* c_str() const { return begin_; }
-
- private:
-  std::array<char, 12> text_{};
-  const char* begin_ = nullptr;
-};
-
 /// Lists the folder, so that the kernel knows its files: one question to who serves it, where it
 /// would ask for each by name. What fails here is only slower.
 void find_all_at_once(int folder) {
@@ -87,6 +69,8 @@ std::string ProcMountFailure::text() const {
         return "cannot cover /proc/sysvipc";
       case Step::kAttach:
         return "cannot mount over the files of /proc";
+      case Step::kServe:
+        return "the server cannot serve files in /proc";
       case Step::kNone:
         break;
     }
@@ -109,9 +93,10 @@ std::string ProcMountFailure::advice() const {
   }
 }
 
-ProcMounts::ProcMounts(ProcMode mode, bool user_namespace)
+ProcMounts::ProcMounts(ProcMode mode, bool user_namespace, bool joining)
     : mode_(mode),
       user_namespace_(user_namespace),
+      joining_(joining),
       uid_(std::to_string(::geteuid())),
       gid_(std::to_string(::getegid())),
       uid_map_(identity_map(uid_)),
@@ -124,7 +109,10 @@ bool ProcMounts::required(const ProcMountFailure& failure) const {
 
 ProcMountFailure ProcMounts::prepare() {
   const ProcMountFailure failed = prepare_all();
-  if (failed.failed()) close();
+  if (failed.failed()) {
+    close();
+    wants_mount_ = false;
+  }
   return failed;
 }
 
@@ -133,17 +121,19 @@ ProcMountFailure ProcMounts::prepare_all() {
     if (const auto failed = enter_user_namespace(); failed.failed()) return failed;
   }
   if (mode_ == ProcMode::kOff) return {};
-  if (mode_ != ProcMode::kHide) {
-    // The kernel wants it opened in the user namespace that mounts.
-    connection_.reset(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
-    if (!connection_.valid()) return failure(Step::kDevFuse);
+  wants_mount_ = joining_ && mode_ != ProcMode::kHide;
+  if (mode_ != ProcMode::kHide && !joining_) {
+    // First of all, since it is what most often is missing.
+    files_.connection.reset(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+    if (!files_.connection.valid()) return failure(Step::kDevFuse);
   }
   if (::unshare(CLONE_NEWNS) != 0) return failure(Step::kMountNamespace);
   if (::mount(nullptr, "/proc", nullptr, MS_SLAVE | MS_REC, nullptr) != 0) {
     return failure(Step::kPropagation);
   }
   keep_whole_proc();
-  return mode_ == ProcMode::kHide ? hide() : make_file_system();
+  if (mode_ == ProcMode::kHide) return hide();
+  return wants_mount_ ? ProcMountFailure{} : files_.make(uid_.c_str(), gid_.c_str());
 }
 
 ProcMountFailure ProcMounts::enter_user_namespace() const {
@@ -165,35 +155,17 @@ ProcMountFailure ProcMounts::hide() const {
   return {};
 }
 
-ProcMountFailure ProcMounts::make_file_system() {
-  const UniqueFd context(::fsopen("fuse", FSOPEN_CLOEXEC));
-  if (!context.valid()) return failure(Step::kFileSystem);
-  const auto set = [&context](const char* key, const char* value) {
-    return ::fsconfig(context.get(), FSCONFIG_SET_STRING, key, value, 0) == 0;
-  };
-  const DescriptorText connection(connection_.get());
-  if (!set("source", "shmvisor") || !set("fd", connection.c_str()) || !set("rootmode", "40555") ||
-      !set("user_id", uid_.c_str()) || !set("group_id", gid_.c_str()) ||
-      ::fsconfig(context.get(), FSCONFIG_SET_FLAG, "allow_other", nullptr, 0) != 0 ||
-      ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
-    return failure(Step::kFileSystem);
-  }
-  mount_.reset(::fsmount(context.get(), FSMOUNT_CLOEXEC,
-                         MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-  return mount_.valid() ? ProcMountFailure{} : failure(Step::kFileSystem);
-}
-
 ProcMountFailure ProcMounts::attach() {
-  if (!mount_.valid()) return {};
+  if (!files_.mount.valid()) return {};
   // Before Linux 6.15 only a mount that is somewhere can be cloned, so it is here for a moment.
-  if (::move_mount(mount_.get(), "", AT_FDCWD, kSysvipc, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+  if (::move_mount(files_.mount.get(), "", AT_FDCWD, kSysvipc, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
     return errno == ENOENT ? ProcMountFailure{} : failure(Step::kAttach);
   }
-  find_all_at_once(mount_.get());
+  find_all_at_once(files_.mount.get());
   std::array<UniqueFd, kProcFiles.size()> files;
   ProcMountFailure failed;
   for (std::size_t i = 0; i < files.size() && !failed.failed(); ++i) {
-    files[i].reset(::open_tree(mount_.get(), kProcFiles[i].name,
+    files[i].reset(::open_tree(files_.mount.get(), kProcFiles[i].name,
                                OPEN_TREE_CLONE | unsigned{OPEN_TREE_CLOEXEC}));
     if (!files[i].valid()) failed = failure(Step::kAttach);
   }
@@ -209,8 +181,8 @@ ProcMountFailure ProcMounts::attach() {
 }
 
 void ProcMounts::close() {
-  mount_.reset();
-  connection_.reset();
+  files_.mount.reset();
+  files_.connection.reset();
 }
 
 }  // namespace shmvisor

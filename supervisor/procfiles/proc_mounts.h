@@ -9,7 +9,9 @@
 // `user_namespace` the kernel makes every mount a slave.
 //
 // In two steps, since the files of a FUSE file system can only be found when it is served:
-// prepare() makes it, attach() puts its files in their places, waiting for whoever serves it.
+// prepare() makes it, attach() puts its files in their places, waiting for whoever serves it. Where
+// another shmvisor serves it that one makes it (FuseMount), and take_mount() comes between the
+// steps.
 //
 // Ownership: keeps the two descriptors between the steps; the caller closes them.
 // Thread rule: constructed before the fork; prepare() and attach() are the child's and
@@ -19,45 +21,30 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "policy/base/unique_fd.h"
+#include "supervisor/procfiles/fuse_mount.h"
+#include "supervisor/procfiles/proc_mount_failure.h"
 
 namespace shmvisor {
 
 enum class ProcMode { kAuto, kFuse, kHide, kOff };
 
-/// What could not be done, and the errno.
-struct ProcMountFailure {
-  enum class Step : int {
-    kNone,
-    kUserNamespace,
-    kIdMaps,
-    kDevFuse,
-    kMountNamespace,
-    kPropagation,
-    kFileSystem,
-    kHide,
-    kAttach,
-  };
-  Step step = Step::kNone;
-  int error = 0;
-
-  [[nodiscard]] bool failed() const { return step != Step::kNone; }
-  /// "cannot open /dev/fuse: Permission denied".
-  [[nodiscard]] std::string text() const;
-  /// The same for who asked for it, with what to do.
-  [[nodiscard]] std::string advice() const;
-};
-
 class ProcMounts {
  public:
-  ProcMounts(ProcMode mode, bool user_namespace);
+  /// `joining`: another shmvisor makes the file system.
+  ProcMounts(ProcMode mode, bool user_namespace, bool joining = false);
 
   /// The user namespace when asked for, the mount namespace, and the file system or the cover.
   /// Nothing is mounted anywhere when it fails.
   ProcMountFailure prepare();
   /// Of the file system, to be served; invalid where there is none.
-  [[nodiscard]] const UniqueFd& connection() const { return connection_; }
+  [[nodiscard]] const UniqueFd& connection() const { return files_.connection; }
+  /// Whether another shmvisor is to make the file system.
+  [[nodiscard]] bool wants_mount() const { return wants_mount_; }
+  /// What it made.
+  void take_mount(UniqueFd mount) { files_.mount = std::move(mount); }
   /// Where the kernel has no such file, none appears. Until it is served, this waits.
   ProcMountFailure attach();
   /// Closes both descriptors.
@@ -70,17 +57,17 @@ class ProcMounts {
   ProcMountFailure prepare_all();
   ProcMountFailure enter_user_namespace() const;
   ProcMountFailure hide() const;
-  ProcMountFailure make_file_system();
 
   const ProcMode mode_;
   const bool user_namespace_;
+  const bool joining_;
+  bool wants_mount_ = false;
   // Prepared here, because the child may not allocate.
   const std::string uid_;
   const std::string gid_;
   const std::string uid_map_;
   const std::string gid_map_;
-  UniqueFd connection_;
-  UniqueFd mount_;
+  FuseMount files_;
 };
 
 }  // namespace shmvisor

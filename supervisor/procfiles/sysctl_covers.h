@@ -16,6 +16,8 @@
 
 #include <sys/types.h>
 
+#include <utility>
+
 #include "policy/base/unique_fd.h"
 
 namespace shmvisor {
@@ -24,6 +26,8 @@ class SysctlCovers {
  public:
   /// `command`: who has our files in its mount namespace.
   explicit SysctlCovers(pid_t command);
+  /// `user_namespace`: the command's; invalid where it is ours.
+  explicit SysctlCovers(UniqueFd user_namespace) : user_namespace_(std::move(user_namespace)) {}
 
   /// Precondition: the thread makes no other call meanwhile.
   void cover(pid_t tid) const;

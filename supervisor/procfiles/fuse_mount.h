@@ -1,0 +1,29 @@
+// FuseMount: a file system of ours that is made, and mounted nowhere yet.
+//
+// The pid in a FUSE request is numbered by the pid namespace of the process that made the file
+// system (fuse_conn_init() of fs/fuse/inode.c), and we judge by it. So whoever serves a file system
+// makes it itself, and gives the mount away: whoever has that descriptor may put it anywhere
+// (move_mount(2)), in other namespaces too. One that somebody else made is never served.
+//
+// Thread rule: make() is async-signal-safe; make_for() any thread.
+#pragma once
+
+#include "policy/base/unique_fd.h"
+#include "supervisor/procfiles/proc_mount_failure.h"
+
+namespace shmvisor {
+
+struct FuseMount {
+  UniqueFd connection;  ///< to be served
+  UniqueFd mount;
+
+  /// In the namespaces of the calling process. Where `connection` is open already it is used.
+  /// `uid`, `gid`: its own, in decimal.
+  ProcMountFailure make(const char* uid, const char* gid);
+  /// The same, for processes that live in another user namespace: only in there may a supervisor
+  /// without CAP_SYS_ADMIN make one, and only where its own user made that namespace.
+  /// `user_namespace`: invalid where it is ours.
+  ProcMountFailure make_for(const UniqueFd& user_namespace);
+};
+
+}  // namespace shmvisor
