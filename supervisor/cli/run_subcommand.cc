@@ -32,8 +32,22 @@ RunSubcommand::RunSubcommand(CLI::App& parent)
        {"--shmmax", "--shmall", "--shmmni", "--populate", "--commit"}) {
     join->excludes(app().get_option(server_s));
   }
-  app().add_flag("--no-linger", no_linger_,
-                 "End with the command, even if descendants of it live on");
+  CLI::Option* const no_linger = app().add_flag(
+      "--no-linger", no_linger_, "End with the command, even if descendants of it live on");
+  // With --no-linger, processes could be left behind that the next one knows nothing of.
+  app()
+      .add_option_function<std::string>(
+          "--join-or-serve",
+          [this](const std::string& path) {
+            options_.join_path = options_.serve_path = path;
+            options_.join_or_serve = true;
+          },
+          "Join the run that serves there, or serve there where none does")
+      ->check(check_path)
+      ->type_name("PATH")
+      ->excludes(serve)
+      ->excludes(join)
+      ->excludes(no_linger);
   app().add_flag("--group", options_.signal_group,
                  "Pass signals on to the command's whole process group, one of its own");
   app().add_flag("--own-group", options_.own_group,
