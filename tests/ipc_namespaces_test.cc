@@ -132,6 +132,23 @@ TEST_F(IpcNamespacesTest, NoContainerIsRootOverAnother) {
   EXPECT_FALSE(is_root(*second, homes[1]));
 }
 
+TEST_F(IpcNamespacesTest, AContainerThatNobodyKnowsIsSomebodyElses) {
+  const auto known = steps({[] { return ::unshare(CLONE_NEWUSER | CLONE_NEWIPC) == 0; }});
+  known->go();
+  const pid_t pid = known->child->pid();
+  DescriptorPool pool;
+  DescriptorShare share(pool);
+  IpcNamespaces group = IpcNamespaces::of_others(namespaces_, scope_, share);
+  group.take_in(UniqueFd());
+  UniqueFd ipc(::open(("/proc/" + std::to_string(pid) + "/ns/ipc").c_str(), O_RDONLY));
+  group.take_in(ipc);
+  IpcHome home(std::move(ipc));
+  ThreadIdentity& caller = *threads_.of(pid).identity;
+  const auto found = group.of(caller, &home);
+  ASSERT_TRUE(found);
+  EXPECT_FALSE(found->owner->grants(caller.user_namespace(), true, 0));
+}
+
 TEST_F(IpcNamespacesTest, ANamespaceLivesAsLongAsItsProcesses) {
   const auto stepper = steps({[] { return ::unshare(CLONE_NEWIPC) == 0; }});
   EXPECT_EQ(registry_of(stepper->child->pid()), namespaces_.initial());

@@ -73,8 +73,8 @@ void Container::take_in(pid_t pid) {
   if (pid == 0 && has_processes_) return;
   has_processes_ = true;
   scope_->add_container_of(pid);
-  if (pid == 0 || home_->inode() != 0) return;
-  UniqueFd ipc(::open(proc_path(pid, "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
+  if (home_->inode() != 0) return;
+  UniqueFd ipc(pid == 0 ? -1 : ::open(proc_path(pid, "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
   group_->ipc_namespaces().take_in(ipc);
   home_->set(std::move(ipc));
 }

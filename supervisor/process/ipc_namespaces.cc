@@ -80,11 +80,10 @@ std::string newest_process() {
 }  // namespace
 
 void IpcNamespaces::take_in(const UniqueFd& ipc) {
-  if (!ipc.valid()) return;
-  const NamespaceOwner owner = NamespaceOwner::of(ipc);
+  const NamespaceOwner owner = ipc.valid() ? NamespaceOwner::of(ipc) : NamespaceOwner::of_ours();
   const std::lock_guard lock(mutex_);
   if (!std::exchange(owner_told_, true)) {
-    owner_file_.reset(::ioctl(ipc.get(), NS_GET_USERNS));
+    if (ipc.valid()) owner_file_.reset(::ioctl(ipc.get(), NS_GET_USERNS));
     initial_owner_ = std::make_shared<const NamespaceOwner>(owner);
   } else {
     initial_owner_ = std::make_shared<const NamespaceOwner>(initial_owner_->innermost_above(owner));

@@ -54,7 +54,8 @@ class IpcNamespaces {
   }
 
   /// The initial registry is for the processes of the IPC namespace `ipc` as well. Its owner is the
-  /// innermost user namespace that is at or above the owners of all of these.
+  /// innermost user namespace that is at or above the owners of all of these. Invalid: nobody knows
+  /// which; it counts as ours.
   void take_in(const UniqueFd& ipc);
 
   /// The registry that the thread's calls go to: the initial one where the thread lives in our own
