@@ -47,6 +47,7 @@ crowd=$!
 wait_until 60 grep -qx ready crowd || fail "no crowd: $(cat crowd)"
 bystander "a crowd"
 [ "$(threads)" -le 400 ] || fail "$(threads) threads"
+[ "$(wc -l <victim.err)" -le 20 ] || fail "$(wc -l <victim.err) log lines"
 echo "with a crowd: $(threads) threads, $(descriptors) descriptors, $(wc -l <victim.err) log lines"
 kill -KILL "$crowd" 2>/dev/null
 wait "$crowd" 2>/dev/null

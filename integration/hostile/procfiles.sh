@@ -41,11 +41,24 @@ for around in '' "unshare --pid --fork --kill-child --mount-proc"; do
   expect "what it could set" "limit: EACCES|limit: EACCES|limit: EACCES|" "$(tr '\n' '|' <got)"
 done
 
+heading "a mount namespace that somebody keeps"
+nobody "$SHMVISOR" run --join socket --userns --proc=fuse --log-level=off -- sh -c 'echo $$ >up; exec sleep 3' &
+joiner=$!
+wait_until 30 test -s up || fail "no joined command"
+nobody sh -c 'exec 9</proc/$1/ns/mnt; exec sleep 100' sh "$(cat up)" &
+keeper=$!
+wait "$joiner"
+expect "the joined command's status" 0 $?
+
 heading "the limits of root's run"
 $bound "$SHMVISOR" run --join socket --proc=fuse -- cat /proc/sys/kernel/shmmni /proc/sys/kernel/shm_rmid_forced \
   >got 2>got.err || fail "status $?: $(cat got.err)"
 expect "as they were" '8 0' "$(tr '\n' ' ' <got | sed 's/ $//')"
+kill -0 "$keeper" || fail "nobody keeps the mount namespace"
 touch over
+ended() { ! kill -0 "$victim" 2>/dev/null; }
+wait_until 10 ended || fail "whoever keeps a mount namespace keeps root's run"
 wait "$victim" || fail "the victim ended with $?: $(cat victim.err)"
+kill "$keeper"
 expect "the victim" "ready|it holds: secret|it is there: succeeds|" "$(tr '\n' '|' <victim)"
 assert_kernel_table_empty

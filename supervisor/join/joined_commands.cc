@@ -47,6 +47,8 @@ constexpr std::int64_t kDescriptorsOfAVisitor = 5;
 /// Connection, listener, files, the timer of its threads, a pidfd, its IPC and user namespace; and
 /// those of callers that are remembered.
 constexpr std::int64_t kDescriptorsOfAJoined = 7;
+/// For files in /proc, once the last process under the filter has ended.
+constexpr std::chrono::seconds kUnmountBound(1);
 
 #ifndef SO_PEERPIDFD
 constexpr int SO_PEERPIDFD = 77;  // <asm-generic/socket.h>, Linux 6.5
@@ -86,6 +88,7 @@ struct JoinedCommands::Joined {
   UniqueFd connection;
   DescriptorShare::Part descriptors;
   bool ended = false;  ///< its last process
+  Clock::time_point ended_at;
   DescendantScope::RootId root = 0;
   /// Where its /proc has files of ours.
   std::unique_ptr<ProcFileSystem> files;
@@ -295,7 +298,10 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
   // Not owned by the servers: the set is the serving command's, and outlives them.
   client.namespaces = std::shared_ptr<IpcNamespaces>(std::shared_ptr<void>(), &namespaces_);
   client.options = options;
-  client.ended = [&joined] { joined.ended = true; };
+  client.ended = [&joined] {
+    joined.ended = true;
+    joined.ended_at = Clock::now();
+  };
   // How its callers wait only they can show: it may say what it likes.
   if (!pool_.add(std::move(applicant.listener), WaitKind::kUnknown, std::move(client))) {
     joined_.pop_back();
@@ -329,7 +335,7 @@ void JoinedCommands::answer(Applicant& applicant, const std::string& refusal,
   joined_.back().connection = std::move(visitor.connection);
 }
 
-void JoinedCommands::refuse(const Visitor& visitor, const std::string& refusal) const {
+void JoinedCommands::refuse(const Visitor& visitor, const std::string& refusal) {
   join::Answer answer;
   refusal.copy(answer.reason.data(), answer.reason.size() - 1);
   (void)send_message(visitor.connection.get(), answer);
@@ -346,6 +352,12 @@ void JoinedCommands::forget_ended() {
     forget(*joined);
     joined = joined_.erase(joined);
   }
+}
+
+bool JoinedCommands::all_gone() const {
+  return std::ranges::all_of(joined_, [](const Joined& joined) {
+    return joined.ended && Clock::now() >= joined.ended_at + kUnmountBound;
+  });
 }
 
 void JoinedCommands::forget(const Joined& joined) {

@@ -58,8 +58,9 @@ class JoinedCommands {
   [[nodiscard]] int timeout_ms() const;
   /// Whatever ended the wait.
   void turn();
-  /// Whether no process of any joined command is left.
-  [[nodiscard]] bool all_gone() const { return joined_.empty(); }
+  /// Whether no process of any joined command is left. Files in /proc that somebody else keeps
+  /// mounted count for a second only.
+  [[nodiscard]] bool all_gone() const;
 
   /// Nobody can join any more, and calls in flight are answered. False where some are not in time,
   /// or where joined commands live on, unserved from now on.
@@ -113,7 +114,7 @@ class JoinedCommands {
   std::string admit(Applicant& applicant, Admission::Findings& findings);
   void answer(Applicant& applicant, const std::string& refusal,
               const Admission::Findings& findings);
-  void refuse(const Visitor& visitor, const std::string& refusal) const;
+  void refuse(const Visitor& visitor, const std::string& refusal);
   void forget_ended();
   void forget(const Joined& joined);
 
