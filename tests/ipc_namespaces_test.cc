@@ -136,7 +136,7 @@ TEST_F(IpcNamespacesTest, AContainerThatNobodyKnowsIsSomebodyElses) {
   const auto known = steps({[] { return ::unshare(CLONE_NEWUSER | CLONE_NEWIPC) == 0; }});
   known->go();
   const pid_t pid = known->child->pid();
-  DescriptorPool pool;
+  DescriptorPool pool({.pool = 100});
   DescriptorShare share(pool);
   IpcNamespaces group = IpcNamespaces::of_others(namespaces_, scope_, share);
   group.take_in(UniqueFd());
