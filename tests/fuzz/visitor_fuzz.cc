@@ -44,11 +44,13 @@ class Visitor {
   }
 
   void say(FuzzInput& input, int file, int device) {
-    join::Request request;
-    request.command = input.one_of<pid_t>({0, 1, -1, ::getpid(), INT32_MAX});
-    request.wait_kind = static_cast<WaitKind>(input.take<std::uint8_t>());
+    const join::Request request;
     std::array<std::byte, sizeof(request) + 64> bytes{};
     std::memcpy(bytes.data(), &request, sizeof(request));
+    // Its first words are right most often; nothing behind them need be.
+    for (std::size_t place = request.words.size(); place < sizeof(request); ++place) {
+      bytes[place] = std::byte{input.take<std::uint8_t>()};
+    }
     for (std::size_t changes = input.below(4); changes != 0; --changes) {
       bytes[input.below(sizeof(request))] = std::byte{input.take<std::uint8_t>()};
     }
