@@ -1,7 +1,7 @@
 #include "policy/filter_program.h"
 
+#include <fcntl.h>
 #include <seccomp.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -124,22 +124,28 @@ Result<void> merge(const Context& context, Context other) {
   return merged;
 }
 
-/// libseccomp 2.5 exports to a descriptor only.
+/// libseccomp 2.5 exports to a descriptor only. Through a pipe, which RLIMIT_FSIZE does not bind; a
+/// page is the least that one takes without a reader.
 Result<std::vector<sock_filter>> exported(const Context& context) {
-  const UniqueFd file(::memfd_create("seccomp-filter", MFD_CLOEXEC));
-  if (!file.valid()) return Errno::current();
-  if (auto written = checked(seccomp_export_bpf(context.get(), file.get())); !written) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return Errno::current();
+  const UniqueFd output(ends[0]);
+  const UniqueFd input(ends[1]);
+  if (auto written = checked(seccomp_export_bpf(context.get(), input.get())); !written) {
     return written.error();
   }
-  const off_t size_bytes = ::lseek(file.get(), 0, SEEK_END);
-  if (size_bytes < 0) return Errno::current();
-  const auto size = static_cast<std::size_t>(size_bytes);
-  if (size == 0 || size % sizeof(sock_filter) != 0) return Errno(EFAULT);
-
-  std::vector<sock_filter> program(size / sizeof(sock_filter));
-  const ssize_t read_bytes = ::pread(file.get(), program.data(), size, 0);
+  constexpr std::size_t kMostInstructions = 4096 / sizeof(sock_filter);
+  std::vector<sock_filter> program(kMostInstructions);
+  const ssize_t read_bytes =
+      ::read(output.get(), program.data(), program.size() * sizeof(sock_filter));
   if (read_bytes < 0) return Errno::current();
-  if (static_cast<std::size_t>(read_bytes) != size) return Errno(EIO);
+  const auto size = static_cast<std::size_t>(read_bytes);
+  // A full page may not be all.
+  if (size == 0 || size % sizeof(sock_filter) != 0 ||
+      size == kMostInstructions * sizeof(sock_filter)) {
+    return Errno(EFAULT);
+  }
+  program.resize(size / sizeof(sock_filter));
   return program;
 }
 

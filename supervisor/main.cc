@@ -14,6 +14,7 @@
 #include "supervisor/cli/oci_profile_subcommand.h"
 #include "supervisor/cli/run_subcommand.h"
 #include "supervisor/launch/exit_status.h"
+#include "supervisor/launch/roomy_stack.h"
 
 namespace {
 
@@ -67,10 +68,7 @@ int parse_and_execute(int argc, char** argv) {
   return exit_status::kOwnFailure;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  occupy_standard_streams();
+int run_all(int argc, char** argv) {
   try {
     const int status = parse_and_execute(argc, argv);
     return status == 0 && !all_printed() ? exit_status::kOwnFailure : status;
@@ -78,4 +76,11 @@ int main(int argc, char** argv) {
     (void)std::fprintf(stderr, "shmvisor: %s\n", error.what());
     return exit_status::kOwnFailure;
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  occupy_standard_streams();
+  return with_roomy_stack([argc, argv] { return run_all(argc, argv); });
 }

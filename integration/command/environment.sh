@@ -67,6 +67,22 @@ group_of='read -r pid name state parent group rest </proc/self/stat; [ $group = 
 prints shared SHMVISOR_OWN_GROUP= -- bash -c "$group_of"
 prints own SHMVISOR_OWN_GROUP=1 -- bash -c "$group_of"
 prints own SHMVISOR_GROUP=true -- bash -c "$group_of"
+# shellcheck disable=SC2016
+adopted='shmvisor=$PPID; ( ( while [ -d /proc/$$ ]; do sleep 0.05; done; read -r pid name state parent rest </proc/$BASHPID/stat
+  [ $parent = $shmvisor ] && echo adopted || echo init ) & )'
+prints adopted SHMVISOR_SUBREAPER=1 -- bash -c "$adopted"
+prints init SHMVISOR_SUBREAPER=0 -- bash -c "$adopted"
+death_signal='import ctypes; number = ctypes.c_int(); ctypes.CDLL(None).prctl(2, ctypes.byref(number)); print(number.value)'
+prints 0 SHMVISOR_NO_KILL=1 -- python3 -c "$death_signal"
+prints 9 SHMVISOR_NO_KILL= -- python3 -c "$death_signal"
+# shellcheck disable=SC2016
+SHMVISOR_DIE_WITH_PARENT=1 sh -c '"$0" run -- sh -c "echo started >started; exec sleep 1000" & wait' "$SHMVISOR" &
+parent=$!
+wait_until 30 test -s started || fail "SHMVISOR_DIE_WITH_PARENT: the command did not start"
+kill -KILL "$parent"
+wait "$parent" 2>/dev/null
+nobody_sleeps() { ! pgrep -x sleep; }
+wait_until 30 nobody_sleeps || fail "SHMVISOR_DIE_WITH_PARENT: the command lives on"
 prints 0 SHMVISOR_PROC=off SHMVISOR_LOG_LEVEL=error -- cat /proc/sys/kernel/shmmni
 if "$SHMVISOR" run --proc=hide -- true 2>err; then
   prints hidden SHMVISOR_PROC=hide -- bash -c '[ -e /proc/sysvipc/shm ] || echo hidden'
@@ -113,7 +129,8 @@ done
 
 for bad in SHMVISOR_SHMMAX=banana SHMVISOR_SHMALL=-1 SHMVISOR_SHMMNI=32769 SHMVISOR_LOG_LEVEL=loud \
   SHMVISOR_VERBOSE=x SHMVISOR_NO_LINGER=perhaps SHMVISOR_GROUP=sure SHMVISOR_WITHOUT=kcmp,banana \
-  SHMVISOR_PROC=none SHMVISOR_USERNS=maybe SHMVISOR_COMMIT=10x SHMVISOR_POPULATE=maybe SHMVISOR_OWN_GROUP=own; do
+  SHMVISOR_PROC=none SHMVISOR_USERNS=maybe SHMVISOR_COMMIT=10x SHMVISOR_POPULATE=maybe SHMVISOR_OWN_GROUP=own \
+  SHMVISOR_NO_KILL=perhaps SHMVISOR_DIE_WITH_PARENT=maybe SHMVISOR_SUBREAPER=sure; do
   env "$bad" timeout --kill-after=10 60 "$SHMVISOR" run -- touch ran >out 2>err </dev/null
   expect "$bad" 125 $?
   grep -q "${bad%%=*}" err || fail "$bad: not named: $(cat err)"

@@ -78,7 +78,7 @@ heading "the joined shmvisor is killed; what it leaves is served, and counted"
 "$SHMVISOR" run --serve socket -- $peer 5 touch serving wait holding 2>server.err &
 server=$!
 ready serving
-"$SHMVISOR" run --join socket -- $peer 5 make 4096 attach touch holding wait go stat touch done >joined 2>joined.err &
+"$SHMVISOR" run --no-kill --join socket -- $peer 5 make 4096 attach touch holding wait go stat touch done >joined 2>joined.err &
 joined=$!
 ready holding
 kill -KILL "$joined"

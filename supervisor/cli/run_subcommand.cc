@@ -48,6 +48,17 @@ RunSubcommand::RunSubcommand(CLI::App& parent)
       ->excludes(serve)
       ->excludes(join)
       ->excludes(no_linger);
+  CLI::Option* const die_with_parent =
+      app().add_flag("--die-with-parent", options_.die_with_parent,
+                     "Kill the command, and end, when the parent of shmvisor ends");
+  app()
+      .add_flag("--no-kill", no_kill_,
+                "Leave the command alive when shmvisor is killed; its shm calls fail with ENOSYS "
+                "then")
+      ->excludes(die_with_parent);
+  app().add_flag("--subreaper", options_.subreaper,
+                 "Adopt orphaned descendants, reap them, and pass signals on to them when the "
+                 "command has ended; always so as PID 1");
   app().add_flag("--group", options_.signal_group,
                  "Pass signals on to the command's whole process group, one of its own");
   app().add_flag("--own-group", options_.own_group,
@@ -94,6 +105,7 @@ void RunSubcommand::take_words(std::vector<std::string>& words) {
 int RunSubcommand::run(KernelFeatures& features) {
   if (options_.command.empty()) throw CLI::RequiredError("COMMAND");
   options_.linger = !no_linger_;
+  if (no_kill_) options_.at_our_death = AtOurDeath::kLeaveCommand;
   return run_command(options_, features);
 }
 

@@ -20,6 +20,7 @@ class RunSubcommand : public Subcommand {
 
   RunOptions options_;
   bool no_linger_ = false;
+  bool no_kill_ = false;
 };
 
 }  // namespace shmvisor

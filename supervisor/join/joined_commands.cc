@@ -89,7 +89,7 @@ struct JoinedCommands::Joined {
   DescriptorShare::Part descriptors;
   bool ended = false;  ///< its last process
   Clock::time_point ended_at;
-  DescendantScope::RootId root = 0;
+  SupervisedScope::RootId root = 0;
   /// Where its /proc has files of ours.
   std::unique_ptr<ProcFileSystem> files;
 };
@@ -99,7 +99,7 @@ JoinedCommands::JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, Joi
                                const ServingShares& shares)
     : socket_(std::move(socket)),
       namespaces_(namespaces),
-      scope_(DescendantScope::of_others(features)),
+      scope_(std::make_shared<SupervisedScope>()),
       features_(features),
       call_page_(call_page),
       shares_(shares),

@@ -31,9 +31,9 @@
 #include "supervisor/join/join_socket.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/features.h"
-#include "supervisor/process/descendant_scope.h"
 #include "supervisor/process/ipc_namespaces.h"
 #include "supervisor/process/joint_scope.h"
+#include "supervisor/process/supervised_scope.h"
 #include "supervisor/serve/server_pool.h"
 #include "supervisor/serve/serving_shares.h"
 
@@ -120,7 +120,7 @@ class JoinedCommands {
 
   JoinSocket socket_;
   IpcNamespaces& namespaces_;
-  const std::shared_ptr<DescendantScope> scope_;
+  const std::shared_ptr<SupervisedScope> scope_;
   KernelFeatures& features_;
   const CallPage* const call_page_;
   const ServingShares shares_;

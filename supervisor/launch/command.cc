@@ -1,5 +1,6 @@
 #include "supervisor/launch/command.h"
 
+#include <fcntl.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -7,7 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstring>
 #include <memory>
 
@@ -15,6 +18,7 @@
 #include "supervisor/kernel/seccomp_install.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/launch/exit_status.h"
+#include "supervisor/process/proc_file.h"
 
 namespace shmvisor {
 namespace {
@@ -75,9 +79,27 @@ struct Filter {
   }
 };
 
+/// Descriptors of ours that the child has no use for, in the order of their numbers. None of what
+/// we inherited is among them: that is not close-on-exec.
+std::vector<int> own_descriptors(std::initializer_list<int> needed) {
+  std::vector<int> own;
+  for (const int fd : numbered_entries("/proc/self/fd")) {
+    const int flags = ::fcntl(fd, F_GETFD);
+    if (fd <= STDERR_FILENO || flags < 0 || (flags & FD_CLOEXEC) == 0) continue;
+    if (std::find(needed.begin(), needed.end(), fd) == needed.end()) own.push_back(fd);
+  }
+  return own;
+}
+
 /// The child's way to its exec. Never returns. Async-signal-safe.
 [[noreturn]] void become_command(int socket, char* const* arguments, const Filter& filter,
-                                 const InheritedState& inherited, ProcMounts& mounts) {
+                                 const InheritedState& inherited, ProcMounts& mounts,
+                                 const std::vector<int>& not_theirs) {
+  // The parent may be killed at any time, and whatever this child waits for then must end: it
+  // dies with it. Should the parent be dead already, the socket says so, whose other end nobody
+  // holds any more.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  for (const int fd : not_theirs) ::close(fd);
   const auto give_up = [socket](Step step, int error, int status) {
     (void)send_message(socket, Message{step, error});
     ::_exit(status);
@@ -93,6 +115,8 @@ struct Filter {
   }
   // Before the filter, which would ask us about every unshare(2).
   if (const auto missing = mounts.prepare(); missing.failed()) tell_missing(missing);
+  // A new user namespace may have cleared it: commit_creds() of kernel/cred.c.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   const int connection = mounts.connection().get();
   WaitKind wait_kind = WaitKind::kKillable;
   const Result<UniqueFd> listener = filter.install(wait_kind);
@@ -118,6 +142,7 @@ struct Filter {
                      : ProcMountFailure{ProcMountFailure::Step::kServe, EPROTO});
   }
   if (mount.valid()) mounts.take_mount(std::move(mount));
+  mounts.leave_connection();
   if (const auto missing = mounts.attach(); missing.failed()) tell_missing(missing);
   mounts.close();
   inherited.restore();
@@ -219,11 +244,13 @@ std::variant<Command, Failure> Command::start(const std::vector<std::string>& ar
   argument_pointers.push_back(nullptr);
   const Filter to_install{filter, needs_no_new_privs(),
                           features.usable(KernelFeature::kWaitKillableRecv)};
+  const std::vector<int> not_theirs = own_descriptors({theirs.get(), inherited.needed_fd()});
 
   const pid_t pid = ::fork();
   if (pid < 0) return own_failure("cannot fork", errno);
   if (pid == 0) {
-    become_command(theirs.get(), argument_pointers.data(), to_install, inherited, mounts);
+    become_command(theirs.get(), argument_pointers.data(), to_install, inherited, mounts,
+                   not_theirs);
   }
   theirs.reset();
 

@@ -6,8 +6,11 @@
 // FUSE connection of the files in /proc goes the same way; whoever has it must serve it, or close
 // it, before wait_for_exec(). The child stays where it is until it is told to go on.
 //
+// Until its exec the child holds nothing of ours, and ends when we do (PR_SET_PDEATHSIG), so that
+// we may be killed at any moment. The signal is sent when the thread that called start() ends.
+//
 // Errors come as a Failure: a sentence for the user that says what to do. Thread rule: start()
-// before there are threads.
+// before there are threads, on one that ends last.
 #pragma once
 
 #include <linux/filter.h>

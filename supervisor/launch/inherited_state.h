@@ -1,43 +1,56 @@
-// InheritedState: what the command must find as we found it: signal mask, the disposition of
-// SIGCHLD and of our own signal, the soft limit of descriptors. And its process group, which it may
-// be given anew.
+// InheritedState: what the command must find as we found it: signal mask, the dispositions of
+// SIGCHLD and of our own signal, resource limits, whether it is a subreaper. And what it is given
+// anew: its process group, the variables of the environment that name its pid, and the signal that
+// it gets when we die.
 //
-// Everything else a process inherits (standard streams, working directory, umask, environment,
-// open descriptors, the other dispositions) we leave alone.
+// Everything else a process inherits (standard streams, working directory, umask, the rest of the
+// environment, open descriptors, the other dispositions) we leave alone.
 //
-// Thread rule: prepare() before there are threads; restore() in the forked child.
+// Thread rule: made before there are threads; restore() in the forked child.
 #pragma once
 
-#include <sys/resource.h>
-
 #include <csignal>
+#include <cstdint>
 
+#include "supervisor/launch/inherited_limits.h"
+#include "supervisor/launch/pid_variables.h"
 #include "supervisor/launch/process_group.h"
 
 namespace shmvisor {
 
+/// What becomes of the command when we die before it, by SIGKILL for instance.
+enum class AtOurDeath : std::uint8_t {
+  kKillCommand,   ///< by PR_SET_PDEATHSIG, prctl(2)
+  kLeaveCommand,  ///< it gets the signal that we would have got at our parent's death, if any
+};
+
 class InheritedState {
  public:
   /// Remembers, and blocks every signal that is to be read rather than taken, here and in all
-  /// threads to come. Faults of our own are not blocked.
-  explicit InheritedState(const ProcessGroup& group);
+  /// threads to come. Faults of our own end us nevertheless.
+  explicit InheritedState(const ProcessGroup& group,
+                          AtOurDeath at_our_death = AtOurDeath::kKillCommand);
 
-  /// Takes the hard limit of descriptors as the soft one: each segment costs one. After the fork,
-  /// so that the command keeps its own.
-  void raise_descriptor_limit() const;
+  /// Takes as much of every limit as we may have, see InheritedLimits.
+  void raise_limits() const { limits_.raise(); }
   /// Async-signal-safe.
   void restore() const;
 
   /// The blocked signals.
   [[nodiscard]] const sigset_t& watched() const { return watched_; }
+  /// What restore() needs open; -1 for none.
+  [[nodiscard]] int needed_fd() const { return group_.terminal().fd(); }
 
  private:
   const ProcessGroup& group_;
+  const InheritedLimits limits_;
+  const PidVariables variables_;
   sigset_t mask_{};
   sigset_t watched_{};
   struct sigaction child_action_ {};
   struct sigaction kick_action_ {};
-  rlimit descriptors_{};
+  int death_signal_ = 0;
+  int subreaper_ = 0;
 };
 
 }  // namespace shmvisor

@@ -1,9 +1,13 @@
 #include "supervisor/launch/init_loop.h"
 
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <span>
 #include <utility>
 
 #include "supervisor/launch/exit_status.h"
@@ -16,7 +20,7 @@ constexpr int kReapAgainMs = 5;
 constexpr int kPauseMs = 5;
 
 /// A signal that the kernel sent to a process group, not one process to another.
-bool from_terminal(const signalfd_siginfo& info) { return info.ssi_code == SI_KERNEL; }
+bool is_from_terminal(const signalfd_siginfo& info) { return info.ssi_code == SI_KERNEL; }
 
 bool asks_to_end(const signalfd_siginfo& info) {
   return info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT || info.ssi_signo == SIGQUIT ||
@@ -43,13 +47,22 @@ void stop_like(int signal_number) {
   sigaction(signal_number, &before, nullptr);
 }
 
+/// Only one of sigqueue(3) may keep its sender: do_rt_sigqueueinfo() of kernel/signal.c.
+int queue_as_it_came(pid_t pid, const signalfd_siginfo& info) {
+  siginfo_t original{};
+  original.si_signo = static_cast<int>(info.ssi_signo);
+  original.si_code = info.ssi_code;
+  original.si_pid = static_cast<pid_t>(info.ssi_pid);
+  original.si_uid = info.ssi_uid;
+  original.si_value.sival_ptr = reinterpret_cast<void*>(info.ssi_ptr);
+  return static_cast<int>(::syscall(SYS_rt_sigqueueinfo, pid, original.si_signo, &original));
+}
+
 void send(pid_t pid, const signalfd_siginfo& info) {
-  const int number = static_cast<int>(info.ssi_signo);
-  sigval value{};
-  value.sival_ptr = reinterpret_cast<void*>(info.ssi_ptr);  // as the sender gave it
   (void)reach(pid, kToSignal, [&] {
     const bool queued = info.ssi_code == SI_QUEUE && pid > 0;
-    const int sent = queued ? ::sigqueue(pid, number, value) : ::kill(pid, number);
+    const int sent =
+        queued ? queue_as_it_came(pid, info) : ::kill(pid, static_cast<int>(info.ssi_signo));
     return sent == 0 ? Result<void>() : Errno::current();
   });
 }
@@ -90,29 +103,59 @@ void InitLoop::run_until(int fd) {
 
 bool InitLoop::turn(int fd) {
   const bool pausing = std::exchange(pausing_, false);
-  waiting_ = {{pausing ? -1 : signals_.get(), POLLIN, 0}, {fd, POLLIN, 0}};
+  waiting_ = {{pausing ? -1 : signals_.get(), POLLIN, 0},
+              {fd, POLLIN, 0},
+              {parent_ == nullptr ? -1 : parent_->fd(), POLLIN, 0}};
   chores_.append_waiting(waiting_);
   int timeout_ms = reap_again_ ? kReapAgainMs : chores_.timeout_ms();
   if (pausing) timeout_ms = kPauseMs;
   const int ready = ::poll(waiting_.data(), static_cast<nfds_t>(waiting_.size()), timeout_ms);
   if (ready < 0 && errno != EINTR) return false;
+  if (waiting_[2].revents != 0) look_at_parent();
   read_signals();
   if (reap_again_) reap();
   chores_.turn();
   return true;
 }
 
+void InitLoop::look_at_parent() {
+  parent_ = nullptr;
+  told_to_end_ = true;
+  if (status_) return;
+  (void)reach(command_, kToSignal, [this] {
+    return ::kill(command_, SIGKILL) == 0 ? Result<void>() : Errno::current();
+  });
+}
+
 void InitLoop::read_signals() {
-  signalfd_siginfo info{};
+  constexpr std::size_t kAtOnce = 16;
+  std::array<signalfd_siginfo, kAtOnce> infos;
   bool child_changed = false;
-  while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
-    if (info.ssi_signo == SIGCHLD) {
-      child_changed = true;
-    } else {
-      pass_on(info);
+  for (std::size_t count = 1; count != 0;) {
+    const ssize_t bytes = ::read(signals_.get(), infos.data(), sizeof(infos));
+    count = bytes < 0 ? 0 : static_cast<std::size_t>(bytes) / sizeof(signalfd_siginfo);
+    const auto got = std::span(infos).first(count);
+    const auto is_sigchld = [](const auto& info) { return info.ssi_signo == SIGCHLD; };
+    child_changed = child_changed || std::any_of(got.begin(), got.end(), is_sigchld);
+    if (witness_ != nullptr && !std::all_of(got.begin(), got.end(), is_sigchld)) {
+      const GroupWitness::Counts heard = witness_->ask();
+      for (std::size_t i = 0; i < heard.size(); ++i) for_group_[i] += heard[i];
+    }
+    for (const signalfd_siginfo& info : got) {
+      if (!is_sigchld(info)) pass_on(info, was_for_group(info));
     }
   }
+  // All that the witness told of had reached us too, or was merged with one for us alone,
+  // signal(7).
+  for_group_ = {};
   if (child_changed) pausing_ = !look_at_children();
+}
+
+bool InitLoop::was_for_group(const signalfd_siginfo& info) {
+  std::uint8_t& count = for_group_[info.ssi_signo];
+  if (count == 0) return false;
+  --count;
+  return true;
 }
 
 /// Also where no SIGCHLD came: one that was pending when we set its action is gone, signal(7).
@@ -123,24 +166,29 @@ bool InitLoop::look_at_children() {
 }
 
 /// SIGHUP of a terminal that goes away is for the session's leader alone, and SIGCONT with it.
-bool InitLoop::command_heard(const signalfd_siginfo& info) const {
-  if (!from_terminal(info) || ::getpgid(command_) != ::getpgrp()) return false;
+bool InitLoop::command_heard(const signalfd_siginfo& info, bool to_group) const {
+  const bool from_terminal = is_from_terminal(info);
+  if ((!from_terminal && !to_group) || ::getpgid(command_) != ::getpgrp()) return false;
   const bool for_leader = info.ssi_signo == SIGHUP || info.ssi_signo == SIGCONT;
-  return !(for_leader && ::getsid(0) == getpid());
+  return !(from_terminal && for_leader && ::getsid(0) == getpid());
 }
 
-void InitLoop::pass_on(const signalfd_siginfo& info) {
+void InitLoop::pass_on(const signalfd_siginfo& info, bool to_group) {
   if (info.ssi_signo == SIGTTIN || info.ssi_signo == SIGTTOU) return;
-  if (!from_terminal(info) && !from_a_process(info)) return;
-  if (!status_) {
-    if (command_heard(info)) return;
+  if (info.ssi_signo == SIGXCPU && info.ssi_code == SI_KERNEL) return;  // for our processor time
+  if (!is_from_terminal(info) && !from_a_process(info)) return;
+  if (status_) {
+    pass_on_to_rest(info);
+  } else if (!command_heard(info, to_group)) {
     if (signal_group_) {
       send_to_group(info);
     } else {
       send(command_, info);
     }
-    return;
   }
+}
+
+void InitLoop::pass_on_to_rest(const signalfd_siginfo& info) {
   const std::vector<pid_t> left = scope_.processes();
   for (const pid_t pid : left) send(pid, info);
   if (left.empty() && asks_to_end(info)) told_to_end_ = true;
@@ -169,6 +217,7 @@ bool InitLoop::reap() {
     siginfo_t dead{};
     ::waitid(P_PID, static_cast<id_t>(seen.si_pid), &dead, WEXITED | WNOHANG | __WNOTHREAD);
     if (seen.si_pid != command_) continue;
+    witness_.reset();
     group_.leave(command_);
     status_ =
         seen.si_code == CLD_EXITED ? seen.si_status : exit_status::kSignalBase + seen.si_status;

@@ -8,21 +8,28 @@
 namespace shmvisor {
 
 void JoiningChores::append_waiting(std::vector<pollfd>& waiting) const {
-  if (served_) waiting.push_back({server_.fd(), POLLIN, 0});
+  if (!listener_) return;
+  waiting.push_back({server_.fd(), POLLIN, 0});
+  waiting.push_back({ended_ ? -1 : listener_->fd(), 0, 0});  // its end alone: POLLHUP
 }
 
 void JoiningChores::turn() {
-  if (!served_) return;
+  if (!listener_) return;
+  ended_ = ended_ || listener_->ended();
   pollfd heard{server_.fd(), POLLIN, 0};
   if (::poll(&heard, 1, 0) != 1) return;
-  served_ = false;
-  if (server_.hear_farewell()) return;
+  listener_.reset();
+  if (server_.hear_farewell()) {
+    ended_ = true;
+    return;
+  }
   spdlog::warn(
       "the server at '{}' has ended: from now on shmget and the other calls fail with ENOSYS",
       server_.path());
 }
 
 bool JoiningChores::all_gone() const {
+  if (ended_ || listener_) return ended_;
   siginfo_t info{};
   return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD;
 }

@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <memory>
 #include <thread>
 
 #include "policy/filter_program.h"
@@ -18,13 +20,16 @@
 #include "supervisor/join/joined_commands.h"
 #include "supervisor/launch/command.h"
 #include "supervisor/launch/exit_status.h"
+#include "supervisor/launch/group_witness.h"
 #include "supervisor/launch/init_loop.h"
 #include "supervisor/launch/joining_chores.h"
+#include "supervisor/launch/parent_watch.h"
 #include "supervisor/launch/serving_chores.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/process/descendant_scope.h"
 #include "supervisor/process/joint_scope.h"
 #include "supervisor/process/proc_file.h"
+#include "supervisor/process/supervised_scope.h"
 #include "supervisor/process/thread_identity.h"
 #include "supervisor/procfiles/proc_file_system.h"
 #include "supervisor/procfiles/sysctl_covers.h"
@@ -64,6 +69,8 @@ struct Launched {
   const ProcessGroup& group;
   const InheritedState& inherited;
   Command& command;
+  /// With --die-with-parent.
+  const std::optional<ParentWatch>& parent;
 };
 
 /// Why it does not run after all; it has been killed where it still was there.
@@ -74,6 +81,20 @@ int give_up(const Launched& launched, const Failure& failure) {
   return fail(failure);
 }
 
+/// None where the command has a group of its own, so that no signal reaches both. Nor where it is
+/// the init of a pid namespace that we are not in (`unshare --pid` without --fork): as another
+/// process in there the witness could only end before the init, which would wait for it.
+std::unique_ptr<GroupWitness> witness_in(const ProcessGroup& group) {
+  struct stat ours {};
+  struct stat childrens {};
+  if (::stat("/proc/self/ns/pid", &ours) == 0 &&
+      ::stat("/proc/self/ns/pid_for_children", &childrens) == 0 &&
+      ours.st_ino != childrens.st_ino) {
+    return nullptr;
+  }
+  return group.own() ? nullptr : std::make_unique<GroupWitness>();
+}
+
 /// To the command's exec. Why not, otherwise.
 std::optional<Failure> let_go(const Launched& launched, InitLoop& init) {
   if (!init.valid()) {
@@ -81,6 +102,7 @@ std::optional<Failure> let_go(const Launched& launched, InitLoop& init) {
                    "signalfd(2) is refused, which tells of signals and children; raise "
                    "RLIMIT_NOFILE, or allow it where a seccomp filter forbids it"};
   }
+  if (launched.parent) init.end_with(*launched.parent);
   launched.command.go_on();
   auto failure = launched.command.wait_for_exec([&init](int fd) { init.run_until(fd); });
   if (!failure) tell_of_proc(launched.options, launched.command.missing_in_proc());
@@ -95,14 +117,15 @@ UniqueFd user_namespace_of(const Command& command) {
 
 /// Its calls are served here.
 int run_serving(const Launched& launched, UniqueFd listener_fd, std::optional<JoinSocket> socket) {
-  auto& [options, features, group, inherited, command] = launched;
+  auto& [options, features, group, inherited, command, parent] = launched;
   g_command = command.pid();
   KickTimer::install_handler([](int signal_number) { ::kill(g_command, signal_number); });
   Listener listener(std::move(listener_fd), command.wait_kind());
   listener.use_sync_wake_up(features);
-  const auto descendants = std::make_shared<DescendantScope>(features);
+  const auto supervised = std::make_shared<SupervisedScope>();
+  supervised->add_root(getpid());
   JointScope scope;
-  scope.add(descendants);
+  scope.add(supervised);
   const DescriptorPlan plan = DescriptorPlan::of_this_process();
   DescriptorPool descriptors(plan);
   DescriptorShare descriptor_share(descriptors, DescriptorShare::Group::kOnly);
@@ -145,8 +168,9 @@ int run_serving(const Launched& launched, UniqueFd listener_fd, std::optional<Jo
   }
   ServingChores chores({listener, namespaces.files(), machine.release_watch(), ipc_namespaces,
                         joined ? &*joined : nullptr});
-  InitLoop init(command.pid(), group, options.signal_group, inherited.watched(), *descendants,
-                chores);
+  const DescendantScope below(features);
+  InitLoop init(command.pid(), group, options.signal_group, inherited.watched(), below, chores);
+  init.use(witness_in(group));
   // Where threads may still run, on what would be destroyed by returning.
   const auto leave = [&joined](int status) {
     if (joined) joined->drain();
@@ -232,11 +256,12 @@ std::variant<bool, Failure> hand_over(const Launched& launched, Role& role,
 }
 
 /// Another shmvisor serves its calls.
-int run_joined(const Launched& launched, JoinConnection& server) {
-  auto& [options, features, group, inherited, command] = launched;
-  const DescendantScope scope(features);
-  JoiningChores chores(server);
-  InitLoop init(command.pid(), group, options.signal_group, inherited.watched(), scope, chores);
+int run_joined(const Launched& launched, JoinConnection& server, UniqueFd listener) {
+  auto& [options, features, group, inherited, command, parent] = launched;
+  const DescendantScope below(features);
+  JoiningChores chores(server, std::move(listener));
+  InitLoop init(command.pid(), group, options.signal_group, inherited.watched(), below, chores);
+  init.use(witness_in(group));
   if (const auto failure = let_go(launched, init)) return give_up(launched, *failure);
   return init.run(options.linger);
 }
@@ -259,16 +284,18 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   if (const auto* failure = std::get_if<Failure>(&taken)) return fail(*failure);
   Role& role = std::get<Role>(taken);
   const ProcessGroup group(options.own_group || options.signal_group);
-  const InheritedState inherited(group);
-  // Orphans come to us, so that every process we serve stays below us.
-  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  const InheritedState inherited(group, options.at_our_death);
+  inherited.raise_limits();
+  // What we were started as is the command's, see InheritedState.
+  ::prctl(PR_SET_CHILD_SUBREAPER, options.subreaper ? 1 : 0, 0, 0, 0);
+  std::optional<ParentWatch> parent;
+  if (options.die_with_parent) parent.emplace();
 
   ProcMounts mounts(proc, options.user_namespace, role.server.has_value());
   auto started = Command::start(options.command, *filter, inherited, mounts, features);
   if (const auto* failure = std::get_if<Failure>(&started)) return fail(*failure);
   auto& command = std::get<Command>(started);
-  const Launched launched{options, features, group, inherited, command};
-  inherited.raise_descriptor_limit();
+  const Launched launched{options, features, group, inherited, command, parent};
   UniqueFd listener = command.take_listener();
   auto handed_over = hand_over(launched, role, listener);
   if (const auto* failure = std::get_if<Failure>(&handed_over)) {
@@ -277,9 +304,7 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   if (!std::get<bool>(handed_over)) {
     return run_serving(launched, std::move(listener), std::move(role.socket));
   }
-  // Only the server keeps it: its end is then the connection's.
-  listener.reset();
-  return run_joined(launched, *role.server);
+  return run_joined(launched, *role.server, std::move(listener));
 }
 
 }  // namespace shmvisor

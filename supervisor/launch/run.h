@@ -8,6 +8,7 @@
 #include "policy/limits.h"
 #include "policy/memory_policy.h"
 #include "supervisor/kernel/features.h"
+#include "supervisor/launch/inherited_state.h"
 #include "supervisor/procfiles/proc_mounts.h"
 
 namespace shmvisor {
@@ -24,6 +25,11 @@ struct RunOptions {
   bool signal_group = false;
   /// How long an attach or detach waits for a tracer to leave its caller.
   double tracer_wait_seconds = 2;
+  AtOurDeath at_our_death = AtOurDeath::kKillCommand;
+  /// Whether the command is killed, and shmvisor ends, when shmvisor's parent ends.
+  bool die_with_parent = false;
+  /// Whether orphaned descendants become shmvisor's children, instead of init's.
+  bool subreaper = false;
   /// What the command sees in /proc. Nothing: the registry where that is possible.
   std::optional<ProcMode> proc;
   /// Whether it runs in a user namespace of its own, with this user's ids.

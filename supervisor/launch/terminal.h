@@ -17,6 +17,7 @@ class Terminal {
   Terminal();
 
   [[nodiscard]] bool present() const { return fd_.valid(); }
+  [[nodiscard]] int fd() const { return fd_.get(); }
   /// Whether the foreground process group is `group`.
   [[nodiscard]] bool is_with(pid_t group) const;
   /// Makes `group`, of our session, the foreground process group.

@@ -37,7 +37,15 @@ Errno as_shmget_error(int error) {
       }
       return Errno(ENOSPC);
     }
-    case EFBIG:
+    case EFBIG: {  // what a file may be at most was asked before
+      static std::atomic_flag told;
+      if (!told.test_and_set()) {
+        spdlog::warn(
+            "no new segment larger than the hard RLIMIT_FSIZE (ulimit -f), which shmvisor may not "
+            "raise without CAP_SYS_RESOURCE");
+      }
+      return Errno(ENOSPC);
+    }
     case EINVAL:
     case ENODEV:  // a huge page size that this machine lacks
       return Errno(EINVAL);

@@ -45,7 +45,11 @@ class ProcMounts {
   [[nodiscard]] bool wants_mount() const { return wants_mount_; }
   /// What it made.
   void take_mount(UniqueFd mount) { files_.mount = std::move(mount); }
+  /// Leaves the connection to who serves it. Before attach(): who walks the file system while it
+  /// holds the connection itself waits for ever when the server dies, past SIGKILL.
+  void leave_connection() { files_.connection.reset(); }
   /// Where the kernel has no such file, none appears. Until it is served, this waits.
+  /// Precondition: leave_connection().
   ProcMountFailure attach();
   /// Closes both descriptors.
   void close();

@@ -82,14 +82,18 @@ Result<void> Server::start() {
 void Server::rest() {
   std::unique_lock lock(mutex_);
   resting_ = true;
+  wake_receivers();
+  const bool last_gone = threads_ == 0;
+  lock.unlock();
+  if (last_gone) lookout_.stop();
+}
+
+void Server::wake_receivers() {
   called_.notify_all();
   for (const Worker* const worker : workers_) {
     if (!worker->receiving.load()) continue;
     ::syscall(SYS_tgkill, getpid(), worker->tid, KickTimer::signal_number());
   }
-  const bool last_gone = threads_ == 0;
-  lock.unlock();
-  if (last_gone) lookout_.stop();
 }
 
 bool Server::idle() const {
@@ -361,8 +365,18 @@ void Server::change_namespaces(PendingCall& call, const KnownThread& thread) {
 }
 
 bool Server::wait_for_end() {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::seconds kBound(1);
+  constexpr std::chrono::milliseconds kBetweenWakes(5);
+  const auto deadline = Clock::now() + kBound;
   std::unique_lock lock(mutex_);
-  return ended_.wait_for(lock, std::chrono::seconds(1), [this] { return threads_ == 0; });
+  over_ = true;
+  // Again and again: a thread that is just about to receive misses it.
+  while (threads_ != 0 && Clock::now() < deadline) {
+    wake_receivers();
+    ended_.wait_for(lock, kBetweenWakes, [this] { return threads_ == 0; });
+  }
+  return threads_ == 0;
 }
 
 }  // namespace shmvisor

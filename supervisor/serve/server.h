@@ -95,13 +95,16 @@ class Server {
   /// Calls received so far.
   [[nodiscard]] std::uint64_t received() const { return received_.load(); }
 
-  /// Waits until all threads have noticed that no supervised task is left. False where some did not
-  /// within a second: before Linux 6.11 NOTIF_RECV does not say so. The process must then end
-  /// without destroying what they use.
+  /// Receives no further call, and waits until all threads have ended; those that wait for a call
+  /// are woken, for before Linux 6.11 NOTIF_RECV does not say that no supervised task is left.
+  /// False where a thread is kept longer than a second. The process must then end without
+  /// destroying what it uses.
   bool wait_for_end();
 
  private:
   class ServedCaller;
+  /// Calls away who waits for a call. mutex_ held.
+  void wake_receivers();
   /// A thread of ours, as somebody sees who wants to call it away from NOTIF_RECV.
   struct Worker {
     const pid_t tid;

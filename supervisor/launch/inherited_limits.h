@@ -1,0 +1,36 @@
+// InheritedLimits: the resource limits that we were started with, getrlimit(2).
+//
+// They are meant for the command, and do not bind the kernel's own shared memory: a segment may be
+// larger than RLIMIT_FSIZE, and whoever serves it needs no processor time, address space or stack
+// of the command's. So we take what of them would bind us as far as we may: the hard limit as the
+// soft one, and with CAP_SYS_RESOURCE no limit at all. The command gets back what there was.
+//
+// RLIMIT_NOFILE is taken up to its hard limit only, which is what bounds the number of segments.
+//
+// Thread rule: taken and raised before there are threads; restore() in the forked child,
+// async-signal-safe.
+#pragma once
+
+#include <sys/resource.h>
+
+#include <array>
+
+namespace shmvisor {
+
+class InheritedLimits {
+ public:
+  InheritedLimits();
+
+  void raise() const;
+  void restore() const;
+
+ private:
+  static constexpr std::array kResources = {
+      RLIMIT_FSIZE, RLIMIT_CPU,     RLIMIT_AS,         RLIMIT_DATA,   RLIMIT_STACK,
+      RLIMIT_NPROC, RLIMIT_MEMLOCK, RLIMIT_SIGPENDING, RLIMIT_RTTIME, RLIMIT_NOFILE,
+  };
+
+  std::array<rlimit, kResources.size()> limits_{};
+};
+
+}  // namespace shmvisor
