@@ -175,6 +175,19 @@ int life_of_a_segment() {
   return 0;
 }
 
+/// As before Linux 6.11, where NOTIF_RECV does not tell that no supervised task is left.
+TEST_F(ServerTest, ItEndsAtOnceThoughItsThreadsWaitForCalls) {
+  using Clock = std::chrono::steady_clock;
+  SupervisedChild child([] { return ::pause(); });
+  ASSERT_EQ(child.trouble(), "");
+  Supervisor supervisor(child.listener(), features_, *slow_count_);
+  ASSERT_TRUE(supervisor.server.start());
+  ::usleep(50000);  // until one does
+  const auto begun = Clock::now();
+  EXPECT_TRUE(supervisor.server.wait_for_end());
+  EXPECT_LT(Clock::now() - begun, std::chrono::milliseconds(500));
+}
+
 TEST_F(ServerTest, TheLifeOfASegment) {
   EXPECT_EQ(serve(life_of_a_segment), 0);
   EXPECT_EQ(segments_left_, 0);

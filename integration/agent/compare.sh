@@ -1,10 +1,10 @@
 #!/bin/bash
 # compare.sh FAKE_RUNTIME PROGRAM...: the transcript of each oracle program on the kernel's own shm beside its
 # transcript in a container that the agent serves, all of them by one agent.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 [ $# -ge 2 ] || fail "usage: compare.sh FAKE_RUNTIME PROGRAM..."
 enter_namespaces "$@"
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 make_scratch
 fake_runtime=$1
 shift

@@ -1,9 +1,9 @@
 #!/bin/bash
 # many.sh FAKE_RUNTIME COUNT: COUNT containers that start, leave segments and end, some at a time; the
 # agent is as it was before. (SHMVISOR_CONTAINERS in the environment overrides COUNT.)
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 enter_namespaces "$@"
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 make_scratch
 fake_runtime=$1
 count=${SHMVISOR_CONTAINERS:-$2}

@@ -2,9 +2,9 @@
 # podman.sh SEGMENT: containers of podman whose profile names the agent, as root and as an ordinary user without any
 # capability on a read-only root file system. SEGMENT is segment.c, linked statically.
 # shellcheck disable=SC2086
-. "$(dirname "$0")/../lib.sh"
-. "$(dirname "$0")/../podman.sh"
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
+. "$(dirname "$0")/../podman.sh" || exit 1
+. "$(dirname "$0")/lib.sh" || exit 1
 need busybox busybox-static
 need python3 python3
 make_container_scratch

@@ -1,6 +1,6 @@
 #!/bin/bash
 # python.sh SCRIPT.py: runs it in namespaces of its own, with a folder of its own.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need python3 python3
 enter_namespaces "$@"
 make_scratch

@@ -1,8 +1,8 @@
 #!/bin/bash
 # sharing.sh FAKE_RUNTIME SEGMENT: who shares segments with whom, by container id, group and IPC namespace.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 enter_namespaces "$@"
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 make_scratch
 fake_runtime=$1
 segment=$2

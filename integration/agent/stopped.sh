@@ -2,9 +2,9 @@
 # stopped.sh FAKE_RUNTIME STORM: whoever serves the calls is stopped and continued all the time, as by a debugger, a
 # shell's job control or a frozen cgroup: no call gets an answer that it should not, and none is lost. STORM is
 # oracle/storm.c.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 enter_namespaces "$@"
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 make_scratch
 fake_runtime=$1
 storm=$2

@@ -1,7 +1,7 @@
 #!/bin/bash
 # smoke.sh BENCH: the benchmark measures every workload, what it prints makes sense, and nothing of
 # it is left when it is interrupted. No figure is judged.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need python3 python3
 enter_namespaces "$@"
 make_scratch

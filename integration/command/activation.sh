@@ -1,6 +1,6 @@
 #!/bin/bash
 # Socket activation and watchdogs name the process that they are meant for; natively beside supervised.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 [ -x /usr/bin/python3 ] || skip "/usr/bin/python3 is missing (Debian package python3)"
 need systemd-socket-activate systemd
 enter_namespaces "$@"

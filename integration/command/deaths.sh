@@ -1,7 +1,7 @@
 #!/bin/bash
 # What ends with what: the command with shmvisor, unless --no-kill; shmvisor with its parent, where --die-with-parent
 # asks for it.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 [ -x /usr/bin/python3 ] || skip "/usr/bin/python3 is missing (Debian package python3)"
 programs=$1
 enter_namespaces "$@"

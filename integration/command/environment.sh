@@ -1,7 +1,7 @@
 #!/bin/bash
 # The environment equivalents of options: taken where the command line says nothing, refused with
 # the variable's name where they are bad, and passed on to the command as they are.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 programs=$1
 enter_namespaces "$@"
 make_scratch

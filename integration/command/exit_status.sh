@@ -1,6 +1,6 @@
 #!/bin/bash
 # Exit statuses: the command's own, 128 + signal, 125, 126, 127.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 enter_namespaces "$@"
 make_scratch
 cd "$scratch" || fail cd

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A signal for a whole process group reaches the command once, as one for shmvisor alone does; natively beside
 # supervised.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 [ -x /usr/bin/python3 ] || skip "/usr/bin/python3 is missing (Debian package python3)"
 programs=$1
 enter_namespaces "$@"

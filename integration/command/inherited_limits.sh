@@ -1,6 +1,6 @@
 #!/bin/bash
 # Resource limits bind the command as they do natively, and its shared memory as little.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 programs=$1
 enter_namespaces "$@"
 make_scratch

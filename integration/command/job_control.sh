@@ -1,6 +1,6 @@
 #!/bin/bash
 # Job control: the same keys typed at a shell give the same, with and without shmvisor.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 [ -x /usr/bin/python3 ] || skip "/usr/bin/python3 is missing (Debian package python3)"
 enter_namespaces "$@"
 make_scratch

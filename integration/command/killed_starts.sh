@@ -1,6 +1,6 @@
 #!/bin/bash
 # shmvisor, killed at a random moment of its start: no process, no mount namespace and no FUSE connection stays.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 [ -x /usr/bin/python3 ] || skip "/usr/bin/python3 is missing (Debian package python3)"
 enter_namespaces "$@"
 make_scratch

@@ -1,6 +1,6 @@
 #!/bin/bash
 # --shmmax (bytes), --shmall (pages) and --shmmni, as the sysctls of the same names.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 programs=$1
 enter_namespaces "$@"
 make_scratch

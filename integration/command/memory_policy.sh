@@ -1,7 +1,7 @@
 #!/bin/bash
 # --populate and --commit: which pages are there when; and that a segment which there is no memory
 # for is refused, where else the first touches would end in the OOM killer.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 programs=$1
 enter_namespaces "$@"
 make_scratch

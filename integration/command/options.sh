@@ -1,6 +1,6 @@
 #!/bin/bash
 # Options: ours end at the first word that is none; the command's are not eaten; help and version.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 enter_namespaces "$@"
 make_scratch
 cd "$scratch" || fail cd

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Where orphans go, natively beside supervised: to init or the nearest subreaper above, whatever stands between. They are
 # served and counted there, and shmvisor stays until the last one has ended.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 [ -x /usr/bin/python3 ] || skip "/usr/bin/python3 is missing (Debian package python3)"
 programs=$1
 enter_namespaces "$@"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Set-user-ID programs keep working where shmvisor has CAP_SYS_ADMIN, and gain nothing where it has not.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need perl perl
 enter_namespaces "$@"
 make_scratch

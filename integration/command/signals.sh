@@ -1,6 +1,6 @@
 #!/bin/bash
 # Signals sent to shmvisor reach the command.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 programs=$1
 enter_namespaces "$@"
 make_scratch
@@ -52,6 +52,24 @@ for signal in TERM HUP USR1; do
   expect "SIG$signal" $((128 + $(kill -l "$signal"))) "$status"
   pgrep -x sleep >/dev/null && fail "the command lives on"
 done
+
+# A signal of sigqueue(3) says who sent it, natively beside supervised.
+cat >queued.py <<'END'
+import ctypes, os, subprocess, sys
+received = """import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [40])
+print("ready", flush=True)
+got = signal.sigwaitinfo([40])
+print("code", got.si_code, "sender", "as it was" if got.si_pid == int(sys.argv[1]) else "another", "uid", got.si_uid)"""
+command = subprocess.Popen(sys.argv[1:] + ["/usr/bin/python3", "-c", received, str(os.getpid())], stdout=subprocess.PIPE, text=True)
+command.stdout.readline()
+ctypes.CDLL(None).sigqueue(command.pid, 40, ctypes.c_void_p(77))
+print(command.communicate(timeout=60)[0], end="")
+END
+timeout 100 /usr/bin/python3 queued.py >native 2>err || fail "sigqueue natively: $(cat err)"
+timeout 100 /usr/bin/python3 queued.py "$SHMVISOR" run -- >supervised 2>err || fail "sigqueue: $(cat err)"
+expect "sigqueue" 'code -1 sender as it was uid 0' "$(cat native)"
+diff -u native supervised || fail "sigqueue"
 
 # SIGKILL: nothing can be forwarded, but nothing hangs either: the command's next call ends.
 cat >session <<'END'

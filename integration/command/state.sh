@@ -1,6 +1,6 @@
 #!/bin/bash
 # What the command inherits is what it would have inherited without shmvisor.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 programs=$1
 enter_namespaces "$@"
 make_scratch

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A process has one tracer. Under strace shmat fails with EACCES and a warning names the tracer;
 # before and after a trace all works; calls wait for a tracer that leaves again.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 programs=$1
 need strace strace
 enter_namespaces "$@"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # bare.sh crun|runc: an image with nothing in it but the static binary and a static program, run by the runtime itself:
 # no /etc, /tmp or shell, an empty /dev, no environment, no rights; only /proc.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 runtime=$1
 need "$runtime" "$runtime"
 need musl-gcc musl-tools

@@ -1,7 +1,7 @@
 #!/bin/bash
 # entrypoint.sh UID:GID PROGRAM: the static binary as a container's entrypoint, under
 # the ways that containers are run: programs of glibc, musl and none, in a root that has nothing else.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 portable=$(dirname "$0")/portable.c
 user=$1
 program=$2

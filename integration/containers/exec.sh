@@ -2,7 +2,7 @@
 # exec.sh SEGMENT: a process that podman brings into a container from outside has the kernel's own table, and with
 # --join the segments of the command; as an ordinary user without any capability, and as root. SEGMENT is
 # agent/segment.c, linked statically.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 make_container_scratch
 root=$scratch/root
 new_root "$root"

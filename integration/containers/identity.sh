@@ -2,7 +2,7 @@
 # identity.sh ORACLE_FOLDER HOSTILE: commands that become another user, under a root that has no
 # capability but CAP_SETUID and CAP_SETGID, as in a container with --cap-drop ALL: what is served all
 # the same, what is out of reach and told once, and that a hostile caller gets nothing out of it.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need busybox busybox-static
 oracles=$1
 hostile=$2

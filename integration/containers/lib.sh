@@ -1,7 +1,7 @@
 # What the scripts of this folder share: containers with the static binary in front. Sourced by each
 # of them. SHMVISOR_STATIC is the path of the static binary.
-. "$(dirname "$0")/../lib.sh"
-. "$(dirname "$0")/../podman.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
+. "$(dirname "$0")/../podman.sh" || exit 1
 
 need busybox busybox-static
 [ -x "${SHMVISOR_STATIC:?path of the static binary}" ] || fail "no program at SHMVISOR_STATIC=$SHMVISOR_STATIC"

@@ -2,7 +2,7 @@
 # PostgreSQL as a container's entrypoint, with all of its shared memory from System V: an image that
 # starts as root and becomes the database's user. With and without CAP_SYS_PTRACE; with no
 # capability but those that changing the user takes, not even CAP_KILL to pass SIGTERM on.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1 || skip "PostgreSQL is missing (Debian package postgresql)"
 make_container_scratch
 session=$(dirname "$0")/../programs/postgresql_session.sh

@@ -1,7 +1,7 @@
 #!/bin/bash
 # signals.sh SIGNAL_LOG: PID 1 of a container passes on every signal but those that it should not, is not ended by them,
 # reaps many orphans, and ends with its command however that ends. SIGNAL_LOG is command/signal_log.c, linked statically.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 make_container_scratch
 root=$scratch/root
 new_root "$root"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A container with a terminal (-t): the command has the terminal's foreground for itself, keys reach
 # it once, and the exit status comes back. And below a shell, where it is asked for.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 [ -x /usr/bin/python3 ] || skip "/usr/bin/python3 is missing (Debian package python3)"
 make_container_scratch
 root=$scratch/root

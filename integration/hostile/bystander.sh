@@ -1,7 +1,7 @@
 #!/bin/bash
 # bystander.sh MODE ATTACK ATTACKER BYSTANDER_PROGRAM ATTACK_PROGRAM FAKE_RUNTIME [OPTION...]: see bystander.py. All of it
 # runs in namespaces of its own, whose end is the end of every process that is left.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need python3 python3
 enter_namespaces "$@"
 make_scratch

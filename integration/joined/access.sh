@@ -1,7 +1,7 @@
 #!/bin/bash
 # Who may join: the socket's permissions, the kernel's rules of ptrace, and whose server it is; and
 # that nothing a visitor sends harms anybody.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need python3 python3
 visitor=$(realpath "$(dirname "$0")/visitor.py")
 peer=$(realpath "$(dirname "$0")/peer.py")

@@ -2,7 +2,7 @@
 # Whoever ends first: the server's command (the server stays for who joined), a joined shmvisor (its
 # processes are served on, and counted), or the server itself (ENOSYS, and said once). A socket that
 # a killed server left behind is replaced.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need python3 python3
 peer="python3 -B $(realpath "$(dirname "$0")/peer.py")"
 enter_namespaces "$@"

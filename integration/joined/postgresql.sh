@@ -1,7 +1,7 @@
 #!/bin/bash
 # A database's server, and the administrator's ipcs beside it, which sees the database's segment and
 # how many processes have it, and marks it for removal.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1 || skip "PostgreSQL is missing (Debian package postgresql)"
 enter_namespaces "$@"
 make_scratch

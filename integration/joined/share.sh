@@ -1,7 +1,7 @@
 #!/bin/bash
 # share.sh root|user: two commands that were started separately have one registry: identifiers,
 # contents, nattch across both, limits and the files in /proc; each has its own exit status.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need python3 python3
 need ipcs util-linux
 peer="python3 -B $(realpath "$(dirname "$0")/peer.py")"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # An X server and its client, started as two commands: the images of MIT-SHM are the client's
 # segments, which the server attaches.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need Xvfb xvfb
 need x11perf x11-apps
 enter_namespaces "$@"

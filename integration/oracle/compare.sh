@@ -3,7 +3,7 @@
 # the transcript of PROGRAM on the kernel's own shm (in an IPC namespace of its own) beside its
 # transcript under shmvisor. Any difference fails.
 # shellcheck disable=SC2086
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 [ $# -ge 1 ] || fail "usage: compare.sh [--as-user] [--without FEATURE] [--memfd-noexec VALUE] PROGRAM [ARG...]"
 enter_namespaces "$@"
 make_scratch

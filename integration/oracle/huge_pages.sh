@@ -1,7 +1,7 @@
 #!/bin/bash
 # huge_pages.sh PROGRAM: the oracle program over each huge page size of which a few pages can be had.
 # They are taken for the time of the test and given back.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 [ $# = 1 ] || fail "usage: huge_pages.sh PROGRAM"
 [ "$(id -u)" = 0 ] || skip "needs root, to reserve huge pages"
 pool=/sys/kernel/mm/hugepages

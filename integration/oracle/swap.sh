@@ -1,6 +1,6 @@
 #!/bin/bash
 # swap.sh PROGRAM: the oracle program with some swap of the test's own, taken away at its end.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 [ $# = 1 ] || fail "usage: swap.sh PROGRAM"
 need_root
 need mkswap util-linux

@@ -2,8 +2,8 @@
 # Inside a container of podman: without CAP_SYS_ADMIN the kernel's files stay, and nothing is said
 # unless it was asked for; with it and /dev/fuse they are ours.
 # shellcheck disable=SC2016
-. "$(dirname "$0")/../lib.sh"
-. "$(dirname "$0")/../podman.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
+. "$(dirname "$0")/../podman.sh" || exit 1
 [ -x "${SHMVISOR:?}" ] || fail "no program at SHMVISOR=$SHMVISOR"
 make_container_scratch
 root=$scratch/root

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Nobody hangs: readers die in the middle, the supervisor dies or leaves while files are read, and
 # page faults on them meet attaches. And an idle supervisor sleeps.
-. "$(dirname "$0")/../lib.sh"
-. "$(dirname "$0")/fuse.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
+. "$(dirname "$0")/fuse.sh" || exit 1
 need python3 python3
 enter_namespaces "$@"
 make_scratch

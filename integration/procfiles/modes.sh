@@ -2,8 +2,8 @@
 # --proc=fuse, hide and off, and none of them, as root and as an ordinary user with and without
 # --userns: what the command sees, what is said, and what its surroundings notice.
 # shellcheck disable=SC2086
-. "$(dirname "$0")/../lib.sh"
-. "$(dirname "$0")/fuse.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
+. "$(dirname "$0")/fuse.sh" || exit 1
 need ipcs util-linux
 need sysctl procps
 enter_namespaces "$@"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # The mount namespace that the command gets: what it changes, what it leaves, and namespaces inside.
 # shellcheck disable=SC2016
-. "$(dirname "$0")/../lib.sh"
-. "$(dirname "$0")/fuse.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
+. "$(dirname "$0")/fuse.sh" || exit 1
 need unshare util-linux
 need sysctl procps
 enter_namespaces "$@"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The programs that read /proc: ipcs, lsipc and sysctl print what they print on the kernel's own
 # segments, but for times.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need ipcs util-linux
 need lsipc util-linux
 need sysctl procps

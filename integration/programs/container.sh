@@ -1,8 +1,8 @@
 #!/bin/bash
 # container.sh UID:GID PROGRAM: shmvisor inside a container under the default seccomp profile of
 # podman (that of docker, nearly): the tools and an oracle program, whose transcript is the native one.
-. "$(dirname "$0")/../lib.sh"
-. "$(dirname "$0")/../podman.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
+. "$(dirname "$0")/../podman.sh" || exit 1
 container_user=$1
 program=$2
 [ -x "${SHMVISOR:?}" ] || fail "no program at SHMVISOR=$SHMVISOR"

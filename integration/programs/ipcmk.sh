@@ -1,6 +1,6 @@
 #!/bin/bash
 # util-linux: a segment made by ipcmk, seen by a second process, removed by ipcrm by id and by key.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need ipcmk util-linux
 need perl perl
 enter_namespaces "$@"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # shmvisor started by an ordinary user who has no capability: tools of that user work, segments
 # are that user's, and no privilege is gained.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need setpriv util-linux
 need perl perl
 enter_namespaces "$@"

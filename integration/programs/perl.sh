@@ -1,6 +1,6 @@
 #!/bin/bash
 # Perl: the built-in shm functions and IPC::SharedMem of IPC::SysV.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need perl perl
 perl -MIPC::SharedMem -e 1 2>/dev/null || skip "IPC::SysV is missing (Debian package perl)"
 enter_namespaces "$@"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # PHP: variables in sysvshm, bytes in shmop, both seen by a second process.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need php php-cli
 for module in sysvshm shmop; do
   php -m 2>/dev/null | grep -qx "$module" || skip "php has no $module (Debian package php-common)"

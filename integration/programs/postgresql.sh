@@ -2,7 +2,7 @@
 # postgresql.sh user|root: PostgreSQL with all of its shared memory from System V, natively and
 # supervised: initdb, a parallel query, a clean stop, a killed postmaster and a refused restart.
 # "user": shmvisor itself runs as the database's user; "root": the command changes its user.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 variant=${1:-user}
 ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1 || skip "PostgreSQL is missing (Debian package postgresql)"
 enter_namespaces "$@"

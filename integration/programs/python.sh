@@ -1,6 +1,6 @@
 #!/bin/bash
 # python3-sysv-ipc: create, write, read in another process, detach, remove.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 [ -x /usr/bin/python3 ] || skip "/usr/bin/python3 is missing (Debian package python3)"
 /usr/bin/python3 -c 'import sysv_ipc' 2>/dev/null || skip "python3-sysv-ipc is missing"
 enter_namespaces "$@"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # stress-ng's shm-sysv stressor, with --verify.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need stress-ng stress-ng
 enter_namespaces "$@"
 make_scratch

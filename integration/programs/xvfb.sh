@@ -1,6 +1,6 @@
 #!/bin/bash
 # The X server's MIT-SHM extension: x11perf's client and Xvfb share images.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need Xvfb xvfb
 need x11perf x11-apps
 enter_namespaces "$@"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The Dockerfile of the README, in front of an entrypoint that becomes the database's user, as that
 # of the image of PostgreSQL does; and the commands that go with it.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 version=$(ls /usr/lib/postgresql 2>/dev/null | tail -n 1)
 [ -n "$version" ] || skip "PostgreSQL is missing (Debian package postgresql)"
 make_container_scratch

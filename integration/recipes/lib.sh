@@ -1,7 +1,7 @@
 # What the scripts of this folder share: the recipes of the README, as they stand there. Sourced by
 # each of them. README is the path of the README.
 # shellcheck disable=SC2034
-. "$(dirname "$0")/../containers/lib.sh"
+. "$(dirname "$0")/../containers/lib.sh" || exit 1
 [ -r "${README:?path of the README}" ] || fail "no README at $README"
 
 # The only block of a language below "### Recipes" that has a line which begins so:

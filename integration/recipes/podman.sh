@@ -1,6 +1,6 @@
 #!/bin/bash
 # The README's command for an image that stays as it is, as it stands there.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 make_container_scratch
 make_workplace
 machine_root "$scratch/root" /bin/bash /usr/bin/ipcmk

@@ -1,7 +1,7 @@
 #!/bin/bash
 # systemd.sh AGENT_UNITS: the README's unit and those of the agent (in the folder AGENT_UNITS), under a systemd of their
 # own, which is PID 1 of a container: checked, started, and stopped.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 agent_units=$1
 [ -x /lib/systemd/systemd ] || skip "systemd is missing (Debian package systemd)"
 make_container_scratch

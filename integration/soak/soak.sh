@@ -1,7 +1,7 @@
 #!/bin/bash
 # soak.sh PROGRAM: many cycles of attach and detach, create and remove, fork; the supervisor has as
 # many descriptors and threads, and as much memory, afterwards as after the warm-up.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 program=$1
 enter_namespaces "$@"
 make_scratch

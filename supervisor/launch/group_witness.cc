@@ -17,7 +17,8 @@ namespace shmvisor {
 namespace {
 
 /// It answers within microseconds, unless somebody has stopped it.
-constexpr int kPatienceMs = 200;
+constexpr int kPatienceMs = 100;
+constexpr int kMostFailures = 5;
 constexpr std::size_t kKernelMaskBytes = 8;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -97,7 +98,7 @@ GroupWitness::Counts GroupWitness::ask() {
   wait_for_senders();
   if (answered) return counts;
   end();
-  start();
+  if (++failures_ < kMostFailures) start();
   return {};
 }
 

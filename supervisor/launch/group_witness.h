@@ -9,6 +9,8 @@
 // descriptors but its socket, and ends when we do. It sends no SIGCHLD, and wait(2) without __WALL
 // does not see it.
 //
+// The command may stop or kill it, and so delay us; a witness is replaced a few times at most.
+//
 // Errors: where no witness can be had nothing counts as sent to the group. Ownership: the process.
 // Thread rule: one thread, which must not end before the witness.
 #pragma once
@@ -42,6 +44,7 @@ class GroupWitness {
 
   pid_t pid_ = -1;
   UniqueFd socket_;
+  int failures_ = 0;
 };
 
 }  // namespace shmvisor

@@ -1,0 +1,97 @@
+#include "supervisor/launch/group_witness.h"
+
+#include <csignal>
+
+#include "tests/supervised_child.h"
+
+namespace shmvisor {
+namespace {
+
+/// Each in a child that leads a group of its own, with all signals blocked.
+class GroupWitnessTest : public ::testing::Test {
+ protected:
+  static int in_own_group(const std::function<int()>& body) {
+    Child child([&] {
+      sigset_t all;
+      sigfillset(&all);
+      ::sigprocmask(SIG_BLOCK, &all, nullptr);
+      ::setpgid(0, 0);
+      return body();
+    });
+    return exit_status_of(child);
+  }
+};
+
+TEST_F(GroupWitnessTest, WhatIsForTheGroupIsCounted) {
+  EXPECT_EQ(in_own_group([] {
+              GroupWitness witness;
+              for (int round = 0; round < 50; ++round) {
+                ::kill(0, SIGUSR1);
+                ::kill(0, SIGTERM);
+                const auto counts = witness.ask();
+                if (counts[SIGUSR1] != 1 || counts[SIGTERM] != 1 || counts[SIGINT] != 0) return 1;
+              }
+              return 0;
+            }),
+            0);
+}
+
+TEST_F(GroupWitnessTest, WhatIsForOneProcessIsNot) {
+  EXPECT_EQ(in_own_group([] {
+              GroupWitness witness;
+              ::kill(::getpid(), SIGUSR1);
+              ::raise(SIGTERM);
+              const auto counts = witness.ask();
+              return counts == GroupWitness::Counts{} ? 0 : 1;
+            }),
+            0);
+}
+
+TEST_F(GroupWitnessTest, RealTimeSignalsAreCountedEachTime) {
+  EXPECT_EQ(in_own_group([] {
+              GroupWitness witness;
+              for (int i = 0; i < 3; ++i) ::kill(0, SIGRTMIN);
+              return witness.ask()[static_cast<std::size_t>(SIGRTMIN)];
+            }),
+            3);
+}
+
+TEST_F(GroupWitnessTest, OneThatIsStoppedIsReplaced) {
+  EXPECT_EQ(in_own_group([] {
+              GroupWitness witness;
+              siginfo_t info{};
+              // Our only child; wait(2) sees it with __WALL alone.
+              if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 || errno != ECHILD) return 1;
+              pid_t child = 0;
+              for (pid_t pid = ::getpid() + 1; pid < ::getpid() + 1000 && child == 0; ++pid) {
+                if (::waitid(P_PID, static_cast<id_t>(pid), &info,
+                             WEXITED | WNOHANG | WNOWAIT | __WALL) == 0) {
+                  child = pid;
+                }
+              }
+              if (child == 0) return 2;
+              ::kill(child, SIGSTOP);
+              (void)witness.ask();
+              ::kill(0, SIGUSR1);
+              return witness.ask()[SIGUSR1] == 1 ? 0 : 3;
+            }),
+            0);
+}
+
+TEST_F(GroupWitnessTest, ItEndsWithItsMaker) {
+  Gate made;
+  Child child([&] {
+    ::setpgid(0, 0);
+    const GroupWitness witness;
+    made.open();
+    return ::pause();
+  });
+  ASSERT_TRUE(made.pass());
+  ::kill(child.pid(), SIGKILL);
+  ASSERT_TRUE(child.wait(0));
+  for (int tries = 0; tries < 1000 && ::kill(-child.pid(), 0) == 0; ++tries) ::usleep(10000);
+  EXPECT_NE(::kill(-child.pid(), 0), 0) << "somebody is left in the group";
+}
+
+}  // namespace
+}  // namespace shmvisor

@@ -1,0 +1,184 @@
+#include "supervisor/process/supervised_scope.h"
+
+#include <linux/filter.h>
+#include <linux/sched.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "tests/supervised_child.h"
+
+namespace shmvisor {
+namespace {
+
+class SupervisedScopeTest : public ::testing::Test {
+ protected:
+  static bool holds(const SupervisedScope& scope, pid_t pid) {
+    const auto pids = scope.processes();
+    return std::count(pids.begin(), pids.end(), pid) == 1;
+  }
+  /// A filter, of whomever.
+  static void get_filter() {
+    sock_filter allow{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+    sock_fprog program{1, &allow};
+    ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+  }
+  static pid_t fork_idle() {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      for (;;) ::pause();
+    }
+    return pid;
+  }
+  /// A child under a filter, that has a child of its own, `grandchild_`.
+  Child family() {
+    return Child([this] {
+      get_filter();
+      *grandchild_ = fork_idle();
+      ready_.open();
+      return ::pause();
+    });
+  }
+  ~SupervisedScopeTest() override {
+    if (*grandchild_ > 0) ::kill(*grandchild_, SIGKILL);
+  }
+
+  SharedPage<pid_t> grandchild_;
+  Gate ready_;
+};
+
+TEST_F(SupervisedScopeTest, NobodyWithoutARoot) {
+  const Child child = family();
+  ASSERT_TRUE(ready_.pass());
+  SupervisedScope scope;
+  EXPECT_TRUE(scope.processes().empty());
+  const auto root = scope.add_root(getpid());
+  EXPECT_TRUE(holds(scope, child.pid()));
+  EXPECT_TRUE(holds(scope, *grandchild_));
+  scope.remove_root(root);
+  EXPECT_TRUE(scope.processes().empty());
+}
+
+TEST_F(SupervisedScopeTest, NotThoseWithoutAFilterNorTheRoot) {
+  const Child stranger([] { return ::pause(); });
+  SupervisedScope scope;
+  scope.add_root(getpid());
+  EXPECT_FALSE(holds(scope, stranger.pid()));
+  EXPECT_FALSE(holds(scope, getpid()));
+  EXPECT_FALSE(holds(scope, getppid()));
+}
+
+TEST_F(SupervisedScopeTest, AnOrphanBelongsInASessionOfItsOwnToo) {
+  Child child([this] {
+    get_filter();
+    const pid_t between = ::fork();
+    if (between == 0) {
+      ::setsid();
+      *grandchild_ = fork_idle();
+      ::_exit(0);
+    }
+    ::waitpid(between, nullptr, 0);
+    ready_.open();
+    return 0;
+  });
+  ASSERT_TRUE(ready_.pass());
+  ASSERT_EQ(exit_status_of(child), 0);
+  SupervisedScope scope;
+  scope.add_root(getpid());
+  EXPECT_TRUE(holds(scope, *grandchild_));
+}
+
+TEST_F(SupervisedScopeTest, OneThatWasSeenBelowBelongsAsAnOrphan) {
+  Child child = family();
+  ASSERT_TRUE(ready_.pass());
+  SupervisedScope scope;
+  scope.add_root(getpid());
+  EXPECT_TRUE(holds(scope, *grandchild_));
+  ::kill(child.pid(), SIGKILL);
+  ASSERT_TRUE(child.wait(0));
+  EXPECT_TRUE(holds(scope, *grandchild_));
+}
+
+/// As of a shmvisor that joined: it is younger than the server, and may itself be under filters.
+TEST_F(SupervisedScopeTest, OfARootThatIsUnderAFilterItselfOnlyThoseWithMore) {
+  Gate twice;
+  const Child root([&] {
+    get_filter();
+    *grandchild_ = fork_idle();
+    const Child below([&] {
+      get_filter();
+      twice.open();
+      return ::pause();
+    });
+    ready_.open();
+    return ::pause();
+  });
+  ASSERT_TRUE(ready_.pass());
+  ASSERT_TRUE(twice.pass());
+  SupervisedScope scope;
+  scope.add_root(root.pid());
+  EXPECT_FALSE(holds(scope, *grandchild_));
+  EXPECT_EQ(scope.processes().size(), 1U);
+}
+
+TEST_F(SupervisedScopeTest, OfSeveralRootsEachOnce) {
+  const Child child = family();
+  ASSERT_TRUE(ready_.pass());
+  SupervisedScope scope;
+  const auto root = scope.add_root(getpid());
+  scope.add_root(getpid());
+  EXPECT_TRUE(holds(scope, *grandchild_));
+  scope.remove_root(root);
+  EXPECT_TRUE(holds(scope, *grandchild_)) << "it was added twice";
+}
+
+TEST_F(SupervisedScopeTest, WhoIsBornAfterALookBelongs) {
+  SupervisedScope scope;
+  scope.add_root(getpid());
+  EXPECT_FALSE(holds(scope, getpid()));
+  const Child child = family();
+  ASSERT_TRUE(ready_.pass());
+  for (int look = 0; look < 3; ++look) {
+    EXPECT_TRUE(holds(scope, child.pid()));
+    EXPECT_TRUE(holds(scope, *grandchild_));
+  }
+}
+
+/// A pid that was a stranger's goes to somebody under a filter, with no look in between.
+TEST_F(SupervisedScopeTest, AnotherProcessOfThatPidIsJudgedAnew) {
+  SharedPage<pid_t> wanted;
+  Gate go;
+  const Child parent([&] {
+    get_filter();
+    if (!go.pass()) return 1;
+    clone_args arguments{};
+    arguments.exit_signal = SIGCHLD;
+    arguments.set_tid = reinterpret_cast<std::uintptr_t>(&*wanted);
+    arguments.set_tid_size = 1;
+    const long pid = ::syscall(SYS_clone3, &arguments, sizeof(arguments));
+    if (pid == 0) {
+      for (;;) ::pause();
+    }
+    *grandchild_ = static_cast<pid_t>(pid);
+    ready_.open();
+    return ::pause();
+  });
+  Child stranger([] { return ::pause(); });
+  const pid_t pid = stranger.pid();
+  SupervisedScope scope;
+  scope.add_root(getpid());
+  EXPECT_FALSE(holds(scope, pid));
+  EXPECT_FALSE(holds(scope, pid));
+  ::kill(pid, SIGKILL);
+  ASSERT_TRUE(stranger.wait(0));
+  *wanted = pid;
+  go.open();
+  ASSERT_TRUE(ready_.pass());
+  if (*grandchild_ != pid) GTEST_SKIP() << "no pid of one's choice without CAP_SYS_ADMIN";
+  EXPECT_TRUE(holds(scope, pid));
+  EXPECT_TRUE(holds(scope, pid));
+}
+
+}  // namespace
+}  // namespace shmvisor
