@@ -42,8 +42,8 @@ TEST_F(PidVariablesTest, WhatNamesUsNamesTheChild) {
 
 TEST_F(PidVariablesTest, WhatNamesAnotherStays) {
   for (const std::string variable :
-       {"LISTEN_PID=1", "LISTEN_PID=", "LISTEN_PID=x", "LISTEN_PIDFDID=1", "LISTEN_PIDFDID=",
-        "WATCHDOG_PID=99999999999999999999", "LISTEN_FDS=1"}) {
+       {"LISTEN_PID=1", "LISTEN_PID=", "LISTEN_PID=x", "LISTEN_PIDFDID=1",
+        "LISTEN_PIDFDID=", "WATCHDOG_PID=99999999999999999999", "LISTEN_FDS=1"}) {
     EXPECT_EQ(renamed(variable), variable);
   }
   const std::string longer = "LISTEN_PID=" + std::to_string(::getpid()) + "x";

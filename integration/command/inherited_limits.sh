@@ -30,10 +30,10 @@ got=$(ulimit -f 8 && user_supervised -- ./made 3 1048576 2>&1)
 expect "as a user, within it" "$(ulimit -f 8 && user_native ./made 3 4096)" "$(ulimit -f 8 && user_supervised -- ./made 3 4096 2>&1)"
 
 heading "the command has them all, shmvisor none that would bind its calls"
-limits='ulimit -S -f 8; ulimit -S -t 1000; ulimit -S -v 4000000; ulimit -S -d 3000000; ulimit -S -s 64; ulimit -S -i 20; ulimit -S -l 64; ulimit -S -n 64'
-expect "the command's" "$(eval "$limits"; bash -c 'ulimit -a; ulimit -aH')" "$(eval "$limits"; supervised bash -c 'ulimit -a; ulimit -aH' 2>&1)"
+all_limits='ulimit -S -f 8; ulimit -S -t 1000; ulimit -S -v 4000000; ulimit -S -d 3000000; ulimit -S -s 64; ulimit -S -i 20; ulimit -S -l 64; ulimit -S -n 64'
+expect "the command's" "$(eval "$all_limits"; bash -c 'ulimit -a; ulimit -aH')" "$(eval "$all_limits"; supervised bash -c 'ulimit -a; ulimit -aH' 2>&1)"
 # shellcheck disable=SC2016
-bound=$(eval "$limits"; "$SHMVISOR" run -- sh -c \
+bound=$(eval "$all_limits"; "$SHMVISOR" run -- sh -c \
   'grep -E "^Max (cpu time|file size|data size|stack size|locked memory|address space|pending signals)" /proc/$PPID/limits')
 unbound=$(grep -E "^Max (cpu time|file size|data size|stack size|locked memory|address space|pending signals)" /proc/self/limits |
   sed -E 's/^(.{26})[^ ]+( *)([^ ]+)/\1\3\2\3/')
