@@ -21,7 +21,6 @@ Result<ProcessStat> ProcessStat::read(pid_t pid) {
     const std::string_view value = std::string_view(*text).substr(begin, end - begin);
     if (field == 3) stat.state = value.empty() ? '?' : value.front();
     if (field == 4) std::from_chars(value.data(), value.data() + value.size(), stat.ppid);
-    if (field == 22) std::from_chars(value.data(), value.data() + value.size(), stat.start_ticks);
     // vsize, rss; startcode to startstack; start_data to env_end
     if (field == 23 || field == 24 || (field >= 26 && field <= 28) ||
         (field >= 45 && field <= 51)) {

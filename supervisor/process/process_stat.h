@@ -3,7 +3,6 @@
 
 #include <sys/types.h>
 
-#include <cstdint>
 #include <string>
 
 #include "policy/base/result.h"
@@ -13,8 +12,7 @@ namespace shmvisor {
 struct ProcessStat {
   char state = '?';  ///< 'R', 'S', 'D' and so on, proc(5)
   pid_t ppid = 0;
-  std::uint64_t start_ticks = 0;  ///< when it began, in clock ticks since the boot
-  std::string memory;             ///< the fields that belong to the address space
+  std::string memory;  ///< the fields that belong to the address space
 
   /// ESRCH where it is gone. A tid is as good as a pid.
   static Result<ProcessStat> read(pid_t pid);

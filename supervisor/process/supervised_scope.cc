@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "supervisor/process/proc_file.h"
-#include "supervisor/process/process_stat.h"
 #include "supervisor/process/task_status.h"
 
 namespace shmvisor {
@@ -19,7 +18,6 @@ constexpr std::uint64_t kNoInode = 1;
 
 SupervisedScope::RootId SupervisedScope::add_root(pid_t pid) {
   Root root;
-  if (const auto stat = ProcessStat::read(pid)) root.start_ticks = stat->start_ticks;
   if (const auto status = TaskStatus::read(pid)) root.filters = status->seccomp_filters + 1;
   root.in_session = ::getsid(pid) > 0;
   const std::lock_guard lock(mutex_);
@@ -70,21 +68,14 @@ std::vector<pid_t> SupervisedScope::processes() const {
 
 std::optional<bool> SupervisedScope::judge(pid_t pid, const Roots& roots,
                                            const Verdicts& verdicts) {
-  const auto stat = ProcessStat::read(pid);
-  if (!stat) return std::nullopt;
-  const auto since = [&stat](const Root& root) { return stat->start_ticks >= root.start_ticks; };
-  if (std::none_of(roots.begin(), roots.end(),
-                   [&since](const auto& entry) { return since(entry.second); })) {
-    return false;
-  }
-  if (const auto parent = verdicts.find(stat->ppid);
+  const auto status = TaskStatus::read(pid);
+  if (!status) return std::nullopt;
+  if (const auto parent = verdicts.find(status->ppid);
       parent != verdicts.end() && parent->second.belongs) {
     return true;
   }
-  const auto status = TaskStatus::read(pid);
-  if (!status) return std::nullopt;
-  return std::any_of(roots.begin(), roots.end(), [&](const auto& entry) {
-    return since(entry.second) && status->seccomp_filters >= entry.second.filters;
+  return std::any_of(roots.begin(), roots.end(), [&status](const auto& entry) {
+    return status->seccomp_filters >= entry.second.filters;
   });
 }
 

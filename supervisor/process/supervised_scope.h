@@ -2,16 +2,15 @@
 // joined.
 //
 // An orphan becomes the child of init, or of a subreaper above us, as it does without shmvisor, so
-// that nothing shows it to have been ours but what it inherited: it began after the one that
-// started its command (a root), and has a seccomp filter more than that one. Processes of others
-// may look the same; looking at too many costs time and nothing else, since a segment is
-// recognised by its file. So nobody may be signalled because of being here.
+// that nothing shows it to have been ours but what it inherited: a seccomp filter more than the
+// process that started its command has (a root). Processes of others may look the same; looking at
+// too many costs time and nothing else, since a segment is recognised by its file. So nobody may be
+// signalled because of being here.
 //
 // However many roots there are, all processes are gone through once. Each is looked at once in its
-// life: who is under a filter stays so, and who is not does not get under ours. Through
-// /proc/PID/stat that takes 4 µs, and for one that began late and has another parent than those
-// known, through /proc/PID/status, 14 µs more; the kernel's threads, which show by being in no
-// session, take 0.1 µs.
+// life: who is under a filter stays so, and who is not does not get under ours. It takes 14 µs, by
+// /proc/PID/status, whose reader no exec keeps; for the kernel's threads, which show by being in no
+// session, 0.1 µs.
 //
 // Thread rule: any thread.
 #pragma once
@@ -39,9 +38,8 @@ class SupervisedScope : public ProcessScope {
   [[nodiscard]] std::vector<pid_t> processes() const override;
 
  private:
-  /// Where it could not be read all of it is 0, which is true of all processes.
   struct Root {
-    std::uint64_t start_ticks = 0;
+    /// Of its command, at least. Where that could not be read 0, which all processes have.
     std::uint64_t filters = 0;
     bool in_session = false;  ///< in one that has a number here, as all that it started are
   };
