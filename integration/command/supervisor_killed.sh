@@ -2,7 +2,7 @@
 # A supervisor that is killed at any moment of its command's calls leaves nothing wrong there: the
 # call in service is made again and fails with ENOSYS, and no signal stays blocked, no register
 # changed, no descriptor open. For who has the call page: eight attaches come before.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 programs=$1
 need python3 python3
 enter_namespaces "$@"

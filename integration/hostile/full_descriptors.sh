@@ -1,6 +1,6 @@
 # A user makes segments and IPC namespaces until it gets no more. What others have still works, and
 # they can still make segments; what is given back comes back.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 enter_namespaces "$@"
 make_scratch
 need python3 python3

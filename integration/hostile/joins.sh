@@ -2,7 +2,7 @@
 # Who attacks: an ordinary user whom root lets join. It lies about how its callers wait, answers its
 # own calls behind the server's back, and comes again and again. What must stay true: others join and are served at once, and what the user
 # makes the server keep (threads, descriptors, log lines) is bounded.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need python3 python3
 here=$(realpath "$(dirname "$0")")
 enter_namespaces "$@"

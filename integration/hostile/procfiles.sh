@@ -2,7 +2,7 @@
 # Who attacks: a process that is number 1 of a pid namespace of its own, joined to root's run. The
 # files in /proc are judged by the number that a request has, and number 1 of the server's pid
 # namespace is root's. What must stay true: it sets no limit of root's run, and reads its own table.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need python3 python3
 need unshare util-linux
 attacker=$(realpath "$(dirname "$0")/attacker.py")

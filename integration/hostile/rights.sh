@@ -3,7 +3,7 @@
 # It may make a user namespace and an IPC namespace, in which it is root; it uses a filter of its own
 # that does not show that. What must stay true: all that it can do to somebody else's segment of mode
 # 0600 is what it can natively, in the IPC namespace that the segment was made in.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need python3 python3
 need unshare util-linux
 attacker=$(realpath "$(dirname "$0")/attacker.py")

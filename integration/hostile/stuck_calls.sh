@@ -1,6 +1,6 @@
 # stuck_calls.sh PROGRAM: a user keeps as many calls in service as it can. Others find threads, and the
 # threads come back with its end.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 enter_namespaces "$@"
 make_scratch
 program=$1

@@ -2,7 +2,7 @@
 # Two PostgreSQL servers on one data directory. What keeps the second out, after the first was killed
 # and left a backend behind, is the segment that the backend still has (shm_nattch): natively, and
 # under run --join-or-serve, where both find it.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1 || skip "PostgreSQL is missing (Debian package postgresql)"
 enter_namespaces "$@"
 make_scratch

@@ -1,7 +1,7 @@
 #!/bin/bash
 # run --join-or-serve: whoever comes first serves, the others join it, and when it ends while others
 # come one of those serves. All at the same time.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need python3 python3
 peer="python3 -B $(realpath "$(dirname "$0")/peer.py")"
 enter_namespaces "$@"
