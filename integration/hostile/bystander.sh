@@ -11,6 +11,8 @@ install -m 755 "$4" "$scratch/bystander" && install -m 755 "$5" "$scratch/attack
 export PYTHONDONTWRITEBYTECODE=1 SHMVISOR
 timeout --kill-after=10 280 python3 "$(dirname "$0")/bystander.py" "$scratch" "$1" "$2" "$3" "$6" "${@:7}"
 status=$?
+# What the attack that freezes leaves when it is killed.
+rmdir /sys/fs/cgroup/shmvisor-hostile-* /sys/fs/cgroup/unified/shmvisor-hostile-* 2>/dev/null
 [ $status != 77 ] || exit 77
 [ $status = 0 ] || fail "bystander.py: status $status"
 assert_kernel_table_empty
