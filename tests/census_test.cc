@@ -4,7 +4,11 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
+#include <ctime>
+#include <memory>
 #include <thread>
+#include <vector>
 
 #include "supervisor/process/descendant_scope.h"
 #include "tests/supervised_child.h"
@@ -38,7 +42,7 @@ class CensusTest : public ::testing::TestWithParam<bool> {
         ::mmap(nullptr, 8 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
     return address == MAP_FAILED ? nullptr : static_cast<char*>(address);
   }
-  std::uint64_t count() { return census_.count_mappings({&identity_, 1}).front(); }
+  std::uint64_t count() { return census_.count_mappings({&identity_, 1})->of_files.front(); }
   bool knows(pid_t pid) {
     const auto pids = scope_.processes();
     return std::find(pids.begin(), pids.end(), pid) != pids.end();
@@ -175,6 +179,66 @@ TEST_P(CensusTest, ANameThatLies) {
   ASSERT_TRUE(ready_.pass());
   EXPECT_TRUE(knows(child.pid()));
   EXPECT_EQ(count(), 1U);
+}
+
+/// Mappings of one page of another file, none of them another's continuation.
+void map_much(int mappings) {
+  const UniqueFd other(::memfd_create("other", MFD_CLOEXEC));
+  (void)!::ftruncate(other.get(), kPage);
+  for (int i = 0; i < mappings; ++i) {
+    ::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, other.get(), 0);
+  }
+}
+
+TEST_P(CensusTest, WhoMapsMuchElseKeepsNobodyWaiting) {
+  constexpr int kMany = 50000;
+  SharedPage<std::atomic<int>> ready;
+  std::vector<std::unique_ptr<Child>> children;
+  for (int i = 0; i < 3; ++i) {
+    children.push_back(std::make_unique<Child>([&] {
+      map_much(kMany);
+      ++*ready;
+      return ::pause();
+    }));
+  }
+  Child plain([&] {
+    map_whole();
+    ++*ready;
+    return ::pause();
+  });
+  for (int wait = 0; wait < 60000 && ready->load() < 4; ++wait) ::usleep(1000);
+  ASSERT_EQ(ready->load(), 4);
+  // Looks that took too long end in the background; then they are known.
+  const auto settled = [&] {
+    for (int wait = 0; wait < 500 && census_.lost() != 0; ++wait) ::usleep(10000);
+  };
+  for (int look = 0; look < 5; ++look) {
+    EXPECT_EQ(count(), 1U);
+    settled();
+  }
+  ASSERT_EQ(census_.lost(), 0);
+  const auto cpu_before = std::clock();
+  const auto counted = census_.count_mappings({&identity_, 1});
+  ASSERT_TRUE(counted);
+  EXPECT_EQ(counted->of_files.front(), 1U);
+  EXPECT_FALSE(counted->complete) << "it says so";
+  EXPECT_LT(std::clock() - cpu_before, CLOCKS_PER_SEC / 10);
+}
+
+TEST_P(CensusTest, WhoMapsItMoreOftenThanCanBeWalkedCountsAsLastSeen) {
+  Child child([&] {
+    map_much(40000);
+    for (int i = 0; i < 3; ++i) map_whole();
+    ready_.open();
+    return ::pause();
+  });
+  ASSERT_TRUE(ready_.pass());
+  std::uint64_t counted = 0;
+  for (int look = 0; look < 100 && counted != 3; ++look) {
+    counted = count();
+    ::usleep(20000);
+  }
+  EXPECT_EQ(counted, 3U);
 }
 
 INSTANTIATE_TEST_SUITE_P(KcmpAndProc, CensusTest, ::testing::Values(true, false),

@@ -83,7 +83,7 @@ class ProcessI386Test : public ::testing::TestWithParam<Pastime> {
     for (int looks = 0; looks < 5000; ++looks) {
       const auto stat = ProcessStat::read(child.pid());
       if (stat && stat->state == GetParam().state &&
-          machine_.count_mappings({&file, 1}).front() == kPieces) {
+          machine_.count_mappings({&file, 1})->of_files.front() == kPieces) {
         return;
       }
       ::usleep(1000);

@@ -114,7 +114,7 @@ TEST_F(RemoteSpaceTest, MapsAnywhere) {
   EXPECT_EQ(seen_->descriptors_after, seen_->descriptors_before) << "no descriptor stays";
   EXPECT_TRUE(memory->in_use());
   const FileIdentity file = memory->identity();
-  EXPECT_EQ(machine_.count_mappings({&file, 1}).front(), 1U);
+  EXPECT_EQ(machine_.count_mappings({&file, 1})->of_files.front(), 1U);
   const UniqueFd look = std::move(open(*memory).fd);
   char byte = 0;
   EXPECT_EQ(::pread(look.get(), &byte, 1, kPage), 1);

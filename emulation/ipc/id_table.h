@@ -116,6 +116,14 @@ class IdTable {
     }
   }
 
+  /// From an index upwards, as long as `visit` answers true.
+  template <typename Visitor>
+  void for_each_from(int index, Visitor visit) const {
+    for (auto place = static_cast<std::size_t>(index); place < slots_.size(); ++place) {
+      if (slots_[place].object != nullptr && !visit(slots_[place].object)) return;
+    }
+  }
+
   [[nodiscard]] int in_use() const { return space_.in_use(); }
   [[nodiscard]] int max_index() const { return space_.max_index(); }
 

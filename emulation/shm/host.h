@@ -29,6 +29,13 @@ struct BackingRequest {
   uid_t account = 0;  ///< Caller::account()
 };
 
+/// What a look at all processes found.
+struct MappingCounts {
+  std::vector<std::uint64_t> of_files;  ///< in the order of the files asked for
+  /// Every process let itself be looked at. Where not, there are at least so many mappings.
+  bool complete = true;
+};
+
 class Host {
  public:
   Host() = default;
@@ -47,8 +54,9 @@ class Host {
       const BackingRequest& request) = 0;
 
   /// shm_nattch of each file, as the kernel counts it: mappings (VMAs) in all processes we serve,
-  /// an address space that several processes share counted once.
-  [[nodiscard]] virtual std::vector<std::uint64_t> count_mappings(
+  /// an address space that several processes share counted once. Takes bounded time, whatever those
+  /// processes do. ENOMEM: descriptors, memory or threads for it are short.
+  [[nodiscard]] virtual Result<MappingCounts> count_mappings(
       std::span<const FileIdentity> files) = 0;
 
   /// Whether the thread that created a segment has not ended yet.

@@ -41,15 +41,20 @@ bool Registry::anything_mapped() const {
   return mapped;
 }
 
-std::vector<std::uint64_t> Registry::count_attaches(
+Result<std::vector<std::uint64_t>> Registry::count_attaches(
     std::span<const SegmentPointer> segments) const {
-  const auto count = [this](const std::vector<SegmentPointer>& asked) {
+  bool complete = true;
+  const auto count = [&](std::span<const SegmentPointer> asked) {
     std::vector<FileIdentity> files;
     files.reserve(asked.size());
     for (const SegmentPointer& segment : asked) files.push_back(segment->memory().identity());
-    return host_.count_mappings(files);
+    auto counted = host_.count_mappings(files);
+    if (counted && !counted->complete) complete = false;
+    return counted;
   };
-  std::vector<std::uint64_t> counts = count({segments.begin(), segments.end()});
+  auto first = count(segments);
+  if (!first) return first.error();
+  std::vector<std::uint64_t> counts = std::move(first->of_files);
   for (int look = 1; look < kMostLooks; ++look) {
     std::vector<SegmentPointer> missed;
     std::vector<std::size_t> missed_place;
@@ -59,28 +64,37 @@ std::vector<std::uint64_t> Registry::count_attaches(
       missed_place.push_back(place);
     }
     if (missed.empty()) break;
-    const std::vector<std::uint64_t> again = count(missed);
-    for (std::size_t i = 0; i < missed.size(); ++i) counts[missed_place[i]] = again[i];
+    if (!complete) {  // whoever maps it is one of those who do not let us look
+      for (const std::size_t place : missed_place) counts[place] = 1;
+      break;
+    }
+    const auto again = count(missed);
+    if (!again) return again.error();
+    for (std::size_t i = 0; i < missed.size(); ++i) counts[missed_place[i]] = again->of_files[i];
   }
   return counts;
 }
 
-std::vector<ShmTableRow> Registry::rows(Viewpoint& viewpoint) const {
+Result<std::vector<ShmTableRow>> Registry::rows(Viewpoint& viewpoint,
+                                                const ShmTableRange& range) const {
   std::vector<ShmTableRow> rows;
   std::vector<SegmentPointer> mapped;
   std::vector<std::size_t> mapped_row;
+  if (range.most == 0) return rows;
   {
     const std::shared_lock lock(mutex_);
-    table_.for_each([&](const SegmentPointer& segment) {
-      if (segment->memory().in_use()) {
+    table_.for_each_from(range.first_index, [&](const SegmentPointer& segment) {
+      if (range.count_attaches && segment->memory().in_use()) {
         mapped.push_back(segment);
         mapped_row.push_back(rows.size());
       }
       rows.push_back({segment->id(), describe(*segment, viewpoint), segment->memory().usage()});
+      return rows.size() < range.most;
     });
   }
-  const std::vector<std::uint64_t> counts = count_attaches(mapped);
-  for (std::size_t i = 0; i < mapped.size(); ++i) rows[mapped_row[i]].ds.nattch = counts[i];
+  const auto counts = count_attaches(mapped);
+  if (!counts) return counts.error();
+  for (std::size_t i = 0; i < mapped.size(); ++i) rows[mapped_row[i]].ds.nattch = (*counts)[i];
   return rows;
 }
 
@@ -92,6 +106,11 @@ Limits Registry::limits() const {
 void Registry::set_limits(const Limits& limits) {
   const std::unique_lock lock(mutex_);
   limits_ = limits;
+}
+
+void Registry::update_limits(const std::function<void(Limits&)>& change) {
+  const std::unique_lock lock(mutex_);
+  change(limits_);
 }
 
 void Registry::set_rmid_forced(bool forced) {

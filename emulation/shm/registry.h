@@ -16,6 +16,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -39,6 +40,13 @@ struct ShmTableRow {
   int id = 0;
   ShmidDs ds;
   PageUsage usage;
+};
+
+/// Which lines of it.
+struct ShmTableRange {
+  int first_index = 0;  ///< of identifiers, IdSpace::index_of()
+  std::size_t most = IdSpace::kMaxIds;
+  bool count_attaches = true;  ///< without, nattch is 0
 };
 
 class Registry : public std::enable_shared_from_this<Registry> {
@@ -68,16 +76,23 @@ class Registry : public std::enable_shared_from_this<Registry> {
   [[nodiscard]] bool anything_mapped() const;
   /// shm_nattch of each of them, whose memory was in use just now. Takes long, and no lock: a walk
   /// through the processes, in which one that forks and ends can hide its child from us. So we look
-  /// again for whom the kernel says that a segment is in use, before it seems abandoned.
-  [[nodiscard]] std::vector<std::uint64_t> count_attaches(
+  /// again for whom the kernel says that a segment is in use, before it seems abandoned; and where
+  /// not every process can be looked at, such a segment has 1 at least: 0 would tell programs that
+  /// they may take it over. Errors: those of Host::count_mappings().
+  [[nodiscard]] Result<std::vector<std::uint64_t>> count_attaches(
       std::span<const SegmentPointer> segments) const;
-  /// The table of /proc/sysvipc/shm, ids and pids as `viewpoint` shows them.
-  [[nodiscard]] std::vector<ShmTableRow> rows(Viewpoint& viewpoint) const;
+  /// Lines of the table of /proc/sysvipc/shm in the order of their index, ids and pids as
+  /// `viewpoint` shows them. Errors: those of Host::count_mappings().
+  [[nodiscard]] Result<std::vector<ShmTableRow>> rows(Viewpoint& viewpoint,
+                                                      const ShmTableRange& range = {}) const;
 
   // The sysctls of the namespace, kernel.shm*. They take the lock themselves.
 
   [[nodiscard]] Limits limits() const;
   void set_limits(const Limits& limits);
+  /// Reads, changes and writes them under one hold of the lock: of several who change one limit
+  /// each, nobody takes back what another did. `change` asks nothing of the registry.
+  void update_limits(const std::function<void(Limits&)>& change);
   [[nodiscard]] bool rmid_forced() const { return rmid_forced_; }
   /// Setting it drops what is not mapped and whose creator has ended: shm_destroy_orphaned().
   void set_rmid_forced(bool forced);

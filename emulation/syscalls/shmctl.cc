@@ -61,7 +61,9 @@ Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
   // Counting takes a walk through the processes: nobody else shall wait for it.
   if (segment->memory().in_use()) {
     caller.long_step();
-    ds.nattch = registry.count_attaches({&segment, 1}).front();
+    const auto counted = registry.count_attaches({&segment, 1});
+    if (!counted) return counted.error();
+    ds.nattch = counted->front();
   }
   return copy_out(call, caller, encode_shmid_ds(call.abi, call.version, ds),
                   call.command == abi::kIpcStat ? 0 : segment->id());

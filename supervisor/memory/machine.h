@@ -43,7 +43,7 @@ class Machine : public Host {
   Result<std::uint64_t> huge_page_bytes(unsigned size_log2) override;
   gid_t hugetlb_shm_group() override;
   Result<std::unique_ptr<BackingMemory>> create_memory(const BackingRequest& request) override;
-  std::vector<std::uint64_t> count_mappings(std::span<const FileIdentity> files) override {
+  Result<MappingCounts> count_mappings(std::span<const FileIdentity> files) override {
     return census_.count_mappings(files);
   }
   bool thread_lives(const CreatorThread& thread) override {

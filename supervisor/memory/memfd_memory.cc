@@ -174,7 +174,9 @@ bool MemfdMemory::in_use() {
     }
     if (errno == EAGAIN) return true;
   }
-  return census_.count_mappings({&identity_, 1}).front() != 0;
+  const auto counted = census_.count_mappings({&identity_, 1});
+  // Where that cannot be told, nothing is to be taken away.
+  return !counted || !counted->complete || counted->of_files.front() != 0;
 }
 
 PageUsage MemfdMemory::usage() {

@@ -1,26 +1,33 @@
 // Census: who maps a segment, counted when somebody asks.
 //
-// Mappings are found by device and inode in each process of a ProcessScope; an address space that
-// several processes share (vfork(2), clone(2) with CLONE_VM) is counted once, which kcmp(2) tells.
-// Where kcmp is forbidden, a process that waits for its vfork child is recognised by what both show
-// in /proc.
+// Each process of a ProcessScope is looked at (ProcessLook), in a thread that may be lost there; to
+// what ordinary processes take, others can add 45 ms to a count, and 1 ms each. A process that
+// keeps a thread is left out until that has come back, and counts for what is known of it: in the
+// middle of an exec it maps nothing any more, as to the kernel; where its memory map is locked or
+// too long, for what it mapped when it last let us look. MappingCounts::complete says whether there
+// was such a one.
+//
+// A process with thousands of mappings of files (a look takes more than 5 ms) is looked at while
+// somebody waits only if it is known to map one of the files; of others is remembered for a while
+// that they do not.
 //
 // A process whose maps we may not read counts for nothing, and one that forks and ends meanwhile
 // may hide its child: Registry::count_attaches() looks again where that leaves nobody.
 //
-// Thread rule: any thread.
+// Thread rule: any thread. It may be destroyed while threads are lost.
 #pragma once
 
 #include <sys/types.h>
 
-#include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <memory>
+#include <semaphore>
 #include <span>
-#include <vector>
 
 #include "emulation/memmap/backing_memory.h"
+#include "emulation/shm/host.h"
 #include "supervisor/kernel/features.h"
+#include "supervisor/process/census_memory.h"
 #include "supervisor/process/process_scope.h"
 
 namespace shmvisor {
@@ -28,25 +35,27 @@ namespace shmvisor {
 class Census {
  public:
   Census(KernelFeatures& features, const ProcessScope& scope)
-      : features_(features), scope_(scope) {}
+      : features_(features), scope_(scope), memory_(std::make_shared<CensusMemory>()) {}
 
   /// Mappings (VMAs) of each file, as shm_nattch counts them. One walk, however many files.
-  [[nodiscard]] std::vector<std::uint64_t> count_mappings(
-      std::span<const FileIdentity> files) const;
+  /// ENOMEM: out of descriptors, memory or threads.
+  [[nodiscard]] Result<MappingCounts> count_mappings(std::span<const FileIdentity> files) const;
 
-  /// Where one process maps the files that are asked for: one list of addresses for each file.
-  struct Attached {
-    pid_t pid = 0;
-    std::vector<std::vector<std::uint64_t>> starts;
-  };
+  /// Threads that are lost.
+  [[nodiscard]] int lost() const { return memory_->lost(); }
 
  private:
-  /// Where in `counted` it belongs; nothing where its address space is counted already.
-  [[nodiscard]] std::optional<std::size_t> find_place(const Attached& attached,
-                                                      const std::vector<Attached>& counted) const;
+  /// Who is to be looked at; all others are added to `counts`.
+  [[nodiscard]] std::vector<pid_t> processes_to_look_at(std::span<const FileIdentity> files,
+                                                        MappingCounts& counts) const;
+  void add_known(pid_t pid, std::span<const FileIdentity> files, MappingCounts& counts) const;
+  void refresh(pid_t pid, std::span<const FileIdentity> files) const;
 
   KernelFeatures& features_;
   const ProcessScope& scope_;
+  const std::shared_ptr<CensusMemory> memory_;
+  /// Counts at a time: so many threads at most are lost in a process before that is known of it.
+  mutable std::counting_semaphore<> at_a_time_{4};
 };
 
 }  // namespace shmvisor

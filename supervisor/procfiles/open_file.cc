@@ -1,5 +1,6 @@
 #include "supervisor/procfiles/open_file.h"
 
+#include <algorithm>
 #include <climits>
 #include <mutex>
 #include <shared_mutex>
@@ -11,15 +12,18 @@ namespace shmvisor {
 TableFile::TableFile(std::shared_ptr<Registry> registry, const Reader& opener)
     : registry_(std::move(registry)),
       viewpoint_(opener.thread()),
-      lines_([this](std::size_t position) { return show(position); }) {
+      lines_(
+          [this](std::size_t position, SeqFile::Wanted wanted) { return show(position, wanted); }) {
   // What it needs of the opener is read now, who may be gone when somebody reads.
   (void)viewpoint_.show_uid(0);
   (void)viewpoint_.show_gid(0);
   (void)viewpoint_.show_pid({});
 }
 
-std::string TableFile::read(std::uint64_t offset, std::size_t size) {
-  return lines_.read(offset, size);
+Result<std::string> TableFile::read(std::uint64_t offset, std::size_t size) {
+  auto bytes = lines_.read(offset, size);
+  taken_ = {};  // the next read shows what is true then
+  return bytes;
 }
 
 Result<std::size_t> TableFile::write(std::string_view /*bytes*/, std::uint64_t /*offset*/,
@@ -27,26 +31,49 @@ Result<std::size_t> TableFile::write(std::string_view /*bytes*/, std::uint64_t /
   return Errno(EIO);
 }
 
-std::optional<std::string> TableFile::show(std::size_t position) {
-  if (position == 0) {
-    rows_.reset();
-    return std::string(shm_table_heading());
+const ShmTableRow* TableFile::Taken::find(int index, bool shall_be_counted) const {
+  if (index < first_index || index >= end_index || (shall_be_counted && !counted)) return nullptr;
+  const auto row = std::ranges::find_if(
+      rows, [index](const ShmTableRow& one) { return IdSpace::index_of(one.id) >= index; });
+  return row == rows.end() ? nullptr : &*row;
+}
+
+Result<void> TableFile::take(int first_index, SeqFile::Wanted wanted) {
+  ShmTableRange range{.first_index = first_index, .count_attaches = !wanted.skipped};
+  range.most = wanted.bytes / shm_table_heading().size() + 1;
+  auto rows = registry_->rows(viewpoint_, range);
+  if (!rows) return rows.error();
+  taken_ = {std::move(*rows), first_index, IdSpace::kMaxIds, range.count_attaches};
+  if (taken_.rows.size() == range.most) {
+    taken_.end_index = IdSpace::index_of(taken_.rows.back().id) + 1;
   }
-  if (!rows_) {
-    registry_->settle();
-    rows_ = registry_->rows(viewpoint_);
+  return {};
+}
+
+/// Position 0 is the heading, and n + 1 the segment of index n: sysvipc_find_ipc() of ipc/util.c.
+Result<std::optional<SeqFile::Record>> TableFile::show(std::size_t position,
+                                                       SeqFile::Wanted wanted) {
+  using Shown = std::optional<SeqFile::Record>;
+  if (position == 0) return Shown({std::string(shm_table_heading()), 1});
+  if (position > IdSpace::kMaxIds) return Shown();
+  const int index = static_cast<int>(position) - 1;
+  const ShmTableRow* row = taken_.find(index, !wanted.skipped);
+  if (row == nullptr) {
+    if (position == 1) registry_->settle();
+    if (const auto taken = take(index, wanted); !taken) return taken.error();
+    row = taken_.find(index, !wanted.skipped);
   }
-  if (position > rows_->size()) return std::nullopt;
-  const ShmTableRow& row = (*rows_)[position - 1];
-  return shm_table_line(row.id, row.ds, row.usage.resident * abi::kPageSize,
-                        row.usage.swapped * abi::kPageSize);
+  if (row == nullptr) return Shown();
+  return Shown({shm_table_line(row->id, row->ds, row->usage.resident * abi::kPageSize,
+                               row->usage.swapped * abi::kPageSize),
+                static_cast<std::size_t>(IdSpace::index_of(row->id)) + 2});
 }
 
 SysctlFile::SysctlFile(ProcFile file, std::shared_ptr<Registry> registry, const SysctlOwner& owner,
                        bool append)
     : file_(file), registry_(std::move(registry)), owner_(owner), append_(append) {}
 
-std::string SysctlFile::read(std::uint64_t offset, std::size_t size) {
+Result<std::string> SysctlFile::read(std::uint64_t offset, std::size_t size) {
   switch (file_) {
     case ProcFile::kShmmax:
       return read_sysctl(registry_->limits().shmmax, offset, size);
@@ -66,7 +93,7 @@ std::string SysctlFile::read(std::uint64_t offset, std::size_t size) {
     case ProcFile::kTable:
       break;
   }
-  return {};
+  return std::string();
 }
 
 Result<std::size_t> SysctlFile::set_limit(std::uint64_t Limits::*limit, std::string_view bytes,
@@ -74,9 +101,7 @@ Result<std::size_t> SysctlFile::set_limit(std::uint64_t Limits::*limit, std::str
   const auto write = write_ulong_sysctl(bytes, offset);
   if (!write) return write.error();
   if (!write->ignored) {
-    Limits limits = registry_->limits();
-    limits.*limit = write->value;
-    registry_->set_limits(limits);
+    registry_->update_limits([&](Limits& limits) { limits.*limit = write->value; });
   }
   return write->taken_bytes;
 }
@@ -103,9 +128,8 @@ Result<std::size_t> SysctlFile::write(std::string_view bytes, std::uint64_t offs
         return set_limit(&Limits::shmall, bytes, offset);
       case ProcFile::kShmmni:
         return set_int(bytes, offset, Limits::ipcmni, [this](int value) {
-          Limits limits = registry_->limits();
-          limits.shmmni = static_cast<std::uint32_t>(value);
-          registry_->set_limits(limits);
+          registry_->update_limits(
+              [&](Limits& limits) { limits.shmmni = static_cast<std::uint32_t>(value); });
         });
       case ProcFile::kShmRmidForced:
         return set_int(bytes, offset, 1,

@@ -27,29 +27,43 @@ class OpenFile {
   OpenFile& operator=(const OpenFile&) = delete;
   virtual ~OpenFile() = default;
 
-  /// Empty at the end of the file.
-  virtual std::string read(std::uint64_t offset, std::size_t size) = 0;
+  /// A page at most, whatever was asked for; empty at the end of the file. ENOMEM: the attaches
+  /// cannot be counted.
+  virtual Result<std::string> read(std::uint64_t offset, std::size_t size) = 0;
   /// The bytes taken. EPERM: not this writer; EINVAL: not this text.
   virtual Result<std::size_t> write(std::string_view bytes, std::uint64_t offset,
                                     Reader& writer) = 0;
 };
 
-/// /proc/sysvipc/shm. The table is taken when a read first needs a line of it, and stays the same
-/// until reading begins anew; the kernel's is only of one piece for each page.
+/// /proc/sysvipc/shm. Each read takes the lines that it needs, as the kernel's does, and nothing of
+/// the table is kept between reads but the rest of one page: whoever opens it often and reads costs
+/// little.
 class TableFile : public OpenFile {
  public:
   TableFile(std::shared_ptr<Registry> registry, const Reader& opener);
 
-  std::string read(std::uint64_t offset, std::size_t size) override;
+  Result<std::string> read(std::uint64_t offset, std::size_t size) override;
   /// EIO: the file has no such operation.
   Result<std::size_t> write(std::string_view bytes, std::uint64_t offset, Reader& writer) override;
 
  private:
-  std::optional<std::string> show(std::size_t position);
+  /// Lines that one read has taken from the table at once: a look at all processes for each line
+  /// would be too many.
+  struct Taken {
+    std::vector<ShmTableRow> rows;
+    int first_index = 0;
+    int end_index = 0;  ///< none between is missing
+    bool counted = false;
+
+    [[nodiscard]] const ShmTableRow* find(int index, bool shall_be_counted) const;
+  };
+
+  Result<std::optional<SeqFile::Record>> show(std::size_t position, SeqFile::Wanted wanted);
+  Result<void> take(int first_index, SeqFile::Wanted wanted);
 
   const std::shared_ptr<Registry> registry_;
   ThreadViewpoint viewpoint_;
-  std::optional<std::vector<ShmTableRow>> rows_;
+  Taken taken_;
   SeqFile lines_;
 };
 
@@ -60,7 +74,7 @@ class SysctlFile : public OpenFile {
   SysctlFile(ProcFile file, std::shared_ptr<Registry> registry, const SysctlOwner& owner,
              bool append);
 
-  std::string read(std::uint64_t offset, std::size_t size) override;
+  Result<std::string> read(std::uint64_t offset, std::size_t size) override;
   Result<std::size_t> write(std::string_view bytes, std::uint64_t offset, Reader& writer) override;
 
  private:

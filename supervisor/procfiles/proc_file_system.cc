@@ -4,21 +4,20 @@
 
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <exception>
+#include <new>
 #include <string>
 
 namespace shmvisor {
 namespace {
 
-constexpr std::size_t kStackBytes = 256UL * 1024;
 /// Where a name leads never changes; what stat(2) says depends on who asks.
 constexpr double kEntrySeconds = 1e6;
 constexpr double kAttributeSeconds = 0;
@@ -44,6 +43,26 @@ void log_line(fuse_log_level /*level*/, const char* format, va_list arguments) {
   spdlog::debug("libfuse: {}", line.data());
 }
 
+/// One of our callbacks as libfuse may call it: it answers a request as its last step, and what it
+/// throws before becomes the answer.
+template <auto kCallback>
+struct Guarded;
+template <typename... Arguments, void (*kCallback)(fuse_req_t, Arguments...)>
+struct Guarded<kCallback> {
+  static void call(fuse_req_t request, Arguments... arguments) noexcept {
+    int error = 0;
+    try {
+      kCallback(request, arguments...);
+      return;
+    } catch (const std::bad_alloc&) {
+      error = ENOMEM;
+    } catch (const std::exception&) {
+      error = EIO;
+    }
+    fuse_reply_err(request, error);
+  }
+};
+
 }  // namespace
 
 struct ProcFileSystem::Operations {
@@ -64,7 +83,7 @@ struct ProcFileSystem::Operations {
   static void lookup(fuse_req_t request, fuse_ino_t /*parent*/, const char* name) {
     for (fuse_ino_t inode = kFirstFile; const ProcFileInfo* file = file_of(inode); ++inode) {
       if (std::string_view(name) != file->name) continue;
-      self(request).size_of(inode).announced = false;
+      self(request).forget_contents(inode);
       Reader reader = self(request).reader(tid(request));
       const fuse_entry_param entry = self(request).entry(inode, reader);
       fuse_reply_entry(request, &entry);
@@ -81,7 +100,7 @@ struct ProcFileSystem::Operations {
     std::size_t used = 0;
     fuse_ino_t inode = kFirstFile + static_cast<fuse_ino_t>(offset);
     for (; const ProcFileInfo* file = file_of(inode); ++inode) {
-      self(request).size_of(inode).announced = false;
+      self(request).forget_contents(inode);
       const fuse_entry_param entry = self(request).entry(inode, reader);
       const std::size_t needed =
           fuse_add_direntry_plus(request, bytes.data() + used, size - used, file->name, &entry,
@@ -98,7 +117,7 @@ struct ProcFileSystem::Operations {
     if (file_of(inode) != nullptr) {
       // With an open file it is lseek(2), whose SEEK_END shall find the size of 0.
       if (info != nullptr) {
-        self(request).size_of(inode).announced = false;
+        self(request).forget_contents(inode);
       } else {
         self(request).outdate_size(inode);
       }
@@ -124,7 +143,7 @@ struct ProcFileSystem::Operations {
                !reader.may_write(file->file, owner)) {
       fuse_reply_err(request, EACCES);
     } else {
-      if (truncates) self(request).size_of(inode).announced = false;
+      if (truncates) self(request).forget_contents(inode);
       const struct stat status = self(request).attributes(inode, reader);
       fuse_reply_attr(request, &status, kAttributeSeconds);
     }
@@ -145,43 +164,47 @@ struct ProcFileSystem::Operations {
       fuse_reply_err(request, EISDIR);
       return;
     }
-    const auto handle = self(request).open(*file, info->flags, tid(request));
+    const fuse_ctx& context = *fuse_req_ctx(request);
+    const auto handle = self(request).open(*file, info->flags, context.pid, context.uid);
     if (!handle) {
       fuse_reply_err(request, handle.error().value());
       return;
     }
     self(request).announce_contents(inode);
-    if ((info->flags & O_TRUNC) != 0) self(request).size_of(inode).announced = false;
+    if ((info->flags & O_TRUNC) != 0) self(request).forget_contents(inode);
     info->fh = *handle;
     info->direct_io = 1;  // every read and write comes to us as it was asked for
     // ENOENT: the open was given up, and there will be no release.
-    if (fuse_reply_open(request, info) == -ENOENT) self(request).open_files_.erase(*handle);
+    ProcFileSystem& files = self(request);
+    if (fuse_reply_open(request, info) == -ENOENT) files.open_files_.remove(*handle);
   }
 
   static void read(fuse_req_t request, fuse_ino_t /*inode*/, size_t size, off_t offset,
                    fuse_file_info* info) {
-    OpenFile* const file = self(request).opened(info->fh);
     // A read for the page cache, which has no lock owner, is a fault on a private mapping, and the
     // kernel's files cannot be mapped; or sendfile(2) or splice(2). See the head of our header.
-    if (file == nullptr || info->lock_owner == 0) {
-      fuse_reply_err(request, file == nullptr ? EIO : EINVAL);
+    if (info->lock_owner == 0) {
+      fuse_reply_err(request, EINVAL);
       return;
     }
-    const std::string bytes = file->read(static_cast<std::uint64_t>(offset), size);
-    fuse_reply_buf(request, bytes.data(), bytes.size());
+    const auto bytes = self(request).open_files_.with(info->fh, [&](OpenFile& file) {
+      return file.read(static_cast<std::uint64_t>(offset), size);
+    });
+    if (bytes) {
+      fuse_reply_buf(request, bytes->data(), bytes->size());
+    } else {
+      fuse_reply_err(request, bytes.error().value());
+    }
   }
 
   static void write(fuse_req_t request, fuse_ino_t inode, const char* bytes, size_t size,
                     off_t offset, fuse_file_info* info) {
-    OpenFile* const file = self(request).opened(info->fh);
     Reader writer = self(request).reader(tid(request));
-    const auto taken = file == nullptr ? Result<std::size_t>(Errno(EIO))
-                                       : file->write(std::string_view(bytes, size),
-                                                     static_cast<std::uint64_t>(offset), writer);
+    const auto taken = self(request).open_files_.with(info->fh, [&](OpenFile& file) {
+      return file.write(std::string_view(bytes, size), static_cast<std::uint64_t>(offset), writer);
+    });
     if (taken) {
-      // To the kernel that is a larger file now.
-      off_t& highest = self(request).size_of(inode).highest_bytes;
-      highest = std::max(highest, offset + static_cast<off_t>(size));
+      self(request).note_write(inode, offset + static_cast<off_t>(size));
       fuse_reply_write(request, *taken);
     } else {
       fuse_reply_err(request, taken.error().value());
@@ -189,7 +212,7 @@ struct ProcFileSystem::Operations {
   }
 
   static void release(fuse_req_t request, fuse_ino_t /*inode*/, fuse_file_info* info) {
-    self(request).open_files_.erase(info->fh);
+    self(request).open_files_.remove(info->fh);
     fuse_reply_err(request, 0);
   }
 
@@ -202,16 +225,16 @@ struct ProcFileSystem::Operations {
   static fuse_lowlevel_ops all() {
     fuse_lowlevel_ops operations{};
     operations.init = init;
-    operations.lookup = lookup;
-    operations.readdirplus = readdirplus;
-    operations.getattr = getattr;
-    operations.setattr = setattr;
-    operations.access = access;
-    operations.open = open;
-    operations.read = read;
-    operations.write = write;
-    operations.release = release;
-    operations.fsync = fsync;
+    operations.lookup = Guarded<lookup>::call;
+    operations.readdirplus = Guarded<readdirplus>::call;
+    operations.getattr = Guarded<getattr>::call;
+    operations.setattr = Guarded<setattr>::call;
+    operations.access = Guarded<access>::call;
+    operations.open = Guarded<open>::call;
+    operations.read = Guarded<read>::call;
+    operations.write = Guarded<write>::call;
+    operations.release = Guarded<release>::call;
+    operations.fsync = Guarded<fsync>::call;
     return operations;
   }
 };
@@ -237,34 +260,11 @@ Result<void> ProcFileSystem::start(UniqueFd connection) {
   if (fuse_session_mount(session_, place.c_str()) != 0) return Errno(EINVAL);
   static_cast<void>(connection.release());  // the session's from now on
 
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, kStackBytes);
-  running_ = true;
-  pthread_t thread{};
-  const auto entry = [](void* self) -> void* {
-    static_cast<ProcFileSystem*>(self)->run();
-    return nullptr;
-  };
-  const int error = pthread_create(&thread, &attributes, entry, this);
-  pthread_attr_destroy(&attributes);
-  if (error == 0) return {};
-  running_ = false;
-  fuse_session_destroy(std::exchange(session_, nullptr));  // closes the connection
-  return Errno(EAGAIN);
-}
-
-void ProcFileSystem::run() {
-  fuse_session_loop(session_);
-  const std::lock_guard lock(mutex_);
-  running_ = false;
-  ended_.notify_all();
-}
-
-bool ProcFileSystem::wait_for_end() {
-  std::unique_lock lock(mutex_);
-  return ended_.wait_for(lock, std::chrono::seconds(1), [this] { return !running_; });
+  if (auto started = threads_.start(session_); !started) {
+    fuse_session_destroy(std::exchange(session_, nullptr));  // closes the connection
+    return started;
+  }
+  return {};
 }
 
 fuse_entry_param ProcFileSystem::entry(std::uint64_t inode, Reader& reader) const {
@@ -294,7 +294,8 @@ struct stat ProcFileSystem::attributes(std::uint64_t inode, Reader& reader) cons
   return status;
 }
 
-Result<std::uint64_t> ProcFileSystem::open(const ProcFileInfo& file, int flags, pid_t tid) {
+Result<std::uint64_t> ProcFileSystem::open(const ProcFileInfo& file, int flags, pid_t tid,
+                                           uid_t user) {
   if (tid == 0) return Errno(EACCES);  // of no process that we can see
   Reader opener = reader(tid);
   const SysctlOwner owner = opener.sysctl_owner();
@@ -309,15 +310,26 @@ Result<std::uint64_t> ProcFileSystem::open(const ProcFileInfo& file, int flags, 
   } else {
     opened = std::make_unique<SysctlFile>(file.file, registry, owner, (flags & O_APPEND) != 0);
   }
-  open_files_.emplace(++last_handle_, std::move(opened));
-  return last_handle_;
+  return open_files_.add(user, std::move(opened));
 }
 
 ProcFileSystem::KernelSize& ProcFileSystem::size_of(std::uint64_t inode) {
   return kernel_sizes_[inode - kFirstFile];
 }
 
+void ProcFileSystem::forget_contents(std::uint64_t inode) {
+  const std::lock_guard lock(sizes_mutex_);
+  size_of(inode).announced = false;
+}
+
+void ProcFileSystem::note_write(std::uint64_t inode, off_t end) {
+  const std::lock_guard lock(sizes_mutex_);
+  off_t& highest = size_of(inode).highest_bytes;
+  highest = std::max(highest, end);
+}
+
 void ProcFileSystem::announce_contents(std::uint64_t inode) {
+  const std::lock_guard lock(sizes_mutex_);
   KernelSize& size = size_of(inode);
   // Into a page behind any that the file has had: one that somebody reads stays locked until we
   // answer that. And not at its beginning, or the page could be taken for a whole one, and read.
@@ -336,15 +348,11 @@ void ProcFileSystem::outdate_size(std::uint64_t inode) {
   std::array<char, 1> nothing{};
   fuse_bufvec buffer = FUSE_BUFVEC_INIT(0);
   buffer.buf[0].mem = nothing.data();
+  const std::lock_guard lock(sizes_mutex_);
   // Kernels before 5.16 make it the new size, and act only on one that is larger than the last.
   sizes_outdated_ = (sizes_outdated_ + 1) % kMostAnnouncedBytes;
   fuse_lowlevel_notify_store(session_, inode, kMostAnnouncedBytes + sizes_outdated_, &buffer,
                              FUSE_BUF_NO_SPLICE);
-}
-
-OpenFile* ProcFileSystem::opened(std::uint64_t handle) {
-  const auto found = open_files_.find(handle);
-  return found == open_files_.end() ? nullptr : found->second.get();
 }
 
 }  // namespace shmvisor

@@ -1,9 +1,11 @@
 // ProcFileSystem: serves the files of proc_file_list.h to whoever opens them in the command's mount
 // namespace, over FUSE.
 //
-// One thread, blocked in a read of /dev/fuse. It waits for nobody: to answer it reads /proc and
-// takes registry locks, which no holder keeps while it waits for a process in such a request; and a
-// page fault, which would keep that process's memory map locked, is refused before either.
+// Threads of its own (RequestThreads), which wait for nobody: to answer they read /proc and take
+// registry locks, which no holder keeps while it waits for a process in such a request; and a page
+// fault, which would keep that process's memory map locked, is refused before either.
+//
+// No exception passes through libfuse: a request for which there is no memory fails with ENOMEM.
 //
 // Sizes: stat(2) and SEEK_END show 0, as for all files of /proc. To the kernel the files shall have
 // some contents all the same: sendfile(2) and splice(2) read by way of the page cache, and would
@@ -19,16 +21,14 @@
 #include <sys/types.h>
 
 #include <array>
-#include <condition_variable>
-#include <memory>
 #include <mutex>
-#include <unordered_map>
 
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/process/ipc_namespaces.h"
-#include "supervisor/procfiles/open_file.h"
+#include "supervisor/procfiles/open_files.h"
 #include "supervisor/procfiles/proc_file_list.h"
+#include "supervisor/procfiles/request_threads.h"
 
 struct fuse_entry_param;
 struct fuse_file_info;
@@ -50,13 +50,10 @@ class ProcFileSystem {
   /// Serves a connection that is mounted already. Errors: EAGAIN, ENOMEM, EINVAL.
   Result<void> start(UniqueFd connection);
   /// Whether it is mounted anywhere still.
-  [[nodiscard]] bool running() const {
-    const std::lock_guard lock(mutex_);
-    return running_;
-  }
+  [[nodiscard]] bool running() const { return threads_.running(); }
   /// Waits until the last mount has gone; false where it has not within a second, since somebody
   /// holds the mount namespace. The process must then end without destroying this.
-  bool wait_for_end();
+  bool wait_for_end() { return threads_.wait_for_end(); }
 
  private:
   /// The callbacks of libfuse, which know us as the session's user data.
@@ -67,12 +64,15 @@ class ProcFileSystem {
     off_t highest_bytes = 0;  ///< it has been, at most
   };
 
-  void run();
   [[nodiscard]] fuse_entry_param entry(std::uint64_t inode, Reader& reader) const;
   [[nodiscard]] struct stat attributes(std::uint64_t inode, Reader& reader) const;
-  Result<std::uint64_t> open(const ProcFileInfo& file, int flags, pid_t tid);
-  [[nodiscard]] OpenFile* opened(std::uint64_t handle);
+  Result<std::uint64_t> open(const ProcFileInfo& file, int flags, pid_t tid, uid_t user);
+  /// sizes_mutex_ held.
   [[nodiscard]] KernelSize& size_of(std::uint64_t inode);
+  /// The kernel is about to take it for a file of size 0.
+  void forget_contents(std::uint64_t inode);
+  /// The kernel takes a file for that long at least after a write.
+  void note_write(std::uint64_t inode, off_t end);
   /// Tells the kernel of a size above 0, if need be: fuse_notify_store() of fs/fuse/dev.c.
   void announce_contents(std::uint64_t inode);
   /// Lets the kernel pass the size in our next answer on to who asked, and keep its own:
@@ -85,13 +85,13 @@ class ProcFileSystem {
   const std::shared_ptr<IpcHome> home_;
   const std::int64_t started_seconds_;
   fuse_session* session_ = nullptr;
-  std::unordered_map<std::uint64_t, std::unique_ptr<OpenFile>> open_files_;
-  std::uint64_t last_handle_ = 0;
+  OpenFiles open_files_;
+  /// Guards the next two.
+  std::mutex sizes_mutex_;
   std::array<KernelSize, kProcFiles.size()> kernel_sizes_{};
   off_t sizes_outdated_ = 0;
-  mutable std::mutex mutex_;
-  std::condition_variable ended_;
-  bool running_ = false;
+  /// Last, because they use all of the above.
+  RequestThreads threads_;
 };
 
 }  // namespace shmvisor

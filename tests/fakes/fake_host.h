@@ -35,8 +35,9 @@ class FakeHost : public Host {
     return std::unique_ptr<BackingMemory>(std::make_unique<FakeMemory>(made, open_error));
   }
 
-  std::vector<std::uint64_t> count_mappings(std::span<const FileIdentity> files) override {
+  Result<MappingCounts> count_mappings(std::span<const FileIdentity> files) override {
     while_counting();
+    if (count_error != Errno(0)) return count_error;
     std::vector<std::uint64_t> counts;
     for (const FileIdentity& file : files) {
       ++counted;
@@ -44,7 +45,7 @@ class FakeHost : public Host {
       counts.push_back(found == nullptr || found->hidden_looks > 0 ? 0 : found->areas);
       if (found != nullptr && found->hidden_looks > 0) --found->hidden_looks;
     }
-    return counts;
+    return MappingCounts{std::move(counts), counts_complete};
   }
   bool thread_lives(const CreatorThread& thread) override {
     return !dead_threads.contains(thread.unique);
@@ -93,6 +94,8 @@ class FakeHost : public Host {
   std::function<void()> while_making = [] {};
   std::function<void()> while_counting = [] {};
   Errno create_error{0};
+  Errno count_error{0};
+  bool counts_complete = true;
   Errno open_error{0};  ///< of the memory made from now on
   std::vector<std::shared_ptr<FakePages>> pages;
   std::vector<FileIdentity> watched;

@@ -59,7 +59,8 @@ class Machine {
   std::vector<Shown> shown() {
     std::vector<Shown> all;
     for (std::size_t i = 0; i < 2; ++i) {
-      for (const ShmTableRow& row : registry(i).rows(callers_[0]->viewpoint())) {
+      const auto rows = registry(i).rows(callers_[0]->viewpoint());
+      for (const ShmTableRow& row : *rows) {
         all.emplace_back(i, row.id, row.ds.key, row.ds.uid, row.ds.gid, row.ds.mode,
                          row.ds.segsz_bytes, row.ds.ctime, row.ds.cpid);
       }
@@ -236,7 +237,8 @@ class Machine {
     one.settle();
     std::uint64_t pages = 0;
     int last_index = -1;
-    const auto table = one.rows(callers_[0]->viewpoint());
+    const auto rows_now = one.rows(callers_[0]->viewpoint());
+    const auto& table = *rows_now;
     const std::shared_lock lock(one.mutex());
     for (const ShmTableRow& row : table) {
       const auto segment = one.find(row.id);

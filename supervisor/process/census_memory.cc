@@ -1,0 +1,110 @@
+#include "supervisor/process/census_memory.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <string>
+#include <unordered_set>
+
+namespace shmvisor {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// Of CPU time: some 3,000 mappings of files. Other processes are looked at whenever somebody asks.
+constexpr milliseconds kSlow(5);
+/// Looks at slow processes take a twentieth of the time at most.
+constexpr int kRestAfterLook = 20;
+constexpr milliseconds kShortestRest(200);
+
+/// 0 where it is gone.
+std::uint64_t inode_of(pid_t pid) {
+  struct stat status {};
+  return ::stat(("/proc/" + std::to_string(pid)).c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
+}  // namespace
+
+std::uint64_t CensusMemory::Known::mappings_of(const FileIdentity& file) const {
+  const auto found = std::ranges::find(files, file, &MappedFile::file);
+  return found == files.end() ? 0 : found->mappings;
+}
+
+std::optional<CensusMemory::Known> CensusMemory::known_of(pid_t pid) {
+  const std::lock_guard lock(mutex_);
+  const auto record = records_.find(pid);
+  const auto late = late_.find(pid);
+  if (late == late_.end() && (record == records_.end() || record->second.took < kSlow)) {
+    return std::nullopt;
+  }
+  Known known;
+  if (late != late_.end()) known.late = late->second.phase;
+  if (record == records_.end()) return known;
+  if (inode_of(pid) != record->second.inode) {
+    records_.erase(record);
+    return known.late ? std::optional(known) : std::nullopt;
+  }
+  known.files = record->second.files;
+  known.slow = record->second.took >= kSlow;
+  const auto rest =
+      std::max<CensusMemory::Clock::duration>(record->second.took * kRestAfterLook, kShortestRest);
+  known.needs_refreshing = known.slow && Clock::now() - record->second.when >= rest;
+  return known;
+}
+
+void CensusMemory::remember(pid_t pid, std::vector<MappedFile> files,
+                            std::chrono::nanoseconds took) {
+  const std::lock_guard lock(mutex_);
+  if (files.empty() && took < kSlow) {
+    if (!records_.empty()) records_.erase(pid);
+    return;
+  }
+  if (records_.size() >= kMostProcesses && !records_.contains(pid)) return;
+  records_.insert_or_assign(pid, Record{inode_of(pid), std::move(files), took, Clock::now()});
+}
+
+void CensusMemory::begin_late(pid_t pid, Phase phase) {
+  struct stat status {};
+  const bool there = ::stat(("/proc/" + std::to_string(pid)).c_str(), &status) == 0;
+  const std::lock_guard lock(mutex_);
+  Late& late = late_[pid];
+  late.phase = phase;
+  late.uid = there ? status.st_uid : static_cast<uid_t>(-1);
+  ++late.threads;
+}
+
+void CensusMemory::end_late(pid_t pid) {
+  const std::lock_guard lock(mutex_);
+  const auto late = late_.find(pid);
+  if (late != late_.end() && --late->second.threads == 0) late_.erase(late);
+}
+
+bool CensusMemory::may_look_at(pid_t pid) const {
+  const std::lock_guard lock(mutex_);
+  if (late_.empty()) return true;
+  struct stat status {};
+  if (::stat(("/proc/" + std::to_string(pid)).c_str(), &status) != 0) return true;
+  int all = 0;
+  int of_user = 0;
+  for (const auto& [other, late] : late_) {
+    all += late.threads;
+    if (late.uid == status.st_uid) of_user += late.threads;
+  }
+  return all < kMostLost && of_user < kMostLostOfUser;
+}
+
+int CensusMemory::lost() const {
+  const std::lock_guard lock(mutex_);
+  int all = 0;
+  for (const auto& [pid, late] : late_) all += late.threads;
+  return all;
+}
+
+void CensusMemory::prune(std::span<const pid_t> living) {
+  const std::lock_guard lock(mutex_);
+  if (records_.size() <= living.size()) return;
+  const std::unordered_set<pid_t> pids(living.begin(), living.end());
+  std::erase_if(records_, [&pids](const auto& record) { return !pids.contains(record.first); });
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,92 @@
+// CensusMemory: what a Census remembers of processes from one count to the next: where a look
+// failed to end in time, and what the last look that did end has found.
+//
+// It is shared with threads that are lost in a look, and lives until the last has come back.
+//
+// Bounds: of one process 4096 files, of all 4096 processes; who is over is forgotten with the next
+// count. Thread rule: any thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "emulation/memmap/backing_memory.h"
+
+namespace shmvisor {
+
+/// One file, and how often a process maps it.
+struct MappedFile {
+  FileIdentity file;
+  std::uint64_t mappings = 0;
+};
+
+class CensusMemory {
+ public:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::size_t kMostFiles = 4096;
+  static constexpr std::size_t kMostProcesses = 4096;
+  /// Threads lost in looks at these processes, and at those of one user.
+  static constexpr int kMostLost = 48;
+  static constexpr int kMostLostOfUser = 16;
+
+  /// Where a look at a process stands.
+  enum class Phase : std::uint8_t {
+    kOpening,    ///< waits while the process is in the middle of an exec
+    kWalking,    ///< waits while the process changes its memory map
+    kComparing,  ///< all is found; is the address space another's too?
+  };
+
+  /// What is known of a process without a look.
+  struct Known {
+    std::vector<MappedFile> files;
+    /// A look takes long, and another has been made not long ago.
+    bool slow = false;
+    bool needs_refreshing = false;
+    /// A thread is in it. In kOpening it maps nothing any more: exec(2) has given the old memory up
+    /// (begin_new_exec() of fs/exec.c), and the kernel counts no attach either.
+    std::optional<Phase> late;
+
+    [[nodiscard]] std::uint64_t mappings_of(const FileIdentity& file) const;
+  };
+
+  /// Nothing where the next look tells all.
+  [[nodiscard]] std::optional<Known> known_of(pid_t pid);
+  /// Of a look that has ended, `took` of CPU time ago.
+  void remember(pid_t pid, std::vector<MappedFile> files, std::chrono::nanoseconds took);
+  /// A thread has been given up in a look at it, until end_late().
+  void begin_late(pid_t pid, Phase phase);
+  void end_late(pid_t pid);
+  /// Whether a thread may be lost in it: fewer are than the bounds say.
+  [[nodiscard]] bool may_look_at(pid_t pid) const;
+  [[nodiscard]] int lost() const;
+  /// Forgets those who are none of these.
+  void prune(std::span<const pid_t> living);
+
+ private:
+  struct Record {
+    /// Of /proc/PID, which no later process of that pid has.
+    std::uint64_t inode = 0;
+    std::vector<MappedFile> files;
+    std::chrono::nanoseconds took{0};
+    Clock::time_point when;
+  };
+
+  struct Late {
+    Phase phase = Phase::kOpening;
+    uid_t uid = 0;
+    int threads = 0;
+  };
+
+  mutable std::mutex mutex_;
+  std::unordered_map<pid_t, Record> records_;
+  std::unordered_map<pid_t, Late> late_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,64 @@
+#include "supervisor/procfiles/open_files.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+namespace shmvisor {
+namespace {
+
+class OneByte : public OpenFile {
+ public:
+  explicit OneByte(char byte) : byte_(byte) {}
+  Result<std::string> read(std::uint64_t /*offset*/, std::size_t /*size*/) override {
+    return std::string(1, byte_);
+  }
+  Result<std::size_t> write(std::string_view /*bytes*/, std::uint64_t /*offset*/,
+                            Reader& /*writer*/) override {
+    return Errno(EIO);
+  }
+
+ private:
+  const char byte_;
+};
+
+Result<std::uint64_t> open(OpenFiles& files, uid_t user, char byte = 'x') {
+  return files.add(user, std::make_unique<OneByte>(byte));
+}
+
+Result<std::string> read(OpenFiles& files, std::uint64_t handle) {
+  return files.with(handle, [](OpenFile& file) { return file.read(0, 1); });
+}
+
+TEST(OpenFiles, AreFoundByTheirHandlesUntilTheyAreRemoved) {
+  OpenFiles files;
+  const auto one = open(files, 1, 'a');
+  const auto other = open(files, 1, 'b');
+  ASSERT_TRUE(one && other);
+  EXPECT_NE(*one, *other);
+  EXPECT_EQ(*read(files, *one), "a");
+  EXPECT_EQ(*read(files, *other), "b");
+  files.remove(*one);
+  files.remove(*one);
+  EXPECT_EQ(read(files, *one).error(), Errno(EIO));
+  EXPECT_EQ(*read(files, *other), "b");
+  EXPECT_EQ(read(files, 12345).error(), Errno(EIO));
+}
+
+TEST(OpenFiles, NobodyTakesThemAll) {
+  OpenFiles files;
+  std::vector<std::uint64_t> first;
+  while (const auto handle = open(files, 1)) first.push_back(*handle);
+  EXPECT_EQ(first.size(), OpenFiles::kMost / 2);
+  EXPECT_EQ(open(files, 1).error(), Errno(ENFILE));
+  std::size_t second = 0;
+  while (open(files, 2)) ++second;
+  EXPECT_EQ(second, OpenFiles::kMost / 4);
+  EXPECT_TRUE(open(files, 3)) << "there is always something for another";
+  for (const std::uint64_t handle : first) files.remove(handle);
+  EXPECT_TRUE(open(files, 1)) << "what is closed is free again";
+}
+
+}  // namespace
+}  // namespace shmvisor
