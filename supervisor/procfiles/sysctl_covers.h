@@ -9,14 +9,23 @@
 // A process that clone(2) puts into a new IPC namespace is not seen by the filter, and has the
 // kernel's files until it calls unshare(2) or setns(2).
 //
-// How: a forked child enters the thread's mount namespace, takes our files from where they show,
-// enters its IPC namespace, and mounts them where they do not. 1 ms.
-// Errors: none; what cannot be covered stays as it is. Thread rule: any thread.
+// How: a forked child without descriptors of ours enters the thread's mount namespace, takes our
+// files from where they show, enters its IPC namespace, and mounts them where they do not. 1 ms.
+// What is mounted in there is the thread's, and may be a file system that it serves itself and
+// never answers. So nothing in there is asked anything: /proc is found in the kernel's cache
+// (RESOLVE_CACHED) or not at all, must be procfs by what /proc of our own says of the mount, and no
+// step below it leads into another mount (RESOLVE_NO_XDEV). A child that is not done in time all
+// the same is killed, and bounded in number.
+//
+// Errors: none; what cannot be covered stays as it is, and the log says so. Thread rule: any
+// thread.
 #pragma once
 
 #include <sys/types.h>
 
+#include <mutex>
 #include <utility>
+#include <vector>
 
 #include "policy/base/unique_fd.h"
 
@@ -33,8 +42,18 @@ class SysctlCovers {
   void cover(pid_t tid) const;
 
  private:
+  /// Children that may be under way, or killed and not gone, at a time.
+  static constexpr std::size_t kMostChildren = 8;
+
+  /// Its exit status, or an errno.
+  [[nodiscard]] int wait_for(pid_t child) const;
+  [[nodiscard]] bool may_fork() const;
+
   /// The command's, where it is not ours: only in there may we mount.
   UniqueFd user_namespace_;
+  mutable std::mutex mutex_;
+  mutable std::size_t children_ = 0;
+  mutable std::vector<pid_t> killed_;  ///< and not gone yet
 };
 
 }  // namespace shmvisor
