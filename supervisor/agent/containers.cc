@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <system_error>
+#include <utility>
 
 #include "supervisor/log/limited_log.h"
 
@@ -129,30 +129,25 @@ void Containers::turn() {
 }
 
 void Containers::look_after_groups() {
-  if (looking_.valid()) {
-    if (looking_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return;
-    const std::vector<std::shared_ptr<ContainerGroup>> looked_after = std::move(looked_after_);
-    looked_after_.clear();
-    looking_.get();
-  }
+  if (looking_.running()) return;
+  // Not within clear(), which the end of a group may come back to.
+  const auto looked_after = std::exchange(looked_after_, {});
   for (const auto& [group, owned] : groups_) {
     if (!group->needs_looking_after()) continue;
     if (auto shared = owned.lock()) looked_after_.push_back(std::move(shared));
   }
   some_need_looking_after_ = !looked_after_.empty();
   if (!some_need_looking_after_) return;
-  try {
-    looking_ = std::async(std::launch::async, [this] {
-      for (const auto& group : looked_after_) group->look_after();
-    });
-  } catch (const std::system_error&) {  // no thread: another time
-    looked_after_.clear();
-  }
+  const auto look = [this] {
+    for (const auto& group : looked_after_) group->look_after();
+  };
+  if (!looking_.start(look)) looked_after_.clear();  // no thread: another time
 }
 
 bool Containers::drain(std::chrono::milliseconds bound) {
   const bool drained = pool_.drain(bound);
-  return drained && (!looking_.valid() || looking_.wait_for(bound) == std::future_status::ready);
+  for (const auto& [group, owned] : groups_) group->ipc_namespaces().stop_sweeping();
+  return drained && looking_.wait_for_end(bound);
 }
 
 }  // namespace shmvisor

@@ -7,7 +7,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -20,6 +19,7 @@
 #include "supervisor/agent/container.h"
 #include "supervisor/agent/container_process.h"
 #include "supervisor/memory/machine.h"
+#include "supervisor/process/background_task.h"
 #include "supervisor/process/descriptor_share.h"
 #include "supervisor/serve/server_pool.h"
 
@@ -70,7 +70,7 @@ class Containers {
   std::chrono::steady_clock::time_point next_look_;
   /// A thread that looks after those in looked_after_, so that a container that makes it long keeps
   /// nobody else waiting.
-  std::future<void> looking_;
+  BackgroundTask looking_;
   std::vector<std::shared_ptr<ContainerGroup>> looked_after_;
   /// Last, because its servers use all of the above.
   ServerPool pool_;

@@ -7,6 +7,10 @@ namespace {
 
 /// What `run` would do, in a child, up to where somebody has to serve it.
 Finding try_mounts(ProcMode mode, bool user_namespace) {
+  if (mode != ProcMode::kOff && !ProcMounts::kernel_has_files()) {
+    return Finding::note("not needed",
+                         "/proc has no sysvipc: nothing shows another table than ours");
+  }
   return in_throwaway_child([mode, user_namespace] {
     const ProcMountFailure failure = ProcMounts(mode, user_namespace).prepare();
     return failure.failed() ? Finding::no(failure.text()) : Finding::yes();

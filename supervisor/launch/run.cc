@@ -49,8 +49,17 @@ constexpr const char* kKernelsTable =
     "ipcs, sysctl and others that read /proc see the kernel's segments and limits, not these";
 
 void tell_of_proc(const RunOptions& options, const ProcMountFailure& missing) {
-  if (options.proc == ProcMode::kOff) {
+  if (!ProcMounts::kernel_has_files()) {
+    // Nobody shows another table then.
+    if (options.proc == ProcMode::kFuse) {
+      spdlog::warn(
+          "--proc=fuse: /proc has no sysvipc here, since the kernel has no System V IPC or shows "
+          "processes only, and no file can be added to it; ipcs asks by SHM_STAT");
+    }
+  } else if (options.proc == ProcMode::kOff) {
     spdlog::warn("--proc=off: {}", kKernelsTable);
+  } else if (missing.failed() && options.user_namespace) {
+    spdlog::warn("--userns: {}: {}", kKernelsTable, missing.advice());
   } else if (missing.failed()) {
     spdlog::info("{}: {}", kKernelsTable, missing.text());
   }
@@ -185,7 +194,8 @@ int run_serving(const Launched& launched, UniqueFd listener_fd, std::optional<Jo
   }
   if (const auto failure = let_go(launched, init)) leave(give_up(launched, *failure));
   const int status = init.run(options.linger);
-  if ((joined && !joined->drain()) || !server.wait_for_end() || !proc_files.wait_for_end()) {
+  if ((joined && !joined->drain()) || !server.wait_for_end() || !proc_files.wait_for_end() ||
+      !chores.wait_for_end()) {
     leave_at_once(status);
   }
   return status;
@@ -269,7 +279,8 @@ int run_joined(const Launched& launched, JoinConnection& server, UniqueFd listen
 }  // namespace
 
 int run_command(const RunOptions& options, KernelFeatures& features) {
-  if (NamespaceIds::ours().ipc == 0) {
+  // Not by the files in /proc/self/ns: a kernel without CONFIG_IPC_NS has none of IPC.
+  if (::access("/proc/self/status", R_OK) != 0) {
     return fail({exit_status::kOwnFailure,
                  "/proc is not mounted here, or hidden: nothing else tells who calls; mount it"});
   }
@@ -279,7 +290,8 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
                                                std::strerror(filter.error().value()) +
                                                "; see 'shmvisor check'"});
   }
-  const ProcMode proc = options.proc.value_or(ProcMode::kAuto);
+  ProcMode proc = options.proc.value_or(ProcMode::kAuto);
+  if (!ProcMounts::kernel_has_files()) proc = ProcMode::kOff;
   auto taken = take_role(options);
   if (const auto* failure = std::get_if<Failure>(&taken)) return fail(*failure);
   Role& role = std::get<Role>(taken);

@@ -38,8 +38,21 @@ void ServingChores::turn() {
 void ServingChores::turn_once() {
   ended_ = ended_ || charges_.listener.ended();
   charges_.files.settle();
-  if (charges_.namespaces.need_sweeping()) charges_.namespaces.sweep();
+  sweep_if_due();
   if (charges_.joined != nullptr) charges_.joined->turn();
+}
+
+/// Whoever has many descriptors makes it long, and signals and children cannot wait.
+void ServingChores::sweep_if_due() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < next_sweep_ || !charges_.namespaces.need_sweeping()) return;
+  if (!sweeping_.start([&namespaces = charges_.namespaces] { namespaces.sweep(); })) return;
+  next_sweep_ = now + std::chrono::milliseconds(kLookAgainMs);
+}
+
+bool ServingChores::wait_for_end() {
+  charges_.namespaces.stop_sweeping();
+  return sweeping_.wait_for_end(std::chrono::seconds(1));
 }
 
 bool ServingChores::all_gone() const {

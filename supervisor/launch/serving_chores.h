@@ -5,11 +5,14 @@
 // Ownership: borrows all. Thread rule: the main thread.
 #pragma once
 
+#include <chrono>
+
 #include "emulation/shm/segment_files.h"
 #include "supervisor/join/joined_commands.h"
 #include "supervisor/launch/chores.h"
 #include "supervisor/memory/release_watch.h"
 #include "supervisor/notify/listener.h"
+#include "supervisor/process/background_task.h"
 #include "supervisor/process/ipc_namespaces.h"
 
 namespace shmvisor {
@@ -31,10 +34,17 @@ class ServingChores : public Chores {
   void turn() override;
   [[nodiscard]] bool all_gone() const override;
 
+  /// Of what goes on beside the main loop. False where it has not ended within a second: the
+  /// process must then end without destroying what it uses.
+  bool wait_for_end();
+
  private:
   void turn_once();
+  void sweep_if_due();
 
   const Charges charges_;
+  BackgroundTask sweeping_;
+  std::chrono::steady_clock::time_point next_sweep_;
   /// The command's own listener.
   bool ended_ = false;
 };

@@ -15,12 +15,33 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "supervisor/process/accountable_user.h"
 #include "supervisor/process/borrowed_identity.h"
 
 namespace shmvisor {
+
+/// A sweep's share of the machine's time: a fifth, however many descriptors there are.
+class IpcNamespaces::Pace {
+ public:
+  /// Between two processes, with nothing held.
+  void pause_if_due() {
+    const auto worked = Clock::now() - since_;
+    if (worked < kWork) return;
+    std::this_thread::sleep_for(std::min<Clock::duration>(4 * worked, kLongestPause));
+    since_ = Clock::now();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds kWork{5};
+  static constexpr std::chrono::milliseconds kLongestPause{200};
+
+  Clock::time_point since_ = Clock::now();
+};
+
 namespace {
 
 using Ids = std::set<IpcNamespaceId>;
@@ -60,8 +81,9 @@ void erase_linked(pid_t pid, const char* folder, const char* file, Ids& ids) {
   if (!looked) ids.clear();
 }
 
-/// At a machine where something new begins all the time.
+/// At a machine where something new begins all the time. Once more only where that is quick.
 constexpr int kMostLooks = 8;
+constexpr std::chrono::milliseconds kQuickLook(50);
 /// Of not having been seen, where it cannot be known that nobody was missed.
 constexpr std::chrono::minutes kLongUnseen(1);
 
@@ -107,7 +129,15 @@ Result<OwnedRegistry> IpcNamespaces::of(ThreadIdentity& thread, IpcHome* home,
     if (!part) return Errno(ENOMEM);
     auto file = reach_proc_file(thread.tid(), "ns/ipc");
     struct stat status {};
-    if (!file || ::fstat(file->get(), &status) != 0 || status.st_ino != id) return Errno(ENOMEM);
+    if (!file) {
+      if (!told_of_descriptors_.test_and_set()) {
+        spdlog::warn("IPC namespace {} cannot be held: errno {}; raise RLIMIT_NOFILE (ulimit -n)",
+                     id, file.error().value());
+      }
+      return Errno(ENOMEM);
+    }
+    // Another thread has the tid now, or this one has gone on: it no longer waits for us.
+    if (::fstat(file->get(), &status) != 0 || status.st_ino != id) return Errno(ENOMEM);
     spdlog::debug("IPC namespace {} begins", id);
     auto owner = std::make_shared<const NamespaceOwner>(NamespaceOwner::of(*file));
     held = held_.emplace(id, Held{std::move(*file), std::move(owner), std::move(*part)}).first;
@@ -145,6 +175,27 @@ bool IpcNamespaces::need_sweeping() const {
   return !held_.empty();
 }
 
+/// False where the sweep shall end, and nothing is known.
+bool IpcNamespaces::look_for(Ids& unreferred, Pace& pace) const {
+  const std::vector<pid_t> pids = scope_.processes();
+  // Most namespaces have a process that lives there, which is soon found.
+  for (const bool by_process : {true, false}) {
+    for (const pid_t pid : pids) {
+      if (unreferred.empty()) return true;
+      if (stopping_.load()) return false;
+      if (pid == getpid()) continue;  // among all that there are, and holds those files itself
+      if (by_process) {
+        erase_linked(pid, "task", "/ns/ipc", unreferred);
+      } else {
+        erase_linked(pid, "fd", "", unreferred);
+        if (const auto mounts = read_proc_file(pid, "mountinfo")) erase_named(*mounts, unreferred);
+      }
+      pace.pause_if_due();
+    }
+  }
+  return true;
+}
+
 void IpcNamespaces::sweep() {
   Ids unreferred;
   {
@@ -152,18 +203,15 @@ void IpcNamespaces::sweep() {
     for (const auto& [id, held] : held_) unreferred.insert(id);
   }
   // Callers need the lock, and whoever may open many descriptors makes this long.
+  Pace pace;
   bool certain = false;
   for (int look = 0; look < kMostLooks && !certain && !unreferred.empty(); ++look) {
+    const auto began = std::chrono::steady_clock::now();
     const std::string before = newest_process();
-    for (const pid_t pid : scope_.processes()) {
-      if (unreferred.empty()) break;
-      if (pid == getpid()) continue;  // among all that there are, and holds those files itself
-      erase_linked(pid, "task", "/ns/ipc", unreferred);
-      erase_linked(pid, "fd", "", unreferred);
-      if (const auto mounts = read_proc_file(pid, "mountinfo")) erase_named(*mounts, unreferred);
-    }
+    if (!look_for(unreferred, pace)) return;
     // A process that forked after we had the list, and ended before we came to it, hid its child.
     certain = !before.empty() && before == newest_process();
+    if (std::chrono::steady_clock::now() - began > kQuickLook) break;
   }
   const auto now = std::chrono::steady_clock::now();
   const std::lock_guard lock(mutex_);

@@ -85,7 +85,10 @@ std::string ProcMountFailure::advice() const {
     case Step::kIdMaps:
       return text() + "; run without --userns, or see 'shmvisor check' for what forbids it";
     case Step::kDevFuse:
-      return text() + "; --proc=fuse needs it, --proc=hide or --proc=off do without";
+      return text() + (error == EACCES
+                           ? "; let this user open it (chmod 666 /dev/fuse, as most distributions "
+                             "do): --proc=fuse needs it, --proc=hide or --proc=off do without"
+                           : "; --proc=fuse needs it, --proc=hide or --proc=off do without");
     default:
       return text() +
              "; --proc=fuse and --proc=hide need CAP_SYS_ADMIN, which root has and --userns gives "
@@ -101,6 +104,8 @@ ProcMounts::ProcMounts(ProcMode mode, bool user_namespace, bool joining)
       gid_(std::to_string(::getegid())),
       uid_map_(identity_map(uid_)),
       gid_map_(identity_map(gid_)) {}
+
+bool ProcMounts::kernel_has_files() { return ::access(kSysvipc, F_OK) == 0; }
 
 bool ProcMounts::required(const ProcMountFailure& failure) const {
   return mode_ != ProcMode::kAuto || failure.step == Step::kUserNamespace ||
@@ -149,7 +154,8 @@ ProcMountFailure ProcMounts::enter_user_namespace() const {
 
 ProcMountFailure ProcMounts::hide() const {
   if (::mount("shmvisor", kSysvipc, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-              "mode=555,size=4k") != 0) {
+              "mode=555,size=4k") != 0 &&
+      errno != ENOENT) {
     return failure(Step::kHide);
   }
   return {};

@@ -36,6 +36,11 @@ class ProcMounts {
   /// `joining`: another shmvisor makes the file system.
   ProcMounts(ProcMode mode, bool user_namespace, bool joining = false);
 
+  /// Whether /proc has anything of the kernel's System V IPC to mount over. A kernel without
+  /// CONFIG_SYSVIPC has nothing, nor has a /proc of processes alone (subset=pid); and /proc takes
+  /// no new names. Programs then ask by SHM_STAT.
+  static bool kernel_has_files();
+
   /// The user namespace when asked for, the mount namespace, and the file system or the cover.
   /// Nothing is mounted anywhere when it fails.
   ProcMountFailure prepare();
