@@ -77,6 +77,12 @@ refused 'mount namespace.*--userns' $user "$SHMVISOR" run --proc=hide -- echo ru
 timeout 60 "$SHMVISOR" run --proc=none -- true 2>err
 expect "a mode that there is not" 125 $?
 
+heading 'an ordinary user with --userns, who may not open /dev/fuse'
+chmod 600 "$scratch/dev/fuse"
+look "$kernels" 'warning: --userns: .*/dev/fuse: Permission denied.*chmod 666' $user "$SHMVISOR" run --userns -- bash look
+refused '/dev/fuse: Permission denied.*chmod 666' $user "$SHMVISOR" run --userns --proc=fuse -- echo run
+chmod 666 "$scratch/dev/fuse"
+
 heading 'an ordinary user with --userns'
 need_user_namespaces
 look "$ours" '' $user "$SHMVISOR" run --userns -- bash look
