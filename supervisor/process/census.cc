@@ -67,10 +67,10 @@ std::vector<pid_t> Census::processes_to_look_at(std::span<const FileIdentity> fi
     } else {
       bool maps_one = false;
       for (const FileIdentity& file : files) maps_one |= known->mappings_of(file) != 0;
-      if (maps_one) {
+      if (maps_one && !known->too_slow) {
         slow.push_back(pid);
       } else {
-        counts.complete = false;
+        add_known(pid, files, counts);
         if (known->needs_refreshing) refresh(pid, files);
       }
     }

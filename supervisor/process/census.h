@@ -7,9 +7,10 @@
 // too long, for what it mapped when it last let us look. MappingCounts::complete says whether there
 // was such a one.
 //
-// A process with thousands of mappings of files (a look takes more than 5 ms) is looked at while
+// A process with thousands of mappings of files (a look takes more than 1 ms) is looked at while
 // somebody waits only if it is known to map one of the files; of others is remembered for a while
-// that they do not.
+// that they do not. One with tens of thousands (5 ms) counts as in its last look, which is made
+// again now and then.
 //
 // A process whose maps we may not read counts for nothing, and one that forks and ends meanwhile
 // may hide its child: Registry::count_attaches() looks again where that leaves nobody.

@@ -11,10 +11,12 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// Of CPU time: some 3,000 mappings of files. Other processes are looked at whenever somebody asks.
-constexpr milliseconds kSlow(5);
-/// Looks at slow processes take a twentieth of the time at most.
-constexpr int kRestAfterLook = 20;
+/// Of CPU time, ten times what an ordinary process takes. Those are looked at whenever somebody
+/// asks.
+constexpr milliseconds kSlow(1);
+constexpr milliseconds kTooSlow(5);
+/// Looks at a slow process that nobody waits for take a fiftieth of the time at most.
+constexpr int kRestAfterLook = 50;
 constexpr milliseconds kShortestRest(200);
 
 /// 0 where it is gone.
@@ -40,16 +42,23 @@ std::optional<CensusMemory::Known> CensusMemory::known_of(pid_t pid) {
   Known known;
   if (late != late_.end()) known.late = late->second.phase;
   if (record == records_.end()) return known;
-  if (inode_of(pid) != record->second.inode) {
+  // While a thread is in it the process is there.
+  if (!known.late && inode_of(pid) != record->second.inode) {
     records_.erase(record);
     return known.late ? std::optional(known) : std::nullopt;
   }
   known.files = record->second.files;
   known.slow = record->second.took >= kSlow;
+  known.too_slow = record->second.took >= kTooSlow;
   const auto rest =
       std::max<CensusMemory::Clock::duration>(record->second.took * kRestAfterLook, kShortestRest);
   known.needs_refreshing = known.slow && Clock::now() - record->second.when >= rest;
   return known;
+}
+
+bool CensusMemory::knows(pid_t pid) const {
+  const std::lock_guard lock(mutex_);
+  return records_.contains(pid);
 }
 
 void CensusMemory::remember(pid_t pid, std::vector<MappedFile> files,
@@ -60,7 +69,8 @@ void CensusMemory::remember(pid_t pid, std::vector<MappedFile> files,
     return;
   }
   if (records_.size() >= kMostProcesses && !records_.contains(pid)) return;
-  records_.insert_or_assign(pid, Record{inode_of(pid), std::move(files), took, Clock::now()});
+  records_.insert_or_assign(
+      pid, Record{took < kSlow ? 0 : inode_of(pid), std::move(files), took, Clock::now()});
 }
 
 void CensusMemory::begin_late(pid_t pid, Phase phase) {

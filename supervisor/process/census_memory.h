@@ -46,8 +46,10 @@ class CensusMemory {
   /// What is known of a process without a look.
   struct Known {
     std::vector<MappedFile> files;
-    /// A look takes long, and another has been made not long ago.
+    /// A look takes long. What is known is good for a while.
     bool slow = false;
+    /// So long that nobody waits for another, whatever it maps.
+    bool too_slow = false;
     bool needs_refreshing = false;
     /// A thread is in it. In kOpening it maps nothing any more: exec(2) has given the old memory up
     /// (begin_new_exec() of fs/exec.c), and the kernel counts no attach either.
@@ -58,6 +60,8 @@ class CensusMemory {
 
   /// Nothing where the next look tells all.
   [[nodiscard]] std::optional<Known> known_of(pid_t pid);
+  /// Whether an earlier look has told anything.
+  [[nodiscard]] bool knows(pid_t pid) const;
   /// Of a look that has ended, `took` of CPU time ago.
   void remember(pid_t pid, std::vector<MappedFile> files, std::chrono::nanoseconds took);
   /// A thread has been given up in a look at it, until end_late().
@@ -71,7 +75,7 @@ class CensusMemory {
 
  private:
   struct Record {
-    /// Of /proc/PID, which no later process of that pid has.
+    /// Of /proc/PID, which no later process of that pid has; 0 where it is not slow.
     std::uint64_t inode = 0;
     std::vector<MappedFile> files;
     std::chrono::nanoseconds took{0};

@@ -1,14 +1,23 @@
 #include "supervisor/process/losable_threads.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <memory>
 #include <utility>
 
 namespace shmvisor {
 namespace {
 
 constexpr std::size_t kStackBytes = std::size_t{256} * 1024;
+
+cpu_set_t our_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  (void)::sched_getaffinity(0, sizeof(set), &set);
+  return set;
+}
 
 }  // namespace
 
@@ -17,19 +26,36 @@ LosableThreads& LosableThreads::all() {
   return *threads;
 }
 
+LosableThreads::LosableThreads() : cpus_(our_cpus()) { idle_.reserve(kMost); }
+
 Result<void> LosableThreads::run(std::function<void()> task, std::chrono::milliseconds patience) {
-  Tasks one;
-  one.push_back(std::move(task));
   std::unique_lock lock(mutex_);
-  const auto find_thread = [this] { return idle_ > 0 || (threads_ < kMost && add_thread()); };
-  if (!thread_is_free_.wait_for(lock, patience, find_thread)) return Errno(EAGAIN);
-  --idle_;
-  tasks_.splice(tasks_.end(), one);
-  task_came_.notify_one();
+  Worker* worker = nullptr;
+  const auto find_worker = [&] { return (worker = take_worker()) != nullptr; };
+  if (!thread_is_free_.wait_for(lock, patience, find_worker)) return Errno(EAGAIN);
+  move_here(*worker);
+  worker->task = std::move(task);
+  worker->task_came.notify_one();
   return {};
 }
 
-bool LosableThreads::add_thread() {
+void LosableThreads::move_here(Worker& worker) {
+  const int cpu = ::sched_getcpu();
+  if (worker.tid == 0 || cpu < 0 || cpu == worker.cpu) return;
+  cpu_set_t here;
+  CPU_ZERO(&here);
+  CPU_SET(static_cast<unsigned>(cpu), &here);
+  worker.cpu = ::sched_setaffinity(worker.tid, sizeof(here), &here) == 0 ? cpu : -1;
+}
+
+LosableThreads::Worker* LosableThreads::take_worker() {
+  if (!idle_.empty()) {
+    Worker* const worker = idle_.back();
+    idle_.pop_back();
+    return worker;
+  }
+  if (threads_ >= kMost) return nullptr;
+  auto worker = std::make_unique<Worker>();
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
@@ -39,32 +65,34 @@ bool LosableThreads::add_thread() {
   sigset_t before;
   sigfillset(&everything);
   pthread_sigmask(SIG_SETMASK, &everything, &before);
-  const auto entry = [](void* self) -> void* {
-    static_cast<LosableThreads*>(self)->work();
+  const auto entry = [](void* made) -> void* {
+    const std::unique_ptr<Worker> self(static_cast<Worker*>(made));
+    all().work(*self);
     return nullptr;
   };
   pthread_t thread{};
-  const bool added = pthread_create(&thread, &attributes, entry, this) == 0;
+  const bool added = pthread_create(&thread, &attributes, entry, worker.get()) == 0;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);
-  if (!added) return false;
+  if (!added) return nullptr;
   ++threads_;
-  ++idle_;
-  return true;
+  return worker.release();
 }
 
-void LosableThreads::work() noexcept {
+void LosableThreads::work(Worker& self) noexcept {
+  // A thread begins with the CPUs of the one that made it, which may hold a CpuPin.
+  (void)::sched_setaffinity(0, sizeof(cpus_), &cpus_);
   std::unique_lock lock(mutex_);
+  self.tid = gettid();
   for (;;) {
-    task_came_.wait(lock, [this] { return !tasks_.empty(); });
-    Tasks task;
-    task.splice(task.end(), tasks_, tasks_.begin());
+    self.task_came.wait(lock, [&self] { return self.task != nullptr; });
+    auto task = std::exchange(self.task, nullptr);
     lock.unlock();
-    task.front()();
-    task.clear();
+    task();
+    task = nullptr;
     lock.lock();
-    if (idle_ >= kMostIdle) break;
-    ++idle_;
+    if (idle_.size() >= kMostIdle) break;
+    idle_.push_back(&self);
     thread_is_free_.notify_one();
   }
   --threads_;

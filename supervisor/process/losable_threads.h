@@ -6,17 +6,23 @@
 // while whoever asked waits with a bound of its own. A lost thread comes back when the process goes
 // on or ends.
 //
+// The thread wakes on the CPU of whoever asks, which is about to sleep: a wake-up across CPUs takes
+// several times as long as the task.
+//
 // Bounds: kMost threads in all, lost ones included. Who gives its thread up for lost must take care
 // that not all are (Census). Idle threads: two stay.
 //
 // Errors: EAGAIN where no thread can be had in time. Thread rule: any thread.
 #pragma once
 
+#include <sched.h>
+#include <sys/types.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <functional>
-#include <list>
 #include <mutex>
+#include <vector>
 
 #include "policy/base/result.h"
 
@@ -34,19 +40,24 @@ class LosableThreads {
   Result<void> run(std::function<void()> task, std::chrono::milliseconds patience);
 
  private:
-  using Tasks = std::list<std::function<void()>>;
+  struct Worker {
+    std::condition_variable task_came;
+    std::function<void()> task;
+    pid_t tid = 0;  ///< 0: it has not begun yet
+    int cpu = -1;   ///< that it may run on alone; -1: any
+  };
 
-  LosableThreads() = default;
-  void work() noexcept;
-  /// mutex_ held.
-  bool add_thread();
+  LosableThreads();
+  void work(Worker& self) noexcept;
+  /// mutex_ held. Null where none can be had.
+  Worker* take_worker();
+  static void move_here(Worker& worker);
 
+  const cpu_set_t cpus_;  ///< that all threads may run on
   std::mutex mutex_;
-  std::condition_variable task_came_;
   std::condition_variable thread_is_free_;
-  Tasks tasks_;
+  std::vector<Worker*> idle_;  ///< the last is the next to be used
   int threads_ = 0;
-  int idle_ = 0;  ///< less those that a task in tasks_ is for
 };
 
 }  // namespace shmvisor

@@ -84,7 +84,7 @@ bool ProcessLook::Attached::at_all() const {
 }
 
 /// ESRCH where the task has no address space (any more).
-Result<ProcessLook::Found> ProcessLook::find_in_task(pid_t tid) {
+Result<ProcessLook::Found> ProcessLook::find_in_task(pid_t pid, pid_t tid) {
   phase_ = Phase::kOpening;
   auto map = MemoryMap::open(tid, features_);
   if (!map) return map.error();
@@ -98,6 +98,8 @@ Result<ProcessLook::Found> ProcessLook::find_in_task(pid_t tid) {
     if (!*area) break;
     const MappedArea& mapped = **area;
     cursor = mapped.range.end();
+    // Nobody waits for it, and what an earlier look has found will do.
+    if (given_up_ && !alone_ && memory_->knows(pid)) return Errno(EAGAIN);
     if (std::ranges::find(devices_, mapped.file.device) == devices_.end()) continue;
     if (const auto known = found.files.find(mapped.file); known != found.files.end()) {
       ++known->second;
@@ -114,11 +116,11 @@ Result<ProcessLook::Found> ProcessLook::find_in_task(pid_t tid) {
 }
 
 Result<ProcessLook::Found> ProcessLook::find_in(pid_t pid) {
-  auto found = find_in_task(pid);
+  auto found = find_in_task(pid, pid);
   if (found || found.error() != Errno(ESRCH)) return found;
   // A process whose first thread has ended shows its memory through the others.
   for (const pid_t tid : numbered_entries(proc_path(pid, "task"))) {
-    found = find_in_task(tid);
+    found = find_in_task(pid, tid);
     if (found || out_of_means(found.error())) break;
   }
   return found;
@@ -289,7 +291,7 @@ std::shared_ptr<ProcessLook> ProcessLook::look_at(std::vector<pid_t> rest) {
 
 void ProcessLook::leave_alone() {
   const std::lock_guard lock(mutex_);
-  given_up_ = late_ = true;
+  given_up_ = late_ = alone_ = true;
   memory_->begin_late(pids_.front(), Phase::kWalking);
 }
 

@@ -92,7 +92,8 @@ class ProcessLook {
   };
 
   Result<Found> find_in(pid_t pid);
-  Result<Found> find_in_task(pid_t tid);
+  /// `tid`: a thread of the process `pid`.
+  Result<Found> find_in_task(pid_t pid, pid_t tid);
   /// Where in counted_ it belongs; nothing where its address space is counted already.
   std::optional<std::size_t> place_of(const Attached& attached);
   void look();
@@ -116,8 +117,9 @@ class ProcessLook {
   pid_t tid_ = 0;
   std::chrono::nanoseconds work_then_{0};  ///< of the thread, when it came to the process
   bool done_ = false;
-  bool given_up_ = false;
-  bool late_ = false;  ///< CensusMemory has been told so
+  std::atomic<bool> given_up_{false};  ///< changed with mutex_ held
+  bool late_ = false;                  ///< CensusMemory has been told so
+  bool alone_ = false;
   Phase given_up_in_ = Phase::kOpening;
   std::optional<Errno> failure_;
   Attached current_;
