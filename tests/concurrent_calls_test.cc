@@ -113,43 +113,153 @@ TEST_F(ConcurrentCallsTest, WhoComesSecondCreatesWhereTheFirstOneFails) {
   EXPECT_GE(answer_of(second), 0);
 }
 
-TEST_F(ConcurrentCallsTest, WhileMemoryIsFreedOthersLookAndNobodyMakesAny) {
+// Another key's, or none: as newseg() would, but beside one another.
+TEST_F(ConcurrentCallsTest, WhoCreatesAnotherDoesNotWait) {
+  host.while_making = [&] {
+    host.while_making = [] {};
+    EXPECT_EQ(run_aside(get_call(2, kPage, IPC_CREAT | 0666)), 0);
+    EXPECT_EQ(run_aside(get_call(IPC_PRIVATE, kPage, 0600)), 1);
+  };
+  EXPECT_EQ(get(1, kPage, IPC_CREAT | 0666), 2) << "the identifier is chosen at the end";
+}
+
+TEST_F(ConcurrentCallsTest, WhoLacksPagesThatAnotherReservesWaitsForTheOutcome) {
+  registry.set_limits({.shmmax = 1 << 20, .shmall = 3, .shmmni = 16});
+  for (const bool first_fails : {true, false}) {
+    waiting = {};
+    std::future<std::int64_t> second;
+    host.while_making = [&] {
+      host.while_making = [this] { host.create_error = Errno(0); };
+      second = start(get_call(IPC_PRIVATE, 2 * kPage, 0600));
+      wait_until_it_waits();
+      if (first_fails) host.create_error = Errno(ENOMEM);
+    };
+    const auto first = get(IPC_PRIVATE, 2 * kPage, 0600);
+    EXPECT_EQ(first >= 0, !first_fails);
+    const auto answer = answer_of(second);
+    EXPECT_EQ(answer, first_fails ? 0 : -ENOSPC);
+    ctl(static_cast<int>(first_fails ? answer : first), IPC_RMID);
+  }
+}
+
+TEST_F(ConcurrentCallsTest, WhoLacksPagesAnywayIsRefusedAtOnce) {
+  registry.set_limits({.shmmax = 1 << 20, .shmall = 3, .shmmni = 16});
+  host.while_making = [&] {
+    host.while_making = [] {};
+    EXPECT_EQ(run_aside(get_call(IPC_PRIVATE, 4 * kPage, 0600)), -ENOSPC);
+    EXPECT_EQ(run_aside(get_call(IPC_PRIVATE, 2 << 20, 0600)), -EINVAL);
+  };
+  EXPECT_GE(get(IPC_PRIVATE, 2 * kPage, 0600), 0);
+}
+
+TEST_F(ConcurrentCallsTest, WhileMemoryIsFreedOthersLook) {
   const int stays = segment(kPage, 0666);
+  const int goes = segment();
+  bool freed = false;
+  host.last().while_freeing = [&] {
+    freed = true;
+    EXPECT_EQ(run_aside(ctl_call(stays, IPC_STAT, kBuffer)), 0);
+    EXPECT_EQ(run_aside(ctl_call(goes, IPC_STAT, kBuffer)), -EINVAL);
+    EXPECT_GE(run_aside(get_call(IPC_PRIVATE, kPage, 0600)), 0);
+  };
+  EXPECT_EQ(ctl(goes, IPC_RMID), 0);
+  EXPECT_TRUE(freed) << "before the answer";
+}
+
+// Natively it was free before the segment was gone.
+TEST_F(ConcurrentCallsTest, WhoIsRefusedMemoryWaitsForWhatIsBeingFreed) {
   const int goes = segment();
   FakePages& pages = host.last();
   std::future<std::int64_t> creation;
   bool freed_first = false;
   pages.while_freeing = [&] {
-    EXPECT_EQ(run_aside(ctl_call(stays, IPC_STAT, kBuffer)), 0);
-    EXPECT_EQ(run_aside(ctl_call(goes, IPC_STAT, kBuffer)), -EINVAL);
-    host.while_making = [&] { freed_first = pages.destroyed; };
+    host.create_error = Errno(ENOMEM);
     creation = start(get_call(IPC_PRIVATE, kPage, 0600));
     wait_until_it_waits();
+    host.create_error = Errno(0);
+    host.while_making = [&] { freed_first = pages.destroyed; };
   };
   EXPECT_EQ(ctl(goes, IPC_RMID), 0);
   EXPECT_GE(answer_of(creation), 0);
   EXPECT_TRUE(freed_first);
 }
 
-TEST_F(ConcurrentCallsTest, TheSameWhereTheLastDetachFreesIt) {
+TEST_F(ConcurrentCallsTest, TheLastDetachOfARemovedSegmentFreesItBeforeItsAnswer) {
   const int stays = segment(kPage, 0666);
+  const int goes = segment();
+  FakePages& pages = host.last();
+  caller.space().leaves_to_callers = true;
+  const std::uint64_t address = 0x7000'0000;
+  ASSERT_EQ(at(goes, address), 0);
+  ASSERT_EQ(ctl(goes, IPC_RMID), 0);
+  bool freed = false;
+  pages.while_freeing = [&] {
+    freed = true;
+    EXPECT_EQ(caller.space().finished_unmapping, 1) << "or the file would still be open";
+    EXPECT_EQ(run_aside(ctl_call(stays, IPC_STAT, kBuffer)), 0);
+    EXPECT_EQ(run_aside(ctl_call(goes, IPC_STAT, kBuffer)), -EINVAL);
+  };
+  const Reply reply = answer_call(dt_call(address), caller, registry);
+  EXPECT_TRUE(freed) << "nothing is left to the caller";
+  EXPECT_EQ(reply.value(), 0);
+}
+
+TEST_F(ConcurrentCallsTest, SoDoesAnAttachInItsPlace) {
+  const int other_one = segment();
   const int goes = segment();
   FakePages& pages = host.last();
   const std::uint64_t address = attach(goes);
   ASSERT_EQ(ctl(goes, IPC_RMID), 0);
-  std::future<std::int64_t> creation;
-  bool freed_first = false;
-  pages.while_freeing = [&] {
-    EXPECT_EQ(run_aside(ctl_call(stays, IPC_STAT, kBuffer)), 0);
-    host.while_making = [&] { freed_first = pages.destroyed; };
-    creation = start(get_call(IPC_PRIVATE, kPage, 0600));
-    wait_until_it_waits();
+  ASSERT_EQ(at(other_one, address, SHM_REMAP), static_cast<std::int64_t>(address));
+  EXPECT_TRUE(pages.destroyed);
+}
+
+// Somebody may watch the file, and keep who opens it.
+TEST_F(ConcurrentCallsTest, WhileADescriptionIsOpenedOthersDoAnything) {
+  const int id = segment(kPage, 0666);
+  const int stays = segment(kPage, 0666);
+  FakePages& pages = *host.pages.front();
+  pages.while_opening = [&] {
+    pages.while_opening = [] {};
+    EXPECT_EQ(run_aside(ctl_call(stays, IPC_RMID, 0)), 0);
+    EXPECT_EQ(run_aside(ctl_call(id, IPC_RMID, 0)), 0);
+    EXPECT_EQ(run_aside(ctl_call(id, IPC_STAT, kBuffer)), 0) << "as shm_nattch++ keeps it";
   };
-  ASSERT_EQ(dt(address), 0);
-  host.note_release(pages.identity);
-  EXPECT_EQ(ctl(goes, IPC_STAT), -EINVAL);
-  EXPECT_GE(answer_of(creation), 0);
-  EXPECT_TRUE(freed_first);
+  const std::uint64_t address = attach(id);
+  EXPECT_FALSE(pages.destroyed);
+  EXPECT_EQ(dt(address), 0);
+  EXPECT_TRUE(pages.destroyed);
+}
+
+TEST_F(ConcurrentCallsTest, ASegmentRemovedWhileItsMemoryCannotBeOpenedGoes) {
+  host.open_error = Errno(ENOMEM);
+  const int id = segment(kPage, 0666);
+  FakePages& pages = host.last();
+  pages.while_opening = [&] { EXPECT_EQ(run_aside(ctl_call(id, IPC_RMID, 0)), 0); };
+  EXPECT_EQ(at(id), -ENOMEM);
+  EXPECT_TRUE(pages.destroyed);
+  EXPECT_EQ(ctl(id, IPC_STAT), -EINVAL);
+}
+
+// A caller that could be kept by whatever holds it back is waited for without a lock.
+TEST_F(ConcurrentCallsTest, WhileACallerIsSecuredOthersDoAnything) {
+  const int id = segment(kPage, 0666);
+  int secured = 0;
+  caller.on_secure = [&] {
+    ++secured;
+    const auto made = run_aside(get_call(IPC_PRIVATE, kPage, 0666));
+    EXPECT_GE(made, 0);
+    EXPECT_EQ(run_aside(ctl_call(static_cast<int>(made), SHM_UNLOCK, 0)), 0);
+    EXPECT_EQ(run_aside(ctl_call(static_cast<int>(made), IPC_RMID, 0)), 0);
+  };
+  caller.put(shmid_ds{});
+  EXPECT_GE(get(1, kPage, IPC_CREAT | 0600), 0);
+  EXPECT_EQ(ctl(id, SHM_LOCK), 0);
+  EXPECT_EQ(ctl(id, IPC_SET), 0);
+  caller.subject().capabilities.insert(Capability::kSysAdmin);
+  EXPECT_EQ(ctl(id, IPC_RMID), 0);
+  EXPECT_EQ(secured, 4);
+  EXPECT_EQ(caller.confirmed.size(), 5U) << "with that of the segment";
 }
 
 }  // namespace

@@ -207,8 +207,11 @@ TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {
       birth.id = free->id;
       birth.size_bytes = 4096;
       const auto segment = std::make_shared<Segment>(std::move(birth), std::move(*memory));
-      registry->insert(*free, segment);
-      registry->remove(segment);
+      Dropped dropped;
+      registry->apply(InsertSegment{*free, segment}, dropped);
+      segment->begin_opening();
+      registry->apply(RemoveSegment{segment}, dropped);
+      segment->end_opening();
     }
     if (registry->in_use() != 1) return 1;
     // The command inherits the mapping and unmaps it by its exec.

@@ -2,14 +2,19 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/fs.h>
+#include <linux/userfaultfd.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "supervisor/memory/machine.h"
 #include "supervisor/memory/memory_room.h"
@@ -121,6 +126,110 @@ TEST_F(MemfdMemoryTest, InUseWhileADescriptionIsHeld) {
   EXPECT_FALSE(memory->in_use()) << "asking leaves no lease behind";
   open(*memory, kAnyAccess).reset();
   EXPECT_FALSE(memory->in_use());
+}
+
+// What somebody of our user can do who caught a descriptor while it was on its way.
+TEST_F(MemfdMemoryTest, WhoTakesTheRightsAwayKeepsNobodyOut) {
+  const auto memory = make();
+  const UniqueFd caught = open(*memory, kReadExecute);
+  // Root opens what it likes, but not as somebody else.
+  const uid_t user = ::geteuid() == 0 ? 65534 : ::geteuid();
+  ASSERT_EQ(::fchmod(caught.get(), 0), 0);
+  Child child([&] {
+    if (::geteuid() == 0 && (::fchown(caught.get(), user, user) != 0 ||
+                             ::syscall(SYS_setresuid, user, user, user) != 0)) {
+      return 1;
+    }
+    if (::open(memory->path().c_str(), O_RDWR) >= 0 || errno != EACCES) return 2;
+    return memory->open(kAnyAccess).ok() ? 0 : 3;
+  });
+  const auto status = child.wait(0);
+  ASSERT_TRUE(status);
+  EXPECT_EQ(WEXITSTATUS(*status), 0);
+}
+
+TEST_F(MemfdMemoryTest, WhoMakesItImmutableKeepsNobodyOut) {
+  const auto memory = make();
+  const UniqueFd caught = open(*memory, kReadExecute);
+  int flags = FS_IMMUTABLE_FL;
+  if (::ioctl(caught.get(), FS_IOC_SETFLAGS, &flags) != 0) GTEST_SKIP() << "errno " << errno;
+  EXPECT_TRUE(memory->open(kAnyAccess).ok());
+}
+
+TEST_F(MemfdMemoryTest, NobodyElseGetsALease) {
+  const auto memory = make();
+  for (const Access& access : {kReadExecute, kAnyAccess}) {
+    const UniqueFd caught = open(*memory, access);
+    EXPECT_EQ(::fcntl(caught.get(), F_SETLEASE, F_RDLCK), -1);
+    EXPECT_EQ(::fcntl(caught.get(), F_SETLEASE, F_WRLCK), -1);
+    EXPECT_EQ(::fcntl(caught.get(), F_ADD_SEALS, F_SEAL_WRITE), -1);
+  }
+}
+
+TEST_F(MemfdMemoryTest, WhoKeepsAPathToItKeepsNoMemory) {
+  auto memory = make();
+  UniqueFd held = open(*memory, kAnyAccess);
+  const UniqueFd path(::open(("/proc/self/fd/" + std::to_string(held.get())).c_str(), O_PATH));
+  ASSERT_EQ(::pwrite(held.get(), "x", 1, 0), 1);
+  held.reset();
+  EXPECT_FALSE(memory->in_use()) << "no lease sees it";
+  const auto discard = memory->discarding();
+  memory.reset();
+  struct stat status {};
+  ASSERT_EQ(::fstat(path.get(), &status), 0);
+  EXPECT_NE(status.st_blocks, 0);
+  discard();
+  ASSERT_EQ(::fstat(path.get(), &status), 0);
+  EXPECT_EQ(status.st_blocks, 0);
+}
+
+// A signal of the lease would end us, or go on to the command.
+TEST_F(MemfdMemoryTest, WhoBreaksTheLeaseCausesNoSignal) {
+  const auto memory = make();
+  std::atomic<bool> over = false;
+  std::atomic<int> met = 0;
+  std::thread opener([&] {
+    while (!over) {
+      const UniqueFd fd(::open(memory->path().c_str(), O_RDONLY | O_NONBLOCK));
+      if (!fd.valid() && errno == EWOULDBLOCK) ++met;
+    }
+  });
+  for (int asked = 0; asked < 200'000 && met < 3; ++asked) {
+    open(*memory, kAnyAccess).reset();
+    (void)memory->in_use();
+  }
+  over = true;
+  opener.join();
+  if (met == 0) GTEST_SKIP() << "the two never met";
+}
+
+// Who writes from memory that it holds back keeps the file's lock for as long.
+TEST_F(MemfdMemoryTest, WhoNeverEndsAWriteKeepsNoLock) {
+  const auto memory = make();
+  const UniqueFd caught = open(*memory, kAnyAccess);
+  const UniqueFd faults(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC)));
+  if (!faults.valid()) GTEST_SKIP() << "no userfaultfd";
+  uffdio_api api{};
+  api.api = UFFD_API;
+  ASSERT_EQ(::ioctl(faults.get(), UFFDIO_API, &api), 0);
+  char* const held_back = static_cast<char*>(
+      ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  uffdio_register range{};
+  range.range = {reinterpret_cast<std::uint64_t>(held_back), kPage};
+  range.mode = UFFDIO_REGISTER_MODE_MISSING;
+  ASSERT_EQ(::ioctl(faults.get(), UFFDIO_REGISTER, &range), 0);
+  std::thread writer([&] { (void)!::pwrite(caught.get(), held_back, kPage, 0); });
+  ASSERT_TRUE(wait_readable(faults.get()));
+  memory->lock(LockMode::kLazy);
+  EXPECT_TRUE(memory->open(kAnyAccess).ok());
+  EXPECT_TRUE(memory->in_use());
+  EXPECT_EQ(memory->usage().resident, 0U);
+  memory->lock(LockMode::kNone);
+  uffdio_zeropage zero{};
+  zero.range = range.range;
+  EXPECT_EQ(::ioctl(faults.get(), UFFDIO_ZEROPAGE, &zero), 0);
+  writer.join();
+  ::munmap(held_back, kPage);
 }
 
 TEST_F(MemfdMemoryTest, InUseWhileItIsMapped) {

@@ -41,15 +41,30 @@ class RegistryTest : public ::testing::Test {
     const auto free = registry.next_id();
     if (!free) return nullptr;
     auto segment = std::make_shared<Segment>(birth(free->id, key, size), std::move(*memory));
-    registry.insert(*free, segment);
+    Dropped none;
+    registry.apply(InsertSegment{*free, segment}, none);
     return segment;
   }
-  void remove(const Registry::SegmentPointer& segment) {
-    const std::unique_lock lock(registry.mutex());
-    registry.remove(segment);
+  void remove(const Registry::SegmentPointer& segment) { apply(RemoveSegment{segment}); }
+  void apply(const Change& change) {
+    Dropped dropped;
+    {
+      const std::unique_lock lock(registry.mutex());
+      registry.apply(change, dropped);
+    }
+    dropped.free();
   }
   FakePages& pages(const Registry::SegmentPointer& segment) {
     return *host.find(segment->memory().identity());
+  }
+  void lock(const Registry::SegmentPointer& segment, bool locked, uid_t uid) {
+    apply(SetLocked{segment, locked, uid});
+    segment->renew_lock([&] { return registry.lock_mode(*segment); });
+  }
+  void map(const Registry::SegmentPointer& segment) {
+    segment->begin_opening();
+    pages(segment).areas = 1;
+    registry.end_opening(segment);
   }
   /// The last mapping goes.
   void release(const Registry::SegmentPointer& segment) {
@@ -193,8 +208,9 @@ TEST(RegistryRaceTest, TheLastMappingGoesJustBeforeTheWatch) {
     const std::unique_lock lock(registry.mutex());
     const auto free = registry.next_id();
     auto segment = std::make_shared<Segment>(birth(free->id, 0, 4096), std::move(*memory));
-    registry.insert(*free, segment);
-    registry.remove(segment);
+    Dropped dropped;
+    registry.apply(InsertSegment{*free, segment}, dropped);
+    registry.apply(RemoveSegment{segment}, dropped);
   }
   EXPECT_EQ(registry.in_use(), 0);
   EXPECT_TRUE(host.watched.empty());
@@ -216,20 +232,19 @@ TEST_F(RegistryTest, TheKeyOfARemovedSegmentIsNotItsSuccessors) {
 TEST_F(RegistryTest, LockedPagesAreCharged) {
   const auto one = add(1, 4097);
   const auto two = add(2, 4096);
-  const std::unique_lock lock(registry.mutex());
-  registry.set_locked(*one, true, 5);
-  registry.set_locked(*two, true, 5);
+  lock(one, true, 5);
+  lock(two, true, 5);
   EXPECT_EQ(registry.locked_pages(5), 3U);
   EXPECT_EQ(registry.locked_pages(6), 0U);
   EXPECT_EQ(pages(one).locked, LockMode::kLazy);
-  registry.set_locked(*one, true, 6);
+  lock(one, true, 6);
   EXPECT_EQ(registry.locked_pages(6), 0U) << "locked already";
-  registry.set_locked(*one, false, 6);
+  lock(one, false, 6);
   EXPECT_EQ(registry.locked_pages(5), 1U) << "given back to whom it was charged";
   EXPECT_EQ(pages(one).locked, LockMode::kNone);
-  registry.set_locked(*one, false, 6);
+  lock(one, false, 6);
   EXPECT_EQ(registry.locked_pages(5), 1U);
-  registry.remove(two);
+  remove(two);
   EXPECT_EQ(registry.locked_pages(5), 0U);
 }
 
@@ -376,8 +391,9 @@ TEST_F(RegistryTest, NothingOutlivesTheNamespace) {
     const std::unique_lock lock(owner_alone->mutex());
     const auto free = owner_alone->next_id();
     auto segment = std::make_shared<Segment>(birth(free->id, 7, 4096), std::move(*memory));
-    owner_alone->insert(*free, segment);
-    owner_alone->remove(segment);
+    Dropped dropped;
+    owner_alone->apply(InsertSegment{*free, segment}, dropped);
+    owner_alone->apply(RemoveSegment{segment}, dropped);
   }
   EXPECT_TRUE(host.is_watched(file));
   owner_alone.reset();
@@ -405,7 +421,7 @@ TEST_F(RmidForcedTest, SettingItDropsOrphansAlone) {
   const auto orphan = add_by(10);
   const auto mapped_orphan = add_by(10);
   const auto cared_for = add_by(11);
-  pages(mapped_orphan).areas = 1;
+  map(mapped_orphan);
   host.dead_threads = {10};
   registry.settle();
   EXPECT_TRUE(exists(orphan)) << "not before it is set";
@@ -422,7 +438,7 @@ TEST_F(RmidForcedTest, TheEndOfTheCreatorDropsWhatIsNotMapped) {
   registry.set_rmid_forced(true);
   const auto idle = add_by(10);
   const auto mapped = add_by(10);
-  pages(mapped).areas = 1;
+  map(mapped);
   registry.settle();
   EXPECT_TRUE(exists(idle)) << "never mapped, but its creator lives";
   host.dead_threads = {10};
@@ -436,7 +452,7 @@ TEST_F(RmidForcedTest, ACreatorThatLeavesIsNoneAnyMore) {
   const auto left = add_by(10);
   const auto mapped = add_by(10);
   const auto of_another = add_by(11);
-  pages(mapped).areas = 1;
+  map(mapped);
   registry.disown({1, 10});
   EXPECT_TRUE(exists(left)) << "not before shm_rmid_forced is set";
   registry.set_rmid_forced(true);
@@ -454,7 +470,7 @@ TEST_F(RmidForcedTest, ACreatorThatLeavesIsNoneAnyMore) {
 TEST_F(RmidForcedTest, TheLastDetachDropsThoughTheCreatorLives) {
   registry.set_rmid_forced(true);
   const auto segment = add(7);
-  pages(segment).areas = 1;
+  map(segment);
   release(segment);
   registry.settle();
   EXPECT_FALSE(exists(segment));
@@ -466,7 +482,8 @@ TEST_F(RmidForcedTest, TheLastDetachDropsThoughTheCreatorLives) {
 TEST_F(RmidForcedTest, ClearedItIsOverButForRemovedSegments) {
   const auto plain = add();
   const auto removed = add();
-  pages(plain).areas = pages(removed).areas = 1;
+  map(plain);
+  map(removed);
   registry.set_rmid_forced(true);
   registry.set_rmid_forced(true);
   remove(removed);
@@ -487,7 +504,7 @@ TEST_F(RmidForcedTest, WhatItDoomedGoesThoughItIsClearedAtOnce) {
   registry.set_rmid_forced(true);
   const auto detached = add();
   const auto left_behind = add_by(10);
-  pages(detached).areas = 1;
+  map(detached);
   release(detached);
   host.dead_threads = {10};
   registry.set_rmid_forced(false);
@@ -500,7 +517,7 @@ TEST_F(RmidForcedTest, RemovalWhileItIsSet) {
   registry.set_rmid_forced(true);
   const auto mapped = add();
   const auto idle = add();
-  pages(mapped).areas = 1;
+  map(mapped);
   remove(mapped);
   remove(idle);
   EXPECT_TRUE(exists(mapped));
@@ -514,7 +531,7 @@ TEST_F(RmidForcedTest, RemovalWhileItIsSet) {
 // Looking, settling and changing at once: for the thread sanitizer as much as for the assertions.
 TEST(RegistryThreadsTest, LookersAndChangers) {
   struct ThreadedHost : FakeHost {
-    std::vector<FileIdentity> take_released() override { return {}; }
+    std::vector<FileIdentity> take_released(std::size_t /*most*/) override { return {}; }
   } host;
   SegmentFiles files(host);
   const auto owner = std::make_shared<Registry>(host, files, Limits());
@@ -535,8 +552,9 @@ TEST(RegistryThreadsTest, LookersAndChangers) {
     const std::unique_lock lock(registry.mutex());
     const auto free = registry.next_id();
     auto segment = std::make_shared<Segment>(birth(free->id, 7, 4096), std::move(*memory));
-    registry.insert(*free, segment);
-    registry.remove(segment);
+    Dropped dropped;
+    registry.apply(InsertSegment{*free, segment}, dropped);
+    registry.apply(RemoveSegment{segment}, dropped);
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(registry.in_use(), 0);

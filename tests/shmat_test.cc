@@ -242,7 +242,6 @@ TEST_F(ShmatTest, LeftToTheCallerItIsDoneAtOnceAndCanBeTakenBack) {
     Reply reply = answer_call(at_call(id, address, 0), other, registry);
     const auto undo = reply.undo();
     ASSERT_TRUE(undo);
-    reply.commit();
     EXPECT_EQ(stat(id).shm_atime, 2'000'000);
     EXPECT_EQ(stat(id).shm_lpid, 815);
     undo();

@@ -185,7 +185,7 @@ TEST_F(ShmctlTest, SetAndRmidAreForOwnerCreatorAndSysAdmin) {
 TEST_F(ShmctlTest, SetOfAnAnswerThatNobodyGot) {
   const int id = segment(kPage, 0600);
   caller.put(wish(5, 5, 0));
-  { const Reply lost = answer_call(ctl_call(id, IPC_SET, kBuffer), caller, registry); }
+  run_killed(ctl_call(id, IPC_SET, kBuffer));
   EXPECT_EQ(stat(id).shm_perm.uid, 1000U);
   EXPECT_EQ(stat(id).shm_perm.mode, 0600);
 }
@@ -215,10 +215,10 @@ TEST_F(ShmctlTest, RmidOfAMappedSegmentMarksIt) {
 
 TEST_F(ShmctlTest, RmidOfAnAnswerThatNobodyGot) {
   ASSERT_EQ(get(kKey, kPage, IPC_CREAT | 0600), 0);
-  { const Reply lost = answer_call(ctl_call(0, IPC_RMID, 0), caller, registry); }
+  run_killed(ctl_call(0, IPC_RMID, 0));
   EXPECT_EQ(get(kKey, 0, 0), 0);
   attach(0);
-  { const Reply lost = answer_call(ctl_call(0, IPC_RMID, 0), caller, registry); }
+  run_killed(ctl_call(0, IPC_RMID, 0));
   EXPECT_EQ(stat(0).shm_perm.mode, 0600);
 }
 
@@ -391,7 +391,7 @@ TEST_F(ShmctlLockTest, TheEndOfASegmentGivesItsPagesBack) {
 
 TEST_F(ShmctlLockTest, OfAnAnswerThatNobodyGot) {
   const int id = segment();
-  { const Reply lost = answer_call(ctl_call(id, SHM_LOCK, 0), caller, registry); }
+  run_killed(ctl_call(id, SHM_LOCK, 0));
   EXPECT_EQ(locked(stat(id)), 0U);
   EXPECT_EQ(registry.locked_pages(1000), 0U);
   EXPECT_EQ(host.last().locked, LockMode::kNone);

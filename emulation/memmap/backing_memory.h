@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -50,13 +51,19 @@ class BackingMemory {
   /// Whether every page was allocated when it was made.
   [[nodiscard]] virtual bool is_committed() const = 0;
 
-  /// A new description, whose mappings can have `maximum` at most. Errors: ENOMEM, ENFILE, EMFILE.
+  /// A new description, whose mappings can have `maximum` at most. May wait for somebody who
+  /// watches the file (fanotify(7)): to be called without a lock. Errors: ENOMEM.
   [[nodiscard]] virtual Result<BackingFile> open(const Access& maximum) = 0;
   /// Whether a description from open() is alive anywhere: held, or mapped by any process.
   [[nodiscard]] virtual bool in_use() = 0;
   [[nodiscard]] virtual PageUsage usage() = 0;
   /// Keeps the pages from being swapped out, as far as this machine lets us; kNone lets them go.
+  /// May take long.
   virtual void lock(LockMode mode) = 0;
+  /// What frees the pages, although somebody may still refer to the file. Owns what it needs. Takes
+  /// long, and may wait for somebody who caught a descriptor: to be called without a lock, when
+  /// nobody is to map the memory any more. Null where the end of this object frees all.
+  [[nodiscard]] virtual std::function<void()> discarding() = 0;
 
   // For the supervisor's own use. Precondition of all three: within mapped_size_bytes().
 

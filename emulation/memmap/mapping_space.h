@@ -77,6 +77,10 @@ class MappingSpace {
   /// Postcondition: nothing of `range` is mapped but what other threads mapped meanwhile; or kLeft.
   [[nodiscard]] Result<Outcome> unmap(const AddressRange& range, bool may_be_left = false);
 
+  /// Returns once the descriptions of what was unmapped are closed, unless somebody else has them:
+  /// the kernel closes them only on the process's way back to its program.
+  [[nodiscard]] Result<void> finish_unmapping() { return do_finish_unmapping(); }
+
   /// The lowest shared mapping of a file that ends above `address`; nothing where there is none.
   [[nodiscard]] Result<std::optional<MappedArea>> area_above(std::uint64_t address);
 
@@ -96,6 +100,7 @@ class MappingSpace {
   virtual Result<std::optional<std::uint64_t>> do_map(const MapRequest& request,
                                                       BackingFile file) = 0;
   virtual Result<Outcome> do_unmap(const AddressRange& range, bool may_be_left) = 0;
+  virtual Result<void> do_finish_unmapping() = 0;
   virtual Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) = 0;
   /// Of a mapping that area_above() told of; ESRCH where it is no longer there.
   virtual Result<AreaLimits> do_limits_of(const MappedArea& area) = 0;

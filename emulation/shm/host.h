@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -48,8 +49,9 @@ class Host {
   /// vm.hugetlb_shm_group: who may use huge pages without CAP_IPC_LOCK.
   [[nodiscard]] virtual gid_t hugetlb_shm_group() = 0;
 
-  /// Errors: those of newseg(): ENOMEM, EINVAL (unknown huge page size, size out of range), and
-  /// ENOSPC when we run out of descriptors, or of room for what is committed.
+  /// May take long: to be called without a lock. Errors: those of newseg(): ENOMEM, EINVAL (unknown
+  /// huge page size, size out of range), and ENOSPC when we run out of descriptors, or of room for
+  /// what is committed.
   [[nodiscard]] virtual Result<std::unique_ptr<BackingMemory>> create_memory(
       const BackingRequest& request) = 0;
 
@@ -65,8 +67,12 @@ class Host {
   /// From now on take_released() names `memory` whenever its last description may have gone.
   virtual void watch_release(const BackingMemory& memory) = 0;
   virtual void unwatch_release(const BackingMemory& memory) = 0;
-  /// What may have been released since it was last asked: a hint to look again, not a proof.
-  [[nodiscard]] virtual std::vector<FileIdentity> take_released() = 0;
+  /// Up to `most` of those that may have been released: a hint to look again, not a proof. One may
+  /// be named again for a while.
+  [[nodiscard]] virtual std::vector<FileIdentity> take_released(std::size_t most) = 0;
+
+  /// Has `free` run in a thread that nobody waits for. It must own all that it uses.
+  virtual void free_aside(std::function<void()> free) = 0;
 
   /// Seconds since the epoch, ktime_get_real_seconds().
   [[nodiscard]] virtual std::int64_t now_seconds() = 0;

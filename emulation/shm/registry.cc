@@ -1,7 +1,9 @@
 #include "emulation/shm/registry.h"
 
+#include <algorithm>
 #include <mutex>
 #include <shared_mutex>
+#include <variant>
 
 namespace shmvisor {
 namespace {
@@ -9,36 +11,95 @@ namespace {
 /// At processes that hide from one look, or that we may not look into; or at a description that
 /// nobody has mapped yet, or any more.
 constexpr int kMostLooks = 8;
+/// Whose life one call asks for on behalf of others.
+constexpr std::size_t kMostCreators = 256;
 
 }  // namespace
 
 Registry::~Registry() {
-  for (const SegmentPointer& segment : all()) destroy(segment);
+  Dropped dropped;
+  for (const SegmentPointer& segment : all()) destroy(segment, dropped);
+  dropped.free_aside(host_);
 }
 
 void Registry::settle() {
   files_.settle();
   if (!rmid_forced_) return;
-  const std::unique_lock lock(mutex_);
-  drop_orphans();
+  Dropped dropped;
+  drop_orphans(dropped);
+  dropped.free_aside(host_);
+}
+
+void Registry::settle_id(int id) {
+  if (!files_.watches_any()) return;
+  std::shared_lock look(mutex_);
+  const auto found = table_.find(id);
+  look.unlock();
+  if (found) settle_one(*found);
+}
+
+void Registry::settle_index(int id) {
+  if (!files_.watches_any()) return;
+  std::shared_lock look(mutex_);
+  const auto found = table_.find_index(id);
+  look.unlock();
+  if (found) settle_one(*found);
+}
+
+void Registry::settle_key(key_t key) {
+  if (!files_.watches_any()) return;
+  std::shared_lock look(mutex_);
+  const SegmentPointer found = find_key(key);
+  look.unlock();
+  if (found != nullptr) settle_one(found);
+}
+
+void Registry::settle_one(const SegmentPointer& segment) {
+  if (!segment->ends_unmapped()) return;
+  std::optional<CreatorThread> creator;
+  bool may_be_over = false;
+  {
+    const std::shared_lock look(mutex_);
+    creator = segment->creator;
+    may_be_over = over(*segment);
+  }
+  const bool orphaned = rmid_forced_ && creator && !may_be_over && !host_.thread_lives(*creator);
+  if (!may_be_over && !orphaned) return;
+  Dropped dropped;
+  if (orphaned) {
+    const std::unique_lock lock(mutex_);
+    forget_creator(*creator, dropped);
+  }
+  drop_if_over(segment, dropped);
+  dropped.free_aside(host_);
 }
 
 bool Registry::over(const Segment& segment) const {
-  const bool may_go = (segment.perm.mode & abi::kShmDest) != 0 || rmid_forced_;
-  return may_go && !segment.memory().in_use();
+  const bool removed = (segment.perm.mode & abi::kShmDest) != 0;
+  // shm_may_destroy(), when a mapping goes or the creator ends.
+  const bool forced = rmid_forced_ && (segment.was_opened() || !segment.creator);
+  return (removed || forced) && !segment.in_use();
 }
 
-void Registry::drop_if_over(const SegmentPointer& segment) {
+void Registry::drop_if_over(const SegmentPointer& segment, Dropped& dropped) {
   const std::unique_lock lock(mutex_);
   const auto current = table_.find(segment->id());
-  if (current && *current == segment && over(*segment)) destroy(segment);
+  if (current && *current == segment && over(*segment)) destroy(segment, dropped);
+}
+
+void Registry::end_opening(const SegmentPointer& segment) {
+  segment->end_opening();
+  // Whoever looked meanwhile found it in use.
+  files_.drop_if_over(segment);
 }
 
 bool Registry::anything_mapped() const {
-  const std::shared_lock lock(mutex_);
-  bool mapped = false;
-  table_.for_each([&](const SegmentPointer& segment) { mapped |= segment->memory().in_use(); });
-  return mapped;
+  std::vector<SegmentPointer> segments;
+  {
+    const std::shared_lock lock(mutex_);
+    segments = all();
+  }
+  return std::ranges::any_of(segments, [](const auto& segment) { return segment->in_use(); });
 }
 
 Result<std::vector<std::uint64_t>> Registry::count_attaches(
@@ -59,7 +120,7 @@ Result<std::vector<std::uint64_t>> Registry::count_attaches(
     std::vector<SegmentPointer> missed;
     std::vector<std::size_t> missed_place;
     for (std::size_t place = 0; place < counts.size(); ++place) {
-      if (counts[place] != 0 || !segments[place]->memory().in_use()) continue;
+      if (counts[place] != 0 || !segments[place]->in_use()) continue;
       missed.push_back(segments[place]);
       missed_place.push_back(place);
     }
@@ -78,19 +139,23 @@ Result<std::vector<std::uint64_t>> Registry::count_attaches(
 Result<std::vector<ShmTableRow>> Registry::rows(Viewpoint& viewpoint,
                                                 const ShmTableRange& range) const {
   std::vector<ShmTableRow> rows;
-  std::vector<SegmentPointer> mapped;
-  std::vector<std::size_t> mapped_row;
+  std::vector<SegmentPointer> segments;
   if (range.most == 0) return rows;
   {
     const std::shared_lock lock(mutex_);
     table_.for_each_from(range.first_index, [&](const SegmentPointer& segment) {
-      if (range.count_attaches && segment->memory().in_use()) {
-        mapped.push_back(segment);
-        mapped_row.push_back(rows.size());
-      }
-      rows.push_back({segment->id(), describe(*segment, viewpoint), segment->memory().usage()});
+      segments.push_back(segment);
+      rows.push_back({segment->id(), describe(*segment, viewpoint), {}});
       return rows.size() < range.most;
     });
+  }
+  std::vector<SegmentPointer> mapped;
+  std::vector<std::size_t> mapped_row;
+  for (std::size_t row = 0; row < segments.size(); ++row) {
+    rows[row].usage = segments[row]->memory().usage();
+    if (!range.count_attaches || !segments[row]->in_use()) continue;
+    mapped.push_back(segments[row]);
+    mapped_row.push_back(row);
   }
   const auto counts = count_attaches(mapped);
   if (!counts) return counts.error();
@@ -116,36 +181,72 @@ void Registry::update_limits(const std::function<void(Limits&)>& change) {
 void Registry::set_rmid_forced(bool forced) {
   // What it has doomed so far goes, also where nobody has seen it yet.
   settle();
-  const std::unique_lock lock(mutex_);
-  if (rmid_forced_ == forced) return;
-  rmid_forced_ = forced;
-  // Every last detach counts now, not only those of removed segments.
-  for (const SegmentPointer& segment : all()) {
-    if ((segment->perm.mode & abi::kShmDest) != 0) continue;
-    if (forced) {
-      files_.watch(*segment);
-    } else {
-      files_.unwatch(*segment);
+  Dropped dropped;
+  {
+    const std::unique_lock lock(mutex_);
+    if (rmid_forced_ == forced) return;
+    rmid_forced_ = forced;
+    // Every last detach counts from now on, not only those of removed segments.
+    for (const SegmentPointer& segment : all()) {
+      if ((segment->perm.mode & abi::kShmDest) != 0) continue;
+      if (forced) {
+        if (!segment->in_use()) segment->forget_openings();
+        files_.watch(*segment);
+        if (over(*segment)) destroy(segment, dropped);
+      } else {
+        files_.unwatch(*segment);
+      }
     }
   }
-  if (forced) drop_orphans();
+  next_creator_index_ = 0;
+  while (forced && !drop_orphans(dropped)) {
+  }
+  dropped.free_aside(host_);
 }
 
 void Registry::disown(const CreatorThread& creator) {
-  const std::unique_lock lock(mutex_);
+  Dropped dropped;
+  {
+    const std::unique_lock lock(mutex_);
+    forget_creator(creator, dropped);
+  }
+  dropped.free_aside(host_);
+}
+
+void Registry::forget_creator(const CreatorThread& creator, Dropped& dropped) {
   for (const SegmentPointer& segment : all()) {
     if (segment->creator != creator) continue;
     segment->creator.reset();
-    if (rmid_forced_ && over(*segment)) destroy(segment);
+    if (rmid_forced_ && over(*segment)) destroy(segment, dropped);
   }
 }
 
-void Registry::drop_orphans() {
-  for (const SegmentPointer& segment : all()) {
-    if (segment->creator && host_.thread_lives(*segment->creator)) continue;
-    segment->creator.reset();
-    if (over(*segment)) destroy(segment);
+bool Registry::drop_orphans(Dropped& dropped) {
+  for (const CreatorThread& creator : next_creators()) {
+    if (host_.thread_lives(creator)) continue;
+    const std::unique_lock lock(mutex_);
+    forget_creator(creator, dropped);
   }
+  return next_creator_index_ == 0;
+}
+
+std::vector<CreatorThread> Registry::next_creators() {
+  const int from = next_creator_index_;
+  int next = 0;
+  std::vector<CreatorThread> creators;
+  const std::shared_lock lock(mutex_);
+  table_.for_each([&](const SegmentPointer& segment) {
+    const int index = IdSpace::index_of(segment->id());
+    if (index < from || next != 0 || !segment->creator) return;
+    if (std::ranges::find(creators, *segment->creator) != creators.end()) return;
+    if (creators.size() == kMostCreators) {
+      next = index;
+    } else {
+      creators.push_back(*segment->creator);
+    }
+  });
+  next_creator_index_ = next;
+  return creators;
 }
 
 Registry::SegmentPointer Registry::find_key(key_t key) const {
@@ -160,12 +261,17 @@ std::vector<Registry::SegmentPointer> Registry::all() const {
 }
 
 PageUsage Registry::usage() const {
+  std::vector<SegmentPointer> segments;
+  {
+    const std::shared_lock lock(mutex_);
+    segments = all();
+  }
   PageUsage sum;
-  table_.for_each([&sum](const SegmentPointer& segment) {
+  for (const SegmentPointer& segment : segments) {
     const PageUsage one = segment->memory().usage();
     sum.resident += one.resident;
     sum.swapped += one.swapped;
-  });
+  }
   return sum;
 }
 
@@ -193,40 +299,65 @@ ShmidDs Registry::describe(const Segment& segment, Viewpoint& viewpoint) {
   return ds;
 }
 
-void Registry::insert(const FreeId& free, const SegmentPointer& segment) {
+void Registry::apply(const Change& change, Dropped& dropped) {
+  std::visit([&](const auto& one) { carry_out(one, dropped); }, change);
+}
+
+void Registry::carry_out(const InsertSegment& change, Dropped& /*dropped*/) {
+  const SegmentPointer& segment = change.segment;
   next_id_hint_ = -1;
   total_pages_ += segment->size_pages();
   files_.add(segment, *this);
   if (rmid_forced_) files_.watch(*segment);
   if (segment->perm.key != abi::kIpcPrivate) by_key_.emplace(segment->perm.key, segment);
-  table_.insert(free, segment);
+  table_.insert(change.free, segment);
 }
 
-void Registry::remove(const SegmentPointer& segment) {
+// do_shm_rmid(): destroys it, or marks it SHM_DEST and takes its key away while it is mapped.
+void Registry::carry_out(const RemoveSegment& change, Dropped& dropped) {
+  const SegmentPointer& segment = change.segment;
   if (segment->perm.key != abi::kIpcPrivate) {
     by_key_.erase(segment->perm.key);
     segment->perm.key = abi::kIpcPrivate;
   }
   if ((segment->perm.mode & abi::kShmDest) != 0) return;  // it is watched already
-  if (segment->memory().in_use()) {
+  if (segment->in_use()) {
     segment->perm.mode |= abi::kShmDest;
     if (!rmid_forced_) files_.watch(*segment);
     // The last mapping may have gone between the question and the watch.
-    if (segment->memory().in_use()) return;
+    if (segment->in_use()) return;
   }
-  destroy(segment);
+  destroy(segment, dropped);
 }
 
-void Registry::destroy(const SegmentPointer& segment) {
+void Registry::carry_out(const SetPermissions& change, Dropped& /*dropped*/) {
+  IpcPerm& perm = change.segment->perm;
+  perm.uid = change.uid;
+  perm.gid = change.gid;
+  perm.mode = (perm.mode & ~abi::kPermissionBits) | (change.mode & abi::kPermissionBits);
+  change.segment->ctime_seconds = change.now_seconds;
+}
+
+void Registry::carry_out(const SetLocked& change, Dropped& /*dropped*/) {
+  account_lock(*change.segment, change.locked, change.uid);
+}
+
+// ipc_idr_alloc() takes kernel.shm_next_id back before it looks for a free index.
+void Registry::carry_out(const ForgetNextId& /*change*/, Dropped& /*dropped*/) {
+  next_id_hint_ = -1;
+}
+
+void Registry::destroy(const SegmentPointer& segment, Dropped& dropped) {
+  dropped.add(segment, files_.freeing());
   if ((segment->perm.mode & abi::kShmDest) != 0 || rmid_forced_) files_.unwatch(*segment);
-  if ((segment->perm.mode & abi::kShmLocked) != 0) set_locked(*segment, false, 0);
+  account_lock(*segment, false, 0);
   if (segment->perm.key != abi::kIpcPrivate) by_key_.erase(segment->perm.key);
   total_pages_ -= segment->size_pages();
   files_.remove(*segment);
   table_.erase(segment->id());
 }
 
-void Registry::set_locked(Segment& segment, bool locked, uid_t uid) {
+void Registry::account_lock(Segment& segment, bool locked, uid_t uid) {
   if (locked == ((segment.perm.mode & abi::kShmLocked) != 0)) return;
   if (locked) {
     files_.lock_accounts().charge(uid, segment.size_pages());
@@ -236,12 +367,14 @@ void Registry::set_locked(Segment& segment, bool locked, uid_t uid) {
     files_.lock_accounts().give_back(segment.locked_by, segment.size_pages());
     segment.perm.mode &= ~abi::kShmLocked;
   }
-  BackingMemory& memory = segment.memory();
-  if (!locked) {
-    memory.lock(LockMode::kNone);
-  } else {
-    memory.lock(memory.is_committed() ? LockMode::kEager : LockMode::kLazy);
-  }
+}
+
+LockMode Registry::lock_mode(const Segment& segment) const {
+  const std::shared_lock look(mutex_);
+  if ((segment.perm.mode & abi::kShmLocked) == 0) return LockMode::kNone;
+  // As in the kernel nothing is allocated for it: what is there is locked now, the rest when it
+  // comes.
+  return segment.memory().is_committed() ? LockMode::kEager : LockMode::kLazy;
 }
 
 }  // namespace shmvisor

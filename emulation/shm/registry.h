@@ -5,11 +5,18 @@
 //
 // Thread rule: hold mutex() shared to look, exclusively to change; which members ask for which is
 // said below. The kernel's answer to "does anybody map it" is asked under it (1.6 µs). What may
-// take long is not: counting mappings, making the memory of a new segment, freeing that of a
-// removed one (SegmentFiles::freeing). Who creates holds creation_mutex(), so that nobody else does
-// meanwhile.
+// take long, or wait for somebody, is done without it: counting mappings, opening a segment's
+// memory, making that of a new one (the key and the pages are reserved meanwhile: Creations),
+// freeing that of a removed one (Dropped), locking it.
 //
-// Lock order: creation_mutex() or SegmentFiles' settling, then its freeing, then mutex().
+// Rule: no lock of ours is held while we wait for a process that is not ours (RwLock). A call that
+// changes the registry takes its caller over first, where a signal could void it
+// (Caller::secure()); then locks, decides, makes sure that the caller is still there
+// (Caller::confirm()), changes, and unlocks; then frees what went; and only then the caller gets
+// its answer and runs on.
+//
+// Lock order: SegmentFiles' settling, then mutex(), then SegmentFiles' own, FreeingMemory's and
+// those of the Host. A Segment's locking comes before mutex().
 #pragma once
 
 #include <sys/types.h>
@@ -26,6 +33,9 @@
 #include "emulation/abi/shm_abi.h"
 #include "emulation/ipc/id_table.h"
 #include "emulation/ipc/rw_lock.h"
+#include "emulation/shm/change.h"
+#include "emulation/shm/creations.h"
+#include "emulation/shm/dropped.h"
 #include "emulation/shm/host.h"
 #include "emulation/shm/segment.h"
 #include "emulation/shm/segment_files.h"
@@ -61,17 +71,25 @@ class Registry : public std::enable_shared_from_this<Registry> {
   ~Registry();
 
   [[nodiscard]] RwLock& mutex() const { return mutex_; }
-  [[nodiscard]] std::mutex& creation_mutex() const { return creation_mutex_; }
   [[nodiscard]] Host& host() const { return host_; }
   [[nodiscard]] SegmentFiles& files() const { return files_; }
   [[nodiscard]] const MemoryPolicy& memory_policy() const { return memory_policy_; }
 
-  // Takes the lock itself.
+  // They take the lock themselves.
 
-  /// Drops whatever became over since the last call. Every call begins with it.
+  /// Drops what became over since the last time, up to a bound. A call that looks at all segments,
+  /// or makes one, begins with it.
   void settle();
+  // The same for the one segment that a call names. They cost nothing while no segment is watched.
+  void settle_id(int id);
+  void settle_index(int id);
+  void settle_key(key_t key);
   /// Drops the segment if nobody maps it and it was removed, or shm_rmid_forced is set.
-  void drop_if_over(const SegmentPointer& segment);
+  void drop_if_over(const SegmentPointer& segment, Dropped& dropped);
+  /// An attach has its description, or gave up (Segment::begin_opening()).
+  void end_opening(const SegmentPointer& segment);
+  /// How its memory is to be locked: Segment::renew_lock().
+  [[nodiscard]] LockMode lock_mode(const Segment& segment) const;
   /// Whether any segment is mapped; a namespace with one lives on without processes.
   [[nodiscard]] bool anything_mapped() const;
   /// shm_nattch of each of them, whose memory was in use just now. Takes long, and no lock: a walk
@@ -81,6 +99,8 @@ class Registry : public std::enable_shared_from_this<Registry> {
   /// they may take it over. Errors: those of Host::count_mappings().
   [[nodiscard]] Result<std::vector<std::uint64_t>> count_attaches(
       std::span<const SegmentPointer> segments) const;
+  /// What all segments together have allocated.
+  [[nodiscard]] PageUsage usage() const;
   /// Lines of the table of /proc/sysvipc/shm in the order of their index, ids and pids as
   /// `viewpoint` shows them. Errors: those of Host::count_mappings().
   [[nodiscard]] Result<std::vector<ShmTableRow>> rows(Viewpoint& viewpoint,
@@ -121,8 +141,6 @@ class Registry : public std::enable_shared_from_this<Registry> {
   [[nodiscard]] int max_index() const { return table_.max_index(); }
   /// shm_tot: pages of all segments together.
   [[nodiscard]] std::uint64_t total_pages() const { return total_pages_; }
-  /// What all segments together have allocated.
-  [[nodiscard]] PageUsage usage() const;
   /// Pages that `uid` has locked with SHM_LOCK, here and in other namespaces.
   [[nodiscard]] std::uint64_t locked_pages(uid_t uid) const;
   /// IPC_STAT's answer but for shm_nattch.
@@ -130,17 +148,25 @@ class Registry : public std::enable_shared_from_this<Registry> {
 
   // Changing: lock held exclusively.
 
-  /// Precondition: `free` came from next_id() under this same hold of the lock.
-  void insert(const FreeId& free, const SegmentPointer& segment);
-  /// do_shm_rmid(): destroys it, or marks it SHM_DEST and takes its key away while it is mapped.
-  void remove(const SegmentPointer& segment);
-  /// Sets or clears SHM_LOCKED and charges `uid` for the pages. As in the kernel nothing is
-  /// allocated for it: what is there is locked now, the rest when it comes.
-  void set_locked(Segment& segment, bool locked, uid_t uid);
+  /// What was dropped by it is to be freed without the lock.
+  void apply(const Change& change, Dropped& dropped);
+  [[nodiscard]] Creations& creations() { return creations_; }
 
  private:
-  void destroy(const SegmentPointer& segment);
-  void drop_orphans();
+  void carry_out(const InsertSegment& change, Dropped& dropped);
+  void carry_out(const RemoveSegment& change, Dropped& dropped);
+  void carry_out(const SetPermissions& change, Dropped& dropped);
+  void carry_out(const SetLocked& change, Dropped& dropped);
+  void carry_out(const ForgetNextId& change, Dropped& dropped);
+  void account_lock(Segment& segment, bool locked, uid_t uid);
+  void destroy(const SegmentPointer& segment, Dropped& dropped);
+  void settle_one(const SegmentPointer& segment);
+  /// Looks whether creators live, kMostCreators of them, and drops what those that do not have left
+  /// behind. False where it has not come to the last one.
+  bool drop_orphans(Dropped& dropped);
+  [[nodiscard]] std::vector<CreatorThread> next_creators();
+  /// Lock held exclusively.
+  void forget_creator(const CreatorThread& creator, Dropped& dropped);
   [[nodiscard]] bool over(const Segment& segment) const;
   [[nodiscard]] std::vector<SegmentPointer> all() const;
 
@@ -148,13 +174,14 @@ class Registry : public std::enable_shared_from_this<Registry> {
   SegmentFiles& files_;
   const MemoryPolicy memory_policy_;
   Limits limits_;
-  mutable std::mutex creation_mutex_;
   mutable RwLock mutex_;
+  Creations creations_;
   IdTable<Segment> table_;
   std::unordered_map<key_t, SegmentPointer> by_key_;
   std::uint64_t total_pages_ = 0;
   std::atomic<bool> rmid_forced_{false};
   std::atomic<int> next_id_hint_{-1};
+  std::atomic<int> next_creator_index_{0};  ///< where next_creators() goes on
 };
 
 }  // namespace shmvisor

@@ -26,6 +26,11 @@ void Segment::copy_mapping(const OffsetRange& offsets, const MappingActor& by) {
   add_mapping(offsets, by);
 }
 
+void Segment::renew_lock(const std::function<LockMode()>& wanted) {
+  const std::lock_guard lock(locking_mutex_);
+  memory_->lock(wanted());
+}
+
 AttachStamps Segment::stamps() const {
   const std::lock_guard lock(stamps_mutex_);
   AttachStamps stamps = settled_;

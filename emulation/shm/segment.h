@@ -3,14 +3,16 @@
 // There is no shm_nattch here: who maps the memory is asked of the kernel (BackingMemory::in_use,
 // Host::count_mappings). What mappings leave behind here is their stamps.
 //
-// Thread rule: id, size, creator and memory are immutable once it is in a registry. `perm` and
-// ctime are guarded by the registry's lock. Attach and detach stamps have a lock of their own,
-// because attaching holds the registry's only while it decides.
+// Thread rule: id, size and memory are immutable once it is in a registry. `perm`, ctime, creator
+// and locked_by are guarded by the registry's lock. Attach and detach stamps have a lock of their
+// own, because attaching holds the registry's only while it decides.
 #pragma once
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -67,6 +69,28 @@ class Segment : public Mappable {
   [[nodiscard]] const PidRecord& cpid() const { return cpid_; }
   [[nodiscard]] BackingMemory& memory() const { return *memory_; }
 
+  /// Whether anybody attaches it just now, holds a description of it, or maps it.
+  [[nodiscard]] bool in_use() const { return openings_.load() != 0 || memory_->in_use(); }
+
+  /// An attach begins that has no description yet: shm_nattch++ of do_shmat(). With the registry's
+  /// lock held. To be followed by Registry::end_opening().
+  void begin_opening() {
+    openings_.fetch_add(1);
+    was_opened_.store(true);
+  }
+  void end_opening() { openings_.fetch_sub(1); }
+  /// Whether an attach has begun since forget_openings(). Then a segment that is not in use has
+  /// been in use.
+  [[nodiscard]] bool was_opened() const { return was_opened_.load(); }
+  void forget_openings() { was_opened_.store(openings_.load() != 0); }
+
+  /// Whether its last mapping ends it: SegmentFiles::watch().
+  [[nodiscard]] bool ends_unmapped() const { return ends_unmapped_.load(); }
+  void set_ends_unmapped(bool ends) { ends_unmapped_.store(ends); }
+
+  /// Locks its memory, or lets it go, as `wanted` says, which is asked when nobody else does this.
+  void renew_lock(const std::function<LockMode()>& wanted);
+
   [[nodiscard]] AttachStamps stamps() const;
 
   enum class Change : std::uint8_t { kAttach, kDetach };
@@ -114,6 +138,10 @@ class Segment : public Mappable {
   const std::uint64_t size_bytes_;
   const PidRecord cpid_;
   const std::unique_ptr<BackingMemory> memory_;
+  std::atomic<int> openings_{0};
+  std::atomic<bool> was_opened_{false};
+  std::atomic<bool> ends_unmapped_{false};
+  std::mutex locking_mutex_;
   mutable std::mutex stamps_mutex_;
   AttachStamps settled_;
   std::vector<Recent> recent_;  ///< oldest first

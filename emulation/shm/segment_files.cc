@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "emulation/shm/dropped.h"
 #include "emulation/shm/registry.h"
 
 namespace shmvisor {
@@ -17,19 +18,27 @@ std::shared_ptr<Segment> SegmentFiles::find(const FileIdentity& file) const {
 }
 
 void SegmentFiles::settle() {
-  if (watched_.load(std::memory_order_acquire) == 0) return;
-  std::shared_lock<std::shared_mutex> until_freed;
-  std::vector<std::shared_ptr<Segment>> freed;  // when nobody waits for us any more
-  const std::lock_guard settling(settling_);
-  until_freed = freeing();
-  for (const FileIdentity& file : host_.take_released()) {
-    const Entry released = entry(file);
-    const auto segment = released.segment.lock();
-    const auto registry = released.registry.lock();
-    if (segment == nullptr || registry == nullptr) continue;
-    registry->drop_if_over(segment);
-    freed.push_back(segment);
+  if (!watches_any()) return;
+  Dropped dropped;
+  {
+    const std::lock_guard settling(settling_);
+    for (const FileIdentity& file : host_.take_released(kMostSettled)) {
+      const Entry released = entry(file);
+      const auto segment = released.segment.lock();
+      const auto registry = released.registry.lock();
+      if (segment != nullptr && registry != nullptr) registry->drop_if_over(segment, dropped);
+    }
   }
+  dropped.free_aside(host_);
+}
+
+void SegmentFiles::drop_if_over(const std::shared_ptr<Segment>& segment) {
+  if (!segment->ends_unmapped()) return;
+  const auto registry = entry(segment->memory().identity()).registry.lock();
+  if (registry == nullptr) return;
+  Dropped dropped;
+  registry->drop_if_over(segment, dropped);
+  dropped.free();
 }
 
 void SegmentFiles::add(const std::shared_ptr<Segment>& segment, Registry& registry) {
@@ -42,12 +51,14 @@ void SegmentFiles::remove(const Segment& segment) {
   files_.erase(segment.memory().identity());
 }
 
-void SegmentFiles::watch(const Segment& segment) {
+void SegmentFiles::watch(Segment& segment) {
+  segment.set_ends_unmapped(true);
   host_.watch_release(segment.memory());
   watched_.fetch_add(1, std::memory_order_release);
 }
 
-void SegmentFiles::unwatch(const Segment& segment) {
+void SegmentFiles::unwatch(Segment& segment) {
+  segment.set_ends_unmapped(false);
   host_.unwatch_release(segment.memory());
   watched_.fetch_sub(1, std::memory_order_release);
 }

@@ -1,11 +1,11 @@
 // SegmentFiles: what all namespaces have in common: their segments by the file that holds the
-// pages, and the accounts of locked memory.
+// pages, the news of files that were released, and the accounts of locked memory.
 //
 // shmdt(2) finds a segment by what is mapped at an address, whatever namespace it belongs to; and
 // the news that a file was released names the file alone. So this is the one place that settles:
 // drops the segments that are over because nobody maps them any more.
 //
-// Lock order: settling_, then freeing_, then a Registry's mutex, then mutex_.
+// Lock order: settling_, then a Registry's mutex, then mutex_.
 // Thread rule: any thread.
 #pragma once
 
@@ -13,9 +13,9 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <shared_mutex>
 #include <unordered_map>
 
+#include "emulation/shm/freeing_memory.h"
 #include "emulation/shm/host.h"
 #include "emulation/shm/lock_accounts.h"
 #include "emulation/shm/segment.h"
@@ -26,33 +26,32 @@ class Registry;
 
 class SegmentFiles {
  public:
+  /// Segments that one settle() looks at. The work that a call does for others has a bound; what is
+  /// left is for the next one.
+  static constexpr std::size_t kMostSettled = 1024;
+
   explicit SegmentFiles(Host& host) : host_(host) {}
 
   /// The segment whose pages have this identity, or null.
   [[nodiscard]] std::shared_ptr<Segment> find(const FileIdentity& file) const;
 
-  /// Drops what was released. Every call begins with it, so that no answer shows a segment that the
-  /// kernel would have destroyed. Costs nothing while no segment is watched.
+  /// Drops what was released. A call that looks at all segments, or makes one, begins with it, so
+  /// that no answer shows a segment that the kernel would have destroyed; one that names a segment
+  /// looks at that alone (Registry::settle_id()). Costs nothing while no segment is watched.
   void settle();
+  /// Drops one that the caller itself let go of, and frees its memory before this returns.
+  void drop_if_over(const std::shared_ptr<Segment>& segment);
+  [[nodiscard]] bool watches_any() const { return watched_.load(std::memory_order_acquire) != 0; }
 
-  /// Held by who drops a segment, from before that until its memory is freed, which may take long.
-  /// To be taken before a Registry's mutex.
-  [[nodiscard]] std::shared_lock<std::shared_mutex> freeing() { return std::shared_lock(freeing_); }
-  /// Whether no memory is being freed: for who makes some, and shall find free what was dropped.
-  [[nodiscard]] bool all_freed() {
-    return std::unique_lock(freeing_, std::try_to_lock).owns_lock();
-  }
-  /// Waits until it is so.
-  void wait_until_freed() { const std::unique_lock all(freeing_); }
-
+  [[nodiscard]] FreeingMemory& freeing() { return *freeing_; }
   [[nodiscard]] LockAccounts& lock_accounts() { return lock_accounts_; }
 
   // For Registry, under its exclusive lock.
   void add(const std::shared_ptr<Segment>& segment, Registry& registry);
   void remove(const Segment& segment);
   /// The segment is to be dropped when its last mapping goes.
-  void watch(const Segment& segment);
-  void unwatch(const Segment& segment);
+  void watch(Segment& segment);
+  void unwatch(Segment& segment);
 
  private:
   struct Entry {
@@ -70,7 +69,7 @@ class SegmentFiles {
   Host& host_;
   /// Whoever finds nothing released must know that nobody is still busy with what was.
   std::mutex settling_;
-  std::shared_mutex freeing_;
+  const std::shared_ptr<FreeingMemory> freeing_ = std::make_shared<FreeingMemory>();
   mutable std::mutex mutex_;
   std::unordered_map<FileIdentity, Entry, IdentityHash> files_;
   std::atomic<int> watched_{0};

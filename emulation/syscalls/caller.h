@@ -40,6 +40,14 @@ class Caller {
   /// Said before a step that may take long, so that whoever serves can let other calls go ahead.
   virtual void long_step() {}
 
+  /// Said before a lock is taken for a change: sees to it, if it can, that nothing but the caller's
+  /// death keeps the answer from it. May wait for the caller, within a bound.
+  virtual void secure() {}
+  /// Said right before a change, under the lock, which it does not wait for the caller with:
+  /// whether the caller is still there to have `value` as its answer. A caller that secure() could
+  /// not get hold of is answered at once, and runs on; it alone does so before the change.
+  [[nodiscard]] virtual bool confirm([[maybe_unused]] std::int64_t value) { return true; }
+
   /// EFAULT where not all bytes can be read; what was read is then not to be used. ENOMEM where it
   /// cannot be told.
   [[nodiscard]] virtual Result<void> copy_from_user(std::uint64_t address,

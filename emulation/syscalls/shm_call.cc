@@ -1,5 +1,7 @@
 #include "emulation/syscalls/shm_call.h"
 
+#include <mutex>
+
 namespace shmvisor {
 namespace {
 
@@ -157,6 +159,23 @@ std::optional<ShmOperation> operation_of(const RawCall& raw) {
   return call ? std::optional(call->operation) : std::nullopt;
 }
 
+Reply carry_out(Caller& caller, Registry& registry,
+                const std::function<Result<Decision>()>& decide) {
+  Dropped dropped;
+  std::unique_lock lock(registry.mutex());
+  const Result<Decision> decision = decide();
+  if (!decision) return decision.error();
+  if (decision->change) {
+    // Also because a caller that is gone may not be who we took it for when we asked for its
+    // rights.
+    if (!caller.confirm(decision->value)) return Errno(EINTR);  // which nobody gets to see
+    registry.apply(*decision->change, dropped);
+  }
+  lock.unlock();
+  dropped.free();
+  return decision->value;
+}
+
 Reply left_to_caller(const std::shared_ptr<Segment>& segment, Segment::Change change,
                      const MappingActor& by) {
   // It may never be needed, and must not keep the segment till then.
@@ -166,10 +185,17 @@ Reply left_to_caller(const std::shared_ptr<Segment>& segment, Segment::Change ch
       });
 }
 
+void drop_detached(const std::shared_ptr<Segment>& segment, MappingSpace& space,
+                   SegmentFiles& files) {
+  if (!segment->ends_unmapped()) return;
+  // Where that fails the caller is dying, and whoever settles next will see that it is over.
+  (void)space.finish_unmapping();
+  files.drop_if_over(segment);
+}
+
 Reply answer_call(const RawCall& raw, Caller& caller, Registry& registry) {
   const Result<ShmCall> call = decode(raw);
   if (!call) return call.error();
-  registry.settle();
   switch (call->operation) {
     case ShmOperation::kShmget:
       return shmget(*call, caller, registry);

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "emulation/abi/shm_abi.h"
@@ -57,10 +58,25 @@ struct RawCall {
 /// Answers a call. `registry` is that of the caller's IPC namespace.
 Reply answer_call(const RawCall& raw, Caller& caller, Registry& registry);
 
+/// What a call that changes the registry has decided, and what it answers then.
+struct Decision {
+  std::int64_t value = 0;
+  std::optional<Change> change = std::nullopt;
+};
+/// Takes the lock of the registry, exclusively, has `decide` look, carries its decision out, and
+/// frees what was dropped by that before this returns: the caller runs on afterwards. Precondition:
+/// the caller is secured.
+Reply carry_out(Caller& caller, Registry& registry,
+                const std::function<Result<Decision>()>& decide);
+
 /// For shmat and shmdt, where the caller finds the result: makes `change` to `segment`, which is
 /// taken back if it does not.
 Reply left_to_caller(const std::shared_ptr<Segment>& segment, Segment::Change change,
                      const MappingActor& by);
+
+/// The caller has unmapped `segment`: drops it and frees its memory if that was the end of it.
+void drop_detached(const std::shared_ptr<Segment>& segment, MappingSpace& space,
+                   SegmentFiles& files);
 
 // One file each.
 Reply shmget(const ShmCall& call, Caller& caller, Registry& registry);

@@ -53,19 +53,37 @@ class Displaced {
   }
 
   /// Once they are gone.
-  void tell(SegmentFiles& files, const MappingActor& by) const {
+  void tell(SegmentFiles& files, MappingSpace& space, const MappingActor& by) const {
     for (const MappedArea& area : areas_) {
       const auto segment = files.find(area.file);
       if (segment == nullptr) continue;
       if (area.range.start < range_.start) segment->copy_mapping(area.offsets(), by);
       if (area.range.end() > range_.end()) segment->copy_mapping(area.offsets(), by);
       segment->remove_mapping(area.offsets(), by);
+      drop_detached(segment, space, files);
     }
   }
 
  private:
   const AddressRange range_;
   std::vector<MappedArea> areas_;
+};
+
+/// The kernel's shm_nattch++, until there is a description that keeps a removed segment alive.
+class Opening {
+ public:
+  /// With the registry's lock held.
+  Opening(Registry& registry, std::shared_ptr<Segment> segment)
+      : registry_(registry), segment_(std::move(segment)) {
+    segment_->begin_opening();
+  }
+  Opening(const Opening&) = delete;
+  Opening& operator=(const Opening&) = delete;
+  ~Opening() { registry_.end_opening(segment_); }
+
+ private:
+  Registry& registry_;
+  const std::shared_ptr<Segment> segment_;
 };
 
 /// ipc(SHMAT) hands the address over in memory.
@@ -85,6 +103,8 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   Result<Wanted> wanted = decode_wish(call);
   if (!wanted) return wanted.error();
 
+  registry.settle_id(call.shmid);
+  std::optional<Opening> opening;
   std::shared_lock look(registry.mutex());
   const auto found = registry.find(call.shmid);
   if (!found) return found.error();
@@ -94,10 +114,10 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   const OffsetRange whole{0, segment->length_bytes()};
   const Result<Translation> backing = segment->translate(whole, request.access);
   if (!backing) return backing.error();
-  // From here on the open description keeps a removed segment alive, as shm_nattch++ does in the
-  // kernel.
-  Result<BackingFile> file = backing->file.open(backing->maximum);
+  opening.emplace(registry, segment);
   look.unlock();
+  Result<BackingFile> file = backing->file.open(backing->maximum);
+  opening.reset();
   if (!file) return file.error();
 
   request.length_bytes = whole.length;
@@ -123,7 +143,7 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   const auto address = caller.space().map(request, std::move(*file));
   if (!address) return address.error();
   const MappingActor by{caller.process(), registry.host().now_seconds()};
-  displaced.tell(registry.files(), by);
+  displaced.tell(registry.files(), caller.space(), by);
   if (!*address) return left_to_caller(segment, Segment::Change::kAttach, by);
   segment->add_mapping(whole, by);
   return deliver(call, caller, **address);

@@ -20,6 +20,7 @@ std::int64_t max_index_or_zero(const Registry& registry) {
 }
 
 Reply ipc_info(const ShmCall& call, Caller& caller, Registry& registry) {
+  registry.settle();
   const Limits limits = registry.limits();
   ShmInfoLimits info;
   info.shmmax = limits.shmmax;
@@ -34,9 +35,10 @@ Reply ipc_info(const ShmCall& call, Caller& caller, Registry& registry) {
 
 Reply shm_info(const ShmCall& call, Caller& caller, Registry& registry) {
   caller.long_step();  // looks at every segment
+  registry.settle();
   ShmInfoUsage info;
-  std::shared_lock look(registry.mutex());
   const PageUsage usage = registry.usage();
+  std::shared_lock look(registry.mutex());
   info.used_ids = registry.in_use();
   info.tot_pages = registry.total_pages();
   info.rss_pages = usage.resident;
@@ -48,9 +50,10 @@ Reply shm_info(const ShmCall& call, Caller& caller, Registry& registry) {
 
 /// IPC_STAT, SHM_STAT and SHM_STAT_ANY.
 Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
+  const bool by_id = call.command == abi::kIpcStat;
+  by_id ? registry.settle_id(call.shmid) : registry.settle_index(call.shmid);
   std::shared_lock look(registry.mutex());
-  const auto found =
-      call.command == abi::kIpcStat ? registry.find(call.shmid) : registry.find_index(call.shmid);
+  const auto found = by_id ? registry.find(call.shmid) : registry.find_index(call.shmid);
   if (!found) return found.error();
   const std::shared_ptr<Segment>& segment = *found;
   if (call.command != abi::kShmStatAny && !ipcperms(segment->perm, caller.subject(), 0444)) {
@@ -59,14 +62,14 @@ Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
   ShmidDs ds = Registry::describe(*segment, caller.viewpoint());
   look.unlock();
   // Counting takes a walk through the processes: nobody else shall wait for it.
-  if (segment->memory().in_use()) {
+  if (segment->in_use()) {
     caller.long_step();
     const auto counted = registry.count_attaches({&segment, 1});
     if (!counted) return counted.error();
     ds.nattch = counted->front();
   }
   return copy_out(call, caller, encode_shmid_ds(call.abi, call.version, ds),
-                  call.command == abi::kIpcStat ? 0 : segment->id());
+                  by_id ? 0 : segment->id());
 }
 
 Reply ipc_set(const ShmCall& call, Caller& caller, Registry& registry) {
@@ -76,31 +79,29 @@ Reply ipc_set(const ShmCall& call, Caller& caller, Registry& registry) {
   }
   const IpcSetRequest wanted = decode_ipc_set(call.abi, call.version, buffer.view());
 
-  std::unique_lock change(registry.mutex());
-  const auto found = registry.find(call.shmid);
-  if (!found) return found.error();
-  if (!may_control((*found)->perm, caller.subject())) return Errno(EPERM);
-  const auto uid = caller.viewpoint().mean_uid(wanted.uid);
-  const auto gid = caller.viewpoint().mean_gid(wanted.gid);
-  if (!uid || !gid) return Errno(EINVAL);
-  return Reply(0, std::move(change), [=, segment = *found, &host = registry.host()] {
-    IpcPerm& perm = segment->perm;
-    perm.uid = *uid;
-    perm.gid = *gid;
-    perm.mode = (perm.mode & ~abi::kPermissionBits) | (wanted.mode & abi::kPermissionBits);
-    segment->ctime_seconds = host.now_seconds();
+  caller.secure();
+  registry.settle_id(call.shmid);
+  return carry_out(caller, registry, [&]() -> Result<Decision> {
+    const auto found = registry.find(call.shmid);
+    if (!found) return found.error();
+    if (!may_control((*found)->perm, caller.subject())) return Errno(EPERM);
+    const auto uid = caller.viewpoint().mean_uid(wanted.uid);
+    const auto gid = caller.viewpoint().mean_gid(wanted.gid);
+    if (!uid || !gid) return Errno(EINVAL);
+    return Decision{0,
+                    SetPermissions{*found, *uid, *gid, wanted.mode, registry.host().now_seconds()}};
   });
 }
 
 Reply ipc_rmid(const ShmCall& call, Caller& caller, Registry& registry) {
-  auto freeing = registry.files().freeing();
-  std::unique_lock change(registry.mutex());
-  const auto found = registry.find(call.shmid);
-  if (!found) return found.error();
-  if (!may_control((*found)->perm, caller.subject())) return Errno(EPERM);
-  return Reply(
-      0, std::move(change), [segment = *found, &registry] { registry.remove(segment); },
-      std::move(freeing));
+  caller.secure();
+  registry.settle_id(call.shmid);
+  return carry_out(caller, registry, [&]() -> Result<Decision> {
+    const auto found = registry.find(call.shmid);
+    if (!found) return found.error();
+    if (!may_control((*found)->perm, caller.subject())) return Errno(EPERM);
+    return Decision{0, RemoveSegment{*found}};
+  });
 }
 
 /// user_shm_lock() of mm/mlock.c: what one user may lock.
@@ -113,9 +114,8 @@ bool may_lock_more(const Segment& segment, Caller& caller, const Registry& regis
 }
 
 /// shmctl_do_lock().
-Reply lock_or_unlock(const ShmCall& call, Caller& caller, Registry& registry) {
+Result<Decision> decide_lock(const ShmCall& call, Caller& caller, const Registry& registry) {
   const bool lock = call.command == abi::kShmLock;
-  std::unique_lock change(registry.mutex());
   const auto found = registry.find(call.shmid);
   if (!found) return found.error();
   const std::shared_ptr<Segment>& segment = *found;
@@ -123,12 +123,26 @@ Reply lock_or_unlock(const ShmCall& call, Caller& caller, Registry& registry) {
     if (!owns(segment->perm, caller.subject())) return Errno(EPERM);
     if (lock && caller.memlock_limit_bytes() == 0) return Errno(EPERM);
   }
-  if (segment->memory().is_huge()) return 0;  // never swapped: nothing to do
-  if (lock == ((segment->perm.mode & abi::kShmLocked) != 0)) return 0;
+  if (segment->memory().is_huge()) return Decision{};  // never swapped: nothing to do
+  if (lock == ((segment->perm.mode & abi::kShmLocked) != 0)) return Decision{};
   if (lock && !may_lock_more(*segment, caller, registry)) return Errno(ENOMEM);
-  return Reply(0, std::move(change), [segment, lock, &registry, uid = caller.subject().uid()] {
-    registry.set_locked(*segment, lock, uid);
+  return Decision{0, SetLocked{segment, lock, caller.subject().uid()}};
+}
+
+Reply lock_or_unlock(const ShmCall& call, Caller& caller, Registry& registry) {
+  caller.secure();
+  registry.settle_id(call.shmid);
+  std::shared_ptr<Segment> changed;
+  Reply reply = carry_out(caller, registry, [&]() -> Result<Decision> {
+    auto decision = decide_lock(call, caller, registry);
+    if (decision && decision->change) changed = std::get<SetLocked>(*decision->change).segment;
+    return decision;
   });
+  if (changed == nullptr) return reply;
+  // Brings in what is there already, which may be much.
+  caller.long_step();
+  changed->renew_lock([&] { return registry.lock_mode(*changed); });
+  return reply;
 }
 
 }  // namespace

@@ -51,36 +51,69 @@ class AttachFragments {
   std::uint64_t size_bytes_ = 0;
 };
 
+/// What the call answers where nothing was found because of an error: what could not be looked at
+/// is not what is not there.
+Errno as_answer(Errno error) {
+  if (is_shortage(error)) return Errno(ENOMEM);
+  return error == Errno(EAGAIN) ? error : Errno(EINVAL);
+}
+
+/// Unmaps the fragments. Whether there were any; nothing where that is left to the caller.
+class Detaching {
+ public:
+  Detaching(const ShmCall& call, Caller& caller, Registry& registry)
+      : caller_(caller),
+        registry_(registry),
+        space_(caller.space()),
+        fragments_(call.address, space_, registry.files()) {}
+
+  Reply run() {
+    auto next = fragments_.next();
+    while (next && *next) {
+      const MappedArea fragment = **next;
+      next = fragments_.next();
+      const bool is_all = !found_ && next && !*next;
+      const auto unmapped = space_.unmap(fragment.range, is_all && may_be_left());
+      // One that mseal(2) protects stays, and neither the others nor the result care.
+      if (!unmapped && unmapped.error() != Errno(EPERM)) {
+        next = unmapped.error();
+        break;
+      }
+      found_ = true;
+      if (!unmapped) continue;
+      if (*unmapped == MappingSpace::Outcome::kLeft) {
+        return left_to_caller(fragments_.segment(), Segment::Change::kDetach, actor());
+      }
+      fragments_.segment()->remove_mapping(fragment.offsets(), actor());
+    }
+    if (!found_) return next ? Errno(EINVAL) : as_answer(next.error());
+    drop_detached(fragments_.segment(), space_, registry_.files());
+    return 0;
+  }
+
+ private:
+  /// Of a removed segment it may be the last one, whose memory must be free when the call is over:
+  /// by nobody but us.
+  [[nodiscard]] bool may_be_left() const { return !fragments_.segment()->ends_unmapped(); }
+
+  const MappingActor& actor() {
+    if (!by_) by_.emplace(MappingActor{caller_.process(), registry_.host().now_seconds()});
+    return *by_;
+  }
+
+  Caller& caller_;
+  Registry& registry_;
+  MappingSpace& space_;
+  AttachFragments fragments_;
+  std::optional<MappingActor> by_;
+  bool found_ = false;
+};
+
 }  // namespace
 
 Reply shmdt(const ShmCall& call, Caller& caller, Registry& registry) {
   if (call.address % abi::kPageSize != 0) return Errno(EINVAL);
-  MappingSpace& space = caller.space();
-  AttachFragments fragments(call.address, space, registry.files());
-  std::optional<MappingActor> by;
-  bool found = false;
-  auto next = fragments.next();
-  while (next && *next) {
-    const MappedArea fragment = **next;
-    next = fragments.next();
-    const bool is_all = !found && next && !*next;
-    const auto unmapped = space.unmap(fragment.range, is_all);
-    // One that mseal(2) protects stays, and neither the others nor the result care.
-    if (!unmapped && unmapped.error() != Errno(EPERM)) {
-      next = unmapped.error();
-      break;
-    }
-    found = true;
-    if (!unmapped) continue;
-    if (!by) by.emplace(MappingActor{caller.process(), registry.host().now_seconds()});
-    if (*unmapped == MappingSpace::Outcome::kLeft) {
-      return left_to_caller(fragments.segment(), Segment::Change::kDetach, *by);
-    }
-    fragments.segment()->remove_mapping(fragment.offsets(), *by);
-  }
-  if (found) return 0;
-  // What could not be looked at is not what is not there.
-  return next || !is_shortage(next.error()) ? Errno(EINVAL) : Errno(ENOMEM);
+  return Detaching(call, caller, registry).run();
 }
 
 }  // namespace shmvisor

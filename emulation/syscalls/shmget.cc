@@ -1,5 +1,6 @@
 // shmget(2): ksys_shmget(), ipcget() and newseg() of ipc/shm.c and ipc/util.c, checks in their
 // order.
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <mutex>
@@ -17,13 +18,17 @@ std::string segment_name(key_t key) {
   return name.data();
 }
 
-/// What newseg() refuses before it allocates anything.
-Result<void> check_size(std::uint64_t size_bytes, const Registry& registry) {
-  const Limits& limits = registry.limits_locked();
+std::uint64_t pages_of(std::uint64_t size_bytes) {
+  return (size_bytes + abi::kPageSize - 1) / abi::kPageSize;
+}
+
+/// What newseg() refuses before it allocates anything. `pages_before`: of all other segments.
+Result<void> check_size(std::uint64_t size_bytes, const Limits& limits,
+                        std::uint64_t pages_before) {
   if (size_bytes < Limits::shmmin || size_bytes > limits.shmmax) return Errno(EINVAL);
-  const std::uint64_t pages = (size_bytes + abi::kPageSize - 1) / abi::kPageSize;
+  const std::uint64_t pages = pages_of(size_bytes);
   if (pages * abi::kPageSize < size_bytes) return Errno(ENOSPC);
-  const std::uint64_t total = registry.total_pages() + pages;
+  const std::uint64_t total = pages_before + pages;
   if (total < pages || total > limits.shmall) return Errno(ENOSPC);
   return {};
 }
@@ -65,49 +70,81 @@ std::optional<Reply> use_existing(const ShmCall& call, Caller& caller, const Reg
   return segment->id();
 }
 
-/// Until it is free nobody else creates, however long that takes.
-std::unique_lock<std::mutex> lock_creation(Caller& caller, const Registry& registry) {
-  std::unique_lock lock(registry.creation_mutex(), std::try_to_lock);
-  if (!lock.owns_lock()) {
+/// The key and the pages of a segment, from when it may be made until it is there, or is not.
+class Reservation {
+ public:
+  /// Lock held exclusively.
+  Reservation(Registry& registry, const ShmCall& call)
+      : registry_(registry), key_(call.key), pages_(pages_of(call.size_bytes)) {
+    registry.creations().begin(key_, pages_);
+  }
+  Reservation(const Reservation&) = delete;
+  Reservation& operator=(const Reservation&) = delete;
+  ~Reservation() {
+    if (over_) return;
+    const std::unique_lock lock(registry_.mutex());
+    end();
+  }
+  /// Lock held exclusively.
+  void end() {
+    registry_.creations().end(key_, pages_);
+    over_ = true;
+  }
+
+ private:
+  Registry& registry_;
+  const key_t key_;
+  const std::uint64_t pages_;
+  bool over_ = false;
+};
+
+/// For another's creation. As long as making much memory may take.
+constexpr std::chrono::seconds kMostPatience(30);
+/// For memory that is being freed.
+constexpr std::chrono::seconds kFreeingPatience(2);
+
+/// Reserves what the new segment will need, with the lock held for a moment; or answers at once.
+std::optional<Reply> reserve(const ShmCall& call, Caller& caller, Registry& registry,
+                             std::optional<Reservation>& reservation) {
+  const auto deadline = std::chrono::steady_clock::now() + kMostPatience;
+  std::unique_lock lock(registry.mutex());
+  Creations& others = registry.creations();
+  for (bool said = false;; said = true) {
+    if (auto existing = use_existing(call, caller, registry)) return existing;
+    const std::uint64_t there = registry.total_pages();
+    const Limits& limits = registry.limits_locked();
+    const bool refused = !check_size(call.size_bytes, limits, there + others.pages());
+    const auto without_others = check_size(call.size_bytes, limits, there);
+    if (refused && !without_others) return without_others.error();
+    if (!refused && !others.of_key(call.key)) break;
+    // In the kernel it would be the other's turn until that has ended: newseg().
+    if (said) {
+      if (!others.wait_for_an_end(lock, deadline)) return Errno(ENOMEM);
+      continue;
+    }
+    lock.unlock();
     caller.long_step();
     lock.lock();
   }
-  return lock;
+  reservation.emplace(registry, call);
+  return std::nullopt;
 }
 
 Result<std::unique_ptr<BackingMemory>> make_memory(const BackingRequest& request, Caller& caller,
                                                    const Registry& registry) {
-  SegmentFiles& files = registry.files();
-  const bool all_freed = files.all_freed();
-  if (request.commit || !all_freed) caller.long_step();
-  if (!all_freed) files.wait_until_freed();
+  if (request.commit) caller.long_step();
+  RwLock::assert_may_wait();
+  auto memory = registry.host().create_memory(request);
+  FreeingMemory& freeing = registry.files().freeing();
+  if (memory || !freeing.any()) return memory;
+  // Natively what was dropped before would be free.
+  caller.long_step();
+  freeing.wait_for_earlier(kFreeingPatience);
   return registry.host().create_memory(request);
 }
 
-/// newseg(). The segment enters the registry when the caller has its identifier.
-Reply create(const ShmCall& call, Caller& caller, Registry& registry) {
-  const auto creating = lock_creation(caller, registry);
-  {
-    const std::shared_lock look(registry.mutex());
-    // Somebody may have created it since we looked; from here on nobody does.
-    if (auto existing = use_existing(call, caller, registry)) return std::move(*existing);
-    if (const auto size = check_size(call.size_bytes, registry); !size) return size.error();
-  }
-  const auto backing = backing_for(call, caller, registry);
-  if (!backing) return backing.error();
-  auto memory = make_memory(*backing, caller, registry);
-  if (!memory) return memory.error();
-  std::unique_lock change(registry.mutex());
-  const Result<FreeId> free = registry.next_id();
-  if (!free && registry.full()) return free.error();
-  if (!free) {
-    // ipc_idr_alloc() takes kernel.shm_next_id back before it looks for a free index.
-    return Reply(-std::int64_t{free.error().value()}, std::move(change),
-                 [&registry] { registry.set_next_id_hint(-1); });
-  }
-
+Segment::Birth birth_of(const ShmCall& call, Caller& caller, const Registry& registry) {
   Segment::Birth birth;
-  birth.id = free->id;
   birth.perm.key = call.key;
   birth.perm.uid = birth.perm.cuid = caller.subject().euid();
   birth.perm.gid = birth.perm.cgid = caller.subject().egid();
@@ -116,16 +153,37 @@ Reply create(const ShmCall& call, Caller& caller, Registry& registry) {
   birth.cpid = caller.process();
   birth.creator = caller.thread();
   birth.now_seconds = registry.host().now_seconds();
-  auto segment = std::make_shared<Segment>(std::move(birth), std::move(*memory));
-  return Reply(
-      free->id, std::move(change),
-      [&registry, free = *free, segment = std::move(segment)] { registry.insert(free, segment); });
+  return birth;
+}
+
+/// newseg().
+Reply create(const ShmCall& call, Caller& caller, Registry& registry) {
+  caller.secure();
+  registry.settle();
+  std::optional<Reservation> reservation;
+  if (auto answer = reserve(call, caller, registry, reservation)) return std::move(*answer);
+  const auto backing = backing_for(call, caller, registry);
+  if (!backing) return backing.error();
+  auto memory = make_memory(*backing, caller, registry);
+  if (!memory) return memory.error();
+  Segment::Birth birth = birth_of(call, caller, registry);
+  std::shared_ptr<Segment> segment;  // where it is refused it goes when the lock is free
+  return carry_out(caller, registry, [&]() -> Result<Decision> {
+    reservation->end();
+    const Result<FreeId> free = registry.next_id();
+    if (!free && registry.full()) return free.error();
+    if (!free) return Decision{-std::int64_t{free.error().value()}, ForgetNextId()};
+    birth.id = free->id;
+    segment = std::make_shared<Segment>(std::move(birth), std::move(*memory));
+    return Decision{free->id, InsertSegment{*free, segment}};
+  });
 }
 
 }  // namespace
 
 Reply shmget(const ShmCall& call, Caller& caller, Registry& registry) {
   if (call.key != abi::kIpcPrivate) {
+    registry.settle_key(call.key);
     const std::shared_lock look(registry.mutex());
     if (auto existing = use_existing(call, caller, registry)) return std::move(*existing);
     if ((call.shmflg & abi::kIpcCreat) == 0) return Errno(ENOENT);

@@ -1,5 +1,5 @@
 // SHM_HUGETLB with every page size of the machine that has free pages (huge_pages.sh sees to it):
-// permission, reservation, alignment, and that all is given back.
+// permission, reservation, alignment, and that all is given back, at once.
 #include <linux/capability.h>
 
 #include "transcript.h"
@@ -151,6 +151,67 @@ static void promises(void) {
   say_given_back();
 }
 
+// What the end of a segment is, when the call that ends it has returned.
+enum ending { REMOVED_LAST, DETACHED_LAST, REPLACED_LAST, ENDINGS };
+
+// How often all free pages could be mapped right after such an end.
+static int came_back(enum ending ending, int rounds) {
+  const unsigned long free_pages = counter("free_hugepages") - counter("resv_hugepages");
+  const unsigned long size = free_pages * page_bytes;
+  int times = 0;
+  for (int round = 0; round < rounds; ++round) {
+    int id = -1;
+    for (int tries = 0; tries < 100 && (id = (int)huge_get(size, 0)) < 0; ++tries) {
+      usleep(1000);  // what the round before left is counted there
+    }
+    char* at = (char*)shm_at(id, NULL, 0);
+    if (at == (char*)-1) {
+      die("all pages attached");
+    }
+    for (unsigned long touched = 0; touched < size; touched += page_bytes) {
+      at[touched] = 1;
+    }
+    if (ending == REMOVED_LAST) {
+      shm_dt(at);
+      shm_ctl(id, IPC_RMID, NULL);
+    } else {
+      shm_ctl(id, IPC_RMID, NULL);
+    }
+    if (ending == DETACHED_LAST) {
+      shm_dt(at);
+    }
+    int other = -1;
+    if (ending == REPLACED_LAST) {
+      other = (int)shm_get(IPC_PRIVATE, size, 0600);
+      if (shm_at(other, at, SHM_REMAP) != (long)at) {
+        die("SHM_REMAP");
+      }
+    }
+    void* const all = mmap(
+        NULL, size, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (__builtin_ctzl(page_bytes) << SHM_HUGE_SHIFT),
+        -1, 0);
+    if (all != MAP_FAILED) {
+      ++times;
+      munmap(all, size);
+    }
+    if (other >= 0) {
+      shm_dt(at);
+      shm_ctl(other, IPC_RMID, NULL);
+    }
+  }
+  return times;
+}
+
+static void memory_comes_back(void) {
+  const int rounds = page_bytes > 32ul << 20 ? 2 : 40;
+  for (int ending = 0; ending < ENDINGS; ++ending) {
+    // Others may take a page of the pool for a moment.
+    say("ending %d: came back at once %d", ending, came_back(ending, rounds) * 10 >= rounds * 9);
+  }
+  say_given_back();
+}
+
 static void as_somebody(void* argument) {
   become(argument);
   const long id = huge_get(1, 0);
@@ -200,6 +261,7 @@ int main(int argc, char** argv) {
     say("pages of %s KiB", argv[i]);
     life();
     promises();
+    memory_comes_back();
     permission();
     if (i == 1) {
       say("as the default size");

@@ -51,6 +51,7 @@ Result<PtraceStop> attach_to_caller(PendingCall& call, ExpectedCalls& expected,
       stop->abandon();
       return Errno(ESRCH);
     }
+    if (stop.error() == Errno(EAGAIN) && call.alive()) return Errno(EAGAIN);
     if (is_shortage(stop.error())) return Errno(ENOMEM);
     if (stop.error() != Errno(EPERM) || !call.alive()) return Errno(ESRCH);  // a dying thread
     const auto tracer = tracer_of(call.tid());

@@ -5,18 +5,22 @@
 
 #include <cerrno>
 
+#include "supervisor/inject/bounded_seize.h"
+
 namespace shmvisor {
 namespace {
 
-constexpr time_t kPatienceSeconds = 2;
-
 void (*g_pass_on)(int signal_number) = nullptr;
 
-void handle_kick(int signal_number, siginfo_t* info, void*) {
+void handle_kick(int signal_number, siginfo_t* info, void* context) {
   const int saved_errno = errno;
   const bool ours = info->si_code == SI_TIMER ||
                     (info->si_code == SI_TKILL && info->si_pid == ::getpid());  // Server::rest()
-  if (!ours && g_pass_on != nullptr) g_pass_on(signal_number);
+  if (ours) {
+    end_interrupted_seize(context);
+  } else if (g_pass_on != nullptr) {
+    g_pass_on(signal_number);
+  }
   errno = saved_errno;
 }
 
@@ -50,11 +54,14 @@ KickTimer::~KickTimer() {
   if (valid_) timer_delete(timer_);
 }
 
-void KickTimer::arm() {
+void KickTimer::arm(std::chrono::milliseconds patience) {
   if (!valid_) return;
   // It repeats: the first kick may come just before the wait begins.
-  const itimerspec patience{{kPatienceSeconds, 0}, {kPatienceSeconds, 0}};
-  timer_settime(timer_, 0, &patience, nullptr);
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(patience);
+  const std::chrono::nanoseconds rest = patience - seconds;
+  const timespec period{seconds.count(), rest.count()};
+  const itimerspec repeated{period, period};
+  timer_settime(timer_, 0, &repeated, nullptr);
 }
 
 void KickTimer::disarm() {

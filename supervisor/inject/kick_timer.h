@@ -1,12 +1,14 @@
 // KickTimer: interrupts a blocking wait of the calling thread once it has lasted too long.
 //
 // A caller is hostile: it may replace the instruction that we are about to run in it by an endless
-// loop. The wait for that instruction is therefore bounded; nothing else here is.
+// loop, be in a frozen cgroup, or in an execve(2) that never ends. Waits for it are bounded
+// therefore.
 //
 // Costs two cheap system calls a bounded wait. Thread rule: create, arm and disarm on one thread.
 // The signal is directed at that thread; it must not be blocked there, see allow_on_this_thread().
 #pragma once
 
+#include <chrono>
 #include <csignal>
 #include <ctime>
 
@@ -26,7 +28,7 @@ class KickTimer {
   KickTimer& operator=(const KickTimer&) = delete;
   ~KickTimer();
 
-  void arm();
+  void arm(std::chrono::milliseconds patience = std::chrono::seconds(2));
   void disarm();
 
  private:

@@ -41,6 +41,8 @@ class ProcessSpace : public MappingSpace {
  private:
   Result<std::optional<std::uint64_t>> do_map(const MapRequest& request, BackingFile file) override;
   Result<Outcome> do_unmap(const AddressRange& range, bool may_be_left) override;
+  /// What it unmaps is closed when the thread goes on.
+  Result<void> do_finish_unmapping() override { return {}; }
   Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) override;
   Result<AreaLimits> do_limits_of(const MappedArea& area) override;
 

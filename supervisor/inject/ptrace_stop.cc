@@ -15,6 +15,8 @@
 #include <thread>
 #include <utility>
 
+#include "emulation/ipc/rw_lock.h"
+#include "supervisor/inject/bounded_seize.h"
 #include "supervisor/inject/ptrace_request.h"
 #include "supervisor/inject/tracee_news.h"
 #include "supervisor/kernel/uapi.h"
@@ -32,6 +34,8 @@ constexpr std::uint64_t kAllSignals = ~std::uint64_t{0};
 constexpr std::array kFaultSignals = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
 /// Hostile code may be there instead of the instruction we expect; so may a frozen cgroup.
 constexpr int kMostTimeouts = 3;
+/// With an execve(2) that the thread's process is in.
+constexpr std::chrono::seconds kSeizePatience(1);
 constexpr std::chrono::microseconds kBetweenLooks(200);
 
 constexpr std::uint64_t bit_of(int signal) { return std::uint64_t{1} << (signal - 1); }
@@ -54,7 +58,9 @@ Result<PtraceStop> PtraceStop::seize(pid_t tid) {
 }
 
 Result<PtraceStop> PtraceStop::attach(pid_t tid) {
-  if (ptrace_value(PTRACE_SEIZE, tid, 0, kOptions) != 0) return Errno::current();
+  RwLock::assert_may_wait();
+  const auto seized = seize_within(tid, kOptions, kSeizePatience);
+  if (!seized) return seized.error();
   return PtraceStop(tid);
 }
 
@@ -92,7 +98,15 @@ bool PtraceStop::release() {
   if (!stopped_) {
     // Never stopped: an attach that was given up. Only a stopped thread can be detached; it stops
     // as soon as it leaves the kernel, so the caller must have answered it before.
-    if (wait_any(false) == Stop::kGone) return false;
+    switch (wait_any(true)) {
+      case Stop::kGone:
+        return false;
+      case Stop::kTimeout:
+        abandon();
+        return false;
+      default:
+        break;
+    }
   }
   if (saved_) {
     if (leaving_ && result_ && result_address_) {
@@ -126,9 +140,16 @@ bool PtraceStop::gone() {
 Result<void> PtraceStop::wait_until_stopped() {
   // A thread on its way out stops for us before it takes any signal (get_signal() of
   // kernel/signal.c), so that the instruction pointer is still behind the call.
-  if (wait_any(false) == Stop::kGone) {
-    attached_ = false;
-    return Errno(ESRCH);
+  // One in a frozen cgroup (v1) does not come there.
+  switch (wait_any(true)) {
+    case Stop::kGone:
+      attached_ = false;
+      return Errno(ESRCH);
+    case Stop::kTimeout:
+      abandon();
+      return Errno(EAGAIN);
+    default:
+      break;
   }
   stopped_ = true;
   auto registers = read_registers();

@@ -38,7 +38,8 @@ class PtraceStop {
   /// Attaches to a thread that is blocked in the kernel and asks it to stop on its way out.
   /// EPERM: we may not, or somebody else traces it. ESRCH: gone.
   static Result<PtraceStop> seize(pid_t tid);
-  /// The first half: attaches. From now on it takes no signal without stopping for us first.
+  /// The first half: attaches. From now on it takes no signal without stopping for us first. EAGAIN
+  /// where its process is in an execve(2) that does not end soon.
   static Result<PtraceStop> attach(pid_t tid);
   /// Gives up a thread that turned out to be another one than meant, before interrupt(). It may
   /// itself be waiting for an answer of ours, so that it cannot stop and cannot be detached. The
@@ -57,7 +58,8 @@ class PtraceStop {
 
   [[nodiscard]] pid_t tid() const { return tid_; }
 
-  /// Waits until it has stopped. To be called once its way out is free.
+  /// Waits until it has stopped. To be called once its way out is free. EAGAIN where it does not
+  /// stop in two seconds: it is given up as by abandon().
   Result<void> wait_until_stopped();
   /// The same for a thread that may be anywhere, in a call that signals do not end too: gives up
   /// after `bound`, with EAGAIN. The kernel then lets go of it when this thread ends, not before. A

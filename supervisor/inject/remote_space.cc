@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <utility>
 
@@ -247,7 +248,18 @@ Result<MappingSpace::Outcome> RemoteSpace::do_unmap(const AddressRange& range, b
   }
   const auto unmapped = shmvisor::unmap(*stop_, abi_, range);
   if (!unmapped) return unmapped.error();
+  unmapped_by_step_ = true;
   return Outcome::kDone;
+}
+
+Result<void> RemoteSpace::do_finish_unmapping() {
+  if (stop_ == nullptr || !std::exchange(unmapped_by_step_, false)) return {};
+  // The stop at the end of a call comes before the kernel closes what the call let go of
+  // (____fput() is task work); that at the beginning of the next one comes after. This one does
+  // nothing: EINVAL.
+  const auto entered = stop_->call(abi_, RemoteCall::kMunmap, {0, 0});
+  if (!entered) return entered.error();
+  return {};
 }
 
 Result<std::optional<MappedArea>> RemoteSpace::do_area_above(std::uint64_t address) {
@@ -292,6 +304,14 @@ Result<PtraceStop> RemoteSpace::attach() {
 
 Errno RemoteSpace::refused(Errno error) {
   if (error == Errno(EACCES)) refusals_.warn_of(call_.tid());
+  if (error == Errno(EAGAIN)) {
+    static std::atomic_flag told;
+    if (!told.test_and_set()) {
+      spdlog::warn(
+          "thread {} cannot be stopped: an execve(2) of its process, or a freezer, keeps it",
+          call_.tid());
+    }
+  }
   return error;
 }
 

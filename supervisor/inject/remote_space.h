@@ -52,9 +52,11 @@ class RemoteSpace : public MappingSpace {
         call_page_(abi_ == Abi::kX86_64 ? call_page : CallPageUse()),
         patience_(patience) {}
 
-  /// For an answer that something is to be committed for: makes sure that it arrives when it is
-  /// said to. Does nothing where that is sure anyway, and where the caller cannot be traced.
+  /// For a call that is to change something: makes sure, by taking the caller over, that no signal
+  /// keeps its answer from it. Does nothing where that is sure anyway, and where the caller cannot
+  /// be traced or does not stop in time.
   void secure_answer();
+  [[nodiscard]] bool answer_is_secure() const { return stop_ != nullptr || waits_killably(); }
 
   /// For a call by which the call page says that it could not do this: gives the caller its signal
   /// mask back, once it has its answer.
@@ -65,6 +67,7 @@ class RemoteSpace : public MappingSpace {
 
   Result<std::optional<std::uint64_t>> do_map(const MapRequest& request, BackingFile file) override;
   Result<Outcome> do_unmap(const AddressRange& range, bool may_be_left) override;
+  Result<void> do_finish_unmapping() override;
   Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) override;
   Result<AreaLimits> do_limits_of(const MappedArea& area) override;
 
@@ -135,6 +138,8 @@ class RemoteSpace : public MappingSpace {
   /// Owned by the pending call once the caller is stopped.
   PtraceStop* stop_ = nullptr;
   std::optional<MemoryMap> map_;
+  /// The caller has unmapped something and not been back in its program since.
+  bool unmapped_by_step_ = false;
 };
 
 }  // namespace shmvisor

@@ -9,6 +9,8 @@ namespace shmvisor {
 namespace {
 
 constexpr int kLookAgainMs = 1000;
+/// With what one turn left undone.
+constexpr int kGoOnMs = 5;
 
 }  // namespace
 
@@ -21,7 +23,8 @@ void ServingChores::append_waiting(std::vector<pollfd>& waiting) const {
 int ServingChores::timeout_ms() const {
   const bool look_again =
       charges_.release_watch.needs_polling() || charges_.namespaces.need_sweeping();
-  const int own_ms = look_again ? kLookAgainMs : -1;
+  const int when_ms = charges_.release_watch.has_news() ? kGoOnMs : kLookAgainMs;
+  const int own_ms = look_again ? when_ms : -1;
   const int joined_ms = charges_.joined != nullptr ? charges_.joined->timeout_ms() : -1;
   return own_ms < 0 || joined_ms < 0 ? std::max(own_ms, joined_ms) : std::min(own_ms, joined_ms);
 }

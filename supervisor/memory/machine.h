@@ -4,11 +4,14 @@
 // Ownership: borrows its resources and its scope. Thread rule: any thread.
 #pragma once
 
+#include <atomic>
+
 #include "emulation/shm/host.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/memory/lock_keeper.h"
 #include "supervisor/memory/overcommit.h"
 #include "supervisor/memory/release_watch.h"
+#include "supervisor/memory/run_aside.h"
 #include "supervisor/process/census.h"
 #include "supervisor/process/descriptor_share.h"
 #include "supervisor/process/thread_identity.h"
@@ -52,7 +55,10 @@ class Machine : public Host {
   /// Precondition of both: `memory` came from create_memory().
   void watch_release(const BackingMemory& memory) override;
   void unwatch_release(const BackingMemory& memory) override;
-  std::vector<FileIdentity> take_released() override { return release_watch_.take(); }
+  std::vector<FileIdentity> take_released(std::size_t most) override {
+    return release_watch_.take(most);
+  }
+  void free_aside(std::function<void()> free) override;
   std::int64_t now_seconds() override;
 
   [[nodiscard]] ReleaseWatch& release_watch() { return release_watch_; }
@@ -65,6 +71,7 @@ class Machine : public Host {
   const UniqueFd& hugetlb_group_file_;
   Census census_;
   ReleaseWatch release_watch_;
+  std::atomic<int> unwatched_{0};  ///< since malloc(3) was last told to give back what is free
 };
 
 }  // namespace shmvisor

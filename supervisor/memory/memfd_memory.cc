@@ -1,7 +1,9 @@
 #include "supervisor/memory/memfd_memory.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -11,8 +13,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cassert>
+#include <csignal>
 #include <cstdio>
+#include <utility>
+#include <vector>
 
+#include "emulation/ipc/rw_lock.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/log/limited_log.h"
@@ -89,15 +95,33 @@ bool machine_swaps() {
   return ::sysinfo(&info) == 0 && info.totalswap != 0;
 }
 
-/// Faults in what is allocated already, and nothing else.
-void populate_allocated(int fd, std::byte* address, std::uint64_t size_bytes) {
-  const auto end = static_cast<off_t>(size_bytes);
-  for (off_t at = ::lseek(fd, 0, SEEK_DATA); at >= 0 && at < end;) {
-    off_t hole = ::lseek(fd, at, SEEK_HOLE);
-    if (hole < 0 || hole > end) hole = end;
-    ::madvise(address + at, static_cast<std::size_t>(hole - at), MADV_POPULATE_READ);
-    at = ::lseek(fd, hole, SEEK_DATA);
+/// Faults in what is in memory already, and nothing else. Asks mincore(2), since lseek(2) would
+/// wait for whoever writes to the file by a descriptor that it caught.
+void populate_allocated(std::byte* address, std::uint64_t size_bytes) {
+  constexpr std::uint64_t kPagesAtOnce = 16384;
+  std::vector<unsigned char> there(std::min(kPagesAtOnce, size_bytes / kPageBytes));
+  for (std::uint64_t at = 0; at < size_bytes; at += kPagesAtOnce * kPageBytes) {
+    const std::uint64_t length = std::min(kPagesAtOnce * kPageBytes, size_bytes - at);
+    if (::mincore(address + at, length, there.data()) != 0) return;
+    const std::uint64_t pages = length / kPageBytes;
+    for (std::uint64_t page = 0; page < pages;) {
+      const std::uint64_t begin = page;
+      while (page < pages && (there[page] & 1) != 0) ++page;
+      if (page != begin) {
+        ::madvise(address + at + begin * kPageBytes, (page - begin) * kPageBytes,
+                  MADV_POPULATE_READ);
+      } else {
+        ++page;
+      }
+    }
   }
+}
+
+/// Undoes what a holder of a descriptor may have done to keep us out: chmod(2), chattr(1).
+void restore_rights(int fd) {
+  int flags = 0;
+  (void)::ioctl(fd, FS_IOC_SETFLAGS, &flags);
+  (void)::fchmod(fd, 0600);
 }
 
 /// `transfer` answers as pread(2) does. EIO where the file ends early.
@@ -146,29 +170,54 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(
   return memory;
 }
 
-std::string MemfdMemory::path() const { return descriptor_path(base_); }
+std::string MemfdMemory::path() const { return descriptor_path(*base_); }
 
 Result<BackingFile> MemfdMemory::open(const Access& maximum) {
-  const std::lock_guard lock(mutex_);
-  const int mode = maximum.write ? O_RDWR : O_RDONLY;
-  // O_NONBLOCK: who caught a descriptor of ours in flight may have put a lease on the file, and
-  // open(2) would wait for it.
-  UniqueFd fd(::open(path().c_str(), mode | O_CLOEXEC | O_NONBLOCK));
+  RwLock::assert_may_wait();
+  {
+    const std::lock_guard lock(mutex_);
+    ++opening_;
+  }
+  UniqueFd fd = open_anew(maximum.write ? O_RDWR : O_RDONLY);
+  const int error = errno;
+  {
+    const std::lock_guard lock(mutex_);
+    --opening_;
+    if (fd.valid()) handed_out_ = ever_handed_out_ = true;
+  }
   if (!fd.valid()) {
     log_limited(spdlog::level::warn, LogTopic::kAttaches, LogLimiter::kNobody,
-                "cannot attach: no description of segment memory: errno {}", errno);
+                "cannot attach: no description of segment memory: errno {}", error);
     return Errno(ENOMEM);
   }
-  handed_out_ = true;
   return BackingFile{std::move(fd)};
+}
+
+UniqueFd MemfdMemory::open_anew(int mode) const {
+  // Against somebody who does it again and again.
+  constexpr int kMostTries = 100;
+  UniqueFd fd;
+  for (int tries = 0; !fd.valid() && tries < kMostTries; ++tries) {
+    if (tries != 0) restore_rights(base_->get());
+    // O_NONBLOCK: never to wait for a lease, though nobody can get one beside our own description.
+    fd.reset(::open(path().c_str(), mode | O_CLOEXEC | O_NONBLOCK));
+    if (!fd.valid() && errno != EACCES && errno != EPERM) break;
+  }
+  return fd;
 }
 
 bool MemfdMemory::in_use() {
   {
     const std::lock_guard lock(mutex_);
+    if (opening_ != 0) return true;
     if (!handed_out_) return false;
-    if (::fcntl(base_.get(), F_SETLEASE, F_WRLCK) == 0) {
-      ::fcntl(base_.get(), F_SETLEASE, F_UNLCK);
+    // Who opens the file in the moment of our lease breaks it, and we are told by a signal: SIGIO,
+    // which would end us, or be passed on to the command. This one is ignored. To give the lease
+    // back takes it back (lease_modify() of fs/locks.c).
+    if (!std::exchange(signal_is_set_, true)) (void)::fcntl(base_->get(), F_SETSIG, SIGURG);
+    if (::fcntl(base_->get(), F_SETLEASE, F_WRLCK) == 0) {
+      ::fcntl(base_->get(), F_SETLEASE, F_UNLCK);
+      signal_is_set_ = false;
       handed_out_ = false;
       return false;
     }
@@ -179,15 +228,42 @@ bool MemfdMemory::in_use() {
   return !counted || !counted->complete || counted->of_files.front() != 0;
 }
 
+std::function<void()> MemfdMemory::discarding() {
+  std::shared_ptr<InternalMapping> locked;
+  {
+    const std::lock_guard lock(lock_mutex_);
+    if (locked_.mapped()) {
+      lock_keeper_.remove(this);
+      locked = std::make_shared<InternalMapping>(std::move(locked_));
+      pages_locked_ = 0;
+    }
+  }
+  bool may_be_kept = committed_;  // by a thread of ours that is looking at it, for a moment
+  {
+    const std::lock_guard lock(mutex_);
+    may_be_kept = may_be_kept || ever_handed_out_;
+  }
+  if (!may_be_kept && locked == nullptr) return nullptr;
+  return [base = base_, locked, may_be_kept, size = size_bytes_] {
+    RwLock::assert_may_wait();
+    if (locked != nullptr) *locked = {};
+    if (!may_be_kept || size == 0) return;
+    while (::fallocate(base->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                       static_cast<off_t>(size)) != 0 &&
+           errno == EINTR) {
+    }
+  };
+}
+
 PageUsage MemfdMemory::usage() {
   struct stat status {};
-  if (::fstat(base_.get(), &status) != 0) return {};
+  if (::fstat(base_->get(), &status) != 0) return {};
   PageUsage pages;
   pages.resident = static_cast<std::uint64_t>(status.st_blocks) * kBlockBytes / kPageBytes;
   if (!huge_ && machine_swaps() && features_.usable(KernelFeature::kCachestat)) {
     cachestat_range whole{};
     struct cachestat counted {};
-    if (::syscall(SYS_cachestat, base_.get(), &whole, &counted, 0) == 0) {
+    if (::syscall(SYS_cachestat, base_->get(), &whole, &counted, 0) == 0) {
       const std::uint64_t allocated = pages.resident;
       pages.resident = std::min<std::uint64_t>(counted.nr_cache, allocated);
       pages.swapped = allocated - pages.resident;
@@ -224,7 +300,7 @@ bool MemfdMemory::renew_lock() {
   const PageUsage there = usage();
   const std::uint64_t pages = there.resident + there.swapped;
   if (pages != pages_locked_) {
-    populate_allocated(base_.get(), locked_.bytes().data(), size_bytes_);
+    populate_allocated(locked_.bytes().data(), size_bytes_);
   }
   pages_locked_ = pages;
   return pages < size_bytes_ / kPageBytes;
@@ -234,7 +310,7 @@ Result<InternalMapping> MemfdMemory::map_internal(const OffsetRange& range, cons
   assert(!range.wraps() && range.end() <= size_bytes_);
   const int protection = (access.read ? PROT_READ : 0) | (access.write ? PROT_WRITE : 0) |
                          (access.execute ? PROT_EXEC : 0);
-  void* const address = ::mmap(nullptr, range.length, protection, MAP_SHARED, base_.get(),
+  void* const address = ::mmap(nullptr, range.length, protection, MAP_SHARED, base_->get(),
                                static_cast<off_t>(range.start));
   if (address == MAP_FAILED) return Errno::current();
   return InternalMapping(
@@ -245,7 +321,7 @@ Result<InternalMapping> MemfdMemory::map_internal(const OffsetRange& range, cons
 Result<void> MemfdMemory::read_at(std::uint64_t offset, std::span<std::byte> bytes) {
   assert(offset + bytes.size() <= size_bytes_);
   return copy_all(bytes, [&](std::byte* at, std::size_t left, std::size_t done) {
-    return ::pread(base_.get(), at, left, static_cast<off_t>(offset + done));
+    return ::pread(base_->get(), at, left, static_cast<off_t>(offset + done));
   });
 }
 
@@ -253,7 +329,7 @@ Result<void> MemfdMemory::write_at(std::uint64_t offset, std::span<const std::by
   assert(offset + bytes.size() <= size_bytes_);
   if (!huge_) {
     return copy_all(bytes, [&](const std::byte* at, std::size_t left, std::size_t done) {
-      return ::pwrite(base_.get(), at, left, static_cast<off_t>(offset + done));
+      return ::pwrite(base_->get(), at, left, static_cast<off_t>(offset + done));
     });
   }
   const std::uint64_t begin = offset / page_bytes_ * page_bytes_;

@@ -8,9 +8,18 @@
 // handed out: from none alive none can come. Where leases are forbidden (fs.leases-enable=0) the
 // mappings are counted instead.
 //
-// Thread rule: any thread. A lease and an open must not meet, which mutex_ sees to.
+// Who caught a descriptor of the file and is of our user can change its mode, make it immutable
+// where it has the capability, have each open(2) of it wait (fanotify(7)), and keep the file alive
+// by an O_PATH descriptor that no lease sees. So rights that are gone are restored when an open is
+// refused; an open is waited for without a lock; and the file is emptied when the segment goes
+// (discarding()).
+//
+// Thread rule: any thread. A lease and an open must not meet, which mutex_ sees to without being
+// held during an open.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 
@@ -50,6 +59,7 @@ class MemfdMemory : public BackingMemory {
   [[nodiscard]] bool in_use() override;
   [[nodiscard]] PageUsage usage() override;
   void lock(LockMode mode) override;
+  [[nodiscard]] std::function<void()> discarding() override;
   [[nodiscard]] Result<InternalMapping> map_internal(const OffsetRange& range,
                                                      const Access& access) override;
   [[nodiscard]] Result<void> read_at(std::uint64_t offset, std::span<std::byte> bytes) override;
@@ -64,7 +74,7 @@ class MemfdMemory : public BackingMemory {
   MemfdMemory(UniqueFd base, const BackingRequest& request, FileIdentity identity,
               std::uint64_t size_bytes, MemoryCharges charges, const Census& census,
               LockKeeper& lock_keeper, KernelFeatures& features)
-      : base_(std::move(base)),
+      : base_(std::make_shared<const UniqueFd>(std::move(base))),
         name_(request.name),
         identity_(identity),
         size_bytes_(size_bytes),
@@ -76,8 +86,12 @@ class MemfdMemory : public BackingMemory {
         lock_keeper_(lock_keeper),
         features_(features) {}
 
+  /// A description, whatever somebody did to the file's rights. Invalid, with errno, where it
+  /// fails.
+  [[nodiscard]] UniqueFd open_anew(int mode) const;
+
   std::mutex mutex_;
-  const UniqueFd base_;
+  const std::shared_ptr<const UniqueFd> base_;
   const std::string name_;
   const FileIdentity identity_;
   const std::uint64_t size_bytes_;
@@ -88,8 +102,12 @@ class MemfdMemory : public BackingMemory {
   const Census& census_;
   LockKeeper& lock_keeper_;
   KernelFeatures& features_;
+  /// Opens that have begun and not ended.
+  int opening_ = 0;
   /// A description may be alive.
   bool handed_out_ = false;
+  bool ever_handed_out_ = false;
+  bool signal_is_set_ = false;  ///< by which we would hear that somebody breaks our lease
   /// Faults in, for the lock, what was allocated since the last time. False when all pages are
   /// there.
   bool renew_lock();

@@ -12,9 +12,11 @@
 
 #include <atomic>
 #include <chrono>
-#include <map>
+#include <cstdint>
+#include <deque>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "emulation/memmap/backing_memory.h"
@@ -35,12 +37,13 @@ class ReleaseWatch {
 
   void add(const FileIdentity& file, const std::string& path);
   void remove(const FileIdentity& file);
-  /// Files that may have been released since the last call, or not long before it.
-  [[nodiscard]] std::vector<FileIdentity> take();
+  /// Files that may have been released since the last call, or not long before it; up to `most` of
+  /// them. Where there are more, the next call goes on with those.
+  [[nodiscard]] std::vector<FileIdentity> take(std::size_t most = SIZE_MAX);
 
   /// Readable when take() has something to say; -1 where there is no such descriptor.
   [[nodiscard]] int fd() const { return events_.fd(); }
-  /// Whether something was noted that nobody took yet.
+  /// Whether something was noted that take() has not told of yet.
   [[nodiscard]] bool has_news() const { return has_news_.load(std::memory_order_acquire); }
   /// Whether some files can only be watched by asking again, or are to be asked for again.
   [[nodiscard]] bool needs_polling();
@@ -49,20 +52,36 @@ class ReleaseWatch {
   void note(int descriptor);
 
  private:
-  struct Watched {
-    FileIdentity file;
-    int descriptor = ReleaseEvents::kUnwatched;
+  using Clock = std::chrono::steady_clock;
+
+  struct Closed {
+    Clock::time_point noted;
+    bool told = true;
+  };
+  struct IdentityHash {
+    std::size_t operator()(const FileIdentity& file) const {
+      return std::hash<std::uint64_t>{}(file.inode ^ (file.device << 48));
+    }
   };
 
-  using Clock = std::chrono::steady_clock;
+  void take_closed(std::size_t most, std::vector<FileIdentity>& released);
+  void take_polled(std::size_t most, std::vector<FileIdentity>& released);
 
   ReleaseEvents& events_;
   const std::chrono::milliseconds again_for_;
   std::atomic<bool> has_news_{false};
   std::mutex mutex_;
-  std::vector<Watched> watched_;
-  /// Watches with an event, and when it was noted.
-  std::map<int, Clock::time_point> closed_;
+  /// The watch of each file, or kUnwatched.
+  std::unordered_map<FileIdentity, int, IdentityHash> descriptors_;
+  std::unordered_map<int, FileIdentity> files_;
+  /// Watches with an event, until it has been told of for long enough.
+  std::unordered_map<int, Closed> closed_;
+  /// Those in their order; some may be gone from there.
+  std::deque<int> closed_order_;
+  std::size_t untold_ = 0;  ///< of closed_
+  /// Files without a watch, in the order in which they are named; some may be gone.
+  std::deque<FileIdentity> polled_;
+  std::size_t polled_count_ = 0;
 };
 
 }  // namespace shmvisor

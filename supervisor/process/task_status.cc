@@ -48,6 +48,8 @@ Result<TaskStatus> TaskStatus::read(pid_t tid) {
   const auto text = read_proc_file(tid, "status");
   if (!text) return text.error();
   TaskStatus status;
+  const std::string_view state = line_of(*text, "State:\t");
+  if (!state.empty()) status.state = state.front();
   status.tgid = nth<pid_t>(numbers(line_of(*text, "Tgid:")), 0);
   status.ppid = nth<pid_t>(numbers(line_of(*text, "PPid:")), 0);
   status.tracer_pid = nth<pid_t>(numbers(line_of(*text, "TracerPid:")), 0);

@@ -15,6 +15,8 @@
 namespace shmvisor {
 
 struct TaskStatus {
+  char state =
+      '?';  ///< as in /proc/TID/stat, which keeps its reader while the process is in an exec
   pid_t tgid = 0;
   pid_t ppid = 0;
   pid_t tracer_pid = 0;

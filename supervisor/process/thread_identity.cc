@@ -11,7 +11,6 @@
 
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/process/borrowed_identity.h"
-#include "supervisor/process/process_stat.h"
 
 namespace shmvisor {
 namespace {
@@ -196,8 +195,8 @@ bool thread_lives(pid_t tid, std::uint64_t unique, KernelFeatures& features) {
     if (unique_of(pidfd) != unique || ended(pidfd)) return false;
   }
   // A first thread that ended before the others is shown as a zombie, and its pidfd says nothing.
-  const auto stat = ProcessStat::read(tid);
-  return stat && stat->state != 'Z' && stat->state != 'X';
+  const auto status = TaskStatus::read(tid);
+  return status && status->state != 'Z' && status->state != 'X';
 }
 
 }  // namespace shmvisor

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "emulation/ipc/rw_lock.h"
 #include "policy/base/shortage.h"
 #include "supervisor/process/borrowed_identity.h"
 #include "supervisor/process/memory_map.h"
@@ -28,6 +29,7 @@ TaskStatus nobody() {
 template <typename Byte, typename Transfer>
 Result<void> transfer(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
                       Transfer system_call) {
+  RwLock::assert_may_wait();
   iovec local{};
   local.iov_base = const_cast<std::byte*>(bytes.data());
   local.iov_len = bytes.size();
@@ -111,6 +113,13 @@ bool ProcessCaller::capable(Capability capability) {
 
 bool ProcessCaller::capable_over_machine(Capability capability) {
   return has_effective(capability) && is_first_user_namespace(thread_.identity->user_namespace());
+}
+
+bool ProcessCaller::confirm(std::int64_t value) {
+  if (cannot_tell()) return false;
+  // Nothing but its death keeps the answer from it: natively it dies after the call, too.
+  if (space_.answer_is_secure()) return call_.alive();
+  return call_.answer(value);
 }
 
 std::uint64_t ProcessCaller::memlock_limit_bytes() {

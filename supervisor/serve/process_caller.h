@@ -3,7 +3,8 @@
 // Who asks is read in two steps: ids by PIDFD_GET_INFO (Linux 6.13, 0.7 µs), groups and
 // capabilities, which few decisions need, from /proc/TID/status (14 µs). If the thread was not the
 // one that called any more, the decision does not matter: a call changes nothing, neither the
-// registry nor the caller's memory, before the notification has said that its caller still waits.
+// registry nor the caller's memory, before the notification has said that its caller still waits
+// (confirm()).
 //
 // Thread rule: the thread that received the call.
 #pragma once
@@ -52,12 +53,11 @@ class ProcessCaller : public Caller, private Subject {
   Result<void> copy_from_user(std::uint64_t address, std::span<std::byte> bytes) override;
   Result<void> copy_to_user(std::uint64_t address, std::span<const std::byte> bytes) override;
 
+  void secure() override { space_.secure_answer(); }
+  bool confirm(std::int64_t value) override;
   /// Whether something of the caller could not be read for want of descriptors or memory of ours:
   /// what was decided since then is nothing to answer.
   [[nodiscard]] bool cannot_tell() const { return cannot_tell_ || viewpoint_.cannot_tell(); }
-
-  /// See RemoteSpace::secure_answer().
-  void secure_answer() { space_.secure_answer(); }
   /// See RemoteSpace::restore_signal_mask().
   void restore_signal_mask() { space_.restore_signal_mask(); }
 

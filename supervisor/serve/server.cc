@@ -49,6 +49,14 @@ class Server::ServedCaller : public ProcessCaller {
         server_(server) {}
 
   void long_step() override { server_.ensure_receiver(); }
+  Result<void> copy_from_user(std::uint64_t address, std::span<std::byte> bytes) override {
+    server_.expect_wait();
+    return ProcessCaller::copy_from_user(address, bytes);
+  }
+  Result<void> copy_to_user(std::uint64_t address, std::span<const std::byte> bytes) override {
+    server_.expect_wait();
+    return ProcessCaller::copy_to_user(address, bytes);
+  }
 
  private:
   Server& server_;
@@ -138,6 +146,13 @@ void Server::ensure_receiver() {
   call_receiver();
 }
 
+void Server::expect_wait() {
+  if (served_.load(std::memory_order_relaxed) > 1 && receivers_.load() == 0 &&
+      listener_.call_waits()) {
+    ensure_receiver();
+  }
+}
+
 bool Server::call_receiver() {
   if (over_ || resting_ || receivers_.load() + calls_to_parked_ != 0) return true;
   if (parked_ == 0 && (threads_ >= options_.most_threads || !add_thread())) return false;
@@ -196,8 +211,10 @@ void Server::run() {
     if (notif) received_.fetch_add(1);
     receivers_.fetch_sub(1);
     if (notif) {
+      served_.fetch_add(1, std::memory_order_relaxed);
       serve(*notif);
       while (const auto returned = expected_.take_back()) serve(*returned);
+      served_.fetch_sub(1, std::memory_order_relaxed);
     }
     lock.lock();
     if (PtraceStop::left_somebody_attached() && call_receiver()) break;
@@ -318,7 +335,7 @@ void Server::answer(PendingCall& call, KnownThread thread) {
   if (operation != ShmOperation::kShmget && receivers_.load() == 0) lookout_.ask();
   Reply reply = answer_call(raw, caller, *found->registry);
   const bool mapped = takes_some_time && !is_error_result(reply.value());
-  if (caller.cannot_tell() && !mapped) {
+  if (caller.cannot_tell() && !mapped && !call.answered()) {
     reply = Errno(ENOMEM);
     log_limited(
         spdlog::level::warn, LogTopic::kRefusedCalls, caller.account(),
@@ -326,7 +343,6 @@ void Server::answer(PendingCall& call, KnownThread thread) {
         "is out of descriptors or memory",
         call.tid());
   }
-  if (reply.changes()) caller.secure_answer();
   // Before the caller can call again.
   auto undo = reply.undo();
   const bool left = undo != nullptr;
@@ -334,8 +350,8 @@ void Server::answer(PendingCall& call, KnownThread thread) {
     threads_seen_.keep_undo(*identity, std::move(undo));
     lookout_.ask();  // for it may die before it does its part
   }
-  const bool delivered = call.answer(reply.value());
-  if (delivered) reply.commit();
+  // Answered already where it could not be taken over: Caller::confirm().
+  const bool delivered = call.answered() || call.answer(reply.value());
   if (spdlog::should_log(spdlog::level::debug)) {
     spdlog::debug("thread {}: call {}({:#x}, {:#x}, {:#x}) = {}{}{}", call.tid(), raw.number,
                   raw.arguments[0], raw.arguments[1], raw.arguments[2], reply.value(),

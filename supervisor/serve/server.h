@@ -9,7 +9,8 @@
 //   - before a step that takes long (counting a thousand processes);
 //   - when a call keeps its thread for more than a millisecond or two: a mapping that is populated,
 //     a copy to memory that belongs to a userfaultfd or a file system of the caller's, memory that
-//     is freed.
+//     is freed;
+//   - before each such copy, while there is a call that is kept so: there may be many of them.
 //
 // A server whose callers are quiet can be laid to rest, without a thread.
 //
@@ -125,7 +126,10 @@ class Server {
   void change_namespaces(PendingCall& call, const KnownThread& thread);
   /// Sees to it that a thread receives, other than the one that calls this.
   void ensure_receiver();
-  /// The same, mutex_ held. False where no thread can be had.
+  /// Before a step that the caller may draw out. Where another call is drawn out already, somebody
+  /// else is to receive at once.
+  void expect_wait();
+  /// The same as ensure_receiver(), mutex_ held. False where no thread can be had.
   bool call_receiver();
   /// Of the lookout: whether it is to look again.
   bool look();
@@ -154,6 +158,7 @@ class Server {
   /// Threads in NOTIF_RECV, or on their way there.
   std::atomic<int> receivers_{0};
   std::atomic<std::uint64_t> received_{0};
+  std::atomic<int> served_{0};   ///< calls that a thread is busy with
   std::uint64_t looked_at_ = 0;  ///< how many were received when the lookout last looked
   std::atomic_flag told_of_strangers_;
   mutable std::mutex mutex_;

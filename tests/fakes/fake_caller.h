@@ -5,7 +5,9 @@
 #include <array>
 #include <cstring>
 #include <functional>
+#include <vector>
 
+#include "emulation/ipc/rw_lock.h"
 #include "emulation/syscalls/caller.h"
 #include "tests/fakes/fake_space.h"
 #include "tests/fakes/fake_subject.h"
@@ -33,6 +35,15 @@ class FakeCaller : public Caller {
   std::uint64_t memlock_limit_bytes() override { return memlock_bytes; }
   FakeSpace& space() override { return space_; }
   void long_step() override { on_long_step(); }
+  void secure() override {
+    RwLock::assert_may_wait();
+    on_secure();
+  }
+  bool confirm(std::int64_t value) override {
+    on_confirm();
+    confirmed.push_back(value);
+    return alive;
+  }
 
   Result<void> copy_from_user(std::uint64_t address, std::span<std::byte> bytes) override {
     if (!inside(address, bytes.size())) return Errno(EFAULT);
@@ -66,6 +77,10 @@ class FakeCaller : public Caller {
   std::array<std::byte, kBufferBytes> buffer;
   std::uint64_t memlock_bytes = 8 << 20;
   std::function<void()> on_long_step = [] {};
+  std::function<void()> on_secure = [] {};
+  std::function<void()> on_confirm = [] {};
+  bool alive = true;
+  std::vector<std::int64_t> confirmed;  ///< what was asked for
 
  private:
   static bool inside(std::uint64_t address, std::size_t size) {

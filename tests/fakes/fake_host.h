@@ -54,9 +54,18 @@ class FakeHost : public Host {
   void unwatch_release(const BackingMemory& memory) override {
     std::erase(watched, memory.identity());
   }
-  std::vector<FileIdentity> take_released() override {
+  std::vector<FileIdentity> take_released(std::size_t most) override {
     ++released_asked;
-    return std::exchange(released, {});
+    std::vector<FileIdentity> taken;
+    while (!released.empty() && taken.size() < most) {
+      taken.push_back(released.front());
+      released.erase(released.begin());
+    }
+    return taken;
+  }
+  void free_aside(std::function<void()> free) override {
+    ++freed_aside;
+    free();
   }
   std::int64_t now_seconds() override { return now; }
 
@@ -103,6 +112,7 @@ class FakeHost : public Host {
   std::set<std::uint64_t> dead_threads;  ///< by their unique number
   int counted = 0;
   int released_asked = 0;
+  int freed_aside = 0;
   std::uint64_t next_inode = 100;
 };
 

@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "emulation/ipc/rw_lock.h"
 #include "emulation/memmap/backing_memory.h"
 #include "emulation/shm/host.h"
 
@@ -32,6 +33,7 @@ struct FakePages {
   PageUsage usage;
   LockMode locked = LockMode::kNone;
   std::function<void()> while_freeing = [] {};
+  std::function<void()> while_opening = [] {};
   bool destroyed = false;
   std::uint64_t areas = 0;  ///< mappings of it, in all spaces together
   int hidden_looks = 0;     ///< that will not see these mappings
@@ -47,6 +49,11 @@ struct FakePages {
     }
     return nullptr;
   }
+  void free() {
+    if (destroyed) return;
+    while_freeing();
+    destroyed = true;
+  }
   bool held() const {
     for (const Description& one : descriptions) {
       if (find(one.fd) == &one) return true;
@@ -59,10 +66,7 @@ class FakeMemory : public BackingMemory {
  public:
   FakeMemory(std::shared_ptr<FakePages> pages, Errno open_error)
       : pages_(std::move(pages)), open_error_(open_error) {}
-  ~FakeMemory() override {
-    pages_->while_freeing();
-    pages_->destroyed = true;
-  }
+  ~FakeMemory() override { pages_->free(); }
 
   FileIdentity identity() const override { return pages_->identity; }
   std::uint64_t mapped_size_bytes() const override { return pages_->size_bytes; }
@@ -70,6 +74,9 @@ class FakeMemory : public BackingMemory {
   std::string name() const override { return "/memfd:" + pages_->request.name + " (deleted)"; }
   bool is_committed() const override { return pages_->request.commit; }
   Result<BackingFile> open(const Access& maximum) override {
+    RwLock::assert_may_wait();
+    const std::function<void()> may_replace_itself = pages_->while_opening;
+    may_replace_itself();
     if (open_error_ != Errno(0)) return open_error_;
     UniqueFd fd(::memfd_create("description", MFD_CLOEXEC));
     struct stat status {};
@@ -80,6 +87,12 @@ class FakeMemory : public BackingMemory {
   bool in_use() override { return pages_->areas != 0 || pages_->held(); }
   PageUsage usage() override { return pages_->usage; }
   void lock(LockMode mode) override { pages_->locked = mode; }
+  std::function<void()> discarding() override {
+    return [pages = pages_] {
+      RwLock::assert_may_wait();
+      pages->free();
+    };
+  }
   Result<InternalMapping> map_internal(const OffsetRange& range, const Access&) override {
     if (range.empty() || range.start % 4096 != 0) return Errno(EINVAL);
     return InternalMapping(std::span(contents()).subspan(range.start, range.length),

@@ -77,6 +77,7 @@ class FakeSpace : public MappingSpace {
   bool leaves_to_callers = false;  ///< what may be left
   std::vector<MapRequest> requests;
   std::vector<AddressRange> unmapped;
+  int finished_unmapping = 0;
 
  private:
   Result<std::optional<std::uint64_t>> do_map(const MapRequest& request,
@@ -121,6 +122,11 @@ class FakeSpace : public MappingSpace {
     if (sealed && range.start < sealed->end() && sealed->start < range.end()) return Errno(EPERM);
     cut(range);
     return leaves_to_callers && may_be_left ? Outcome::kLeft : Outcome::kDone;
+  }
+
+  Result<void> do_finish_unmapping() override {
+    ++finished_unmapping;
+    return {};
   }
 
   Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) override {

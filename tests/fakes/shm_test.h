@@ -1,5 +1,5 @@
 // ShmTest: a registry on a fake machine, and the four calls as a program makes them: by number,
-// through decode, and committed once answered.
+// through decode.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -28,11 +28,15 @@ class ShmTest : public ::testing::Test {
                      std::uint64_t third = 0) {
     return {Abi::kX86_64, number, {first, second, third}};
   }
-  /// Answers and commits, as when the caller has got it.
   std::int64_t run(const RawCall& call, FakeCaller& by) {
-    Reply reply = answer_call(call, by, registry);
-    reply.commit();
-    return reply.value();
+    return answer_call(call, by, registry).value();
+  }
+
+  /// The caller is gone before anything happens.
+  void run_killed(const RawCall& call) {
+    caller.alive = false;
+    run(call, caller);
+    caller.alive = true;
   }
 
   static RawCall get_call(key_t key, std::uint64_t size, int flags) {

@@ -1,0 +1,69 @@
+// Dropped: segments that have left their registry, and whose memory is yet to be freed.
+//
+// To be made under the registry's lock and freed without it. Freeing empties the file, which takes
+// time, and may wait for who caught a descriptor of it: a write(2) from memory that its writer
+// holds back keeps the file locked. So what is dropped on behalf of somebody else is freed in a
+// thread that can be lost (Host::free_aside()); what a call itself drops is freed before its
+// answer.
+//
+// Thread rule: one thread at a time.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "emulation/shm/freeing_memory.h"
+#include "emulation/shm/host.h"
+#include "emulation/shm/segment.h"
+
+namespace shmvisor {
+
+class Dropped {
+ public:
+  Dropped() = default;
+
+  void add(std::shared_ptr<Segment> segment, FreeingMemory& freeing) {
+    if (segments_.empty()) ticket_ = freeing.begin();
+    segments_.push_back(std::move(segment));
+  }
+  [[nodiscard]] bool empty() const { return segments_.empty(); }
+
+  /// Frees the memory, whoever else still holds a segment.
+  void free() {
+    for (const auto& segment : segments_) {
+      if (const auto discard = segment->memory().discarding()) discard();
+    }
+    segments_.clear();
+    ticket_ = {};
+  }
+
+  /// The same in a thread that nobody waits for.
+  void free_aside(Host& host) {
+    if (segments_.empty()) return;
+    struct Work {
+      FreeingMemory::Ticket ticket;
+      std::vector<std::function<void()>> discardings;
+    };
+    const auto work = std::make_shared<Work>();
+    for (const auto& segment : segments_) {
+      if (auto discard = segment->memory().discarding()) {
+        work->discardings.push_back(std::move(discard));
+      }
+    }
+    work->ticket = std::move(ticket_);
+    segments_.clear();
+    if (work->discardings.empty()) return;
+    host.free_aside([work] {
+      for (auto& discard : work->discardings) std::exchange(discard, nullptr)();
+      work->ticket = {};
+    });
+  }
+
+ private:
+  FreeingMemory::Ticket ticket_;  ///< ends after the segments
+  std::vector<std::shared_ptr<Segment>> segments_;
+};
+
+}  // namespace shmvisor

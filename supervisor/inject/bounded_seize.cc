@@ -1,0 +1,58 @@
+#include "supervisor/inject/bounded_seize.h"
+
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+
+#include <cerrno>
+
+#include "supervisor/inject/kick_timer.h"
+
+// ptrace(PTRACE_SEIZE, tid, 0, options). The numbers stand in the text.
+static_assert(PTRACE_SEIZE == 0x4206 && SYS_ptrace == 101);
+asm(R"(
+  .text
+  .hidden shmvisor_seize, shmvisor_seize_call, shmvisor_seize_over
+  .globl shmvisor_seize, shmvisor_seize_call, shmvisor_seize_over
+  .type shmvisor_seize, @function
+shmvisor_seize:
+  .cfi_startproc
+  movq %rsi, %r10
+  movq %rdi, %rsi
+  movl $0x4206, %edi
+  xorl %edx, %edx
+  movl $101, %eax
+shmvisor_seize_call:
+  syscall
+shmvisor_seize_over:
+  ret
+  .cfi_endproc
+  .size shmvisor_seize, . - shmvisor_seize
+)");
+
+extern "C" {
+long shmvisor_seize(long tid, unsigned long options);
+extern const char shmvisor_seize_call[];
+extern const char shmvisor_seize_over[];
+}
+
+namespace shmvisor {
+
+Result<void> seize_within(pid_t tid, std::uint64_t options, std::chrono::milliseconds bound) {
+  thread_local KickTimer timer;
+  timer.arm(bound);
+  const long result = shmvisor_seize(tid, options);
+  timer.disarm();
+  if (result < 0) return Errno(static_cast<int>(-result));
+  return {};
+}
+
+void end_interrupted_seize(void* context) {
+  greg_t* const registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+  // Not begun yet, or to be begun anew.
+  if (registers[REG_RIP] != reinterpret_cast<greg_t>(shmvisor_seize_call)) return;
+  registers[REG_RIP] = reinterpret_cast<greg_t>(shmvisor_seize_over);
+  registers[REG_RAX] = -EAGAIN;
+}
+
+}  // namespace shmvisor
