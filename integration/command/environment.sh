@@ -83,6 +83,7 @@ kill -KILL "$parent"
 wait "$parent" 2>/dev/null
 nobody_sleeps() { ! pgrep -x sleep; }
 wait_until 30 nobody_sleeps || fail "SHMVISOR_DIE_WITH_PARENT: the command lives on"
+prints 'Shared memory id: 0' SHMVISOR_TRACER_WAIT=0 -- ipcmk -M 1
 prints 0 SHMVISOR_PROC=off SHMVISOR_LOG_LEVEL=error -- cat /proc/sys/kernel/shmmni
 if "$SHMVISOR" run --proc=hide -- true 2>err; then
   prints hidden SHMVISOR_PROC=hide -- bash -c '[ -e /proc/sysvipc/shm ] || echo hidden'
@@ -111,6 +112,13 @@ grep -q 'invalid id' err || fail "SHMVISOR_JOIN: $(cat err)"
 grep -q 'SHMVISOR_SHMMAX.*does not go with SHMVISOR_JOIN' err || fail "SHMVISOR_JOIN with SHMVISOR_SHMMAX: $(cat err)"
 touch go
 wait "$server" || fail "SHMVISOR_SERVE: status $?"
+rm -f go made
+SHMVISOR_JOIN_OR_SERVE=either "$SHMVISOR" run -- bash -c 'ipcmk -M 4096 >made; while [ ! -e go ]; do sleep 0.05; done' &
+server=$!
+wait_until 30 test -s made || fail "SHMVISOR_JOIN_OR_SERVE: no segment"
+joins env SHMVISOR_JOIN_OR_SERVE=either || fail "SHMVISOR_JOIN_OR_SERVE does not join: $(cat err)"
+touch go
+wait "$server" || fail "SHMVISOR_JOIN_OR_SERVE: status $?"
 SHMVISOR_SOCKET=$scratch/agent "$SHMVISOR" agent 2>err &
 agent=$!
 wait_until 30 test -S agent || fail "SHMVISOR_SOCKET: no socket: $(cat err)"
@@ -130,7 +138,7 @@ done
 for bad in SHMVISOR_SHMMAX=banana SHMVISOR_SHMALL=-1 SHMVISOR_SHMMNI=32769 SHMVISOR_LOG_LEVEL=loud \
   SHMVISOR_VERBOSE=x SHMVISOR_NO_LINGER=perhaps SHMVISOR_GROUP=sure SHMVISOR_WITHOUT=kcmp,banana \
   SHMVISOR_PROC=none SHMVISOR_USERNS=maybe SHMVISOR_COMMIT=10x SHMVISOR_POPULATE=maybe SHMVISOR_OWN_GROUP=own \
-  SHMVISOR_NO_KILL=perhaps SHMVISOR_DIE_WITH_PARENT=maybe SHMVISOR_SUBREAPER=sure; do
+  SHMVISOR_NO_KILL=perhaps SHMVISOR_DIE_WITH_PARENT=maybe SHMVISOR_SUBREAPER=sure SHMVISOR_TRACER_WAIT=long; do
   env "$bad" timeout --kill-after=10 60 "$SHMVISOR" run -- touch ran >out 2>err </dev/null
   expect "$bad" 125 $?
   grep -q "${bad%%=*}" err || fail "$bad: not named: $(cat err)"
