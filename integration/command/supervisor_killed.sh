@@ -20,4 +20,11 @@ kill_often $options || fail "$(cat out err)"
 kill_often $options --without user-dispatch-config
 ! grep -v -e 'a descriptor is left' -e '^end$' out || fail "when not left to it: $(cat out err)"
 grep -qx end out || fail "$(cat out err)"
+# Who never has the page is killed as well, in the middle of what it runs for the supervisor.
+# shellcheck disable=SC2086
+for more in '' '--without wait-killable-recv'; do
+  kill_often $options --without call-page $more
+  ! grep -v -e 'a descriptor is left' -e 'did not end' -e '^end$' out || fail "stepped, $more: $(cat out err)"
+  grep -qx end out || fail "$(cat out err)"
+done
 assert_kernel_table_empty

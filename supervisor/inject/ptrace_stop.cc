@@ -27,9 +27,6 @@ namespace {
 
 constexpr int kSyscallStop = SIGTRAP | 0x80;  // PTRACE_O_TRACESYSGOOD
 constexpr int kEventShift = 8;
-/// An exec is to be seen, so that the new program's registers are left alone.
-constexpr std::uint64_t kOptions =
-    PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESECCOMP;
 constexpr std::uint64_t kAllSignals = ~std::uint64_t{0};
 constexpr std::array kFaultSignals = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
 /// Hostile code may be there instead of the instruction we expect; so may a frozen cgroup.
@@ -59,7 +56,7 @@ Result<PtraceStop> PtraceStop::seize(pid_t tid) {
 
 Result<PtraceStop> PtraceStop::attach(pid_t tid) {
   RwLock::assert_may_wait();
-  const auto seized = seize_within(tid, kOptions, kSeizePatience);
+  const auto seized = seize_within(tid, kFirstOptions, kSeizePatience);
   if (!seized) return seized.error();
   return PtraceStop(tid);
 }
@@ -80,6 +77,7 @@ PtraceStop::PtraceStop(PtraceStop&& other) noexcept
     : tid_(other.tid_),
       attached_(std::exchange(other.attached_, false)),
       stopped_(other.stopped_),
+      options_(other.options_),
       pending_signal_(other.pending_signal_),
       signal_mask_(other.signal_mask_),
       mask_changed_(other.mask_changed_),
@@ -251,8 +249,9 @@ bool PtraceStop::begin_again(Abi abi) {
 bool PtraceStop::call_is_over() const { return has_news(tid_); }
 
 Result<void> PtraceStop::enter(Abi abi, const Registers& entering) {
+  die_with_us();  // nobody else would give it its registers back
   if (!set_registers(entering)) return Errno(ESRCH);
-  // Without a number the call that run() ended in is skipped; its way out is a stop as well.
+  // Without a number the call that run() ended in is skipped; its way out stops too.
   if (std::exchange(in_traced_call_, false) && resume_to_stop(true, true) != Stop::kSyscall) {
     return Errno(ESRCH);
   }
@@ -290,20 +289,24 @@ Result<std::int64_t> PtraceStop::leave(Abi abi, Stop stop) {
 }
 
 Result<PtraceStop::Cloned> PtraceStop::clone_stopped(Abi abi, std::uint64_t flags) {
-  constexpr std::uint64_t kFollow = kOptions | PTRACE_O_TRACECLONE;
-  if (ptrace_value(PTRACE_SETOPTIONS, tid_, 0, kFollow) != 0) return Errno::current();
+  if (!set_options(options_ | PTRACE_O_TRACECLONE)) return Errno::current();
   event_message_ = 0;
   const auto cloned = call(abi, RemoteCall::kClone, {flags, 0, 0, 0, 0});
   if (!cloned) return cloned.error();
-  ptrace_value(PTRACE_SETOPTIONS, tid_, 0, kOptions);
+  (void)set_options(options_ & ~std::uint64_t{PTRACE_O_TRACECLONE});
   consume_stop(tid_);  // so that waiting for the clone does not find it
   if (*cloned < 0) return Errno(static_cast<int>(-*cloned));
   if (event_message_ == 0) return Errno(EAGAIN);
   return Cloned{static_cast<pid_t>(event_message_), *cloned};
 }
 
+bool PtraceStop::set_options(std::uint64_t options) {
+  options_ = options;
+  return ptrace_value(PTRACE_SETOPTIONS, tid_, 0, options) == 0;
+}
+
 void PtraceStop::die_with_us() {
-  ptrace_value(PTRACE_SETOPTIONS, tid_, 0, kOptions | PTRACE_O_EXITKILL);
+  if ((options_ & PTRACE_O_EXITKILL) == 0) (void)set_options(options_ | PTRACE_O_EXITKILL);
 }
 
 void PtraceStop::kill() {

@@ -18,6 +18,7 @@
 // Thread rule: all members on the thread that created it: the tracer is a thread, not a process.
 #pragma once
 
+#include <sys/ptrace.h>
 #include <sys/types.h>
 
 #include <array>
@@ -139,7 +140,8 @@ class PtraceStop {
   Result<Cloned> clone_stopped(Abi abi, std::uint64_t flags);
   /// Takes charge of a task from clone_stopped().
   static PtraceStop adopt(pid_t tid) { return PtraceStop(tid); }
-  /// Should we die, it does too: it is to run nothing of its own.
+  /// Should we die from now on, until it is let go, so does the process: it is to run nothing of
+  /// its own with what we left it.
   void die_with_us();
   /// Kills the whole process and waits for its end. Not for a child of ours.
   void kill();
@@ -170,6 +172,10 @@ class PtraceStop {
     std::uint64_t value = 0;
   };
 
+  /// An exec is to be seen, so that the new program's registers are left alone.
+  static constexpr std::uint64_t kFirstOptions =
+      PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESECCOMP;
+
   explicit PtraceStop(pid_t tid) : tid_(tid) {}
 
   [[nodiscard]] Registers entering(Abi abi, RemoteCall call,
@@ -182,6 +188,7 @@ class PtraceStop {
   Stop resume_to_stop(bool to_syscall_stop, bool bounded);
   Stop wait_any(bool bounded);
   [[nodiscard]] bool is_fault(int signal) const;
+  bool set_options(std::uint64_t options);
   bool set_signal_mask(std::uint64_t mask);
   /// Before it runs for the first time.
   bool block_signals();
@@ -195,6 +202,7 @@ class PtraceStop {
   pid_t tid_;
   bool attached_ = true;
   bool stopped_ = false;
+  std::uint64_t options_ = kFirstOptions;
   int pending_signal_ = 0;
   bool in_traced_call_ = false;  ///< which the kernel has yet to leave
   std::uint64_t event_message_ = 0;
