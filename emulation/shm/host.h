@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "emulation/ipc/denial.h"
 #include "emulation/memmap/backing_memory.h"
 #include "emulation/shm/segment.h"
 #include "policy/base/result.h"
@@ -52,8 +53,14 @@ class Host {
   /// May take long: to be called without a lock. Errors: those of newseg(): ENOMEM, EINVAL (unknown
   /// huge page size, size out of range), and ENOSPC when we run out of descriptors, or of room for
   /// what is committed.
+  /// `denial`: which limit of the host's it was, where it was one.
   [[nodiscard]] virtual Result<std::unique_ptr<BackingMemory>> create_memory(
-      const BackingRequest& request) = 0;
+      const BackingRequest& request, Denial& denial) = 0;
+  [[nodiscard]] Result<std::unique_ptr<BackingMemory>> create_memory(
+      const BackingRequest& request) {
+    Denial untold;
+    return create_memory(request, untold);
+  }
 
   /// shm_nattch of each file, as the kernel counts it: mappings (VMAs) in all processes we serve,
   /// an address space that several processes share counted once. Takes bounded time, whatever those

@@ -12,6 +12,7 @@
 #include <functional>
 #include <utility>
 
+#include "emulation/ipc/denial.h"
 #include "policy/base/result.h"
 
 namespace shmvisor {
@@ -20,6 +21,7 @@ class [[nodiscard]] Reply {
  public:
   Reply(std::int64_t value) : value_(value) {}                  // NOLINT: implicit
   Reply(Errno error) : value_(-std::int64_t{error.value()}) {}  // NOLINT: implicit
+  Reply(Errno error, const Denial& denial) : Reply(error) { denial_ = denial; }
 
   /// The result is the caller's to find. `take_back` undoes what was done as if it had one.
   static Reply left_to_caller(std::function<void()> take_back) {
@@ -31,12 +33,17 @@ class [[nodiscard]] Reply {
   /// The system call's result: a value, or an errno negated. Of no meaning when it is left.
   [[nodiscard]] std::int64_t value() const { return value_; }
 
+  /// What denied it, where a limit or a right did and it was noted.
+  [[nodiscard]] const Denial& denial() const { return denial_; }
+  void explain(const Denial& denial) { denial_ = denial; }
+
   /// What is to be done if the same thread calls again to say that it did not find its result.
   /// Empty where the result was not left to it.
   [[nodiscard]] std::function<void()> undo() { return std::move(take_back_); }
 
  private:
   std::int64_t value_;
+  Denial denial_;
   std::function<void()> take_back_;
 };
 

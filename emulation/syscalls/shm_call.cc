@@ -160,11 +160,12 @@ std::optional<ShmOperation> operation_of(const RawCall& raw) {
 }
 
 Reply carry_out(Caller& caller, Registry& registry,
-                const std::function<Result<Decision>()>& decide) {
+                const std::function<Result<Decision>(Denial&)>& decide) {
   Dropped dropped;
   std::unique_lock lock(registry.mutex());
-  const Result<Decision> decision = decide();
-  if (!decision) return decision.error();
+  Denial denial;
+  const Result<Decision> decision = decide(denial);
+  if (!decision) return Reply(decision.error(), denial);
   if (decision->change) {
     // Also because a caller that is gone may not be who we took it for when we asked for its
     // rights.
@@ -173,7 +174,9 @@ Reply carry_out(Caller& caller, Registry& registry,
   }
   lock.unlock();
   dropped.free();
-  return decision->value;
+  Reply reply(decision->value);
+  reply.explain(denial);
+  return reply;
 }
 
 Reply left_to_caller(const std::shared_ptr<Segment>& segment, Segment::Change change,

@@ -109,7 +109,9 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   const auto found = registry.find(call.shmid);
   if (!found) return found.error();
   const std::shared_ptr<Segment>& segment = *found;
-  if (!ipcperms(segment->perm, caller.subject(), wanted->permissions)) return Errno(EACCES);
+  if (!ipcperms(segment->perm, caller.subject(), wanted->permissions)) {
+    return Reply(Errno(EACCES), Denial::by_mode(segment->perm.mode, wanted->permissions));
+  }
   MapRequest& request = wanted->request;
   const OffsetRange whole{0, segment->length_bytes()};
   const Result<Translation> backing = segment->translate(whole, request.access);

@@ -57,7 +57,7 @@ Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
   if (!found) return found.error();
   const std::shared_ptr<Segment>& segment = *found;
   if (call.command != abi::kShmStatAny && !ipcperms(segment->perm, caller.subject(), 0444)) {
-    return Errno(EACCES);
+    return Reply(Errno(EACCES), Denial::by_mode(segment->perm.mode, 0444));
   }
   ShmidDs ds = Registry::describe(*segment, caller.viewpoint());
   look.unlock();
@@ -81,10 +81,13 @@ Reply ipc_set(const ShmCall& call, Caller& caller, Registry& registry) {
 
   caller.secure();
   registry.settle_id(call.shmid);
-  return carry_out(caller, registry, [&]() -> Result<Decision> {
+  return carry_out(caller, registry, [&](Denial& denial) -> Result<Decision> {
     const auto found = registry.find(call.shmid);
     if (!found) return found.error();
-    if (!may_control((*found)->perm, caller.subject())) return Errno(EPERM);
+    if (!may_control((*found)->perm, caller.subject())) {
+      denial = {Denial::Reason::kOwner, (*found)->perm.uid, 0, 0};
+      return Errno(EPERM);
+    }
     const auto uid = caller.viewpoint().mean_uid(wanted.uid);
     const auto gid = caller.viewpoint().mean_gid(wanted.gid);
     if (!uid || !gid) return Errno(EINVAL);
@@ -96,36 +99,52 @@ Reply ipc_set(const ShmCall& call, Caller& caller, Registry& registry) {
 Reply ipc_rmid(const ShmCall& call, Caller& caller, Registry& registry) {
   caller.secure();
   registry.settle_id(call.shmid);
-  return carry_out(caller, registry, [&]() -> Result<Decision> {
+  return carry_out(caller, registry, [&](Denial& denial) -> Result<Decision> {
     const auto found = registry.find(call.shmid);
     if (!found) return found.error();
-    if (!may_control((*found)->perm, caller.subject())) return Errno(EPERM);
+    if (!may_control((*found)->perm, caller.subject())) {
+      denial = {Denial::Reason::kOwner, (*found)->perm.uid, 0, 0};
+      return Errno(EPERM);
+    }
     return Decision{0, RemoveSegment{*found}};
   });
 }
 
 /// user_shm_lock() of mm/mlock.c: what one user may lock.
-bool may_lock_more(const Segment& segment, Caller& caller, const Registry& registry) {
+bool may_lock_more(const Segment& segment, Caller& caller, const Registry& registry,
+                   Denial& denial) {
   const std::uint64_t limit_bytes = caller.memlock_limit_bytes();
   if (limit_bytes == UINT64_MAX) return true;
-  const std::uint64_t wanted = registry.locked_pages(caller.subject().uid()) + segment.size_pages();
-  return wanted <= limit_bytes / abi::kPageSize ||
-         caller.subject().capable_over_machine(Capability::kIpcLock);
+  const std::uint64_t locked = registry.locked_pages(caller.subject().uid());
+  const std::uint64_t limit = limit_bytes / abi::kPageSize;
+  if (locked + segment.size_pages() <= limit ||
+      caller.subject().capable_over_machine(Capability::kIpcLock)) {
+    return true;
+  }
+  denial = {Denial::Reason::kMemlock, limit, segment.size_pages(), locked};
+  return false;
 }
 
 /// shmctl_do_lock().
-Result<Decision> decide_lock(const ShmCall& call, Caller& caller, const Registry& registry) {
+Result<Decision> decide_lock(const ShmCall& call, Caller& caller, const Registry& registry,
+                             Denial& denial) {
   const bool lock = call.command == abi::kShmLock;
   const auto found = registry.find(call.shmid);
   if (!found) return found.error();
   const std::shared_ptr<Segment>& segment = *found;
   if (!caller.subject().capable(Capability::kIpcLock)) {
-    if (!owns(segment->perm, caller.subject())) return Errno(EPERM);
-    if (lock && caller.memlock_limit_bytes() == 0) return Errno(EPERM);
+    if (!owns(segment->perm, caller.subject())) {
+      denial = {Denial::Reason::kOwner, segment->perm.uid, 0, 0};
+      return Errno(EPERM);
+    }
+    if (lock && caller.memlock_limit_bytes() == 0) {
+      denial = {Denial::Reason::kMemlock, 0, segment->size_pages(), 0};
+      return Errno(EPERM);
+    }
   }
   if (segment->memory().is_huge()) return Decision{};  // never swapped: nothing to do
   if (lock == ((segment->perm.mode & abi::kShmLocked) != 0)) return Decision{};
-  if (lock && !may_lock_more(*segment, caller, registry)) return Errno(ENOMEM);
+  if (lock && !may_lock_more(*segment, caller, registry, denial)) return Errno(ENOMEM);
   return Decision{0, SetLocked{segment, lock, caller.subject().uid()}};
 }
 
@@ -133,8 +152,8 @@ Reply lock_or_unlock(const ShmCall& call, Caller& caller, Registry& registry) {
   caller.secure();
   registry.settle_id(call.shmid);
   std::shared_ptr<Segment> changed;
-  Reply reply = carry_out(caller, registry, [&]() -> Result<Decision> {
-    auto decision = decide_lock(call, caller, registry);
+  Reply reply = carry_out(caller, registry, [&](Denial& denial) -> Result<Decision> {
+    auto decision = decide_lock(call, caller, registry, denial);
     if (decision && decision->change) changed = std::get<SetLocked>(*decision->change).segment;
     return decision;
   });

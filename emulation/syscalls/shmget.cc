@@ -23,19 +23,27 @@ std::uint64_t pages_of(std::uint64_t size_bytes) {
 }
 
 /// What newseg() refuses before it allocates anything. `pages_before`: of all other segments.
-Result<void> check_size(std::uint64_t size_bytes, const Limits& limits,
-                        std::uint64_t pages_before) {
-  if (size_bytes < Limits::shmmin || size_bytes > limits.shmmax) return Errno(EINVAL);
+std::optional<Reply> refuse_size(std::uint64_t size_bytes, const Limits& limits,
+                                 std::uint64_t pages_before) {
+  using Reason = Denial::Reason;
+  if (size_bytes < Limits::shmmin) {
+    return Reply(Errno(EINVAL), {Reason::kShmmin, Limits::shmmin, size_bytes, 0});
+  }
+  if (size_bytes > limits.shmmax) {
+    return Reply(Errno(EINVAL), {Reason::kShmmax, limits.shmmax, size_bytes, 0});
+  }
   const std::uint64_t pages = pages_of(size_bytes);
-  if (pages * abi::kPageSize < size_bytes) return Errno(ENOSPC);
   const std::uint64_t total = pages_before + pages;
-  if (total < pages || total > limits.shmall) return Errno(ENOSPC);
-  return {};
+  if (pages * abi::kPageSize < size_bytes || total < pages || total > limits.shmall) {
+    return Reply(Errno(ENOSPC), {Reason::kShmall, limits.shmall, pages, pages_before});
+  }
+  return std::nullopt;
 }
 
 /// What the flags ask of the memory. Huge pages are for CAP_IPC_LOCK and for one group:
 /// hugetlb_file_setup() of fs/hugetlbfs/inode.c.
-Result<BackingRequest> backing_for(const ShmCall& call, Caller& caller, const Registry& registry) {
+Result<BackingRequest> backing_for(const ShmCall& call, Caller& caller, const Registry& registry,
+                                   Denial& denial) {
   Host& host = registry.host();
   BackingRequest request;
   request.name = segment_name(call.key);
@@ -52,6 +60,7 @@ Result<BackingRequest> backing_for(const ShmCall& call, Caller& caller, const Re
   request.huge_page_bytes = *page_bytes;
   if (!caller.subject().capable_over_machine(Capability::kIpcLock) &&
       !caller.subject().in_group(host.hugetlb_shm_group())) {
+    denial = {Denial::Reason::kHugetlbGroup, host.hugetlb_shm_group(), 0, 0};
     return Errno(EPERM);
   }
   return request;
@@ -65,8 +74,13 @@ std::optional<Reply> use_existing(const ShmCall& call, Caller& caller, const Reg
   if ((call.shmflg & abi::kIpcCreat) != 0 && (call.shmflg & abi::kIpcExcl) != 0) {
     return Errno(EEXIST);
   }
-  if (segment->size_bytes() < call.size_bytes) return Errno(EINVAL);
-  if (!ipcperms(segment->perm, caller.subject(), call.shmflg)) return Errno(EACCES);
+  if (segment->size_bytes() < call.size_bytes) {
+    return Reply(Errno(EINVAL),
+                 {Denial::Reason::kSmallerSegment, segment->size_bytes(), call.size_bytes, 0});
+  }
+  if (!ipcperms(segment->perm, caller.subject(), call.shmflg)) {
+    return Reply(Errno(EACCES), Denial::by_mode(segment->perm.mode, call.shmflg));
+  }
   return segment->id();
 }
 
@@ -113,9 +127,9 @@ std::optional<Reply> reserve(const ShmCall& call, Caller& caller, Registry& regi
     if (auto existing = use_existing(call, caller, registry)) return existing;
     const std::uint64_t there = registry.total_pages();
     const Limits& limits = registry.limits_locked();
-    const bool refused = !check_size(call.size_bytes, limits, there + others.pages());
-    const auto without_others = check_size(call.size_bytes, limits, there);
-    if (refused && !without_others) return without_others.error();
+    const bool refused = refuse_size(call.size_bytes, limits, there + others.pages()).has_value();
+    auto without_others = refuse_size(call.size_bytes, limits, there);
+    if (refused && without_others) return without_others;
     if (!refused && !others.of_key(call.key)) break;
     // In the kernel it would be the other's turn until that has ended: newseg().
     if (said) {
@@ -131,16 +145,16 @@ std::optional<Reply> reserve(const ShmCall& call, Caller& caller, Registry& regi
 }
 
 Result<std::unique_ptr<BackingMemory>> make_memory(const BackingRequest& request, Caller& caller,
-                                                   const Registry& registry) {
+                                                   const Registry& registry, Denial& denial) {
   if (request.commit) caller.long_step();
   RwLock::assert_may_wait();
-  auto memory = registry.host().create_memory(request);
+  auto memory = registry.host().create_memory(request, denial);
   FreeingMemory& freeing = registry.files().freeing();
   if (memory || !freeing.any()) return memory;
   // Natively what was dropped before would be free.
   caller.long_step();
   freeing.wait_for_earlier(kFreeingPatience);
-  return registry.host().create_memory(request);
+  return registry.host().create_memory(request, denial);
 }
 
 Segment::Birth birth_of(const ShmCall& call, Caller& caller, const Registry& registry) {
@@ -162,15 +176,20 @@ Reply create(const ShmCall& call, Caller& caller, Registry& registry) {
   registry.settle();
   std::optional<Reservation> reservation;
   if (auto answer = reserve(call, caller, registry, reservation)) return std::move(*answer);
-  const auto backing = backing_for(call, caller, registry);
-  if (!backing) return backing.error();
-  auto memory = make_memory(*backing, caller, registry);
-  if (!memory) return memory.error();
+  Denial denial;
+  const auto backing = backing_for(call, caller, registry, denial);
+  if (!backing) return Reply(backing.error(), denial);
+  auto memory = make_memory(*backing, caller, registry, denial);
+  if (!memory) return Reply(memory.error(), denial);
   Segment::Birth birth = birth_of(call, caller, registry);
   std::shared_ptr<Segment> segment;  // where it is refused it goes when the lock is free
-  return carry_out(caller, registry, [&]() -> Result<Decision> {
+  return carry_out(caller, registry, [&](Denial& none_left) -> Result<Decision> {
     reservation->end();
     const Result<FreeId> free = registry.next_id();
+    if (!free) {
+      none_left = {Denial::Reason::kShmmni, registry.limits_locked().shmmni, 1,
+                   static_cast<std::uint64_t>(registry.in_use())};
+    }
     if (!free && registry.full()) return free.error();
     if (!free) return Decision{-std::int64_t{free.error().value()}, ForgetNextId()};
     birth.id = free->id;

@@ -14,6 +14,7 @@
 
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/memory/memfd_memory.h"
+#include "supervisor/memory/memory_room.h"
 
 namespace shmvisor {
 namespace {
@@ -22,6 +23,15 @@ constexpr std::uint64_t kPageBytes = 4096;
 /// MAX_LFS_FILESIZE: shmem_kernel_file_setup() refuses more with EINVAL; hugetlb_file_setup() does
 /// not look, and finds no such many pages.
 constexpr std::uint64_t kLargestFileBytes = std::numeric_limits<std::int64_t>::max();
+
+Denial denial_of(const DescriptorShare::Refusal& refusal) {
+  using Of = DescriptorShare::Refusal::Of;
+  Denial denial{Denial::Reason::kDescriptors, static_cast<std::uint64_t>(refusal.may_have), 1,
+                static_cast<std::uint64_t>(refusal.has)};
+  if (refusal.of == Of::kGroup) denial.reason = Denial::Reason::kDescriptorsOfGroup;
+  if (refusal.of == Of::kUser) denial.reason = Denial::Reason::kDescriptorsOfUser;
+  return denial;
+}
 
 }  // namespace
 
@@ -49,7 +59,8 @@ gid_t Machine::hugetlb_shm_group() {
   return static_cast<gid_t>(std::strtoul(text.data(), nullptr, 10));
 }
 
-Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingRequest& request) {
+Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingRequest& request,
+                                                              Denial& denial) {
   const std::uint64_t unit = request.huge ? request.huge_page_bytes : kPageBytes;
   // Close to 2^64 this wraps to 0, as the kernel's ALIGN() does: an empty file of huge pages.
   const std::uint64_t size_bytes = (request.size_bytes + unit - 1) / unit * unit;
@@ -57,18 +68,30 @@ Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingReque
   if (!request.huge && request.size_bytes > kLargestFileBytes) return Errno(EINVAL);
   MemoryCharges charges;
   if (descriptor_share_ != nullptr) {
-    auto part = descriptor_share_->take(request.account);
-    if (!part) return Errno(ENOSPC);
+    DescriptorShare::Refusal refusal;
+    auto part = descriptor_share_->take(request.account, 1, &refusal);
+    if (!part) {
+      denial = denial_of(refusal);
+      return Errno(ENOSPC);
+    }
     charges.descriptor = std::move(*part);
   }
   if (!request.huge) {
     auto charged = overcommit_.charge(size_bytes, request.reserve);
-    if (!charged) return charged.error();
+    if (!charged) {
+      denial = {Denial::Reason::kOvercommit, overcommit_.most_bytes(), size_bytes, 0};
+      return charged.error();
+    }
     charges.commit = std::move(*charged);
   }
   auto memory = MemfdMemory::create(request, size_bytes, std::move(charges), census_, lock_keeper_,
                                     features_);
-  if (!memory) return memory.error();
+  if (!memory) {
+    if (request.commit && !request.huge && memory.error() == Errno(ENOMEM)) {
+      denial = {Denial::Reason::kRoom, memory_room_bytes(), size_bytes, 0};
+    }
+    return memory.error();
+  }
   return std::unique_ptr<BackingMemory>(std::move(*memory));
 }
 

@@ -45,7 +45,9 @@ class Machine : public Host {
 
   Result<std::uint64_t> huge_page_bytes(unsigned size_log2) override;
   gid_t hugetlb_shm_group() override;
-  Result<std::unique_ptr<BackingMemory>> create_memory(const BackingRequest& request) override;
+  using Host::create_memory;
+  Result<std::unique_ptr<BackingMemory>> create_memory(const BackingRequest& request,
+                                                       Denial& denial) override;
   Result<MappingCounts> count_mappings(std::span<const FileIdentity> files) override {
     return census_.count_mappings(files);
   }

@@ -9,6 +9,17 @@
 
 namespace shmvisor {
 
+namespace {
+
+/// With swap; 0 where it cannot be known.
+std::uint64_t all_memory_bytes() {
+  struct sysinfo info {};
+  if (::sysinfo(&info) != 0) return 0;
+  return (std::uint64_t{info.totalram} + info.totalswap) * info.mem_unit;
+}
+
+}  // namespace
+
 CommitCharge::CommitCharge(CommitCharge&& other) noexcept
     : address_(std::exchange(other.address_, nullptr)), size_bytes_(other.size_bytes_) {}
 
@@ -40,12 +51,12 @@ Result<CommitCharge> Overcommit::charge(std::uint64_t size_bytes, bool reserve) 
     return CommitCharge(address, size_bytes);
   }
   if (current_mode == 0 && reserve) {
-    struct sysinfo info {};
-    const bool known = ::sysinfo(&info) == 0;
-    const std::uint64_t all_bytes = (std::uint64_t{info.totalram} + info.totalswap) * info.mem_unit;
-    if (known && size_bytes > all_bytes) return Errno(ENOMEM);
+    const std::uint64_t all_bytes = all_memory_bytes();
+    if (all_bytes != 0 && size_bytes > all_bytes) return Errno(ENOMEM);
   }
   return CommitCharge();
 }
+
+std::uint64_t Overcommit::most_bytes() const { return mode() == 0 ? all_memory_bytes() : 0; }
 
 }  // namespace shmvisor

@@ -39,6 +39,8 @@ class Overcommit {
  public:
   Overcommit();
   [[nodiscard]] Result<CommitCharge> charge(std::uint64_t size_bytes, bool reserve) const;
+  /// What charge() compares with in mode 0; 0 in others, where only the kernel knows.
+  [[nodiscard]] std::uint64_t most_bytes() const;
 
  private:
   [[nodiscard]] int mode() const;

@@ -8,7 +8,7 @@
 
 #include <string>
 
-#include "emulation/syscalls/denial.h"
+#include "emulation/ipc/denial.h"
 #include "emulation/syscalls/shm_call.h"
 #include "policy/base/result.h"
 

@@ -19,6 +19,7 @@
 #include "supervisor/log/limited_log.h"
 #include "supervisor/notify/pending_call.h"
 #include "supervisor/process/accountable_user.h"
+#include "supervisor/serve/denial_log.h"
 #include "supervisor/serve/process_caller.h"
 
 namespace shmvisor {
@@ -342,6 +343,11 @@ void Server::answer(PendingCall& call, KnownThread thread) {
         "a call of thread {} fails with ENOMEM: nothing can be read of it, because shmvisor "
         "is out of descriptors or memory",
         call.tid());
+  }
+  if (reply.denial().known() && operation) {
+    log_denial({call.tid(), caller.subject().euid(), caller.account(), *operation,
+                Errno(static_cast<int>(-reply.value()))},
+               reply.denial());
   }
   // Before the caller can call again.
   auto undo = reply.undo();

@@ -22,10 +22,15 @@ class FakeHost : public Host {
   }
   gid_t hugetlb_shm_group() override { return huge_group; }
 
-  Result<std::unique_ptr<BackingMemory>> create_memory(const BackingRequest& request) override {
+  using Host::create_memory;
+  Result<std::unique_ptr<BackingMemory>> create_memory(const BackingRequest& request,
+                                                       Denial& denial) override {
     const std::function<void()> may_replace_itself = while_making;
     may_replace_itself();
-    if (create_error != Errno(0)) return create_error;
+    if (create_error != Errno(0)) {
+      denial = create_denial;
+      return create_error;
+    }
     const std::uint64_t unit = request.huge ? request.huge_page_bytes : 4096;
     auto made = std::make_shared<FakePages>();
     made->identity = {1, next_inode++};
@@ -105,6 +110,7 @@ class FakeHost : public Host {
   Errno create_error{0};
   Errno count_error{0};
   bool counts_complete = true;
+  Denial create_denial;
   Errno open_error{0};  ///< of the memory made from now on
   std::vector<std::shared_ptr<FakePages>> pages;
   std::vector<FileIdentity> watched;

@@ -33,6 +33,12 @@ struct Denial {
   std::uint64_t asked = 0;
   std::uint64_t taken = 0;
 
+  /// ipcperms() of a segment with `mode`, for what `flag` asks for in any of its octal digits.
+  static Denial by_mode(unsigned mode, int flag) {
+    constexpr unsigned kBits = 0777;
+    return {Reason::kMode, mode & kBits, static_cast<unsigned>(flag) & kBits, 0};
+  }
+
   [[nodiscard]] bool known() const { return reason != Reason::kNone; }
   friend bool operator==(const Denial&, const Denial&) = default;
 };
