@@ -45,8 +45,8 @@ Result<void> transfer(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
 }
 
 /// The kernel's own copies grow a stack where they reach below it; process_vm_readv(2) does not,
-/// and reading /proc/PID/mem does (__access_remote_vm() of mm/memory.c), as far as *our*
-/// RLIMIT_STACK allows. Whether there may be something now that was not. Errors: is_shortage().
+/// and reading /proc/PID/mem does (__access_remote_vm() of mm/memory.c), but by *our* RLIMIT_STACK,
+/// which is larger. Whether there may be something now that was not. Errors: is_shortage().
 Result<bool> grow_stack(pid_t tid, std::uint64_t address, KernelFeatures& features) {
   const auto not_grown = [](Errno error) -> Result<bool> {
     if (is_shortage(error)) return error;
@@ -58,10 +58,11 @@ Result<bool> grow_stack(pid_t tid, std::uint64_t address, KernelFeatures& featur
   const auto above = map->area_above(address, Areas::kAll);
   if (!above) return not_grown(above.error());
   if (!*above || (*above)->range.start <= address) return false;
-  rlimit ours{};
-  const auto theirs = TaskLimit::read(tid, "Max stack size");
-  if (!theirs) return not_grown(theirs.error());
-  if (::getrlimit(RLIMIT_STACK, &ours) != 0 || theirs->soft < ours.rlim_cur) return false;
+  const auto limit = TaskLimit::read(tid, "Max stack size");
+  if (!limit) return not_grown(limit.error());
+  // acct_stack_growth() of mm/mmap.c, with the caller's limit.
+  const std::uint64_t page = address - address % abi::kPageSize;
+  if ((*above)->range.end() - page > limit->soft) return false;
   const auto memory = reach_proc_file(tid, "mem");
   if (!memory) return not_grown(memory.error());
   std::byte first{};
