@@ -1,6 +1,6 @@
 # With -v the log says which limit or right denied a call, its value, what was asked for, and who asked;
 # without it says nothing of what natively would not be told either.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 enter_namespaces "$@"
 make_scratch
 need ipcmk util-linux

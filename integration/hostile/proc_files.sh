@@ -1,7 +1,7 @@
 #!/bin/bash
 # The attacker uses the files in /proc in whatever way a process can. The supervisor must live, stay
 # small, keep nobody else waiting, and forget it all afterwards.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 . "$(dirname "$0")/../procfiles/fuse.sh"
 need python3 python3
 need ipcmk util-linux

@@ -2,7 +2,7 @@
 # Processes in an exec that never ends keep whoever looks at them waiting. Who asks about segments gets
 # the kernel's answer all the same, soon, and the supervisor loses no more than a bounded number of
 # threads, which come back.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 . "$(dirname "$0")/../procfiles/fuse.sh"
 enter_namespaces "$@"
 make_scratch

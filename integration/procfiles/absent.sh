@@ -1,7 +1,7 @@
 #!/bin/bash
 # Where /proc has nothing of System V IPC to show, as on a kernel without CONFIG_SYSVIPC: here a
 # /proc that shows processes only.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib.sh" || exit 1
 need ipcs util-linux
 enter_namespaces "$@"
 make_scratch
