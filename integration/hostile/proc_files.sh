@@ -2,7 +2,7 @@
 # The attacker uses the files in /proc in whatever way a process can. The supervisor must live, stay
 # small, keep nobody else waiting, and forget it all afterwards.
 . "$(dirname "$0")/../lib.sh" || exit 1
-. "$(dirname "$0")/../procfiles/fuse.sh"
+. "$(dirname "$0")/../procfiles/fuse.sh" || exit 1
 need python3 python3
 need ipcmk util-linux
 enter_namespaces "$@"

@@ -3,7 +3,7 @@
 # the kernel's answer all the same, soon, and the supervisor loses no more than a bounded number of
 # threads, which come back.
 . "$(dirname "$0")/../lib.sh" || exit 1
-. "$(dirname "$0")/../procfiles/fuse.sh"
+. "$(dirname "$0")/../procfiles/fuse.sh" || exit 1
 enter_namespaces "$@"
 make_scratch
 need_fuse
