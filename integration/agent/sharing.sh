@@ -84,8 +84,7 @@ for one in $(seq "$crowd"); do
 done
 all_held() { [ "$(cat "$scratch"/crowd-*.out | grep -cx held)" = "$crowd" ]; }
 wait_until 60 all_held || fail "not all could attach"
-is_quiet() { [ "$(count_threads)" = "$threads_at_rest" ]; }
-wait_until 30 is_quiet || fail "the quiet keep $(count_threads) threads"
+wait_until 30 has_threads_of_rest || fail "the quiet keep $(count_threads) threads"
 echo "a quiet container with a segment: $((($(resident_kib) - before_kib) / crowd)) KiB and" \
   "$((($(count_descriptors) - descriptors_at_rest) / crowd)) descriptors"
 end_holders

@@ -54,11 +54,12 @@ starts_of "in a user namespace" "$ordinary" 60 run --userns -- sleep 1000
 starts_of "served for others" "$privileged" 60 run --serve socket -- sleep 1000
 starts_of "joining, where the server is killed" "$privileged" 60 --join
 
-# With hardly a stack there is either a run or a reason, and nothing hangs.
+# With hardly a stack there is either a run or a reason, and nothing hangs. Only shmvisor has so little:
+# setpriv(1) and timeout(1) do not always start with 16 KiB.
 for size in 16 24 32 64; do
   for prefix in "" "$ordinary"; do
     # shellcheck disable=SC2086
-    got=$(ulimit -s $size && timeout --kill-after=5 60 $prefix "$SHMVISOR" run -- echo here 2>&1)
+    got=$(timeout --kill-after=5 60 $prefix sh -c 'ulimit -s "$1" && exec "$0" run -- echo here' "$SHMVISOR" "$size" 2>&1)
     expect "a stack of $size KiB ($prefix)" here "$got"
   done
 done

@@ -7,10 +7,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstring>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <thread>
 
 #include "policy/filter_program.h"
@@ -276,13 +279,22 @@ int run_joined(const Launched& launched, JoinConnection& server, UniqueFd listen
   return init.run(options.linger);
 }
 
+/// Whether /proc shows processes by the numbers that we know them by. Not asked of the files in
+/// /proc/self/ns: a kernel without CONFIG_IPC_NS has none of IPC.
+bool proc_is_ours() {
+  std::array<char, 16> self{};
+  const ssize_t length = ::readlink("/proc/self", self.data(), self.size());
+  return length > 0 && std::string_view(self.data(), static_cast<std::size_t>(length)) ==
+                           std::to_string(::getpid());
+}
+
 }  // namespace
 
 int run_command(const RunOptions& options, KernelFeatures& features) {
-  // Not by the files in /proc/self/ns: a kernel without CONFIG_IPC_NS has none of IPC.
-  if (::access("/proc/self/status", R_OK) != 0) {
+  if (!proc_is_ours()) {
     return fail({exit_status::kOwnFailure,
-                 "/proc is not mounted here, or hidden: nothing else tells who calls; mount it"});
+                 "/proc is not mounted here, hidden, or another pid namespace's: nothing else "
+                 "tells who calls; mount it"});
   }
   const auto filter = build_filter_program();
   if (!filter) {

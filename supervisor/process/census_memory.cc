@@ -15,6 +15,7 @@ using std::chrono::milliseconds;
 /// asks.
 constexpr milliseconds kSlow(1);
 constexpr milliseconds kTooSlow(5);
+constexpr int kSlowLooks = 3;
 /// Looks at a slow process that nobody waits for take a fiftieth of the time at most.
 constexpr int kRestAfterLook = 50;
 constexpr milliseconds kShortestRest(200);
@@ -27,6 +28,8 @@ std::uint64_t inode_of(pid_t pid) {
 
 }  // namespace
 
+bool CensusMemory::Record::slow() const { return took >= kSlow && slow_looks >= kSlowLooks; }
+
 std::uint64_t CensusMemory::Known::mappings_of(const FileIdentity& file) const {
   const auto found = std::ranges::find(files, file, &MappedFile::file);
   return found == files.end() ? 0 : found->mappings;
@@ -36,7 +39,7 @@ std::optional<CensusMemory::Known> CensusMemory::known_of(pid_t pid) {
   const std::lock_guard lock(mutex_);
   const auto record = records_.find(pid);
   const auto late = late_.find(pid);
-  if (late == late_.end() && (record == records_.end() || record->second.took < kSlow)) {
+  if (late == late_.end() && (record == records_.end() || !record->second.slow())) {
     return std::nullopt;
   }
   Known known;
@@ -48,8 +51,8 @@ std::optional<CensusMemory::Known> CensusMemory::known_of(pid_t pid) {
     return known.late ? std::optional(known) : std::nullopt;
   }
   known.files = record->second.files;
-  known.slow = record->second.took >= kSlow;
-  known.too_slow = record->second.took >= kTooSlow;
+  known.slow = record->second.slow();
+  known.too_slow = known.slow && record->second.took >= kTooSlow;
   const auto rest =
       std::max<CensusMemory::Clock::duration>(record->second.took * kRestAfterLook, kShortestRest);
   known.needs_refreshing = known.slow && Clock::now() - record->second.when >= rest;
@@ -69,8 +72,11 @@ void CensusMemory::remember(pid_t pid, std::vector<MappedFile> files,
     return;
   }
   if (records_.size() >= kMostProcesses && !records_.contains(pid)) return;
-  records_.insert_or_assign(
-      pid, Record{took < kSlow ? 0 : inode_of(pid), std::move(files), took, Clock::now()});
+  Record& record = records_[pid];
+  const std::uint64_t inode = took < kSlow ? 0 : inode_of(pid);
+  const bool in_a_row = took >= kSlow && record.inode == inode;
+  record = {inode, std::move(files), took, Clock::now(),
+            in_a_row ? record.slow_looks + 1 : (took >= kSlow ? 1 : 0)};
 }
 
 void CensusMemory::begin_late(pid_t pid, Phase phase) {

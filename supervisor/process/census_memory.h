@@ -75,11 +75,16 @@ class CensusMemory {
 
  private:
   struct Record {
-    /// Of /proc/PID, which no later process of that pid has; 0 where it is not slow.
+    /// Of /proc/PID, which no later process of that pid has; 0 where no look at it took long.
     std::uint64_t inode = 0;
     std::vector<MappedFile> files;
     std::chrono::nanoseconds took{0};
     Clock::time_point when;
+    /// Looks in a row that took long. A machine whose CPUs are taken away by its host makes one of
+    /// any process take long; not several.
+    int slow_looks = 0;
+
+    [[nodiscard]] bool slow() const;
   };
 
   struct Late {
