@@ -1,6 +1,8 @@
 #include "supervisor/launch/group_witness.h"
 
+#include <algorithm>
 #include <csignal>
+#include <vector>
 
 #include "tests/supervised_child.h"
 
@@ -20,6 +22,9 @@ class GroupWitnessTest : public ::testing::Test {
     });
     return exit_status_of(child);
   }
+  static int count(const std::vector<GroupWitness::Heard>& heard, int number) {
+    return static_cast<int>(std::ranges::count(heard, number, &GroupWitness::Heard::number));
+  }
 };
 
 TEST_F(GroupWitnessTest, WhatIsForTheGroupIsCounted) {
@@ -28,8 +33,9 @@ TEST_F(GroupWitnessTest, WhatIsForTheGroupIsCounted) {
               for (int round = 0; round < 50; ++round) {
                 ::kill(0, SIGUSR1);
                 ::kill(0, SIGTERM);
-                const auto counts = witness.ask();
-                if (counts[SIGUSR1] != 1 || counts[SIGTERM] != 1 || counts[SIGINT] != 0) return 1;
+                const auto heard = witness.ask();
+                if (count(heard, SIGUSR1) != 1 || count(heard, SIGTERM) != 1 || heard.size() != 2)
+                  return 1;
               }
               return 0;
             }),
@@ -41,8 +47,7 @@ TEST_F(GroupWitnessTest, WhatIsForOneProcessIsNot) {
               GroupWitness witness;
               ::kill(::getpid(), SIGUSR1);
               ::raise(SIGTERM);
-              const auto counts = witness.ask();
-              return counts == GroupWitness::Counts{} ? 0 : 1;
+              return witness.ask().empty() ? 0 : 1;
             }),
             0);
 }
@@ -50,10 +55,10 @@ TEST_F(GroupWitnessTest, WhatIsForOneProcessIsNot) {
 TEST_F(GroupWitnessTest, RealTimeSignalsAreCountedEachTime) {
   EXPECT_EQ(in_own_group([] {
               GroupWitness witness;
-              for (int i = 0; i < 3; ++i) ::kill(0, SIGRTMIN);
-              return witness.ask()[static_cast<std::size_t>(SIGRTMIN)];
+              for (int i = 0; i < 200; ++i) ::kill(0, SIGRTMIN);
+              return count(witness.ask(), SIGRTMIN);
             }),
-            3);
+            200);
 }
 
 TEST_F(GroupWitnessTest, OneThatIsStoppedIsReplaced) {
@@ -73,7 +78,7 @@ TEST_F(GroupWitnessTest, OneThatIsStoppedIsReplaced) {
               ::kill(child, SIGSTOP);
               (void)witness.ask();
               ::kill(0, SIGUSR1);
-              return witness.ask()[SIGUSR1] == 1 ? 0 : 3;
+              return count(witness.ask(), SIGUSR1) == 1 ? 0 : 3;
             }),
             0);
 }

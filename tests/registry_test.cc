@@ -76,7 +76,7 @@ class RegistryTest : public ::testing::Test {
 
   FakeHost host;
   SegmentFiles files;
-  const std::shared_ptr<Registry> owner;
+  std::shared_ptr<Registry> owner;
   Registry& registry;
 };
 
@@ -129,6 +129,25 @@ TEST_F(RegistryTest, RemovingWhatNobodyMapsDestroysIt) {
   EXPECT_TRUE(host.watched.empty());
   segment.reset();
   EXPECT_TRUE(watch.expired());
+}
+
+TEST_F(RegistryTest, AtTheEndOfTheRegistryWhatIsMappedIsNotEmptied) {
+  const FileIdentity file = [this] {
+    const auto mapped = add(7);
+    pages(mapped).areas = 1;
+    return mapped->memory().identity();
+  }();
+  const int before = host.freed_aside;
+  owner.reset();
+  EXPECT_EQ(host.freed_aside, before);
+  EXPECT_EQ(files.find(file), nullptr);
+}
+
+TEST_F(RegistryTest, AtTheEndOfTheRegistryWhatNobodyMapsIsEmptied) {
+  (void)add(8);
+  const int before = host.freed_aside;
+  owner.reset();
+  EXPECT_EQ(host.freed_aside, before + 1);
 }
 
 TEST_F(RegistryTest, RemovingWhatIsMappedTakesTheKeyAndWatches) {

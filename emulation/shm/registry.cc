@@ -18,7 +18,14 @@ constexpr std::size_t kMostCreators = 256;
 
 Registry::~Registry() {
   Dropped dropped;
-  for (const SegmentPointer& segment : all()) destroy(segment, dropped);
+  for (const SegmentPointer& segment : all()) {
+    // What processes that outlive us still map stays theirs; to empty it would take it from them.
+    if (segment->in_use()) {
+      withdraw(segment);
+    } else {
+      destroy(segment, dropped);
+    }
+  }
   dropped.free_aside(host_);
 }
 
@@ -349,6 +356,10 @@ void Registry::carry_out(const ForgetNextId& /*change*/, Dropped& /*dropped*/) {
 
 void Registry::destroy(const SegmentPointer& segment, Dropped& dropped) {
   dropped.add(segment, files_.freeing());
+  withdraw(segment);
+}
+
+void Registry::withdraw(const SegmentPointer& segment) {
   if ((segment->perm.mode & abi::kShmDest) != 0 || rmid_forced_) files_.unwatch(*segment);
   account_lock(*segment, false, 0);
   if (segment->perm.key != abi::kIpcPrivate) by_key_.erase(segment->perm.key);

@@ -160,6 +160,8 @@ class Registry : public std::enable_shared_from_this<Registry> {
   void carry_out(const ForgetNextId& change, Dropped& dropped);
   void account_lock(Segment& segment, bool locked, uid_t uid);
   void destroy(const SegmentPointer& segment, Dropped& dropped);
+  /// Takes it out of the registry, and leaves its memory to whoever maps it.
+  void withdraw(const SegmentPointer& segment);
   void settle_one(const SegmentPointer& segment);
   /// Looks whether creators live, kMostCreators of them, and drops what those that do not have left
   /// behind. False where it has not come to the last one.

@@ -68,7 +68,7 @@ RunSubcommand::RunSubcommand(CLI::App& parent)
       .add_option("--tracer-wait", options_.tracer_wait_seconds,
                   "How long shmat and shmdt wait for a tracer of their caller (gdb, strace) to "
                   "leave, before they fail; 2 by default")
-      ->check(CLI::Range(0, 3600))
+      ->check(CLI::Range(0.0, 3600.0))
       ->type_name("SECONDS");
   static const std::map<std::string, ProcMode> kModes = {
       {"fuse", ProcMode::kFuse}, {"hide", ProcMode::kHide}, {"off", ProcMode::kOff}};

@@ -168,7 +168,7 @@ Failure explain(const Message& message, const std::string& name) {
                   "or OCI listener around it"};
         case EINVAL:
           return {exit_status::kOwnFailure,
-                  "this kernel has no seccomp user notification; Linux 5.14 or newer is needed, "
+                  "this kernel has no seccomp user notification; Linux 5.10 or newer is needed, "
                   "see 'shmvisor check'"};
         default:
           return {exit_status::kOwnFailure,

@@ -8,10 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <algorithm>
+#include <chrono>
+#include <climits>
 #include <csignal>
-#include <cstddef>
+#include <cstdint>
 #include <ctime>
+#include <thread>
 
 namespace shmvisor {
 namespace {
@@ -19,6 +22,10 @@ namespace {
 /// It answers within microseconds, unless somebody has stopped it.
 constexpr int kPatienceMs = 100;
 constexpr int kMostFailures = 5;
+/// Of real-time signals any number may wait.
+constexpr int kMostAnswers = 64;
+constexpr int kMostLooks = 20;
+constexpr std::chrono::milliseconds kBetweenLooks(1);
 constexpr std::size_t kKernelMaskBytes = 8;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -29,9 +36,20 @@ constexpr int kCloneFlags = CLONE_VM;
 
 alignas(16) std::array<std::byte, 16384> g_stack;
 
+/// Who signals a group holds tasklist_lock until all members have the signal (kill_something_info()
+/// of kernel/signal.c). setpgid(2) takes that for writing, though it changes nothing here: behind
+/// it, all members have what one had before. A group whose leader is outside of our pid namespace
+/// has no number; one that nobody has makes it fail, behind that lock as well.
+void wait_for_senders() {
+  const pid_t group = ::getpgrp();
+  (void)::setpgid(0, group != 0 ? group : INT_MAX);
+}
+
+}  // namespace
+
 /// In the witness, with our memory and thread-local storage: system calls alone, none of which
 /// fails but while we wait for the answer, so that our errno is left alone.
-int stand_witness(void* socket) {
+int GroupWitness::stand_witness(void* socket) {
   const auto fd = static_cast<int>(reinterpret_cast<std::intptr_t>(socket));
   ::syscall(SYS_dup3, fd, STDIN_FILENO, 0);
   ::syscall(SYS_close_range, STDIN_FILENO + 1, ~0U, 0);
@@ -40,26 +58,18 @@ int stand_witness(void* socket) {
   const std::uint64_t all = ~std::uint64_t{0};
   char question = 0;
   while (::syscall(SYS_read, STDIN_FILENO, &question, 1) == 1) {
-    GroupWitness::Counts counts{};
+    Answer answer{};
     const timespec at_once{};
-    for (;;) {
-      const long number = ::syscall(SYS_rt_sigtimedwait, &all, nullptr, &at_once, kKernelMaskBytes);
-      if (number <= 0) break;
-      std::uint8_t& count = counts[static_cast<std::size_t>(number)];
-      if (count < UINT8_MAX) ++count;
+    for (Heard& heard : answer) {
+      siginfo_t info{};
+      if (::syscall(SYS_rt_sigtimedwait, &all, &info, &at_once, kKernelMaskBytes) <= 0) break;
+      heard = {info.si_signo, info.si_code, info.si_pid, info.si_uid};
     }
-    ::syscall(SYS_write, STDIN_FILENO, counts.data(), counts.size());
+    ::syscall(SYS_write, STDIN_FILENO, answer.data(), sizeof(answer));
   }
   ::syscall(SYS_exit_group, 0);
   return 0;
 }
-
-/// Who signals a group holds tasklist_lock until all members have the signal (kill_something_info()
-/// of kernel/signal.c). setpgid(2) takes that for writing, though it changes nothing here: behind
-/// it, all members have what one had before.
-void wait_for_senders() { (void)::setpgid(0, ::getpgrp()); }
-
-}  // namespace
 
 void GroupWitness::start() {
   int pair[2];
@@ -80,26 +90,43 @@ void GroupWitness::end() {
   socket_.reset();
   if (pid_ <= 0) return;
   ::kill(pid_, SIGKILL);
-  while (::waitpid(pid_, nullptr, __WCLONE) < 0 && errno == EINTR) {
+  // Its tracer may keep the end from us. It runs nothing any more, whatever becomes of its stack.
+  for (int looks = 0; looks < kMostLooks && ::waitpid(pid_, nullptr, __WCLONE | WNOHANG) == 0;
+       ++looks) {
+    std::this_thread::sleep_for(kBetweenLooks);
   }
   pid_ = -1;
 }
 
-GroupWitness::Counts GroupWitness::ask() {
-  Counts counts{};
-  if (!socket_.valid()) return counts;
-  wait_for_senders();
+std::optional<GroupWitness::Answer> GroupWitness::ask_once() {
+  Answer answer{};
   const char question = 0;
-  pollfd answer{socket_.get(), POLLIN, 0};
+  pollfd readable{socket_.get(), POLLIN, 0};
   const bool answered =
       ::send(socket_.get(), &question, 1, MSG_NOSIGNAL) == 1 &&
-      ::poll(&answer, 1, kPatienceMs) == 1 &&
-      ::read(socket_.get(), counts.data(), counts.size()) == static_cast<ssize_t>(counts.size());
+      ::poll(&readable, 1, kPatienceMs) == 1 &&
+      ::read(socket_.get(), answer.data(), sizeof(answer)) == static_cast<ssize_t>(sizeof(answer));
+  if (!answered) return std::nullopt;
+  return answer;
+}
+
+std::vector<GroupWitness::Heard> GroupWitness::ask() {
+  std::vector<Heard> all;
+  if (!socket_.valid()) return all;
   wait_for_senders();
-  if (answered) return counts;
-  end();
-  if (++failures_ < kMostFailures) start();
-  return {};
+  for (int answers = 0; answers < kMostAnswers; ++answers) {
+    const auto answer = ask_once();
+    if (!answer) {
+      end();
+      if (++failures_ < kMostFailures) start();
+      break;
+    }
+    const auto end = std::ranges::find(*answer, 0, &Heard::number);
+    all.insert(all.end(), answer->begin(), end);
+    if (end != answer->end()) break;
+  }
+  wait_for_senders();
+  return all;
 }
 
 }  // namespace shmvisor

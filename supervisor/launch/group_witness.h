@@ -3,13 +3,17 @@
 // A signal for the group (kill(2) with a negative pid or 0, as tini -g, dumb-init, timeout(1) and
 // shells send it) reaches the command by itself, and would come twice if it were passed on; one for
 // shmvisor alone has to be passed on. siginfo does not tell them apart. So a process of ours stands
-// in the same group, and nobody signals that one by its pid: what it gets was for all.
+// in the same group: a signal that both got, of the same kind and from the same sender, was for
+// all. What the witness got alone (pkill by its name, kill -1 inside of a container whose init we
+// are, a service manager that signals each process by its pid) has no counterpart, and counts for
+// nothing.
 //
 // The witness blocks all signals and sits in a read until it is asked; it shares our memory, has no
 // descriptors but its socket, and ends when we do. It sends no SIGCHLD, and wait(2) without __WALL
 // does not see it.
 //
-// The command may stop or kill it, and so delay us; a witness is replaced a few times at most.
+// Others may stop, trace or kill it: it is asked, and its end waited for, within a bound. One that
+// does not answer is replaced a few times at most.
 //
 // Errors: where no witness can be had nothing counts as sent to the group. Ownership: the process.
 // Thread rule: one thread, which must not end before the witness.
@@ -18,7 +22,9 @@
 #include <sys/types.h>
 
 #include <array>
-#include <cstdint>
+#include <cstddef>
+#include <optional>
+#include <vector>
 
 #include "policy/base/unique_fd.h"
 
@@ -26,19 +32,33 @@ namespace shmvisor {
 
 class GroupWitness {
  public:
-  /// How often each signal came.
-  using Counts = std::array<std::uint8_t, 65>;
+  /// One signal, as siginfo tells of it.
+  struct Heard {
+    int number = 0;
+    int code = 0;
+    pid_t pid = 0;
+    uid_t uid = 0;
+
+    friend bool operator==(const Heard&, const Heard&) = default;
+  };
 
   GroupWitness() { start(); }
   GroupWitness(const GroupWitness&) = delete;
   GroupWitness& operator=(const GroupWitness&) = delete;
   ~GroupWitness() { end(); }
 
-  /// What the group got since the last question. Whatever for the group had reached us by then is
-  /// counted, and whatever is counted has reached us by now.
-  Counts ask();
+  /// What it got since the last question. Whatever for the group had reached us by then is among
+  /// it, and whatever is has reached us by now.
+  std::vector<Heard> ask();
 
  private:
+  /// One answer holds so many; a full one is followed by another.
+  static constexpr std::size_t kMostInAnAnswer = 64;
+  using Answer = std::array<Heard, kMostInAnAnswer>;
+
+  static int stand_witness(void* socket);
+  /// Nothing where it does not answer.
+  std::optional<Answer> ask_once();
   void start();
   void end();
 

@@ -19,8 +19,16 @@ namespace {
 constexpr int kReapAgainMs = 5;
 constexpr int kPauseMs = 5;
 
+/// Of a timer that whoever started us had set: it outlives exec(2), and natively would be the
+/// command's.
+bool is_alarm(const signalfd_siginfo& info) {
+  return info.ssi_code == SI_KERNEL && info.ssi_signo == SIGALRM;
+}
+
 /// A signal that the kernel sent to a process group, not one process to another.
-bool is_from_terminal(const signalfd_siginfo& info) { return info.ssi_code == SI_KERNEL; }
+bool is_from_terminal(const signalfd_siginfo& info) {
+  return info.ssi_code == SI_KERNEL && !is_alarm(info);
+}
 
 bool asks_to_end(const signalfd_siginfo& info) {
   return info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT || info.ssi_signo == SIGQUIT ||
@@ -138,8 +146,8 @@ void InitLoop::read_signals() {
     const auto is_sigchld = [](const auto& info) { return info.ssi_signo == SIGCHLD; };
     child_changed = child_changed || std::any_of(got.begin(), got.end(), is_sigchld);
     if (witness_ != nullptr && !std::all_of(got.begin(), got.end(), is_sigchld)) {
-      const GroupWitness::Counts heard = witness_->ask();
-      for (std::size_t i = 0; i < heard.size(); ++i) for_group_[i] += heard[i];
+      const std::vector<GroupWitness::Heard> heard = witness_->ask();
+      for_group_.insert(for_group_.end(), heard.begin(), heard.end());
     }
     for (const signalfd_siginfo& info : got) {
       if (!is_sigchld(info)) pass_on(info, was_for_group(info));
@@ -147,14 +155,16 @@ void InitLoop::read_signals() {
   }
   // All that the witness told of had reached us too, or was merged with one for us alone,
   // signal(7).
-  for_group_ = {};
+  for_group_.clear();
   if (child_changed) pausing_ = !look_at_children();
 }
 
 bool InitLoop::was_for_group(const signalfd_siginfo& info) {
-  std::uint8_t& count = for_group_[info.ssi_signo];
-  if (count == 0) return false;
-  --count;
+  const GroupWitness::Heard same{static_cast<int>(info.ssi_signo), info.ssi_code,
+                                 static_cast<pid_t>(info.ssi_pid), info.ssi_uid};
+  const auto heard = std::ranges::find(for_group_, same);
+  if (heard == for_group_.end()) return false;
+  for_group_.erase(heard);
   return true;
 }
 
@@ -176,7 +186,7 @@ bool InitLoop::command_heard(const signalfd_siginfo& info, bool to_group) const 
 void InitLoop::pass_on(const signalfd_siginfo& info, bool to_group) {
   if (info.ssi_signo == SIGTTIN || info.ssi_signo == SIGTTOU) return;
   if (info.ssi_signo == SIGXCPU && info.ssi_code == SI_KERNEL) return;  // for our processor time
-  if (!is_from_terminal(info) && !from_a_process(info)) return;
+  if (!is_from_terminal(info) && !from_a_process(info) && !is_alarm(info)) return;
   if (status_) {
     pass_on_to_rest(info);
   } else if (!command_heard(info, to_group)) {

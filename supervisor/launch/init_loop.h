@@ -84,7 +84,7 @@ class InitLoop {
   std::unique_ptr<GroupWitness> witness_;
   const ParentWatch* parent_ = nullptr;
   /// Signals for the group that the witness told of and we have not come to yet.
-  GroupWitness::Counts for_group_{};
+  std::vector<GroupWitness::Heard> for_group_;
   std::vector<pollfd> waiting_;
   std::optional<int> status_;
   bool told_to_end_ = false;
