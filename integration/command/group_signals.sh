@@ -66,12 +66,12 @@ done
 for prefix in '' setsid; do
   $prefix "$SHMVISOR" run -- "$programs/command_signal_log" >log 2>log.err &
   wait_until 30 grep -q ready log || fail "the command did not start: $(cat log.err)"
-  shmvisor=$(pgrep -x shmvisor) witness=$(pgrep -x shmvisor-group)
+  shmvisor=$(pgrep -x shmvisor) witness=$(pgrep -x signal-witness)
   group=$(ps -o pgid= -p "$shmvisor")
   for _ in 1 2 3; do
-    kill -USR1 "$witness"
+    env kill -USR1 "$witness"
     sleep 0.05
-    kill -USR1 "$shmvisor"
+    env kill -USR1 "$shmvisor"
     sleep 0.2
   done
   expect "the group of shmvisor ($prefix)" "$group" "$(ps -o pgid= -p "$shmvisor")"

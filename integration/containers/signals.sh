@@ -63,7 +63,7 @@ for try in $(/bin/busybox seq 600); do
   processes=0
   for stat in /proc/[0-9]*/stat; do
     # But for the one that tells signals for the group from others.
-    read -r pid name rest 2>/dev/null <"$stat" && [ "$name" != "(shmvisor-group)" ] && processes=$((processes + 1))
+    read -r pid name rest 2>/dev/null <"$stat" && [ "$name" != "(signal-witness)" ] && processes=$((processes + 1))
   done
   [ $processes -le 2 ] && break
   /bin/busybox usleep 50000

@@ -54,7 +54,7 @@ int GroupWitness::stand_witness(void* socket) {
   ::syscall(SYS_dup3, fd, STDIN_FILENO, 0);
   ::syscall(SYS_close_range, STDIN_FILENO + 1, ~0U, 0);
   ::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  ::syscall(SYS_prctl, PR_SET_NAME, "shmvisor-group", 0, 0, 0);
+  ::syscall(SYS_prctl, PR_SET_NAME, "signal-witness", 0, 0, 0);
   const std::uint64_t all = ~std::uint64_t{0};
   char question = 0;
   while (::syscall(SYS_read, STDIN_FILENO, &question, 1) == 1) {

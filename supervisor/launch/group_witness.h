@@ -4,7 +4,7 @@
 // shells send it) reaches the command by itself, and would come twice if it were passed on; one for
 // shmvisor alone has to be passed on. siginfo does not tell them apart. So a process of ours stands
 // in the same group: a signal that both got, of the same kind and from the same sender, was for
-// all. What the witness got alone (pkill by its name, kill -1 inside of a container whose init we
+// all. What the witness got alone (kill -1 inside of a container whose init we
 // are, a service manager that signals each process by its pid) has no counterpart, and counts for
 // nothing.
 //

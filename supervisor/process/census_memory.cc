@@ -11,10 +11,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// Of CPU time, ten times what an ordinary process takes. Those are looked at whenever somebody
+/// Of CPU time: of a process with ten thousand mappings. Others are looked at whenever somebody
 /// asks.
-constexpr milliseconds kSlow(1);
-constexpr milliseconds kTooSlow(5);
+constexpr milliseconds kSlow(10);
+constexpr milliseconds kTooSlow(25);
 constexpr int kSlowLooks = 3;
 /// Looks at a slow process that nobody waits for take a fiftieth of the time at most.
 constexpr int kRestAfterLook = 50;

@@ -332,11 +332,8 @@ void Server::answer(PendingCall& call, KnownThread thread) {
   const bool takes_some_time =
       operation == ShmOperation::kShmat || operation == ShmOperation::kShmdt;
   if (takes_some_time && listener_.call_waits()) ensure_receiver();
-  // A shmget neither copies nor maps. Where signals end its wait its caller is taken over, and that
-  // may take long.
-  const bool may_wait = operation != ShmOperation::kShmget ||
-                        listener_.wait_kind() != WaitKind::kKillable;
-  if (may_wait && receivers_.load() == 0) lookout_.ask();
+  // A shmget neither copies nor maps, so it has nothing to wait for.
+  if (operation != ShmOperation::kShmget && receivers_.load() == 0) lookout_.ask();
   Reply reply = answer_call(raw, caller, *found->registry);
   const bool mapped = takes_some_time && !is_error_result(reply.value());
   if (caller.cannot_tell() && !mapped && !call.answered()) {
