@@ -14,8 +14,6 @@ namespace shmvisor {
 namespace {
 
 constexpr std::chrono::milliseconds kThreadPatience(500);
-/// A crowd that counts among processes which take long may be ahead.
-constexpr std::chrono::seconds kTurnPatience(10);
 /// Looks that nobody waits for, of one set of processes.
 constexpr int kMostAlone = 2;
 
@@ -85,11 +83,11 @@ std::vector<pid_t> Census::processes_to_look_at(std::span<const FileIdentity> fi
 Result<MappingCounts> Census::count_mappings(std::span<const FileIdentity> files) const {
   MappingCounts counts{std::vector<std::uint64_t>(files.size())};
   if (files.empty()) return counts;
-  if (!turns_.take(kTurnPatience)) return out_of("time");
+  if (!at_a_time_.try_acquire_for(kThreadPatience)) return out_of("time");
   struct Turn {
-    Turns& turns;
-    ~Turn() { turns.give_back(); }
-  } const turn{turns_};
+    std::counting_semaphore<>& at_a_time;
+    ~Turn() { at_a_time.release(); }
+  } const turn{at_a_time_};
 
   ProcessLook::Patience patience;
   auto look =

@@ -22,6 +22,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <semaphore>
 #include <span>
 
 #include "emulation/memmap/backing_memory.h"
@@ -29,7 +30,6 @@
 #include "supervisor/kernel/features.h"
 #include "supervisor/process/census_memory.h"
 #include "supervisor/process/process_scope.h"
-#include "supervisor/process/turns.h"
 
 namespace shmvisor {
 
@@ -56,7 +56,7 @@ class Census {
   const ProcessScope& scope_;
   const std::shared_ptr<CensusMemory> memory_;
   /// Counts at a time: so many threads at most are lost in a process before that is known of it.
-  mutable Turns turns_{4};
+  mutable std::counting_semaphore<> at_a_time_{4};
 };
 
 }  // namespace shmvisor
