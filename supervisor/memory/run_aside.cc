@@ -1,13 +1,13 @@
 #include "supervisor/memory/run_aside.h"
 
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <atomic>
-#include <csignal>
 #include <cstring>
 #include <memory>
 #include <utility>
+
+#include "supervisor/kernel/detached_thread.h"
 
 namespace shmvisor {
 namespace {
@@ -34,19 +34,7 @@ void run_aside(std::function<void()> work) {
     return;
   }
   auto owned = std::make_unique<std::function<void()>>(std::move(work));
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, kStackBytes);
-  // Signals are for other threads.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_t thread{};
-  const int error = pthread_create(&thread, &attributes, run, owned.get());
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_attr_destroy(&attributes);
+  const int error = start_detached(run, owned.get(), kStackBytes);
   if (error == 0) {
     (void)owned.release();
     return;

@@ -1,11 +1,11 @@
 #include "supervisor/process/losable_threads.h"
 
-#include <pthread.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <memory>
 #include <utility>
+
+#include "supervisor/kernel/detached_thread.h"
 
 namespace shmvisor {
 namespace {
@@ -56,25 +56,12 @@ LosableThreads::Worker* LosableThreads::take_worker() {
   }
   if (threads_ >= kMost) return nullptr;
   auto worker = std::make_unique<Worker>();
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, kStackBytes);
-  // Signals are for other threads.
-  sigset_t everything;
-  sigset_t before;
-  sigfillset(&everything);
-  pthread_sigmask(SIG_SETMASK, &everything, &before);
   const auto entry = [](void* made) -> void* {
     const std::unique_ptr<Worker> self(static_cast<Worker*>(made));
     all().work(*self);
     return nullptr;
   };
-  pthread_t thread{};
-  const bool added = pthread_create(&thread, &attributes, entry, worker.get()) == 0;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_attr_destroy(&attributes);
-  if (!added) return nullptr;
+  if (start_detached(entry, worker.get(), kStackBytes) != 0) return nullptr;
   ++threads_;
   return worker.release();
 }
