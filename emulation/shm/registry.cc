@@ -38,25 +38,28 @@ void Registry::settle() {
 }
 
 void Registry::settle_id(int id) {
-  if (!files_.watches_any()) return;
-  std::shared_lock look(mutex_);
-  const auto found = table_.find(id);
-  look.unlock();
-  if (found) settle_one(*found);
+  settle_found([&]() -> SegmentPointer {
+    const auto found = table_.find(id);
+    return found ? *found : nullptr;
+  });
 }
 
 void Registry::settle_index(int id) {
-  if (!files_.watches_any()) return;
-  std::shared_lock look(mutex_);
-  const auto found = table_.find_index(id);
-  look.unlock();
-  if (found) settle_one(*found);
+  settle_found([&]() -> SegmentPointer {
+    const auto found = table_.find_index(id);
+    return found ? *found : nullptr;
+  });
 }
 
 void Registry::settle_key(key_t key) {
+  settle_found([&] { return find_key(key); });
+}
+
+template <typename Find>
+void Registry::settle_found(Find find) {
   if (!files_.watches_any()) return;
   std::shared_lock look(mutex_);
-  const SegmentPointer found = find_key(key);
+  const SegmentPointer found = find();
   look.unlock();
   if (found != nullptr) settle_one(found);
 }

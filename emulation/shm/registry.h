@@ -162,6 +162,9 @@ class Registry : public std::enable_shared_from_this<Registry> {
   void destroy(const SegmentPointer& segment, Dropped& dropped);
   /// Takes it out of the registry, and leaves its memory to whoever maps it.
   void withdraw(const SegmentPointer& segment);
+  /// The one that `find` names, which is called with the lock held shared; null for none.
+  template <typename Find>
+  void settle_found(Find find);
   void settle_one(const SegmentPointer& segment);
   /// Looks whether creators live, kMostCreators of them, and drops what those that do not have left
   /// behind. False where it has not come to the last one.

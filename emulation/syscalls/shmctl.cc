@@ -72,6 +72,16 @@ Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
                   by_id ? 0 : segment->id());
 }
 
+/// ipcctl_obtain_check(): the segment, where the caller may change or remove it. Lock held.
+Result<std::shared_ptr<Segment>> find_to_control(const ShmCall& call, Caller& caller,
+                                                 const Registry& registry, Denial& denial) {
+  const auto found = registry.find(call.shmid);
+  if (!found) return found.error();
+  if (may_control((*found)->perm, caller.subject())) return *found;
+  denial = {Denial::Reason::kOwner, (*found)->perm.uid, 0, 0};
+  return Errno(EPERM);
+}
+
 Reply ipc_set(const ShmCall& call, Caller& caller, Registry& registry) {
   AbiBytes buffer(shmid_ds_size(call.abi, call.version));
   if (const auto copied = caller.copy_from_user(call.address, buffer.writable()); !copied) {
@@ -82,12 +92,8 @@ Reply ipc_set(const ShmCall& call, Caller& caller, Registry& registry) {
   caller.secure();
   registry.settle_id(call.shmid);
   return carry_out(caller, registry, [&](Denial& denial) -> Result<Decision> {
-    const auto found = registry.find(call.shmid);
+    const auto found = find_to_control(call, caller, registry, denial);
     if (!found) return found.error();
-    if (!may_control((*found)->perm, caller.subject())) {
-      denial = {Denial::Reason::kOwner, (*found)->perm.uid, 0, 0};
-      return Errno(EPERM);
-    }
     const auto uid = caller.viewpoint().mean_uid(wanted.uid);
     const auto gid = caller.viewpoint().mean_gid(wanted.gid);
     if (!uid || !gid) return Errno(EINVAL);
@@ -100,12 +106,8 @@ Reply ipc_rmid(const ShmCall& call, Caller& caller, Registry& registry) {
   caller.secure();
   registry.settle_id(call.shmid);
   return carry_out(caller, registry, [&](Denial& denial) -> Result<Decision> {
-    const auto found = registry.find(call.shmid);
+    const auto found = find_to_control(call, caller, registry, denial);
     if (!found) return found.error();
-    if (!may_control((*found)->perm, caller.subject())) {
-      denial = {Denial::Reason::kOwner, (*found)->perm.uid, 0, 0};
-      return Errno(EPERM);
-    }
     return Decision{0, RemoveSegment{*found}};
   });
 }
