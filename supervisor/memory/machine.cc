@@ -9,7 +9,6 @@
 #include <array>
 #include <cstdlib>
 #include <ctime>
-#include <limits>
 #include <utility>
 
 #include "supervisor/kernel/uapi.h"
@@ -20,9 +19,9 @@ namespace shmvisor {
 namespace {
 
 constexpr std::uint64_t kPageBytes = 4096;
-/// MAX_LFS_FILESIZE: shmem_kernel_file_setup() refuses more with EINVAL; hugetlb_file_setup() does
-/// not look, and finds no such many pages.
-constexpr std::uint64_t kLargestFileBytes = std::numeric_limits<std::int64_t>::max();
+/// MAX_LFS_FILESIZE: shmem_kernel_file_setup() refuses more with EINVAL. hugetlb_file_setup() does
+/// not look. Where it is to reserve pages it finds no such many.
+constexpr std::uint64_t kLargestFileBytes = MemfdMemory::kLargestFileBytes;
 
 Denial denial_of(const DescriptorShare::Refusal& refusal) {
   using Of = DescriptorShare::Refusal::Of;
@@ -64,7 +63,7 @@ Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingReque
   const std::uint64_t unit = request.huge ? request.huge_page_bytes : kPageBytes;
   // Close to 2^64 this wraps to 0, as the kernel's ALIGN() does: an empty file of huge pages.
   const std::uint64_t size_bytes = (request.size_bytes + unit - 1) / unit * unit;
-  if (request.huge && size_bytes > kLargestFileBytes) return Errno(ENOMEM);
+  if (request.huge && request.reserve && size_bytes > kLargestFileBytes) return Errno(ENOMEM);
   if (!request.huge && request.size_bytes > kLargestFileBytes) return Errno(EINVAL);
   MemoryCharges charges;
   if (descriptor_share_ != nullptr) {

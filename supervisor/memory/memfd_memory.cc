@@ -145,7 +145,7 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(
   const UniqueFd first = create_memfd(request, features);
   if (!first.valid()) return as_shmget_error(errno);
   if (::fchmod(first.get(), 0600) != 0 ||
-      ::ftruncate(first.get(), static_cast<off_t>(size_bytes)) != 0) {
+      ::ftruncate(first.get(), file_size_bytes(size_bytes, page_bytes_of(request))) != 0) {
     return as_shmget_error(errno);
   }
   if (request.commit) {
@@ -244,12 +244,11 @@ std::function<void()> MemfdMemory::discarding() {
     may_be_kept = may_be_kept || ever_handed_out_;
   }
   if (!may_be_kept && locked == nullptr) return nullptr;
-  return [base = base_, locked, may_be_kept, size = size_bytes_] {
+  return [base = base_, locked, may_be_kept, size = file_size_bytes(size_bytes_, page_bytes_)] {
     RwLock::assert_may_wait();
     if (locked != nullptr) *locked = {};
     if (!may_be_kept || size == 0) return;
-    while (::fallocate(base->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-                       static_cast<off_t>(size)) != 0 &&
+    while (::fallocate(base->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size) != 0 &&
            errno == EINTR) {
     }
   };

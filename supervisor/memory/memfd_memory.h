@@ -18,7 +18,12 @@
 // held during an open.
 #pragma once
 
+#include <sys/types.h>
+
+#include <algorithm>
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -42,7 +47,12 @@ struct MemoryCharges {
 
 class MemfdMemory : public BackingMemory {
  public:
-  /// `size_bytes`: in whole (huge) pages. Errors: ENOMEM, EINVAL, ENOSPC (out of descriptors).
+  /// What ftruncate(2) accepts at most.
+  static constexpr std::uint64_t kLargestFileBytes = std::numeric_limits<std::int64_t>::max();
+
+  /// `size_bytes`: in whole (huge) pages. The file of a larger size than kLargestFileBytes is
+  /// shorter: no address space has room for so much, so nobody sees it. Errors: ENOMEM, EINVAL,
+  /// ENOSPC (out of descriptors).
   static Result<std::unique_ptr<MemfdMemory>> create(const BackingRequest& request,
                                                      std::uint64_t size_bytes,
                                                      MemoryCharges charges, const Census& census,
@@ -78,7 +88,7 @@ class MemfdMemory : public BackingMemory {
         name_(request.name),
         identity_(identity),
         size_bytes_(size_bytes),
-        page_bytes_(request.huge ? request.huge_page_bytes : 4096),
+        page_bytes_(page_bytes_of(request)),
         huge_(request.huge),
         committed_(request.commit),
         charges_(std::move(charges)),
@@ -86,6 +96,13 @@ class MemfdMemory : public BackingMemory {
         lock_keeper_(lock_keeper),
         features_(features) {}
 
+  [[nodiscard]] static std::uint64_t page_bytes_of(const BackingRequest& request) {
+    return request.huge ? request.huge_page_bytes : 4096;
+  }
+  /// As long as the segment, or as long as a file can be.
+  [[nodiscard]] static off_t file_size_bytes(std::uint64_t size_bytes, std::uint64_t page_bytes) {
+    return static_cast<off_t>(std::min(size_bytes, kLargestFileBytes / page_bytes * page_bytes));
+  }
   /// A description, whatever somebody did to the file's rights. Invalid, with errno, where it
   /// fails.
   [[nodiscard]] UniqueFd open_anew(int mode) const;
