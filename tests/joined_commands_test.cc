@@ -33,7 +33,7 @@ class Serving {
         namespaces_(machine_, Limits(), NamespaceIds::ours().ipc),
         ipc_namespaces_(namespaces_, scope_),
         joined(std::get<JoinSocket>(JoinSocket::listen_at(path)), ipc_namespaces_, scope_,
-               features_, nullptr) {}
+               features_, nullptr, std::make_shared<OpenFileShares>()) {}
 
   /// False where it does not happen in time.
   template <typename Condition>

@@ -32,7 +32,7 @@ Result<std::string> read(OpenFiles& files, std::uint64_t handle) {
 }
 
 TEST(OpenFiles, AreFoundByTheirHandlesUntilTheyAreRemoved) {
-  OpenFiles files;
+  OpenFiles files(std::make_shared<OpenFileShares>());
   const auto one = open(files, 1, 'a');
   const auto other = open(files, 1, 'b');
   ASSERT_TRUE(one && other);
@@ -47,17 +47,29 @@ TEST(OpenFiles, AreFoundByTheirHandlesUntilTheyAreRemoved) {
 }
 
 TEST(OpenFiles, NobodyTakesThemAll) {
-  OpenFiles files;
+  OpenFiles files(std::make_shared<OpenFileShares>());
   std::vector<std::uint64_t> first;
   while (const auto handle = open(files, 1)) first.push_back(*handle);
-  EXPECT_EQ(first.size(), OpenFiles::kMost / 2);
+  EXPECT_EQ(first.size(), OpenFileShares::kMost / 2);
   EXPECT_EQ(open(files, 1).error(), Errno(ENFILE));
   std::size_t second = 0;
   while (open(files, 2)) ++second;
-  EXPECT_EQ(second, OpenFiles::kMost / 4);
+  EXPECT_EQ(second, OpenFileShares::kMost / 4);
   EXPECT_TRUE(open(files, 3)) << "there is always something for another";
   for (const std::uint64_t handle : first) files.remove(handle);
   EXPECT_TRUE(open(files, 1)) << "what is closed is free again";
+}
+
+TEST(OpenFiles, OfAllMountsAreCountedTogether) {
+  const auto shares = std::make_shared<OpenFileShares>();
+  OpenFiles one(shares);
+  auto other = std::make_unique<OpenFiles>(shares);
+  while (open(*other, 1)) {
+  }
+  EXPECT_EQ(open(one, 1).error(), Errno(ENFILE));
+  EXPECT_TRUE(open(one, 2));
+  other.reset();
+  EXPECT_TRUE(open(one, 1)) << "what was open in a mount goes with it";
 }
 
 }  // namespace

@@ -78,12 +78,22 @@ bool lives(const UniqueFd& pidfd) {
   return pidfd.valid() && ::poll(&ended, 1, 0) == 0;
 }
 
+/// Who is charged for it. All whose process cannot be told are one user, or whoever has many uids
+/// would be many by ending at once.
+uid_t payer_of(const ucred& peer, const UniqueFd& pidfd) {
+  constexpr uid_t kNobodyInSight = static_cast<uid_t>(-1);
+  if (peer.pid == 0) return kNobodyInSight;
+  ThreadIdentity visitor(peer.pid, UniqueFd(), 0);
+  const uid_t payer = accountable_user(visitor, peer.uid);
+  return lives(pidfd) ? payer : kNobodyInSight;
+}
+
 }  // namespace
 
 struct JoinedCommands::Joined {
-  explicit Joined(uid_t its_uid) : uid(its_uid) {}
+  explicit Joined(uid_t its_payer) : payer(its_payer) {}
 
-  const uid_t uid;
+  const uid_t payer;
   /// Held open, so that our end can be seen.
   UniqueFd connection;
   DescriptorShare::Part descriptors;
@@ -96,12 +106,14 @@ struct JoinedCommands::Joined {
 
 JoinedCommands::JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, JointScope& scope,
                                KernelFeatures& features, const CallPage* call_page,
+                               std::shared_ptr<OpenFileShares> open_file_shares,
                                const ServingShares& shares)
     : socket_(std::move(socket)),
       namespaces_(namespaces),
       scope_(std::make_shared<SupervisedScope>()),
       features_(features),
       call_page_(call_page),
+      open_file_shares_(std::move(open_file_shares)),
       shares_(shares),
       pool_(features) {
   scope.add(scope_);
@@ -150,25 +162,26 @@ void JoinedCommands::greet_visitors() {
     ucred peer{};
     socklen_t size = sizeof(peer);
     ::getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size);
-    auto descriptors = charge(peer.uid, kDescriptorsOfAVisitor);
+    UniqueFd pidfd = peer_pidfd(connection, peer);
+    const uid_t payer = payer_of(peer, pidfd);
+    auto descriptors = charge(payer, kDescriptorsOfAVisitor);
     if (!descriptors) continue;  // it finds its connection closed
     if (!send_message(connection.get(), join::Greeting())) continue;
     spdlog::debug("process {} of user {} wants to join", peer.pid, peer.uid);
     if (visitors_.size() >= kMostVisitors) make_room();
-    UniqueFd pidfd = peer_pidfd(connection, peer);
-    visitors_.push_back({std::move(connection), std::move(pidfd), peer.pid, peer.uid,
+    visitors_.push_back({std::move(connection), std::move(pidfd), peer.pid, payer,
                          Clock::now() + kVisitBound, std::move(*descriptors)});
   }
 }
 
 void JoinedCommands::make_room() {
   std::unordered_map<uid_t, int> of_user;
-  for (const Visitor& visitor : visitors_) ++of_user[visitor.uid];
+  for (const Visitor& visitor : visitors_) ++of_user[visitor.payer];
   const auto most = std::max_element(
       of_user.begin(), of_user.end(),
       [](const auto& one, const auto& other) { return one.second < other.second; });
   const auto oldest = std::find_if(visitors_.begin(), visitors_.end(), [&](const Visitor& visitor) {
-    return visitor.uid == most->first;
+    return visitor.payer == most->first;
   });
   spdlog::debug("process {} makes room for others who want to join", oldest->pid);
   visitors_.erase(oldest);
@@ -182,7 +195,11 @@ void JoinedCommands::hear_visitors() {
 
 bool JoinedCommands::hear(Visitor& visitor) {
   pollfd readable{visitor.connection.get(), POLLIN, 0};
-  if (::poll(&readable, 1, 0) == 0) return Clock::now() >= visitor.deadline;
+  if (::poll(&readable, 1, 0) == 0) {
+    // Somebody else may keep the connection open.
+    const bool ended = visitor.pidfd.valid() && !lives(visitor.pidfd);
+    return ended || Clock::now() >= visitor.deadline;
+  }
   join::Request request;
   auto received = receive_message(visitor.connection.get(), request);
   if (!received && received.error() != Errno(EBADMSG)) return true;  // it is gone
@@ -211,7 +228,7 @@ std::string JoinedCommands::check(const Visitor& visitor, const join::Request& r
       (wants_files && !is_user_namespace(received[1]))) {
     return "it handed over something else than a seccomp listener";
   }
-  if (room_for(visitor.uid) <= 0) return "too many commands have joined already";
+  if (room_for(visitor.payer) <= 0) return "too many commands have joined already";
   if (visitor.pid == 0) return "it cannot be seen from the server's pid namespace";
   return {};
 }
@@ -225,14 +242,14 @@ void JoinedCommands::see_to_applicants() {
 bool JoinedCommands::see_to(Applicant& applicant) {
   const Visitor& visitor = applicant.visitor;
   Admission::Findings findings;
-  if (applicant.admission == nullptr && may_begin(visitor.uid)) {
+  if (applicant.admission == nullptr && may_begin(visitor.payer)) {
     auto begun = Admission::begin(visitor.pid, std::move(applicant.user_namespace));
     if (!begun) {
       answer(applicant, "the server has no thread or descriptor for it", findings);
       return true;
     }
     applicant.admission = std::move(*begun);
-    underway_.push_back({visitor.uid, applicant.admission});
+    underway_.push_back({visitor.payer, applicant.admission});
   }
   const bool over = applicant.admission != nullptr && applicant.admission->over();
   if (over) {
@@ -244,20 +261,20 @@ bool JoinedCommands::see_to(Applicant& applicant) {
   return over || Clock::now() >= visitor.deadline;
 }
 
-bool JoinedCommands::may_begin(uid_t uid) {
+bool JoinedCommands::may_begin(uid_t payer) {
   std::erase_if(underway_, [](const Underway& one) {
     const auto admission = one.admission.lock();
     return admission == nullptr || admission->over();
   });
-  return std::ranges::count(underway_, uid, &Underway::uid) < kMostAdmissionsOfAUser;
+  return std::ranges::count(underway_, payer, &Underway::payer) < kMostAdmissionsOfAUser;
 }
 
-std::ptrdiff_t JoinedCommands::room_for(uid_t uid) const {
+std::ptrdiff_t JoinedCommands::room_for(uid_t payer) const {
   const auto all = static_cast<std::ptrdiff_t>(joined_.size() + applicants_.size());
-  if (uid == ::geteuid()) return kMostJoined - all;
+  if (payer == ::geteuid()) return kMostJoined - all;
   const auto of_user =
-      std::ranges::count(joined_, uid, &Joined::uid) +
-      std::ranges::count_if(applicants_, [uid](const auto& one) { return one.visitor.uid == uid; });
+      std::ranges::count(joined_, payer, &Joined::payer) +
+      std::ranges::count_if(applicants_, [payer](const auto& one) { return one.visitor.payer == payer; });
   return std::min(kMostJoined - all, kMostOfAnotherUser - of_user);
 }
 
@@ -269,14 +286,12 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
            ": both must be of one user, and kernel.yama.ptrace_scope 0, or the server needs "
            "CAP_SYS_PTRACE";
   }
-  ThreadIdentity joiner(visitor.pid, UniqueFd(), 0);
-  const uid_t payer = accountable_user(joiner, visitor.uid);
   const std::size_t remembered = std::min(shares_.most_remembered, ThreadIdentities::kMostOfOthers);
-  auto descriptors = charge(payer, kDescriptorsOfAJoined + static_cast<std::int64_t>(remembered));
+  auto descriptors = charge(visitor.payer, kDescriptorsOfAJoined + static_cast<std::int64_t>(remembered));
   if (!descriptors) return "its user has its share of the server's descriptors already";
   ServerOptions options;
   options.most_threads =
-      visitor.uid == ::geteuid() || visitor.uid == 0 ? kMostThreads : kMostThreadsOfAnotherUser;
+      visitor.payer == ::geteuid() || visitor.payer == 0 ? kMostThreads : kMostThreadsOfAnotherUser;
   options.budget = shares_.budget;
   options.most_remembered = remembered;
   options.remembered = Remembered::kThreads;
@@ -292,7 +307,7 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
           covers->cover(tid);
         };
   }
-  Joined& joined = joined_.emplace_back(visitor.uid);
+  Joined& joined = joined_.emplace_back(visitor.payer);
   joined.descriptors = std::move(*descriptors);
   ServerPool::Client client;
   // Not owned by the servers: the set is the serving command's, and outlives them.
@@ -310,7 +325,7 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
   // From here on it is served until it ends.
   joined.root = scope_->add_root(visitor.pid);
   if (!findings.files.connection.valid()) return {};
-  joined.files = std::make_unique<ProcFileSystem>(namespaces_, options.home);
+  joined.files = std::make_unique<ProcFileSystem>(namespaces_, open_file_shares_, options.home);
   if (const auto started = joined.files->start(std::move(findings.files.connection)); !started) {
     findings.missing = {ProcMountFailure::Step::kServe, started.error().value()};
     findings.files.mount.reset();
@@ -339,7 +354,7 @@ void JoinedCommands::refuse(const Visitor& visitor, const std::string& refusal) 
   join::Answer answer;
   refusal.copy(answer.reason.data(), answer.reason.size() - 1);
   (void)send_message(visitor.connection.get(), answer);
-  log_limited(spdlog::level::warn, LogTopic::kJoins, visitor.uid, "process {} may not join: {}",
+  log_limited(spdlog::level::warn, LogTopic::kJoins, visitor.payer, "process {} may not join: {}",
               visitor.pid, refusal);
 }
 

@@ -6,7 +6,8 @@
 // own user, or anybody's with CAP_SYS_PTRACE). What it sends must be what it should be; it has a
 // bounded time, and nothing here waits for it: what may take long is done by an Admission. When too
 // many say nothing, the oldest of the user who has most of them is sent away; and each user may
-// have so many commands joined, and asking: so nobody can keep another user from joining.
+// have so many commands joined, and asking: so nobody can keep another user from joining. A user is
+// that of accountable_user.h.
 //
 // The command finds the shared registry in the IPC namespace that its shmvisor lives in, if
 // another, and has no right over it by that (IpcNamespaces). What its filter shows of unshare(2)
@@ -34,6 +35,7 @@
 #include "supervisor/process/ipc_namespaces.h"
 #include "supervisor/process/joint_scope.h"
 #include "supervisor/process/supervised_scope.h"
+#include "supervisor/procfiles/open_file_shares.h"
 #include "supervisor/serve/server_pool.h"
 #include "supervisor/serve/serving_shares.h"
 
@@ -48,6 +50,7 @@ class JoinedCommands {
 
   JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, JointScope& scope,
                  KernelFeatures& features, const CallPage* call_page,
+                 std::shared_ptr<OpenFileShares> open_file_shares,
                  const ServingShares& shares = {});
   JoinedCommands(const JoinedCommands&) = delete;
   JoinedCommands& operator=(const JoinedCommands&) = delete;
@@ -74,7 +77,7 @@ class JoinedCommands {
     UniqueFd connection;
     UniqueFd pidfd;  ///< invalid where its process cannot be told for sure
     pid_t pid = 0;
-    uid_t uid = 0;
+    uid_t payer = 0;
     Clock::time_point deadline;
     DescriptorShare::Part descriptors = {};
   };
@@ -87,7 +90,7 @@ class JoinedCommands {
   };
   /// One that is under way still, though whoever asked for it may have been sent away.
   struct Underway {
-    uid_t uid = 0;
+    uid_t payer = 0;
     std::weak_ptr<Admission> admission;
   };
   struct Joined;
@@ -107,9 +110,9 @@ class JoinedCommands {
   /// Whether it has had its answer.
   bool see_to(Applicant& applicant);
   /// How many commands of the user may join yet.
-  [[nodiscard]] std::ptrdiff_t room_for(uid_t uid) const;
+  [[nodiscard]] std::ptrdiff_t room_for(uid_t payer) const;
   /// Whether another admission of the user's may begin.
-  bool may_begin(uid_t uid);
+  bool may_begin(uid_t payer);
   /// Takes the command in, or says why not.
   std::string admit(Applicant& applicant, Admission::Findings& findings);
   void answer(Applicant& applicant, const std::string& refusal,
@@ -123,6 +126,7 @@ class JoinedCommands {
   const std::shared_ptr<SupervisedScope> scope_;
   KernelFeatures& features_;
   const CallPage* const call_page_;
+  const std::shared_ptr<OpenFileShares> open_file_shares_;
   const ServingShares shares_;
   /// After accept(2) ran out of descriptors.
   Clock::time_point accept_again_;

@@ -145,7 +145,8 @@ int run_serving(const Launched& launched, UniqueFd listener_fd, std::optional<Jo
   Machine machine(resources, scope, &descriptor_share);
   Namespaces namespaces(machine, options.limits, NamespaceIds::ours().ipc, options.memory);
   IpcNamespaces ipc_namespaces(namespaces, scope, &descriptor_share);
-  ProcFileSystem proc_files(ipc_namespaces);
+  const auto open_file_shares = std::make_shared<OpenFileShares>();
+  ProcFileSystem proc_files(ipc_namespaces, open_file_shares);
   const SysctlCovers covers(command.pid());
   const auto call_page = CallPage::create(features);
   ServerOptions server_options;
@@ -175,6 +176,7 @@ int run_serving(const Launched& launched, UniqueFd listener_fd, std::optional<Jo
   std::optional<JoinedCommands> joined;
   if (socket) {
     joined.emplace(std::move(*socket), ipc_namespaces, scope, features, call_page.get(),
+                   open_file_shares,
                    ServingShares{&descriptor_share, &budget,
                                  static_cast<std::size_t>(plan.remembered_joined_callers)});
   }

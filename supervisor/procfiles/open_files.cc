@@ -1,29 +1,23 @@
 #include "supervisor/procfiles/open_files.h"
 
-#include <spdlog/spdlog.h>
-
 #include <utility>
 
 namespace shmvisor {
+
+OpenFiles::~OpenFiles() {
+  for (const auto& [handle, entry] : entries_) shares_->give_back(entry->user);
+}
 
 Result<std::uint64_t> OpenFiles::add(uid_t user, std::unique_ptr<OpenFile> file) {
   auto entry = std::make_shared<Entry>();
   entry->user = user;
   entry->file = std::move(file);
+  if (!shares_->take(user)) return Errno(ENFILE);
   const std::lock_guard lock(mutex_);
-  const auto known = of_user_.find(user);
-  const std::size_t has = known == of_user_.end() ? 0 : known->second;
-  if (has >= kMost - entries_.size()) {
-    if (!std::exchange(told_, true)) {
-      spdlog::warn("user {} has {} files of /proc open and gets no more: ENFILE", user, has);
-    }
-    return Errno(ENFILE);
-  }
-  entries_.emplace(last_handle_ + 1, std::move(entry));
   try {
-    ++of_user_[user];
+    entries_.emplace(last_handle_ + 1, std::move(entry));
   } catch (...) {
-    entries_.erase(last_handle_ + 1);
+    shares_->give_back(user);
     throw;
   }
   return ++last_handle_;
@@ -36,8 +30,7 @@ void OpenFiles::remove(std::uint64_t handle) {
   if (found == entries_.end()) return;
   gone = std::move(found->second);
   entries_.erase(found);
-  const auto of_user = of_user_.find(gone->user);
-  if (--of_user->second == 0) of_user_.erase(of_user);
+  shares_->give_back(gone->user);
 }
 
 std::shared_ptr<OpenFiles::Entry> OpenFiles::find(std::uint64_t handle) {

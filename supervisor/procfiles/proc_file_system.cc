@@ -15,6 +15,9 @@
 #include <new>
 #include <string>
 
+#include "supervisor/process/accountable_user.h"
+#include "supervisor/process/task_status.h"
+
 namespace shmvisor {
 namespace {
 
@@ -22,6 +25,8 @@ namespace {
 constexpr double kEntrySeconds = 1e6;
 constexpr double kAttributeSeconds = 0;
 constexpr fuse_ino_t kFirstFile = FUSE_ROOT_ID + 1;
+/// Who pays for requests of threads that cannot be seen from our pid namespace, or are gone.
+constexpr uid_t kNobodyInSight = static_cast<uid_t>(-1);
 constexpr blksize_t kProcBlockBytes = 1024;
 /// Sizes that the kernel is told of stay below 2 GiB, above which 32-bit programs cannot open:
 /// those of announce_contents() in the lower half, those of outdate_size() in the upper.
@@ -164,8 +169,7 @@ struct ProcFileSystem::Operations {
       fuse_reply_err(request, EISDIR);
       return;
     }
-    const fuse_ctx& context = *fuse_req_ctx(request);
-    const auto handle = self(request).open(*file, info->flags, context.pid, context.uid);
+    const auto handle = self(request).open(*file, info->flags, tid(request));
     if (!handle) {
       fuse_reply_err(request, handle.error().value());
       return;
@@ -239,8 +243,19 @@ struct ProcFileSystem::Operations {
   }
 };
 
-ProcFileSystem::ProcFileSystem(IpcNamespaces& namespaces, std::shared_ptr<IpcHome> home)
-    : namespaces_(namespaces), home_(std::move(home)), started_seconds_(std::time(nullptr)) {}
+ProcFileSystem::ProcFileSystem(IpcNamespaces& namespaces, std::shared_ptr<OpenFileShares> shares,
+                               std::shared_ptr<IpcHome> home)
+    : namespaces_(namespaces),
+      home_(std::move(home)),
+      started_seconds_(std::time(nullptr)),
+      open_files_(std::move(shares)) {}
+
+uid_t ProcFileSystem::payer(pid_t tid) {
+  const auto status = TaskStatus::read(tid);
+  if (!status) return kNobodyInSight;
+  ThreadIdentity thread(tid, UniqueFd(), 0);
+  return accountable_user(thread, status->uid);
+}
 
 ProcFileSystem::~ProcFileSystem() {
   if (session_ != nullptr) fuse_session_destroy(session_);
@@ -260,7 +275,7 @@ Result<void> ProcFileSystem::start(UniqueFd connection) {
   if (fuse_session_mount(session_, place.c_str()) != 0) return Errno(EINVAL);
   static_cast<void>(connection.release());  // the session's from now on
 
-  if (auto started = threads_.start(session_); !started) {
+  if (auto started = threads_.start(session_, payer); !started) {
     fuse_session_destroy(std::exchange(session_, nullptr));  // closes the connection
     return started;
   }
@@ -294,8 +309,7 @@ struct stat ProcFileSystem::attributes(std::uint64_t inode, Reader& reader) cons
   return status;
 }
 
-Result<std::uint64_t> ProcFileSystem::open(const ProcFileInfo& file, int flags, pid_t tid,
-                                           uid_t user) {
+Result<std::uint64_t> ProcFileSystem::open(const ProcFileInfo& file, int flags, pid_t tid) {
   if (tid == 0) return Errno(EACCES);  // of no process that we can see
   Reader opener = reader(tid);
   const SysctlOwner owner = opener.sysctl_owner();
@@ -310,7 +324,7 @@ Result<std::uint64_t> ProcFileSystem::open(const ProcFileInfo& file, int flags, 
   } else {
     opened = std::make_unique<SysctlFile>(file.file, registry, owner, (flags & O_APPEND) != 0);
   }
-  return open_files_.add(user, std::move(opened));
+  return open_files_.add(payer(tid), std::move(opened));
 }
 
 ProcFileSystem::KernelSize& ProcFileSystem::size_of(std::uint64_t inode) {

@@ -3,7 +3,8 @@
 //
 // Threads of its own (RequestThreads), which wait for nobody: to answer they read /proc and take
 // registry locks, which no holder keeps while it waits for a process in such a request; and a page
-// fault, which would keep that process's memory map locked, is refused before either.
+// fault, which would keep that process's memory map locked, is refused before either. Each user has
+// a share of them (RequestQueue), and of the files that may be open (OpenFileShares).
 //
 // No exception passes through libfuse: a request for which there is no memory fails with ENOMEM.
 //
@@ -41,7 +42,8 @@ namespace shmvisor {
 class ProcFileSystem {
  public:
   /// `home`: see IpcNamespaces.
-  explicit ProcFileSystem(IpcNamespaces& namespaces, std::shared_ptr<IpcHome> home = nullptr);
+  ProcFileSystem(IpcNamespaces& namespaces, std::shared_ptr<OpenFileShares> shares,
+                 std::shared_ptr<IpcHome> home = nullptr);
   ProcFileSystem(const ProcFileSystem&) = delete;
   ProcFileSystem& operator=(const ProcFileSystem&) = delete;
   /// Precondition: never started, or wait_for_end() has answered true, or running() false.
@@ -64,9 +66,11 @@ class ProcFileSystem {
     off_t highest_bytes = 0;  ///< it has been, at most
   };
 
+  /// Who is charged for what the thread asks for.
+  static uid_t payer(pid_t tid);
   [[nodiscard]] fuse_entry_param entry(std::uint64_t inode, Reader& reader) const;
   [[nodiscard]] struct stat attributes(std::uint64_t inode, Reader& reader) const;
-  Result<std::uint64_t> open(const ProcFileInfo& file, int flags, pid_t tid, uid_t user);
+  Result<std::uint64_t> open(const ProcFileInfo& file, int flags, pid_t tid);
   /// sizes_mutex_ held.
   [[nodiscard]] KernelSize& size_of(std::uint64_t inode);
   /// The kernel is about to take it for a file of size 0.

@@ -3,14 +3,19 @@
 #include "supervisor/procfiles/request_threads.h"
 
 #include <fuse_lowlevel.h>
+#include <linux/fuse.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdlib>
+#include <cstring>
+#include <exception>
 #include <thread>
+#include <utility>
 
 namespace shmvisor {
 namespace {
@@ -23,8 +28,9 @@ constexpr std::chrono::milliseconds kBeforeReadingAgain(1);
 
 }  // namespace
 
-Result<void> RequestThreads::start(fuse_session* session) {
+Result<void> RequestThreads::start(fuse_session* session, PayerOf payer_of) {
   session_ = session;
+  payer_of_ = std::move(payer_of);
   // Buffers of a MiB shall go back to the kernel when they are freed: otherwise the first that is
   // freed makes malloc(3) keep the others for itself (mallopt(3)).
   ::mallopt(M_MMAP_THRESHOLD, 2 * kMostBytesKept);
@@ -76,28 +82,80 @@ void RequestThreads::run() noexcept {
       }
       continue;
     }
-    {
-      const std::lock_guard lock(mutex_);
-      --waiting_;
-      // Where none can be had, the next request waits for this one.
-      if (waiting_ == 0 && threads_ < kMostThreads) (void)add_thread();
-    }
-    fuse_session_process_buf(session_, &buffer);
+    surplus = !serve(buffer, static_cast<std::size_t>(got));
     if (got > kMostBytesKept) {
       std::free(buffer.mem);  // NOLINT: libfuse's malloc(3)
       buffer = {};
     }
-    const std::lock_guard lock(mutex_);
-    // Who leaves does not count as waiting from here on, or others would leave on the strength of
-    // it.
-    surplus = waiting_ > 1;
-    if (!surplus) ++waiting_;
   }
   std::free(buffer.mem);  // NOLINT: libfuse's malloc(3)
   const std::lock_guard lock(mutex_);
   if (!surplus) --waiting_;
   --threads_;
   ended_.notify_all();
+}
+
+bool RequestThreads::serve(fuse_buf& received, std::size_t bytes) noexcept {
+  if (!queue(received, bytes)) {
+    fuse_session_process_buf(session_, &received);
+    return true;
+  }
+  std::unique_lock lock(mutex_);
+  auto begun = queue_.begin();
+  if (begun.empty()) return true;  // a thread that serves comes to it
+  --waiting_;
+  // Where none can be had, the next request waits for this one.
+  if (waiting_ == 0 && threads_ < kMostThreads) (void)add_thread();
+  while (!begun.empty()) {
+    lock.unlock();
+    fuse_buf request{};
+    request.mem = begun.front().bytes.data();
+    request.size = begun.front().bytes.size();
+    fuse_session_process_buf(session_, &request);
+    lock.lock();
+    queue_.end(begun);
+    begun = queue_.begin();
+  }
+  // Who leaves does not count as waiting from here on, or others would leave on the strength of
+  // it.
+  const bool surplus = waiting_ > 1;
+  if (!surplus) ++waiting_;
+  return !surplus;
+}
+
+bool RequestThreads::queue(const fuse_buf& received, std::size_t bytes) noexcept {
+  fuse_in_header header{};
+  if (bytes < sizeof(header)) return false;
+  const char* const begin = static_cast<const char*>(received.mem);
+  std::memcpy(&header, begin, sizeof(header));
+  RequestQueue::Request request;
+  switch (header.opcode) {
+    case FUSE_INIT:
+    case FUSE_DESTROY:
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+    case FUSE_INTERRUPT:
+    case FUSE_RELEASE:
+      return false;  // they take no time, and free what others may want
+    case FUSE_READ:
+    case FUSE_WRITE:
+      // Both begin with it.
+      static_assert(offsetof(fuse_read_in, fh) == 0 && offsetof(fuse_write_in, fh) == 0);
+      if (bytes < sizeof(header) + sizeof(request.handle)) return false;
+      std::memcpy(&request.handle, begin + sizeof(header), sizeof(request.handle));
+      break;
+    default:
+      break;
+  }
+  try {
+    request.bytes.assign(begin, begin + bytes);
+    request.user = payer_of_(static_cast<pid_t>(header.pid));
+    const std::lock_guard lock(mutex_);
+    queue_.add(std::move(request));
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 }  // namespace shmvisor

@@ -24,7 +24,7 @@ using namespace shmvisor;
 struct Serving {
   explicit Serving(const std::string& path)
       : joined(std::get<JoinSocket>(JoinSocket::listen_at(path)), ipc_namespaces, scope, features,
-               nullptr) {}
+               nullptr, std::make_shared<OpenFileShares>()) {}
 
   KernelFeatures features;
   MachineResources resources{features};
