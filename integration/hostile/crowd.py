@@ -43,4 +43,5 @@ def main():
     time.sleep(80)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ make_scratch
 copy_shmvisor_to_scratch
 chmod 777 "$scratch"
 cd "$scratch" || fail cd
-cp "$here/attacker.py" "$here/crowd.py" . || fail cp
+cp "$here/attacker.py" "$here/crowd.py" "$here/many_uids.py" . || fail cp
 attacker='/usr/bin/python3 -B attacker.py 7'
 bound='timeout --kill-after=10 100'
 nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all -- "$@"; }
@@ -54,6 +54,20 @@ wait "$crowd" 2>/dev/null
 calm() { [ "$(threads)" -le $((threads_before + 3)) ] && [ "$(descriptors)" -le $((descriptors_before + 8)) ]; }
 wait_until 60 calm || fail "$(threads) threads and $(descriptors) descriptors are left of $threads_before and $descriptors_before"
 bystander "afterwards"
+
+heading "a user with many uids"
+mkfifo stay
+/usr/bin/python3 -B many_uids.py socket 100 <stay >many 2>&1 &
+many=$!
+exec 8>stay
+wait_until 60 test -s many || fail "no users"
+grep -qx '[0-9]*' many || fail "$(cat many)"
+echo "$(cat many) of its 100 may join"
+[ "$(cat many)" -ge 1 ] && [ "$(cat many)" -le 64 ] || fail "one user has $(cat many) joined commands"
+bystander "a user with many uids"
+exec 8>&-
+wait "$many" || fail "many_uids.py: $(cat many)"
+wait_until 60 calm || fail "$(threads) threads and $(descriptors) descriptors are left of $threads_before and $descriptors_before"
 touch over
 wait "$victim" || fail "the victim ended with $?: $(cat victim.err)"
 expect "the victim" "ready|it holds: secret|it is there: succeeds|" "$(tr '\n' '|' <victim)"

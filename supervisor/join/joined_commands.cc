@@ -272,9 +272,10 @@ bool JoinedCommands::may_begin(uid_t payer) {
 std::ptrdiff_t JoinedCommands::room_for(uid_t payer) const {
   const auto all = static_cast<std::ptrdiff_t>(joined_.size() + applicants_.size());
   if (payer == ::geteuid()) return kMostJoined - all;
-  const auto of_user =
-      std::ranges::count(joined_, payer, &Joined::payer) +
-      std::ranges::count_if(applicants_, [payer](const auto& one) { return one.visitor.payer == payer; });
+  const auto of_user = std::ranges::count(joined_, payer, &Joined::payer) +
+                       std::ranges::count_if(applicants_, [payer](const auto& one) {
+                         return one.visitor.payer == payer;
+                       });
   return std::min(kMostJoined - all, kMostOfAnotherUser - of_user);
 }
 
@@ -287,7 +288,8 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
            "CAP_SYS_PTRACE";
   }
   const std::size_t remembered = std::min(shares_.most_remembered, ThreadIdentities::kMostOfOthers);
-  auto descriptors = charge(visitor.payer, kDescriptorsOfAJoined + static_cast<std::int64_t>(remembered));
+  auto descriptors =
+      charge(visitor.payer, kDescriptorsOfAJoined + static_cast<std::int64_t>(remembered));
   if (!descriptors) return "its user has its share of the server's descriptors already";
   ServerOptions options;
   options.most_threads =

@@ -5,7 +5,6 @@
 #include <fuse_lowlevel.h>
 #include <linux/fuse.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <cerrno>
@@ -16,6 +15,8 @@
 #include <exception>
 #include <thread>
 #include <utility>
+
+#include "supervisor/kernel/detached_thread.h"
 
 namespace shmvisor {
 namespace {
@@ -50,18 +51,11 @@ bool RequestThreads::wait_for_end() {
 }
 
 bool RequestThreads::add_thread() {
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, kStackBytes);
   const auto entry = [](void* self) -> void* {
     static_cast<RequestThreads*>(self)->run();
     return nullptr;
   };
-  pthread_t thread{};
-  const bool added = pthread_create(&thread, &attributes, entry, this) == 0;
-  pthread_attr_destroy(&attributes);
-  if (!added) return false;
+  if (start_detached(entry, this, kStackBytes) != 0) return false;
   ++threads_;
   ++waiting_;
   return true;

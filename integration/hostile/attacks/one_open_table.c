@@ -39,8 +39,8 @@ void attack_one_open_table(void) {
   }
   // Each second one may not be read, so that none merges with the next.
   for (int made = 0; made < MAPPINGS; ++made) {
-    if (mmap(NULL, 4096, made % 2 == 0 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
-        MAP_FAILED) {
+    if (mmap(NULL, 4096, made % 2 == 0 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+             0) == MAP_FAILED) {
       break;
     }
   }
