@@ -28,7 +28,7 @@ constexpr std::uint64_t kPage = 4096;
 
 class MemfdMemoryTest : public ::testing::Test {
  protected:
-  MemfdMemoryTest() : census_(features_, scope_) {
+  MemfdMemoryTest() {
     spdlog::set_level(spdlog::level::off);
     // A sanitizer takes a look at the logger when it first sees it, and needs descriptors for that.
     spdlog::warn("seen");
@@ -38,8 +38,8 @@ class MemfdMemoryTest : public ::testing::Test {
     BackingRequest request;
     request.name = name;
     request.size_bytes = pages * kPage;
-    auto memory = MemfdMemory::create(request, request.size_bytes, MemoryCharges(), census_,
-                                      lock_keeper_, features_);
+    auto memory =
+        MemfdMemory::create(request, request.size_bytes, MemoryCharges(), lock_keeper_, features_);
     EXPECT_TRUE(memory) << "errno " << (memory ? 0 : memory.error().value());
     return memory ? std::move(*memory) : nullptr;
   }
@@ -86,7 +86,6 @@ class MemfdMemoryTest : public ::testing::Test {
 
   KernelFeatures features_;
   DescendantScope scope_{features_};
-  Census census_;
   LockKeeper lock_keeper_{std::chrono::milliseconds(5)};
 };
 
@@ -103,6 +102,77 @@ TEST_F(MemfdMemoryTest, EachDescriptionIsOfTheSameFile) {
   EXPECT_FALSE(memory->is_huge());
   const auto other = make();
   EXPECT_NE(other->identity(), memory->identity());
+}
+
+// Where leases are forbidden (fs.leases-enable).
+class WithoutLeasesTest : public MemfdMemoryTest {
+ protected:
+  WithoutLeasesTest() { features_.absent(KernelFeature::kLeases); }
+};
+
+TEST_F(WithoutLeasesTest, InUseWhileADescriptionIsHeldOrMapped) {
+  const auto memory = make();
+  EXPECT_FALSE(memory->in_use());
+  UniqueFd first = open(*memory, kAnyAccess);
+  UniqueFd second = open(*memory, kReadExecute);
+  EXPECT_TRUE(memory->in_use());
+  first.reset();
+  EXPECT_TRUE(memory->in_use()) << "a read-only one counts";
+  char* const address = map(second.get(), 4, PROT_READ);
+  second.reset();
+  EXPECT_TRUE(memory->in_use()) << "the mapping keeps it";
+  ::munmap(address + kPage, kPage);
+  ::munmap(address, kPage);
+  EXPECT_TRUE(memory->in_use()) << "a part of it does";
+  ::munmap(address + 2 * kPage, 2 * kPage);
+  EXPECT_FALSE(memory->in_use());
+  open(*memory, kAnyAccess).reset();
+  EXPECT_FALSE(memory->in_use());
+}
+
+TEST_F(WithoutLeasesTest, AForkKeepsIt) {
+  const auto memory = make();
+  char* const address = map(open(*memory, kAnyAccess).get(), 4);
+  Gate ready;
+  Child child([&] {
+    ready.open();
+    return ::pause();
+  });
+  ASSERT_TRUE(ready.pass());
+  ::munmap(address, 4 * kPage);
+  EXPECT_TRUE(memory->in_use());
+  ::kill(child.pid(), SIGKILL);
+  ASSERT_TRUE(child.wait(0));
+  EXPECT_FALSE(memory->in_use());
+}
+
+// Who caught a descriptor.
+TEST_F(WithoutLeasesTest, NobodyElsesLockKeepsOthersOut) {
+  const auto memory = make();
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  {
+    const UniqueFd caught = open(*memory, kAnyAccess);
+    const UniqueFd again(::open(memory->path().c_str(), O_RDWR));
+    EXPECT_EQ(::fcntl(caught.get(), F_OFD_SETLK, &whole), -1);
+    EXPECT_EQ(::fcntl(again.get(), F_OFD_SETLK, &whole), -1);
+    UniqueFd another = open(*memory, kReadExecute);
+    EXPECT_TRUE(memory->in_use());
+  }
+  EXPECT_FALSE(memory->in_use());
+}
+
+TEST_F(MemfdMemoryTest, WhatWasHandedOutBeforeLeasesWereForbiddenIsInUseStill) {
+  const auto memory = make();
+  UniqueFd before = open(*memory, kAnyAccess);
+  features_.absent(KernelFeature::kLeases);
+  UniqueFd after = open(*memory, kAnyAccess);
+  after.reset();
+  EXPECT_TRUE(memory->in_use());
+  before.reset();
+  EXPECT_FALSE(memory->in_use()) << "leases are allowed in truth";
+  after = open(*memory, kAnyAccess);
+  EXPECT_TRUE(memory->in_use());
 }
 
 TEST_F(MemfdMemoryTest, TheNameIsTheKernels) {
@@ -344,16 +414,16 @@ TEST_F(MemfdMemoryTest, CommittedEveryPageIsThere) {
   request.name = "SYSV00000000";
   request.size_bytes = 8 * kPage;
   request.commit = true;
-  const auto memory = MemfdMemory::create(request, request.size_bytes, MemoryCharges(), census_,
-                                          lock_keeper_, features_);
+  const auto memory =
+      MemfdMemory::create(request, request.size_bytes, MemoryCharges(), lock_keeper_, features_);
   ASSERT_TRUE(memory);
   EXPECT_TRUE((*memory)->is_committed());
   EXPECT_EQ((*memory)->usage().resident + (*memory)->usage().swapped, 8U);
   EXPECT_FALSE(make()->is_committed());
   // More than there is: refused before anything was allocated.
   request.size_bytes = memory_room_bytes() / kPage * kPage + kPage;
-  const auto refused = MemfdMemory::create(request, request.size_bytes, MemoryCharges(), census_,
-                                           lock_keeper_, features_);
+  const auto refused =
+      MemfdMemory::create(request, request.size_bytes, MemoryCharges(), lock_keeper_, features_);
   EXPECT_EQ(refused.error(), Errno(ENOMEM));
 }
 
@@ -415,6 +485,40 @@ TEST_F(MemfdMemoryTest, AnEagerLockBringsEveryPageIn) {
   EXPECT_EQ(memory->usage().resident, 8U) << "what is there stays";
 }
 
+TEST_F(MemfdMemoryTest, ALockThatComesAfterTheEndBringsNothingBack) {
+  const auto memory = make(8);
+  open(*memory, kAnyAccess).reset();
+  ASSERT_TRUE(memory->write_at(0, std::as_bytes(std::span("here", 4))));
+  const std::uint64_t before = status_kib("VmLck");
+  const auto discard = memory->discarding();
+  memory->lock(LockMode::kEager);
+  discard();
+  EXPECT_EQ(memory->usage().resident, 0U);
+  EXPECT_EQ(status_kib("VmLck"), before);
+}
+
+// SHM_LOCK and IPC_RMID at the same time.
+TEST_F(MemfdMemoryTest, WhicheverIsFirstLockOrEndNothingIsLeft) {
+  const std::uint64_t before = status_kib("VmLck");
+  for (int round = 0; round < 300; ++round) {
+    const auto memory = make(256);
+    open(*memory, kAnyAccess).reset();
+    std::atomic<bool> go = false;
+    std::thread locker([&] {
+      while (!go) {
+      }
+      memory->lock(round % 2 == 0 ? LockMode::kEager : LockMode::kLazy);
+    });
+    go = true;
+    if (round % 3 != 0) ::usleep(static_cast<useconds_t>(round));
+    const auto discard = memory->discarding();
+    if (discard) discard();
+    locker.join();
+    ASSERT_EQ(memory->usage().resident, 0U) << round;
+    ASSERT_EQ(status_kib("VmLck"), before) << round;
+  }
+}
+
 TEST_F(MemfdMemoryTest, ItsBytesFromWithin) {
   const auto memory = make(4);
   char* const address = map(open(*memory, kAnyAccess).get(), 4);
@@ -461,7 +565,7 @@ TEST_F(MemfdMemoryTest, OutOfDescriptorsIsEnospc) {
     request.name = "SYSV00000000";
     request.size_bytes = kPage;
     const auto memory =
-        MemfdMemory::create(request, kPage, MemoryCharges(), census_, lock_keeper_, features_);
+        MemfdMemory::create(request, kPage, MemoryCharges(), lock_keeper_, features_);
     return !memory && memory.error() == Errno(ENOSPC) ? 0 : 1;
   });
   EXPECT_EQ(exit_status_of(child), 0);
@@ -511,8 +615,7 @@ class MemfdMemoryHugeTest : public MemfdMemoryTest {
     request.huge = true;
     request.huge_page_bytes = page_bytes_;
     request.reserve = reserve;
-    return MemfdMemory::create(request, page_bytes_, MemoryCharges(), census_, lock_keeper_,
-                               features_);
+    return MemfdMemory::create(request, page_bytes_, MemoryCharges(), lock_keeper_, features_);
   }
   static std::uint64_t free_pages() {
     std::ifstream meminfo("/proc/meminfo");

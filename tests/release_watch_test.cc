@@ -14,14 +14,11 @@ constexpr std::uint64_t kPage = 4096;
 
 class ReleaseWatchTest : public ::testing::Test {
  protected:
-  ReleaseWatchTest() : census_(features_, scope_) {}
-
   std::unique_ptr<MemfdMemory> make() {
     BackingRequest request;
     request.name = "SYSV00000000";
     request.size_bytes = kPage;
-    auto memory =
-        MemfdMemory::create(request, kPage, MemoryCharges(), census_, lock_keeper_, features_);
+    auto memory = MemfdMemory::create(request, kPage, MemoryCharges(), lock_keeper_, features_);
     EXPECT_TRUE(memory);
     return std::move(*memory);
   }
@@ -37,7 +34,6 @@ class ReleaseWatchTest : public ::testing::Test {
 
   KernelFeatures features_;
   DescendantScope scope_{features_};
-  Census census_;
   LockKeeper lock_keeper_{std::chrono::milliseconds(5)};
 };
 

@@ -1,7 +1,9 @@
 // FileIdentity and MappingIdentity: what /proc/PID/maps shows of a mapped file.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace shmvisor {
@@ -12,6 +14,12 @@ struct FileIdentity {
   std::uint64_t inode = 0;
 
   friend constexpr bool operator==(const FileIdentity&, const FileIdentity&) = default;
+};
+
+struct FileIdentityHash {
+  std::size_t operator()(const FileIdentity& file) const {
+    return std::hash<std::uint64_t>{}(file.inode ^ (file.device << 48));
+  }
 };
 
 struct MappingIdentity {

@@ -58,11 +58,6 @@ class SegmentFiles {
     std::weak_ptr<Segment> segment;
     std::weak_ptr<Registry> registry;
   };
-  struct IdentityHash {
-    std::size_t operator()(const FileIdentity& file) const {
-      return std::hash<std::uint64_t>{}(file.inode ^ (file.device << 48));
-    }
-  };
 
   [[nodiscard]] Entry entry(const FileIdentity& file) const;
 
@@ -71,7 +66,7 @@ class SegmentFiles {
   std::mutex settling_;
   const std::shared_ptr<FreeingMemory> freeing_ = std::make_shared<FreeingMemory>();
   mutable std::mutex mutex_;
-  std::unordered_map<FileIdentity, Entry, IdentityHash> files_;
+  std::unordered_map<FileIdentity, Entry, FileIdentityHash> files_;
   std::atomic<int> watched_{0};
   LockAccounts lock_accounts_;
 };

@@ -201,7 +201,8 @@ std::vector<Probe> memfd_probes() {
                     "attaches and detaches take more stops"),
       feature_probe(KernelFeature::kInotify, probe_inotify,
                     "removed segments are looked at once a second"),
-      {"memfd-lease", probe_lease, "the mappings of every process are read"},
+      feature_probe(KernelFeature::kLeases, probe_lease,
+                    "a lock on each description that is attached by (F_OFD_SETLK)"),
       feature_probe(KernelFeature::kCachestat, probe_cachestat, "the blocks of the memfd"),
   };
 }

@@ -5,12 +5,14 @@
 // fallback from then on. `--without NAME` says absent() before the start, which is how every
 // fallback is tested on a kernel that has everything.
 //
-// Thread rule: any thread may call any member at any time.
+// Ownership: a copy is the same: what is said to one, all know. A thread that may be lost keeps
+// one. Thread rule: any thread may call any member at any time.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -29,16 +31,17 @@ enum class KernelFeature : std::size_t {
   kInotify,             // inotify_init(2): refused when a user has no instance left
   kCallPage,            // executable memfds, which vm.memfd_noexec and security modules may forbid
   kUserDispatchConfig,  // PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, Linux 6.4
+  kLeases,              // F_SETLEASE, which fs.leases-enable may forbid
   kCount,
 };
 
 class KernelFeatures {
  public:
   [[nodiscard]] bool usable(KernelFeature feature) const {
-    return !absent_[static_cast<std::size_t>(feature)].load(std::memory_order_relaxed);
+    return !(*absent_)[static_cast<std::size_t>(feature)].load(std::memory_order_relaxed);
   }
   void absent(KernelFeature feature) {
-    absent_[static_cast<std::size_t>(feature)].store(true, std::memory_order_relaxed);
+    (*absent_)[static_cast<std::size_t>(feature)].store(true, std::memory_order_relaxed);
   }
 
   /// The name that `--without` and `check` use, for example "sync-wake-up".
@@ -46,7 +49,8 @@ class KernelFeatures {
   static std::optional<KernelFeature> by_name(std::string_view name);
 
  private:
-  std::array<std::atomic<bool>, static_cast<std::size_t>(KernelFeature::kCount)> absent_{};
+  using Absent = std::array<std::atomic<bool>, static_cast<std::size_t>(KernelFeature::kCount)>;
+  std::shared_ptr<Absent> absent_ = std::make_shared<Absent>();
 };
 
 }  // namespace shmvisor

@@ -124,6 +124,26 @@ void restore_rights(int fd) {
   (void)::fchmod(fd, 0600);
 }
 
+struct flock whole_file(short type) {
+  struct flock whole {};
+  whole.l_type = type;
+  whole.l_whence = SEEK_SET;
+  return whole;
+}
+
+/// Of the open file description; false where it is refused.
+bool read_lock(int fd) {
+  struct flock whole = whole_file(F_RDLCK);
+  return ::fcntl(fd, F_OFD_SETLK, &whole) == 0;
+}
+
+/// Frees the pages, whoever maps them.
+void punch_whole(int fd, off_t size_bytes) {
+  while (::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size_bytes) != 0 &&
+         errno == EINTR) {
+  }
+}
+
 /// `transfer` answers as pread(2) does. EIO where the file ends early.
 template <typename Byte, typename Transfer>
 Result<void> copy_all(std::span<Byte> bytes, Transfer transfer) {
@@ -139,9 +159,11 @@ Result<void> copy_all(std::span<Byte> bytes, Transfer transfer) {
 
 }  // namespace
 
-Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(
-    const BackingRequest& request, std::uint64_t size_bytes, MemoryCharges charges,
-    const Census& census, LockKeeper& lock_keeper, KernelFeatures& features) {
+Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& request,
+                                                         std::uint64_t size_bytes,
+                                                         MemoryCharges charges,
+                                                         LockKeeper& lock_keeper,
+                                                         KernelFeatures& features) {
   const UniqueFd first = create_memfd(request, features);
   if (!first.valid()) return as_shmget_error(errno);
   if (::fchmod(first.get(), 0600) != 0 ||
@@ -160,9 +182,9 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(
   if (!base.valid()) return as_shmget_error(errno);
   struct stat status {};
   if (::fstat(base.get(), &status) != 0) return as_shmget_error(errno);
-  std::unique_ptr<MemfdMemory> memory(
-      new MemfdMemory(std::move(base), request, {status.st_dev, status.st_ino}, size_bytes,
-                      std::move(charges), census, lock_keeper, features));
+  std::unique_ptr<MemfdMemory> memory(new MemfdMemory(std::move(base), request,
+                                                      {status.st_dev, status.st_ino}, size_bytes,
+                                                      std::move(charges), lock_keeper, features));
   if (request.huge && request.reserve && size_bytes != 0) {
     // hugetlb reserves pages for a mapping, and keeps the reservation for the file.
     if (!memory->map_internal({0, size_bytes}, {true, true, false})) return Errno(ENOMEM);
@@ -183,7 +205,10 @@ Result<BackingFile> MemfdMemory::open(const Access& maximum) {
   {
     const std::lock_guard lock(mutex_);
     --opening_;
-    if (fd.valid()) handed_out_ = ever_handed_out_ = true;
+    if (fd.valid()) {
+      if (!lock_description(fd)) handed_out_unlocked_ = true;
+      handed_out_ = ever_handed_out_ = true;
+    }
   }
   if (!fd.valid()) {
     log_limited(spdlog::level::warn, LogTopic::kAttaches, LogLimiter::kNobody,
@@ -206,52 +231,65 @@ UniqueFd MemfdMemory::open_anew(int mode) const {
   return fd;
 }
 
+bool MemfdMemory::lock_description(const UniqueFd& fd) {
+  if (features_.usable(KernelFeature::kLeases)) return false;
+  if (!base_is_locked_) base_is_locked_ = read_lock(base_->get());
+  return base_is_locked_ && read_lock(fd.get());
+}
+
 bool MemfdMemory::in_use() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (opening_ != 0) return true;
-    if (!handed_out_) return false;
-    // Who opens the file in the moment of our lease breaks it, and we are told by a signal: SIGIO,
-    // which would end us, or be passed on to the command. This one is ignored. To give the lease
-    // back takes it back (lease_modify() of fs/locks.c).
-    if (!std::exchange(signal_is_set_, true)) (void)::fcntl(base_->get(), F_SETSIG, SIGURG);
-    if (::fcntl(base_->get(), F_SETLEASE, F_WRLCK) == 0) {
-      ::fcntl(base_->get(), F_SETLEASE, F_UNLCK);
-      signal_is_set_ = false;
-      handed_out_ = false;
-      return false;
-    }
-    if (errno == EAGAIN) return true;
-  }
-  const auto counted = census_.count_mappings({&identity_, 1});
+  const std::lock_guard lock(mutex_);
+  if (opening_ != 0) return true;
+  if (!handed_out_) return false;
   // Where that cannot be told, nothing is to be taken away.
-  return !counted || !counted->complete || counted->of_files.front() != 0;
+  const bool used = handed_out_unlocked_ ? in_use_by_lease().value_or(true) : in_use_by_locks();
+  if (!used) handed_out_ = handed_out_unlocked_ = false;
+  return used;
+}
+
+std::optional<bool> MemfdMemory::in_use_by_lease() {
+  // Who opens the file in the moment of our lease breaks it, and we are told by a signal: SIGIO,
+  // which would end us, or be passed on to the command. This one is ignored. To give the lease
+  // back takes it back (lease_modify() of fs/locks.c).
+  if (!std::exchange(signal_is_set_, true)) (void)::fcntl(base_->get(), F_SETSIG, SIGURG);
+  if (::fcntl(base_->get(), F_SETLEASE, F_WRLCK) == 0) {
+    ::fcntl(base_->get(), F_SETLEASE, F_UNLCK);
+    signal_is_set_ = false;
+    return false;
+  }
+  if (errno == EAGAIN) return true;
+  if (errno == EINVAL) features_.absent(KernelFeature::kLeases);
+  return std::nullopt;
+}
+
+bool MemfdMemory::in_use_by_locks() const {
+  struct flock whole = whole_file(F_WRLCK);
+  return ::fcntl(base_->get(), F_OFD_GETLK, &whole) != 0 || whole.l_type != F_UNLCK;
 }
 
 std::function<void()> MemfdMemory::discarding() {
-  std::shared_ptr<InternalMapping> locked;
-  {
-    const std::lock_guard lock(lock_mutex_);
-    if (locked_.mapped()) {
-      lock_keeper_.remove(this);
-      locked = std::make_shared<InternalMapping>(std::move(locked_));
-      pages_locked_ = 0;
-    }
-  }
+  discarded_.store(true);
+  // Where somebody locks the memory now, which may take long, that thread sees to what it mapped.
+  auto locked = std::make_shared<InternalMapping>(take_discarded());
   bool may_be_kept = committed_;  // by a thread of ours that is looking at it, for a moment
   {
     const std::lock_guard lock(mutex_);
     may_be_kept = may_be_kept || ever_handed_out_;
   }
-  if (!may_be_kept && locked == nullptr) return nullptr;
+  if (!may_be_kept && !locked->mapped()) return nullptr;
   return [base = base_, locked, may_be_kept, size = file_size_bytes(size_bytes_, page_bytes_)] {
     RwLock::assert_may_wait();
-    if (locked != nullptr) *locked = {};
-    if (!may_be_kept || size == 0) return;
-    while (::fallocate(base->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size) != 0 &&
-           errno == EINTR) {
-    }
+    *locked = {};
+    if (may_be_kept && size != 0) punch_whole(base->get(), size);
   };
+}
+
+InternalMapping MemfdMemory::take_discarded() {
+  const std::unique_lock lock(lock_mutex_, std::try_to_lock);
+  if (!lock || !discarded_ || !locked_.mapped()) return {};
+  lock_keeper_.remove(this);
+  pages_locked_ = 0;
+  return std::move(locked_);
 }
 
 PageUsage MemfdMemory::usage() {
@@ -276,15 +314,25 @@ PageUsage MemfdMemory::usage() {
 MemfdMemory::~MemfdMemory() { lock_keeper_.remove(this); }
 
 void MemfdMemory::lock(LockMode mode) {
-  const std::lock_guard lock(lock_mutex_);
-  lock_keeper_.remove(this);
-  locked_ = {};
-  pages_locked_ = 0;
-  if (mode == LockMode::kNone) return;
+  {
+    const std::lock_guard lock(lock_mutex_);
+    lock_keeper_.remove(this);
+    locked_ = {};
+    pages_locked_ = 0;
+    if (mode == LockMode::kNone || discarded_) return;
+    lock_pages(mode == LockMode::kLazy);
+  }
+  // The segment may have gone meanwhile, and what was emptied then may be filled again.
+  if (!discarded_) return;
+  { const InternalMapping unmapped = take_discarded(); }
+  const off_t size_bytes = file_size_bytes(size_bytes_, page_bytes_);
+  if (size_bytes != 0) punch_whole(base_->get(), size_bytes);
+}
+
+void MemfdMemory::lock_pages(bool lazy) {
   auto mapping = map_internal({0, size_bytes_}, {true, false, false});
   if (!mapping) return;
   locked_ = std::move(*mapping);
-  const bool lazy = mode == LockMode::kLazy;
   if (::mlock2(locked_.bytes().data(), size_bytes_, lazy ? MLOCK_ONFAULT : 0) != 0) {
     log_limited(spdlog::level::info, LogTopic::kLocking, LogLimiter::kNobody,
                 "SHM_LOCK: pages may still be swapped: errno {}; shmvisor needs CAP_IPC_LOCK or a "

@@ -5,8 +5,10 @@
 // Every description handed out is opened anew; ours, the base, was opened anew too, because the one
 // that memfd_create(2) returns does not count as a writer: only so F_SETLEASE can tell that no
 // other is alive (fcntl(2); 1.6 µs). It need not be asked again until the next description is
-// handed out: from none alive none can come. Where leases are forbidden (fs.leases-enable=0) the
-// mappings are counted instead.
+// handed out: from none alive none can come. Where leases are forbidden (fs.leases-enable=0) each
+// description has a read lock of its own, F_OFD_SETLK, which goes when it does; the base has one
+// too, so that nobody else gets a lock that would keep them out. Where the lock is refused, or
+// leases are forbidden while descriptions are alive, the segment counts as in use.
 //
 // Who caught a descriptor of the file and is of our user can change its mode, make it immutable
 // where it has the capability, have each open(2) of it wait (fanotify(7)), and keep the file alive
@@ -21,11 +23,13 @@
 #include <sys/types.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "emulation/memmap/address_range.h"
@@ -34,7 +38,6 @@
 #include "supervisor/kernel/features.h"
 #include "supervisor/memory/lock_keeper.h"
 #include "supervisor/memory/overcommit.h"
-#include "supervisor/process/census.h"
 #include "supervisor/process/descriptor_share.h"
 
 namespace shmvisor {
@@ -55,8 +58,7 @@ class MemfdMemory : public BackingMemory {
   /// ENOSPC (out of descriptors).
   static Result<std::unique_ptr<MemfdMemory>> create(const BackingRequest& request,
                                                      std::uint64_t size_bytes,
-                                                     MemoryCharges charges, const Census& census,
-                                                     LockKeeper& lock_keeper,
+                                                     MemoryCharges charges, LockKeeper& lock_keeper,
                                                      KernelFeatures& features);
   ~MemfdMemory() override;
 
@@ -82,8 +84,8 @@ class MemfdMemory : public BackingMemory {
 
  private:
   MemfdMemory(UniqueFd base, const BackingRequest& request, FileIdentity identity,
-              std::uint64_t size_bytes, MemoryCharges charges, const Census& census,
-              LockKeeper& lock_keeper, KernelFeatures& features)
+              std::uint64_t size_bytes, MemoryCharges charges, LockKeeper& lock_keeper,
+              KernelFeatures& features)
       : base_(std::make_shared<const UniqueFd>(std::move(base))),
         name_(request.name),
         identity_(identity),
@@ -92,7 +94,6 @@ class MemfdMemory : public BackingMemory {
         huge_(request.huge),
         committed_(request.commit),
         charges_(std::move(charges)),
-        census_(census),
         lock_keeper_(lock_keeper),
         features_(features) {}
 
@@ -106,6 +107,11 @@ class MemfdMemory : public BackingMemory {
   /// A description, whatever somebody did to the file's rights. Invalid, with errno, where it
   /// fails.
   [[nodiscard]] UniqueFd open_anew(int mode) const;
+  /// Whether it has a lock now, by which the end of the description can be seen. mutex_ held.
+  [[nodiscard]] bool lock_description(const UniqueFd& fd);
+  /// Whether another description is alive. Nothing where the kernel does not tell. mutex_ held.
+  [[nodiscard]] std::optional<bool> in_use_by_lease();
+  [[nodiscard]] bool in_use_by_locks() const;
 
   std::mutex mutex_;
   const std::shared_ptr<const UniqueFd> base_;
@@ -116,19 +122,27 @@ class MemfdMemory : public BackingMemory {
   const bool huge_;
   const bool committed_;
   const MemoryCharges charges_;
-  const Census& census_;
   LockKeeper& lock_keeper_;
   KernelFeatures& features_;
   /// Opens that have begun and not ended.
   int opening_ = 0;
   /// A description may be alive.
   bool handed_out_ = false;
+  /// One that has no lock.
+  bool handed_out_unlocked_ = false;
+  bool base_is_locked_ = false;
   bool ever_handed_out_ = false;
   bool signal_is_set_ = false;  ///< by which we would hear that somebody breaks our lease
   /// Faults in, for the lock, what was allocated since the last time. False when all pages are
   /// there.
   bool renew_lock();
+  /// lock_mutex_ held.
+  void lock_pages(bool lazy);
+  /// Our mapping of what was locked, where the memory was discarded and nobody else sees to it.
+  [[nodiscard]] InternalMapping take_discarded();
 
+  /// discarding() was called. Set before lock_mutex_ is tried, read after it was given back.
+  std::atomic<bool> discarded_{false};
   /// Guards the next two, which change while lock_keeper_ does not renew.
   std::mutex lock_mutex_;
   /// Our own, while the pages are locked.

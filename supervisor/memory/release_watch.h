@@ -58,11 +58,6 @@ class ReleaseWatch {
     Clock::time_point noted;
     bool told = true;
   };
-  struct IdentityHash {
-    std::size_t operator()(const FileIdentity& file) const {
-      return std::hash<std::uint64_t>{}(file.inode ^ (file.device << 48));
-    }
-  };
 
   void take_closed(std::size_t most, std::vector<FileIdentity>& released);
   void take_polled(std::size_t most, std::vector<FileIdentity>& released);
@@ -72,7 +67,7 @@ class ReleaseWatch {
   std::atomic<bool> has_news_{false};
   std::mutex mutex_;
   /// The watch of each file, or kUnwatched.
-  std::unordered_map<FileIdentity, int, IdentityHash> descriptors_;
+  std::unordered_map<FileIdentity, int, FileIdentityHash> descriptors_;
   std::unordered_map<int, FileIdentity> files_;
   /// Watches with an event, until it has been told of for long enough.
   std::unordered_map<int, Closed> closed_;
