@@ -80,15 +80,13 @@ std::vector<pid_t> Census::processes_to_look_at(std::span<const FileIdentity> fi
   return chosen;
 }
 
-Result<MappingCounts> Census::count_mappings(std::span<const FileIdentity> files) const {
-  MappingCounts counts{std::vector<std::uint64_t>(files.size())};
-  if (files.empty()) return counts;
-  if (!at_a_time_.try_acquire_for(kThreadPatience)) return out_of("time");
-  struct Turn {
-    std::counting_semaphore<>& at_a_time;
-    ~Turn() { at_a_time.release(); }
-  } const turn{at_a_time_};
+Result<MappingCounts> Census::count_mappings(std::span<const FileIdentity> files) {
+  if (files.empty()) return MappingCounts();
+  return counts_.of(files);
+}
 
+Result<MappingCounts> Census::count_now(std::span<const FileIdentity> files) const {
+  MappingCounts counts{std::vector<std::uint64_t>(files.size())};
   ProcessLook::Patience patience;
   auto look =
       std::make_shared<ProcessLook>(features_, memory_, files, processes_to_look_at(files, counts));

@@ -15,6 +15,8 @@
 // A process whose maps we may not read counts for nothing, and one that forks and ends meanwhile
 // may hide its child: Registry::count_attaches() looks again where that leaves nobody.
 //
+// Many who ask at the same time share a count (SharedCounts).
+//
 // Thread rule: any thread. It may be destroyed while threads are lost.
 #pragma once
 
@@ -22,14 +24,15 @@
 
 #include <cstdint>
 #include <memory>
-#include <semaphore>
 #include <span>
+#include <vector>
 
 #include "emulation/memmap/backing_memory.h"
 #include "emulation/shm/host.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/process/census_memory.h"
 #include "supervisor/process/process_scope.h"
+#include "supervisor/process/shared_counts.h"
 
 namespace shmvisor {
 
@@ -40,12 +43,13 @@ class Census {
 
   /// Mappings (VMAs) of each file, as shm_nattch counts them. One walk, however many files.
   /// ENOMEM: out of descriptors, memory or threads.
-  [[nodiscard]] Result<MappingCounts> count_mappings(std::span<const FileIdentity> files) const;
+  [[nodiscard]] Result<MappingCounts> count_mappings(std::span<const FileIdentity> files);
 
   /// Threads that are lost.
   [[nodiscard]] int lost() const { return memory_->lost(); }
 
  private:
+  [[nodiscard]] Result<MappingCounts> count_now(std::span<const FileIdentity> files) const;
   /// Who is to be looked at; all others are added to `counts`.
   [[nodiscard]] std::vector<pid_t> processes_to_look_at(std::span<const FileIdentity> files,
                                                         MappingCounts& counts) const;
@@ -55,8 +59,7 @@ class Census {
   KernelFeatures& features_;
   const ProcessScope& scope_;
   const std::shared_ptr<CensusMemory> memory_;
-  /// Counts at a time: so many threads at most are lost in a process before that is known of it.
-  mutable std::counting_semaphore<> at_a_time_{4};
+  SharedCounts counts_{[this](std::span<const FileIdentity> files) { return count_now(files); }};
 };
 
 }  // namespace shmvisor

@@ -64,7 +64,7 @@ bool vfork_pair(pid_t one, pid_t other) {
 
 }  // namespace
 
-ProcessLook::ProcessLook(KernelFeatures& features, std::shared_ptr<CensusMemory> memory,
+ProcessLook::ProcessLook(const KernelFeatures& features, std::shared_ptr<CensusMemory> memory,
                          std::span<const FileIdentity> files, std::vector<pid_t> pids)
     : features_(features),
       memory_(std::move(memory)),

@@ -39,7 +39,7 @@ class ProcessLook {
   using Clock = std::chrono::steady_clock;
   using Phase = CensusMemory::Phase;
 
-  ProcessLook(KernelFeatures& features, std::shared_ptr<CensusMemory> memory,
+  ProcessLook(const KernelFeatures& features, std::shared_ptr<CensusMemory> memory,
               std::span<const FileIdentity> files, std::vector<pid_t> pids);
 
   void run() noexcept;
@@ -81,14 +81,9 @@ class ProcessLook {
     std::vector<std::vector<std::uint64_t>> starts;
     [[nodiscard]] bool at_all() const;
   };
-  struct IdentityHash {
-    std::size_t operator()(const FileIdentity& file) const {
-      return std::hash<std::uint64_t>{}(file.inode ^ (file.device << 48));
-    }
-  };
   struct Found {
     Attached attached;
-    std::unordered_map<FileIdentity, std::uint64_t, IdentityHash> files;
+    std::unordered_map<FileIdentity, std::uint64_t, FileIdentityHash> files;
   };
 
   Result<Found> find_in(pid_t pid);
@@ -102,7 +97,7 @@ class ProcessLook {
   [[nodiscard]] bool blocked() const;
   [[nodiscard]] bool too_late(Patience& patience) const;
 
-  KernelFeatures& features_;
+  KernelFeatures features_;  ///< a copy: whoever made the look may be gone before a lost thread
   const std::shared_ptr<CensusMemory> memory_;
   const std::vector<FileIdentity> files_;
   const std::vector<pid_t> pids_;

@@ -1,0 +1,88 @@
+#include "supervisor/process/shared_counts.h"
+
+#include <utility>
+
+namespace shmvisor {
+
+/// One count that is going on. Begins with the mutex held and ends without it.
+class SharedCounts::Turn {
+ public:
+  Turn(SharedCounts& counts, std::unique_lock<std::mutex>& lock, std::shared_ptr<Crowd> crowd)
+      : counts_(counts), lock_(lock), crowd_(std::move(crowd)) {
+    if (crowd_ != nullptr) {
+      crowd_->began = true;
+      counts_.waiting_.reset();
+    }
+    ++counts_.going_on_;
+    counts_.last_began_ = Clock::now();
+    lock_.unlock();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() {
+    lock_.lock();
+    --counts_.going_on_;
+    if (crowd_ != nullptr) {
+      if (!crowd_->result) crowd_->result.emplace(Errno(ENOMEM));  // it ended by an exception
+      crowd_->changed.notify_all();
+    }
+    if (counts_.waiting_ != nullptr) counts_.waiting_->changed.notify_one();
+  }
+
+ private:
+  SharedCounts& counts_;
+  std::unique_lock<std::mutex>& lock_;
+  const std::shared_ptr<Crowd> crowd_;
+};
+
+bool SharedCounts::may_begin() const {
+  return going_on_ < kAtATime || (going_on_ < kMostAtATime && Clock::now() - last_began_ >= kLong);
+}
+
+void SharedCounts::make(const std::shared_ptr<Crowd>& crowd, std::unique_lock<std::mutex>& lock) {
+  const Turn turn(*this, lock, crowd);
+  auto counted = count_(crowd->files);
+  // Nobody reads it before the turn is over.
+  crowd->result.emplace(std::move(counted));
+}
+
+std::vector<std::size_t> SharedCounts::Crowd::add(std::span<const FileIdentity> asked) {
+  std::vector<std::size_t> places_of_asked;
+  places_of_asked.reserve(asked.size());
+  for (const FileIdentity& file : asked) {
+    const auto [place, is_new] = places.try_emplace(file, files.size());
+    if (is_new) files.push_back(file);
+    places_of_asked.push_back(place->second);
+  }
+  return places_of_asked;
+}
+
+Result<MappingCounts> SharedCounts::of(std::span<const FileIdentity> files) {
+  std::unique_lock lock(mutex_);
+  if (waiting_ == nullptr && may_begin()) {
+    const Turn turn(*this, lock, nullptr);
+    return count_(files);
+  }
+  if (waiting_ == nullptr) waiting_ = std::make_shared<Crowd>();
+  const std::shared_ptr<Crowd> crowd = waiting_;
+  const std::vector<std::size_t> places = crowd->add(files);
+  while (!crowd->result) {
+    if (!crowd->began && may_begin()) {
+      make(crowd, lock);
+    } else if (!crowd->began && going_on_ < kMostAtATime) {
+      crowd->changed.wait_until(lock, last_began_ + kLong);
+    } else {
+      crowd->changed.wait(lock);
+    }
+  }
+  lock.unlock();
+  const Result<MappingCounts>& all = *crowd->result;
+  if (!all) return all.error();
+  MappingCounts counts;
+  counts.complete = all->complete;
+  counts.of_files.reserve(places.size());
+  for (const std::size_t place : places) counts.of_files.push_back(all->of_files[place]);
+  return counts;
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,172 @@
+#include "supervisor/process/shared_counts.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <new>
+#include <thread>
+#include <vector>
+
+namespace shmvisor {
+namespace {
+
+FileIdentity file(std::uint64_t inode) { return {1, inode}; }
+
+/// Counts that are held until somebody lets them go. Of a file it tells the inode.
+class Desk {
+ public:
+  Result<MappingCounts> count(std::span<const FileIdentity> files) {
+    const int number = ++begun;
+    if (number <= held) {
+      while (go < number) ::usleep(100);
+    }
+    if (fails) return Errno(ENOMEM);
+    if (throws) throw std::bad_alloc();
+    MappingCounts counts;
+    counts.complete = !incomplete;
+    for (const FileIdentity& one : files) counts.of_files.push_back(one.inode);
+    asked += static_cast<int>(files.size());
+    return counts;
+  }
+
+  std::atomic<int> begun{0};
+  std::atomic<int> asked{0};
+  std::atomic<int> held{0};  ///< so many of the first
+  std::atomic<int> go{0};    ///< so many of them are let go
+  std::atomic<bool> fails{false};
+  std::atomic<bool> throws{false};
+  std::atomic<bool> incomplete{false};
+};
+
+class SharedCountsTest : public ::testing::Test {
+ protected:
+  ~SharedCountsTest() override { end(); }
+  void end() {
+    desk_.go = 1000;
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+  bool reaches(const std::atomic<int>& number, int wanted) {
+    for (int wait = 0; wait < 10000 && number < wanted; ++wait) ::usleep(1000);
+    return number == wanted;
+  }
+  /// Asks in a thread of its own.
+  void ask(std::vector<FileIdentity> files) {
+    threads_.emplace_back([this, files = std::move(files)] {
+      ++asking_;
+      const auto counts = counts_.of(files);
+      if (!counts) {
+        ++failed_;
+        return;
+      }
+      for (std::size_t place = 0; place < files.size(); ++place) {
+        if (counts->of_files.at(place) != files[place].inode) ++wrong_;
+      }
+      if (!counts->complete) ++incomplete_;
+      ++told_;
+    });
+  }
+
+  Desk desk_;
+  SharedCounts counts_{[this](std::span<const FileIdentity> files) { return desk_.count(files); }};
+  std::vector<std::thread> threads_;
+  std::atomic<int> asking_{0};
+  std::atomic<int> told_{0};
+  std::atomic<int> failed_{0};
+  std::atomic<int> wrong_{0};
+  std::atomic<int> incomplete_{0};
+};
+
+TEST_F(SharedCountsTest, WhoIsAloneHasACountOfItsOwn) {
+  const std::vector<FileIdentity> files = {file(7), file(3), file(7)};
+  for (int i = 1; i <= 3; ++i) {
+    const auto counts = counts_.of(files);
+    ASSERT_TRUE(counts);
+    EXPECT_EQ(counts->of_files, (std::vector<std::uint64_t>{7, 3, 7}));
+    EXPECT_EQ(desk_.begun, i);
+  }
+}
+
+// However many threads of one process ask: all of them together cost others a count or two.
+TEST_F(SharedCountsTest, ACrowdSharesTheNextCount) {
+  constexpr int kCrowd = 60;
+  desk_.held = SharedCounts::kMostAtATime;
+  for (int i = 1; i <= SharedCounts::kMostAtATime; ++i) {
+    ask({file(1)});
+    ASSERT_TRUE(reaches(desk_.begun, i)) << "one that is held up lets others begin";
+  }
+  for (int i = 0; i < kCrowd; ++i) {
+    ask({file(static_cast<std::uint64_t>(i % 20)), file(100)});
+  }
+  ASSERT_TRUE(reaches(asking_, SharedCounts::kMostAtATime + kCrowd));
+  ::usleep(20000);  // until they wait
+  EXPECT_EQ(desk_.begun, SharedCounts::kMostAtATime);
+  desk_.go = 1;
+  ASSERT_TRUE(reaches(told_, 1 + kCrowd));
+  EXPECT_LE(desk_.begun, SharedCounts::kMostAtATime + 3) << "some may have come later";
+  EXPECT_LE(desk_.asked, 1 + 3 * 21) << "each file once";
+  end();
+  EXPECT_EQ(wrong_ + failed_ + incomplete_, 0);
+}
+
+// What was counted before somebody asked is not its answer.
+TEST_F(SharedCountsTest, NobodyIsToldByACountThatHadBegun) {
+  desk_.held = SharedCounts::kMostAtATime;
+  for (int i = 1; i <= SharedCounts::kMostAtATime; ++i) {
+    ask({file(1)});
+    ASSERT_TRUE(reaches(desk_.begun, i));
+  }
+  ask({file(1)});
+  ASSERT_TRUE(reaches(asking_, SharedCounts::kMostAtATime + 1));
+  ::usleep(20000);
+  desk_.incomplete = true;
+  desk_.go = SharedCounts::kMostAtATime;
+  ASSERT_TRUE(reaches(told_, SharedCounts::kMostAtATime + 1));
+  EXPECT_EQ(desk_.begun, SharedCounts::kMostAtATime + 1);
+  end();
+  EXPECT_EQ(wrong_ + failed_, 0);
+}
+
+TEST_F(SharedCountsTest, AllWhoShareACountShareItsFailure) {
+  desk_.held = SharedCounts::kMostAtATime;
+  for (int i = 1; i <= SharedCounts::kMostAtATime; ++i) {
+    ask({file(1)});
+    ASSERT_TRUE(reaches(desk_.begun, i));
+  }
+  desk_.fails = true;
+  for (int i = 0; i < 5; ++i) ask({file(2)});
+  end();
+  EXPECT_EQ(failed_, SharedCounts::kMostAtATime + 5);
+  desk_.fails = false;
+  EXPECT_TRUE(counts_.of(std::vector<FileIdentity>{file(1)}));
+}
+
+TEST_F(SharedCountsTest, OneThatEndsByAnExceptionKeepsNoTurn) {
+  desk_.throws = true;
+  const std::vector<FileIdentity> files = {file(1)};
+  for (int i = 0; i < 2 * SharedCounts::kMostAtATime; ++i) {
+    EXPECT_THROW((void)counts_.of(files), std::bad_alloc);
+  }
+  desk_.throws = false;
+  EXPECT_TRUE(counts_.of(files));
+}
+
+TEST_F(SharedCountsTest, ManyWhoAskAllTheTime) {
+  std::vector<std::thread> crowd;
+  std::atomic<int> wrong = 0;
+  for (int thread = 0; thread < 8; ++thread) {
+    crowd.emplace_back([&, thread] {
+      for (int i = 0; i < 3000; ++i) {
+        const FileIdentity mine = file(static_cast<std::uint64_t>(thread * 10 + i % 3));
+        const auto counts = counts_.of({&mine, 1});
+        if (!counts || counts->of_files.front() != mine.inode) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : crowd) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+}  // namespace
+}  // namespace shmvisor
