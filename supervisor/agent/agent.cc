@@ -15,6 +15,7 @@
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/log/limited_log.h"
+#include "supervisor/log/process_log.h"
 
 namespace shmvisor {
 namespace {
@@ -77,7 +78,7 @@ int run_agent(const AgentOptions& options, KernelFeatures& features) {
               features);
   const Agent::Ending ending = agent.run();
   if (!ending.drained) {
-    spdlog::shutdown();
+    flush_process_log();
     ::_exit(ending.status);
   }
   return ending.status;

@@ -1,17 +1,26 @@
 #include "supervisor/cli/subcommand.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 
 #include "supervisor/cli/environment.h"
 #include "supervisor/log/limited_log.h"
+#include "supervisor/log/process_log.h"
 
 namespace shmvisor {
 namespace {
 
 constexpr const char* kLogLevels = "trace, debug, info, warning, error, critical, off";
+
+/// Written before the end, also by an exception.
+class LastLines {
+ public:
+  LastLines() = default;
+  LastLines(const LastLines&) = delete;
+  LastLines& operator=(const LastLines&) = delete;
+  ~LastLines() { flush_process_log(); }
+};
 
 }  // namespace
 
@@ -37,6 +46,7 @@ int Subcommand::execute() {
   read_environment(app_);
   KernelFeatures features;
   set_up_log();
+  const LastLines last_lines;
   switch_off(features);
   const int status = run(features);
   tell_of_lines_left_out();
@@ -45,11 +55,8 @@ int Subcommand::execute() {
 
 /// Standard error, and nothing but what an operator should know.
 void Subcommand::set_up_log() const {
-  auto logger = spdlog::stderr_logger_mt("shmvisor");
-  logger->set_pattern("shmvisor[%P]: %l: %v");
-  spdlog::set_default_logger(logger);
   const auto level = static_cast<int>(spdlog::level::from_str(log_level_));
-  spdlog::set_level(static_cast<spdlog::level::level_enum>(
+  set_up_process_log(static_cast<spdlog::level::level_enum>(
       std::max(level - verbosity_, static_cast<int>(spdlog::level::trace))));
 }
 

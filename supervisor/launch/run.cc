@@ -28,6 +28,7 @@
 #include "supervisor/launch/joining_chores.h"
 #include "supervisor/launch/parent_watch.h"
 #include "supervisor/launch/serving_chores.h"
+#include "supervisor/log/process_log.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/process/descendant_scope.h"
 #include "supervisor/process/joint_scope.h"
@@ -68,9 +69,9 @@ void tell_of_proc(const RunOptions& options, const ProcMountFailure& missing) {
   }
 }
 
-/// Without destructors and spdlog::shutdown(): other threads still run, and log.
+/// Without destructors: other threads still run, and log.
 [[noreturn]] void leave_at_once(int status) {
-  spdlog::default_logger_raw()->flush();
+  flush_process_log();
   ::_exit(status);
 }
 
@@ -107,6 +108,9 @@ std::unique_ptr<GroupWitness> witness_in(const ProcessGroup& group) {
   return group.own() ? nullptr : std::make_unique<GroupWitness>();
 }
 
+/// Lines about how the command is started come before its own, unless nobody takes them.
+constexpr std::chrono::milliseconds kBeforeCommand(100);
+
 /// To the command's exec. Why not, otherwise.
 std::optional<Failure> let_go(const Launched& launched, InitLoop& init) {
   if (!init.valid()) {
@@ -115,6 +119,7 @@ std::optional<Failure> let_go(const Launched& launched, InitLoop& init) {
                    "RLIMIT_NOFILE, or allow it where a seccomp filter forbids it"};
   }
   if (launched.parent) init.end_with(*launched.parent);
+  flush_process_log(kBeforeCommand);
   launched.command.go_on();
   auto failure = launched.command.wait_for_exec([&init](int fd) { init.run_until(fd); });
   if (!failure) tell_of_proc(launched.options, launched.command.missing_in_proc());

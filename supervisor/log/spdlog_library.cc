@@ -21,7 +21,6 @@
 #include <spdlog/sinks/base_sink-inl.h>
 #include <spdlog/sinks/sink-inl.h>
 #include <spdlog/sinks/stdout_color_sinks-inl.h>
-#include <spdlog/sinks/stdout_sinks-inl.h>
 #include <spdlog/spdlog-inl.h>
 
 #include <memory>
@@ -31,8 +30,6 @@
 // The templates that other files take as declared elsewhere.
 template class spdlog::sinks::base_sink<std::mutex>;
 template class spdlog::sinks::base_sink<spdlog::details::null_mutex>;
-template std::shared_ptr<spdlog::logger> spdlog::stderr_logger_mt<spdlog::synchronous_factory>(
-    const std::string& logger_name);
 template auto fmt::detail::thousands_sep_impl(fmt::detail::locale_ref)
     -> fmt::detail::thousands_sep_result<char>;
 template auto fmt::detail::decimal_point_impl(fmt::detail::locale_ref) -> char;

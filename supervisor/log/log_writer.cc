@@ -1,0 +1,207 @@
+#include "supervisor/log/log_writer.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cinttypes>
+#include <climits>
+#include <condition_variable>
+#include <cstdint>
+#include <cstdio>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "supervisor/kernel/detached_thread.h"
+
+namespace shmvisor {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+/// None: for as long as it takes.
+using Deadline = std::optional<Clock::time_point>;
+
+constexpr std::size_t kStackBytes = std::size_t{64} * 1024;
+/// Of a buffer, between two bursts of lines.
+constexpr std::size_t kKeptBytes = 4096;
+
+/// False where it is not ready for a write by then.
+bool wait_until_ready(int fd, const Deadline& deadline) {
+  int bound_ms = -1;
+  if (deadline) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - Clock::now());
+    bound_ms = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
+  }
+  pollfd waiting{fd, POLLOUT, 0};
+  return ::poll(&waiting, 1, bound_ms) > 0;
+}
+
+/// False where no more can be written, or not by then.
+bool write_part(int fd, std::string_view part, const Deadline& deadline) {
+  while (!part.empty()) {
+    if (deadline && !wait_until_ready(fd, deadline)) return false;
+    const ssize_t written = ::write(fd, part.data(), part.size());
+    if (written >= 0) {
+      part.remove_prefix(static_cast<std::size_t>(written));
+    } else if (errno == EAGAIN) {
+      (void)wait_until_ready(fd, deadline);
+    } else if (errno != EINTR) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// As many whole lines as are written as one; one line where it is longer.
+std::string_view first_part(std::string_view lines) {
+  if (lines.size() <= PIPE_BUF) return lines;
+  std::size_t end = lines.rfind('\n', PIPE_BUF - 1);
+  if (end == std::string_view::npos) end = lines.find('\n');
+  return end == std::string_view::npos ? lines : lines.substr(0, end + 1);
+}
+
+void write_lines(int fd, std::string_view lines, const Deadline& deadline) {
+  while (!lines.empty()) {
+    const std::string_view part = first_part(lines);
+    if (!write_part(fd, part, deadline)) return;
+    lines.remove_prefix(part.size());
+  }
+}
+
+}  // namespace
+
+struct LogWriter::State : std::enable_shared_from_this<State> {
+  State(int descriptor, std::size_t most) : fd(descriptor), most_bytes(most) {
+    CPU_ZERO(&cpus);
+    (void)::sched_getaffinity(0, sizeof(cpus), &cpus);
+  }
+
+  const int fd;
+  const std::size_t most_bytes;
+  const uid_t user = ::geteuid();
+  cpu_set_t cpus{};  ///< that all threads may run on
+  std::mutex mutex;
+  std::condition_variable came;
+  std::condition_variable written;
+  std::string queued;
+  std::string writing;  ///< of whoever writes
+  std::uint64_t lost = 0;
+  std::uint64_t written_out = 0;  ///< how often what was queued has been written
+  bool has_thread = false;
+  bool busy = false;  ///< somebody writes
+  bool ending = false;
+
+  // mutex held.
+
+  [[nodiscard]] bool any() const { return !queued.empty() || lost != 0; }
+  bool start();
+  /// Releases the mutex meanwhile. Precondition: nobody is busy.
+  void write_out(std::unique_lock<std::mutex>& lock, const Deadline& deadline);
+
+  void work() noexcept;
+};
+
+bool LogWriter::State::start() {
+  if (has_thread) return true;
+  // A thread has the identity of the one that made it. One that borrowed another's for a moment
+  // makes none that stays: whose it is may send it signals.
+  if (::geteuid() != user) return false;
+  auto* const self = new (std::nothrow) std::shared_ptr<State>(shared_from_this());
+  if (self == nullptr) return false;
+  const auto entry = [](void* made) -> void* {
+    const std::unique_ptr<std::shared_ptr<State>> state(static_cast<std::shared_ptr<State>*>(made));
+    (*state)->work();
+    return nullptr;
+  };
+  has_thread = start_detached(entry, self, kStackBytes) == 0;
+  if (!has_thread) delete self;
+  return has_thread;
+}
+
+void LogWriter::State::work() noexcept {
+  // A thread begins with the CPUs of the one that made it, which may hold a CpuPin.
+  (void)::sched_setaffinity(0, sizeof(cpus), &cpus);
+  std::unique_lock lock(mutex);
+  for (;;) {
+    came.wait(lock, [this] { return ending || (any() && !busy); });
+    if (!any()) return;
+    write_out(lock, std::nullopt);
+  }
+}
+
+void LogWriter::State::write_out(std::unique_lock<std::mutex>& lock, const Deadline& deadline) {
+  busy = true;
+  writing.swap(queued);
+  const std::uint64_t lost_then = std::exchange(lost, 0);
+  lock.unlock();
+  write_lines(fd, writing, deadline);
+  if (lost_then != 0) {
+    std::array<char, 128> line{};
+    std::snprintf(line.data(), line.size(),
+                  "shmvisor[%d]: warning: %" PRIu64 " lines were lost: nobody took them in time\n",
+                  ::getpid(), lost_then);
+    write_lines(fd, line.data(), deadline);
+  }
+  lock.lock();
+  writing.clear();
+  if (writing.capacity() > kKeptBytes) writing = std::string();
+  busy = false;
+  ++written_out;
+  written.notify_all();
+  came.notify_one();  // the thread, where somebody else wrote
+}
+
+LogWriter::LogWriter(int fd, std::size_t most_bytes)
+    : state_(std::make_shared<State>(fd, most_bytes)) {}
+
+LogWriter::~LogWriter() {
+  const std::lock_guard lock(state_->mutex);
+  state_->ending = true;
+  state_->came.notify_one();
+}
+
+void LogWriter::add(std::string_view line) noexcept {
+  const std::lock_guard lock(state_->mutex);
+  // Lines behind one that was lost are lost too, until there is room for all of them: their count
+  // has one place.
+  if (state_->lost != 0 || line.size() > state_->most_bytes - state_->queued.size()) {
+    ++state_->lost;
+  } else {
+    try {
+      state_->queued.append(line);
+    } catch (const std::bad_alloc&) {
+      ++state_->lost;
+    }
+  }
+  if (state_->start()) state_->came.notify_one();
+}
+
+void LogWriter::lose_one() noexcept {
+  const std::lock_guard lock(state_->mutex);
+  ++state_->lost;
+  if (state_->start()) state_->came.notify_one();
+}
+
+bool LogWriter::flush(std::chrono::milliseconds bound) noexcept {
+  State& state = *state_;
+  const auto deadline = Clock::now() + bound;
+  std::unique_lock lock(state.mutex);
+  const std::uint64_t enough = state.written_out + (state.busy ? 1 : 0) + (state.any() ? 1 : 0);
+  const auto all_written = [&] { return state.written_out >= enough; };
+  if (all_written()) return true;
+  if (state.start()) {
+    state.came.notify_one();
+    return state.written.wait_until(lock, deadline, all_written);
+  }
+  if (!state.written.wait_until(lock, deadline, [&] { return !state.busy; })) return false;
+  if (!all_written()) state.write_out(lock, deadline);
+  return all_written() && Clock::now() < deadline;
+}
+
+}  // namespace shmvisor
