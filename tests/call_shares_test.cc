@@ -35,8 +35,10 @@ class CallSharesTest : public ::testing::Test {
 
   ServingBudget budget_{kAtOnce};
   std::set<std::uint64_t> dead_;
+  int resumes_ = 0;  ///< how often calls that are aside were said to be served soon
   CallShares shares_{budget_, 0, 1000,
-                     [this](const seccomp_notif& notif) { return !dead_.contains(notif.id); }};
+                     [this](const seccomp_notif& notif) { return !dead_.contains(notif.id); },
+                     [this] { ++resumes_; }};
   std::uint64_t last_id_ = 0;
 };
 
@@ -65,14 +67,16 @@ TEST_F(CallSharesTest, NobodyOvertakesThoseWhoWait) {
 }
 
 TEST_F(CallSharesTest, AnotherListenerHasTheSameBudgetButAlwaysRoomForOneCall) {
-  CallShares second(budget_, 0, 1000, [](const seccomp_notif&) { return true; });
+  CallShares second(
+      budget_, 0, 1000, [](const seccomp_notif&) { return true; }, [] {});
   EXPECT_EQ(served_of(shares_, kAttacker, 100), 9);
   EXPECT_EQ(served_of(second, kAttacker, 100), 1);
   EXPECT_TRUE(second.leave(kAttacker)) << "the next one, which waits for nobody elsewhere";
 }
 
 TEST_F(CallSharesTest, UsersOfAnotherGroupAreOthers) {
-  CallShares second(budget_, 1, 1000, [](const seccomp_notif&) { return true; });
+  CallShares second(
+      budget_, 1, 1000, [](const seccomp_notif&) { return true; }, [] {});
   EXPECT_EQ(served_of(shares_, kAttacker, 100), 9);
   EXPECT_EQ(served_of(second, kAttacker, 100), 5);
 }
@@ -86,7 +90,8 @@ TEST_F(CallSharesTest, WhoeverWaitsForLongIsToldOf) {
 }
 
 TEST_F(CallSharesTest, TheThreadsOfAListenerAreSharedTheSameWay) {
-  CallShares few(budget_, 0, 4, [](const seccomp_notif&) { return true; });
+  CallShares few(
+      budget_, 0, 4, [](const seccomp_notif&) { return true; }, [] {});
   EXPECT_EQ(served_of(few, kAttacker, 10), 2);
   EXPECT_EQ(served_of(few, kOther, 10), 1);
   EXPECT_EQ(served_of(few, kThird, 10), 1);
@@ -96,6 +101,63 @@ TEST_F(CallSharesTest, TheThreadsOfAListenerAreSharedTheSameWay) {
   EXPECT_EQ(next->user, 0U) << "whoever has the fewest comes first";
   few.limit_to(0);
   EXPECT_FALSE(few.leave(0));
+}
+
+TEST_F(CallSharesTest, WhoWaitsForAnotherListenerIsResumedWhenThatGivesBack) {
+  CallShares second(
+      budget_, 0, 1000, [](const seccomp_notif&) { return true; }, [] {});
+  EXPECT_EQ(served_of(second, kAttacker, 9), 9);
+  EXPECT_EQ(served_of(shares_, kAttacker, 3), 1);
+  EXPECT_FALSE(shares_.can_resume());
+  EXPECT_FALSE(shares_.resume());
+  EXPECT_EQ(resumes_, 0);
+  EXPECT_FALSE(second.leave(kAttacker));
+  EXPECT_FALSE(second.leave(kAttacker));
+  EXPECT_EQ(resumes_, 1) << "told once, until it is refused again";
+  ASSERT_TRUE(shares_.can_resume());
+  for (std::uint64_t id = 11; id <= 12; ++id) {
+    const auto next = shares_.resume();
+    ASSERT_TRUE(next);
+    EXPECT_EQ(next->call.id, id);
+  }
+  EXPECT_FALSE(shares_.can_resume()) << "none is left";
+}
+
+TEST_F(CallSharesTest, WhoWaitsForNothingIsNotTold) {
+  CallShares second(
+      budget_, 0, 1000, [](const seccomp_notif&) { return true; }, [] {});
+  EXPECT_EQ(served_of(second, kAttacker, 9), 9);
+  EXPECT_EQ(served_of(shares_, kAttacker, 2), 1);
+  EXPECT_TRUE(shares_.leave(kAttacker)) << "as its first call, which needs nothing of others";
+  EXPECT_FALSE(second.leave(kAttacker));
+  EXPECT_EQ(resumes_, 0);
+}
+
+TEST_F(CallSharesTest, MoreThreadsResumeThoseWhoWait) {
+  shares_.limit_to(2);
+  EXPECT_EQ(served_of(shares_, kAttacker, 3), 1);
+  EXPECT_FALSE(shares_.can_resume());
+  shares_.limit_to(1);
+  EXPECT_EQ(resumes_, 0);
+  shares_.limit_to(8);
+  EXPECT_EQ(resumes_, 1);
+  EXPECT_TRUE(shares_.can_resume());
+  EXPECT_TRUE(shares_.resume());
+  EXPECT_TRUE(shares_.resume());
+  EXPECT_FALSE(shares_.resume());
+}
+
+TEST_F(CallSharesTest, WhoMayNotStandsInTheWayOfNobody) {
+  // The attacker has all of its share elsewhere, and one call in service here.
+  CallShares second(
+      budget_, 0, 1000, [](const seccomp_notif&) { return true; }, [] {});
+  EXPECT_EQ(served_of(second, kAttacker, 9), 9);
+  EXPECT_EQ(served_of(shares_, kAttacker, 2), 1);
+  EXPECT_EQ(served_of(shares_, kOther, 100), 5);
+  // The other one has more calls in service here, but may have one more.
+  const auto next = shares_.leave(kOther);
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->user, kOther);
 }
 
 TEST_F(CallSharesTest, OfEachUserOnlySoManyArePutAside) {

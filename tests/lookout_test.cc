@@ -13,11 +13,11 @@ namespace {
 /// Looks, counted; again as often as it was told.
 class LookoutTest : public ::testing::Test {
  protected:
-  bool look() {
+  std::chrono::milliseconds look() {
     const std::lock_guard lock(mutex_);
     ++looks_;
     changed_.notify_all();
-    return looks_ < wanted_looks_;
+    return looks_ < wanted_looks_ ? again_ : std::chrono::milliseconds(0);
   }
   /// Within ten seconds.
   bool wait_for_looks(int looks) {
@@ -33,6 +33,7 @@ class LookoutTest : public ::testing::Test {
   std::condition_variable changed_;
   int looks_ = 0;
   int wanted_looks_ = 0;
+  std::chrono::milliseconds again_ = Lookout::kLater;
   Lookout lookout_{[this] { return look(); }};
 };
 
@@ -50,6 +51,17 @@ TEST_F(LookoutTest, LooksAgainWhileThereIsSomethingToSee) {
   ASSERT_TRUE(lookout_.start());
   lookout_.ask();
   EXPECT_TRUE(wait_for_looks(5));
+}
+
+TEST_F(LookoutTest, WhoeverAsksIsHeardBeforeALookThatIsFarAway) {
+  wanted_looks_ = 1000;
+  again_ = std::chrono::hours(1);
+  ASSERT_TRUE(lookout_.start());
+  for (int round = 1; round <= 100; ++round) {
+    const int before = looks();
+    lookout_.ask();
+    ASSERT_TRUE(wait_for_looks(before + 1)) << round;
+  }
 }
 
 TEST_F(LookoutTest, NothingIsSeenAfterItStopped) {

@@ -26,38 +26,72 @@ std::optional<CallShares::Next> CallShares::leave(uid_t user) {
   if (account->second.served > 1) budget_.give_back({group_, user});
   --account->second.served;
   --served_;
-  std::optional<Next> next;
-  if (aside_ != 0) next = take_next();
+  const auto next = take_next();
   const bool idle = account->second.served == 0 && account->second.aside.empty();
   if (idle && accounts_.size() > kMostIdle) accounts_.erase(account);
   return next;
 }
 
+bool CallShares::can_resume() {
+  const std::lock_guard lock(mutex_);
+  return first_that([this](uid_t user, const Account& account) {
+           return account.served == 0 || budget_.has_room({group_, user}, waiter_);
+         }) != nullptr;
+}
+
+std::optional<CallShares::Next> CallShares::resume() {
+  const std::lock_guard lock(mutex_);
+  return take_next();
+}
+
 std::optional<CallShares::Next> CallShares::take_next() {
-  const auto sooner = [](const auto& one, const auto& other) {
-    if (one.second.aside.empty() != other.second.aside.empty()) return !one.second.aside.empty();
-    return one.second.served < other.second.served;
-  };
-  auto& [user, account] = *std::min_element(accounts_.begin(), accounts_.end(), sooner);
-  if (!admit(user, account)) return std::nullopt;
+  auto* const found =
+      first_that([this](uid_t user, Account& account) { return admit(user, account); });
+  if (found == nullptr) return std::nullopt;
+  auto& [user, account] = *found;
   const Next next{user, account.aside.front().call};
   account.aside.pop_front();
-  --aside_;
+  count_out_of_aside(1);
   return next;
+}
+
+template <typename May>
+CallShares::Accounts::value_type* CallShares::first_that(May may) {
+  if (aside_ == 0) return nullptr;
+  const auto order = [](const Accounts::value_type& one) {
+    return std::pair(one.second.served, one.first);
+  };
+  // One after the other in that order, without memory for it.
+  const Accounts::value_type* refused = nullptr;
+  for (;;) {
+    Accounts::value_type* next = nullptr;
+    for (auto& one : accounts_) {
+      if (one.second.aside.empty() || (refused != nullptr && order(one) <= order(*refused))) {
+        continue;
+      }
+      if (next == nullptr || order(one) < order(*next)) next = &one;
+    }
+    // Who has more calls in service is refused threads as well.
+    if (next == nullptr || !has_threads_for(next->second)) return nullptr;
+    if (may(next->first, next->second)) return next;
+    refused = next;
+  }
 }
 
 void CallShares::limit_to(int most_at_once) {
   const std::lock_guard lock(mutex_);
-  most_at_once_ = std::max(most_at_once, 1);
+  const int before = std::exchange(most_at_once_, std::max(most_at_once, 1));
+  if (most_at_once_ > before && aside_ != 0) resume_();
+}
+
+bool CallShares::has_threads_for(const Account& account) const {
+  const int free = most_at_once_ - served_;
+  return account.served == 0 ? free > 0 : account.served < free;
 }
 
 bool CallShares::admit(uid_t user, Account& account) {
-  const int free = most_at_once_ - served_;
-  if (account.served == 0) {
-    if (free <= 0) return false;
-  } else if (account.served >= free || !budget_.take({group_, user})) {
-    return false;
-  }
+  if (!has_threads_for(account)) return false;
+  if (account.served != 0 && !budget_.take({group_, user}, waiter_)) return false;
   ++account.served;
   ++served_;
   return true;
@@ -68,7 +102,12 @@ void CallShares::make_room(Account& account) {
   if (account.refused_since_look++ % (kMostAside / 4) != 0) return;
   const std::size_t before = account.aside.size();
   std::erase_if(account.aside, [this](const Aside& one) { return !alive_(one.call); });
-  aside_ -= before - account.aside.size();
+  count_out_of_aside(before - account.aside.size());
+}
+
+void CallShares::count_out_of_aside(std::size_t calls) {
+  aside_ -= calls;
+  if (aside_ == 0) waiter_.withdraw();
 }
 
 }  // namespace shmvisor

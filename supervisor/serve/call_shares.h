@@ -3,10 +3,12 @@
 // NOTIF_RECV hands out calls of anybody in the order in which they were made. A call of a user who
 // has its share of calls in service (ServingBudget, and the same rule for the threads of this
 // listener) is put aside: it stays received and unanswered, and takes no thread. It is served when
-// another call is over. Of each user only so many are put aside; further ones are refused.
+// another call is over, here or at another listener, or when there are more threads. Of each user
+// only so many are put aside; further ones are refused.
 //
 // A user's first call at a listener is always within the share, so that none waits for what happens
-// elsewhere. Among those who wait, whoever has the fewest calls in service comes first.
+// elsewhere: while calls are aside, some are in service. Among those who wait, whoever has the
+// fewest calls in service comes first, of those that may have one more.
 //
 // Ownership: borrows the budget. Thread rule: any thread.
 #pragma once
@@ -38,10 +40,16 @@ class CallShares {
   static constexpr std::chrono::seconds kLongWait{1};
 
   /// `group`: of the payers. `most_at_once`: calls of this listener in service. `alive`: whether a
-  /// call still waits.
+  /// call still waits. `resume`: calls that are aside may be served now, perhaps: to be asked of
+  /// can_resume() soon, from another thread. It waits for nothing, and calls none of these.
   CallShares(ServingBudget& budget, std::uint32_t group, int most_at_once,
-             std::function<bool(const seccomp_notif&)> alive)
-      : budget_(budget), group_(group), alive_(std::move(alive)), most_at_once_(most_at_once) {}
+             std::function<bool(const seccomp_notif&)> alive, std::function<void()> resume)
+      : budget_(budget),
+        group_(group),
+        alive_(std::move(alive)),
+        resume_(std::move(resume)),
+        most_at_once_(most_at_once),
+        waiter_(budget, resume_) {}
   CallShares(const CallShares&) = delete;
   CallShares& operator=(const CallShares&) = delete;
   enum class Admission : std::uint8_t {
@@ -61,6 +69,10 @@ class CallShares {
   /// A call of the user is over. The call that is to be served next instead, counted as in service;
   /// nothing where none waits that may be.
   std::optional<Next> leave(uid_t user);
+  /// Whether resume() would give a call.
+  [[nodiscard]] bool can_resume();
+  /// A call that was put aside and may be served now, counted as in service.
+  std::optional<Next> resume();
 
   /// No more threads are to be had than for so many calls; at least one.
   void limit_to(int most_at_once);
@@ -79,21 +91,34 @@ class CallShares {
   /// Accounts without a call that are kept, for the next one.
   static constexpr std::size_t kMostIdle = 64;
 
-  /// Counts one more call of the user, if it may be served now. mutex_ held.
+  using Accounts = std::unordered_map<uid_t, Account>;
+
+  // mutex_ held.
+
+  /// Whether there are threads for one more call of it.
+  [[nodiscard]] bool has_threads_for(const Account& account) const;
+  /// Counts one more call of the user, if it may be served now.
   bool admit(uid_t user, Account& account);
-  /// The call that is to be served next. Precondition: some were put aside. mutex_ held.
+  /// The call that is to be served next.
   std::optional<Next> take_next();
-  /// Forgets calls whose callers are gone, if it was not tried just now. mutex_ held.
+  /// Of those who wait, the first for whom `may` is true, of the user and the account; null for
+  /// none.
+  template <typename May>
+  Accounts::value_type* first_that(May may);
+  /// Forgets calls whose callers are gone, if it was not tried just now.
   void make_room(Account& account);
+  void count_out_of_aside(std::size_t calls);
 
   ServingBudget& budget_;
   const std::uint32_t group_;
   const std::function<bool(const seccomp_notif&)> alive_;
-  std::mutex mutex_;
+  const std::function<void()> resume_;
+  std::mutex mutex_;  ///< before the budget's
   int most_at_once_;
   int served_ = 0;
   std::size_t aside_ = 0;
-  std::unordered_map<uid_t, Account> accounts_;
+  Accounts accounts_;
+  ServingBudget::Waiter waiter_;  ///< waits while calls are aside, at most
 };
 
 }  // namespace shmvisor

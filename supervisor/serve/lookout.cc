@@ -25,15 +25,17 @@ Result<void> Lookout::start() {
 void Lookout::stop() {
   if (!thread_.joinable()) return;
   stopping_.store(true);
-  set_timer(1);
+  set_timer(std::chrono::nanoseconds(1));
   thread_.join();
   timer_.reset();
 }
 
-void Lookout::set_timer(long nanoseconds) {
-  itimerspec later{};
-  later.it_value.tv_nsec = nanoseconds;
-  ::timerfd_settime(timer_.get(), 0, &later, nullptr);
+void Lookout::set_timer(std::chrono::nanoseconds later) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(later);
+  itimerspec when{};
+  when.it_value.tv_sec = seconds.count();
+  when.it_value.tv_nsec = (later - seconds).count();
+  ::timerfd_settime(timer_.get(), 0, &when, nullptr);
 }
 
 void Lookout::run() {
@@ -44,7 +46,11 @@ void Lookout::run() {
     if (expirations == 0) continue;  // a signal
     // From here on who asks sets the timer anew, so nothing asked for is missed.
     asked_.store(false);
-    if (look_()) ask();
+    const auto again = look_();
+    if (again == std::chrono::milliseconds(0)) continue;
+    set_timer(again);
+    // What whoever asked meanwhile, or stops us, has set it to was sooner.
+    if (asked_.load() || stopping_.load()) set_timer(kLater);
   }
 }
 

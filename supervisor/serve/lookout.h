@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <thread>
 
@@ -18,11 +19,13 @@ namespace shmvisor {
 
 class Lookout {
  public:
-  /// `look`: true where it is to be called again, as much later.
-  explicit Lookout(std::function<bool()> look) : look_(std::move(look)) {}
+  /// `look`: how much later it is to be called again; 0: when it is asked to.
+  explicit Lookout(std::function<std::chrono::milliseconds()> look) : look_(std::move(look)) {}
   Lookout(const Lookout&) = delete;
   Lookout& operator=(const Lookout&) = delete;
   ~Lookout() { stop(); }
+
+  static constexpr std::chrono::milliseconds kLater{1};
 
   /// Does nothing where it is started. EMFILE where the timer, EAGAIN where the thread cannot be
   /// had.
@@ -30,16 +33,14 @@ class Lookout {
   /// Waits until `look` is not running, nor will be.
   void stop();
   void ask() {
-    if (!asked_.exchange(true)) set_timer(kLaterNs);
+    if (!asked_.exchange(true)) set_timer(kLater);
   }
 
  private:
-  static constexpr long kLaterNs = 1'000'000;
-
-  void set_timer(long nanoseconds);
+  void set_timer(std::chrono::nanoseconds later);
   void run();
 
-  const std::function<bool()> look_;
+  const std::function<std::chrono::milliseconds()> look_;
   UniqueFd timer_;  ///< timerfd_create(2)
   std::atomic<bool> asked_{false};
   std::atomic<bool> stopping_{false};

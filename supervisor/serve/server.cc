@@ -73,9 +73,11 @@ Server::Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& fe
       threads_seen_(features, options.remembered, options.most_remembered),
       expected_([this] { ensure_receiver(); }),
       own_budget_(options.most_threads),
-      shares_(options.budget == nullptr ? own_budget_ : *options.budget, options.payer_group,
-              calls_of(options.most_threads),
-              [this](const seccomp_notif& notif) { return listener_.alive(notif.id); }),
+      shares_(
+          options.budget == nullptr ? own_budget_ : *options.budget, options.payer_group,
+          calls_of(options.most_threads),
+          [this](const seccomp_notif& notif) { return listener_.alive(notif.id); },
+          [this] { lookout_.ask(); }),
       cpus_(our_cpus()),
       lookout_([this] { return look(); }) {}
 
@@ -110,7 +112,14 @@ bool Server::idle() const {
   return threads_ == 0;
 }
 
-bool Server::add_thread() {
+template <Server::Begin begin>
+void* Server::enter(void* self) {
+  static_cast<Server*>(self)->run(begin);
+  return nullptr;
+}
+
+bool Server::add_thread(Begin begin) {
+  if (threads_ >= options_.most_threads) return false;
   try {
     // So that the thread need not allocate to enter itself.
     workers_.reserve(static_cast<std::size_t>(threads_) + 1);
@@ -122,15 +131,12 @@ bool Server::add_thread() {
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attributes, kStackBytes);
   pthread_t thread{};
-  const auto entry = [](void* self) -> void* {
-    static_cast<Server*>(self)->run();
-    return nullptr;
-  };
+  auto* const entry = begin == Begin::kParked ? enter<Begin::kParked> : enter<Begin::kResuming>;
   const int error = pthread_create(&thread, &attributes, entry, this);
   pthread_attr_destroy(&attributes);
   if (error == 0) {
     ++threads_;
-    ++parked_;
+    if (begin == Begin::kParked) ++parked_;
     shares_.limit_to(calls_of(options_.most_threads));
     return true;
   }
@@ -156,15 +162,24 @@ void Server::expect_wait() {
 
 bool Server::call_receiver() {
   if (over_ || resting_ || receivers_.load() + calls_to_parked_ != 0) return true;
-  if (parked_ == 0 && (threads_ >= options_.most_threads || !add_thread())) return false;
+  if (parked_ == 0 && !add_thread()) return false;
   ++calls_to_parked_;
   called_.notify_one();
   return true;
 }
 
-bool Server::look() {
+std::chrono::milliseconds Server::look() {
   const bool lent = loans_.look(features_);
-  return look_after_receiver() || lent;
+  look_after_aside();
+  return look_after_receiver() || lent ? Lookout::kLater : std::chrono::milliseconds(0);
+}
+
+void Server::look_after_aside() {
+  if (!shares_.can_resume()) return;
+  // In a thread of its own: the others are to receive. Where none can be had, a call that is over
+  // makes room all the same.
+  const std::lock_guard lock(mutex_);
+  if (!over_ && !resting_) add_thread(Begin::kResuming);
 }
 
 bool Server::look_after_receiver() {
@@ -180,7 +195,7 @@ bool Server::become_receiver(std::unique_lock<std::mutex>& lock) {
     if (receivers_.load() == 0) {
       receivers_.fetch_add(1);
       // Somebody must be left to take over when this one is kept.
-      if (parked_ == calls_to_parked_ && threads_ < options_.most_threads) add_thread();
+      if (parked_ == calls_to_parked_) add_thread();
       return true;
     }
     if (parked_ >= kMostParked) return false;
@@ -196,14 +211,22 @@ void Server::park(std::unique_lock<std::mutex>& lock) {
   if (calls_to_parked_ != 0) --calls_to_parked_;
 }
 
-void Server::run() {
+void Server::run(Begin begin) {
   KickTimer::allow_on_this_thread();
   // A thread begins with the CPUs of the one that made it, which may hold a CpuPin.
   (void)::sched_setaffinity(0, sizeof(cpus_), &cpus_);
   Worker self{gettid()};
   std::unique_lock lock(mutex_);
   workers_.push_back(&self);
-  park(lock);
+  if (begin == Begin::kParked) {
+    park(lock);
+  } else {
+    lock.unlock();
+    served_.fetch_add(1, std::memory_order_relaxed);
+    while (auto next = shares_.resume()) serve_admitted(std::move(next));
+    served_.fetch_sub(1, std::memory_order_relaxed);
+    lock.lock();
+  }
   while (become_receiver(lock)) {
     lock.unlock();
     self.receiving.store(true);
@@ -232,12 +255,11 @@ void Server::run() {
 }
 
 void Server::serve(const seccomp_notif& notif) noexcept {
-  std::optional<uid_t> user = serve_one(notif, std::nullopt);
-  while (user) {
-    const auto next = shares_.leave(*user);
-    if (!next) return;
-    user = serve_one(next->call, next->user);
-  }
+  if (const auto user = serve_one(notif, std::nullopt)) serve_admitted(shares_.leave(*user));
+}
+
+void Server::serve_admitted(std::optional<CallShares::Next> next) noexcept {
+  for (; next; next = shares_.leave(next->user)) serve_one(next->call, next->user);
 }
 
 std::optional<uid_t> Server::serve_one(const seccomp_notif& notif,

@@ -112,9 +112,15 @@ class Server {
     std::atomic<bool> receiving{false};
   };
 
-  void run();
+  /// What a thread does first: wait to be called, or serve calls that were put aside.
+  enum class Begin : std::uint8_t { kParked, kResuming };
+  template <Begin begin>
+  static void* enter(void* self);
+  void run(Begin begin);
   /// Serves the call, if its user may have it served now, and then those that waited for its end.
   void serve(const seccomp_notif& notif) noexcept;
+  /// Serves a call that is counted as in service, and then those that waited for its end.
+  void serve_admitted(std::optional<CallShares::Next> next) noexcept;
   /// Whatever happens, the call is answered: with ENOMEM where memory ran out. `admitted`: the user
   /// as whose call it is in service already. Answers whose call was in service; nothing where it
   /// was not.
@@ -131,8 +137,10 @@ class Server {
   void expect_wait();
   /// The same as ensure_receiver(), mutex_ held. False where no thread can be had.
   bool call_receiver();
-  /// Of the lookout: whether it is to look again.
-  bool look();
+  /// Of the lookout: when it is to look again.
+  std::chrono::milliseconds look();
+  /// Sees to calls that were put aside and may be served now.
+  void look_after_aside();
   /// Whether the last receiver is gone to serve a call, and has to be looked after.
   bool look_after_receiver();
   /// Returns when a receiver is wanted, and this thread counts as one. False when it is one too
@@ -140,8 +148,8 @@ class Server {
   bool become_receiver(std::unique_lock<std::mutex>& lock);
   /// Waits to be called; counted in parked_ already. mutex_ held.
   void park(std::unique_lock<std::mutex>& lock);
-  /// A parked one. mutex_ held.
-  bool add_thread();
+  /// mutex_ held. False where none can be had, or there are as many as there may be.
+  bool add_thread(Begin begin = Begin::kParked);
 
   Listener& listener_;
   IpcNamespaces& namespaces_;

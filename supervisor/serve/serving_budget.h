@@ -10,6 +10,8 @@
 // Charged is the user of accountable_user.h; users of different groups of containers are different
 // payers, whatever their numbers.
 //
+// Whoever was refused a call is told when one is given back, if it waits for that (Waiter).
+//
 // Thread rule: any thread.
 #pragma once
 
@@ -17,8 +19,11 @@
 
 #include <compare>
 #include <cstdint>
+#include <functional>
+#include <list>
 #include <map>
 #include <mutex>
+#include <utility>
 
 namespace shmvisor {
 
@@ -35,16 +40,48 @@ class ServingBudget {
   ServingBudget(const ServingBudget&) = delete;
   ServingBudget& operator=(const ServingBudget&) = delete;
 
-  /// Counts one more call, if it may be.
-  [[nodiscard]] bool take(const Payer& payer);
+  /// Is told once after each time that it was refused, when a call has been given back.
+  class Waiter {
+   public:
+    /// `told` is called with the budget's lock held, from any thread. It waits for nothing.
+    Waiter(ServingBudget& budget, std::function<void()> told)
+        : budget_(budget), told_(std::move(told)), node_{this}, place_(node_.begin()) {}
+    Waiter(const Waiter&) = delete;
+    Waiter& operator=(const Waiter&) = delete;
+    ~Waiter() { withdraw(); }
+
+    /// It does not wait any more, and is not told after this.
+    void withdraw();
+
+   private:
+    friend class ServingBudget;
+
+    ServingBudget& budget_;
+    const std::function<void()> told_;
+    std::list<Waiter*> node_;  ///< its one entry, while that is not in the budget's list
+    const std::list<Waiter*>::iterator place_;
+  };
+
+  // False where it may not be, or there is no memory to count it; `refused` waits then.
+
+  /// Counts one more call.
+  [[nodiscard]] bool take(const Payer& payer, Waiter& refused) noexcept;
+  /// Whether one more would be counted now.
+  [[nodiscard]] bool has_room(const Payer& payer, Waiter& refused) noexcept;
+
   /// Once for each call that was counted.
   void give_back(const Payer& payer);
 
  private:
+  // mutex_ held.
+  [[nodiscard]] bool may_have_one_more(const Payer& payer) const;
+  void let_wait(Waiter& refused);
+
   const int most_at_once_;
   std::mutex mutex_;
   int served_ = 0;
   std::map<Payer, int> served_of_;
+  std::list<Waiter*> waiters_;
 };
 
 }  // namespace shmvisor
