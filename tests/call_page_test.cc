@@ -302,6 +302,22 @@ TEST_F(CallPageTest, ATakenPlaceIsLeftAlone) {
             0);
 }
 
+TEST_F(CallPageTest, WhoCouldNotHaveItGetsItLater) {
+  EXPECT_EQ(serve([&] {
+              void* const place = ::mmap(pointer(page_address()), kPage, PROT_READ | PROT_WRITE,
+                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+              if (place != pointer(page_address())) return 1;
+              for (int round = 0; round < 2 * kEnough; ++round) {
+                if (round == kEnough) ::munmap(place, kPage);
+                const long address = attach();
+                if (!attached(address) || detach(address) != 0) return 2;
+              }
+              return 0;
+            }),
+            0);
+  EXPECT_TRUE(has_page_);
+}
+
 TEST_F(CallPageTest, ItDoesNotReplaceItself) {
   const MapRequest over{page_address(), kPage, Placement::kReplacing, {true, true, false}};
   EXPECT_EQ(serve(

@@ -8,10 +8,12 @@
 #include <atomic>
 #include <csignal>
 #include <cstring>
+#include <thread>
 
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/process/task_status.h"
 #include "tests/foreign_tracer.h"
+#include "tests/frozen_group.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -432,6 +434,38 @@ TEST_F(PtraceStopTest, AClonedProcessIsHeldAndKilledUnseen) {
   EXPECT_EQ(*reaped, cloned->pid_in_caller);
   EXPECT_TRUE(stop->release());
   EXPECT_EQ(exit_status_of(child.child()), 0);
+}
+
+// Whoever kills it waits for a moment, and not until it is thawed.
+TEST_F(PtraceStopTest, AFrozenProcessIsKilledWithoutWaitingForItsEnd) {
+  SupervisedChild child([] { return static_cast<int>(raw_call(SYS_shmdt)); });
+  ASSERT_EQ(child.trouble(), "");
+  FrozenGroup group;
+  if (!group.there()) GTEST_SKIP() << "no control groups (v1) that freeze";
+  std::atomic<bool> killed{false};
+  std::atomic<bool> left{false};
+  // What it leaves attached is let go when the thread ends.
+  std::thread tracer([&] {
+    KickTimer::allow_on_this_thread();
+    auto stop = hold(child);
+    if (!stop) return;
+    stop->limit_waits();
+    if (group.take(child.pid()) && group.freeze()) {
+      stop->kill();
+      killed.store(true);
+    }
+    left.store(PtraceStop::left_somebody_attached());
+  });
+  for (int looks = 0; looks < 3000 && !killed.load(); ++looks) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_TRUE(killed.load()) << "it waits for the thaw";
+  group.thaw();
+  tracer.join();
+  EXPECT_TRUE(left.load());
+  const auto status = child.child().wait(0);
+  ASSERT_TRUE(status);
+  EXPECT_TRUE(WIFSIGNALED(*status));
 }
 
 }  // namespace

@@ -337,6 +337,32 @@ TEST_F(RemoteSpaceTest, ADescriptorThatCannotBeGiven) {
   EXPECT_EQ(exit_status_of(child.child()), 0);
 }
 
+// A number in the caller's table that we cannot look at may be anybody's by now.
+TEST_F(RemoteSpaceTest, WhatCannotBeIdentifiedIsNeitherMappedNorClosed) {
+  SupervisedChild child([&] {
+    seen_->descriptors_before = count_descriptors();
+    seen_->result = raw_call(SYS_shmat);
+    seen_->descriptors_after = count_descriptors();
+    return 0;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(1);
+  EXPECT_TRUE(serve(child, [&](RemoteSpace& space) {
+    auto file = open(*memory);
+    rlimit usual{};
+    ::getrlimit(RLIMIT_NOFILE, &usual);
+    const rlimit none{0, usual.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &none);
+    const std::int64_t result = as_result(space.map(whole(*memory), std::move(file)));
+    ::setrlimit(RLIMIT_NOFILE, &usual);
+    return result;
+  }));
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+  EXPECT_EQ(seen_->result, -ENOMEM);
+  EXPECT_EQ(seen_->descriptors_after, seen_->descriptors_before + 1);
+  EXPECT_FALSE(memory->in_use());
+}
+
 /// Callers whose table is full. Somebody must receive the call that we make in their name.
 class BorrowedTableTest : public RemoteSpaceTest {
  protected:

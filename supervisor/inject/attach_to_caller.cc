@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "policy/base/shortage.h"
+#include "supervisor/inject/kick_timer.h"
 #include "supervisor/process/borrowed_identity.h"
 
 namespace shmvisor {
@@ -18,12 +19,24 @@ constexpr std::chrono::microseconds kBetweenRefusals(200);
 /// Somebody else's tracer has it for itself after so long.
 constexpr std::chrono::milliseconds kTracersTurn(20);
 
+Result<PtraceStop> attach_within(std::chrono::milliseconds bound, pid_t tid) {
+  return reach(tid, kToTrace, [bound, tid] { return PtraceStop::attach(tid, bound); });
+}
+
+/// Where an execve(2) is in the way another thread receives meanwhile.
+Result<PtraceStop> attach(pid_t tid, ExpectedCalls& expected) {
+  auto stop = attach_within(KickTimer::kSoon, tid);
+  if (stop || stop.error() != Errno(EAGAIN)) return stop;
+  expected.let_another_receive();
+  return attach_within(PtraceStop::kSeizePatience, tid);
+}
+
 /// Waits for it to leave, for a moment; after that the call may come again. False where it is not
 /// waited for.
 bool wait_for_tracer(pid_t tracer, PendingCall& call, ExpectedCalls& expected,
-                     TracerPatience* patience) {
-  if (patience == nullptr) return false;
-  const auto turn = patience->begin(call.tid(), tracer);
+                     const TracerWait& wait) {
+  if (wait.patience == nullptr) return false;
+  const auto turn = wait.patience->begin(call.tid(), tracer, wait.user);
   if (!turn) return false;
   expected.let_another_receive();
   const auto until = std::chrono::steady_clock::now() + kTracersTurn;
@@ -38,12 +51,12 @@ bool wait_for_tracer(pid_t tracer, PendingCall& call, ExpectedCalls& expected,
 }  // namespace
 
 Result<PtraceStop> attach_to_caller(PendingCall& call, ExpectedCalls& expected,
-                                    TracerPatience* patience, std::optional<CpuPin>& pin) {
+                                    const TracerWait& wait, std::optional<CpuPin>& pin) {
   int unexplained = 0;
   int foreign = 0;
   for (int tries = 0;; ++tries) {
     pin.emplace();
-    auto stop = reach(call.tid(), kToTrace, [&call] { return PtraceStop::attach(call.tid()); });
+    auto stop = attach(call.tid(), expected);
     if (stop) {
       // Still waiting after we attached: so what we are attached to is the caller. Its tid may not
       // go to a thread that execs without ending the trace.
@@ -58,6 +71,7 @@ Result<PtraceStop> attach_to_caller(PendingCall& call, ExpectedCalls& expected,
     if (tracer.is_ours) {
       // A call that comes again may find the thread that served it before not quite done yet.
       if (tries >= kMostTries) return Errno(EACCES);
+      if (tries * kBetweenTries >= KickTimer::kSoon) expected.let_another_receive();
       std::this_thread::sleep_for(kBetweenTries);
     } else if (tracer.tid == 0) {
       if (++unexplained == kEnoughRefusals) return Errno(EACCES);
@@ -66,7 +80,7 @@ Result<PtraceStop> attach_to_caller(PendingCall& call, ExpectedCalls& expected,
       std::this_thread::sleep_for(kBetweenRefusals);
     } else {
       pin.reset();
-      if (!wait_for_tracer(tracer.tid, call, expected, patience)) return Errno(EACCES);
+      if (!wait_for_tracer(tracer.tid, call, expected, wait)) return Errno(EACCES);
       if (call.comes_again()) return Errno(ESRCH);
       unexplained = 0;
     }

@@ -16,9 +16,8 @@
 
 namespace shmvisor {
 
-/// `patience` with somebody else's tracer: null for none. The thread is pinned by `pin` from the
-/// attach on.
+/// `wait`: with somebody else's tracer. The thread is pinned by `pin` from the attach on.
 Result<PtraceStop> attach_to_caller(PendingCall& call, ExpectedCalls& expected,
-                                    TracerPatience* patience, std::optional<CpuPin>& pin);
+                                    const TracerWait& wait, std::optional<CpuPin>& pin);
 
 }  // namespace shmvisor

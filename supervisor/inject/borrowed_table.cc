@@ -55,16 +55,19 @@ Result<std::int64_t> BorrowedTable::map(int fd, std::array<std::uint64_t, 6> arg
   Result<std::int64_t> mapped = Errno(ENOMEM);
   {
     PtraceStop child = PtraceStop::adopt(lender->tid);
+    // Its process may move it into a control group that is frozen.
+    child.limit_waits();
     if (child.wait_until_stopped()) {
       child.die_with_us();  // what it would run is the caller's own code, a second time
       mapped = map_in(child, fd, arguments);
     }
     child.kill();
   }
-  // It is the caller's child, and must not stay behind as a zombie that the caller never made.
+  // It is the caller's child, and must not stay behind as a zombie that the caller never made. One
+  // that does not end is not waited for: it dies when this thread ends, as it does with its tracer.
   const auto reaped = caller_.call(
       abi_, RemoteCall::kWait4,
-      {static_cast<std::uint64_t>(lender->pid_in_caller), 0, std::uint64_t{__WALL}, 0});
+      {static_cast<std::uint64_t>(lender->pid_in_caller), 0, std::uint64_t{__WALL | WNOHANG}, 0});
   if (!reaped) return reaped.error();
   return mapped;
 }

@@ -40,8 +40,13 @@ namespace shmvisor {
 
 Result<void> seize_within(pid_t tid, std::uint64_t options, std::chrono::milliseconds bound) {
   thread_local KickTimer timer;
+  const auto deadline = std::chrono::steady_clock::now() + bound;
   timer.arm(bound);
-  const long result = shmvisor_seize(tid, options);
+  long result = shmvisor_seize(tid, options);
+  // A kick that was meant for another wait says nothing about this one.
+  while (result == -EAGAIN && std::chrono::steady_clock::now() < deadline) {
+    result = shmvisor_seize(tid, options);
+  }
   timer.disarm();
   if (result < 0) return Errno(static_cast<int>(-result));
   return {};

@@ -38,6 +38,7 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -54,8 +55,13 @@ namespace shmvisor {
 
 class CallPage {
  public:
-  /// A thread gets it with the attach that follows so many without it.
+  /// A thread gets it with the attach that follows so many without it; or twice as many, and so on,
+  /// where it could not have it.
   static constexpr int kMissesBefore = 8;
+  [[nodiscard]] static constexpr bool is_due(int misses) {
+    return misses != 0 && misses % kMissesBefore == 0 &&
+           std::has_single_bit(static_cast<unsigned>(misses / kMissesBefore));
+  }
 
   /// Null where this machine has no executable memfds.
   static std::unique_ptr<CallPage> create(KernelFeatures& features);

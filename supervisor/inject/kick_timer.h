@@ -16,6 +16,11 @@ namespace shmvisor {
 
 class KickTimer {
  public:
+  /// What a wait for a caller takes at most.
+  static constexpr std::chrono::milliseconds kPatience{2000};
+  /// After so long others are to be seen to before the wait goes on.
+  static constexpr std::chrono::milliseconds kSoon{5};
+
   /// The signal that ends a wait. Real-time, and the highest, for being the least used.
   static int signal_number() { return SIGRTMAX; }
   /// Installs the handler, once a process. A kick that came neither from a timer nor from
@@ -28,7 +33,7 @@ class KickTimer {
   KickTimer& operator=(const KickTimer&) = delete;
   ~KickTimer();
 
-  void arm(std::chrono::milliseconds patience = std::chrono::seconds(2));
+  void arm(std::chrono::milliseconds patience = kPatience);
   void disarm();
 
  private:

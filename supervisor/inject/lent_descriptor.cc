@@ -7,8 +7,10 @@
 #include <array>
 #include <atomic>
 #include <charconv>
+#include <chrono>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "supervisor/process/borrowed_identity.h"
 #include "supervisor/process/proc_file.h"
@@ -22,6 +24,9 @@ namespace {
 constexpr std::array kTableSizes = {64, 256};
 /// So many numbers are looked at, from the highest on down.
 constexpr int kMostLooks = 3;
+
+constexpr int kMostIdentifications = 10;
+constexpr std::chrono::milliseconds kBetweenIdentifications(1);
 
 std::uint64_t draw_mark() {
   // From 2^40 on, so that no file has as many bytes; they do not repeat.
@@ -125,6 +130,15 @@ std::optional<bool> LentDescriptor::is_at(pid_t tid, int number) const {
   if (!line.starts_with(kField)) return std::nullopt;
   std::from_chars(line.data() + kField.size(), line.data() + line.size(), position);
   return position == mark_;
+}
+
+std::optional<bool> LentDescriptor::identify(pid_t tid, int number) const {
+  auto ours = is_at(tid, number);
+  for (int tries = 0; !ours && tries < kMostIdentifications; ++tries) {
+    std::this_thread::sleep_for(kBetweenIdentifications);
+    ours = is_at(tid, number);
+  }
+  return ours;
 }
 
 }  // namespace shmvisor

@@ -40,6 +40,9 @@ class LentDescriptor {
   Result<int> lend_as_answer(Listener& listener, std::uint64_t id, pid_t tid) const;
   /// Whether it is there as `number`. Nothing where we cannot tell.
   [[nodiscard]] std::optional<bool> is_at(pid_t tid, int number) const;
+  /// The same, with some patience where we cannot tell, for want of descriptors of ours say. What
+  /// is not told to be ours after that may be anybody's, and is not ours to close.
+  [[nodiscard]] std::optional<bool> identify(pid_t tid, int number) const;
 
  private:
   /// How the kernel is asked to put it there as a number.

@@ -31,8 +31,8 @@ constexpr std::uint64_t kAllSignals = ~std::uint64_t{0};
 constexpr std::array kFaultSignals = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
 /// Hostile code may be there instead of the instruction we expect; so may a frozen cgroup.
 constexpr int kMostTimeouts = 3;
-/// With an execve(2) that the thread's process is in.
-constexpr std::chrono::seconds kSeizePatience(1);
+/// Of a thread whose waits are limited, KickTimer::kPatience each.
+constexpr int kMostWaits = 30;
 constexpr std::chrono::microseconds kBetweenLooks(200);
 
 constexpr std::uint64_t bit_of(int signal) { return std::uint64_t{1} << (signal - 1); }
@@ -54,9 +54,9 @@ Result<PtraceStop> PtraceStop::seize(pid_t tid) {
   return stop;
 }
 
-Result<PtraceStop> PtraceStop::attach(pid_t tid) {
+Result<PtraceStop> PtraceStop::attach(pid_t tid, std::chrono::milliseconds bound) {
   RwLock::assert_may_wait();
-  const auto seized = seize_within(tid, kFirstOptions, kSeizePatience);
+  const auto seized = seize_within(tid, kFirstOptions, bound);
   if (!seized) return seized.error();
   return PtraceStop(tid);
 }
@@ -87,7 +87,8 @@ PtraceStop::PtraceStop(PtraceStop&& other) noexcept
       result_address_(other.result_address_),
       written_then_(other.written_then_),
       entry_(other.entry_),
-      repeating_(other.repeating_) {}
+      repeating_(other.repeating_),
+      waits_limited_(other.waits_limited_) {}
 
 PtraceStop::~PtraceStop() { release(); }
 
@@ -135,11 +136,11 @@ bool PtraceStop::gone() {
   return false;
 }
 
-Result<void> PtraceStop::wait_until_stopped() {
+Result<void> PtraceStop::wait_until_stopped(const std::function<void()>& before_long_wait) {
   // A thread on its way out stops for us before it takes any signal (get_signal() of
   // kernel/signal.c), so that the instruction pointer is still behind the call.
   // One in a frozen cgroup (v1) does not come there.
-  switch (wait_any(true)) {
+  switch (wait_any(true, before_long_wait)) {
     case Stop::kGone:
       attached_ = false;
       return Errno(ESRCH);
@@ -313,10 +314,7 @@ void PtraceStop::kill() {
   if (!std::exchange(attached_, false)) return;
   // kill(2) may be refused where ptrace(2) was not: without CAP_KILL, a process of another user.
   if (::kill(tid_, SIGKILL) != 0) ptrace_value(PTRACE_KILL, tid_, 0, 0);
-  siginfo_t info{};
-  while (::waitid(P_PID, static_cast<id_t>(tid_), &info, WEXITED | __WALL | __WNOTHREAD) != 0 &&
-         errno == EINTR) {
-  }
+  if (!reap_within_bound(tid_)) abandon();
 }
 
 PtraceStop::Stop PtraceStop::resume_to_stop(bool to_syscall_stop, bool bounded) {
@@ -327,6 +325,7 @@ PtraceStop::Stop PtraceStop::resume_to_stop(bool to_syscall_stop, bool bounded) 
     if (stop == Stop::kTimeout) {
       if (ptrace_value(PTRACE_INTERRUPT, tid_, 0, 0) != 0) return Stop::kGone;
       stop = wait_any(false);
+      if (stop == Stop::kTimeout) return stop;
       if (stop == Stop::kInterrupted && ++timeouts >= kMostTimeouts) return Stop::kTimeout;
     }
     switch (stop) {
@@ -355,10 +354,14 @@ bool PtraceStop::resume(bool to_syscall_stop) {
                       static_cast<std::uint64_t>(signal)) == 0;
 }
 
-PtraceStop::Stop PtraceStop::wait_any(bool bounded) {
+PtraceStop::Stop PtraceStop::wait_any(bool bounded, const std::function<void()>& before_long_wait) {
   siginfo_t info{};
-  int error = bounded ? wait_a_while_for_news(tid_, info) : wait_for_news(tid_, info);
-  while (error == EINTR && !bounded) error = wait_for_news(tid_, info);
+  const bool ends = bounded || waits_limited_;
+  const int most_waits = bounded ? 1 : kMostWaits;
+  int error = EINTR;
+  for (int waits = 0; error == EINTR && (!ends || waits < most_waits); ++waits) {
+    error = ends ? wait_a_while_for_news(tid_, info, before_long_wait) : wait_for_news(tid_, info);
+  }
   if (error == EINTR) return Stop::kTimeout;
   if (error != 0) return Stop::kGone;
   if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) {

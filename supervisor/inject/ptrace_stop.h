@@ -25,6 +25,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "emulation/abi/shm_abi.h"
@@ -36,12 +37,15 @@ namespace shmvisor {
 
 class PtraceStop {
  public:
+  /// With an execve(2) that a thread's process is in.
+  static constexpr std::chrono::milliseconds kSeizePatience{1000};
+
   /// Attaches to a thread that is blocked in the kernel and asks it to stop on its way out.
   /// EPERM: we may not, or somebody else traces it. ESRCH: gone.
   static Result<PtraceStop> seize(pid_t tid);
   /// The first half: attaches. From now on it takes no signal without stopping for us first. EAGAIN
   /// where its process is in an execve(2) that does not end soon.
-  static Result<PtraceStop> attach(pid_t tid);
+  static Result<PtraceStop> attach(pid_t tid, std::chrono::milliseconds bound = kSeizePatience);
   /// Gives up a thread that turned out to be another one than meant, before interrupt(). It may
   /// itself be waiting for an answer of ours, so that it cannot stop and cannot be detached. The
   /// kernel detaches what is still attached when the tracing thread ends: the caller sees to that.
@@ -60,8 +64,11 @@ class PtraceStop {
   [[nodiscard]] pid_t tid() const { return tid_; }
 
   /// Waits until it has stopped. To be called once its way out is free. EAGAIN where it does not
-  /// stop in two seconds: it is given up as by abandon().
-  Result<void> wait_until_stopped();
+  /// stop in two seconds: it is given up as by abandon(). `before_long_wait`: see tracee_news.h.
+  Result<void> wait_until_stopped(const std::function<void()>& before_long_wait = {});
+  /// From now on every wait for it ends, after a minute, and it is given up then. For a thread that
+  /// is not to go on anyway.
+  void limit_waits() { waits_limited_ = true; }
   /// The same for a thread that may be anywhere, in a call that signals do not end too: gives up
   /// after `bound`, with EAGAIN. The kernel then lets go of it when this thread ends, not before. A
   /// signal that it was about to take it takes first.
@@ -143,7 +150,8 @@ class PtraceStop {
   /// Should we die from now on, until it is let go, so does the process: it is to run nothing of
   /// its own with what we left it.
   void die_with_us();
-  /// Kills the whole process and waits for its end. Not for a child of ours.
+  /// Kills the whole process and waits for its end: for two seconds, then it is given up as by
+  /// abandon(). Not for a child of ours.
   void kill();
 
   /// What the thread finds as the result of the call that it was stopped in, once it is let go.
@@ -186,7 +194,7 @@ class PtraceStop {
   Result<std::int64_t> leave(Abi abi, Stop stop);
   bool resume(bool to_syscall_stop);
   Stop resume_to_stop(bool to_syscall_stop, bool bounded);
-  Stop wait_any(bool bounded);
+  Stop wait_any(bool bounded, const std::function<void()>& before_long_wait = {});
   [[nodiscard]] bool is_fault(int signal) const;
   bool set_options(std::uint64_t options);
   bool set_signal_mask(std::uint64_t mask);
@@ -215,6 +223,7 @@ class PtraceStop {
   std::optional<Word> written_then_;
   std::optional<std::uint64_t> entry_;
   bool repeating_ = false;
+  bool waits_limited_ = false;
 };
 
 }  // namespace shmvisor

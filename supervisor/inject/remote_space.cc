@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <climits>
 #include <string>
 #include <utility>
 
@@ -135,7 +136,7 @@ RemoteSpace::Mapped RemoteSpace::finish_mapping(const LentDescriptor& lent,
   if (progress.lost) return kLost;
   if (!progress.closed) {
     const std::uint64_t number = arguments[kMmapDescriptor];
-    const auto ours = lent.is_at(call_.tid(), static_cast<int>(number));
+    const auto ours = lent.identify(call_.tid(), static_cast<int>(number));
     if (!ours.value_or(false)) {
       // What it mapped may be somebody else's file.
       if (!is_error_result(progress.result)) {
@@ -143,10 +144,9 @@ RemoteSpace::Mapped RemoteSpace::finish_mapping(const LentDescriptor& lent,
         if (const auto unmapped = shmvisor::unmap(*stop_, abi_, range); !unmapped)
           return unmapped.error();
       }
-      if (ours) return kLost;
+      return ours ? kLost : Errno(ENOMEM);
     }
     if (const auto closed = close_in_caller(number); !closed) return closed.error();
-    if (!ours) return Errno(ENOMEM);
   }
   if (!answers_mmap(progress.result, arguments)) return Errno(EACCES);
   return std::optional(progress.result);
@@ -186,8 +186,8 @@ void RemoteSpace::lend_page() {
   const CallPage* const page = call_page_.page;
   if (page == nullptr) return;
   const int misses = std::max(call_page_.misses->load(std::memory_order_relaxed), 0);
-  call_page_.misses->store(misses + 1, std::memory_order_relaxed);
-  if (misses != CallPage::kMissesBefore) return;
+  if (misses != INT_MAX) call_page_.misses->store(misses + 1, std::memory_order_relaxed);
+  if (!CallPage::is_due(misses)) return;
   const auto status = TaskStatus::read(call_.tid());
   if (!status || status->seccomp_filters != page->filters_of_callers()) return;
   const auto lent = page->file().lend(call_.listener(), call_.id(), call_.tid());
@@ -208,11 +208,11 @@ void RemoteSpace::install_page(bool wanted) {
     (void)stop_->call(abi_, RemoteCall::kMmap, slots);
     (void)stop_->call(abi_, RemoteCall::kMunlock, {mapping[0], mapping[1] + slots[1]});
   }
-  if (page.file().is_at(call_.tid(), *number).value_or(true)) {
+  if (page.file().identify(call_.tid(), *number).value_or(false)) {
     (void)close_in_caller(static_cast<std::uint64_t>(*number));
     if (there) call_page_.misses->store(CallPageUse::kUsed, std::memory_order_relaxed);
   } else if (there) {
-    // Another thread closed it, and what is mapped may be any file.
+    // Another thread may have closed it, and what is mapped may be any file.
     (void)shmvisor::unmap(*stop_, abi_, {mapping[0], mapping[1] + slots[1]});
   }
 }
@@ -299,7 +299,7 @@ bool RemoteSpace::anything_mapped(const AddressRange& range) {
 }
 
 Result<PtraceStop> RemoteSpace::attach() {
-  return attach_to_caller(call_, expected_, patience_, pin_);
+  return attach_to_caller(call_, expected_, tracer_wait_, pin_);
 }
 
 Errno RemoteSpace::refused(Errno error) {
@@ -332,7 +332,7 @@ Result<void> RemoteSpace::take_over() {
   // Whatever was seen of the filter: what one caller shows of its wait it may have made up, and one
   // that signals do not end would wait for ever.
   const bool answered = leave_notification();
-  if (const auto stopped = attached->wait_until_stopped(); !stopped) return stopped.error();
+  if (const auto stopped = wait_for(*attached); !stopped) return stopped.error();
   if (!attached->is_in(call_.data())) return Errno(ESRCH);
   const std::int64_t found = attached->found_result(abi_);
   if (found == kRepeatOrder) {
@@ -356,7 +356,7 @@ void RemoteSpace::observe_wait() {
 }
 
 void RemoteSpace::secure_answer() {
-  patience_ = nullptr;
+  tracer_wait_.patience = nullptr;
   if (stop_ == nullptr && !waits_killably()) (void)take_over();
 }
 
@@ -372,7 +372,11 @@ bool RemoteSpace::leave_notification() {
 
 Result<void> RemoteSpace::hold(PtraceStop stop) {
   keep(std::move(stop));
-  return stop_->wait_until_stopped();
+  return wait_for(*stop_);
+}
+
+Result<void> RemoteSpace::wait_for(PtraceStop& stop) {
+  return stop.wait_until_stopped([this] { expected_.let_another_receive(); });
 }
 
 void RemoteSpace::keep(PtraceStop stop) {

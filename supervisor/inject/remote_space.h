@@ -43,14 +43,14 @@ namespace shmvisor {
 class RemoteSpace : public MappingSpace {
  public:
   RemoteSpace(PendingCall& call, ExpectedCalls& expected, KernelFeatures& features,
-              Refusals& refusals, CallPageUse call_page = {}, TracerPatience* patience = nullptr)
+              Refusals& refusals, CallPageUse call_page = {}, const TracerWait& tracer_wait = {})
       : call_(call),
         abi_(call.raw().abi),
         expected_(expected),
         features_(features),
         refusals_(refusals),
         call_page_(abi_ == Abi::kX86_64 ? call_page : CallPageUse()),
-        patience_(patience) {}
+        tracer_wait_(tracer_wait) {}
 
   /// For a call that is to change something: makes sure, by taking the caller over, that no signal
   /// keeps its answer from it. Does nothing where that is sure anyway, and where the caller cannot
@@ -116,6 +116,8 @@ class RemoteSpace : public MappingSpace {
   /// execs.
   bool leave_notification();
   Result<void> hold(PtraceStop stop);
+  /// That it stops. Where it takes its time another thread receives meanwhile.
+  Result<void> wait_for(PtraceStop& stop);
   /// From now on answers go through `stop`.
   void keep(PtraceStop stop);
   [[nodiscard]] bool waits_killably() const {
@@ -130,8 +132,8 @@ class RemoteSpace : public MappingSpace {
   KernelFeatures& features_;
   Refusals& refusals_;
   const CallPageUse call_page_;
-  /// With tracers, null for none. Not while an answer is being secured: others wait for that.
-  TracerPatience* patience_;
+  /// Not while an answer is being secured: others wait for that.
+  TracerWait tracer_wait_;
   /// The caller's, for a moment, where it is to get the call page.
   std::optional<int> page_number_;
   std::optional<CpuPin> pin_;

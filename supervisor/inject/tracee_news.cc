@@ -2,7 +2,10 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <utility>
 
 #include "supervisor/inject/kick_timer.h"
 
@@ -16,6 +19,28 @@ KickTimer& kick_timer() {
   thread_local KickTimer timer;
   return timer;
 }
+
+/// Of a wait that kicks end: those that were meant for another one do not end it for good.
+class Deadline {
+ public:
+  explicit Deadline(std::chrono::milliseconds first_kick)
+      : at_(Clock::now() + KickTimer::kPatience) {
+    kick_timer().arm(first_kick);
+  }
+  Deadline(const Deadline&) = delete;
+  Deadline& operator=(const Deadline&) = delete;
+  ~Deadline() { kick_timer().disarm(); }
+  [[nodiscard]] bool over() const { return Clock::now() >= at_; }
+  /// Precondition: it is not over.
+  void kick_then() const {
+    const auto rest = std::chrono::duration_cast<std::chrono::milliseconds>(at_ - Clock::now());
+    kick_timer().arm(std::max(rest, std::chrono::milliseconds(1)));
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point at_;
+};
 
 bool is_stop(const siginfo_t& info) {
   return info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED;
@@ -39,19 +64,35 @@ int wait_for_news(pid_t tid, siginfo_t& info) {
   return error;
 }
 
-int wait_a_while_for_news(pid_t tid, siginfo_t& info) {
+int wait_a_while_for_news(pid_t tid, siginfo_t& info,
+                          const std::function<void()>& before_long_wait) {
   // On the CPU that it shares with us it has mostly run already, and needs no timer.
   if (::waitid(P_PID, static_cast<id_t>(tid), &info, kNews | WNOHANG) == 0 && info.si_pid != 0) {
     return 0;
   }
-  kick_timer().arm();
-  const int error = wait_for_news(tid, info);
-  kick_timer().disarm();
+  const Deadline deadline(before_long_wait ? KickTimer::kSoon : KickTimer::kPatience);
+  int error = wait_for_news(tid, info);
+  for (bool told = !before_long_wait; error == EINTR && !deadline.over();) {
+    if (!std::exchange(told, true)) before_long_wait();
+    deadline.kick_then();
+    error = wait_for_news(tid, info);
+  }
   if (error != EINTR) return error;
   // It may have been we who did not run, while a shell had stopped our job.
   info = {};
   if (::waitid(P_PID, static_cast<id_t>(tid), &info, kNews | WNOHANG) != 0) return errno;
   return info.si_pid != 0 ? 0 : EINTR;
+}
+
+bool reap_within_bound(pid_t tid) {
+  const Deadline deadline(KickTimer::kPatience);
+  siginfo_t info{};
+  constexpr int kEnd = WEXITED | __WALL | __WNOTHREAD;
+  while (::waitid(P_PID, static_cast<id_t>(tid), &info, kEnd) != 0 && errno == EINTR) {
+    if (deadline.over()) return false;
+    deadline.kick_then();
+  }
+  return true;
 }
 
 bool has_news(pid_t tid) {

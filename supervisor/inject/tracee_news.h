@@ -16,12 +16,16 @@ namespace shmvisor {
 
 /// Waits for the next.
 int wait_for_news(pid_t tid, siginfo_t& info);
-/// The same, but EINTR where it takes longer than seconds.
-int wait_a_while_for_news(pid_t tid, siginfo_t& info);
+/// The same, but EINTR where it takes longer than two seconds. `before_long_wait`, if there is one,
+/// is called where it takes longer than kSoon (inject/kick_timer.h).
+int wait_a_while_for_news(pid_t tid, siginfo_t& info,
+                          const std::function<void()>& before_long_wait = {});
 /// Whether these would not have to wait.
 [[nodiscard]] bool has_news(pid_t tid);
 /// Takes away the stop that is there.
 void consume_stop(pid_t tid);
+/// Reaps a thread that was killed. False where it does not end in two seconds.
+[[nodiscard]] bool reap_within_bound(pid_t tid);
 /// Waits until it has ended, or is not traced by this thread any more. Each stop until then is
 /// consumed and told to `stopped`; true from that ends the wait, and it alone: the thread lives.
 bool wait_for_end(pid_t tid, const std::function<bool()>& stopped);

@@ -24,12 +24,16 @@ TracerPatience::Turn::~Turn() {
   if (patience_ == nullptr) return;
   const std::lock_guard lock(patience_->mutex_);
   --patience_->waiting_;
+  const auto of_user = patience_->waiting_of_.find(user_);
+  if (--of_user->second == 0) patience_->waiting_of_.erase(of_user);
 }
 
-std::optional<TracerPatience::Turn> TracerPatience::begin(pid_t caller, pid_t tracer) {
+std::optional<TracerPatience::Turn> TracerPatience::begin(pid_t caller, pid_t tracer, uid_t user) {
   const auto now = Clock::now();
   const std::lock_guard lock(mutex_);
   if (tracer == stays_ || waiting_ >= kMostWaiting) return std::nullopt;
+  const auto of_user = waiting_of_.find(user);
+  if (of_user != waiting_of_.end() && of_user->second >= kMostOfUser) return std::nullopt;
   std::erase_if(callers_, [now](const auto& entry) { return now - entry.second.last > kStale; });
   const auto entry = callers_.try_emplace(caller, Caller{now + bound_, now}).first;
   if (now >= entry->second.deadline) {
@@ -38,8 +42,9 @@ std::optional<TracerPatience::Turn> TracerPatience::begin(pid_t caller, pid_t tr
     return std::nullopt;
   }
   entry->second.last = now;
+  ++waiting_of_[user];
   ++waiting_;
-  return Turn(*this);
+  return Turn(*this, user);
 }
 
 Tracer tracer_of(pid_t tid) {

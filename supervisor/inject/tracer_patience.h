@@ -4,8 +4,9 @@
 // A process has one tracer. `strace -p` for a second is no reason to fail: it leaves again. But it
 // cannot leave a caller that waits for our answer, because only a stopped thread can be detached.
 // So the caller makes its call again every few milliseconds, in between which the tracer has it,
-// until its time is over. A program that traces itself gets only so many threads of ours meanwhile;
-// and a tracer that did not leave in time is not waited for again.
+// until its time is over. A program that traces itself gets only so many threads of ours meanwhile,
+// and so do all programs of one user together, which leaves others their places; and a tracer that
+// did not leave in time is not waited for again.
 //
 // Thread rule: any thread.
 #pragma once
@@ -23,15 +24,17 @@ namespace shmvisor {
 class TracerPatience {
  public:
   static constexpr std::chrono::milliseconds kDefault{2000};
-  static constexpr int kMostWaiting = 16;
+  static constexpr int kMostWaiting = 64;
+  static constexpr int kMostOfUser = 16;
 
   explicit TracerPatience(std::chrono::milliseconds bound) : bound_(bound) {}
 
   /// Of one caller that waits; it ends with this object.
   class Turn {
    public:
-    explicit Turn(TracerPatience& patience) : patience_(&patience) {}
-    Turn(Turn&& other) noexcept : patience_(std::exchange(other.patience_, nullptr)) {}
+    Turn(TracerPatience& patience, uid_t user) : patience_(&patience), user_(user) {}
+    Turn(Turn&& other) noexcept
+        : patience_(std::exchange(other.patience_, nullptr)), user_(other.user_) {}
     Turn& operator=(Turn&&) = delete;
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
@@ -39,9 +42,11 @@ class TracerPatience {
 
    private:
     TracerPatience* patience_;
+    uid_t user_;
   };
-  /// Nothing where that tracer of that thread is not waited for, or no longer.
-  std::optional<Turn> begin(pid_t caller, pid_t tracer);
+  /// `user`: accountable for the caller. Nothing where that tracer of that thread is not waited
+  /// for, or no longer.
+  std::optional<Turn> begin(pid_t caller, pid_t tracer, uid_t user);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -54,7 +59,14 @@ class TracerPatience {
   std::mutex mutex_;
   std::map<pid_t, Caller> callers_;
   int waiting_ = 0;
-  pid_t stays_ = 0;  ///< the last tracer that did not leave in time
+  std::map<uid_t, int> waiting_of_;  ///< each user that has any
+  pid_t stays_ = 0;                  ///< the last tracer that did not leave in time
+};
+
+/// How a caller waits.
+struct TracerWait {
+  TracerPatience* patience = nullptr;  ///< null: not at all
+  uid_t user = 0;                      ///< accountable for it
 };
 
 struct Tracer {

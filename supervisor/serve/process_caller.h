@@ -29,7 +29,7 @@ class ProcessCaller : public Caller, private Subject {
   /// `owner`: of the registry that the call goes to.
   ProcessCaller(PendingCall& call, KnownThread thread, std::shared_ptr<const NamespaceOwner> owner,
                 ExpectedCalls& expected, KernelFeatures& features, Refusals& refusals,
-                const CallPage* call_page, Loans* loans, TracerPatience* patience)
+                const CallPage* call_page, Loans* loans, const TracerWait& tracer_wait)
       : call_(call),
         thread_(std::move(thread)),
         owner_(std::move(owner)),
@@ -41,7 +41,7 @@ class ProcessCaller : public Caller, private Subject {
                    ? CallPageUse()
                    : CallPageUse{call_page, &thread_.identity->call_page_misses(),
                                  thread_.remembered, loans, thread_.identity->unique()},
-               patience) {}
+               tracer_wait) {}
 
   Subject& subject() override { return *this; }
   Viewpoint& viewpoint() override { return viewpoint_; }

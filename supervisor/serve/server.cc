@@ -44,9 +44,10 @@ cpu_set_t our_cpus() {
 class Server::ServedCaller : public ProcessCaller {
  public:
   ServedCaller(Server& server, PendingCall& call, KnownThread thread,
-               std::shared_ptr<const NamespaceOwner> owner, const CallPage* call_page)
+               std::shared_ptr<const NamespaceOwner> owner, const CallPage* call_page, uid_t user)
       : ProcessCaller(call, std::move(thread), std::move(owner), server.expected_, server.features_,
-                      server.refusals_, call_page, &server.loans_, &server.tracer_patience_),
+                      server.refusals_, call_page, &server.loans_,
+                      {&server.tracer_patience_, user}),
         server_(server) {}
 
   void long_step() override { server_.ensure_receiver(); }
@@ -285,7 +286,7 @@ std::optional<uid_t> Server::serve_one(const seccomp_notif& notif,
       return admitted;
     }
     if (!admitted) admitted = admit(call, thread);
-    if (admitted) answer(call, std::move(thread));
+    if (admitted) answer(call, std::move(thread), *admitted);
   } catch (const std::exception& error) {  // no memory, most likely
     if (!call.answered()) call.answer(-ENOMEM);
     log_limited(spdlog::level::err, LogTopic::kMemory, admitted.value_or(LogLimiter::kNobody),
@@ -323,7 +324,7 @@ std::optional<uid_t> Server::admit(PendingCall& call, KnownThread& thread) {
   return std::nullopt;
 }
 
-void Server::answer(PendingCall& call, KnownThread thread) {
+void Server::answer(PendingCall& call, KnownThread thread, uid_t user) {
   const RawCall raw = call.raw();
   if (changes_namespaces(raw)) {
     change_namespaces(call, thread);
@@ -344,7 +345,7 @@ void Server::answer(PendingCall& call, KnownThread thread) {
     return;
   }
   const std::shared_ptr<ThreadIdentity> identity = thread.identity;
-  ServedCaller caller(*this, call, std::move(thread), found->owner, call_page);
+  ServedCaller caller(*this, call, std::move(thread), found->owner, call_page, user);
   if (message == CallPage::Message::kMaskRefused) {
     caller.restore_signal_mask();
     call.answer(-EINVAL);
@@ -399,9 +400,13 @@ void Server::change_namespaces(PendingCall& call, const KnownThread& thread) {
   const std::uint64_t before = NamespaceIds::of_thread(tid).ipc;
   // On its way back from the kernel, where it has what it asked for, it stops. Where somebody else
   // traces it, it goes on at once.
-  auto stop = PtraceStop::seize(tid);
+  auto stop = PtraceStop::attach(tid);
+  // Its tid may mean another thread by now.
+  const bool is_caller = stop && call.alive();
+  if (stop && !is_caller) stop->abandon();
+  const bool asked = is_caller && stop->interrupt().ok();
   call.let_through();
-  if (!stop || !stop->wait_until_stopped()) return;
+  if (!asked || !stop->wait_until_stopped()) return;
   if (may_leave && NamespaceIds::of_thread(tid).ipc != before) {
     namespaces_.left({tid, thread.identity->unique()});
   }

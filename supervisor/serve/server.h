@@ -128,7 +128,8 @@ class Server {
                                  std::optional<uid_t> admitted) noexcept;
   /// The user as whose call it is in service now. Nothing where it was put aside, or refused.
   std::optional<uid_t> admit(PendingCall& call, KnownThread& thread);
-  void answer(PendingCall& call, KnownThread thread);
+  /// `user`: as whose call it is in service.
+  void answer(PendingCall& call, KnownThread thread, uid_t user);
   void change_namespaces(PendingCall& call, const KnownThread& thread);
   /// Sees to it that a thread receives, other than the one that calls this.
   void ensure_receiver();
