@@ -48,6 +48,14 @@ bool wait_for_tracer(pid_t tracer, PendingCall& call, ExpectedCalls& expected,
   return true;
 }
 
+/// Gives up what is attached where it is not the caller: its tid may go to a thread that execs
+/// without ending the trace. One that still waits after we attached is the caller.
+bool is_caller(PtraceStop& attached, PendingCall& call) {
+  if (call.alive()) return true;
+  attached.abandon();
+  return false;
+}
+
 }  // namespace
 
 Result<PtraceStop> attach_to_caller(PendingCall& call, ExpectedCalls& expected,
@@ -58,10 +66,7 @@ Result<PtraceStop> attach_to_caller(PendingCall& call, ExpectedCalls& expected,
     pin.emplace();
     auto stop = attach(call.tid(), expected);
     if (stop) {
-      // Still waiting after we attached: so what we are attached to is the caller. Its tid may not
-      // go to a thread that execs without ending the trace.
-      if (call.alive()) return stop;
-      stop->abandon();
+      if (is_caller(*stop, call)) return stop;
       return Errno(ESRCH);
     }
     if (stop.error() == Errno(EAGAIN) && call.alive()) return Errno(EAGAIN);
@@ -85,6 +90,16 @@ Result<PtraceStop> attach_to_caller(PendingCall& call, ExpectedCalls& expected,
       unexplained = 0;
     }
   }
+}
+
+Result<PtraceStop> let_through_and_hold(PendingCall& call) {
+  auto stop = PtraceStop::attach(call.tid());
+  const bool attached = stop && is_caller(*stop, call);
+  const auto asked = attached ? stop->interrupt() : Result<void>(Errno(ESRCH));
+  call.let_through();
+  if (!asked) return asked.error();
+  if (const auto stopped = stop->wait_until_stopped(); !stopped) return stopped.error();
+  return stop;
 }
 
 }  // namespace shmvisor

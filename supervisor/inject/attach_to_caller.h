@@ -20,4 +20,9 @@ namespace shmvisor {
 Result<PtraceStop> attach_to_caller(PendingCall& call, ExpectedCalls& expected,
                                     const TracerWait& wait, std::optional<CpuPin>& pin);
 
+/// Lets the call through. On its way back from the kernel, where it has what it asked for, the
+/// caller stops, and is held. Errors: where it cannot be, because somebody else traces it, say;
+/// then it goes on at once.
+Result<PtraceStop> let_through_and_hold(PendingCall& call);
+
 }  // namespace shmvisor

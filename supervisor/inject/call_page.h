@@ -57,7 +57,7 @@ class CallPage {
  public:
   /// A thread gets it with the attach that follows so many without it; or twice as many, and so on,
   /// where it could not have it.
-  static constexpr int kMissesBefore = 8;
+  static constexpr int kMissesBefore = 4;
   [[nodiscard]] static constexpr bool is_due(int misses) {
     return misses != 0 && misses % kMissesBefore == 0 &&
            std::has_single_bit(static_cast<unsigned>(misses / kMissesBefore));

@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstddef>
@@ -19,6 +18,7 @@
 #include "supervisor/inject/bounded_seize.h"
 #include "supervisor/inject/ptrace_request.h"
 #include "supervisor/inject/tracee_news.h"
+#include "supervisor/inject/tracee_signals.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/process/task_status.h"
 
@@ -27,21 +27,11 @@ namespace {
 
 constexpr int kSyscallStop = SIGTRAP | 0x80;  // PTRACE_O_TRACESYSGOOD
 constexpr int kEventShift = 8;
-constexpr std::uint64_t kAllSignals = ~std::uint64_t{0};
-constexpr std::array kFaultSignals = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
 /// Hostile code may be there instead of the instruction we expect; so may a frozen cgroup.
 constexpr int kMostTimeouts = 3;
 /// Of a thread whose waits are limited, KickTimer::kPatience each.
 constexpr int kMostWaits = 30;
 constexpr std::chrono::microseconds kBetweenLooks(200);
-
-constexpr std::uint64_t bit_of(int signal) { return std::uint64_t{1} << (signal - 1); }
-
-constexpr std::uint64_t all_but_faults() {
-  std::uint64_t mask = kAllSignals;
-  for (const int signal : kFaultSignals) mask &= ~bit_of(signal);
-  return mask;
-}
 
 thread_local bool t_left_somebody_attached = false;
 
@@ -62,7 +52,7 @@ Result<PtraceStop> PtraceStop::attach(pid_t tid, std::chrono::milliseconds bound
 }
 
 void PtraceStop::abandon() {
-  attached_ = false;
+  (void)attached_.end();
   t_left_somebody_attached = true;
 }
 
@@ -73,27 +63,10 @@ Result<void> PtraceStop::interrupt() {
   return {};
 }
 
-PtraceStop::PtraceStop(PtraceStop&& other) noexcept
-    : tid_(other.tid_),
-      attached_(std::exchange(other.attached_, false)),
-      stopped_(other.stopped_),
-      options_(other.options_),
-      pending_signal_(other.pending_signal_),
-      signal_mask_(other.signal_mask_),
-      mask_changed_(other.mask_changed_),
-      saved_(other.saved_),
-      result_(other.result_),
-      leaving_(other.leaving_),
-      result_address_(other.result_address_),
-      written_then_(other.written_then_),
-      entry_(other.entry_),
-      repeating_(other.repeating_),
-      waits_limited_(other.waits_limited_) {}
-
 PtraceStop::~PtraceStop() { release(); }
 
 bool PtraceStop::release() {
-  if (!std::exchange(attached_, false)) return false;
+  if (!attached_.end()) return false;
   if (!stopped_) {
     // Never stopped: an attach that was given up. Only a stopped thread can be detached; it stops
     // as soon as it leaves the kernel, so the caller must have answered it before.
@@ -131,18 +104,13 @@ Registers PtraceStop::last_registers() const {
   return result_ ? saved_->returning(*result_) : *saved_;
 }
 
-bool PtraceStop::gone() {
-  reap();
-  return false;
-}
-
 Result<void> PtraceStop::wait_until_stopped(const std::function<void()>& before_long_wait) {
   // A thread on its way out stops for us before it takes any signal (get_signal() of
   // kernel/signal.c), so that the instruction pointer is still behind the call.
   // One in a frozen cgroup (v1) does not come there.
   switch (wait_any(true, before_long_wait)) {
     case Stop::kGone:
-      attached_ = false;
+      (void)attached_.end();
       return Errno(ESRCH);
     case Stop::kTimeout:
       abandon();
@@ -174,7 +142,7 @@ Result<void> PtraceStop::stop_within(std::chrono::milliseconds bound) {
   for (;;) {
     while (!call_is_over()) {
       if (std::chrono::steady_clock::now() >= deadline) {
-        attached_ = false;
+        (void)attached_.end();
         return Errno(EAGAIN);
       }
       std::this_thread::sleep_for(kBetweenLooks);
@@ -311,7 +279,7 @@ void PtraceStop::die_with_us() {
 }
 
 void PtraceStop::kill() {
-  if (!std::exchange(attached_, false)) return;
+  if (!attached_.end()) return;
   // kill(2) may be refused where ptrace(2) was not: without CAP_KILL, a process of another user.
   if (::kill(tid_, SIGKILL) != 0) ptrace_value(PTRACE_KILL, tid_, 0, 0);
   if (!reap_within_bound(tid_)) abandon();
@@ -385,14 +353,14 @@ PtraceStop::Stop PtraceStop::wait_any(bool bounded, const std::function<void()>&
 }
 
 bool PtraceStop::is_fault(int signal) const {
-  if (!saved_ || std::ranges::find(kFaultSignals, signal) == kFaultSignals.end()) return false;
+  if (!saved_ || !is_fault_signal(signal)) return false;
   siginfo_t info{};
   // One that was sent has a code of 0 or below (sigaction(2), si_code).
   return ptrace_pointer(PTRACE_GETSIGINFO, tid_, 0, &info) == 0 && info.si_code > 0;
 }
 
 void PtraceStop::reap() {
-  attached_ = false;
+  (void)attached_.end();
   const bool ended = wait_for_end(tid_, [this] {
     // Not dead but stopped for us: a program that took the tid over. It is none of ours.
     return ptrace_value(PTRACE_DETACH, tid_, 0, 0) == 0;

@@ -27,6 +27,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <utility>
 
 #include "emulation/abi/shm_abi.h"
 #include "policy/base/result.h"
@@ -55,7 +56,7 @@ class PtraceStop {
   /// The second: asks it to stop, which ends a wait of its that signals can end.
   Result<void> interrupt();
 
-  PtraceStop(PtraceStop&& other) noexcept;
+  PtraceStop(PtraceStop&&) noexcept = default;
   PtraceStop& operator=(PtraceStop&&) = delete;
   PtraceStop(const PtraceStop&) = delete;
   PtraceStop& operator=(const PtraceStop&) = delete;
@@ -175,6 +176,22 @@ class PtraceStop {
     kGone,
   };
 
+  /// False in what was moved from.
+  class Attachment {
+   public:
+    Attachment() = default;
+    Attachment(Attachment&& other) noexcept : there_(other.end()) {}
+    Attachment& operator=(Attachment&&) = delete;
+    Attachment(const Attachment&) = delete;
+    Attachment& operator=(const Attachment&) = delete;
+    ~Attachment() = default;
+    /// Whether it was there.
+    bool end() { return std::exchange(there_, false); }
+
+   private:
+    bool there_ = true;
+  };
+
   struct Word {
     std::uint64_t address = 0;
     std::uint64_t value = 0;
@@ -202,13 +219,16 @@ class PtraceStop {
   bool block_signals();
   [[nodiscard]] bool poke(const Word& word) const;
   void reap();
-  bool gone();
+  bool gone() {
+    reap();
+    return false;
+  }
   [[nodiscard]] Registers last_registers() const;
   bool set_registers(const Registers& registers);
   Result<Registers> read_registers();
 
   pid_t tid_;
-  bool attached_ = true;
+  Attachment attached_;
   bool stopped_ = false;
   std::uint64_t options_ = kFirstOptions;
   int pending_signal_ = 0;

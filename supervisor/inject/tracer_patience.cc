@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 
+#include "supervisor/inject/tracee_signals.h"
 #include "supervisor/process/borrowed_identity.h"
 #include "supervisor/process/task_status.h"
 
@@ -15,8 +16,6 @@ namespace {
 
 /// Who did not come again for so long has not been waiting.
 constexpr std::chrono::milliseconds kStale(500);
-
-constexpr std::uint64_t bit_of(int signal) { return std::uint64_t{1} << (signal - 1); }
 
 }  // namespace
 

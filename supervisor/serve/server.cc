@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "policy/base/error_result.h"
+#include "supervisor/inject/attach_to_caller.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/ptrace_stop.h"
 #include "supervisor/log/limited_log.h"
@@ -398,15 +399,8 @@ void Server::change_namespaces(PendingCall& call, const KnownThread& thread) {
   }
   ensure_receiver();
   const std::uint64_t before = NamespaceIds::of_thread(tid).ipc;
-  // On its way back from the kernel, where it has what it asked for, it stops. Where somebody else
-  // traces it, it goes on at once.
-  auto stop = PtraceStop::attach(tid);
-  // Its tid may mean another thread by now.
-  const bool is_caller = stop && call.alive();
-  if (stop && !is_caller) stop->abandon();
-  const bool asked = is_caller && stop->interrupt().ok();
-  call.let_through();
-  if (!asked || !stop->wait_until_stopped()) return;
+  const auto stop = let_through_and_hold(call);
+  if (!stop) return;
   if (may_leave && NamespaceIds::of_thread(tid).ipc != before) {
     namespaces_.left({tid, thread.identity->unique()});
   }

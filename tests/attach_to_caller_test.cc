@@ -1,0 +1,74 @@
+// let_through_and_hold(), on children that wait in a call.
+#include "supervisor/inject/attach_to_caller.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <thread>
+
+#include "supervisor/inject/kick_timer.h"
+#include "tests/supervised_child.h"
+
+namespace shmvisor {
+namespace {
+
+class LetThroughTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { KickTimer::install_handler(nullptr); }
+
+  struct Outcome {
+    bool held = false;
+    bool left_attached = false;
+  };
+  /// In a thread of its own, whose end lets go of what is left.
+  static Outcome let_through(SupervisedChild& child, const seccomp_notif& notif) {
+    Outcome outcome;
+    std::thread([&] {
+      KickTimer::allow_on_this_thread();
+      PendingCall call(child.listener(), notif);
+      outcome.held = let_through_and_hold(call).ok();
+      outcome.left_attached = PtraceStop::left_somebody_attached();
+    }).join();
+    return outcome;
+  }
+};
+
+TEST_F(LetThroughTest, TheCallerIsHeldOnItsWayBack) {
+  SupervisedChild child([] {
+    const long result = raw_call(SYS_shmdt, 1);
+    return result == -EINVAL || result == -ENOSYS ? 0 : 1;  // as the kernel has it, or not
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const Outcome outcome = let_through(child, child.receive());
+  EXPECT_TRUE(outcome.held);
+  EXPECT_FALSE(outcome.left_attached);
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+}
+
+// The thread that has the tid may be another one by then, which is not to be stopped.
+TEST_F(LetThroughTest, WhoIsInThatCallNoLongerIsLeftAlone) {
+  SupervisedChild child(
+      [] {
+        struct sigaction action {};
+        action.sa_handler = [](int) {};
+        action.sa_flags = SA_RESTART;
+        ::sigaction(SIGUSR1, &action, nullptr);
+        raw_call(SYS_shmdt, 1);
+        return raw_call(SYS_shmdt, 2) == 6 ? 0 : 1;
+      },
+      {.wait_killable_recv = false});
+  ASSERT_EQ(child.trouble(), "");
+  EXPECT_TRUE(child.listener().respond(child.receive().id, 0));
+  const seccomp_notif before = child.receive();
+  ::kill(child.pid(), SIGUSR1);
+  const seccomp_notif now = child.receive();
+  ASSERT_FALSE(child.listener().alive(before.id));
+  const Outcome outcome = let_through(child, before);
+  EXPECT_FALSE(outcome.held);
+  EXPECT_TRUE(outcome.left_attached);
+  EXPECT_TRUE(child.listener().respond(now.id, 6)) << "its wait was ended";
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+}
+
+}  // namespace
+}  // namespace shmvisor
