@@ -8,6 +8,7 @@
 #include <future>
 #include <memory>
 #include <stdexcept>
+#include <vector>
 
 #include "supervisor/process/background_task.h"
 
@@ -61,6 +62,64 @@ TEST(LosableThreads, TheirNumberIsBoundedAndTheyComeBack) {
   hold.open.set_value();
   EXPECT_TRUE(reaches(hold.done, started));
   EXPECT_TRUE(LosableThreads::all().run([] {}, seconds(5)));
+}
+
+using Payer = LosableThreads::Payer;
+
+/// Given up, until the test ends.
+class LostThreadsTest : public ::testing::Test {
+ protected:
+  ~LostThreadsTest() override {
+    for (const Payer& payer : lost_) LosableThreads::all().come_back(payer);
+  }
+  int lose_all_it_can(const Payer& payer) {
+    int lost = 0;
+    for (; lost < 1000 && LosableThreads::all().may_lose(payer); ++lost) lose(payer);
+    return lost;
+  }
+  void lose(const Payer& payer) {
+    LosableThreads::all().lose(payer);
+    lost_.push_back(payer);
+  }
+
+  std::vector<Payer> lost_;
+};
+
+TEST_F(LostThreadsTest, AGroupLeavesOthersAHalf) {
+  int first = 0;
+  for (uid_t user = 0; user < 500; ++user) first += lose_all_it_can({1, user});
+  EXPECT_LE(first, LosableThreads::kMostLost / 2);
+  EXPECT_GE(first, LosableThreads::kMostLost / 3);
+  EXPECT_GE(lose_all_it_can({2, 0}), LosableThreads::kMostLost / 8);
+  for (std::uintptr_t group = 3; group < 100; ++group) {
+    EXPECT_TRUE(LosableThreads::all().may_lose_of_anybody(group)) << "one at least";
+    EXPECT_GE(lose_all_it_can({group, 7}), 1);
+  }
+  const int all = static_cast<int>(lost_.size());
+  EXPECT_LE(all, LosableThreads::kMostLost + 100);
+}
+
+TEST_F(LostThreadsTest, AUserLeavesOthersOfItsGroupSome) {
+  const int first = lose_all_it_can({1, 1000});
+  const int second = lose_all_it_can({1, 1001});
+  EXPECT_GT(first, LosableThreads::kMostLost / 4);
+  EXPECT_GT(second, 3);
+  EXPECT_LT(second, first);
+  EXPECT_FALSE(LosableThreads::all().may_lose_of_anybody(1));
+  EXPECT_GT(lose_all_it_can({1, 1002}), 0);
+}
+
+TEST_F(LostThreadsTest, TheyKeepNobodyFromAThread) {
+  Hold hold;
+  int started = 0;
+  for (; started < LosableThreads::kMost; ++started) {
+    ASSERT_TRUE(LosableThreads::all().run(hold.task(), seconds(5)));
+  }
+  EXPECT_FALSE(LosableThreads::all().run([] {}, milliseconds(0)));
+  lose({1, 1});
+  EXPECT_TRUE(LosableThreads::all().run([] {}, seconds(5)));
+  hold.open.set_value();
+  EXPECT_TRUE(reaches(hold.done, started));
 }
 
 TEST(BackgroundTask, OneAtATime) {

@@ -2,23 +2,31 @@
 //
 // A segment leaves its registry at once; its memory may take longer. Who makes memory and is
 // refused waits for those that were freeing already, and tries again: natively the memory was free
-// before the segment was gone.
+// before the segment was gone. One that has taken kKept is kept by somebody, and nobody waits for
+// it any more; while there is such a one, which others may follow, nobody waits long.
 //
 // Ownership: a Ticket keeps it. Thread rule: any thread. Its mutex is the last of all.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <utility>
 
 namespace shmvisor {
 
 class FreeingMemory : public std::enable_shared_from_this<FreeingMemory> {
  public:
+  /// As long as freeing may take.
+  static constexpr std::chrono::milliseconds kKept{2000};
+  static constexpr std::chrono::milliseconds kBesideKept{100};
+
+  explicit FreeingMemory(std::chrono::milliseconds kept = kKept) : kept_(kept) {}
+
   /// Held from before the segment leaves its registry until its memory is free.
   class Ticket {
    public:
@@ -46,33 +54,52 @@ class FreeingMemory : public std::enable_shared_from_this<FreeingMemory> {
 
   [[nodiscard]] Ticket begin() {
     const std::lock_guard lock(mutex_);
-    running_.insert(++last_);
+    running_.emplace(++last_, Clock::now());
     return {shared_from_this(), last_};
   }
 
+  /// Whether there is one to wait for.
   [[nodiscard]] bool any() const {
     const std::lock_guard lock(mutex_);
-    return !running_.empty();
+    return oldest_not_kept() != running_.end();
   }
 
-  /// Waits for those that began before this call, but no longer than `bound`: somebody may keep one
-  /// of them.
-  void wait_for_earlier(std::chrono::milliseconds bound) {
+  /// Waits for those that began before this call and are not kept; for kKept at most.
+  void wait_for_earlier() {
     std::unique_lock lock(mutex_);
     const std::uint64_t newest = last_;
-    ended_.wait_for(lock, bound, [&] { return running_.empty() || *running_.begin() > newest; });
+    const bool some_are_kept = oldest_not_kept() != running_.begin();
+    const auto deadline = Clock::now() + (some_are_kept ? kBesideKept : kept_);
+    for (auto oldest = oldest_not_kept(); oldest != running_.end() && oldest->first <= newest;
+         oldest = oldest_not_kept()) {
+      const auto until = std::min(deadline, oldest->second + kept_);
+      if (ended_.wait_until(lock, until) == std::cv_status::timeout && Clock::now() >= deadline) {
+        return;
+      }
+    }
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  /// mutex_ held.
+  [[nodiscard]] std::map<std::uint64_t, Clock::time_point>::const_iterator oldest_not_kept() const {
+    const auto began = Clock::now() - kept_;
+    auto at = running_.begin();
+    while (at != running_.end() && at->second <= began) ++at;
+    return at;
+  }
+
   void end(std::uint64_t number) {
     const std::lock_guard lock(mutex_);
     running_.erase(number);
     ended_.notify_all();
   }
 
+  const std::chrono::milliseconds kept_;
   mutable std::mutex mutex_;
   std::condition_variable ended_;
-  std::set<std::uint64_t> running_;
+  std::map<std::uint64_t, Clock::time_point> running_;  ///< and when they began
   std::uint64_t last_ = 0;
 };
 

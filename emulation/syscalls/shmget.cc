@@ -114,8 +114,6 @@ class Reservation {
 
 /// For another's creation. As long as making much memory may take.
 constexpr std::chrono::seconds kMostPatience(30);
-/// For memory that is being freed.
-constexpr std::chrono::seconds kFreeingPatience(2);
 
 /// Reserves what the new segment will need, with the lock held for a moment; or answers at once.
 std::optional<Reply> reserve(const ShmCall& call, Caller& caller, Registry& registry,
@@ -153,7 +151,7 @@ Result<std::unique_ptr<BackingMemory>> make_memory(const BackingRequest& request
   if (memory || !freeing.any()) return memory;
   // Natively what was dropped before would be free.
   caller.long_step();
-  freeing.wait_for_earlier(kFreeingPatience);
+  freeing.wait_for_earlier();
   return registry.host().create_memory(request, denial);
 }
 

@@ -6,6 +6,10 @@
 #include <string>
 #include <unordered_set>
 
+#include "supervisor/process/accountable_user.h"
+#include "supervisor/process/task_status.h"
+#include "supervisor/process/thread_identity.h"
+
 namespace shmvisor {
 namespace {
 
@@ -79,40 +83,42 @@ void CensusMemory::remember(pid_t pid, std::vector<MappedFile> files,
             in_a_row ? record.slow_looks + 1 : (took >= kSlow ? 1 : 0)};
 }
 
+LosableThreads::Payer CensusMemory::payer_of(pid_t pid) const {
+  const auto group = reinterpret_cast<std::uintptr_t>(this);
+  const auto status = TaskStatus::read(pid);
+  if (!status) return {group, static_cast<uid_t>(-1)};
+  ThreadIdentity thread(pid, UniqueFd(), 0);
+  return {group, accountable_user(thread, status->uid)};
+}
+
 void CensusMemory::begin_late(pid_t pid, Phase phase) {
-  struct stat status {};
-  const bool there = ::stat(("/proc/" + std::to_string(pid)).c_str(), &status) == 0;
+  const LosableThreads::Payer payer = payer_of(pid);
+  LosableThreads::all().lose(payer);
   const std::lock_guard lock(mutex_);
   Late& late = late_[pid];
   late.phase = phase;
-  late.uid = there ? status.st_uid : static_cast<uid_t>(-1);
-  ++late.threads;
+  late.payers.push_back(payer);
 }
 
 void CensusMemory::end_late(pid_t pid) {
   const std::lock_guard lock(mutex_);
   const auto late = late_.find(pid);
-  if (late != late_.end() && --late->second.threads == 0) late_.erase(late);
+  if (late == late_.end()) return;
+  LosableThreads::all().come_back(late->second.payers.back());
+  late->second.payers.pop_back();
+  if (late->second.payers.empty()) late_.erase(late);
 }
 
 bool CensusMemory::may_look_at(pid_t pid) const {
-  const std::lock_guard lock(mutex_);
-  if (late_.empty()) return true;
-  struct stat status {};
-  if (::stat(("/proc/" + std::to_string(pid)).c_str(), &status) != 0) return true;
-  int all = 0;
-  int of_user = 0;
-  for (const auto& [other, late] : late_) {
-    all += late.threads;
-    if (late.uid == status.st_uid) of_user += late.threads;
-  }
-  return all < kMostLost && of_user < kMostLostOfUser;
+  const LosableThreads& threads = LosableThreads::all();
+  return threads.may_lose_of_anybody(reinterpret_cast<std::uintptr_t>(this)) ||
+         threads.may_lose(payer_of(pid));
 }
 
 int CensusMemory::lost() const {
   const std::lock_guard lock(mutex_);
   int all = 0;
-  for (const auto& [pid, late] : late_) all += late.threads;
+  for (const auto& [pid, late] : late_) all += static_cast<int>(late.payers.size());
   return all;
 }
 

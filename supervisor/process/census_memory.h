@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "emulation/memmap/backing_memory.h"
+#include "supervisor/process/losable_threads.h"
 
 namespace shmvisor {
 
@@ -32,9 +33,6 @@ class CensusMemory {
   using Clock = std::chrono::steady_clock;
   static constexpr std::size_t kMostFiles = 4096;
   static constexpr std::size_t kMostProcesses = 4096;
-  /// Threads lost in looks at these processes, and at those of one user.
-  static constexpr int kMostLost = 48;
-  static constexpr int kMostLostOfUser = 16;
 
   /// Where a look at a process stands.
   enum class Phase : std::uint8_t {
@@ -67,7 +65,7 @@ class CensusMemory {
   /// A thread has been given up in a look at it, until end_late().
   void begin_late(pid_t pid, Phase phase);
   void end_late(pid_t pid);
-  /// Whether a thread may be lost in it: fewer are than the bounds say.
+  /// Whether a thread may be lost in it (LosableThreads).
   [[nodiscard]] bool may_look_at(pid_t pid) const;
   [[nodiscard]] int lost() const;
   /// Forgets those who are none of these.
@@ -89,9 +87,10 @@ class CensusMemory {
 
   struct Late {
     Phase phase = Phase::kOpening;
-    uid_t uid = 0;
-    int threads = 0;
+    std::vector<LosableThreads::Payer> payers;  ///< one for each thread
   };
+
+  [[nodiscard]] LosableThreads::Payer payer_of(pid_t pid) const;
 
   mutable std::mutex mutex_;
   std::unordered_map<pid_t, Record> records_;

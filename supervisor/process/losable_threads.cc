@@ -54,7 +54,7 @@ LosableThreads::Worker* LosableThreads::take_worker() {
     idle_.pop_back();
     return worker;
   }
-  if (threads_ >= kMost) return nullptr;
+  if (threads_ - lost_ >= kMost) return nullptr;
   auto worker = std::make_unique<Worker>();
   const auto entry = [](void* made) -> void* {
     const std::unique_ptr<Worker> self(static_cast<Worker*>(made));
@@ -64,6 +64,46 @@ LosableThreads::Worker* LosableThreads::take_worker() {
   if (start_detached(entry, worker.get(), kStackBytes) != 0) return nullptr;
   ++threads_;
   return worker.release();
+}
+
+int LosableThreads::lost_of_group(std::uintptr_t group) const {
+  int lost = 0;
+  for (auto at = lost_of_.lower_bound({group, 0}); at != lost_of_.end(); ++at) {
+    if (at->first.group != group) break;
+    lost += at->second;
+  }
+  return lost;
+}
+
+bool LosableThreads::may_lose_of_anybody(std::uintptr_t group) const {
+  const std::lock_guard lock(mutex_);
+  if (lost_ == 0) return true;
+  const int of_group = lost_of_group(group);
+  return of_group == 0 || 2 * of_group < kMostLost - lost_;
+}
+
+bool LosableThreads::may_lose(const Payer& payer) const {
+  const std::lock_guard lock(mutex_);
+  const int of_group = lost_of_group(payer.group);
+  if (of_group == 0) return true;
+  const int left_to_group = kMostLost - lost_ - of_group;
+  if (left_to_group <= 0) return false;
+  const auto known = lost_of_.find(payer);
+  return known == lost_of_.end() || known->second < left_to_group;
+}
+
+void LosableThreads::lose(const Payer& payer) {
+  const std::lock_guard lock(mutex_);
+  ++lost_;
+  ++lost_of_[payer];
+  thread_is_free_.notify_one();
+}
+
+void LosableThreads::come_back(const Payer& payer) {
+  const std::lock_guard lock(mutex_);
+  --lost_;
+  const auto known = lost_of_.find(payer);
+  if (--known->second == 0) lost_of_.erase(known);
 }
 
 void LosableThreads::work(Worker& self) noexcept {

@@ -9,8 +9,12 @@
 // The thread wakes on the CPU of whoever asks, which is about to sleep: a wake-up across CPUs takes
 // several times as long as the task.
 //
-// Bounds: kMost threads in all, lost ones included. Who gives its thread up for lost must take care
-// that not all are (Census). Idle threads: two stay.
+// Bounds: kMost threads that are not lost. A process is looked at only while one more thread may be
+// lost for its payer: a group may lose another while it has lost fewer than may be lost yet, and so
+// may a user in it, of what the group may lose yet. So whoever loses all that it can leaves others
+// a half. The first one of each group is always within its share: kMostLost, one for each group
+// beyond it, and what is lost in the same moment (kMost at worst) are all that can be lost. Idle
+// threads: two stay.
 //
 // Errors: EAGAIN where no thread can be had in time. Thread rule: any thread.
 #pragma once
@@ -19,8 +23,11 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <compare>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <vector>
 
@@ -30,8 +37,23 @@ namespace shmvisor {
 
 class LosableThreads {
  public:
-  static constexpr int kMost = 128;
+  static constexpr int kMost = 64;
+  static constexpr int kMostLost = 96;
   static constexpr int kMostIdle = 2;
+
+  /// Whose process keeps a thread.
+  struct Payer {
+    std::uintptr_t group = 0;  ///< of the processes that are served together; any number of its own
+    uid_t user = 0;            ///< of accountable_user.h
+
+    friend auto operator<=>(const Payer&, const Payer&) = default;
+  };
+  /// Whether the group has lost so few that it does not matter whose process it is.
+  [[nodiscard]] bool may_lose_of_anybody(std::uintptr_t group) const;
+  [[nodiscard]] bool may_lose(const Payer& payer) const;
+  /// A thread that runs is given up, until come_back().
+  void lose(const Payer& payer);
+  void come_back(const Payer& payer);
 
   /// The process's only set, which is never destroyed: a lost thread may come back at any time.
   static LosableThreads& all();
@@ -52,12 +74,16 @@ class LosableThreads {
   /// mutex_ held. Null where none can be had.
   Worker* take_worker();
   static void move_here(Worker& worker);
+  /// mutex_ held.
+  [[nodiscard]] int lost_of_group(std::uintptr_t group) const;
 
   const cpu_set_t cpus_;  ///< that all threads may run on
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable thread_is_free_;
   std::vector<Worker*> idle_;  ///< the last is the next to be used
-  int threads_ = 0;
+  int threads_ = 0;            ///< lost ones too
+  int lost_ = 0;
+  std::map<Payer, int> lost_of_;
 };
 
 }  // namespace shmvisor
