@@ -225,6 +225,25 @@ TEST_P(CensusTest, WhoMapsMuchElseKeepsNobodyWaiting) {
   EXPECT_LT(std::clock() - cpu_before, CLOCKS_PER_SEC / 10);
 }
 
+// What is remembered of a process that takes long must not hide what it attached since then.
+TEST_P(CensusTest, WhoTakesLongCountsFromItsAttachOn) {
+  Gate known;
+  Child child([&] {
+    map_much(25000);
+    ready_.open();
+    if (!known.pass()) return 1;
+    map_whole();
+    ready_.open();
+    return ::pause();
+  });
+  ASSERT_TRUE(ready_.pass());
+  for (int look = 0; look < 10; ++look) EXPECT_EQ(count(), 0U);
+  known.open();
+  ASSERT_TRUE(ready_.pass());
+  census_.note_attach(child.pid(), identity_);
+  EXPECT_EQ(count(), 1U);
+}
+
 TEST_P(CensusTest, WhoMapsItMoreOftenThanCanBeWalkedCountsAsLastSeen) {
   Child child([&] {
     map_much(40000);

@@ -11,6 +11,8 @@
 namespace shmvisor {
 namespace {
 
+constexpr int kMost = 4;
+
 FileIdentity file(std::uint64_t inode) { return {1, inode}; }
 
 /// Counts that are held until somebody lets them go. Of a file it tells the inode.
@@ -69,7 +71,8 @@ class SharedCountsTest : public ::testing::Test {
   }
 
   Desk desk_;
-  SharedCounts counts_{[this](std::span<const FileIdentity> files) { return desk_.count(files); }};
+  SharedCounts counts_{[this](std::span<const FileIdentity> files) { return desk_.count(files); },
+                       SharedCounts::Bounds{.quick = 2, .most = kMost}};
   std::vector<std::thread> threads_;
   std::atomic<int> asking_{0};
   std::atomic<int> told_{0};
@@ -91,20 +94,20 @@ TEST_F(SharedCountsTest, WhoIsAloneHasACountOfItsOwn) {
 // However many threads of one process ask: all of them together cost others a count or two.
 TEST_F(SharedCountsTest, ACrowdSharesTheNextCount) {
   constexpr int kCrowd = 60;
-  desk_.held = SharedCounts::kMostAtATime;
-  for (int i = 1; i <= SharedCounts::kMostAtATime; ++i) {
+  desk_.held = kMost;
+  for (int i = 1; i <= kMost; ++i) {
     ask({file(1)});
     ASSERT_TRUE(reaches(desk_.begun, i)) << "one that is held up lets others begin";
   }
   for (int i = 0; i < kCrowd; ++i) {
     ask({file(static_cast<std::uint64_t>(i % 20)), file(100)});
   }
-  ASSERT_TRUE(reaches(asking_, SharedCounts::kMostAtATime + kCrowd));
+  ASSERT_TRUE(reaches(asking_, kMost + kCrowd));
   ::usleep(20000);  // until they wait
-  EXPECT_EQ(desk_.begun, SharedCounts::kMostAtATime);
+  EXPECT_EQ(desk_.begun, kMost);
   desk_.go = 1;
   ASSERT_TRUE(reaches(told_, 1 + kCrowd));
-  EXPECT_LE(desk_.begun, SharedCounts::kMostAtATime + 3) << "some may have come later";
+  EXPECT_LE(desk_.begun, kMost + 3) << "some may have come later";
   EXPECT_LE(desk_.asked, 1 + 3 * 21) << "each file once";
   end();
   EXPECT_EQ(wrong_ + failed_ + incomplete_, 0);
@@ -112,32 +115,32 @@ TEST_F(SharedCountsTest, ACrowdSharesTheNextCount) {
 
 // What was counted before somebody asked is not its answer.
 TEST_F(SharedCountsTest, NobodyIsToldByACountThatHadBegun) {
-  desk_.held = SharedCounts::kMostAtATime;
-  for (int i = 1; i <= SharedCounts::kMostAtATime; ++i) {
+  desk_.held = kMost;
+  for (int i = 1; i <= kMost; ++i) {
     ask({file(1)});
     ASSERT_TRUE(reaches(desk_.begun, i));
   }
   ask({file(1)});
-  ASSERT_TRUE(reaches(asking_, SharedCounts::kMostAtATime + 1));
+  ASSERT_TRUE(reaches(asking_, kMost + 1));
   ::usleep(20000);
   desk_.incomplete = true;
-  desk_.go = SharedCounts::kMostAtATime;
-  ASSERT_TRUE(reaches(told_, SharedCounts::kMostAtATime + 1));
-  EXPECT_EQ(desk_.begun, SharedCounts::kMostAtATime + 1);
+  desk_.go = kMost;
+  ASSERT_TRUE(reaches(told_, kMost + 1));
+  EXPECT_EQ(desk_.begun, kMost + 1);
   end();
   EXPECT_EQ(wrong_ + failed_, 0);
 }
 
 TEST_F(SharedCountsTest, AllWhoShareACountShareItsFailure) {
-  desk_.held = SharedCounts::kMostAtATime;
-  for (int i = 1; i <= SharedCounts::kMostAtATime; ++i) {
+  desk_.held = kMost;
+  for (int i = 1; i <= kMost; ++i) {
     ask({file(1)});
     ASSERT_TRUE(reaches(desk_.begun, i));
   }
   desk_.fails = true;
   for (int i = 0; i < 5; ++i) ask({file(2)});
   end();
-  EXPECT_EQ(failed_, SharedCounts::kMostAtATime + 5);
+  EXPECT_EQ(failed_, kMost + 5);
   desk_.fails = false;
   EXPECT_TRUE(counts_.of(std::vector<FileIdentity>{file(1)}));
 }
@@ -145,7 +148,7 @@ TEST_F(SharedCountsTest, AllWhoShareACountShareItsFailure) {
 TEST_F(SharedCountsTest, OneThatEndsByAnExceptionKeepsNoTurn) {
   desk_.throws = true;
   const std::vector<FileIdentity> files = {file(1)};
-  for (int i = 0; i < 2 * SharedCounts::kMostAtATime; ++i) {
+  for (int i = 0; i < 2 * kMost; ++i) {
     EXPECT_THROW((void)counts_.of(files), std::bad_alloc);
   }
   desk_.throws = false;

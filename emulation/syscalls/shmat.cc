@@ -145,6 +145,7 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   const auto address = caller.space().map(request, std::move(*file));
   if (!address) return address.error();
   const MappingActor by{caller.process(), registry.host().now_seconds()};
+  registry.host().note_attach(by.process, backing->file);
   displaced.tell(registry.files(), caller.space(), by);
   if (!*address) return left_to_caller(segment, Segment::Change::kAttach, by);
   segment->add_mapping(whole, by);

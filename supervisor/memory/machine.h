@@ -51,6 +51,9 @@ class Machine : public Host {
   Result<MappingCounts> count_mappings(std::span<const FileIdentity> files) override {
     return census_.count_mappings(files);
   }
+  void note_attach(const PidRecord& process, const BackingMemory& memory) override {
+    census_.note_attach(process.pid, memory.identity());
+  }
   bool thread_lives(const CreatorThread& thread) override {
     return shmvisor::thread_lives(thread.tid, thread.unique, features_);
   }

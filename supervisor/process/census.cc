@@ -82,7 +82,7 @@ std::vector<pid_t> Census::processes_to_look_at(std::span<const FileIdentity> fi
 
 Result<MappingCounts> Census::count_mappings(std::span<const FileIdentity> files) {
   if (files.empty()) return MappingCounts();
-  return counts_.of(files);
+  return (memory_->takes_long(files) ? long_counts_ : counts_).of(files);
 }
 
 Result<MappingCounts> Census::count_now(std::span<const FileIdentity> files) const {

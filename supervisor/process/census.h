@@ -7,15 +7,16 @@
 // too long, for what it mapped when it last let us look. MappingCounts::complete says whether there
 // was such a one.
 //
-// A process with thousands of mappings of files (a look takes more than 1 ms) is looked at while
-// somebody waits only if it is known to map one of the files; of others is remembered for a while
-// that they do not. One with tens of thousands (5 ms) counts as in its last look, which is made
-// again now and then.
+// A process with very many mappings (a look takes more than half a millisecond) is looked at while
+// somebody waits only if it is known to map one of the files, by the last look or by an attach
+// since then; of others is remembered for a while that they do not. One with still more (25 ms)
+// counts as in its last look, which is made again now and then.
 //
 // A process whose maps we may not read counts for nothing, and one that forks and ends meanwhile
 // may hide its child: Registry::count_attaches() looks again where that leaves nobody.
 //
-// Many who ask at the same time share a count (SharedCounts).
+// Many who ask at the same time share a count (SharedCounts): those for whom such a process is
+// looked at one count, all others another.
 //
 // Thread rule: any thread. It may be destroyed while threads are lost.
 #pragma once
@@ -45,6 +46,9 @@ class Census {
   /// ENOMEM: out of descriptors, memory or threads.
   [[nodiscard]] Result<MappingCounts> count_mappings(std::span<const FileIdentity> files);
 
+  /// The process has attached the file, which it may not have mapped before.
+  void note_attach(pid_t pid, const FileIdentity& file) { memory_->note_attach(pid, file); }
+
   /// Threads that are lost.
   [[nodiscard]] int lost() const { return memory_->lost(); }
 
@@ -59,7 +63,12 @@ class Census {
   KernelFeatures& features_;
   const ProcessScope& scope_;
   const std::shared_ptr<CensusMemory> memory_;
-  SharedCounts counts_{[this](std::span<const FileIdentity> files) { return count_now(files); }};
+  [[nodiscard]] SharedCounts::Count counting() {
+    return [this](std::span<const FileIdentity> files) { return count_now(files); };
+  }
+
+  SharedCounts counts_{counting(), {.quick = 2, .most = 4}};
+  SharedCounts long_counts_{counting(), {.quick = 1, .most = 2}};
 };
 
 }  // namespace shmvisor

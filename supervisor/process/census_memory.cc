@@ -15,14 +15,22 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// Of CPU time: of a process with ten thousand mappings. Others are looked at whenever somebody
-/// asks.
-constexpr milliseconds kSlow(10);
+/// Of CPU time: of a process with hundreds of mappings of files, or very many others. Others are
+/// looked at whenever somebody asks.
+constexpr std::chrono::microseconds kSlow(500);
 constexpr milliseconds kTooSlow(25);
 constexpr int kSlowLooks = 3;
 /// Looks at a slow process that nobody waits for take a fiftieth of the time at most.
 constexpr int kRestAfterLook = 50;
 constexpr milliseconds kShortestRest(200);
+
+void add_attached(std::vector<MappedFile>& files, const FileIdentity& file) {
+  if (files.size() >= CensusMemory::kMostFiles ||
+      std::ranges::find(files, file, &MappedFile::file) != files.end()) {
+    return;
+  }
+  files.push_back({file, 1});
+}
 
 /// 0 where it is gone.
 std::uint64_t inode_of(pid_t pid) {
@@ -32,7 +40,9 @@ std::uint64_t inode_of(pid_t pid) {
 
 }  // namespace
 
-bool CensusMemory::Record::slow() const { return took >= kSlow && slow_looks >= kSlowLooks; }
+bool CensusMemory::Record::slow() const { return took >= kSlow; }
+
+bool CensusMemory::Record::too_slow() const { return took >= kTooSlow && slow_looks >= kSlowLooks; }
 
 std::uint64_t CensusMemory::Known::mappings_of(const FileIdentity& file) const {
   const auto found = std::ranges::find(files, file, &MappedFile::file);
@@ -56,11 +66,45 @@ std::optional<CensusMemory::Known> CensusMemory::known_of(pid_t pid) {
   }
   known.files = record->second.files;
   known.slow = record->second.slow();
-  known.too_slow = known.slow && record->second.took >= kTooSlow;
+  known.too_slow = record->second.too_slow();
   const auto rest =
       std::max<CensusMemory::Clock::duration>(record->second.took * kRestAfterLook, kShortestRest);
   known.needs_refreshing = known.slow && Clock::now() - record->second.when >= rest;
   return known;
+}
+
+bool CensusMemory::takes_long(std::span<const FileIdentity> files) const {
+  const std::lock_guard lock(mutex_);
+  return std::ranges::any_of(records_, [&](const auto& entry) {
+    const Record& record = entry.second;
+    return record.slow() && !record.too_slow() &&
+           std::ranges::any_of(files, [&](const FileIdentity& file) {
+             return std::ranges::find(record.files, file, &MappedFile::file) != record.files.end();
+           });
+  });
+}
+
+void CensusMemory::begin_look(pid_t pid) {
+  const std::lock_guard lock(mutex_);
+  ++looks_[pid].looks;
+}
+
+void CensusMemory::end_look(pid_t pid) {
+  const std::lock_guard lock(mutex_);
+  const auto look = looks_.find(pid);
+  if (look != looks_.end() && --look->second.looks == 0) looks_.erase(look);
+}
+
+void CensusMemory::note_attach(pid_t pid, const FileIdentity& file) {
+  const std::lock_guard lock(mutex_);
+  if (const auto look = looks_.find(pid); look != looks_.end()) {
+    std::vector<FileIdentity>& attached = look->second.attached;
+    if (attached.size() < kMostFiles && std::ranges::find(attached, file) == attached.end()) {
+      attached.push_back(file);
+    }
+  }
+  const auto record = records_.find(pid);
+  if (record != records_.end() && record->second.slow()) add_attached(record->second.files, file);
 }
 
 bool CensusMemory::knows(pid_t pid) const {
@@ -76,11 +120,14 @@ void CensusMemory::remember(pid_t pid, std::vector<MappedFile> files,
     return;
   }
   if (records_.size() >= kMostProcesses && !records_.contains(pid)) return;
+  if (const auto look = looks_.find(pid); took >= kSlow && look != looks_.end()) {
+    for (const FileIdentity& file : look->second.attached) add_attached(files, file);
+  }
   Record& record = records_[pid];
   const std::uint64_t inode = took < kSlow ? 0 : inode_of(pid);
-  const bool in_a_row = took >= kSlow && record.inode == inode;
+  const bool in_a_row = took >= kTooSlow && record.inode == inode;
   record = {inode, std::move(files), took, Clock::now(),
-            in_a_row ? record.slow_looks + 1 : (took >= kSlow ? 1 : 0)};
+            in_a_row ? record.slow_looks + 1 : (took >= kTooSlow ? 1 : 0)};
 }
 
 LosableThreads::Payer CensusMemory::payer_of(pid_t pid) const {

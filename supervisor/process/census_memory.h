@@ -60,7 +60,26 @@ class CensusMemory {
   [[nodiscard]] std::optional<Known> known_of(pid_t pid);
   /// Whether an earlier look has told anything.
   [[nodiscard]] bool knows(pid_t pid) const;
-  /// Of a look that has ended, `took` of CPU time ago.
+  /// Whether a process that takes long is to be looked at for these.
+  [[nodiscard]] bool takes_long(std::span<const FileIdentity> files) const;
+
+  /// A look at a process, for as long as this is there.
+  class Looking {
+   public:
+    Looking(CensusMemory& memory, pid_t pid) : memory_(memory), pid_(pid) {
+      memory_.begin_look(pid_);
+    }
+    Looking(const Looking&) = delete;
+    Looking& operator=(const Looking&) = delete;
+    ~Looking() { memory_.end_look(pid_); }
+
+   private:
+    CensusMemory& memory_;
+    const pid_t pid_;
+  };
+  /// It has attached the file just now. A look that goes on may have missed that.
+  void note_attach(pid_t pid, const FileIdentity& file);
+  /// Of a look that has ended (Looking), `took` of CPU time ago.
   void remember(pid_t pid, std::vector<MappedFile> files, std::chrono::nanoseconds took);
   /// A thread has been given up in a look at it, until end_late().
   void begin_late(pid_t pid, Phase phase);
@@ -78,11 +97,17 @@ class CensusMemory {
     std::vector<MappedFile> files;
     std::chrono::nanoseconds took{0};
     Clock::time_point when;
-    /// Looks in a row that took long. A machine whose CPUs are taken away by its host makes one of
-    /// any process take long; not several.
+    /// Looks in a row that took too long. A machine whose CPUs are taken away by its host makes one
+    /// of any process take long; not several.
     int slow_looks = 0;
 
     [[nodiscard]] bool slow() const;
+    [[nodiscard]] bool too_slow() const;
+  };
+
+  struct Look {
+    int looks = 0;
+    std::vector<FileIdentity> attached;  ///< meanwhile
   };
 
   struct Late {
@@ -90,10 +115,13 @@ class CensusMemory {
     std::vector<LosableThreads::Payer> payers;  ///< one for each thread
   };
 
+  void begin_look(pid_t pid);
+  void end_look(pid_t pid);
   [[nodiscard]] LosableThreads::Payer payer_of(pid_t pid) const;
 
   mutable std::mutex mutex_;
   std::unordered_map<pid_t, Record> records_;
+  std::unordered_map<pid_t, Look> looks_;
   std::unordered_map<pid_t, Late> late_;
 };
 

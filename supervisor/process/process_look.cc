@@ -183,6 +183,7 @@ void ProcessLook::look() {
     phase_ = Phase::kOpening;
     const nanoseconds work_then = work_then_ = cpu_time(tid_);
     lock.unlock();
+    const CensusMemory::Looking looking(*memory_, pid);
     auto found = find_in(pid);
     if (found) {
       std::vector<MappedFile> files;

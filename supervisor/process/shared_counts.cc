@@ -36,7 +36,8 @@ class SharedCounts::Turn {
 };
 
 bool SharedCounts::may_begin() const {
-  return going_on_ < kAtATime || (going_on_ < kMostAtATime && Clock::now() - last_began_ >= kLong);
+  return going_on_ < bounds_.quick ||
+         (going_on_ < bounds_.most && Clock::now() - last_began_ >= kLong);
 }
 
 void SharedCounts::make(const std::shared_ptr<Crowd>& crowd, std::unique_lock<std::mutex>& lock) {
@@ -69,7 +70,7 @@ Result<MappingCounts> SharedCounts::of(std::span<const FileIdentity> files) {
   while (!crowd->result) {
     if (!crowd->began && may_begin()) {
       make(crowd, lock);
-    } else if (!crowd->began && going_on_ < kMostAtATime) {
+    } else if (!crowd->began && going_on_ < bounds_.most) {
       crowd->changed.wait_until(lock, last_began_ + kLong);
     } else {
       crowd->changed.wait(lock);

@@ -6,7 +6,7 @@
 // another, a crowd costs what one asker does, and nobody waits for more than the end of a count
 // that is going on and the one behind it. Whose call is void meanwhile keeps nobody from anything.
 //
-// Two counts go on at a time. A process that holds one up lets another begin beside it.
+// So many counts go on at a time. A process that holds one up lets another begin beside it.
 //
 // Errors: those of the count, for all who share it. Thread rule: any thread.
 #pragma once
@@ -32,14 +32,16 @@ class SharedCounts {
  public:
   using Count = std::function<Result<MappingCounts>(std::span<const FileIdentity>)>;
 
-  static constexpr int kAtATime = 2;
-  /// Where each of those takes longer than this.
-  static constexpr int kMostAtATime = 4;
+  /// Counts at a time.
+  struct Bounds {
+    int quick = 2;
+    int most = 4;  ///< where the last to begin has taken kLong
+  };
   static constexpr std::chrono::milliseconds kLong{5};
 
   /// `count`: makes one; of whichever asker, it must be the same. It may be called by several
   /// threads at a time.
-  explicit SharedCounts(Count count) : count_(std::move(count)) {}
+  SharedCounts(Count count, const Bounds& bounds) : count_(std::move(count)), bounds_(bounds) {}
   SharedCounts(const SharedCounts&) = delete;
   SharedCounts& operator=(const SharedCounts&) = delete;
 
@@ -68,6 +70,7 @@ class SharedCounts {
   void make(const std::shared_ptr<Crowd>& crowd, std::unique_lock<std::mutex>& lock);
 
   const Count count_;
+  const Bounds bounds_;
   std::mutex mutex_;
   int going_on_ = 0;
   Clock::time_point last_began_;
