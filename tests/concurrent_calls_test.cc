@@ -77,6 +77,19 @@ TEST_F(ConcurrentCallsTest, WhileMappingsAreCountedOthersDoAnything) {
   EXPECT_TRUE(said);
 }
 
+TEST_F(ConcurrentCallsTest, BeforeAShortCountOnlyCallsThatWaitGoAhead) {
+  const auto id = static_cast<int>(get(1, kPage, IPC_CREAT | 0666));
+  attach(id);
+  int long_steps = 0;
+  int short_steps = 0;
+  caller.on_long_step = [&long_steps] { ++long_steps; };
+  caller.on_short_step = [&short_steps] { ++short_steps; };
+  host.counts_take_long = false;
+  EXPECT_EQ(ctl(id, IPC_STAT), 0);
+  EXPECT_EQ(short_steps, 1);
+  EXPECT_EQ(long_steps, 0);
+}
+
 TEST_F(ConcurrentCallsTest, WhoCreatesTheSameKeyGetsTheFirstOnesSegment) {
   std::future<std::int64_t> second;
   host.while_making = [&] {

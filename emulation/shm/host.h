@@ -68,6 +68,9 @@ class Host {
   [[nodiscard]] virtual Result<MappingCounts> count_mappings(
       std::span<const FileIdentity> files) = 0;
 
+  /// Whether count_mappings() is likely to take so long that other calls shall go ahead meanwhile.
+  [[nodiscard]] virtual bool counting_takes_long() { return true; }
+
   /// The process maps the memory from now on, or is about to: what a count remembers of it may not
   /// show that.
   virtual void note_attach([[maybe_unused]] const PidRecord& process,

@@ -40,6 +40,10 @@ class Caller {
   /// Said before a step that may take long, so that whoever serves can let other calls go ahead.
   virtual void long_step() {}
 
+  /// Said before a step that takes as long as it does to let another thread receive: calls that
+  /// wait already go ahead.
+  virtual void short_step() {}
+
   /// Said before a lock is taken for a change: sees to it, if it can, that nothing but the caller's
   /// death keeps the answer from it. May wait for the caller, within a bound.
   virtual void secure() {}

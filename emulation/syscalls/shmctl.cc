@@ -61,9 +61,9 @@ Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
   }
   ShmidDs ds = Registry::describe(*segment, caller.viewpoint());
   look.unlock();
-  // Counting takes a walk through the processes: nobody else shall wait for it.
+  // Counting takes a walk through the processes: nobody else shall wait for it where they are many.
   if (segment->in_use()) {
-    caller.long_step();
+    registry.host().counting_takes_long() ? caller.long_step() : caller.short_step();
     const auto counted = registry.count_attaches({&segment, 1});
     if (!counted) return counted.error();
     ds.nattch = counted->front();

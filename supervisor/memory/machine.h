@@ -51,6 +51,7 @@ class Machine : public Host {
   Result<MappingCounts> count_mappings(std::span<const FileIdentity> files) override {
     return census_.count_mappings(files);
   }
+  bool counting_takes_long() override { return census_.takes_long(); }
   void note_attach(const PidRecord& process, const BackingMemory& memory) override {
     census_.note_attach(process.pid, memory.identity());
   }

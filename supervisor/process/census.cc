@@ -14,6 +14,8 @@ namespace shmvisor {
 namespace {
 
 constexpr std::chrono::milliseconds kThreadPatience(500);
+/// Half of what the server's lookout waits for before it lets others go ahead by itself.
+constexpr std::chrono::microseconds kLongForOthers(500);
 /// Looks that nobody waits for, of one set of processes.
 constexpr int kMostAlone = 2;
 
@@ -58,12 +60,10 @@ std::vector<pid_t> Census::processes_to_look_at(std::span<const FileIdentity> fi
   chosen.reserve(all.size());
   for (const pid_t pid : all) {
     const auto known = memory_->known_of(pid);
-    if (!memory_->may_look_at(pid)) {
+    if ((known && known->late) || !memory_->may_look_at(pid)) {
       add_known(pid, files, counts);
     } else if (!known) {
       chosen.push_back(pid);
-    } else if (known->late) {
-      add_known(pid, files, counts);
     } else {
       bool maps_one = false;
       for (const FileIdentity& file : files) maps_one |= known->mappings_of(file) != 0;
@@ -82,7 +82,10 @@ std::vector<pid_t> Census::processes_to_look_at(std::span<const FileIdentity> fi
 
 Result<MappingCounts> Census::count_mappings(std::span<const FileIdentity> files) {
   if (files.empty()) return MappingCounts();
-  return (memory_->takes_long(files) ? long_counts_ : counts_).of(files);
+  const auto began = std::chrono::steady_clock::now();
+  auto counts = (memory_->takes_long(files) ? long_counts_ : counts_).of(files);
+  took_long_ = std::chrono::steady_clock::now() - began >= kLongForOthers;
+  return counts;
 }
 
 Result<MappingCounts> Census::count_now(std::span<const FileIdentity> files) const {

@@ -23,6 +23,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -46,6 +47,9 @@ class Census {
   /// ENOMEM: out of descriptors, memory or threads.
   [[nodiscard]] Result<MappingCounts> count_mappings(std::span<const FileIdentity> files);
 
+  /// Whether the last count took longer than others shall wait for one, or somebody keeps a thread.
+  [[nodiscard]] bool takes_long() const { return took_long_.load() || memory_->lost() != 0; }
+
   /// The process has attached the file, which it may not have mapped before.
   void note_attach(pid_t pid, const FileIdentity& file) { memory_->note_attach(pid, file); }
 
@@ -67,6 +71,7 @@ class Census {
     return [this](std::span<const FileIdentity> files) { return count_now(files); };
   }
 
+  std::atomic<bool> took_long_{true};
   SharedCounts counts_{counting(), {.quick = 2, .most = 4}};
   SharedCounts long_counts_{counting(), {.quick = 1, .most = 2}};
 };

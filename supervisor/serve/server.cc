@@ -52,6 +52,9 @@ class Server::ServedCaller : public ProcessCaller {
         server_(server) {}
 
   void long_step() override { server_.ensure_receiver(); }
+  void short_step() override {
+    if (server_.listener_.call_waits()) server_.ensure_receiver();
+  }
   Result<void> copy_from_user(std::uint64_t address, std::span<std::byte> bytes) override {
     server_.expect_wait();
     return ProcessCaller::copy_from_user(address, bytes);

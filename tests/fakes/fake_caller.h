@@ -35,6 +35,7 @@ class FakeCaller : public Caller {
   std::uint64_t memlock_limit_bytes() override { return memlock_bytes; }
   FakeSpace& space() override { return space_; }
   void long_step() override { on_long_step(); }
+  void short_step() override { on_short_step(); }
   void secure() override {
     RwLock::assert_may_wait();
     on_secure();
@@ -77,6 +78,7 @@ class FakeCaller : public Caller {
   std::array<std::byte, kBufferBytes> buffer;
   std::uint64_t memlock_bytes = 8 << 20;
   std::function<void()> on_long_step = [] {};
+  std::function<void()> on_short_step = [] {};
   std::function<void()> on_secure = [] {};
   std::function<void()> on_confirm = [] {};
   bool alive = true;

@@ -52,6 +52,7 @@ class FakeHost : public Host {
     }
     return MappingCounts{std::move(counts), counts_complete};
   }
+  bool counting_takes_long() override { return counts_take_long; }
   bool thread_lives(const CreatorThread& thread) override {
     return !dead_threads.contains(thread.unique);
   }
@@ -110,6 +111,7 @@ class FakeHost : public Host {
   Errno create_error{0};
   Errno count_error{0};
   bool counts_complete = true;
+  bool counts_take_long = true;
   Denial create_denial;
   Errno open_error{0};  ///< of the memory made from now on
   std::vector<std::shared_ptr<FakePages>> pages;
