@@ -1,6 +1,7 @@
 #include "policy/filter_program.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <unistd.h>
 
@@ -102,6 +103,14 @@ Result<void> add_native_calls(const Context& context) {
   return add_calls(context, SCMP_ACT_NOTIFY, kNamespaceCalls);
 }
 
+/// A clone(2) that gives the child an IPC namespace of its own. The flags are its first argument.
+Result<void> add_clone_with_ipc_namespace(const Context& context) {
+  constexpr scmp_datum_t kNewIpc = CLONE_NEWIPC;
+  const scmp_arg_cmp flags = SCMP_A0(SCMP_CMP_MASKED_EQ, kNewIpc, kNewIpc);
+  return checked(
+      seccomp_rule_add_exact_array(context.get(), SCMP_ACT_NOTIFY, SCMP_SYS(clone), 1, &flags));
+}
+
 /// For i386 libseccomp itself turns shmget and the others into ipc(2) with an argument equal to the
 /// sub-call, beside the separate call. It misses those with a version, hence the masked rules.
 Result<void> add_ipc_subcalls(const Context& context) {
@@ -162,6 +171,7 @@ Result<std::vector<sock_filter>> build_filter_program() {
 
   if (auto set = set_architecture(native, SCMP_ARCH_X86_64); !set) return set.error();
   if (auto added = add_native_calls(native); !added) return added.error();
+  if (auto added = add_clone_with_ipc_namespace(native); !added) return added.error();
 
   if (auto set = set_architecture(x32, SCMP_ARCH_X32); !set) return set.error();
   if (auto added = add_shm_calls(x32, kNoSuchCall); !added) return added.error();
@@ -171,6 +181,7 @@ Result<std::vector<sock_filter>> build_filter_program() {
   if (auto set = set_architecture(compat, SCMP_ARCH_X86); !set) return set.error();
   if (auto added = add_notified_calls(compat); !added) return added.error();
   if (auto added = add_ipc_subcalls(compat); !added) return added.error();
+  if (auto added = add_clone_with_ipc_namespace(compat); !added) return added.error();
 
   if (auto merged = merge(native, std::move(x32)); !merged) return merged.error();
   if (auto merged = merge(native, std::move(compat)); !merged) return merged.error();

@@ -16,6 +16,7 @@
 #include <array>
 #include <functional>
 #include <ostream>
+#include <utility>
 
 #include "supervisor/kernel/seccomp_install.h"
 #include "supervisor/kernel/uapi.h"
@@ -37,6 +38,7 @@ constexpr std::array kTraced = {30, 67};
 constexpr std::array kCompat = {395, 396, 397, 398};
 constexpr std::array kNativeNamespace = {272, 308};
 constexpr std::array kCompatNamespace = {310, 346};
+constexpr int kNativeClone = 56, kCompatClone = 120;
 constexpr int kCompatIpc = 117;
 constexpr std::uint64_t kSemget = 2, kShmat = 21, kShmget = 23, kShmctl = 24;
 
@@ -87,7 +89,20 @@ TEST_F(FilterProgram, JudgesNativeCallsThatItAllowsByNumberAlone) {
   for (int number = 0; number <= kLastNumber; ++number) {
     const auto verdict = BpfMachine(program_).run(call(AUDIT_ARCH_X86_64, number));
     ASSERT_TRUE(verdict);
-    EXPECT_EQ(verdict->cacheable, !is_one_of(number, kTraced)) << "number " << number;
+    EXPECT_EQ(verdict->cacheable, !is_one_of(number, kTraced) && number != kNativeClone)
+        << "number " << number;
+  }
+}
+
+TEST_F(FilterProgram, NotifiesClonesWithAnIpcNamespaceOnly) {
+  constexpr std::uint64_t kAllButNewIpc = 0xffffffffU & ~std::uint64_t{CLONE_NEWIPC};
+  for (const auto& [architecture, number] :
+       {std::pair<std::uint32_t, int>{AUDIT_ARCH_X86_64, kNativeClone},
+        {AUDIT_ARCH_I386, kCompatClone}}) {
+    EXPECT_EQ(answer(call(architecture, number, CLONE_NEWIPC)), kNotify);
+    EXPECT_EQ(answer(call(architecture, number, CLONE_NEWIPC | CLONE_NEWUSER | SIGCHLD)), kNotify);
+    EXPECT_EQ(answer(call(architecture, number, kAllButNewIpc)), kAllow);
+    EXPECT_EQ(answer(call(architecture, number, SIGCHLD)), kAllow);
   }
 }
 
@@ -110,7 +125,8 @@ TEST_F(FilterProgram, JudgesCompatCallsOtherThanIpcByNumberAlone) {
   for (int number = 0; number <= kLastNumber; ++number) {
     const auto verdict = BpfMachine(program_).run(call(AUDIT_ARCH_I386, number));
     ASSERT_TRUE(verdict);
-    EXPECT_EQ(verdict->cacheable, number != kCompatIpc) << "number " << number;
+    EXPECT_EQ(verdict->cacheable, number != kCompatIpc && number != kCompatClone)
+        << "number " << number;
   }
 }
 
@@ -158,8 +174,8 @@ TEST_F(FilterProgram, RefusesEveryCallOfOtherArchitectures) {
 }
 
 TEST_F(FilterProgram, StaysShort) {
-  // Run at every shm call, and at every ipc(2) of i386; 46 instructions with libseccomp 2.5.4.
-  EXPECT_LE(program_.size(), 50U);
+  // Run at every shm call, and at every ipc(2) of i386; 56 instructions with libseccomp 2.5.4.
+  EXPECT_LE(program_.size(), 60U);
 }
 
 TEST(BpfMachine, RefusesWhatTheKernelRefuses) {

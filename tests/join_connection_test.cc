@@ -17,6 +17,8 @@ namespace shmvisor {
 namespace {
 
 /// Somebody who listens at a path, and does `serve` with each of the first connections.
+constexpr std::chrono::milliseconds kTracerWait(1500);
+
 class FakeServer {
  public:
   FakeServer(
@@ -62,6 +64,7 @@ std::size_t receive_request(int connection) {
   join::Request request;
   const auto received = receive_message(connection, request);
   if (!received || request.words != join::kRequestWords) return 0;
+  if (request.tracer_wait_ms != kTracerWait.count()) return 0;
   return static_cast<std::size_t>(
       std::count_if(received->begin(), received->end(), [](const auto& fd) { return fd.valid(); }));
 }
@@ -79,7 +82,7 @@ class JoinConnectionTest : public ::testing::Test {
     if (!trouble_of(connection).empty()) return std::nullopt;
     const UniqueFd listener(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     auto& joined = std::get<JoinConnection>(connection);
-    auto refusal = refusal_of(joined.hand_over(listener, files));
+    auto refusal = refusal_of(joined.hand_over(listener, files, kTracerWait));
     if (!refusal && wait_readable(joined.fd())) heard_farewell_ = joined.hear_farewell();
     return refusal;
   }
@@ -138,7 +141,7 @@ TEST_F(JoinConnectionTest, OneWhoWasSentAwayComesAgain) {
   auto connection = JoinConnection::to(path_);
   ASSERT_EQ(trouble_of(connection), "");
   auto& joined = std::get<JoinConnection>(connection);
-  EXPECT_EQ(refusal_of(joined.hand_over(listener, UniqueFd())), std::nullopt);
+  EXPECT_EQ(refusal_of(joined.hand_over(listener, UniqueFd(), kTracerWait)), std::nullopt);
 }
 
 TEST_F(JoinConnectionTest, OneWhoIsSentAwayAlwaysGivesUp) {
@@ -148,7 +151,7 @@ TEST_F(JoinConnectionTest, OneWhoIsSentAwayAlwaysGivesUp) {
   auto connection = JoinConnection::to(path_);
   ASSERT_EQ(trouble_of(connection), "");
   auto& joined = std::get<JoinConnection>(connection);
-  const auto refusal = refusal_of(joined.hand_over(listener, UniqueFd()));
+  const auto refusal = refusal_of(joined.hand_over(listener, UniqueFd(), kTracerWait));
   ASSERT_TRUE(refusal);
   EXPECT_TRUE(refusal->ends_with("ended, or does not answer")) << *refusal;
 }
@@ -182,7 +185,7 @@ TEST_F(JoinConnectionTest, WhatTheServerGivesForProc) {
   auto connection = JoinConnection::to(path_);
   ASSERT_EQ(trouble_of(connection), "");
   const UniqueFd any(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  const auto handed_over = std::get<JoinConnection>(connection).hand_over(any, any);
+  const auto handed_over = std::get<JoinConnection>(connection).hand_over(any, any, kTracerWait);
   ASSERT_EQ(refusal_of(handed_over), std::nullopt);
   EXPECT_TRUE(std::get<JoinConnection::Accepted>(handed_over).mount.valid());
 }

@@ -11,6 +11,7 @@ constexpr int kShmget = 29;
 constexpr int kShmat = 30;
 constexpr int kShmctl = 31;
 constexpr int kShmdt = 67;
+constexpr int kClone = 56;
 constexpr int kUnshare = 272;
 constexpr int kSetns = 308;
 constexpr int kX32Bit = 0x40000000;  // __X32_SYSCALL_BIT
@@ -22,6 +23,7 @@ constexpr int kShmget = 395;
 constexpr int kShmctl = 396;
 constexpr int kShmat = 397;
 constexpr int kShmdt = 398;
+constexpr int kClone = 120;
 constexpr int kUnshare = 310;
 constexpr int kSetns = 346;
 // Sub-calls of ipc(2), include/uapi/linux/ipc.h.
@@ -133,6 +135,11 @@ Result<ShmCall> decode_numbers(const RawCall& raw, int shmget, int shmat, int sh
 bool changes_namespaces(const RawCall& raw) {
   const int setns = raw.abi == Abi::kX86_64 ? x86_64::kSetns : i386::kSetns;
   return unshares(raw) || namespace_call(raw) == setns;
+}
+
+bool makes_ipc_namespace_for_child(const RawCall& raw) {
+  const int clone = raw.abi == Abi::kX86_64 ? x86_64::kClone : i386::kClone;
+  return raw.number == clone && (raw.arguments[0] & kCloneNewipc) != 0;
 }
 
 bool may_leave_segments(const RawCall& raw) {

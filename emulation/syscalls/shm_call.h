@@ -42,7 +42,11 @@ struct RawCall {
 
 /// unshare(2) or setns(2): not ours to answer, but what we know of the thread's namespaces is void.
 [[nodiscard]] bool changes_namespaces(const RawCall& raw);
-/// Of such a call: whether it may go to another IPC namespace, or to where one shows differently.
+/// clone(2) with a new IPC namespace for the child: not ours to answer either. Of clone3(2) nothing
+/// shows that.
+[[nodiscard]] bool makes_ipc_namespace_for_child(const RawCall& raw);
+/// Of unshare(2) or setns(2): whether it may go to another IPC namespace, or to where one shows
+/// differently.
 [[nodiscard]] bool may_change_ipc_namespace(const RawCall& raw);
 
 /// Of such a call: whether the thread's segments have no creator any more where it succeeds, which

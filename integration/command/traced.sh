@@ -60,4 +60,21 @@ expect "beside a trace" "0 failures" "$(cat often)"
 grep -q shmat trace || fail "strace saw no call: $(cat trace strace.err)"
 assert_silent err
 
+# The same in a joined run, for as long as that one says.
+rm -f enough
+cat >serving <<END
+touch serves
+while [ ! -e over ]; do sleep 0.05; done
+END
+"$SHMVISOR" run --tracer-wait 0 --serve socket -- bash serving 2>server.err &
+server=$!
+wait_until 30 test -e serves || fail "no server: $(cat server.err)"
+sed -i 's/INT 1/INT 4/' session
+timeout --kill-after=10 100 "$SHMVISOR" run --join socket --tracer-wait 30 -- bash session >out 2>err ||
+  fail "beside a trace, joined: status $?, $(cat often out err strace.err)"
+expect "beside a trace, joined" "0 failures" "$(cat often)"
+touch over
+wait "$server" || fail "the server: status $?, $(cat server.err)"
+assert_silent server.err
+
 assert_kernel_table_empty

@@ -83,7 +83,7 @@ def join(path, flags=NEW_LISTENER):
     connection.connect(path)
     connection.recv(4096)
     listener = filter_listener(flags)
-    send_with(connection, b"shmvisor joins2\0\0", listener)
+    send_with(connection, b"shmvisor joins3\0" + bytes(8), listener)
     answer = connection.recv(4096)
     if not answer or not answer[0]:
         sys.exit("not taken in: " + repr(answer))

@@ -24,7 +24,7 @@ def ask(path, fd):
     visitor = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     visitor.settimeout(20)
     visitor.connect(path)
-    visitor.sendmsg([b"shmvisor joins2\0\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+    visitor.sendmsg([b"shmvisor joins3\0" + bytes(8)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
     return visitor
 
 

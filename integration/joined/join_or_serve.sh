@@ -37,13 +37,58 @@ for worker in 1 2 3 4; do
 done
 for worker in "${workers[@]}"; do wait "$worker" || fail "a short one: $(cat err-*)"; done
 
-heading "a server that was killed, and what is no server"
+heading "a server that was killed"
 $run -- sleep 60 2>err-1 &
 victim=$!
 wait_until 30 test -S socket || fail "no server: $(cat err-1)"
 kill -KILL "$(pgrep -f -n "$SHMVISOR run --proc=off --join-or-serve")"
 wait "$victim" 2>/dev/null
 $run -- true 2>err-1 || fail "behind one that was killed: $(cat err-1)"
+
+heading "what a killed server leaves keeps a second one out"
+$run -- bash -c 'echo $PPID >server; setsid sleep 60 & echo $! >left.new; mv left.new left; wait' 2>err-1 &
+victim=$!
+wait_until 30 test -s left || fail "no server: $(cat err-1)"
+kill -KILL "$(cat server)"
+wait "$victim" 2>/dev/null
+$run -- touch ran 2>err-1
+expect "beside what is left" 125 $?
+grep -q 'live on' err-1 || fail "$(cat err-1)"
+[ ! -e ran ] || fail "it ran"
+kill "$(cat left)"
+$run -- true 2>err-1 || fail "when nothing is left: $(cat err-1)"
+
+heading "told to end while it joins"
+cat >mute.py <<'END'
+import socket
+server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+server.bind("mute")
+server.listen(8)
+kept = []
+while True:
+    kept.append(server.accept()[0])
+    kept[-1].send(b"shmvisor serve2\0")
+    kept[-1].recv(100)
+    open("asked", "w").close()
+END
+python3 -B mute.py &
+mute=$!
+wait_until 30 test -S mute || fail "no socket"
+for around in '' 'unshare --pid --fork --kill-child --mount-proc'; do
+  rm -f asked
+  $around "$SHMVISOR" run --proc=off --join mute -- true 2>err-1 &
+  joining=$!
+  wait_until 30 test -e asked || fail "nobody asks: $(cat err-1)"
+  told=$joining
+  [ -z "$around" ] || told=$(pgrep -P "$joining")
+  kill -TERM "$told"
+  wait "$joining"
+  expect "its status ($around)" 143 $?
+done
+kill "$mute"
+
+heading "what is no server"
+rm -f socket
 echo precious >socket
 $run -- touch ran 2>err-1
 expect "a file" 125 $?

@@ -9,8 +9,8 @@ import struct
 import sys
 
 BOUND_SECONDS = 20
-REQUEST_BYTES = 17  # words, whether it wants files in /proc
-WORDS = b"shmvisor joins2\0"  # and an answer: accepted, what is missing, a reason
+REQUEST_BYTES = 24  # words, how long callers wait for a tracer, whether it wants files in /proc
+WORDS = b"shmvisor joins3\0"  # and an answer: accepted, what is missing, a reason
 
 
 def connect():
@@ -49,7 +49,7 @@ def listener_of_nothing():
 
 libc = ctypes.CDLL(None)
 null = os.open("/dev/null", os.O_RDWR)
-request = WORDS + b"\0"
+request = WORDS + bytes(8)
 attempt("garbage", os.urandom(REQUEST_BYTES))
 attempt("half a message", request[:7], null)
 attempt("a long message", request + bytes(100000), null)
@@ -57,7 +57,7 @@ attempt("an empty message", b"")
 attempt("no descriptor", request)
 attempt("another file", request, null)
 listener = listener_of_nothing()
-wants_files = WORDS + b"\1"
+wants_files = WORDS + bytes(4) + b"\1" + bytes(3)
 attempt("no user namespace", wants_files, listener)
 attempt("another file as a user namespace", wants_files, listener, null)
 attempt("another namespace", wants_files, listener, os.open("/proc/self/ns/net", os.O_RDONLY))

@@ -38,6 +38,19 @@ timeout --kill-after=10 120 "$SHMVISOR" run --no-linger -- bash -c "
   fail "status $?: $(cat "$scratch/err")"
 wait_until 60 none_left hammer.py || fail "still there: $(ps -eo pid,stat,wchan:20,args)"
 
+heading 'at once, though descendants keep the mounts'
+begin=$SECONDS
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
+  "$SHMVISOR" run --no-linger -- bash -c 'setsid sleep 60 </proc/sysvipc/shm >/dev/null 2>&1 & exit 3'
+  expect "status" 3 $?
+done
+took=$((SECONDS - begin))
+pkill -P 1 -x sleep
+pkill -P "$$" -x sleep
+wait_until 60 none_left 'sleep 60' || fail "still there: $(ps -eo pid,stat,wchan:20,args)"
+# Each was a second late.
+[ "$took" -lt 10 ] || fail "$took s for twelve"
+
 heading 'readers that come and go leave nothing'
 cat >"$scratch/session" <<'END'
 descriptors() { ls "/proc/$PPID/fd" | wc -l; }

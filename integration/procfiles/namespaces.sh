@@ -5,6 +5,8 @@
 . "$(dirname "$0")/fuse.sh" || exit 1
 need unshare util-linux
 need sysctl procps
+need python3 python3
+here=$(cd "$(dirname "$0")" && pwd)
 enter_namespaces "$@"
 make_scratch
 need_fuse
@@ -92,6 +94,39 @@ kernel.shmmni = 99
   unshare --ipc cat /proc/sys/kernel/shmmni
   kill $inner'
 rm -f go
+expect "the kernel's own shmmni" 0 "$(cat /proc/sys/kernel/shmmni)"
+# A child that has the namespace from its first instruction on.
+heading 'IPC namespaces by clone(2)'
+cp "$here/clone.py" . || fail cp
+prints '4096 77
+kernel.shmmni = 99
+99 77
+full
+5000 6000' "$sizes"'
+  echo 77 >/proc/sys/kernel/shmmni
+  clone() { python3 -B clone.py bash -c "$1"; }
+  clone "echo \$(cat /proc/sys/kernel/shmmni) 77"
+  clone "sysctl -w kernel.shmmni=99; cat /proc/sys/kernel/shmmni | tr \"\n\" \" \""
+  cat /proc/sys/kernel/shmmni
+  clone "echo 1 >/proc/sys/kernel/shmmni; ipcmk -M 1 >one; ipcmk -M 1 >two 2>&1 || echo full"
+  ipcmk -M 5000 >made
+  clone "$(declare -f sizes); ipcmk -M 6000 >made; sizes >inner"
+  echo $(sizes) $(cat inner)'
+# A process without the right to: nobody has a child, and the call fails at once.
+prints 'clone(2) fails 4096' '
+  setpriv --reuid 65534 --clear-groups /usr/bin/python3 -B clone.py true 2>failed
+  echo $(cat failed) $(cat /proc/sys/kernel/shmmni)'
+if bwrap --dev-bind / / --unshare-ipc true 2>err; then
+  prints '4096
+full
+77' '
+    echo 77 >/proc/sys/kernel/shmmni
+    bwrap --dev-bind / / --unshare-ipc bash -c "cat /proc/sys/kernel/shmmni
+      echo 1 >/proc/sys/kernel/shmmni; ipcmk -M 1 >one; ipcmk -M 1 >two 2>&1 || echo full"
+    cat /proc/sys/kernel/shmmni'
+else
+  echo "not tried: bwrap --unshare-ipc: $(cat err)"
+fi
 expect "the kernel's own shmmni" 0 "$(cat /proc/sys/kernel/shmmni)"
 # A nested mount namespace that was there before the IPC namespace.
 prints '4096 EINVAL' '

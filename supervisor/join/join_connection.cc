@@ -74,9 +74,11 @@ std::variant<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const s
 }
 
 std::variant<JoinConnection::Accepted, JoinConnection::Trouble> JoinConnection::hand_over(
-    const UniqueFd& listener, const UniqueFd& user_namespace) {
+    const UniqueFd& listener, const UniqueFd& user_namespace,
+    std::chrono::milliseconds tracer_wait) {
   join::Request request;
   request.wants_files = user_namespace.valid() ? 1 : 0;
+  request.tracer_wait_ms = static_cast<std::uint32_t>(tracer_wait.count());
   const std::array fds{listener.get(), user_namespace.get()};
   join::Answer answer;
   Accepted accepted;

@@ -7,6 +7,7 @@
 // is the server's, too. Thread rule: one thread.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <variant>
@@ -35,7 +36,8 @@ class JoinConnection {
   /// While the command was prepared, the server may have sent us away to make room for others who
   /// want to join (JoinedCommands). So a connection that has ended is made anew.
   std::variant<Accepted, Trouble> hand_over(const UniqueFd& listener,
-                                            const UniqueFd& user_namespace);
+                                            const UniqueFd& user_namespace,
+                                            std::chrono::milliseconds tracer_wait);
 
   /// Readable when the server has something to say, or has ended.
   [[nodiscard]] int fd() const { return fd_.get(); }

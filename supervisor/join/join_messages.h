@@ -22,7 +22,7 @@ namespace shmvisor::join {
 
 using Words = std::array<char, 16>;
 inline constexpr Words kGreetingWords = {"shmvisor serve2"};
-inline constexpr Words kRequestWords = {"shmvisor joins2"};
+inline constexpr Words kRequestWords = {"shmvisor joins3"};
 inline constexpr Words kFarewellWords = {"shmvisor leaves"};
 
 struct Greeting {
@@ -31,7 +31,8 @@ struct Greeting {
 
 struct Request {
   Words words = kRequestWords;
-  std::uint8_t wants_files = 0;  ///< 1: in /proc
+  std::uint32_t tracer_wait_ms = 0;  ///< how long a caller waits for a tracer of its to leave
+  std::uint8_t wants_files = 0;      ///< 1: in /proc
 };
 
 struct Answer {

@@ -38,6 +38,8 @@ constexpr std::ptrdiff_t kMostJoined = 1024;
 /// Of one joined command: who joins may be hostile, and threads are shared by all.
 constexpr int kMostThreads = 256;
 constexpr int kMostThreadsOfAnotherUser = 8;
+/// What --tracer-wait may be.
+constexpr std::chrono::milliseconds kMostTracerWait = std::chrono::hours(1);
 constexpr std::chrono::milliseconds kDrainBound(1000);
 /// At visitors who say nothing, and at files in /proc whose last mount is about to go.
 constexpr int kLookAgainMs = 100;
@@ -210,8 +212,8 @@ bool JoinedCommands::hear(Visitor& visitor) {
     return true;
   }
   visitor.deadline = Clock::now() + kAdmissionBound;
-  applicants_.push_back(
-      {std::move(visitor), std::move(received->at(0)), std::move(received->at(1)), nullptr});
+  applicants_.push_back({std::move(visitor), std::move(received->at(0)), std::move(received->at(1)),
+                         std::chrono::milliseconds(request.tracer_wait_ms), nullptr});
   return true;
 }
 
@@ -297,6 +299,7 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
   options.budget = shares_.budget;
   options.most_remembered = remembered;
   options.remembered = Remembered::kThreads;
+  options.tracer_wait = std::min(applicant.tracer_wait, kMostTracerWait);
   options.call_page = call_page_;
   if (auto ipc = reach_proc_file(visitor.pid, "ns/ipc")) {
     options.home = std::make_shared<IpcHome>(std::move(*ipc));

@@ -86,6 +86,7 @@ class JoinedCommands {
     Visitor visitor;
     UniqueFd listener;
     UniqueFd user_namespace;  ///< invalid: it wants no files in /proc
+    std::chrono::milliseconds tracer_wait{0};
     std::shared_ptr<Admission> admission;
   };
   /// One that is under way still, though whoever asked for it may have been sent away.

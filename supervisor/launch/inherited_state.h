@@ -36,6 +36,8 @@ class InheritedState {
   /// Async-signal-safe.
   void restore() const;
 
+  /// The signals that were blocked when we were started.
+  [[nodiscard]] const sigset_t& mask() const { return mask_; }
   /// The blocked signals.
   [[nodiscard]] const sigset_t& watched() const { return watched_; }
   /// What restore() needs open; -1 for none.

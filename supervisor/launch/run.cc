@@ -22,11 +22,13 @@
 #include "supervisor/join/join_socket.h"
 #include "supervisor/join/joined_commands.h"
 #include "supervisor/launch/command.h"
+#include "supervisor/launch/ending_signals.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/group_witness.h"
 #include "supervisor/launch/init_loop.h"
 #include "supervisor/launch/joining_chores.h"
 #include "supervisor/launch/parent_watch.h"
+#include "supervisor/launch/role_search.h"
 #include "supervisor/launch/serving_chores.h"
 #include "supervisor/log/process_log.h"
 #include "supervisor/memory/machine.h"
@@ -41,6 +43,9 @@
 
 namespace shmvisor {
 namespace {
+
+/// For the mounts of the files in /proc to go with the last process.
+constexpr std::chrono::milliseconds kUnmountBound(100);
 
 pid_t g_command = 0;
 
@@ -88,8 +93,13 @@ struct Launched {
 
 /// Why it does not run after all; it has been killed where it still was there.
 int give_up(const Launched& launched, const Failure& failure) {
-  ::kill(launched.command.pid(), SIGKILL);
-  ::waitpid(launched.command.pid(), nullptr, 0);
+  const pid_t pid = launched.command.pid();
+  // The init loop may have reaped it, and its number may be somebody else's.
+  siginfo_t info{};
+  if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
   launched.group.leave(launched.command.pid());
   return fail(failure);
 }
@@ -132,6 +142,10 @@ UniqueFd user_namespace_of(const Command& command) {
   return UniqueFd(::open(proc_path(command.pid(), "ns/user").c_str(), O_RDONLY | O_CLOEXEC));
 }
 
+std::chrono::milliseconds tracer_wait(const RunOptions& options) {
+  return std::chrono::milliseconds(static_cast<std::int64_t>(options.tracer_wait_seconds * 1000));
+}
+
 /// Its calls are served here.
 int run_serving(const Launched& launched, UniqueFd listener_fd, std::optional<JoinSocket> socket) {
   auto& [options, features, group, inherited, command, parent] = launched;
@@ -159,8 +173,7 @@ int run_serving(const Launched& launched, UniqueFd listener_fd, std::optional<Jo
   ServingBudget budget(plan.calls_at_once);
   server_options.budget = &budget;
   server_options.most_remembered = static_cast<std::size_t>(plan.remembered_callers);
-  server_options.tracer_wait =
-      std::chrono::milliseconds(static_cast<std::int64_t>(options.tracer_wait_seconds * 1000));
+  server_options.tracer_wait = tracer_wait(options);
   UniqueFd connection = command.take_connection();
   if (command.wants_mount()) {
     // It was to join a server that ended.
@@ -204,69 +217,34 @@ int run_serving(const Launched& launched, UniqueFd listener_fd, std::optional<Jo
   }
   if (const auto failure = let_go(launched, init)) leave(give_up(launched, *failure));
   const int status = init.run(options.linger);
-  if ((joined && !joined->drain()) || !server.wait_for_end() || !proc_files.wait_for_end() ||
-      !chores.wait_for_end()) {
+  // Whoever is left keeps the mounts.
+  const auto unmount_bound = chores.all_gone() ? kUnmountBound : std::chrono::milliseconds(0);
+  if ((joined && !joined->drain()) || !server.wait_for_end() ||
+      !proc_files.wait_for_end(unmount_bound) || !chores.wait_for_end()) {
     leave_at_once(status);
   }
   return status;
 }
 
-/// Whose registry it is to be: another shmvisor's, or our own, perhaps for others to join.
-struct Role {
-  std::optional<JoinConnection> server;
-  std::optional<JoinSocket> socket;
-};
-
-/// With --join-or-serve, which several may do at the same time: of those who find nobody one gets
-/// the socket, and the others find that one. A server may also end at any moment.
-constexpr int kMostRoleTries = 100;
-constexpr std::chrono::milliseconds kBetweenRoleTries(50);
-
-std::variant<Role, Failure> take_role(const RunOptions& options) {
-  for (int tries = 1;; ++tries) {
-    Role role;
-    bool server_may_come = false;
-    std::string trouble;
-    if (!options.join_path.empty()) {
-      auto found = JoinConnection::to(options.join_path);
-      if (auto* const connection = std::get_if<JoinConnection>(&found)) {
-        role.server.emplace(std::move(*connection));
-        return role;
-      }
-      auto& missing = std::get<JoinConnection::Trouble>(found);
-      if (!options.join_or_serve || !missing.nobody_serves) {
-        return Failure{exit_status::kOwnFailure, std::move(missing.text)};
-      }
-      server_may_come = true;
-    }
-    if (options.serve_path.empty()) return role;
-    auto listening = JoinSocket::listen_at(options.serve_path);
-    if (auto* const socket = std::get_if<JoinSocket>(&listening)) {
-      role.socket.emplace(std::move(*socket));
-      return role;
-    }
-    if (!server_may_come || tries == kMostRoleTries) {
-      return Failure{exit_status::kOwnFailure, std::move(std::get<std::string>(listening))};
-    }
-    std::this_thread::sleep_for(kBetweenRoleTries);
-  }
-}
-
 /// Hands its calls to another shmvisor. Where that has ended meanwhile and --join-or-serve is asked
 /// for, another role is taken: true where the command is joined. Why not, otherwise.
-std::variant<bool, Failure> hand_over(const Launched& launched, Role& role,
+std::variant<bool, Failure> hand_over(const Launched& launched, Role& role, RoleSearch& search,
                                       const UniqueFd& listener) {
+  std::optional<EndingSignals> ending;
+  if (role.server) ending.emplace(launched.inherited.mask());
   for (int tries = 1; role.server; ++tries) {
-    auto handed_over = role.server->hand_over(listener, user_namespace_of(launched.command));
+    auto handed_over = role.server->hand_over(listener, user_namespace_of(launched.command),
+                                              tracer_wait(launched.options));
     if (auto* const accepted = std::get_if<JoinConnection::Accepted>(&handed_over)) {
       launched.command.take_mount(std::move(accepted->mount), accepted->missing);
       return true;
     }
     auto& trouble = std::get<JoinConnection::Trouble>(handed_over);
-    if (!launched.options.join_or_serve || !trouble.nobody_serves || tries == kMostRoleTries) {
+    if (!launched.options.join_or_serve || !trouble.nobody_serves ||
+        tries == RoleSearch::kMostTries) {
       return Failure{exit_status::kOwnFailure, std::move(trouble.text)};
     }
-    auto other = take_role(launched.options);
+    auto other = search.again();
     if (auto* const failure = std::get_if<Failure>(&other)) return std::move(*failure);
     auto& taken = std::get<Role>(other);
     role.server = std::move(taken.server);
@@ -311,9 +289,11 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   }
   ProcMode proc = options.proc.value_or(ProcMode::kAuto);
   if (!ProcMounts::kernel_has_files()) proc = ProcMode::kOff;
-  auto taken = take_role(options);
+  RoleSearch search(options);
+  auto taken = search.first();
   if (const auto* failure = std::get_if<Failure>(&taken)) return fail(*failure);
   Role& role = std::get<Role>(taken);
+  search.bequeath_lock();
   const ProcessGroup group(options.own_group || options.signal_group);
   const InheritedState inherited(group, options.at_our_death);
   inherited.raise_limits();
@@ -328,7 +308,7 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   auto& command = std::get<Command>(started);
   const Launched launched{options, features, group, inherited, command, parent};
   UniqueFd listener = command.take_listener();
-  auto handed_over = hand_over(launched, role, listener);
+  auto handed_over = hand_over(launched, role, search, listener);
   if (const auto* failure = std::get_if<Failure>(&handed_over)) {
     return give_up(launched, *failure);
   }

@@ -22,6 +22,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <chrono>
 #include <mutex>
 
 #include "policy/base/result.h"
@@ -53,9 +54,9 @@ class ProcFileSystem {
   Result<void> start(UniqueFd connection);
   /// Whether it is mounted anywhere still.
   [[nodiscard]] bool running() const { return threads_.running(); }
-  /// Waits until the last mount has gone; false where it has not within a second, since somebody
-  /// holds the mount namespace. The process must then end without destroying this.
-  bool wait_for_end() { return threads_.wait_for_end(); }
+  /// Waits until the last mount has gone; false where it has not in time, since somebody holds the
+  /// mount namespace. The process must then end without destroying this.
+  bool wait_for_end(std::chrono::milliseconds bound) { return threads_.wait_for_end(bound); }
 
  private:
   /// The callbacks of libfuse, which know us as the session's user data.

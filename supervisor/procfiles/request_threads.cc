@@ -45,9 +45,9 @@ bool RequestThreads::running() const {
   return threads_ != 0;
 }
 
-bool RequestThreads::wait_for_end() {
+bool RequestThreads::wait_for_end(std::chrono::milliseconds bound) {
   std::unique_lock lock(mutex_);
-  return ended_.wait_for(lock, std::chrono::seconds(1), [this] { return threads_ == 0; });
+  return ended_.wait_for(lock, bound, [this] { return threads_ == 0; });
 }
 
 bool RequestThreads::add_thread() {

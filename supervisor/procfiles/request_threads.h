@@ -15,6 +15,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
@@ -42,8 +43,8 @@ class RequestThreads {
   Result<void> start(fuse_session* session, PayerOf payer_of);
   /// Whether the connection is there still, or a thread that has not noticed its end.
   [[nodiscard]] bool running() const;
-  /// Waits until that has changed; false where it has not within a second.
-  bool wait_for_end();
+  /// Waits until that has changed; false where it has not in time.
+  bool wait_for_end(std::chrono::milliseconds bound);
 
  private:
   static constexpr int kMostThreads = kMostAtOnce + 1;  ///< with the one that reads

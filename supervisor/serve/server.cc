@@ -21,6 +21,7 @@
 #include "supervisor/notify/pending_call.h"
 #include "supervisor/process/accountable_user.h"
 #include "supervisor/serve/denial_log.h"
+#include "supervisor/serve/followed_clone.h"
 #include "supervisor/serve/process_caller.h"
 
 namespace shmvisor {
@@ -330,7 +331,7 @@ std::optional<uid_t> Server::admit(PendingCall& call, KnownThread& thread) {
 
 void Server::answer(PendingCall& call, KnownThread thread, uid_t user) {
   const RawCall raw = call.raw();
-  if (changes_namespaces(raw)) {
+  if (changes_namespaces(raw) || makes_ipc_namespace_for_child(raw)) {
     change_namespaces(call, thread);
     return;
   }
@@ -394,6 +395,11 @@ void Server::answer(PendingCall& call, KnownThread thread, uid_t user) {
 
 void Server::change_namespaces(PendingCall& call, const KnownThread& thread) {
   const pid_t tid = call.tid();
+  if (options_.on_namespace_change && makes_ipc_namespace_for_child(call.raw())) {
+    ensure_receiver();
+    follow_clone(call, options_.on_namespace_change);
+    return;
+  }
   const bool may_leave = may_leave_segments(call.raw());
   threads_seen_.namespaces_change(tid);
   if (!may_leave && (!options_.on_namespace_change || !may_change_ipc_namespace(call.raw()))) {

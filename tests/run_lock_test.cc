@@ -1,0 +1,78 @@
+#include "supervisor/join/run_lock.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <string>
+#include <utility>
+
+#include "tests/scratch_folder.h"
+
+namespace shmvisor {
+namespace {
+
+class RunLockTest : public testing::Test {
+ protected:
+  [[nodiscard]] RunLock lock() const {
+    auto opened = RunLock::at(path_);
+    EXPECT_TRUE(opened) << "errno " << opened.error().value();
+    return std::move(*opened);
+  }
+
+  const ScratchFolder folder_;
+  const std::string path_ = folder_.path("socket");
+};
+
+TEST_F(RunLockTest, ManyShareWhatNobodyHasAloneThen) {
+  const RunLock first = lock();
+  EXPECT_TRUE(first.try_alone());
+  const RunLock second = lock();
+  EXPECT_FALSE(second.share());
+  EXPECT_TRUE(first.share());
+  EXPECT_TRUE(second.share());
+  EXPECT_FALSE(first.try_alone());
+  second.drop();
+  EXPECT_TRUE(first.try_alone());
+}
+
+TEST_F(RunLockTest, IsNobodyElses) {
+  (void)lock();
+  struct stat status {};
+  ASSERT_EQ(::stat((path_ + ".lock").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600U);
+}
+
+TEST_F(RunLockTest, IsHeldByWhatAKilledOneLeaves) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const RunLock shared = lock();
+    (void)shared.share();
+    shared.bequeath();
+    // An exec later it has the lock still.
+    if (::fork() == 0) {
+      ::dup2(ends[0], STDIN_FILENO);
+      ::close(ends[1]);
+      ::execl("/bin/sh", "sh", "-c", "read -r line", nullptr);
+    }
+    ::raise(SIGKILL);
+  }
+  ::close(ends[0]);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  const RunLock later = lock();
+  EXPECT_FALSE(later.try_alone());
+  ::close(ends[1]);
+  bool alone = false;
+  for (int tries = 0; tries < 1000 && !alone; ++tries) {
+    ::usleep(10'000);
+    alone = later.try_alone();
+  }
+  EXPECT_TRUE(alone);
+}
+
+}  // namespace
+}  // namespace shmvisor
