@@ -1,7 +1,6 @@
 #include "supervisor/memory/machine.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -98,19 +97,9 @@ void Machine::watch_release(const BackingMemory& memory) {
   release_watch_.add(memory.identity(), static_cast<const MemfdMemory&>(memory).path());
 }
 
-void Machine::free_aside(std::function<void()> free) {
-  // What thousands of segments leave behind malloc(3) would keep.
-  constexpr int kMany = 1024;
-  const bool many = unwatched_.load() >= kMany;
-  if (many) unwatched_.store(0);
-  run_aside([work = std::move(free), many]() mutable {
-    std::exchange(work, nullptr)();
-    if (many) ::malloc_trim(0);
-  });
-}
+void Machine::free_aside(std::function<void()> free) { run_aside(std::move(free)); }
 
 void Machine::unwatch_release(const BackingMemory& memory) {
-  unwatched_.fetch_add(1);
   release_watch_.remove(memory.identity());
 }
 

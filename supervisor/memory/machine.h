@@ -4,8 +4,6 @@
 // Ownership: borrows its resources and its scope. Thread rule: any thread.
 #pragma once
 
-#include <atomic>
-
 #include "emulation/shm/host.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/memory/lock_keeper.h"
@@ -77,7 +75,6 @@ class Machine : public Host {
   const UniqueFd& hugetlb_group_file_;
   Census census_;
   ReleaseWatch release_watch_;
-  std::atomic<int> unwatched_{0};  ///< since malloc(3) was last told to give back what is free
 };
 
 }  // namespace shmvisor

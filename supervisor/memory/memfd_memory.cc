@@ -22,6 +22,7 @@
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/log/limited_log.h"
+#include "supervisor/memory/heap_trim.h"
 #include "supervisor/memory/memory_room.h"
 
 namespace shmvisor {
@@ -311,7 +312,10 @@ PageUsage MemfdMemory::usage() {
   return pages;
 }
 
-MemfdMemory::~MemfdMemory() { lock_keeper_.remove(this); }
+MemfdMemory::~MemfdMemory() {
+  lock_keeper_.remove(this);
+  heap_trim_later();
+}
 
 void MemfdMemory::lock(LockMode mode) {
   {

@@ -28,19 +28,20 @@ void* run(void* argument) {
 
 }  // namespace
 
-void run_aside(std::function<void()> work) {
+bool run_aside(std::function<void()> work) {
   if (g_running.fetch_add(1) >= kMostAside) {
     g_running.fetch_sub(1);
-    return;
+    return false;
   }
   auto owned = std::make_unique<std::function<void()>>(std::move(work));
   const int error = start_detached(run, owned.get(), kStackBytes);
   if (error == 0) {
     (void)owned.release();
-    return;
+    return true;
   }
   g_running.fetch_sub(1);
   spdlog::debug("no thread to free memory in: {}", std::strerror(error));
+  return false;
 }
 
 }  // namespace shmvisor

@@ -6,8 +6,8 @@
 namespace shmvisor {
 
 /// `work` must own all that it uses. It is dropped where no thread can be had, or where kMostAside
-/// of them run already.
-void run_aside(std::function<void()> work);
+/// of them run already; true where it is under way.
+bool run_aside(std::function<void()> work);
 
 inline constexpr int kMostAside = 32;
 
