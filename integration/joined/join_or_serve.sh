@@ -38,10 +38,10 @@ done
 for worker in "${workers[@]}"; do wait "$worker" || fail "a short one: $(cat err-*)"; done
 
 heading "a server that was killed"
-$run -- sleep 60 2>err-1 &
+$run -- bash -c 'echo $PPID >server.new; mv server.new server; exec sleep 60' 2>err-1 &
 victim=$!
-wait_until 30 test -S socket || fail "no server: $(cat err-1)"
-kill -KILL "$(pgrep -f -n "$SHMVISOR run --proc=off --join-or-serve")"
+wait_until 30 test -s server || fail "no server: $(cat err-1)"
+kill -KILL "$(cat server)"
 wait "$victim" 2>/dev/null
 $run -- true 2>err-1 || fail "behind one that was killed: $(cat err-1)"
 
