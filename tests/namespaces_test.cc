@@ -3,6 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <future>
+#include <memory>
+#include <thread>
+
 #include "tests/fakes/shm_test.h"
 
 namespace shmvisor {
@@ -104,6 +109,24 @@ TEST_F(NamespacesTest, AForgottenOneLivesAsLongAsItIsUsed) {
   EXPECT_NE(used->find_key(kKey), nullptr);
   used.reset();
   EXPECT_EQ(host.living(), 0);
+}
+
+TEST_F(NamespacesTest, NobodyWaitsForMemoryThatIsFreed) {
+  namespaces.of(kOther)->set_rmid_forced(true);
+  ASSERT_EQ(run_in(kOther, get_call(kKey, kPage, IPC_CREAT | 0600)), 0);
+  const std::int64_t address = run_in(kOther, at_call(0, 0, 0));
+  ASSERT_GT(address, 0);
+  const auto asked = std::make_shared<std::promise<bool>>();
+  auto answer = asked->get_future();
+  bool answered = false;
+  host.while_freeing_aside = [&] {
+    std::thread([this, asked] { asked->set_value(namespaces.knows(kOther)); }).detach();
+    answered = answer.wait_for(std::chrono::seconds(10)) == std::future_status::ready;
+  };
+  host.last().areas = 0;  // its process ended
+  namespaces.disown(caller.thread());
+  EXPECT_TRUE(answered);
+  answer.wait();
 }
 
 TEST_F(NamespacesTest, FilesAreFoundWhateverTheNamespace) {

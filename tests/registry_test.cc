@@ -421,6 +421,46 @@ TEST_F(RegistryTest, NothingOutlivesTheNamespace) {
   EXPECT_TRUE(host.pages.back()->destroyed);
 }
 
+// Whoever made a segment must not be told of one that is not there.
+TEST_F(RegistryTest, WhatCannotBeEnteredLeavesNothingBehind) {
+  registry.set_rmid_forced(true);
+  auto memory = host.create_memory({.name = "", .size_bytes = 4096});
+  const FileIdentity file = host.last().identity;
+  const std::unique_lock lock(registry.mutex());
+  const auto free = registry.next_id();
+  const auto segment = std::make_shared<Segment>(birth(free->id, 7, 4096), std::move(*memory));
+  host.out_of_memory = true;
+  EXPECT_THROW(registry.prepare(InsertSegment{*free, segment}), std::bad_alloc);
+  EXPECT_EQ(registry.find_key(7), nullptr);
+  EXPECT_EQ(files.find(file), nullptr);
+  EXPECT_EQ(registry.in_use(), 0);
+  host.out_of_memory = false;
+  registry.prepare(InsertSegment{*free, segment});
+  EXPECT_TRUE(host.is_watched(file));
+  registry.cancel();
+  EXPECT_EQ(registry.find_key(7), nullptr);
+  EXPECT_EQ(files.find(file), nullptr);
+  EXPECT_FALSE(host.is_watched(file));
+  EXPECT_EQ(registry.total_pages(), 0U);
+  registry.cancel();
+}
+
+TEST_F(RegistryTest, ItsEndNeedsNoMemory) {
+  auto owner_alone =
+      std::make_shared<Registry>(host, files, Limits{.shmmax = 4096, .shmall = 1, .shmmni = 1});
+  auto memory = host.create_memory({.name = "", .size_bytes = 4096});
+  {
+    const std::unique_lock lock(owner_alone->mutex());
+    const auto free = owner_alone->next_id();
+    auto segment = std::make_shared<Segment>(birth(free->id, 7, 4096), std::move(*memory));
+    Dropped dropped;
+    owner_alone->apply(InsertSegment{*free, segment}, dropped);
+  }
+  host.out_of_memory = true;
+  owner_alone.reset();
+  EXPECT_TRUE(host.pages.back()->destroyed);
+}
+
 /// kernel.shm_rmid_forced, against shm_may_destroy(), exit_shm() and shm_destroy_orphaned().
 class RmidForcedTest : public RegistryTest {
  protected:

@@ -77,10 +77,16 @@ class IdTable {
     return wanted < 0 ? space_.next(limit) : space_.next_from(wanted, limit);
   }
 
-  void insert(const FreeId& free, Pointer object) {
-    space_.take(free);
+  /// Makes insert() need no memory. Nobody finds anything by it.
+  void reserve(const FreeId& free) {
     const auto index = static_cast<std::size_t>(free.index);
     if (index >= slots_.size()) slots_.resize(index + 1);
+  }
+
+  void insert(const FreeId& free, Pointer object) {
+    reserve(free);
+    space_.take(free);
+    const auto index = static_cast<std::size_t>(free.index);
     slots_[index] = Slot{free.id, std::move(object)};
   }
 

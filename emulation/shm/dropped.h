@@ -9,7 +9,10 @@
 // Thread rule: one thread at a time.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -39,26 +42,33 @@ class Dropped {
     ticket_ = {};
   }
 
-  /// The same in a thread that nobody waits for.
+  /// The same in threads that nobody waits for, another one for each user whose they are.
   void free_aside(Host& host) {
-    if (segments_.empty()) return;
     struct Work {
-      FreeingMemory::Ticket ticket;
+      std::shared_ptr<FreeingMemory::Ticket> ticket;  ///< until all are done
       std::vector<std::function<void()>> discardings;
     };
-    const auto work = std::make_shared<Work>();
+    std::map<uid_t, std::shared_ptr<Work>> works;
+    std::shared_ptr<FreeingMemory::Ticket> ticket;
     for (const auto& segment : segments_) {
-      if (auto discard = segment->memory().discarding()) {
-        work->discardings.push_back(std::move(discard));
+      auto discard = segment->memory().discarding();
+      if (!discard) continue;
+      if (ticket == nullptr) {
+        ticket = std::make_shared<FreeingMemory::Ticket>(std::exchange(ticket_, {}));
       }
+      auto& work = works[segment->account()];
+      if (work == nullptr) work = std::make_shared<Work>(ticket, decltype(Work::discardings)());
+      work->discardings.push_back(std::move(discard));
     }
-    work->ticket = std::move(ticket_);
     segments_.clear();
-    if (work->discardings.empty()) return;
-    host.free_aside([work] {
-      for (auto& discard : work->discardings) std::exchange(discard, nullptr)();
-      work->ticket = {};
-    });
+    ticket_ = {};
+    ticket = nullptr;
+    for (const auto& [account, work] : works) {
+      host.free_aside(account, [work] {
+        for (auto& discard : work->discardings) std::exchange(discard, nullptr)();
+        work->ticket = nullptr;
+      });
+    }
   }
 
  private:

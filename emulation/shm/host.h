@@ -86,8 +86,9 @@ class Host {
   /// be named again for a while.
   [[nodiscard]] virtual std::vector<FileIdentity> take_released(std::size_t most) = 0;
 
-  /// Has `free` run in a thread that nobody waits for. It must own all that it uses.
-  virtual void free_aside(std::function<void()> free) = 0;
+  /// Has `free` run in a thread that nobody waits for. It must own all that it uses. `account`: of
+  /// whoever created what it frees.
+  virtual void free_aside(uid_t account, std::function<void()> free) = 0;
 
   /// Seconds since the epoch, ktime_get_real_seconds().
   [[nodiscard]] virtual std::int64_t now_seconds() = 0;

@@ -11,8 +11,14 @@ std::shared_ptr<Registry> Namespaces::of(IpcNamespaceId id) {
 }
 
 void Namespaces::disown(const CreatorThread& creator) {
-  const std::lock_guard lock(mutex_);
-  for (const auto& [id, registry] : registries_) registry->disown(creator);
+  std::vector<std::shared_ptr<Registry>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    all.reserve(registries_.size());
+    for (const auto& [id, registry] : registries_) all.push_back(registry);
+  }
+  // What it frees takes time, and so may the end of a registry that is forgotten meanwhile.
+  for (const auto& registry : all) registry->disown(creator);
 }
 
 bool Namespaces::knows(IpcNamespaceId id) const {
@@ -29,14 +35,26 @@ std::vector<IpcNamespaceId> Namespaces::others() const {
   return ids;
 }
 
-bool Namespaces::forget(IpcNamespaceId id) {
-  std::shared_ptr<Registry> gone;  // destroyed after the lock is released
+std::shared_ptr<Registry> Namespaces::find(IpcNamespaceId id) const {
   const std::lock_guard lock(mutex_);
   const auto found = registries_.find(id);
-  if (found == registries_.end()) return true;
-  if (id == initial_ || found->second->anything_mapped()) return false;
-  gone = std::move(found->second);
+  return found == registries_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<Registry> Namespaces::take(IpcNamespaceId id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = registries_.find(id);
+  if (found == registries_.end() || id == initial_) return nullptr;
+  auto taken = std::move(found->second);
   registries_.erase(found);
+  return taken;
+}
+
+bool Namespaces::forget(IpcNamespaceId id) {
+  const auto registry = find(id);
+  if (registry == nullptr) return true;
+  if (id == initial_ || registry->anything_mapped()) return false;
+  take(id);
   return true;
 }
 

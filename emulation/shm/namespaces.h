@@ -40,7 +40,13 @@ class Namespaces {
   [[nodiscard]] bool knows(IpcNamespaceId id) const;
   /// All but the initial one.
   [[nodiscard]] std::vector<IpcNamespaceId> others() const;
-  /// Drops the registry, unless one of its segments is still mapped. False where it lives on.
+  /// Null where there is none.
+  [[nodiscard]] std::shared_ptr<Registry> find(IpcNamespaceId id) const;
+  /// Takes it out, but for the initial one. Its end frees its memory, which takes time: not for a
+  /// thread that holds a lock.
+  std::shared_ptr<Registry> take(IpcNamespaceId id);
+  /// The same for one none of whose segments is mapped, while nobody asks for it. False where it
+  /// lives on.
   bool forget(IpcNamespaceId id);
 
   [[nodiscard]] SegmentFiles& files() { return files_; }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <mutex>
+#include <new>
 #include <shared_mutex>
+#include <utility>
 #include <variant>
 
 namespace shmvisor {
@@ -18,15 +20,19 @@ constexpr std::size_t kMostCreators = 256;
 
 Registry::~Registry() {
   Dropped dropped;
-  for (const SegmentPointer& segment : all()) {
+  table_.for_each([&](const SegmentPointer& entered) {
+    const SegmentPointer segment = entered;  // which is about to go
     // What processes that outlive us still map stays theirs; to empty it would take it from them.
-    if (segment->in_use()) {
-      withdraw(segment);
-    } else {
-      destroy(segment, dropped);
+    try {
+      if (!segment->in_use()) dropped.add(segment, files_.freeing());
+    } catch (const std::bad_alloc&) {  // it goes with its last descriptor
     }
+    withdraw(segment);
+  });
+  try {
+    dropped.free_aside(host_);
+  } catch (const std::bad_alloc&) {  // the same
   }
-  dropped.free_aside(host_);
 }
 
 void Registry::settle() {
@@ -313,13 +319,37 @@ void Registry::apply(const Change& change, Dropped& dropped) {
   std::visit([&](const auto& one) { carry_out(one, dropped); }, change);
 }
 
+void Registry::prepare(const Change& change) {
+  const auto* const insert = std::get_if<InsertSegment>(&change);
+  if (insert == nullptr) return;
+  const SegmentPointer& segment = insert->segment;
+  try {
+    table_.reserve(insert->free);
+    files_.add(segment, *this);
+    if (segment->perm.key != abi::kIpcPrivate) by_key_.emplace(segment->perm.key, segment);
+    if (rmid_forced_) files_.watch(*segment);
+  } catch (...) {
+    by_key_.erase(segment->perm.key);
+    files_.remove(*segment);
+    throw;
+  }
+  prepared_ = segment.get();
+}
+
+void Registry::cancel() {
+  if (prepared_ == nullptr) return;
+  Segment& segment = *std::exchange(prepared_, nullptr);
+  if (rmid_forced_) files_.unwatch(segment);
+  files_.remove(segment);
+  by_key_.erase(segment.perm.key);
+}
+
 void Registry::carry_out(const InsertSegment& change, Dropped& /*dropped*/) {
   const SegmentPointer& segment = change.segment;
+  if (prepared_ != segment.get()) prepare(change);
+  prepared_ = nullptr;
   next_id_hint_ = -1;
   total_pages_ += segment->size_pages();
-  files_.add(segment, *this);
-  if (rmid_forced_) files_.watch(*segment);
-  if (segment->perm.key != abi::kIpcPrivate) by_key_.emplace(segment->perm.key, segment);
   table_.insert(change.free, segment);
 }
 

@@ -148,7 +148,11 @@ class Registry : public std::enable_shared_from_this<Registry> {
 
   // Changing: lock held exclusively.
 
-  /// What was dropped by it is to be freed without the lock.
+  /// All of the change that may fail for want of memory, which throws std::bad_alloc: before the
+  /// caller is told. Followed by apply() or cancel() under the same hold of the lock.
+  void prepare(const Change& change);
+  void cancel();
+  /// What was dropped by it is to be freed without the lock. Not prepared, it may fail as well.
   void apply(const Change& change, Dropped& dropped);
   [[nodiscard]] Creations& creations() { return creations_; }
 
@@ -183,6 +187,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
   Creations creations_;
   IdTable<Segment> table_;
   std::unordered_map<key_t, SegmentPointer> by_key_;
+  Segment* prepared_ = nullptr;  ///< of InsertSegment, until it is applied
   std::uint64_t total_pages_ = 0;
   std::atomic<bool> rmid_forced_{false};
   std::atomic<int> next_id_hint_{-1};

@@ -49,6 +49,7 @@ class Segment : public Mappable {
     std::uint64_t size_bytes = 0;
     PidRecord cpid;
     CreatorThread creator;
+    uid_t account = 0;  ///< Caller::account()
     std::int64_t now_seconds = 0;
   };
 
@@ -57,6 +58,7 @@ class Segment : public Mappable {
         ctime_seconds(birth.now_seconds),
         creator(birth.creator),
         id_(birth.id),
+        account_(birth.account),
         size_bytes_(birth.size_bytes),
         cpid_(std::move(birth.cpid)),
         memory_(std::move(memory)) {}
@@ -66,6 +68,8 @@ class Segment : public Mappable {
   [[nodiscard]] std::uint64_t size_bytes() const { return size_bytes_; }
   /// What it counts against shmall.
   [[nodiscard]] std::uint64_t size_pages() const { return (size_bytes_ + 4095) / 4096; }
+  /// Whose it is where something is counted by users, Caller::account().
+  [[nodiscard]] uid_t account() const { return account_; }
   [[nodiscard]] const PidRecord& cpid() const { return cpid_; }
   [[nodiscard]] BackingMemory& memory() const { return *memory_; }
 
@@ -135,6 +139,7 @@ class Segment : public Mappable {
   void settle();
 
   const int id_;
+  const uid_t account_;
   const std::uint64_t size_bytes_;
   const PidRecord cpid_;
   const std::unique_ptr<BackingMemory> memory_;

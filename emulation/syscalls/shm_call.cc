@@ -174,9 +174,13 @@ Reply carry_out(Caller& caller, Registry& registry,
   const Result<Decision> decision = decide(denial);
   if (!decision) return Reply(decision.error(), denial);
   if (decision->change) {
+    registry.prepare(*decision->change);
     // Also because a caller that is gone may not be who we took it for when we asked for its
     // rights.
-    if (!caller.confirm(decision->value)) return Errno(EINTR);  // which nobody gets to see
+    if (!caller.confirm(decision->value)) {
+      registry.cancel();
+      return Errno(EINTR);  // which nobody gets to see
+    }
     registry.apply(*decision->change, dropped);
   }
   lock.unlock();

@@ -164,6 +164,7 @@ Segment::Birth birth_of(const ShmCall& call, Caller& caller, const Registry& reg
   birth.size_bytes = call.size_bytes;
   birth.cpid = caller.process();
   birth.creator = caller.thread();
+  birth.account = caller.account();
   birth.now_seconds = registry.host().now_seconds();
   return birth;
 }

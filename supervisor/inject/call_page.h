@@ -153,6 +153,7 @@ struct CallPageUse {
   /// From which it can fetch descriptors, and its number there (ThreadIdentity::unique()).
   Loans* loans = nullptr;
   std::uint64_t unique = 0;
+  uid_t user = 0;  ///< whom they are counted for
 
   static constexpr int kUsed = -1;
   [[nodiscard]] bool used() const { return misses->load(std::memory_order_relaxed) == kUsed; }

@@ -10,17 +10,39 @@
 namespace shmvisor {
 namespace {
 
-constexpr std::chrono::seconds kSoon(1);
+constexpr std::chrono::milliseconds kSoonest(1);
+constexpr std::chrono::milliseconds kLatest(500);
 /// A thread that was stopped for so long calls anew. One that another thread's exec ended has given
 /// its number away.
 constexpr std::chrono::seconds kLongest(10);
 
 }  // namespace
 
-void Loans::keep(std::uint64_t unique, pid_t tid, UniqueFd file, const LentDescriptor& lent) {
+bool Loans::reserve(std::uint64_t unique, pid_t tid, uid_t user) {
   const std::lock_guard lock(mutex_);
+  forget(unique);
+  const auto its_own = std::ranges::count(loans_, user, &Loan::user);
+  if (static_cast<std::size_t>(its_own) >= kMost - loans_.size()) return false;
+  loans_.push_back({unique, tid, user});
+  count_.store(loans_.size());
+  return true;
+}
+
+void Loans::keep(std::uint64_t unique, UniqueFd file, const LentDescriptor& lent) {
+  const std::lock_guard lock(mutex_);
+  const auto reserved = std::ranges::find(loans_, unique, &Loan::unique);
+  reserved->file = std::move(file);
+  reserved->lent = lent;
+  reserved->since = Clock::now();
+}
+
+void Loans::cancel(std::uint64_t unique) {
+  const std::lock_guard lock(mutex_);
+  forget(unique);
+}
+
+void Loans::forget(std::uint64_t unique) {
   std::erase_if(loans_, [unique](const Loan& loan) { return loan.unique == unique; });
-  loans_.push_back({unique, tid, std::move(file), lent, Clock::now()});
   count_.store(loans_.size());
 }
 
@@ -29,7 +51,7 @@ void Loans::answer(PendingCall& call, std::uint64_t unique) {
   {
     const std::lock_guard lock(mutex_);
     const auto found = std::ranges::find(loans_, unique, &Loan::unique);
-    if (found != loans_.end()) {
+    if (found != loans_.end() && found->file.valid()) {
       loan.emplace(std::move(*found));
       loans_.erase(found);
       count_.store(loans_.size());
@@ -39,7 +61,7 @@ void Loans::answer(PendingCall& call, std::uint64_t unique) {
     call.answer(-EINVAL);
     return;
   }
-  const auto answered = loan->lent.lend_as_answer(call.listener(), call.id(), call.tid());
+  const auto answered = loan->lent->lend_as_answer(call.listener(), call.id(), call.tid());
   if (answered) {
     call.leave_to_another();
   } else {
@@ -47,15 +69,21 @@ void Loans::answer(PendingCall& call, std::uint64_t unique) {
   }
 }
 
-bool Loans::look(KernelFeatures& features) {
-  if (count_.load() == 0) return false;
+std::chrono::milliseconds Loans::look(KernelFeatures& features) {
+  if (count_.load() == 0) return {};
   const auto now = Clock::now();
+  std::chrono::milliseconds again{};
   const std::lock_guard lock(mutex_);
-  std::erase_if(loans_, [&features, now](const Loan& loan) {
-    return now - loan.since > kLongest || !thread_lives(loan.tid, loan.unique, features);
+  std::erase_if(loans_, [&](const Loan& loan) {
+    if (!loan.file.valid()) return false;  // whoever keeps it asks for a look then
+    const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - loan.since);
+    if (age > kLongest || !thread_lives(loan.tid, loan.unique, features)) return true;
+    const auto its_turn = std::clamp(age / 4, kSoonest, kLatest);
+    again = again.count() == 0 ? its_turn : std::min(again, its_turn);
+    return false;
   });
   count_.store(loans_.size());
-  return std::ranges::any_of(loans_, [now](const Loan& loan) { return now - loan.since < kSoon; });
+  return again;
 }
 
 }  // namespace shmvisor

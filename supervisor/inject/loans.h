@@ -3,7 +3,11 @@
 // A caller that is left to the call page asks for the descriptor that it is to map once it runs
 // there, by its own call, from a place of the page's. So the descriptor is in its table for no
 // longer than the page's code needs, and should we die before, it never gets there. Until then the
-// description is kept here, and counts as a mapping does. A caller that dies first does not ask.
+// description is kept here, and counts as a mapping does. A caller that dies first does not ask,
+// and one that is stopped asks late.
+//
+// Bounds: each costs a descriptor of ours. There are kMost at most, and of one user, that of
+// accountable_user.h, no more than are free. Who gets none attaches in another way.
 //
 // Thread rule: any thread.
 #pragma once
@@ -14,6 +18,7 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "policy/base/unique_fd.h"
@@ -25,23 +30,33 @@ namespace shmvisor {
 
 class Loans {
  public:
-  /// For the thread with this number, ThreadIdentity::unique(). It asks at most once for each.
-  void keep(std::uint64_t unique, pid_t tid, UniqueFd file, const LentDescriptor& lent);
+  static constexpr std::size_t kMost = 64;
+
+  /// Makes room for one of the thread with this number, ThreadIdentity::unique(), and forgets one
+  /// that it did not fetch. False where there is none. Followed by keep() or cancel().
+  [[nodiscard]] bool reserve(std::uint64_t unique, pid_t tid, uid_t user);
+  /// The thread asks for it at most once.
+  void keep(std::uint64_t unique, UniqueFd file, const LentDescriptor& lent);
+  void cancel(std::uint64_t unique);
   /// Answers the thread that asks with a number of its table: EINVAL where nothing is kept.
   void answer(PendingCall& call, std::uint64_t unique);
-  /// Forgets those whose threads have ended. Whether to look again soon: not for one that its
-  /// thread, stopped say, did not ask for in a second.
-  bool look(KernelFeatures& features);
+  /// Forgets those whose threads have ended. When to look again: 0 where none is kept; ever later
+  /// for one that its thread, stopped say, does not ask for.
+  std::chrono::milliseconds look(KernelFeatures& features);
 
  private:
   using Clock = std::chrono::steady_clock;
   struct Loan {
     std::uint64_t unique = 0;
     pid_t tid = 0;
-    UniqueFd file;
-    LentDescriptor lent;
-    Clock::time_point since;
+    uid_t user = 0;
+    UniqueFd file = {};  ///< invalid: reserved
+    std::optional<LentDescriptor> lent = {};
+    Clock::time_point since = {};
   };
+
+  /// mutex_ held.
+  void forget(std::uint64_t unique);
 
   std::mutex mutex_;
   std::vector<Loan> loans_;

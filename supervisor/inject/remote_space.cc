@@ -86,11 +86,15 @@ Result<bool> RemoteSpace::leave_to_fetch(UniqueFd& file, const CallArguments& ar
     call_page_.misses->store(0, std::memory_order_relaxed);
     return false;
   }
+  if (!call_page_.loans->reserve(call_page_.unique, call_.tid(), call_page_.user)) return false;
   const LentDescriptor lent(file.get());
   const auto begin =
       call_page_.page->begin(*stop_, {CallPage::Task::kFetchAndMap, arguments, lent.mark()}, false);
-  if (!begin) return false;
-  call_page_.loans->keep(call_page_.unique, call_.tid(), std::move(file), lent);
+  if (!begin) {
+    call_page_.loans->cancel(call_page_.unique);
+    return false;
+  }
+  call_page_.loans->keep(call_page_.unique, std::move(file), lent);
   stop_->leave_at(*begin);
   return true;
 }

@@ -38,7 +38,7 @@ void heap_trim_later() {
   if (g_freed.fetch_add(1) + 1 < kWave || g_under_way.exchange(true)) return;
   bool begun = false;
   try {
-    begun = run_aside(trim_when_quiet);
+    begun = run_aside(kNobodysWork, trim_when_quiet);
   } catch (const std::bad_alloc&) {  // somebody may be in the middle of freeing
   }
   if (!begun) g_under_way.store(false);

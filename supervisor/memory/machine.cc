@@ -97,7 +97,9 @@ void Machine::watch_release(const BackingMemory& memory) {
   release_watch_.add(memory.identity(), static_cast<const MemfdMemory&>(memory).path());
 }
 
-void Machine::free_aside(std::function<void()> free) { run_aside(std::move(free)); }
+void Machine::free_aside(uid_t account, std::function<void()> free) {
+  run_aside(account, std::move(free));
+}
 
 void Machine::unwatch_release(const BackingMemory& memory) {
   release_watch_.remove(memory.identity());

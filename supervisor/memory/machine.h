@@ -62,7 +62,7 @@ class Machine : public Host {
   std::vector<FileIdentity> take_released(std::size_t most) override {
     return release_watch_.take(most);
   }
-  void free_aside(std::function<void()> free) override;
+  void free_aside(uid_t account, std::function<void()> free) override;
   std::int64_t now_seconds() override;
 
   [[nodiscard]] ReleaseWatch& release_watch() { return release_watch_; }

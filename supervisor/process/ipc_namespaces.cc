@@ -11,7 +11,6 @@
 #include <array>
 #include <charconv>
 #include <chrono>
-#include <iterator>
 #include <set>
 #include <string>
 #include <string_view>
@@ -120,29 +119,47 @@ bool IpcNamespaces::is_initial(ThreadIdentity& thread, IpcHome* home) const {
 Result<OwnedRegistry> IpcNamespaces::of(ThreadIdentity& thread, IpcHome* home,
                                         std::optional<uid_t> real_uid) {
   const bool initial = is_initial(thread, home);
-  const std::lock_guard lock(mutex_);
-  if (initial) return OwnedRegistry{namespaces_.initial(), initial_owner_};
   const IpcNamespaceId id = thread.ipc_namespace();
-  auto held = held_.find(id);
-  if (held == held_.end()) {
-    auto part = charge(thread, real_uid);
-    if (!part) return Errno(ENOMEM);
-    auto file = reach_proc_file(thread.tid(), "ns/ipc");
-    struct stat status {};
-    if (!file) {
-      if (!told_of_descriptors_.test_and_set()) {
-        spdlog::warn("IPC namespace {} cannot be held: errno {}; raise RLIMIT_NOFILE (ulimit -n)",
-                     id, file.error().value());
-      }
-      return Errno(ENOMEM);
-    }
-    // Another thread has the tid now, or this one has gone on: it no longer waits for us.
-    if (::fstat(file->get(), &status) != 0 || status.st_ino != id) return Errno(ENOMEM);
-    spdlog::debug("IPC namespace {} begins", id);
-    auto owner = std::make_shared<const NamespaceOwner>(NamespaceOwner::of(*file));
-    held = held_.emplace(id, Held{std::move(*file), std::move(owner), std::move(*part)}).first;
+  {
+    const std::lock_guard lock(mutex_);
+    if (initial) return OwnedRegistry{namespaces_.initial(), initial_owner_};
+    if (const auto held = held_.find(id); held != held_.end()) return registry_of(*held);
   }
-  return OwnedRegistry{namespaces_.of(id), held->second.owner};
+  auto made = hold(thread, real_uid);
+  if (!made) return made.error();
+  // Of several threads that were the first at the same time one enters what it has, and the others
+  // give theirs back, after the lock.
+  std::pair<const IpcNamespaceId, Held> entry(id, std::move(*made));
+  const std::lock_guard lock(mutex_);
+  auto held = held_.find(id);
+  if (held == held_.end()) held = held_.emplace(id, std::move(entry.second)).first;
+  return registry_of(*held);
+}
+
+OwnedRegistry IpcNamespaces::registry_of(std::pair<const IpcNamespaceId, Held>& held) {
+  ++held.second.asked;
+  return {namespaces_.of(held.first), held.second.owner};
+}
+
+Result<IpcNamespaces::Held> IpcNamespaces::hold(ThreadIdentity& thread,
+                                                std::optional<uid_t> real_uid) {
+  const IpcNamespaceId id = thread.ipc_namespace();
+  auto part = charge(thread, real_uid);
+  if (!part) return Errno(ENOMEM);
+  auto file = reach_proc_file(thread.tid(), "ns/ipc");
+  struct stat status {};
+  if (!file) {
+    if (!told_of_descriptors_.test_and_set()) {
+      spdlog::warn("IPC namespace {} cannot be held: errno {}; raise RLIMIT_NOFILE (ulimit -n)", id,
+                   file.error().value());
+    }
+    return Errno(ENOMEM);
+  }
+  // Another thread has the tid now, or this one has gone on: it no longer waits for us.
+  if (::fstat(file->get(), &status) != 0 || status.st_ino != id) return Errno(ENOMEM);
+  spdlog::debug("IPC namespace {} begins", id);
+  auto owner = std::make_shared<const NamespaceOwner>(NamespaceOwner::of(*file));
+  return Held{std::move(*file), std::move(owner), std::move(*part)};
 }
 
 std::shared_ptr<const NamespaceOwner> IpcNamespaces::owner_of(ThreadIdentity& thread,
@@ -213,23 +230,41 @@ void IpcNamespaces::sweep() {
     certain = !before.empty() && before == newest_process();
     if (std::chrono::steady_clock::now() - began > kQuickLook) break;
   }
+  forget(find_over(unreferred, certain));
+}
+
+std::vector<IpcNamespaces::Over> IpcNamespaces::find_over(const Ids& unreferred, bool certain) {
   const auto now = std::chrono::steady_clock::now();
+  std::vector<Over> over;
   const std::lock_guard lock(mutex_);
-  for (auto entry = held_.begin(); entry != held_.end();) {
-    const auto next = std::next(entry);
-    const IpcNamespaceId id = entry->first;
-    auto& unseen_since = entry->second.unseen_since;
+  over.reserve(unreferred.size());
+  for (auto& [id, held] : held_) {
     if (!unreferred.contains(id)) {
-      unseen_since.reset();
-    } else {
-      if (!unseen_since) unseen_since = now;
-      const bool over = certain || now - *unseen_since >= kLongUnseen;
-      if (over && namespaces_.forget(id)) {
-        spdlog::debug("IPC namespace {} is over", id);
-        held_.erase(entry);
-      }
+      held.unseen_since.reset();
+      continue;
     }
-    entry = next;
+    if (!held.unseen_since) held.unseen_since = now;
+    if (certain || now - *held.unseen_since >= kLongUnseen) over.push_back({id, held.asked});
+  }
+  return over;
+}
+
+void IpcNamespaces::forget(const std::vector<Over>& over) {
+  for (const auto& [id, asked] : over) {
+    // The kernel is asked for each of its segments.
+    const auto registry = namespaces_.find(id);
+    if (registry != nullptr && registry->anything_mapped()) continue;
+    // They end, with their memory and the kernel's namespace, after the lock.
+    std::shared_ptr<Registry> taken;
+    decltype(held_)::node_type ended;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto held = held_.find(id);
+      if (held == held_.end() || held->second.asked != asked) continue;
+      taken = namespaces_.take(id);
+      ended = held_.extract(held);
+    }
+    spdlog::debug("IPC namespace {} is over", id);
   }
 }
 

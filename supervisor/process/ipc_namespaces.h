@@ -14,16 +14,20 @@
 // looks for these among the processes we serve, and forgets: at once where nothing new began
 // meanwhile, which may have hidden from it, and otherwise after a minute.
 //
-// Thread rule: any thread.
+// Thread rule: any thread. Its lock is held for no longer than it takes to find an entry: what asks
+// a process, or frees anything, is done without it.
 #pragma once
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "emulation/shm/namespaces.h"
 #include "policy/base/result.h"
@@ -97,6 +101,26 @@ class IpcNamespaces {
   std::optional<DescriptorShare::Part> charge(ThreadIdentity& thread,
                                               std::optional<uid_t> real_uid) const;
 
+  struct Held {
+    UniqueFd file;
+    std::shared_ptr<const NamespaceOwner> owner;
+    DescriptorShare::Part part;
+    std::uint64_t asked = 0;  ///< how often its registry was asked for
+    std::optional<std::chrono::steady_clock::time_point> unseen_since = std::nullopt;
+  };
+  /// mutex_ held.
+  OwnedRegistry registry_of(std::pair<const IpcNamespaceId, Held>& held);
+  /// The thread's own. Takes no lock: it asks for the thread's files. ENOMEM: see of().
+  Result<Held> hold(ThreadIdentity& thread, std::optional<uid_t> real_uid);
+
+  /// A namespace that is over, unless its registry was asked for since.
+  struct Over {
+    IpcNamespaceId id = 0;
+    std::uint64_t asked = 0;
+  };
+  std::vector<Over> find_over(const std::set<IpcNamespaceId>& unreferred, bool certain);
+  void forget(const std::vector<Over>& over);
+
   class Pace;
   bool look_for(std::set<IpcNamespaceId>& unreferred, Pace& pace) const;
 
@@ -110,12 +134,6 @@ class IpcNamespaces {
   std::shared_ptr<const NamespaceOwner> initial_owner_;
   bool owner_told_ = false;
   UniqueFd owner_file_;  ///< of the first owner that was told, which keeps it and those above it
-  struct Held {
-    UniqueFd file;
-    std::shared_ptr<const NamespaceOwner> owner;
-    DescriptorShare::Part part;
-    std::optional<std::chrono::steady_clock::time_point> unseen_since = std::nullopt;
-  };
   std::map<IpcNamespaceId, Held> held_;
 };
 

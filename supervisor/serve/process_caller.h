@@ -40,7 +40,9 @@ class ProcessCaller : public Caller, private Subject {
                call_page == nullptr
                    ? CallPageUse()
                    : CallPageUse{call_page, &thread_.identity->call_page_misses(),
-                                 thread_.remembered, loans, thread_.identity->unique()},
+                                 thread_.remembered, loans, thread_.identity->unique(),
+                                 thread_.ids ? accountable_user(*thread_.identity, thread_.ids->uid)
+                                             : static_cast<uid_t>(-1)},
                tracer_wait) {}
 
   Subject& subject() override { return *this; }

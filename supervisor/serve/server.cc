@@ -175,9 +175,9 @@ bool Server::call_receiver() {
 }
 
 std::chrono::milliseconds Server::look() {
-  const bool lent = loans_.look(features_);
+  const auto for_loans = loans_.look(features_);
   look_after_aside();
-  return look_after_receiver() || lent ? Lookout::kLater : std::chrono::milliseconds(0);
+  return look_after_receiver() ? Lookout::kLater : for_loans;
 }
 
 void Server::look_after_aside() {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <new>
 #include <set>
 #include <vector>
 
@@ -56,7 +57,10 @@ class FakeHost : public Host {
   bool thread_lives(const CreatorThread& thread) override {
     return !dead_threads.contains(thread.unique);
   }
-  void watch_release(const BackingMemory& memory) override { watched.push_back(memory.identity()); }
+  void watch_release(const BackingMemory& memory) override {
+    if (out_of_memory) throw std::bad_alloc();
+    watched.push_back(memory.identity());
+  }
   void unwatch_release(const BackingMemory& memory) override {
     std::erase(watched, memory.identity());
   }
@@ -69,7 +73,9 @@ class FakeHost : public Host {
     }
     return taken;
   }
-  void free_aside(std::function<void()> free) override {
+  void free_aside(uid_t /*account*/, std::function<void()> free) override {
+    if (out_of_memory) throw std::bad_alloc();
+    if (while_freeing_aside) while_freeing_aside();
     ++freed_aside;
     free();
   }
@@ -121,6 +127,8 @@ class FakeHost : public Host {
   int counted = 0;
   int released_asked = 0;
   int freed_aside = 0;
+  bool out_of_memory = false;  ///< to watch, or to free aside
+  std::function<void()> while_freeing_aside;
   std::uint64_t next_inode = 100;
 };
 
