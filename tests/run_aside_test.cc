@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace shmvisor {
 namespace {
@@ -102,7 +103,9 @@ TEST_F(RunAsideTest, WhatIsTooMuchIsNotDestroyedByWhoHandsItOver) {
     std::shared_ptr<std::atomic<pid_t>> destroyed_by;
   };
   const auto destroyed_by = std::make_shared<std::atomic<pid_t>>(0);
-  run_aside(kAttacker, [kept = std::make_shared<Kept>(destroyed_by)] { FAIL() << "it is run"; });
+  auto kept = std::make_shared<Kept>();
+  kept->destroyed_by = destroyed_by;
+  run_aside(kAttacker, [kept = std::move(kept)] { FAIL() << "it is run"; });
   for (int tries = 0; tries < 30000 && destroyed_by->load() == 0; ++tries) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }

@@ -57,16 +57,19 @@ class Dropped {
         ticket = std::make_shared<FreeingMemory::Ticket>(std::exchange(ticket_, {}));
       }
       auto& work = works[segment->account()];
-      if (work == nullptr) work = std::make_shared<Work>(ticket, decltype(Work::discardings)());
+      if (work == nullptr) {
+        work = std::make_shared<Work>();
+        work->ticket = ticket;
+      }
       work->discardings.push_back(std::move(discard));
     }
     segments_.clear();
     ticket_ = {};
     ticket = nullptr;
     for (const auto& [account, work] : works) {
-      host.free_aside(account, [work] {
-        for (auto& discard : work->discardings) std::exchange(discard, nullptr)();
-        work->ticket = nullptr;
+      host.free_aside(account, [its_own = work] {
+        for (auto& discard : its_own->discardings) std::exchange(discard, nullptr)();
+        its_own->ticket = nullptr;
       });
     }
   }
