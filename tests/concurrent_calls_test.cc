@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <future>
 
+#include "tests/fakes/registry_changes.h"
 #include "tests/fakes/shm_test.h"
 
 namespace shmvisor {
@@ -137,7 +138,7 @@ TEST_F(ConcurrentCallsTest, WhoCreatesAnotherDoesNotWait) {
 }
 
 TEST_F(ConcurrentCallsTest, WhoLacksPagesThatAnotherReservesWaitsForTheOutcome) {
-  registry.set_limits({.shmmax = 1 << 20, .shmall = 3, .shmmni = 16});
+  set_limits(registry, {.shmmax = 1 << 20, .shmall = 3, .shmmni = 16});
   for (const bool first_fails : {true, false}) {
     waiting = {};
     std::future<std::int64_t> second;
@@ -156,7 +157,7 @@ TEST_F(ConcurrentCallsTest, WhoLacksPagesThatAnotherReservesWaitsForTheOutcome) 
 }
 
 TEST_F(ConcurrentCallsTest, WhoLacksPagesAnywayIsRefusedAtOnce) {
-  registry.set_limits({.shmmax = 1 << 20, .shmall = 3, .shmmni = 16});
+  set_limits(registry, {.shmmax = 1 << 20, .shmall = 3, .shmmni = 16});
   host.while_making = [&] {
     host.while_making = [] {};
     EXPECT_EQ(run_aside(get_call(IPC_PRIVATE, 4 * kPage, 0600)), -ENOSPC);

@@ -201,19 +201,19 @@ TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {
     void* const mapped = ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, file->fd.get(), 0);
     file->fd.reset();
     {
-      const std::unique_lock lock(registry->mutex());
-      const auto free = registry->next_id();
+      Registry::WriteGuard state = registry->write();
+      const auto free = state->next_id();
       Segment::Birth birth;
       birth.id = free->id;
       birth.size_bytes = 4096;
       const auto segment = std::make_shared<Segment>(std::move(birth), std::move(*memory));
       Dropped dropped;
-      registry->apply(InsertSegment{*free, segment}, dropped);
+      state.apply(InsertSegment{*free, segment}, dropped);
       segment->begin_opening();
-      registry->apply(RemoveSegment{segment}, dropped);
+      state.apply(RemoveSegment{segment}, dropped);
       segment->end_opening();
     }
-    if (registry->in_use() != 1) return 1;
+    if (registry->read()->in_use() != 1) return 1;
     // The command inherits the mapping and unmaps it by its exec.
     auto started = Command::start({"sleep", "0.1"}, *program, inherited, mounts, features);
     auto& command = std::get<Command>(started);
@@ -226,7 +226,7 @@ TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {
     InitLoop init(command.pid(), group, false, inherited.watched(), scope, chores);
     if (command.wait_for_exec()) return 2;
     if (init.run(true) != 0) return 3;
-    return registry->in_use() == 0 ? 0 : 4;
+    return registry->read()->in_use() == 0 ? 0 : 4;
   });
   EXPECT_EQ(exit_status_of(child), 0);
 }

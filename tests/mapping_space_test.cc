@@ -11,7 +11,7 @@ constexpr std::uint64_t kSpot = 0x10'0000'0000;
 class MappingSpaceTest : public ShmTest {
  protected:
   std::shared_ptr<Segment> object(int id) {
-    auto found = registry.find(id);
+    auto found = registry.read()->find(id);
     EXPECT_TRUE(found);
     return *found;
   }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <thread>
 
+#include "tests/fakes/registry_changes.h"
 #include "tests/fakes/shm_test.h"
 
 namespace shmvisor {
@@ -46,9 +47,10 @@ TEST_F(NamespacesTest, KeysIdentifiersAndLimitsAreTheirOwn) {
   EXPECT_EQ(run_in(kOther, get_call(IPC_PRIVATE, kPage, 0600)), 1);
   EXPECT_EQ(run_in(kOther, get_call(IPC_PRIVATE, kPage, 0600)), -ENOSPC);
   EXPECT_EQ(run_in(kInitial, get_call(IPC_PRIVATE, kPage, 0600)), 1);
-  namespaces.initial()->set_limits({.shmmax = 1, .shmall = 1, .shmmni = 1});
-  EXPECT_EQ(namespaces.of(kOther)->limits().shmmni, 2U);
-  EXPECT_EQ(namespaces.of(kOther + 1)->limits().shmmni, 2U) << "new ones begin as the first did";
+  set_limits(*namespaces.initial(), {.shmmax = 1, .shmall = 1, .shmmni = 1});
+  EXPECT_EQ(namespaces.of(kOther)->read()->limits().shmmni, 2U);
+  EXPECT_EQ(namespaces.of(kOther + 1)->read()->limits().shmmni, 2U)
+      << "new ones begin as the first did";
 }
 
 // ksys_shmdt() looks at what is mapped, not at the namespace.
@@ -106,7 +108,7 @@ TEST_F(NamespacesTest, AForgottenOneLivesAsLongAsItIsUsed) {
   auto used = namespaces.of(kOther);
   ASSERT_EQ(run_in(kOther, get_call(kKey, kPage, IPC_CREAT | 0600)), 0);
   EXPECT_TRUE(namespaces.forget(kOther));
-  EXPECT_NE(used->find_key(kKey), nullptr);
+  EXPECT_NE(used->read()->find_key(kKey), nullptr);
   used.reset();
   EXPECT_EQ(host.living(), 0);
 }
@@ -132,7 +134,7 @@ TEST_F(NamespacesTest, NobodyWaitsForMemoryThatIsFreed) {
 TEST_F(NamespacesTest, FilesAreFoundWhateverTheNamespace) {
   ASSERT_EQ(run_in(kOther, get_call(kKey, kPage, IPC_CREAT | 0600)), 0);
   const FileIdentity file = host.last().identity;
-  EXPECT_EQ(namespaces.files().find(file), *namespaces.of(kOther)->find(0));
+  EXPECT_EQ(namespaces.files().find(file), *namespaces.of(kOther)->read()->find(0));
   EXPECT_EQ(namespaces.files().find({9, 9}), nullptr);
   ASSERT_EQ(run_in(kOther, ctl_call(0, IPC_RMID, 0)), 0);
   EXPECT_EQ(namespaces.files().find(file), nullptr);

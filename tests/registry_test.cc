@@ -2,24 +2,24 @@
 
 #include <gtest/gtest.h>
 
-#include <shared_mutex>
 #include <thread>
 
 #include "emulation/abi/shm_abi.h"
 #include "tests/fakes/fake_host.h"
 #include "tests/fakes/fake_viewpoint.h"
+#include "tests/fakes/registry_changes.h"
 
 namespace shmvisor {
 namespace {
 
-Segment::Birth birth(int id, key_t key, std::uint64_t size) {
+Segment::Birth birth(int id, key_t key, std::uint64_t size, std::uint64_t creator = 1) {
   Segment::Birth birth;
   birth.id = id;
   birth.perm.key = key;
   birth.perm.mode = 0600;
   birth.size_bytes = size;
   birth.cpid = {1, nullptr};
-  birth.creator = {1, 1};
+  birth.creator = {1, creator};
   birth.now_seconds = 1'000'000;
   return birth;
 }
@@ -32,26 +32,25 @@ class RegistryTest : public ::testing::Test {
                                          Limits{.shmmax = 1 << 30, .shmall = 1000, .shmmni = 4})),
         registry(*owner) {}
 
-  Registry::SegmentPointer add(key_t key = kNoKey, std::uint64_t size = 4096) {
+  Registry::SegmentPointer add(key_t key = kNoKey, std::uint64_t size = 4096,
+                               std::uint64_t creator = 1) {
     BackingRequest request;
     request.size_bytes = size;
     auto memory = host.create_memory(request);
     EXPECT_TRUE(memory);
-    const std::unique_lock lock(registry.mutex());
-    const auto free = registry.next_id();
+    Registry::WriteGuard state = registry.write();
+    const auto free = state->next_id();
     if (!free) return nullptr;
-    auto segment = std::make_shared<Segment>(birth(free->id, key, size), std::move(*memory));
+    auto segment =
+        std::make_shared<Segment>(birth(free->id, key, size, creator), std::move(*memory));
     Dropped none;
-    registry.apply(InsertSegment{*free, segment}, none);
+    state.apply(InsertSegment{*free, segment}, none);
     return segment;
   }
   void remove(const Registry::SegmentPointer& segment) { apply(RemoveSegment{segment}); }
   void apply(const Change& change) {
     Dropped dropped;
-    {
-      const std::unique_lock lock(registry.mutex());
-      registry.apply(change, dropped);
-    }
+    { registry.write().apply(change, dropped); }
     dropped.free();
   }
   FakePages& pages(const Registry::SegmentPointer& segment) {
@@ -82,11 +81,11 @@ class RegistryTest : public ::testing::Test {
 
 TEST_F(RegistryTest, FoundByIdentifierKeyAndFile) {
   const auto segment = add(7);
-  EXPECT_EQ(*registry.find(segment->id()), segment);
-  EXPECT_EQ(*registry.find_index(segment->id()), segment);
-  EXPECT_EQ(registry.find_key(7), segment);
+  EXPECT_EQ(*registry.read()->find(segment->id()), segment);
+  EXPECT_EQ(*registry.read()->find_index(segment->id()), segment);
+  EXPECT_EQ(registry.read()->find_key(7), segment);
   EXPECT_EQ(files.find(segment->memory().identity()), segment);
-  EXPECT_EQ(registry.find_key(8), nullptr);
+  EXPECT_EQ(registry.read()->find_key(8), nullptr);
   const FileIdentity same_inode{2, segment->memory().identity().inode};
   EXPECT_EQ(files.find(same_inode), nullptr) << "another device";
 }
@@ -94,25 +93,25 @@ TEST_F(RegistryTest, FoundByIdentifierKeyAndFile) {
 TEST_F(RegistryTest, PrivateSegmentsHaveNoKey) {
   add();
   add();
-  EXPECT_EQ(registry.find_key(abi::kIpcPrivate), nullptr);
-  EXPECT_EQ(registry.in_use(), 2);
+  EXPECT_EQ(registry.read()->find_key(abi::kIpcPrivate), nullptr);
+  EXPECT_EQ(registry.read()->in_use(), 2);
 }
 
 TEST_F(RegistryTest, ShmmniIsTheSupplyOfIdentifiers) {
   for (int count = 0; count < 4; ++count) ASSERT_NE(add(), nullptr);
-  EXPECT_EQ(registry.next_id().error(), Errno(ENOSPC));
+  EXPECT_EQ(registry.read()->next_id().error(), Errno(ENOSPC));
 }
 
 TEST_F(RegistryTest, Totals) {
   const auto small = add(1, 1);
   const auto large = add(2, 3 * 4096 + 1);
-  EXPECT_EQ(registry.total_pages(), 5U);
+  EXPECT_EQ(registry.read()->total_pages(), 5U);
   pages(small).usage = {1, 2};
   pages(large).usage = {3, 4};
   EXPECT_EQ(registry.usage().resident, 4U);
   EXPECT_EQ(registry.usage().swapped, 6U);
   remove(large);
-  EXPECT_EQ(registry.total_pages(), 1U);
+  EXPECT_EQ(registry.read()->total_pages(), 1U);
   EXPECT_EQ(registry.usage().resident, 1U);
 }
 
@@ -122,10 +121,10 @@ TEST_F(RegistryTest, RemovingWhatNobodyMapsDestroysIt) {
   const FileIdentity file = segment->memory().identity();
   const int id = segment->id();
   remove(segment);
-  EXPECT_EQ(registry.find(id).error(), Errno(EINVAL));
-  EXPECT_EQ(registry.find_key(7), nullptr);
+  EXPECT_EQ(registry.read()->find(id).error(), Errno(EINVAL));
+  EXPECT_EQ(registry.read()->find_key(7), nullptr);
   EXPECT_EQ(files.find(file), nullptr);
-  EXPECT_EQ(registry.max_index(), -1);
+  EXPECT_EQ(registry.read()->max_index(), -1);
   EXPECT_TRUE(host.watched.empty());
   segment.reset();
   EXPECT_TRUE(watch.expired());
@@ -154,12 +153,12 @@ TEST_F(RegistryTest, RemovingWhatIsMappedTakesTheKeyAndWatches) {
   const auto segment = add(7);
   pages(segment).areas = 1;
   remove(segment);
-  EXPECT_EQ(*registry.find(segment->id()), segment);
-  EXPECT_EQ(registry.find_key(7), nullptr);
+  EXPECT_EQ(*registry.read()->find(segment->id()), segment);
+  EXPECT_EQ(registry.read()->find_key(7), nullptr);
   EXPECT_EQ(files.find(segment->memory().identity()), segment) << "shmdt must find it";
-  EXPECT_EQ(segment->perm.mode, 01600U);
-  EXPECT_EQ(segment->perm.key, abi::kIpcPrivate);
-  EXPECT_EQ(registry.total_pages(), 1U);
+  EXPECT_EQ(registry.read()->of(*segment).perm.mode, 01600U);
+  EXPECT_EQ(registry.read()->of(*segment).perm.key, abi::kIpcPrivate);
+  EXPECT_EQ(registry.read()->total_pages(), 1U);
   ASSERT_EQ(host.watched.size(), 1U);
   remove(segment);
   EXPECT_EQ(host.watched.size(), 1U) << "watched once";
@@ -170,11 +169,11 @@ TEST_F(RegistryTest, SettlingEndsWhatWasReleased) {
   pages(segment).areas = 1;
   remove(segment);
   registry.settle();
-  EXPECT_EQ(registry.in_use(), 1);
+  EXPECT_EQ(registry.read()->in_use(), 1);
   release(segment);
   registry.settle();
-  EXPECT_EQ(registry.in_use(), 0);
-  EXPECT_EQ(registry.total_pages(), 0U);
+  EXPECT_EQ(registry.read()->in_use(), 0);
+  EXPECT_EQ(registry.read()->total_pages(), 0U);
   EXPECT_TRUE(host.watched.empty());
 }
 
@@ -186,11 +185,11 @@ TEST_F(RegistryTest, AHintIsNoProof) {
   remove(doomed);
   host.released = {doomed->memory().identity(), alive->memory().identity(), {9, 9}};
   registry.settle();
-  EXPECT_EQ(registry.in_use(), 2) << "one is still mapped, one was never removed";
+  EXPECT_EQ(registry.read()->in_use(), 2) << "one is still mapped, one was never removed";
   release(doomed);
   host.released.push_back(doomed->memory().identity());
   registry.settle();
-  EXPECT_EQ(registry.in_use(), 1) << "a hint that comes twice ends it once";
+  EXPECT_EQ(registry.read()->in_use(), 1) << "a hint that comes twice ends it once";
 }
 
 TEST_F(RegistryTest, SettlingIsFreeWhileNothingIsDoomed) {
@@ -224,14 +223,14 @@ TEST(RegistryRaceTest, TheLastMappingGoesJustBeforeTheWatch) {
   auto memory = host.create_memory({.name = "", .size_bytes = 4096});
   host.last().areas = 1;
   {
-    const std::unique_lock lock(registry.mutex());
-    const auto free = registry.next_id();
+    Registry::WriteGuard state = registry.write();
+    const auto free = state->next_id();
     auto segment = std::make_shared<Segment>(birth(free->id, 0, 4096), std::move(*memory));
     Dropped dropped;
-    registry.apply(InsertSegment{*free, segment}, dropped);
-    registry.apply(RemoveSegment{segment}, dropped);
+    state.apply(InsertSegment{*free, segment}, dropped);
+    state.apply(RemoveSegment{segment}, dropped);
   }
-  EXPECT_EQ(registry.in_use(), 0);
+  EXPECT_EQ(registry.read()->in_use(), 0);
   EXPECT_TRUE(host.watched.empty());
 }
 
@@ -240,12 +239,13 @@ TEST_F(RegistryTest, TheKeyOfARemovedSegmentIsNotItsSuccessors) {
   pages(first).areas = 1;
   remove(first);
   const auto second = add(7);
-  EXPECT_EQ(registry.find_key(7), second);
+  EXPECT_EQ(registry.read()->find_key(7), second);
   remove(first);
-  EXPECT_EQ(registry.find_key(7), second) << "removing the first again leaves the second alone";
+  EXPECT_EQ(registry.read()->find_key(7), second)
+      << "removing the first again leaves the second alone";
   release(first);
   registry.settle();
-  EXPECT_EQ(registry.find_key(7), second);
+  EXPECT_EQ(registry.read()->find_key(7), second);
 }
 
 TEST_F(RegistryTest, LockedPagesAreCharged) {
@@ -276,22 +276,22 @@ TEST_F(RegistryTest, MappedOrNot) {
 
 TEST_F(RegistryTest, TheLimitsMayChange) {
   for (int count = 0; count < 4; ++count) ASSERT_NE(add(), nullptr);
-  registry.set_limits({.shmmax = 1, .shmall = 2, .shmmni = 5});
-  EXPECT_EQ(registry.limits(), (Limits{.shmmax = 1, .shmall = 2, .shmmni = 5}));
+  set_limits(registry, {.shmmax = 1, .shmall = 2, .shmmni = 5});
+  EXPECT_EQ(registry.read()->limits(), (Limits{.shmmax = 1, .shmall = 2, .shmmni = 5}));
   EXPECT_NE(add(), nullptr);
-  registry.set_limits({.shmmax = 1, .shmall = 2, .shmmni = 3});
-  EXPECT_EQ(registry.next_id().error(), Errno(ENOSPC));
-  EXPECT_EQ(registry.in_use(), 5) << "what is there stays";
+  set_limits(registry, {.shmmax = 1, .shmall = 2, .shmmni = 3});
+  EXPECT_EQ(registry.read()->next_id().error(), Errno(ENOSPC));
+  EXPECT_EQ(registry.read()->in_use(), 5) << "what is there stays";
 }
 
 // kernel.shm_next_id: for one segment, which must have been entered.
 TEST_F(RegistryTest, TheNextIdentifierMayBeAskedFor) {
-  EXPECT_EQ(registry.next_id_hint(), -1);
-  registry.set_next_id_hint((3 << 15) + 9);
-  EXPECT_EQ(registry.next_id()->id, (3 << 15) + 9);
-  EXPECT_EQ(registry.next_id_hint(), (3 << 15) + 9) << "choosing is not yet taking";
+  EXPECT_EQ(registry.read()->next_id_hint(), -1);
+  registry.change(SetNextId{(3 << 15) + 9});
+  EXPECT_EQ(registry.read()->next_id()->id, (3 << 15) + 9);
+  EXPECT_EQ(registry.read()->next_id_hint(), (3 << 15) + 9) << "choosing is not yet taking";
   EXPECT_EQ(add()->id(), (3 << 15) + 9);
-  EXPECT_EQ(registry.next_id_hint(), -1);
+  EXPECT_EQ(registry.read()->next_id_hint(), -1);
   EXPECT_EQ(add()->id(), 0);
 }
 
@@ -322,7 +322,7 @@ TEST_F(RegistryTest, Rows) {
 }
 
 TEST_F(RegistryTest, RowsOfAPart) {
-  registry.update_limits([](Limits& limits) { limits.shmmni = 6; });
+  registry.change(SetLimit{SetLimit::Which::kShmmni, 6});
   std::vector<Registry::SegmentPointer> segments;
   for (int key = 1; key <= 6; ++key) segments.push_back(add(key, 1));
   for (const auto& segment : segments) pages(segment).areas = 2;
@@ -366,15 +366,17 @@ TEST_F(RegistryTest, WhatCannotBeCountedIsAnErrorAndNotZero) {
 }
 
 TEST_F(RegistryTest, WhoChangesOneLimitLeavesTheOthers) {
-  registry.set_limits({.shmmax = 0, .shmall = 0, .shmmni = 5});
+  set_limits(registry, {.shmmax = 0, .shmall = 0, .shmmni = 5});
   std::vector<std::thread> writers;
-  for (const auto limit : {&Limits::shmmax, &Limits::shmall}) {
+  for (const auto limit : {SetLimit::Which::kShmmax, SetLimit::Which::kShmall}) {
     writers.emplace_back([this, limit] {
-      for (int i = 0; i < 20000; ++i) registry.update_limits([&](Limits& all) { ++(all.*limit); });
+      for (std::uint64_t value = 1; value <= 20000; ++value) {
+        registry.change(SetLimit{limit, value});
+      }
     });
   }
   for (std::thread& writer : writers) writer.join();
-  EXPECT_EQ(registry.limits(), (Limits{.shmmax = 20000, .shmall = 20000, .shmmni = 5}));
+  EXPECT_EQ(registry.read()->limits(), (Limits{.shmmax = 20000, .shmall = 20000, .shmmni = 5}));
 }
 
 // A process that forks and ends may hide its child from a look, but not from the kernel.
@@ -407,12 +409,12 @@ TEST_F(RegistryTest, NothingOutlivesTheNamespace) {
   const FileIdentity file = host.last().identity;
   host.last().areas = 1;
   {
-    const std::unique_lock lock(owner_alone->mutex());
-    const auto free = owner_alone->next_id();
+    Registry::WriteGuard state = owner_alone->write();
+    const auto free = state->next_id();
     auto segment = std::make_shared<Segment>(birth(free->id, 7, 4096), std::move(*memory));
     Dropped dropped;
-    owner_alone->apply(InsertSegment{*free, segment}, dropped);
-    owner_alone->apply(RemoveSegment{segment}, dropped);
+    state.apply(InsertSegment{*free, segment}, dropped);
+    state.apply(RemoveSegment{segment}, dropped);
   }
   EXPECT_TRUE(host.is_watched(file));
   owner_alone.reset();
@@ -426,23 +428,23 @@ TEST_F(RegistryTest, WhatCannotBeEnteredLeavesNothingBehind) {
   registry.set_rmid_forced(true);
   auto memory = host.create_memory({.name = "", .size_bytes = 4096});
   const FileIdentity file = host.last().identity;
-  const std::unique_lock lock(registry.mutex());
-  const auto free = registry.next_id();
+  Registry::WriteGuard state = registry.write();
+  const auto free = state->next_id();
   const auto segment = std::make_shared<Segment>(birth(free->id, 7, 4096), std::move(*memory));
   host.out_of_memory = true;
-  EXPECT_THROW(registry.prepare(InsertSegment{*free, segment}), std::bad_alloc);
-  EXPECT_EQ(registry.find_key(7), nullptr);
+  EXPECT_THROW(state.prepare(InsertSegment{*free, segment}), std::bad_alloc);
+  EXPECT_EQ(state->find_key(7), nullptr);
   EXPECT_EQ(files.find(file), nullptr);
-  EXPECT_EQ(registry.in_use(), 0);
+  EXPECT_EQ(state->in_use(), 0);
   host.out_of_memory = false;
-  registry.prepare(InsertSegment{*free, segment});
+  state.prepare(InsertSegment{*free, segment});
   EXPECT_TRUE(host.is_watched(file));
-  registry.cancel();
-  EXPECT_EQ(registry.find_key(7), nullptr);
+  state.cancel();
+  EXPECT_EQ(state->find_key(7), nullptr);
   EXPECT_EQ(files.find(file), nullptr);
   EXPECT_FALSE(host.is_watched(file));
-  EXPECT_EQ(registry.total_pages(), 0U);
-  registry.cancel();
+  EXPECT_EQ(state->total_pages(), 0U);
+  state.cancel();
 }
 
 TEST_F(RegistryTest, ItsEndNeedsNoMemory) {
@@ -450,11 +452,11 @@ TEST_F(RegistryTest, ItsEndNeedsNoMemory) {
       std::make_shared<Registry>(host, files, Limits{.shmmax = 4096, .shmall = 1, .shmmni = 1});
   auto memory = host.create_memory({.name = "", .size_bytes = 4096});
   {
-    const std::unique_lock lock(owner_alone->mutex());
-    const auto free = owner_alone->next_id();
+    Registry::WriteGuard state = owner_alone->write();
+    const auto free = state->next_id();
     auto segment = std::make_shared<Segment>(birth(free->id, 7, 4096), std::move(*memory));
     Dropped dropped;
-    owner_alone->apply(InsertSegment{*free, segment}, dropped);
+    state.apply(InsertSegment{*free, segment}, dropped);
   }
   host.out_of_memory = true;
   owner_alone.reset();
@@ -465,13 +467,9 @@ TEST_F(RegistryTest, ItsEndNeedsNoMemory) {
 class RmidForcedTest : public RegistryTest {
  protected:
   /// A segment whose creator has the unique number `creator`.
-  Registry::SegmentPointer add_by(std::uint64_t creator) {
-    const auto segment = add();
-    segment->creator = CreatorThread{1, creator};
-    return segment;
-  }
+  Registry::SegmentPointer add_by(std::uint64_t creator) { return add(kNoKey, 4096, creator); }
   [[nodiscard]] bool exists(const Registry::SegmentPointer& segment) const {
-    const auto found = registry.find(segment->id());
+    const auto found = registry.read()->find(segment->id());
     return found && *found == segment;
   }
 };
@@ -512,12 +510,12 @@ TEST_F(RmidForcedTest, ACreatorThatLeavesIsNoneAnyMore) {
   const auto mapped = add_by(10);
   const auto of_another = add_by(11);
   map(mapped);
-  registry.disown({1, 10});
+  registry.change(ForgetCreator{{1, 10}});
   EXPECT_TRUE(exists(left)) << "not before shm_rmid_forced is set";
   registry.set_rmid_forced(true);
   EXPECT_FALSE(exists(left));
   const auto made_later = add_by(10);
-  registry.disown({1, 11});
+  registry.change(ForgetCreator{{1, 11}});
   EXPECT_FALSE(exists(of_another));
   EXPECT_TRUE(exists(made_later));
   EXPECT_TRUE(exists(mapped));
@@ -533,8 +531,8 @@ TEST_F(RmidForcedTest, TheLastDetachDropsThoughTheCreatorLives) {
   release(segment);
   registry.settle();
   EXPECT_FALSE(exists(segment));
-  EXPECT_EQ(registry.find_key(7), nullptr) << "and its key is free";
-  EXPECT_EQ(registry.total_pages(), 0U);
+  EXPECT_EQ(registry.read()->find_key(7), nullptr) << "and its key is free";
+  EXPECT_EQ(registry.read()->total_pages(), 0U);
   EXPECT_TRUE(host.watched.empty());
 }
 
@@ -600,23 +598,23 @@ TEST(RegistryThreadsTest, LookersAndChangers) {
     threads.emplace_back([&registry] {
       for (int count = 0; count < 2000; ++count) {
         registry.settle();
-        const std::shared_lock lock(registry.mutex());
-        const auto segment = registry.find_key(7);
-        EXPECT_TRUE(segment == nullptr || segment->perm.mode == 0600U);
+        const Registry::ReadGuard state = registry.read();
+        const auto segment = state->find_key(7);
+        EXPECT_TRUE(segment == nullptr || state->of(*segment).perm.mode == 0600U);
       }
     });
   }
   for (int count = 0; count < 500; ++count) {
     auto memory = host.create_memory({.name = "", .size_bytes = 4096});
-    const std::unique_lock lock(registry.mutex());
-    const auto free = registry.next_id();
+    Registry::WriteGuard state = registry.write();
+    const auto free = state->next_id();
     auto segment = std::make_shared<Segment>(birth(free->id, 7, 4096), std::move(*memory));
     Dropped dropped;
-    registry.apply(InsertSegment{*free, segment}, dropped);
-    registry.apply(RemoveSegment{segment}, dropped);
+    state.apply(InsertSegment{*free, segment}, dropped);
+    state.apply(RemoveSegment{segment}, dropped);
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(registry.in_use(), 0);
+  EXPECT_EQ(registry.read()->in_use(), 0);
 }
 
 }  // namespace

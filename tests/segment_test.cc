@@ -8,7 +8,7 @@ namespace {
 
 class SegmentTest : public ShmTest {
  protected:
-  SegmentTest() : segment_(**registry.find(segment(5000))) {}
+  SegmentTest() : segment_(**registry.read()->find(segment(5000))) {}
 
   Segment& segment_;
 };

@@ -121,7 +121,7 @@ class ServerTest : public ::testing::Test {
     const bool ended = supervisor->server.wait_for_end();
     EXPECT_TRUE(ended || !child->listener().ended()) << "threads are left";
     supervisor->namespaces.files().settle();  // as the init loop does
-    segments_left_ = supervisor->namespaces.initial()->in_use();
+    segments_left_ = supervisor->namespaces.initial()->read()->in_use();
     wait_kind_ = child->listener().wait_kind();
     if (!ended) {
       // Older than Linux 6.11: threads still wait in what would be destroyed.

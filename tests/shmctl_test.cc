@@ -31,7 +31,7 @@ TEST_F(ShmctlTest, CommandsThatAreNone) {
   for (const int command : {-1, INT_MIN, 4, 10, 16, 0x100, 0x102, INT_MAX}) {
     EXPECT_EQ(ctl(id, command), -EINVAL) << command;
   }
-  EXPECT_EQ(registry.in_use(), 1);
+  EXPECT_EQ(registry.read()->in_use(), 1);
   EXPECT_TRUE(caller.untouched_from(0));
 }
 
@@ -49,7 +49,7 @@ TEST_F(ShmctlTest, IdentifiersThatAreGone) {
     EXPECT_EQ(ctl(id + (1 << 15), command), -EINVAL) << command;
     EXPECT_EQ(ctl(id + 1, command), -EINVAL) << command;
   }
-  EXPECT_EQ(registry.in_use(), 1);
+  EXPECT_EQ(registry.read()->in_use(), 1);
 }
 
 TEST_F(ShmctlTest, StatFillsTheWholeStruct) {
@@ -463,7 +463,7 @@ TEST_F(ShmctlI386Test, RmidNeedsNoBuffer) {
   EXPECT_EQ(by_ipc(segment(), IPC_RMID, 0), 0);
   EXPECT_EQ(by_ipc(segment(), IPC_RMID | 0x100, 0), 0);
   EXPECT_EQ(separate(segment(), IPC_RMID, 0), 0);
-  EXPECT_EQ(registry.in_use(), 0);
+  EXPECT_EQ(registry.read()->in_use(), 0);
 }
 
 // from_kuid_munged(), pid_vnr() and make_kuid(): ids are shown and meant in the caller's

@@ -1,4 +1,5 @@
 // shmget(2), against ksys_shmget() and newseg() of ipc/shm.c.
+#include "tests/fakes/registry_changes.h"
 #include "tests/fakes/shm_test.h"
 
 namespace shmvisor {
@@ -166,8 +167,8 @@ TEST_F(ShmgetTest, ACallerThatIsGoneLeavesNothingBehind) {
   }
   EXPECT_EQ(host.living(), 0) << "the memory went with the answer";
   EXPECT_EQ(get(kKey, 0, 0), -ENOENT);
-  EXPECT_EQ(registry.in_use(), 0);
-  EXPECT_EQ(registry.total_pages(), 0U);
+  EXPECT_EQ(registry.read()->in_use(), 0);
+  EXPECT_EQ(registry.read()->total_pages(), 0U);
   EXPECT_EQ(get(kKey, kPage, IPC_CREAT | IPC_EXCL | 0600), 0) << "and so did the identifier";
 }
 
@@ -192,13 +193,13 @@ TEST_F(ShmgetLimitsTest, ShmmaxIsInBytes) {
 
 TEST_F(ShmgetLimitsTest, ShmallCountsWholePages) {
   const int first = segment(5 * kPage + 1);  // 6 pages
-  EXPECT_EQ(registry.total_pages(), 6U);
+  EXPECT_EQ(registry.read()->total_pages(), 6U);
   EXPECT_EQ(get(IPC_PRIVATE, 2 * kPage + 1, 0600), -ENOSPC);
   EXPECT_EQ(get(IPC_PRIVATE, 5 * kPage + 2, 0600), -EINVAL) << "shmmax is asked first";
   const int second = segment(2 * kPage);
   EXPECT_EQ(get(IPC_PRIVATE, 1, 0600), -ENOSPC);
   ASSERT_EQ(ctl(first, IPC_RMID), 0);
-  EXPECT_EQ(registry.total_pages(), 2U);
+  EXPECT_EQ(registry.read()->total_pages(), 2U);
   segment(5 * kPage + 1);
   ASSERT_EQ(ctl(second, IPC_RMID), 0);
 }
@@ -228,19 +229,19 @@ TEST_F(ShmgetLimitsTest, ShmmniCountsSegments) {
 // ipc_addid() of ipc/util.c looks at shmmni first, then ipc_idr_alloc() takes the wanted
 // identifier.
 TEST_F(ShmgetTest, AnIdentifierThatCannotBeHadIsWantedNoMore) {
-  registry.set_next_id_hint(INT32_MAX);
+  registry.change(SetNextId{INT32_MAX});
   EXPECT_EQ(get(IPC_PRIVATE, kPage, 0600), INT32_MAX);
-  registry.set_next_id_hint(INT32_MAX);
+  registry.change(SetNextId{INT32_MAX});
   EXPECT_EQ(get(IPC_PRIVATE, kPage, 0600), -ENOSPC) << "no index above the highest";
-  EXPECT_EQ(registry.next_id_hint(), -1);
+  EXPECT_EQ(registry.read()->next_id_hint(), -1);
   EXPECT_EQ(get(IPC_PRIVATE, kPage, 0600), 0);
 
-  registry.set_next_id_hint(77);
-  Limits limits = registry.limits();
+  registry.change(SetNextId{77});
+  Limits limits = registry.read()->limits();
   limits.shmmni = 2;
-  registry.set_limits(limits);
+  set_limits(registry, limits);
   EXPECT_EQ(get(IPC_PRIVATE, kPage, 0600), -ENOSPC);
-  EXPECT_EQ(registry.next_id_hint(), 77) << "nobody came to take it";
+  EXPECT_EQ(registry.read()->next_id_hint(), 77) << "nobody came to take it";
 }
 
 class ShmgetCommitTest : public ShmTest {
@@ -256,7 +257,7 @@ TEST_F(ShmgetCommitTest, EverySegmentIsAllocatedAtOnce) {
   attach(id);
   EXPECT_FALSE(caller.space().requests.back().populate) << "its pages are there";
   ASSERT_EQ(ctl(id, SHM_LOCK), 0);
-  EXPECT_EQ(host.find((*registry.find(id))->identity().file)->locked, LockMode::kEager);
+  EXPECT_EQ(host.find((*registry.read()->find(id))->identity().file)->locked, LockMode::kEager);
 }
 
 class ShmgetNothingAllowedTest : public ShmTest {

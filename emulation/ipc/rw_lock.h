@@ -13,11 +13,12 @@
 
 #include <cassert>
 
+#include "policy/base/thread_safety.h"
+
 namespace shmvisor {
 
-/// Meets the SharedMutex requirements as far as std::unique_lock and std::shared_lock need them.
-/// Not recursive, for readers neither.
-class RwLock {
+/// Not recursive, for readers neither. To be held by a ReadLock or a WriteLock.
+class CAPABILITY("rw_lock") RwLock {
  public:
   RwLock() {
     pthread_rwlockattr_t attributes;
@@ -30,19 +31,19 @@ class RwLock {
   RwLock& operator=(const RwLock&) = delete;
   ~RwLock() { pthread_rwlock_destroy(&lock_); }
 
-  void lock() {
+  void lock() ACQUIRE() {
     pthread_rwlock_wrlock(&lock_);
     count(1);
   }
-  void unlock() {
+  void unlock() RELEASE() {
     count(-1);
     pthread_rwlock_unlock(&lock_);
   }
-  void lock_shared() {
+  void lock_shared() ACQUIRE_SHARED() {
     pthread_rwlock_rdlock(&lock_);
     count(1);
   }
-  void unlock_shared() {
+  void unlock_shared() RELEASE_SHARED() {
     count(-1);
     pthread_rwlock_unlock(&lock_);
   }
@@ -65,6 +66,30 @@ class RwLock {
   static inline thread_local int t_held = 0;
 #endif
   pthread_rwlock_t lock_;
+};
+
+/// Holds an RwLock shared while it lives.
+class SCOPED_CAPABILITY ReadLock {
+ public:
+  explicit ReadLock(RwLock& lock) ACQUIRE_SHARED(lock) : lock_(lock) { lock_.lock_shared(); }
+  ReadLock(const ReadLock&) = delete;
+  ReadLock& operator=(const ReadLock&) = delete;
+  ~ReadLock() RELEASE_GENERIC() { lock_.unlock_shared(); }
+
+ private:
+  RwLock& lock_;
+};
+
+/// Holds an RwLock exclusively while it lives.
+class SCOPED_CAPABILITY WriteLock {
+ public:
+  explicit WriteLock(RwLock& lock) ACQUIRE(lock) : lock_(lock) { lock_.lock(); }
+  WriteLock(const WriteLock&) = delete;
+  WriteLock& operator=(const WriteLock&) = delete;
+  ~WriteLock() RELEASE() { lock_.unlock(); }
+
+ private:
+  RwLock& lock_;
 };
 
 }  // namespace shmvisor

@@ -1,4 +1,6 @@
-// Change: what a call changes in a Registry, as data. Registry::apply() carries it out.
+// Change: what is changed in a Registry, as data. To apply one is the only way to change a
+// registry; attaches and detaches, which leave stamps at the segment alone, have their own
+// (Segment).
 //
 // Thread rule: plain values; they keep the segments that they name.
 #pragma once
@@ -42,9 +44,36 @@ struct SetLocked {
   uid_t uid = 0;
 };
 
-/// The identifier that kernel.shm_next_id asked for could not be had.
-struct ForgetNextId {};
+/// A mapping of it is gone, or an attempt to attach it: it is destroyed where the kernel would do
+/// so now (shm_may_destroy()), and stays otherwise.
+struct DropIfOver {
+  std::shared_ptr<Segment> segment;
+};
 
-using Change = std::variant<InsertSegment, RemoveSegment, SetPermissions, SetLocked, ForgetNextId>;
+/// exit_shm() of a thread, or what stands for it where the thread lives on: nobody has created its
+/// segments from now on.
+struct ForgetCreator {
+  CreatorThread creator;
+};
+
+/// A write to one of kernel.shmmax, shmall and shmmni.
+struct SetLimit {
+  enum class Which : std::uint8_t { kShmmax, kShmall, kShmmni };
+  Which which = Which::kShmmax;
+  std::uint64_t value = 0;  ///< in bytes, pages and segments
+};
+
+/// A write to kernel.shm_next_id; or -1, where the identifier that it asked for could not be had.
+struct SetNextId {
+  int id = -1;
+};
+
+/// A write to kernel.shm_rmid_forced. Registry::set_rmid_forced() sees to the orphans too.
+struct SetRmidForced {
+  bool forced = false;
+};
+
+using Change = std::variant<InsertSegment, RemoveSegment, SetPermissions, SetLocked, DropIfOver,
+                            ForgetCreator, SetLimit, SetNextId, SetRmidForced>;
 
 }  // namespace shmvisor

@@ -14,7 +14,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
-#include <mutex>
 #include <unordered_set>
 
 #include "emulation/abi/shm_abi.h"
@@ -39,8 +38,8 @@ class Creations {
     ended_.notify_all();
   }
   /// Waits, without the lock, until one ends. False at the deadline.
-  bool wait_for_an_end(std::unique_lock<RwLock>& lock,
-                       std::chrono::steady_clock::time_point deadline) {
+  bool wait_for_an_end(RwLock& lock, std::chrono::steady_clock::time_point deadline)
+      REQUIRES(lock) {
     return ended_.wait_until(lock, deadline) == std::cv_status::no_timeout;
   }
 

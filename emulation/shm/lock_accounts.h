@@ -10,32 +10,33 @@
 
 #include <cstdint>
 #include <map>
-#include <mutex>
+
+#include "policy/base/mutex.h"
 
 namespace shmvisor {
 
 class LockAccounts {
  public:
   [[nodiscard]] std::uint64_t pages_of(uid_t uid) const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto found = pages_.find(uid);
     return found == pages_.end() ? 0 : found->second;
   }
   void charge(uid_t uid, std::uint64_t pages) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     pages_[uid] += pages;
   }
   /// Precondition: `uid` was charged for them.
   void give_back(uid_t uid, std::uint64_t pages) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto account = pages_.find(uid);
     account->second -= pages;
     if (account->second == 0) pages_.erase(account);
   }
 
  private:
-  mutable std::mutex mutex_;
-  std::map<uid_t, std::uint64_t> pages_;
+  mutable Mutex mutex_;
+  std::map<uid_t, std::uint64_t> pages_ GUARDED_BY(mutex_);
 };
 
 }  // namespace shmvisor

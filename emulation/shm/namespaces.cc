@@ -18,7 +18,7 @@ void Namespaces::disown(const CreatorThread& creator) {
     for (const auto& [id, registry] : registries_) all.push_back(registry);
   }
   // What it frees takes time, and so may the end of a registry that is forgotten meanwhile.
-  for (const auto& registry : all) registry->disown(creator);
+  for (const auto& registry : all) registry->change(ForgetCreator{creator});
 }
 
 bool Namespaces::knows(IpcNamespaceId id) const {

@@ -35,7 +35,7 @@ class Namespaces {
   [[nodiscard]] const std::shared_ptr<Registry>& initial() const { return first_; }
   /// Made when there is none yet. A new one has the limits that the operator set.
   [[nodiscard]] std::shared_ptr<Registry> of(IpcNamespaceId id);
-  /// Registry::disown() in all of them.
+  /// ForgetCreator in all of them.
   void disown(const CreatorThread& creator);
   [[nodiscard]] bool knows(IpcNamespaceId id) const;
   /// All but the initial one.

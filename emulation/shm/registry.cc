@@ -1,9 +1,8 @@
 #include "emulation/shm/registry.h"
 
 #include <algorithm>
-#include <mutex>
 #include <new>
-#include <shared_mutex>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -20,19 +19,31 @@ constexpr std::size_t kMostCreators = 256;
 
 Registry::~Registry() {
   Dropped dropped;
-  table_.for_each([&](const SegmentPointer& entered) {
-    const SegmentPointer segment = entered;  // which is about to go
-    // What processes that outlive us still map stays theirs; to empty it would take it from them.
-    try {
-      if (!segment->in_use()) dropped.add(segment, files_.freeing());
-    } catch (const std::bad_alloc&) {  // it goes with its last descriptor
-    }
-    withdraw(segment);
-  });
+  {
+    const WriteLock lock(lock_);
+    state_.for_each([&](const SegmentPointer& entered) NO_THREAD_SAFETY_ANALYSIS {
+      const SegmentPointer segment = entered;  // which is about to go
+      // What processes that outlive us still map stays theirs; to empty it would take it from them.
+      try {
+        if (!segment->in_use()) dropped.add(segment, files_.freeing());
+      } catch (const std::bad_alloc&) {  // it goes with its last descriptor
+      }
+      withdraw(segment);
+    });
+  }
   try {
     dropped.free_aside(host_);
   } catch (const std::bad_alloc&) {  // the same
   }
+}
+
+void Registry::change(const Change& change) {
+  Dropped dropped;
+  {
+    const WriteLock lock(lock_);
+    apply(change, dropped);
+  }
+  dropped.free_aside(host_);
 }
 
 void Registry::settle() {
@@ -44,29 +55,31 @@ void Registry::settle() {
 }
 
 void Registry::settle_id(int id) {
-  settle_found([&]() -> SegmentPointer {
-    const auto found = table_.find(id);
+  settle_found([id](const RegistryState& state) -> SegmentPointer {
+    const auto found = state.find(id);
     return found ? *found : nullptr;
   });
 }
 
 void Registry::settle_index(int id) {
-  settle_found([&]() -> SegmentPointer {
-    const auto found = table_.find_index(id);
+  settle_found([id](const RegistryState& state) -> SegmentPointer {
+    const auto found = state.find_index(id);
     return found ? *found : nullptr;
   });
 }
 
 void Registry::settle_key(key_t key) {
-  settle_found([&] { return find_key(key); });
+  settle_found([key](const RegistryState& state) { return state.find_key(key); });
 }
 
 template <typename Find>
 void Registry::settle_found(Find find) {
   if (!files_.watches_any()) return;
-  std::shared_lock look(mutex_);
-  const SegmentPointer found = find();
-  look.unlock();
+  SegmentPointer found;
+  {
+    const ReadLock lock(lock_);
+    found = find(state_);
+  }
   if (found != nullptr) settle_one(found);
 }
 
@@ -75,32 +88,32 @@ void Registry::settle_one(const SegmentPointer& segment) {
   std::optional<CreatorThread> creator;
   bool may_be_over = false;
   {
-    const std::shared_lock look(mutex_);
-    creator = segment->creator;
+    const ReadLock lock(lock_);
+    creator = state_.of(std::as_const(*segment)).creator;
     may_be_over = over(*segment);
   }
   const bool orphaned = rmid_forced_ && creator && !may_be_over && !host_.thread_lives(*creator);
   if (!may_be_over && !orphaned) return;
   Dropped dropped;
-  if (orphaned) {
-    const std::unique_lock lock(mutex_);
-    forget_creator(*creator, dropped);
+  {
+    const WriteLock lock(lock_);
+    if (orphaned) apply(ForgetCreator{*creator}, dropped);
+    apply(DropIfOver{segment}, dropped);
   }
-  drop_if_over(segment, dropped);
   dropped.free_aside(host_);
 }
 
 bool Registry::over(const Segment& segment) const {
-  const bool removed = (segment.perm.mode & abi::kShmDest) != 0;
+  const SegmentState& state = state_.of(segment);
+  const bool removed = (state.perm.mode & abi::kShmDest) != 0;
   // shm_may_destroy(), when a mapping goes or the creator ends.
-  const bool forced = rmid_forced_ && (segment.was_opened() || !segment.creator);
+  const bool forced = rmid_forced_ && (segment.was_opened() || !state.creator);
   return (removed || forced) && !segment.in_use();
 }
 
 void Registry::drop_if_over(const SegmentPointer& segment, Dropped& dropped) {
-  const std::unique_lock lock(mutex_);
-  const auto current = table_.find(segment->id());
-  if (current && *current == segment && over(*segment)) destroy(segment, dropped);
+  const WriteLock lock(lock_);
+  apply(DropIfOver{segment}, dropped);
 }
 
 void Registry::end_opening(const SegmentPointer& segment) {
@@ -112,8 +125,8 @@ void Registry::end_opening(const SegmentPointer& segment) {
 bool Registry::anything_mapped() const {
   std::vector<SegmentPointer> segments;
   {
-    const std::shared_lock lock(mutex_);
-    segments = all();
+    const ReadLock lock(lock_);
+    segments = state_.all();
   }
   return std::ranges::any_of(segments, [](const auto& segment) { return segment->in_use(); });
 }
@@ -158,10 +171,10 @@ Result<std::vector<ShmTableRow>> Registry::rows(Viewpoint& viewpoint,
   std::vector<SegmentPointer> segments;
   if (range.most == 0) return rows;
   {
-    const std::shared_lock lock(mutex_);
-    table_.for_each_from(range.first_index, [&](const SegmentPointer& segment) {
+    const ReadGuard state(*this);
+    state->for_each_from(range.first_index, [&](const SegmentPointer& segment) {
       segments.push_back(segment);
-      rows.push_back({segment->id(), describe(*segment, viewpoint), {}});
+      rows.push_back({segment->id(), state->describe(*segment, viewpoint), {}});
       return rows.size() < range.most;
     });
   }
@@ -179,40 +192,14 @@ Result<std::vector<ShmTableRow>> Registry::rows(Viewpoint& viewpoint,
   return rows;
 }
 
-Limits Registry::limits() const {
-  const std::shared_lock lock(mutex_);
-  return limits_;
-}
-
-void Registry::set_limits(const Limits& limits) {
-  const std::unique_lock lock(mutex_);
-  limits_ = limits;
-}
-
-void Registry::update_limits(const std::function<void(Limits&)>& change) {
-  const std::unique_lock lock(mutex_);
-  change(limits_);
-}
-
 void Registry::set_rmid_forced(bool forced) {
   // What it has doomed so far goes, also where nobody has seen it yet.
   settle();
+  if (rmid_forced_ == forced) return;
   Dropped dropped;
   {
-    const std::unique_lock lock(mutex_);
-    if (rmid_forced_ == forced) return;
-    rmid_forced_ = forced;
-    // Every last detach counts from now on, not only those of removed segments.
-    for (const SegmentPointer& segment : all()) {
-      if ((segment->perm.mode & abi::kShmDest) != 0) continue;
-      if (forced) {
-        if (!segment->in_use()) segment->forget_openings();
-        files_.watch(*segment);
-        if (over(*segment)) destroy(segment, dropped);
-      } else {
-        files_.unwatch(*segment);
-      }
-    }
+    const WriteLock lock(lock_);
+    apply(SetRmidForced{forced}, dropped);
   }
   next_creator_index_ = 0;
   while (forced && !drop_orphans(dropped)) {
@@ -220,28 +207,11 @@ void Registry::set_rmid_forced(bool forced) {
   dropped.free_aside(host_);
 }
 
-void Registry::disown(const CreatorThread& creator) {
-  Dropped dropped;
-  {
-    const std::unique_lock lock(mutex_);
-    forget_creator(creator, dropped);
-  }
-  dropped.free_aside(host_);
-}
-
-void Registry::forget_creator(const CreatorThread& creator, Dropped& dropped) {
-  for (const SegmentPointer& segment : all()) {
-    if (segment->creator != creator) continue;
-    segment->creator.reset();
-    if (rmid_forced_ && over(*segment)) destroy(segment, dropped);
-  }
-}
-
 bool Registry::drop_orphans(Dropped& dropped) {
   for (const CreatorThread& creator : next_creators()) {
     if (host_.thread_lives(creator)) continue;
-    const std::unique_lock lock(mutex_);
-    forget_creator(creator, dropped);
+    const WriteLock lock(lock_);
+    apply(ForgetCreator{creator}, dropped);
   }
   return next_creator_index_ == 0;
 }
@@ -250,37 +220,26 @@ std::vector<CreatorThread> Registry::next_creators() {
   const int from = next_creator_index_;
   int next = 0;
   std::vector<CreatorThread> creators;
-  const std::shared_lock lock(mutex_);
-  table_.for_each([&](const SegmentPointer& segment) {
-    const int index = IdSpace::index_of(segment->id());
-    if (index < from || next != 0 || !segment->creator) return;
-    if (std::ranges::find(creators, *segment->creator) != creators.end()) return;
+  const ReadGuard state(*this);
+  state->for_each_from(from, [&](const SegmentPointer& segment) {
+    const auto& creator = state->of(*segment).creator;
+    if (!creator || std::ranges::find(creators, *creator) != creators.end()) return true;
     if (creators.size() == kMostCreators) {
-      next = index;
-    } else {
-      creators.push_back(*segment->creator);
+      next = IdSpace::index_of(segment->id());
+      return false;
     }
+    creators.push_back(*creator);
+    return true;
   });
   next_creator_index_ = next;
   return creators;
 }
 
-Registry::SegmentPointer Registry::find_key(key_t key) const {
-  const auto found = by_key_.find(key);
-  return found == by_key_.end() ? nullptr : found->second;
-}
-
-std::vector<Registry::SegmentPointer> Registry::all() const {
-  std::vector<SegmentPointer> segments;
-  table_.for_each([&](const SegmentPointer& segment) { segments.push_back(segment); });
-  return segments;
-}
-
 PageUsage Registry::usage() const {
   std::vector<SegmentPointer> segments;
   {
-    const std::shared_lock lock(mutex_);
-    segments = all();
+    const ReadLock lock(lock_);
+    segments = state_.all();
   }
   PageUsage sum;
   for (const SegmentPointer& segment : segments) {
@@ -295,28 +254,8 @@ std::uint64_t Registry::locked_pages(uid_t uid) const {
   return files_.lock_accounts().pages_of(uid);
 }
 
-ShmidDs Registry::describe(const Segment& segment, Viewpoint& viewpoint) {
-  const IpcPerm& perm = segment.perm;
-  const AttachStamps stamps = segment.stamps();
-  ShmidDs ds;
-  ds.key = perm.key;
-  ds.uid = viewpoint.show_uid(perm.uid);
-  ds.gid = viewpoint.show_gid(perm.gid);
-  ds.cuid = viewpoint.show_uid(perm.cuid);
-  ds.cgid = viewpoint.show_gid(perm.cgid);
-  ds.mode = perm.mode;
-  ds.seq = static_cast<std::uint16_t>(IdSpace::seq_of(segment.id()));
-  ds.segsz_bytes = segment.size_bytes();
-  ds.atime = stamps.atime;
-  ds.dtime = stamps.dtime;
-  ds.ctime = segment.ctime_seconds;
-  ds.cpid = viewpoint.show_pid(segment.cpid());
-  ds.lpid = viewpoint.show_pid(stamps.lpid);
-  return ds;
-}
-
 void Registry::apply(const Change& change, Dropped& dropped) {
-  std::visit([&](const auto& one) { carry_out(one, dropped); }, change);
+  std::visit([&](const auto& one) NO_THREAD_SAFETY_ANALYSIS { carry_out(one, dropped); }, change);
 }
 
 void Registry::prepare(const Change& change) {
@@ -324,12 +263,11 @@ void Registry::prepare(const Change& change) {
   if (insert == nullptr) return;
   const SegmentPointer& segment = insert->segment;
   try {
-    table_.reserve(insert->free);
+    state_.prepare(*insert);
     files_.add(segment, *this);
-    if (segment->perm.key != abi::kIpcPrivate) by_key_.emplace(segment->perm.key, segment);
     if (rmid_forced_) files_.watch(*segment);
   } catch (...) {
-    by_key_.erase(segment->perm.key);
+    state_.cancel(*segment);
     files_.remove(*segment);
     throw;
   }
@@ -341,28 +279,24 @@ void Registry::cancel() {
   Segment& segment = *std::exchange(prepared_, nullptr);
   if (rmid_forced_) files_.unwatch(segment);
   files_.remove(segment);
-  by_key_.erase(segment.perm.key);
+  state_.cancel(segment);
 }
 
 void Registry::carry_out(const InsertSegment& change, Dropped& /*dropped*/) {
   const SegmentPointer& segment = change.segment;
   if (prepared_ != segment.get()) prepare(change);
   prepared_ = nullptr;
-  next_id_hint_ = -1;
-  total_pages_ += segment->size_pages();
-  table_.insert(change.free, segment);
+  state_.insert(change.free, segment);
 }
 
 // do_shm_rmid(): destroys it, or marks it SHM_DEST and takes its key away while it is mapped.
 void Registry::carry_out(const RemoveSegment& change, Dropped& dropped) {
   const SegmentPointer& segment = change.segment;
-  if (segment->perm.key != abi::kIpcPrivate) {
-    by_key_.erase(segment->perm.key);
-    segment->perm.key = abi::kIpcPrivate;
-  }
-  if ((segment->perm.mode & abi::kShmDest) != 0) return;  // it is watched already
+  state_.take_key(*segment);
+  mode_t& mode = state_.of(*segment).perm.mode;
+  if ((mode & abi::kShmDest) != 0) return;  // it is watched already
   if (segment->in_use()) {
-    segment->perm.mode |= abi::kShmDest;
+    mode |= abi::kShmDest;
     if (!rmid_forced_) files_.watch(*segment);
     // The last mapping may have gone between the question and the watch.
     if (segment->in_use()) return;
@@ -371,20 +305,55 @@ void Registry::carry_out(const RemoveSegment& change, Dropped& dropped) {
 }
 
 void Registry::carry_out(const SetPermissions& change, Dropped& /*dropped*/) {
-  IpcPerm& perm = change.segment->perm;
-  perm.uid = change.uid;
-  perm.gid = change.gid;
-  perm.mode = (perm.mode & ~abi::kPermissionBits) | (change.mode & abi::kPermissionBits);
-  change.segment->ctime_seconds = change.now_seconds;
+  SegmentState& state = state_.of(*change.segment);
+  state.perm.uid = change.uid;
+  state.perm.gid = change.gid;
+  state.perm.mode =
+      (state.perm.mode & ~abi::kPermissionBits) | (change.mode & abi::kPermissionBits);
+  state.ctime_seconds = change.now_seconds;
 }
 
 void Registry::carry_out(const SetLocked& change, Dropped& /*dropped*/) {
   account_lock(*change.segment, change.locked, change.uid);
 }
 
+void Registry::carry_out(const DropIfOver& change, Dropped& dropped) {
+  const auto current = state_.find(change.segment->id());
+  if (current && *current == change.segment && over(*change.segment)) {
+    destroy(change.segment, dropped);
+  }
+}
+
+void Registry::carry_out(const ForgetCreator& change, Dropped& dropped) {
+  for (const SegmentPointer& segment : state_.all()) {
+    SegmentState& state = state_.of(*segment);
+    if (state.creator != change.creator) continue;
+    state.creator.reset();
+    if (rmid_forced_ && over(*segment)) destroy(segment, dropped);
+  }
+}
+
+void Registry::carry_out(const SetLimit& change, Dropped& /*dropped*/) { state_.set(change); }
+
 // ipc_idr_alloc() takes kernel.shm_next_id back before it looks for a free index.
-void Registry::carry_out(const ForgetNextId& /*change*/, Dropped& /*dropped*/) {
-  next_id_hint_ = -1;
+void Registry::carry_out(const SetNextId& change, Dropped& /*dropped*/) {
+  state_.set_next_id_hint(change.id);
+}
+
+void Registry::carry_out(const SetRmidForced& change, Dropped& dropped) {
+  if (rmid_forced_ == change.forced) return;
+  rmid_forced_ = change.forced;
+  // Every last detach counts from now on, not only those of removed segments.
+  for (const SegmentPointer& segment : state_.all()) {
+    if ((state_.of(*segment).perm.mode & abi::kShmDest) != 0) continue;
+    if (change.forced) {
+      if (!segment->in_use()) segment->forget_openings();
+      files_.watch(*segment);
+      if (over(*segment)) destroy(segment, dropped);
+    } else {
+      files_.unwatch(*segment);
+    }
+  }
 }
 
 void Registry::destroy(const SegmentPointer& segment, Dropped& dropped) {
@@ -393,29 +362,29 @@ void Registry::destroy(const SegmentPointer& segment, Dropped& dropped) {
 }
 
 void Registry::withdraw(const SegmentPointer& segment) {
-  if ((segment->perm.mode & abi::kShmDest) != 0 || rmid_forced_) files_.unwatch(*segment);
+  const bool removed = (state_.of(*segment).perm.mode & abi::kShmDest) != 0;
+  if (removed || rmid_forced_) files_.unwatch(*segment);
   account_lock(*segment, false, 0);
-  if (segment->perm.key != abi::kIpcPrivate) by_key_.erase(segment->perm.key);
-  total_pages_ -= segment->size_pages();
   files_.remove(*segment);
-  table_.erase(segment->id());
+  state_.erase(*segment);
 }
 
 void Registry::account_lock(Segment& segment, bool locked, uid_t uid) {
-  if (locked == ((segment.perm.mode & abi::kShmLocked) != 0)) return;
+  SegmentState& state = state_.of(segment);
+  if (locked == ((state.perm.mode & abi::kShmLocked) != 0)) return;
   if (locked) {
     files_.lock_accounts().charge(uid, segment.size_pages());
-    segment.locked_by = uid;
-    segment.perm.mode |= abi::kShmLocked;
+    state.locked_by = uid;
+    state.perm.mode |= abi::kShmLocked;
   } else {
-    files_.lock_accounts().give_back(segment.locked_by, segment.size_pages());
-    segment.perm.mode &= ~abi::kShmLocked;
+    files_.lock_accounts().give_back(state.locked_by, segment.size_pages());
+    state.perm.mode &= ~abi::kShmLocked;
   }
 }
 
 LockMode Registry::lock_mode(const Segment& segment) const {
-  const std::shared_lock look(mutex_);
-  if ((segment.perm.mode & abi::kShmLocked) == 0) return LockMode::kNone;
+  const ReadLock lock(lock_);
+  if ((state_.of(segment).perm.mode & abi::kShmLocked) == 0) return LockMode::kNone;
   // As in the kernel nothing is allocated for it: what is there is locked now, the rest when it
   // comes.
   return segment.memory().is_committed() ? LockMode::kEager : LockMode::kLazy;

@@ -3,8 +3,9 @@
 // It keeps the identifiers, the keys, the totals and the limits, and knows when a segment is over.
 // The rules of the four calls are in emulation/syscalls.
 //
-// Thread rule: hold mutex() shared to look, exclusively to change; which members ask for which is
-// said below. The kernel's answer to "does anybody map it" is asked under it (1.6 µs). What may
+// Thread rule: any thread. The lock is the registry's own. Whoever looks at more than one thing at
+// a time holds a ReadGuard, whoever changes it a WriteGuard; through them alone its state is
+// reached. The kernel's answer to "does anybody map it" is asked under the lock (1.6 µs). What may
 // take long, or wait for somebody, is done without it: counting mappings, opening a segment's
 // memory, making that of a new one (the key and the pages are reserved meanwhile: Creations),
 // freeing that of a removed one (Dropped), locking it.
@@ -15,31 +16,30 @@
 // (Caller::confirm()), changes, and unlocks; then frees what went; and only then the caller gets
 // its answer and runs on.
 //
-// Lock order: SegmentFiles' settling, then mutex(), then SegmentFiles' own, FreeingMemory's and
-// those of the Host. A Segment's locking comes before mutex().
+// Lock order: SegmentFiles' settling, then the registry's, then SegmentFiles' own, FreeingMemory's
+// and those of the Host. A Segment's locking comes before the registry's.
 #pragma once
 
 #include <sys/types.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "emulation/abi/shm_abi.h"
 #include "emulation/ipc/id_table.h"
 #include "emulation/ipc/rw_lock.h"
 #include "emulation/shm/change.h"
-#include "emulation/shm/creations.h"
 #include "emulation/shm/dropped.h"
 #include "emulation/shm/host.h"
+#include "emulation/shm/registry_state.h"
 #include "emulation/shm/segment.h"
 #include "emulation/shm/segment_files.h"
 #include "policy/base/result.h"
+#include "policy/base/thread_safety.h"
 #include "policy/limits.h"
 #include "policy/memory_policy.h"
 
@@ -64,19 +64,27 @@ class Registry : public std::enable_shared_from_this<Registry> {
   using SegmentPointer = std::shared_ptr<Segment>;
 
   Registry(Host& host, SegmentFiles& files, const Limits& limits, const MemoryPolicy& policy = {})
-      : host_(host), files_(files), memory_policy_(policy), limits_(limits) {}
+      : host_(host), files_(files), memory_policy_(policy), state_(limits) {}
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
   /// What is left goes with it: free_ipcs().
   ~Registry();
 
-  [[nodiscard]] RwLock& mutex() const { return mutex_; }
   [[nodiscard]] Host& host() const { return host_; }
   [[nodiscard]] SegmentFiles& files() const { return files_; }
   [[nodiscard]] const MemoryPolicy& memory_policy() const { return memory_policy_; }
 
-  // They take the lock themselves.
+  class ReadGuard;
+  class WriteGuard;
+  /// To look, until the guard goes.
+  [[nodiscard]] ReadGuard read() const;
+  /// To look and to change.
+  [[nodiscard]] WriteGuard write();
 
+  // The others take the lock themselves.
+
+  /// Carries out a change that needs no look. What it drops is freed in a thread of its own.
+  void change(const Change& change);
   /// Drops what became over since the last time, up to a bound. A call that looks at all segments,
   /// or makes one, begins with it.
   void settle();
@@ -84,7 +92,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
   void settle_id(int id);
   void settle_index(int id);
   void settle_key(key_t key);
-  /// Drops the segment if nobody maps it and it was removed, or shm_rmid_forced is set.
+  /// DropIfOver of a segment: what is dropped is added to `dropped`.
   void drop_if_over(const SegmentPointer& segment, Dropped& dropped);
   /// An attach has its description, or gave up (Segment::begin_opening()).
   void end_opening(const SegmentPointer& segment);
@@ -106,67 +114,30 @@ class Registry : public std::enable_shared_from_this<Registry> {
   [[nodiscard]] Result<std::vector<ShmTableRow>> rows(Viewpoint& viewpoint,
                                                       const ShmTableRange& range = {}) const;
 
-  // The sysctls of the namespace, kernel.shm*. They take the lock themselves.
-
-  [[nodiscard]] Limits limits() const;
-  void set_limits(const Limits& limits);
-  /// Reads, changes and writes them under one hold of the lock: of several who change one limit
-  /// each, nobody takes back what another did. `change` asks nothing of the registry.
-  void update_limits(const std::function<void(Limits&)>& change);
   [[nodiscard]] bool rmid_forced() const { return rmid_forced_; }
   /// Setting it drops what is not mapped and whose creator has ended: shm_destroy_orphaned().
   void set_rmid_forced(bool forced);
-  /// exit_shm() of a thread that lives on: nobody has created its segments from now on.
-  void disown(const CreatorThread& creator);
-  /// The identifier that the next segment shall have; -1 for none.
-  [[nodiscard]] int next_id_hint() const { return next_id_hint_; }
-  void set_next_id_hint(int id) { next_id_hint_ = id; }
-
-  // Looking: lock held at least shared.
-
-  [[nodiscard]] const Limits& limits_locked() const { return limits_; }
-  /// IPC_PRIVATE and removed segments are found by no key.
-  [[nodiscard]] SegmentPointer find_key(key_t key) const;
-  /// EINVAL, see IdTable.
-  [[nodiscard]] Result<SegmentPointer> find(int id) const { return table_.find(id); }
-  [[nodiscard]] Result<SegmentPointer> find_index(int id) const { return table_.find_index(id); }
-  [[nodiscard]] Result<FreeId> next_id() const {
-    return table_.next(limits_.shmmni, next_id_hint_);
-  }
-  [[nodiscard]] int in_use() const { return table_.in_use(); }
-  /// Whether shmmni is reached.
-  [[nodiscard]] bool full() const {
-    return static_cast<std::uint64_t>(table_.in_use()) >= limits_.shmmni;
-  }
-  [[nodiscard]] int max_index() const { return table_.max_index(); }
-  /// shm_tot: pages of all segments together.
-  [[nodiscard]] std::uint64_t total_pages() const { return total_pages_; }
   /// Pages that `uid` has locked with SHM_LOCK, here and in other namespaces.
   [[nodiscard]] std::uint64_t locked_pages(uid_t uid) const;
-  /// IPC_STAT's answer but for shm_nattch.
-  [[nodiscard]] static ShmidDs describe(const Segment& segment, Viewpoint& viewpoint);
-
-  // Changing: lock held exclusively.
-
-  /// All of the change that may fail for want of memory, which throws std::bad_alloc: before the
-  /// caller is told. Followed by apply() or cancel() under the same hold of the lock.
-  void prepare(const Change& change);
-  void cancel();
-  /// What was dropped by it is to be freed without the lock. Not prepared, it may fail as well.
-  void apply(const Change& change, Dropped& dropped);
-  [[nodiscard]] Creations& creations() { return creations_; }
 
  private:
-  void carry_out(const InsertSegment& change, Dropped& dropped);
-  void carry_out(const RemoveSegment& change, Dropped& dropped);
-  void carry_out(const SetPermissions& change, Dropped& dropped);
-  void carry_out(const SetLocked& change, Dropped& dropped);
-  void carry_out(const ForgetNextId& change, Dropped& dropped);
-  void account_lock(Segment& segment, bool locked, uid_t uid);
-  void destroy(const SegmentPointer& segment, Dropped& dropped);
+  void prepare(const Change& change) REQUIRES(lock_);
+  void cancel() REQUIRES(lock_);
+  void apply(const Change& change, Dropped& dropped) REQUIRES(lock_);
+  void carry_out(const InsertSegment& change, Dropped& dropped) REQUIRES(lock_);
+  void carry_out(const RemoveSegment& change, Dropped& dropped) REQUIRES(lock_);
+  void carry_out(const SetPermissions& change, Dropped& dropped) REQUIRES(lock_);
+  void carry_out(const SetLocked& change, Dropped& dropped) REQUIRES(lock_);
+  void carry_out(const DropIfOver& change, Dropped& dropped) REQUIRES(lock_);
+  void carry_out(const ForgetCreator& change, Dropped& dropped) REQUIRES(lock_);
+  void carry_out(const SetLimit& change, Dropped& dropped) REQUIRES(lock_);
+  void carry_out(const SetNextId& change, Dropped& dropped) REQUIRES(lock_);
+  void carry_out(const SetRmidForced& change, Dropped& dropped) REQUIRES(lock_);
+  void account_lock(Segment& segment, bool locked, uid_t uid) REQUIRES(lock_);
+  void destroy(const SegmentPointer& segment, Dropped& dropped) REQUIRES(lock_);
   /// Takes it out of the registry, and leaves its memory to whoever maps it.
-  void withdraw(const SegmentPointer& segment);
-  /// The one that `find` names, which is called with the lock held shared; null for none.
+  void withdraw(const SegmentPointer& segment) REQUIRES(lock_);
+  /// The one that `find` names in the state; null for none.
   template <typename Find>
   void settle_found(Find find);
   void settle_one(const SegmentPointer& segment);
@@ -174,24 +145,73 @@ class Registry : public std::enable_shared_from_this<Registry> {
   /// behind. False where it has not come to the last one.
   bool drop_orphans(Dropped& dropped);
   [[nodiscard]] std::vector<CreatorThread> next_creators();
-  /// Lock held exclusively.
-  void forget_creator(const CreatorThread& creator, Dropped& dropped);
-  [[nodiscard]] bool over(const Segment& segment) const;
-  [[nodiscard]] std::vector<SegmentPointer> all() const;
+  [[nodiscard]] bool over(const Segment& segment) const REQUIRES_SHARED(lock_);
 
   Host& host_;
   SegmentFiles& files_;
   const MemoryPolicy memory_policy_;
-  Limits limits_;
-  mutable RwLock mutex_;
-  Creations creations_;
-  IdTable<Segment> table_;
-  std::unordered_map<key_t, SegmentPointer> by_key_;
-  Segment* prepared_ = nullptr;  ///< of InsertSegment, until it is applied
-  std::uint64_t total_pages_ = 0;
-  std::atomic<bool> rmid_forced_{false};
-  std::atomic<int> next_id_hint_{-1};
-  std::atomic<int> next_creator_index_{0};  ///< where next_creators() goes on
+  mutable RwLock lock_;
+  RegistryState state_ GUARDED_BY(lock_);
+  Segment* prepared_ GUARDED_BY(lock_) = nullptr;  ///< of InsertSegment, until it is applied
+  std::atomic<bool> rmid_forced_{false};           ///< changed with the lock held
+  std::atomic<int> next_creator_index_{0};         ///< where next_creators() goes on
 };
+
+/// Holds the registry's lock shared while it lives: nobody changes anything.
+class SCOPED_CAPABILITY Registry::ReadGuard {
+ public:
+  explicit ReadGuard(const Registry& registry) ACQUIRE_SHARED(registry.lock_)
+      : registry_(registry) {
+    registry.lock_.lock_shared();
+  }
+  ReadGuard(const ReadGuard&) = delete;
+  ReadGuard& operator=(const ReadGuard&) = delete;
+  ~ReadGuard() RELEASE_GENERIC() { registry_.lock_.unlock_shared(); }
+
+  // A guard holds the lock for as long as anybody can call these.
+  const RegistryState* operator->() const NO_THREAD_SAFETY_ANALYSIS { return &registry_.state_; }
+  const RegistryState& operator*() const NO_THREAD_SAFETY_ANALYSIS { return registry_.state_; }
+
+ private:
+  const Registry& registry_;
+};
+
+/// Holds the registry's lock exclusively while it lives.
+class SCOPED_CAPABILITY Registry::WriteGuard {
+ public:
+  explicit WriteGuard(Registry& registry) ACQUIRE(registry.lock_) : registry_(registry) {
+    registry.lock_.lock();
+  }
+  WriteGuard(const WriteGuard&) = delete;
+  WriteGuard& operator=(const WriteGuard&) = delete;
+  ~WriteGuard() RELEASE() { registry_.lock_.unlock(); }
+
+  // A guard holds the lock for as long as anybody can call these.
+  const RegistryState* operator->() const NO_THREAD_SAFETY_ANALYSIS { return &registry_.state_; }
+  const RegistryState& operator*() const NO_THREAD_SAFETY_ANALYSIS { return registry_.state_; }
+  /// All of the change that may fail for want of memory, which throws std::bad_alloc: before the
+  /// caller is told. Followed by apply() or cancel() while the guard lives.
+  void prepare(const Change& change) NO_THREAD_SAFETY_ANALYSIS { registry_.prepare(change); }
+  void cancel() NO_THREAD_SAFETY_ANALYSIS { registry_.cancel(); }
+  /// What is dropped by it is to be freed once the guard has gone. Not prepared, it may fail as
+  /// well.
+  void apply(const Change& change, Dropped& dropped) NO_THREAD_SAFETY_ANALYSIS {
+    registry_.apply(change, dropped);
+  }
+  [[nodiscard]] Creations& creations() NO_THREAD_SAFETY_ANALYSIS {
+    return registry_.state_.creations();
+  }
+  /// Lets the lock go until a creation ends. False at the deadline.
+  bool wait_for_a_creation(std::chrono::steady_clock::time_point deadline)
+      NO_THREAD_SAFETY_ANALYSIS {
+    return creations().wait_for_an_end(registry_.lock_, deadline);
+  }
+
+ private:
+  Registry& registry_;
+};
+
+inline Registry::ReadGuard Registry::read() const { return ReadGuard(*this); }
+inline Registry::WriteGuard Registry::write() { return WriteGuard(*this); }
 
 }  // namespace shmvisor

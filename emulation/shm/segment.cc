@@ -12,13 +12,13 @@ Result<Translation> Segment::translate(const OffsetRange& required, const Access
 
 void Segment::add_mapping([[maybe_unused]] const OffsetRange& offsets, const MappingActor& by) {
   assert(!offsets.wraps());
-  const std::lock_guard lock(stamps_mutex_);
+  const MutexLock lock(stamps_mutex_);
   note(0, Change::kAttach, by);
 }
 
 void Segment::remove_mapping([[maybe_unused]] const OffsetRange& offsets, const MappingActor& by) {
   assert(!offsets.wraps());
-  const std::lock_guard lock(stamps_mutex_);
+  const MutexLock lock(stamps_mutex_);
   note(0, Change::kDetach, by);
 }
 
@@ -27,25 +27,25 @@ void Segment::copy_mapping(const OffsetRange& offsets, const MappingActor& by) {
 }
 
 void Segment::renew_lock(const std::function<LockMode()>& wanted) {
-  const std::lock_guard lock(locking_mutex_);
+  const MutexLock lock(locking_mutex_);
   memory_->lock(wanted());
 }
 
 AttachStamps Segment::stamps() const {
-  const std::lock_guard lock(stamps_mutex_);
+  const MutexLock lock(stamps_mutex_);
   AttachStamps stamps = settled_;
   for (const Recent& recent : recent_) recent.apply_to(stamps);
   return stamps;
 }
 
 std::uint64_t Segment::change_for_now(Change change, const MappingActor& by) {
-  const std::lock_guard lock(stamps_mutex_);
+  const MutexLock lock(stamps_mutex_);
   note(++last_number_, change, by);
   return last_number_;
 }
 
 void Segment::take_back(std::uint64_t number) {
-  const std::lock_guard lock(stamps_mutex_);
+  const MutexLock lock(stamps_mutex_);
   std::erase_if(recent_, [number](const Recent& recent) { return recent.number == number; });
   settle();
 }

@@ -3,9 +3,10 @@
 // There is no shm_nattch here: who maps the memory is asked of the kernel (BackingMemory::in_use,
 // Host::count_mappings). What mappings leave behind here is their stamps.
 //
-// Thread rule: id, size and memory are immutable once it is in a registry. `perm`, ctime, creator
-// and locked_by are guarded by the registry's lock. Attach and detach stamps have a lock of their
-// own, because attaching holds the registry's only while it decides.
+// Thread rule: id, size and memory are immutable once it is in a registry. What can change, its
+// SegmentState, is seen and changed through the registry alone, which guards it (RegistryState).
+// Attach and detach stamps have a lock of their own, because an attach holds the registry's lock
+// only while it decides.
 #pragma once
 
 #include <sys/types.h>
@@ -14,7 +15,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -22,6 +22,7 @@
 #include "emulation/ipc/viewpoint.h"
 #include "emulation/memmap/backing_memory.h"
 #include "emulation/memmap/mappable.h"
+#include "policy/base/mutex.h"
 
 namespace shmvisor {
 
@@ -41,6 +42,16 @@ struct AttachStamps {
   PidRecord lpid;
 };
 
+/// What can change of a segment by more than its mappings: RegistryState::of().
+struct SegmentState {
+  IpcPerm perm;
+  std::int64_t ctime_seconds = 0;
+  /// Nothing once the thread was seen dead (shm_creator of the kernel).
+  std::optional<CreatorThread> creator;
+  /// Real uid that the locked pages are charged to; meaningful while SHM_LOCKED is set.
+  uid_t locked_by = 0;
+};
+
 class Segment : public Mappable {
  public:
   struct Birth {
@@ -54,9 +65,7 @@ class Segment : public Mappable {
   };
 
   Segment(Birth birth, std::unique_ptr<BackingMemory> memory)
-      : perm(birth.perm),
-        ctime_seconds(birth.now_seconds),
-        creator(birth.creator),
+      : state_{birth.perm, birth.now_seconds, birth.creator},
         id_(birth.id),
         account_(birth.account),
         size_bytes_(birth.size_bytes),
@@ -118,14 +127,9 @@ class Segment : public Mappable {
   /// shm_open(): to the kernel a copy is an attach.
   void copy_mapping(const OffsetRange& offsets, const MappingActor& by) override;
 
-  IpcPerm perm;
-  std::int64_t ctime_seconds;
-  /// Nothing once the thread was seen dead (shm_creator of the kernel).
-  std::optional<CreatorThread> creator;
-  /// Real uid that the locked pages are charged to; meaningful while SHM_LOCKED is set.
-  uid_t locked_by = 0;
-
  private:
+  friend class RegistryState;  // to which the registry's lock belongs
+
   struct Recent {
     std::uint64_t number = 0;  ///< 0: for good
     Change change;
@@ -135,9 +139,10 @@ class Segment : public Mappable {
   };
   /// Of which those are remembered that may be taken back, and what came after them.
   static constexpr std::size_t kMostRecent = 16;
-  void note(std::uint64_t number, Change change, const MappingActor& by);
-  void settle();
+  void note(std::uint64_t number, Change change, const MappingActor& by) REQUIRES(stamps_mutex_);
+  void settle() REQUIRES(stamps_mutex_);
 
+  SegmentState state_;
   const int id_;
   const uid_t account_;
   const std::uint64_t size_bytes_;
@@ -146,11 +151,11 @@ class Segment : public Mappable {
   std::atomic<int> openings_{0};
   std::atomic<bool> was_opened_{false};
   std::atomic<bool> ends_unmapped_{false};
-  std::mutex locking_mutex_;
-  mutable std::mutex stamps_mutex_;
-  AttachStamps settled_;
-  std::vector<Recent> recent_;  ///< oldest first
-  std::uint64_t last_number_ = 0;
+  Mutex locking_mutex_;
+  mutable Mutex stamps_mutex_;
+  AttachStamps settled_ GUARDED_BY(stamps_mutex_);
+  std::vector<Recent> recent_ GUARDED_BY(stamps_mutex_);  ///< oldest first
+  std::uint64_t last_number_ GUARDED_BY(stamps_mutex_) = 0;
 };
 
 }  // namespace shmvisor

@@ -8,7 +8,7 @@
 namespace shmvisor {
 
 SegmentFiles::Entry SegmentFiles::entry(const FileIdentity& file) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = files_.find(file);
   return found == files_.end() ? Entry() : found->second;
 }
@@ -21,7 +21,7 @@ void SegmentFiles::settle() {
   if (!watches_any()) return;
   Dropped dropped;
   {
-    const std::lock_guard settling(settling_);
+    const MutexLock settling(settling_);
     for (const FileIdentity& file : host_.take_released(kMostSettled)) {
       const Entry released = entry(file);
       const auto segment = released.segment.lock();
@@ -42,12 +42,12 @@ void SegmentFiles::drop_if_over(const std::shared_ptr<Segment>& segment) {
 }
 
 void SegmentFiles::add(const std::shared_ptr<Segment>& segment, Registry& registry) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   files_.insert_or_assign(segment->memory().identity(), Entry{segment, registry.weak_from_this()});
 }
 
 void SegmentFiles::remove(const Segment& segment) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   files_.erase(segment.memory().identity());
 }
 

@@ -12,13 +12,13 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <unordered_map>
 
 #include "emulation/shm/freeing_memory.h"
 #include "emulation/shm/host.h"
 #include "emulation/shm/lock_accounts.h"
 #include "emulation/shm/segment.h"
+#include "policy/base/mutex.h"
 
 namespace shmvisor {
 
@@ -63,10 +63,10 @@ class SegmentFiles {
 
   Host& host_;
   /// Whoever finds nothing released must know that nobody is still busy with what was.
-  std::mutex settling_;
+  Mutex settling_;
   const std::shared_ptr<FreeingMemory> freeing_ = std::make_shared<FreeingMemory>();
-  mutable std::mutex mutex_;
-  std::unordered_map<FileIdentity, Entry, FileIdentityHash> files_;
+  mutable Mutex mutex_;
+  std::unordered_map<FileIdentity, Entry, FileIdentityHash> files_ GUARDED_BY(mutex_);
   std::atomic<int> watched_{0};
   LockAccounts lock_accounts_;
 };

@@ -1,7 +1,5 @@
 #include "emulation/syscalls/shm_call.h"
 
-#include <mutex>
-
 namespace shmvisor {
 namespace {
 
@@ -166,26 +164,28 @@ std::optional<ShmOperation> operation_of(const RawCall& raw) {
   return call ? std::optional(call->operation) : std::nullopt;
 }
 
-Reply carry_out(Caller& caller, Registry& registry,
-                const std::function<Result<Decision>(Denial&)>& decide) {
+Reply carry_out(Caller& caller, Registry& registry, const Decide& decide) {
   Dropped dropped;
-  std::unique_lock lock(registry.mutex());
   Denial denial;
-  const Result<Decision> decision = decide(denial);
-  if (!decision) return Reply(decision.error(), denial);
-  if (decision->change) {
-    registry.prepare(*decision->change);
-    // Also because a caller that is gone may not be who we took it for when we asked for its
-    // rights.
-    if (!caller.confirm(decision->value)) {
-      registry.cancel();
-      return Errno(EINTR);  // which nobody gets to see
+  std::int64_t value = 0;
+  {
+    Registry::WriteGuard state = registry.write();
+    const Result<Decision> decision = decide(*state, denial);
+    if (!decision) return Reply(decision.error(), denial);
+    value = decision->value;
+    if (decision->change) {
+      state.prepare(*decision->change);
+      // Also because a caller that is gone may not be who we took it for when we asked for its
+      // rights.
+      if (!caller.confirm(value)) {
+        state.cancel();
+        return Errno(EINTR);  // which nobody gets to see
+      }
+      state.apply(*decision->change, dropped);
     }
-    registry.apply(*decision->change, dropped);
   }
-  lock.unlock();
   dropped.free();
-  Reply reply(decision->value);
+  Reply reply(value);
   reply.explain(denial);
   return reply;
 }

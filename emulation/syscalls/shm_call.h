@@ -67,11 +67,12 @@ struct Decision {
   std::int64_t value = 0;
   std::optional<Change> change = std::nullopt;
 };
-/// Takes the lock of the registry, exclusively, has `decide` look, which notes why it denies,
-/// carries its decision out, and frees what was dropped by that before this returns: the caller
-/// runs on afterwards. Precondition: the caller is secured.
-Reply carry_out(Caller& caller, Registry& registry,
-                const std::function<Result<Decision>(Denial&)>& decide);
+/// Looks at the state of the registry, and notes why it denies.
+using Decide = std::function<Result<Decision>(const RegistryState&, Denial&)>;
+/// Takes the lock of the registry, exclusively, has `decide` look, carries its decision out, and
+/// frees what was dropped by that before this returns: the caller runs on afterwards. Precondition:
+/// the caller is secured.
+Reply carry_out(Caller& caller, Registry& registry, const Decide& decide);
 
 /// For shmat and shmdt, where the caller finds the result: makes `change` to `segment`, which is
 /// taken back if it does not.

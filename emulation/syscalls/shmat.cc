@@ -86,6 +86,22 @@ class Opening {
   const std::shared_ptr<Segment> segment_;
 };
 
+/// The segment, where the caller may attach it. `opening` keeps it from then on.
+Result<std::shared_ptr<Segment>> find_to_attach(const ShmCall& call, Caller& caller,
+                                                Registry& registry, int permissions,
+                                                std::optional<Opening>& opening, Denial& denial) {
+  const Registry::ReadGuard state = registry.read();
+  const auto found = state->find(call.shmid);
+  if (!found) return found.error();
+  const IpcPerm& perm = state->of(**found).perm;
+  if (!ipcperms(perm, caller.subject(), permissions)) {
+    denial = Denial::by_mode(perm.mode, permissions);
+    return Errno(EACCES);
+  }
+  opening.emplace(registry, *found);
+  return *found;
+}
+
 /// ipc(SHMAT) hands the address over in memory.
 Reply deliver(const ShmCall& call, Caller& caller, std::uint64_t address) {
   if (!call.result_address) return static_cast<std::int64_t>(address);
@@ -105,19 +121,14 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
 
   registry.settle_id(call.shmid);
   std::optional<Opening> opening;
-  std::shared_lock look(registry.mutex());
-  const auto found = registry.find(call.shmid);
-  if (!found) return found.error();
+  Denial denial;
+  const auto found = find_to_attach(call, caller, registry, wanted->permissions, opening, denial);
+  if (!found) return Reply(found.error(), denial);
   const std::shared_ptr<Segment>& segment = *found;
-  if (!ipcperms(segment->perm, caller.subject(), wanted->permissions)) {
-    return Reply(Errno(EACCES), Denial::by_mode(segment->perm.mode, wanted->permissions));
-  }
   MapRequest& request = wanted->request;
   const OffsetRange whole{0, segment->length_bytes()};
   const Result<Translation> backing = segment->translate(whole, request.access);
   if (!backing) return backing.error();
-  opening.emplace(registry, segment);
-  look.unlock();
   Result<BackingFile> file = backing->file.open(backing->maximum);
   opening.reset();
   if (!file) return file.error();

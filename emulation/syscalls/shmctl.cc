@@ -1,5 +1,5 @@
 // shmctl(2): ksys_shmctl() of ipc/shm.c, checks in its order.
-#include <shared_mutex>
+#include <algorithm>
 
 #include "emulation/syscalls/shm_call.h"
 
@@ -15,21 +15,23 @@ Reply copy_out(const ShmCall& call, Caller& caller, const AbiBytes& bytes, std::
 }
 
 /// ipc_get_maxidx(), with 0 for "none" as shmctl() answers it.
-std::int64_t max_index_or_zero(const Registry& registry) {
-  return std::max(registry.max_index(), 0);
+std::int64_t max_index_or_zero(const RegistryState& state) {
+  return std::max(state.max_index(), 0);
 }
 
 Reply ipc_info(const ShmCall& call, Caller& caller, Registry& registry) {
   registry.settle();
-  const Limits limits = registry.limits();
   ShmInfoLimits info;
-  info.shmmax = limits.shmmax;
-  info.shmmin = Limits::shmmin;
-  info.shmmni = info.shmseg = static_cast<std::uint64_t>(limits.shmmni);
-  info.shmall = limits.shmall;
-  std::shared_lock look(registry.mutex());
-  const std::int64_t max_index = max_index_or_zero(registry);
-  look.unlock();
+  std::int64_t max_index = 0;
+  {
+    const Registry::ReadGuard state = registry.read();
+    const Limits& limits = state->limits();
+    info.shmmax = limits.shmmax;
+    info.shmmin = Limits::shmmin;
+    info.shmmni = info.shmseg = static_cast<std::uint64_t>(limits.shmmni);
+    info.shmall = limits.shmall;
+    max_index = max_index_or_zero(*state);
+  }
   return copy_out(call, caller, encode_shminfo(call.abi, call.version, info), max_index);
 }
 
@@ -38,29 +40,45 @@ Reply shm_info(const ShmCall& call, Caller& caller, Registry& registry) {
   registry.settle();
   ShmInfoUsage info;
   const PageUsage usage = registry.usage();
-  std::shared_lock look(registry.mutex());
-  info.used_ids = registry.in_use();
-  info.tot_pages = registry.total_pages();
   info.rss_pages = usage.resident;
   info.swp_pages = usage.swapped;
-  const std::int64_t max_index = max_index_or_zero(registry);
-  look.unlock();
+  std::int64_t max_index = 0;
+  {
+    const Registry::ReadGuard state = registry.read();
+    info.used_ids = state->in_use();
+    info.tot_pages = state->total_pages();
+    max_index = max_index_or_zero(*state);
+  }
   return copy_out(call, caller, encode_shm_info(call.abi, info), max_index);
+}
+
+/// A segment, and what IPC_STAT answers but for shm_nattch.
+struct Described {
+  std::shared_ptr<Segment> segment;
+  ShmidDs ds;
+};
+Result<Described> describe(const ShmCall& call, Caller& caller, const Registry& registry,
+                           Denial& denial) {
+  const Registry::ReadGuard state = registry.read();
+  const auto found =
+      call.command == abi::kIpcStat ? state->find(call.shmid) : state->find_index(call.shmid);
+  if (!found) return found.error();
+  const IpcPerm& perm = state->of(**found).perm;
+  if (call.command != abi::kShmStatAny && !ipcperms(perm, caller.subject(), 0444)) {
+    denial = Denial::by_mode(perm.mode, 0444);
+    return Errno(EACCES);
+  }
+  return Described{*found, state->describe(**found, caller.viewpoint())};
 }
 
 /// IPC_STAT, SHM_STAT and SHM_STAT_ANY.
 Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
   const bool by_id = call.command == abi::kIpcStat;
   by_id ? registry.settle_id(call.shmid) : registry.settle_index(call.shmid);
-  std::shared_lock look(registry.mutex());
-  const auto found = by_id ? registry.find(call.shmid) : registry.find_index(call.shmid);
-  if (!found) return found.error();
-  const std::shared_ptr<Segment>& segment = *found;
-  if (call.command != abi::kShmStatAny && !ipcperms(segment->perm, caller.subject(), 0444)) {
-    return Reply(Errno(EACCES), Denial::by_mode(segment->perm.mode, 0444));
-  }
-  ShmidDs ds = Registry::describe(*segment, caller.viewpoint());
-  look.unlock();
+  Denial denial;
+  Result<Described> described = describe(call, caller, registry, denial);
+  if (!described) return Reply(described.error(), denial);
+  auto& [segment, ds] = *described;
   // Counting takes a walk through the processes: nobody else shall wait for it where they are many.
   if (segment->in_use()) {
     registry.host().counting_takes_long() ? caller.long_step() : caller.short_step();
@@ -72,13 +90,14 @@ Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
                   by_id ? 0 : segment->id());
 }
 
-/// ipcctl_obtain_check(): the segment, where the caller may change or remove it. Lock held.
+/// ipcctl_obtain_check(): the segment, where the caller may change or remove it.
 Result<std::shared_ptr<Segment>> find_to_control(const ShmCall& call, Caller& caller,
-                                                 const Registry& registry, Denial& denial) {
-  const auto found = registry.find(call.shmid);
+                                                 const RegistryState& state, Denial& denial) {
+  const auto found = state.find(call.shmid);
   if (!found) return found.error();
-  if (may_control((*found)->perm, caller.subject())) return *found;
-  denial = {Denial::Reason::kOwner, (*found)->perm.uid, 0, 0};
+  const IpcPerm& perm = state.of(**found).perm;
+  if (may_control(perm, caller.subject())) return *found;
+  denial = {Denial::Reason::kOwner, perm.uid, 0, 0};
   return Errno(EPERM);
 }
 
@@ -91,25 +110,27 @@ Reply ipc_set(const ShmCall& call, Caller& caller, Registry& registry) {
 
   caller.secure();
   registry.settle_id(call.shmid);
-  return carry_out(caller, registry, [&](Denial& denial) -> Result<Decision> {
-    const auto found = find_to_control(call, caller, registry, denial);
-    if (!found) return found.error();
-    const auto uid = caller.viewpoint().mean_uid(wanted.uid);
-    const auto gid = caller.viewpoint().mean_gid(wanted.gid);
-    if (!uid || !gid) return Errno(EINVAL);
-    return Decision{0,
-                    SetPermissions{*found, *uid, *gid, wanted.mode, registry.host().now_seconds()}};
-  });
+  return carry_out(
+      caller, registry, [&](const RegistryState& state, Denial& denial) -> Result<Decision> {
+        const auto found = find_to_control(call, caller, state, denial);
+        if (!found) return found.error();
+        const auto uid = caller.viewpoint().mean_uid(wanted.uid);
+        const auto gid = caller.viewpoint().mean_gid(wanted.gid);
+        if (!uid || !gid) return Errno(EINVAL);
+        return Decision{
+            0, SetPermissions{*found, *uid, *gid, wanted.mode, registry.host().now_seconds()}};
+      });
 }
 
 Reply ipc_rmid(const ShmCall& call, Caller& caller, Registry& registry) {
   caller.secure();
   registry.settle_id(call.shmid);
-  return carry_out(caller, registry, [&](Denial& denial) -> Result<Decision> {
-    const auto found = find_to_control(call, caller, registry, denial);
-    if (!found) return found.error();
-    return Decision{0, RemoveSegment{*found}};
-  });
+  return carry_out(caller, registry,
+                   [&](const RegistryState& state, Denial& denial) -> Result<Decision> {
+                     const auto found = find_to_control(call, caller, state, denial);
+                     if (!found) return found.error();
+                     return Decision{0, RemoveSegment{*found}};
+                   });
 }
 
 /// user_shm_lock() of mm/mlock.c: what one user may lock.
@@ -129,14 +150,15 @@ bool may_lock_more(const Segment& segment, Caller& caller, const Registry& regis
 
 /// shmctl_do_lock().
 Result<Decision> decide_lock(const ShmCall& call, Caller& caller, const Registry& registry,
-                             Denial& denial) {
+                             const RegistryState& state, Denial& denial) {
   const bool lock = call.command == abi::kShmLock;
-  const auto found = registry.find(call.shmid);
+  const auto found = state.find(call.shmid);
   if (!found) return found.error();
   const std::shared_ptr<Segment>& segment = *found;
+  const IpcPerm& perm = state.of(*segment).perm;
   if (!caller.subject().capable(Capability::kIpcLock)) {
-    if (!owns(segment->perm, caller.subject())) {
-      denial = {Denial::Reason::kOwner, segment->perm.uid, 0, 0};
+    if (!owns(perm, caller.subject())) {
+      denial = {Denial::Reason::kOwner, perm.uid, 0, 0};
       return Errno(EPERM);
     }
     if (lock && caller.memlock_limit_bytes() == 0) {
@@ -145,7 +167,7 @@ Result<Decision> decide_lock(const ShmCall& call, Caller& caller, const Registry
     }
   }
   if (segment->memory().is_huge()) return Decision{};  // never swapped: nothing to do
-  if (lock == ((segment->perm.mode & abi::kShmLocked) != 0)) return Decision{};
+  if (lock == ((perm.mode & abi::kShmLocked) != 0)) return Decision{};
   if (lock && !may_lock_more(*segment, caller, registry, denial)) return Errno(ENOMEM);
   return Decision{0, SetLocked{segment, lock, caller.subject().uid()}};
 }
@@ -154,11 +176,13 @@ Reply lock_or_unlock(const ShmCall& call, Caller& caller, Registry& registry) {
   caller.secure();
   registry.settle_id(call.shmid);
   std::shared_ptr<Segment> changed;
-  Reply reply = carry_out(caller, registry, [&](Denial& denial) -> Result<Decision> {
-    auto decision = decide_lock(call, caller, registry, denial);
-    if (decision && decision->change) changed = std::get<SetLocked>(*decision->change).segment;
-    return decision;
-  });
+  Reply reply = carry_out(caller, registry,
+                          [&](const RegistryState& state, Denial& denial) -> Result<Decision> {
+                            auto decision = decide_lock(call, caller, registry, state, denial);
+                            if (decision && decision->change)
+                              changed = std::get<SetLocked>(*decision->change).segment;
+                            return decision;
+                          });
   if (changed == nullptr) return reply;
   // Brings in what is there already, which may be much.
   caller.long_step();

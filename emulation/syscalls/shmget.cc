@@ -3,9 +3,7 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <shared_mutex>
 
 #include "emulation/syscalls/shm_call.h"
 
@@ -67,9 +65,9 @@ Result<BackingRequest> backing_for(const ShmCall& call, Caller& caller, const Re
 }
 
 /// ipcget_public()'s half for a key that exists. IPC_PRIVATE is none.
-std::optional<Reply> use_existing(const ShmCall& call, Caller& caller, const Registry& registry) {
+std::optional<Reply> use_existing(const ShmCall& call, Caller& caller, const RegistryState& state) {
   if (call.key == abi::kIpcPrivate) return std::nullopt;
-  const auto segment = registry.find_key(call.key);
+  const auto segment = state.find_key(call.key);
   if (segment == nullptr) return std::nullopt;
   if ((call.shmflg & abi::kIpcCreat) != 0 && (call.shmflg & abi::kIpcExcl) != 0) {
     return Errno(EEXIST);
@@ -78,68 +76,67 @@ std::optional<Reply> use_existing(const ShmCall& call, Caller& caller, const Reg
     return Reply(Errno(EINVAL),
                  {Denial::Reason::kSmallerSegment, segment->size_bytes(), call.size_bytes, 0});
   }
-  if (!ipcperms(segment->perm, caller.subject(), call.shmflg)) {
-    return Reply(Errno(EACCES), Denial::by_mode(segment->perm.mode, call.shmflg));
+  const IpcPerm& perm = state.of(*segment).perm;
+  if (!ipcperms(perm, caller.subject(), call.shmflg)) {
+    return Reply(Errno(EACCES), Denial::by_mode(perm.mode, call.shmflg));
   }
   return segment->id();
 }
 
-/// The key and the pages of a segment, from when it may be made until it is there, or is not.
+/// The key and the pages of a segment, from when it may be made until it is there, or is not. When
+/// it is there and this has not ended yet, whoever lacks the pages waits for that end.
 class Reservation {
  public:
-  /// Lock held exclusively.
-  Reservation(Registry& registry, const ShmCall& call)
+  Reservation(Registry& registry, Registry::WriteGuard& held, const ShmCall& call)
       : registry_(registry), key_(call.key), pages_(pages_of(call.size_bytes)) {
-    registry.creations().begin(key_, pages_);
+    held.creations().begin(key_, pages_);
   }
   Reservation(const Reservation&) = delete;
   Reservation& operator=(const Reservation&) = delete;
   ~Reservation() {
-    if (over_) return;
-    const std::unique_lock lock(registry_.mutex());
-    end();
-  }
-  /// Lock held exclusively.
-  void end() {
-    registry_.creations().end(key_, pages_);
-    over_ = true;
+    Registry::WriteGuard held = registry_.write();
+    held.creations().end(key_, pages_);
   }
 
  private:
   Registry& registry_;
   const key_t key_;
   const std::uint64_t pages_;
-  bool over_ = false;
 };
 
 /// For another's creation. As long as making much memory may take.
 constexpr std::chrono::seconds kMostPatience(30);
 
-/// Reserves what the new segment will need, with the lock held for a moment; or answers at once.
+/// Reserves what the new segment will need, or answers; nothing where `others` have to end first.
+std::optional<Reply> try_to_reserve(const ShmCall& call, Caller& caller, Registry& registry,
+                                    Registry::WriteGuard& state,
+                                    std::optional<Reservation>& reservation) {
+  if (auto existing = use_existing(call, caller, *state)) return existing;
+  const Creations& others = state->creations();
+  const std::uint64_t there = state->total_pages();
+  const auto refused = refuse_size(call.size_bytes, state->limits(), there + others.pages());
+  if (refused) return refuse_size(call.size_bytes, state->limits(), there);
+  if (!others.of_key(call.key)) reservation.emplace(registry, state, call);
+  return std::nullopt;
+}
+
+/// The same with the patience to wait for others, and with the lock held for moments only.
 std::optional<Reply> reserve(const ShmCall& call, Caller& caller, Registry& registry,
                              std::optional<Reservation>& reservation) {
-  const auto deadline = std::chrono::steady_clock::now() + kMostPatience;
-  std::unique_lock lock(registry.mutex());
-  Creations& others = registry.creations();
-  for (bool said = false;; said = true) {
-    if (auto existing = use_existing(call, caller, registry)) return existing;
-    const std::uint64_t there = registry.total_pages();
-    const Limits& limits = registry.limits_locked();
-    const bool refused = refuse_size(call.size_bytes, limits, there + others.pages()).has_value();
-    auto without_others = refuse_size(call.size_bytes, limits, there);
-    if (refused && without_others) return without_others;
-    if (!refused && !others.of_key(call.key)) break;
-    // In the kernel it would be the other's turn until that has ended: newseg().
-    if (said) {
-      if (!others.wait_for_an_end(lock, deadline)) return Errno(ENOMEM);
-      continue;
-    }
-    lock.unlock();
-    caller.long_step();
-    lock.lock();
+  {
+    Registry::WriteGuard state = registry.write();
+    auto answer = try_to_reserve(call, caller, registry, state, reservation);
+    if (answer || reservation) return answer;
   }
-  reservation.emplace(registry, call);
-  return std::nullopt;
+  caller.long_step();
+  const auto deadline = std::chrono::steady_clock::now() + kMostPatience;
+  Registry::WriteGuard state = registry.write();
+  for (;;) {
+    auto answer = try_to_reserve(call, caller, registry, state, reservation);
+    if (answer || reservation) return answer;
+    // In the kernel it would be the other's turn until that has ended: newseg().
+    if (!state.wait_for_a_creation(deadline)) return Errno(ENOMEM);
+  }
 }
 
 Result<std::unique_ptr<BackingMemory>> make_memory(const BackingRequest& request, Caller& caller,
@@ -182,19 +179,19 @@ Reply create(const ShmCall& call, Caller& caller, Registry& registry) {
   if (!memory) return Reply(memory.error(), denial);
   Segment::Birth birth = birth_of(call, caller, registry);
   std::shared_ptr<Segment> segment;  // where it is refused it goes when the lock is free
-  return carry_out(caller, registry, [&](Denial& none_left) -> Result<Decision> {
-    reservation->end();
-    const Result<FreeId> free = registry.next_id();
-    if (!free) {
-      none_left = {Denial::Reason::kShmmni, registry.limits_locked().shmmni, 1,
-                   static_cast<std::uint64_t>(registry.in_use())};
-    }
-    if (!free && registry.full()) return free.error();
-    if (!free) return Decision{-std::int64_t{free.error().value()}, ForgetNextId()};
-    birth.id = free->id;
-    segment = std::make_shared<Segment>(std::move(birth), std::move(*memory));
-    return Decision{free->id, InsertSegment{*free, segment}};
-  });
+  return carry_out(caller, registry,
+                   [&](const RegistryState& state, Denial& none_left) -> Result<Decision> {
+                     const Result<FreeId> free = state.next_id();
+                     if (!free) {
+                       none_left = {Denial::Reason::kShmmni, state.limits().shmmni, 1,
+                                    static_cast<std::uint64_t>(state.in_use())};
+                     }
+                     if (!free && state.full()) return free.error();
+                     if (!free) return Decision{-std::int64_t{free.error().value()}, SetNextId{-1}};
+                     birth.id = free->id;
+                     segment = std::make_shared<Segment>(std::move(birth), std::move(*memory));
+                     return Decision{free->id, InsertSegment{*free, segment}};
+                   });
 }
 
 }  // namespace
@@ -202,8 +199,8 @@ Reply create(const ShmCall& call, Caller& caller, Registry& registry) {
 Reply shmget(const ShmCall& call, Caller& caller, Registry& registry) {
   if (call.key != abi::kIpcPrivate) {
     registry.settle_key(call.key);
-    const std::shared_lock look(registry.mutex());
-    if (auto existing = use_existing(call, caller, registry)) return std::move(*existing);
+    const Registry::ReadGuard state = registry.read();
+    if (auto existing = use_existing(call, caller, *state)) return std::move(*existing);
     if ((call.shmflg & abi::kIpcCreat) == 0) return Errno(ENOENT);
   }
   return create(call, caller, registry);

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <climits>
-#include <mutex>
-#include <shared_mutex>
 
 #include "emulation/abi/proc_format.h"
 
@@ -76,33 +74,28 @@ SysctlFile::SysctlFile(ProcFile file, std::shared_ptr<Registry> registry, const 
 Result<std::string> SysctlFile::read(std::uint64_t offset, std::size_t size) {
   switch (file_) {
     case ProcFile::kShmmax:
-      return read_sysctl(registry_->limits().shmmax, offset, size);
+      return read_sysctl(registry_->read()->limits().shmmax, offset, size);
     case ProcFile::kShmall:
-      return read_sysctl(registry_->limits().shmall, offset, size);
+      return read_sysctl(registry_->read()->limits().shmall, offset, size);
     case ProcFile::kShmmni:
-      return read_sysctl(static_cast<int>(registry_->limits().shmmni), offset, size);
+      return read_sysctl(static_cast<int>(registry_->read()->limits().shmmni), offset, size);
     case ProcFile::kShmRmidForced:
       // proc_ipc_dointvec_minmax_orphans() looks for orphans on every access while it is set.
       if (offset == 0) registry_->settle();
       return read_sysctl(registry_->rmid_forced() ? 1 : 0, offset, size);
-    case ProcFile::kShmNextId: {
-      // A segment takes the hint with it when its maker already goes on, under the lock.
-      const std::shared_lock look(registry_->mutex());
-      return read_sysctl(registry_->next_id_hint(), offset, size);
-    }
+    case ProcFile::kShmNextId:
+      return read_sysctl(registry_->read()->next_id_hint(), offset, size);
     case ProcFile::kTable:
       break;
   }
   return std::string();
 }
 
-Result<std::size_t> SysctlFile::set_limit(std::uint64_t Limits::*limit, std::string_view bytes,
+Result<std::size_t> SysctlFile::set_limit(SetLimit::Which limit, std::string_view bytes,
                                           std::uint64_t offset) {
   const auto write = write_ulong_sysctl(bytes, offset);
   if (!write) return write.error();
-  if (!write->ignored) {
-    registry_->update_limits([&](Limits& limits) { limits.*limit = write->value; });
-  }
+  if (!write->ignored) registry_->change(SetLimit{limit, write->value});
   return write->taken_bytes;
 }
 
@@ -123,22 +116,19 @@ Result<std::size_t> SysctlFile::write(std::string_view bytes, std::uint64_t offs
   const auto taken = [&]() -> Result<std::size_t> {
     switch (file_) {
       case ProcFile::kShmmax:
-        return set_limit(&Limits::shmmax, bytes, offset);
+        return set_limit(SetLimit::Which::kShmmax, bytes, offset);
       case ProcFile::kShmall:
-        return set_limit(&Limits::shmall, bytes, offset);
+        return set_limit(SetLimit::Which::kShmall, bytes, offset);
       case ProcFile::kShmmni:
         return set_int(bytes, offset, Limits::ipcmni, [this](int value) {
-          registry_->update_limits(
-              [&](Limits& limits) { limits.shmmni = static_cast<std::uint32_t>(value); });
+          registry_->change(SetLimit{SetLimit::Which::kShmmni, static_cast<std::uint64_t>(value)});
         });
       case ProcFile::kShmRmidForced:
         return set_int(bytes, offset, 1,
                        [this](int value) { registry_->set_rmid_forced(value != 0); });
       case ProcFile::kShmNextId:
-        return set_int(bytes, offset, INT_MAX, [this](int value) {
-          const std::unique_lock change(registry_->mutex());
-          registry_->set_next_id_hint(value);
-        });
+        return set_int(bytes, offset, INT_MAX,
+                       [this](int value) { registry_->change(SetNextId{value}); });
       case ProcFile::kTable:
         break;
     }

@@ -78,7 +78,7 @@ class SysctlFile : public OpenFile {
   Result<std::size_t> write(std::string_view bytes, std::uint64_t offset, Reader& writer) override;
 
  private:
-  Result<std::size_t> set_limit(std::uint64_t Limits::*limit, std::string_view bytes,
+  Result<std::size_t> set_limit(SetLimit::Which limit, std::string_view bytes,
                                 std::uint64_t offset);
   template <typename Set>
   Result<std::size_t> set_int(std::string_view bytes, std::uint64_t offset, int maximum, Set set);

@@ -90,9 +90,9 @@ class Files {
     const auto taken = file.write(text, offset, reader_);
     if (taken) FUZZ_EXPECT(*taken <= text.size());
     if (!taken) FUZZ_EXPECT(taken.error() != Errno(0));
-    const Limits limits = registry()->limits();
+    const Limits limits = registry()->read()->limits();
     FUZZ_EXPECT(limits.shmmni <= Limits::ipcmni);
-    FUZZ_EXPECT(registry()->next_id_hint() >= -1);
+    FUZZ_EXPECT(registry()->read()->next_id_hint() >= -1);
   }
 
   /// Nothing changes meanwhile, so all readers see one text, of whole lines.

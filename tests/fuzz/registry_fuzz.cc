@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <shared_mutex>
 #include <tuple>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "policy/base/error_result.h"
 #include "tests/fakes/fake_caller.h"
 #include "tests/fakes/fake_host.h"
+#include "tests/fakes/registry_changes.h"
 #include "tests/fuzz/fuzz_input.h"
 
 namespace {
@@ -186,12 +186,12 @@ class Machine {
         one.set_rmid_forced(input.below(2) != 0);
         break;
       case 1:
-        one.set_limits({input.one_of<std::uint64_t>({1 << 24, 0, kPage, UINT64_MAX}),
-                        input.one_of<std::uint64_t>({64, 0, 1, UINT64_MAX}),
-                        input.one_of<std::uint32_t>({8, 0, 1, 32768})});
+        set_limits(one, {input.one_of<std::uint64_t>({1 << 24, 0, kPage, UINT64_MAX}),
+                         input.one_of<std::uint64_t>({64, 0, 1, UINT64_MAX}),
+                         input.one_of<std::uint32_t>({8, 0, 1, 32768})});
         break;
       case 2:
-        one.set_next_id_hint(input.one_of({-1, 0, 3, 70, 0x18005, 0x7fffffff}));
+        one.change(SetNextId{input.one_of({-1, 0, 3, 70, 0x18005, 0x7fffffff})});
         break;
       case 3:
         host_.dead_threads.insert(caller.unique_thread);
@@ -237,28 +237,29 @@ class Machine {
     int last_index = -1;
     const auto rows_now = one.rows(callers_[0]->viewpoint());
     const auto& table = *rows_now;
-    const std::shared_lock lock(one.mutex());
+    const Registry::ReadGuard state = one.read();
     for (const ShmTableRow& row : table) {
-      const auto segment = one.find(row.id);
+      const auto segment = state->find(row.id);
       FUZZ_EXPECT(segment && (*segment)->id() == row.id);
       FUZZ_EXPECT(row.id % 32768 > last_index);
       last_index = row.id % 32768;
       const bool removed = (row.ds.mode & abi::kShmDest) != 0;
       FUZZ_EXPECT(!removed || row.ds.key == 0);
-      FUZZ_EXPECT(row.ds.key == 0 || one.find_key(row.ds.key) == *segment);
+      FUZZ_EXPECT(row.ds.key == 0 || state->find_key(row.ds.key) == *segment);
       FUZZ_EXPECT(!removed || row.ds.nattch != 0);
       const bool idle = one.rmid_forced() && row.ds.nattch == 0;
-      FUZZ_EXPECT(!idle || ((*segment)->creator && host_.thread_lives(*(*segment)->creator)));
+      const auto& creator = state->of(**segment).creator;
+      FUZZ_EXPECT(!idle || (creator && host_.thread_lives(*creator)));
       pages += (*segment)->size_pages();
       watched += removed || one.rmid_forced() ? 1 : 0;
       if ((row.ds.mode & abi::kShmLocked) != 0) {
-        locked[(*segment)->locked_by] += (*segment)->size_pages();
+        locked[state->of(**segment).locked_by] += (*segment)->size_pages();
       }
     }
     rows += table.size();
-    FUZZ_EXPECT(one.total_pages() == pages);
-    FUZZ_EXPECT(one.in_use() == static_cast<int>(table.size()));
-    FUZZ_EXPECT(one.max_index() == last_index);
+    FUZZ_EXPECT(state->total_pages() == pages);
+    FUZZ_EXPECT(state->in_use() == static_cast<int>(table.size()));
+    FUZZ_EXPECT(state->max_index() == last_index);
   }
 
   FakeHost host_;
