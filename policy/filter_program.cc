@@ -84,7 +84,7 @@ Result<void> add_notified_calls(const Context& context) {
 /// `action` for `call` where its first argument compares so with kTracedArgument.
 Result<void> add_by_argument(const Context& context, std::uint32_t action, int call,
                              scmp_compare comparison) {
-  const scmp_arg_cmp first_argument = SCMP_A0(comparison, scmp_datum_t{kTracedArgument});
+  const scmp_arg_cmp first_argument{0, comparison, kTracedArgument, 0};
   return checked(seccomp_rule_add_exact_array(context.get(), action, call, 1, &first_argument));
 }
 
@@ -115,8 +115,7 @@ Result<void> add_clone_with_ipc_namespace(const Context& context) {
 /// sub-call, beside the separate call. It misses those with a version, hence the masked rules.
 Result<void> add_ipc_subcalls(const Context& context) {
   for (const std::uint32_t subcall : kShmIpcSubcalls) {
-    const scmp_arg_cmp first_argument =
-        SCMP_A0(SCMP_CMP_MASKED_EQ, scmp_datum_t{kIpcSubcallMask}, scmp_datum_t{subcall});
+    const scmp_arg_cmp first_argument{0, SCMP_CMP_MASKED_EQ, kIpcSubcallMask, subcall};
     if (auto added = checked(seccomp_rule_add_exact_array(context.get(), SCMP_ACT_NOTIFY,
                                                           kIpcCall.number, 1, &first_argument));
         !added) {

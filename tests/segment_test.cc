@@ -8,9 +8,15 @@ namespace {
 
 class SegmentTest : public ShmTest {
  protected:
-  SegmentTest() : segment_(**registry.read()->find(segment(5000))) {}
+  SegmentTest() : segment_(made()) {}
 
   Segment& segment_;
+
+ private:
+  Segment& made() {
+    const int id = segment(5000);
+    return **registry.read()->find(id);
+  }
 };
 
 TEST_F(SegmentTest, ItsIdentityIsThatOfItsFile) {
