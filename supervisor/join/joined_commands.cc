@@ -113,7 +113,6 @@ JoinedCommands::JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, Joi
     : socket_(std::move(socket)),
       namespaces_(namespaces),
       scope_(std::make_shared<SupervisedScope>()),
-      features_(features),
       call_page_(call_page),
       open_file_shares_(std::move(open_file_shares)),
       shares_(shares),

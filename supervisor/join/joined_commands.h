@@ -125,7 +125,6 @@ class JoinedCommands {
   JoinSocket socket_;
   IpcNamespaces& namespaces_;
   const std::shared_ptr<SupervisedScope> scope_;
-  KernelFeatures& features_;
   const CallPage* const call_page_;
   const std::shared_ptr<OpenFileShares> open_file_shares_;
   const ServingShares shares_;

@@ -38,7 +38,8 @@ LogLimiter::Allowance& LogLimiter::find(const Key& key, Clock::time_point now) {
     }
   }
   const bool crowded = allowances_.size() >= kMostAllowances;
-  return allowances_.try_emplace(crowded ? Key{key.first, kNobody} : key, lines_at_once_, now)
+  return allowances_
+      .try_emplace(crowded ? Key{key.first, kNobody} : key, Allowance{lines_at_once_, now, 0})
       .first->second;
 }
 

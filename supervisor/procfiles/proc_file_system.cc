@@ -41,7 +41,17 @@ const ProcFileInfo* file_of(fuse_ino_t inode) {
 
 bool writes(int flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0; }
 
-void log_line(fuse_log_level /*level*/, const char* format, va_list arguments) {
+/// FUSE_BUFVEC_INIT(), which is an expression of C alone.
+fuse_bufvec memory_buffer(std::size_t size_bytes) {
+  fuse_bufvec buffer{};
+  buffer.count = 1;
+  buffer.buf[0].size = size_bytes;
+  buffer.buf[0].fd = -1;
+  return buffer;
+}
+
+[[gnu::format(printf, 2, 0)]] void log_line(fuse_log_level /*level*/, const char* format,
+                                            va_list arguments) {
   std::array<char, 256> line{};
   // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is libfuse's
   std::vsnprintf(line.data(), line.size(), format, arguments);
@@ -350,7 +360,7 @@ void ProcFileSystem::announce_contents(std::uint64_t inode) {
   const off_t place = (size.highest_bytes / kPageBytes + 1) * kPageBytes + 1;
   if (size.announced || place >= kMostAnnouncedBytes) return;
   std::array<char, 1> byte{};
-  fuse_bufvec buffer = FUSE_BUFVEC_INIT(byte.size());
+  fuse_bufvec buffer = memory_buffer(byte.size());
   buffer.buf[0].mem = byte.data();
   // The open that is being answered drops the page again.
   size.announced =
@@ -360,7 +370,7 @@ void ProcFileSystem::announce_contents(std::uint64_t inode) {
 
 void ProcFileSystem::outdate_size(std::uint64_t inode) {
   std::array<char, 1> nothing{};
-  fuse_bufvec buffer = FUSE_BUFVEC_INIT(0);
+  fuse_bufvec buffer = memory_buffer(0);
   buffer.buf[0].mem = nothing.data();
   const std::lock_guard lock(sizes_mutex_);
   // Kernels before 5.16 make it the new size, and act only on one that is larger than the last.
