@@ -171,5 +171,39 @@ TEST_F(SharedCountsTest, ManyWhoAskAllTheTime) {
   EXPECT_EQ(wrong, 0);
 }
 
+// All who wait look at the same moment whether another count may begin: when the one that goes on
+// has taken long. The count that one of them makes then ends while the others look.
+TEST_F(SharedCountsTest, WhoeverLooksWhileACountEndsSeesAllOfItOrNothing) {
+  constexpr int kRounds = 20;
+  constexpr int kCrowd = 8;
+  SharedCounts counts([this](std::span<const FileIdentity> files) { return desk_.count(files); },
+                      SharedCounts::Bounds{.quick = 1, .most = 2});
+  std::atomic<int> wrong = 0;
+  const auto ask_for = [&](std::uint64_t inode) {
+    const FileIdentity mine = file(inode);
+    const auto counted = counts.of({&mine, 1});
+    if (!counted || counted->of_files.front() != inode) ++wrong;
+  };
+  for (int round = 0; round < kRounds; ++round) {
+    desk_.begun = desk_.go = 0;
+    desk_.held = 1;
+    std::thread long_one([&] { ask_for(1000); });
+    ASSERT_TRUE(reaches(desk_.begun, 1));
+    std::atomic<int> told = 0;
+    std::vector<std::thread> crowd;
+    for (std::uint64_t asker = 0; asker < kCrowd; ++asker) {
+      crowd.emplace_back([&, asker] {
+        ask_for(asker);
+        ++told;
+      });
+    }
+    EXPECT_TRUE(reaches(told, kCrowd)) << "beside the one that takes long";
+    desk_.go = 1;
+    for (std::thread& thread : crowd) thread.join();
+    long_one.join();
+  }
+  EXPECT_EQ(wrong, 0);
+}
+
 }  // namespace
 }  // namespace shmvisor

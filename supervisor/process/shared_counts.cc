@@ -19,11 +19,13 @@ class SharedCounts::Turn {
   }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
+  /// What the crowd is told at the end of the turn, with the mutex held: it may look at any time.
+  void tell(Result<MappingCounts> counted) { counted_ = std::move(counted); }
   ~Turn() {
     lock_.lock();
     --counts_.going_on_;
     if (crowd_ != nullptr) {
-      if (!crowd_->result) crowd_->result.emplace(Errno(ENOMEM));  // it ended by an exception
+      crowd_->result.emplace(std::move(counted_));
       crowd_->changed.notify_all();
     }
     if (counts_.waiting_ != nullptr) counts_.waiting_->changed.notify_one();
@@ -33,6 +35,7 @@ class SharedCounts::Turn {
   SharedCounts& counts_;
   std::unique_lock<std::mutex>& lock_;
   const std::shared_ptr<Crowd> crowd_;
+  Result<MappingCounts> counted_ = Errno(ENOMEM);  ///< where the count ends by an exception
 };
 
 bool SharedCounts::may_begin() const {
@@ -41,18 +44,20 @@ bool SharedCounts::may_begin() const {
 }
 
 void SharedCounts::make(const std::shared_ptr<Crowd>& crowd, std::unique_lock<std::mutex>& lock) {
-  const Turn turn(*this, lock, crowd);
-  auto counted = count_(crowd->files);
-  // Nobody reads it before the turn is over.
-  crowd->result.emplace(std::move(counted));
+  Turn turn(*this, lock, crowd);
+  turn.tell(count_(crowd->files));
 }
 
 std::vector<std::size_t> SharedCounts::Crowd::add(std::span<const FileIdentity> asked) {
   std::vector<std::size_t> places_of_asked;
   places_of_asked.reserve(asked.size());
   for (const FileIdentity& file : asked) {
-    const auto [place, is_new] = places.try_emplace(file, files.size());
-    if (is_new) files.push_back(file);
+    auto place = places.find(file);
+    if (place == places.end()) {
+      // First the file: where memory runs out in between, no place leads to another file.
+      files.push_back(file);
+      place = places.emplace(file, files.size() - 1).first;
+    }
     places_of_asked.push_back(place->second);
   }
   return places_of_asked;
