@@ -1,6 +1,5 @@
 #include "supervisor/serve/server.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <spdlog/spdlog.h>
 #include <sys/syscall.h>
@@ -17,6 +16,7 @@
 #include "supervisor/inject/attach_to_caller.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/ptrace_stop.h"
+#include "supervisor/kernel/detached_thread.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/notify/pending_call.h"
 #include "supervisor/process/accountable_user.h"
@@ -132,14 +132,8 @@ bool Server::add_thread(Begin begin) {
   } catch (const std::bad_alloc&) {
     return false;
   }
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, kStackBytes);
-  pthread_t thread{};
   auto* const entry = begin == Begin::kParked ? enter<Begin::kParked> : enter<Begin::kResuming>;
-  const int error = pthread_create(&thread, &attributes, entry, this);
-  pthread_attr_destroy(&attributes);
+  const int error = start_detached(entry, this, kStackBytes);
   if (error == 0) {
     ++threads_;
     if (begin == Begin::kParked) ++parked_;
@@ -233,7 +227,8 @@ void Server::run(Begin begin) {
     served_.fetch_sub(1, std::memory_order_relaxed);
     lock.lock();
   }
-  while (become_receiver(lock)) {
+  // Whom this thread gave up is let go by the kernel when the thread ends.
+  while (!(PtraceStop::left_somebody_attached() && call_receiver()) && become_receiver(lock)) {
     lock.unlock();
     self.receiving.store(true);
     const auto notif = listener_.receive();
@@ -247,7 +242,6 @@ void Server::run(Begin begin) {
       served_.fetch_sub(1, std::memory_order_relaxed);
     }
     lock.lock();
-    if (PtraceStop::left_somebody_attached() && call_receiver()) break;
     if (notif) continue;
     // ENOENT is also said of one call that was gone before it could be read.
     const bool one_call_gone = notif.error() == Errno(ENOENT) && !listener_.ended();
@@ -310,11 +304,12 @@ std::optional<uid_t> Server::admit(PendingCall& call, KnownThread& thread) {
     case CallShares::Admission::kServe:
       return user;
     case CallShares::Admission::kStuck:
+      call.leave_to_another();  // before there is an exception, which would answer it as well
       log_limited(spdlog::level::warn, LogTopic::kThreads, user,
                   "user {} keeps as many calls in service as it may, so that others find threads; "
                   "its further calls wait until some of them end",
                   user);
-      [[fallthrough]];
+      break;
     case CallShares::Admission::kAside:
       call.leave_to_another();
       break;
