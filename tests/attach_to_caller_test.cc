@@ -1,12 +1,14 @@
-// let_through_and_hold(), on children that wait in a call.
+// let_through_and_hold() and follow_clone(), on children that wait in a call.
 #include "supervisor/inject/attach_to_caller.h"
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
 #include <thread>
 
 #include "supervisor/inject/kick_timer.h"
+#include "supervisor/serve/followed_clone.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -31,6 +33,39 @@ class LetThroughTest : public ::testing::Test {
     }).join();
     return outcome;
   }
+  /// The same of a clone, whose child would be held.
+  static Outcome follow(SupervisedChild& child, const seccomp_notif& notif) {
+    Outcome outcome;
+    std::thread([&] {
+      KickTimer::allow_on_this_thread();
+      PendingCall call(child.listener(), notif);
+      follow_clone(call, [&outcome](pid_t) { outcome.held = true; });
+      outcome.left_attached = PtraceStop::left_somebody_attached();
+    }).join();
+    return outcome;
+  }
+  /// The call 1 of such a child is void, and its call 2 waits for 6 as its answer.
+  static int call_again() {
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    action.sa_flags = SA_RESTART;
+    ::sigaction(SIGUSR1, &action, nullptr);
+    raw_call(SYS_shmdt, 1);
+    return raw_call(SYS_shmdt, 2) == 6 ? 0 : 1;
+  }
+  struct Calls {
+    seccomp_notif before{};
+    seccomp_notif now{};
+  };
+  static Calls calls_of(SupervisedChild& child) {
+    EXPECT_TRUE(child.listener().respond(child.receive().id, 0));
+    Calls calls;
+    calls.before = child.receive();
+    ::kill(child.pid(), SIGUSR1);
+    calls.now = child.receive();
+    EXPECT_FALSE(child.listener().alive(calls.before.id));
+    return calls;
+  }
 };
 
 TEST_F(LetThroughTest, TheCallerIsHeldOnItsWayBack) {
@@ -47,26 +82,27 @@ TEST_F(LetThroughTest, TheCallerIsHeldOnItsWayBack) {
 
 // The thread that has the tid may be another one by then, which is not to be stopped.
 TEST_F(LetThroughTest, WhoIsInThatCallNoLongerIsLeftAlone) {
-  SupervisedChild child(
-      [] {
-        struct sigaction action {};
-        action.sa_handler = [](int) {};
-        action.sa_flags = SA_RESTART;
-        ::sigaction(SIGUSR1, &action, nullptr);
-        raw_call(SYS_shmdt, 1);
-        return raw_call(SYS_shmdt, 2) == 6 ? 0 : 1;
-      },
-      {.wait_killable_recv = false});
+  SupervisedChild child(call_again, {.wait_killable_recv = false});
   ASSERT_EQ(child.trouble(), "");
-  EXPECT_TRUE(child.listener().respond(child.receive().id, 0));
-  const seccomp_notif before = child.receive();
-  ::kill(child.pid(), SIGUSR1);
-  const seccomp_notif now = child.receive();
-  ASSERT_FALSE(child.listener().alive(before.id));
-  const Outcome outcome = let_through(child, before);
+  const Calls calls = calls_of(child);
+  const Outcome outcome = let_through(child, calls.before);
   EXPECT_FALSE(outcome.held);
   EXPECT_TRUE(outcome.left_attached);
-  EXPECT_TRUE(child.listener().respond(now.id, 6)) << "its wait was ended";
+  EXPECT_TRUE(child.listener().respond(calls.now.id, 6)) << "its wait was ended";
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+}
+
+// That thread is not waited for either: it may wait for an answer of ours.
+TEST_F(LetThroughTest, WhoIsInThatCloneNoLongerIsNotFollowed) {
+  SupervisedChild child(call_again, {.wait_killable_recv = false});
+  ASSERT_EQ(child.trouble(), "");
+  const Calls calls = calls_of(child);
+  const auto began = std::chrono::steady_clock::now();
+  const Outcome outcome = follow(child, calls.before);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(1));
+  EXPECT_FALSE(outcome.held);
+  EXPECT_TRUE(outcome.left_attached);
+  EXPECT_TRUE(child.listener().respond(calls.now.id, 6)) << "its wait was ended";
   EXPECT_EQ(exit_status_of(child.child()), 0);
 }
 

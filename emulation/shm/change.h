@@ -16,7 +16,8 @@
 
 namespace shmvisor {
 
-/// shmget. Precondition: `free` came from Registry::next_id() under the same hold of the lock.
+/// shmget. Precondition: `free` came from RegistryState::next_id() under the same hold of the
+/// lock.
 struct InsertSegment {
   FreeId free;
   std::shared_ptr<Segment> segment;

@@ -116,10 +116,13 @@ void Registry::drop_if_over(const SegmentPointer& segment, Dropped& dropped) {
   apply(DropIfOver{segment}, dropped);
 }
 
-void Registry::end_opening(const SegmentPointer& segment) {
+void Registry::end_opening(const SegmentPointer& segment) noexcept {
   segment->end_opening();
   // Whoever looked meanwhile found it in use.
-  files_.drop_if_over(segment);
+  try {
+    files_.drop_if_over(segment);
+  } catch (const std::bad_alloc&) {  // the next call that names it drops it
+  }
 }
 
 bool Registry::anything_mapped() const {

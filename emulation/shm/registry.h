@@ -95,7 +95,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
   /// DropIfOver of a segment: what is dropped is added to `dropped`.
   void drop_if_over(const SegmentPointer& segment, Dropped& dropped);
   /// An attach has its description, or gave up (Segment::begin_opening()).
-  void end_opening(const SegmentPointer& segment);
+  void end_opening(const SegmentPointer& segment) noexcept;
   /// How its memory is to be locked: Segment::renew_lock().
   [[nodiscard]] LockMode lock_mode(const Segment& segment) const;
   /// Whether any segment is mapped; a namespace with one lives on without processes.
@@ -137,7 +137,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
   void destroy(const SegmentPointer& segment, Dropped& dropped) REQUIRES(lock_);
   /// Takes it out of the registry, and leaves its memory to whoever maps it.
   void withdraw(const SegmentPointer& segment) REQUIRES(lock_);
-  /// The one that `find` names in the state; null for none.
+  /// settle_one() of the segment that `find` finds in the state; nothing where it finds none.
   template <typename Find>
   void settle_found(Find find);
   void settle_one(const SegmentPointer& segment);

@@ -1,6 +1,4 @@
 // shmat(2): do_shmat() of ipc/shm.c, checks in its order.
-#include <shared_mutex>
-
 #include "emulation/syscalls/shm_call.h"
 
 namespace shmvisor {

@@ -2,8 +2,9 @@
 // in the way for a while.
 //
 // Errors: EACCES where we may not trace it, or somebody else does and does not leave. ESRCH where
-// it died, is no longer in the call, or makes the call again. Thread rule: the thread that received
-// the call.
+// it died, is no longer in the call, or makes the call again. EAGAIN where its process is in an
+// execve(2) that does not end; ENOMEM where we lack the means. Thread rule: the thread that
+// received the call.
 #pragma once
 
 #include <optional>

@@ -1,9 +1,6 @@
 #include "supervisor/join/joined_commands.h"
 
-#include <linux/nsfs.h>
-#include <sched.h>
 #include <spdlog/spdlog.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,12 +8,14 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
 #include "policy/base/shortage.h"
 #include "supervisor/join/join_messages.h"
 #include "supervisor/kernel/descriptor_message.h"
+#include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/process/accountable_user.h"
 #include "supervisor/process/borrowed_identity.h"
@@ -56,8 +55,13 @@ constexpr std::chrono::seconds kUnmountBound(1);
 constexpr int SO_PEERPIDFD = 77;  // <asm-generic/socket.h>, Linux 6.5
 #endif
 
+/// By what /proc shows, for which the file itself is not asked: an ioctl(2) of a file in a file
+/// system of the visitor's would wait for the visitor. Such a file shows as a path.
 bool is_user_namespace(const UniqueFd& fd) {
-  return ::ioctl(fd.get(), NS_GET_NSTYPE) == CLONE_NEWUSER;
+  constexpr std::string_view kBegin = "user:[";
+  std::array<char, kBegin.size()> target{};
+  const ssize_t length = ::readlink(descriptor_path(fd).c_str(), target.data(), target.size());
+  return length > 0 && std::string_view(target.data(), static_cast<std::size_t>(length)) == kBegin;
 }
 
 /// Of the process that connected, which may be gone and its number another's. Before Linux 6.5 it

@@ -55,11 +55,17 @@ class QueueingSink : public spdlog::sinks::base_sink<std::mutex> {
 
 void set_up_process_log(spdlog::level::level_enum level) {
   auto logger = std::make_shared<spdlog::logger>("shmvisor", std::make_shared<QueueingSink>());
+  // Not destroyed at exit either.
+  static const auto* const kept = new std::shared_ptr<spdlog::logger>(logger);  // NOLINT
+  (void)kept;
   logger->set_pattern("shmvisor[%P]: %l: %v");
   // spdlog's own would write to standard error.
   logger->set_error_handler([](const std::string& /*reason*/) { writer().lose_one(); });
   spdlog::set_default_logger(logger);
   spdlog::set_level(level);
+  // Not with the first line: a thread that has borrowed somebody's identity, or is kept on one CPU,
+  // would hand that on to the one that writes.
+  (void)writer();
   std::set_terminate(end_by_exception);
 }
 

@@ -11,12 +11,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cassert>
 #include <csignal>
 #include <cstdio>
 #include <utility>
-#include <vector>
 
 #include "emulation/ipc/rw_lock.h"
 #include "supervisor/kernel/descriptor_path.h"
@@ -100,7 +100,7 @@ bool machine_swaps() {
 /// wait for whoever writes to the file by a descriptor that it caught.
 void populate_allocated(std::byte* address, std::uint64_t size_bytes) {
   constexpr std::uint64_t kPagesAtOnce = 16384;
-  std::vector<unsigned char> there(std::min(kPagesAtOnce, size_bytes / kPageBytes));
+  std::array<unsigned char, kPagesAtOnce> there;  // filled as far as it is read
   for (std::uint64_t at = 0; at < size_bytes; at += kPagesAtOnce * kPageBytes) {
     const std::uint64_t length = std::min(kPagesAtOnce * kPageBytes, size_bytes - at);
     if (::mincore(address + at, length, there.data()) != 0) return;

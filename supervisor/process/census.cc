@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -45,8 +46,10 @@ void Census::refresh(pid_t pid, std::span<const FileIdentity> files) const {
   if (memory_->lost() >= kMostAlone) return;
   const auto look =
       std::make_shared<ProcessLook>(features_, memory_, files, std::vector<pid_t>{pid});
+  std::function<void()> task = [look] { look->run(); };
+  // From here on nothing needs memory: whoever is late must come back.
   look->leave_alone();
-  if (!LosableThreads::all().run([look] { look->run(); }, std::chrono::milliseconds(0))) {
+  if (!LosableThreads::all().run(std::move(task), std::chrono::milliseconds(0))) {
     memory_->end_late(pid);
   }
 }

@@ -62,7 +62,7 @@ std::optional<CensusMemory::Known> CensusMemory::known_of(pid_t pid) {
   // While a thread is in it the process is there.
   if (!known.late && inode_of(pid) != record->second.inode) {
     records_.erase(record);
-    return known.late ? std::optional(known) : std::nullopt;
+    return std::nullopt;
   }
   known.files = record->second.files;
   known.slow = record->second.slow();

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "supervisor/kernel/detached_thread.h"
@@ -55,7 +56,8 @@ LosableThreads::Worker* LosableThreads::take_worker() {
     return worker;
   }
   if (threads_ - lost_ >= kMost) return nullptr;
-  auto worker = std::make_unique<Worker>();
+  std::unique_ptr<Worker> worker(new (std::nothrow) Worker);
+  if (worker == nullptr) return nullptr;
   const auto entry = [](void* made) -> void* {
     const std::unique_ptr<Worker> self(static_cast<Worker*>(made));
     all().work(*self);

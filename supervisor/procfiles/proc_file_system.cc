@@ -28,6 +28,8 @@ constexpr fuse_ino_t kFirstFile = FUSE_ROOT_ID + 1;
 /// Who pays for requests of threads that cannot be seen from our pid namespace, or are gone.
 constexpr uid_t kNobodyInSight = static_cast<uid_t>(-1);
 constexpr blksize_t kProcBlockBytes = 1024;
+/// Longer ones come in pieces.
+constexpr unsigned kMostWriteBytes = 16 * 1024;
 /// Sizes that the kernel is told of stay below 2 GiB, above which 32-bit programs cannot open:
 /// those of announce_contents() in the lower half, those of outdate_size() in the upper.
 constexpr off_t kPageBytes = 4096;
@@ -93,6 +95,9 @@ struct ProcFileSystem::Operations {
     // come to mean another: io_submit(2) of fs/aio.c, fuse_direct_IO() of fs/fuse/file.c.
     connection->want &= ~unsigned{FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
                                   FUSE_CAP_SPLICE_MOVE | FUSE_CAP_ASYNC_DIO};
+    // Requests wait in memory of ours (RequestQueue), one for each thread of whoever writes. Of a
+    // sysctl's only the first page counts.
+    connection->max_write = kMostWriteBytes;
   }
 
   static void lookup(fuse_req_t request, fuse_ino_t /*parent*/, const char* name) {
