@@ -13,96 +13,19 @@
 #include <thread>
 
 #include "supervisor/inject/kick_timer.h"
+#include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/socket_address.h"
-#include "supervisor/memory/machine.h"
 #include "supervisor/process/descendant_scope.h"
+#include "tests/join_visitor.h"
 #include "tests/scratch_folder.h"
 #include "tests/supervised_child.h"
+#include "tests/unclosable_file.h"
 
 namespace shmvisor {
 namespace {
 
 constexpr uid_t kAnotherUser = 1000;
 constexpr key_t kKey = 0x701;
-
-/// What `run --serve` has.
-class Serving {
- public:
-  explicit Serving(const std::string& path)
-      : machine_(resources_, scope_),
-        namespaces_(machine_, Limits(), NamespaceIds::ours().ipc),
-        ipc_namespaces_(namespaces_, scope_),
-        joined(std::get<JoinSocket>(JoinSocket::listen_at(path)), ipc_namespaces_, scope_,
-               features_, nullptr, std::make_shared<OpenFileShares>()) {}
-
-  /// False where it does not happen in time.
-  template <typename Condition>
-  bool turn_until(Condition condition) {
-    const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      std::vector<pollfd> waiting;
-      joined.append_waiting(waiting);
-      const int timeout_ms = joined.timeout_ms();
-      (void)::poll(waiting.data(), waiting.size(), timeout_ms < 0 ? 20 : std::min(timeout_ms, 20));
-      joined.turn();
-    }
-    return true;
-  }
-
- private:
-  KernelFeatures features_;
-  MachineResources resources_{features_};
-  JointScope scope_;
-  Machine machine_;
-  Namespaces namespaces_;
-  IpcNamespaces ipc_namespaces_;
-
- public:
-  JoinedCommands joined;
-};
-
-class Visitor {
- public:
-  explicit Visitor(const std::string& path)
-      : fd_(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) {
-    const auto address = SocketAddress::of(path);
-    if (::connect(fd_.get(), address->get(), SocketAddress::size_bytes()) != 0) fd_.reset();
-  }
-
-  [[nodiscard]] bool connected() const { return fd_.valid(); }
-  [[nodiscard]] int fd() const { return fd_.get(); }
-  /// Something to receive, or the end.
-  [[nodiscard]] bool readable() const {
-    pollfd waiting{fd_.get(), POLLIN, 0};
-    return ::poll(&waiting, 1, 0) == 1;
-  }
-  [[nodiscard]] bool greeted() const {
-    join::Greeting greeting;
-    return receive_message(fd_.get(), greeting) && greeting.words == join::kGreetingWords;
-  }
-  void ask(const std::vector<int>& fds, const join::Request& request = join::Request()) const {
-    EXPECT_TRUE(send_message(fd_.get(), request, fds));
-  }
-  /// Empty where it is accepted.
-  [[nodiscard]] std::string answer() const {
-    join::Answer answer;
-    if (!receive_message(fd_.get(), answer)) return "no answer";
-    return answer.accepted != 0 ? "" : answer.reason.data();
-  }
-  /// Whether the other end is closed. Whatever was to be received before is dropped.
-  [[nodiscard]] bool sent_away() const {
-    std::array<char, 1024> bytes;  // NOLINT: filled by recv
-    ssize_t got = 0;
-    while ((got = ::recv(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT)) > 0) {
-    }
-    return got == 0 || errno == ECONNRESET;
-  }
-  void leave() { fd_.reset(); }
-
- private:
-  UniqueFd fd_;
-};
 
 class JoinedCommandsTest : public ::testing::Test {
  protected:
@@ -113,6 +36,11 @@ class JoinedCommandsTest : public ::testing::Test {
     // A sanitizer may start a thread of its own together with the first.
     std::thread([] {}).join();
     threads_at_rest_ = entries_of("/proc/self/task");
+  }
+  /// Threads that free what the last test had may be left, and descriptors with them.
+  void SetUp() override {
+    ASSERT_TRUE(
+        serving_.turn_until([] { return entries_of("/proc/self/task") == threads_at_rest_; }));
   }
   /// Other tests fork, which only a single thread may.
   void TearDown() override {
@@ -208,7 +136,43 @@ TEST_F(JoinedCommandsTest, RequestsThatAreNone) {
   EXPECT_TRUE(half.sent_away()) << "nobody may ask twice";
 
   EXPECT_TRUE(serving_.joined.all_gone());
-  EXPECT_EQ(count_descriptors(), descriptors + 2) << "the half visitor's own, and the namespace";
+  EXPECT_TRUE(serving_.turn_until([&] { return count_descriptors() == descriptors + 2; }))
+      << "the half visitor's own, and the namespace";
+}
+
+// To close it waits for ever, and no signal ends that: neither the server may wait nor its threads.
+TEST_F(JoinedCommandsTest, AFileThatCannotBeClosedKeepsNobody) {
+  if (::geteuid() != 0) GTEST_SKIP() << "making a file system takes root";
+  SupervisedChild command([] { return use_shared_memory(); });
+  ASSERT_EQ(command.trouble(), "");
+  FileThatCannotBeClosed files;
+  if (!files.made()) GTEST_SKIP() << "there is no FUSE here";
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+  const UniqueFd ours(pair[0]);
+  const UniqueFd theirs(pair[1]);
+  // The file is open in a process of its own, which ends only when the file system has ended.
+  Child hostile([&] {
+    const UniqueFd file = files.open();
+    const Visitor visitor(path_);
+    if (!file.valid() || !visitor.greeted()) return 1;
+    visitor.ask({file.get()});
+    const bool refused = visitor.answer() == kNoListener;
+    (void)send_message(theirs.get(), refused);
+    return refused ? 0 : 2;
+  });
+  ASSERT_TRUE(serving_.turn_until([&] {
+    pollfd told{ours.get(), POLLIN, 0};
+    return ::poll(&told, 1, 0) == 1;
+  })) << "it is refused";
+  const Visitor other = visit();
+  other.ask({command.listener().fd()});
+  ASSERT_TRUE(serving_.turn_until([&] { return other.readable(); }));
+  EXPECT_EQ(other.answer(), "");
+  EXPECT_TRUE(serving_.turn_until([&] { return serving_.joined.all_gone(); }));
+  EXPECT_EQ(exit_status_of(command.child()), 0);
+  files.end();
+  EXPECT_EQ(exit_status_of(hostile), 0);
 }
 
 TEST_F(JoinedCommandsTest, AVisitorThatGoesAwayAtAnyStep) {

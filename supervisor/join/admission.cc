@@ -1,6 +1,6 @@
 #include "supervisor/join/admission.h"
 
-#include <pthread.h>
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "supervisor/kernel/detached_thread.h"
 #include "supervisor/process/borrowed_identity.h"
 #include "supervisor/process/thread_identity.h"
 
@@ -39,34 +40,36 @@ UniqueFd other_than_ours(const UniqueFd& user_namespace) {
 
 }  // namespace
 
-Result<std::shared_ptr<Admission>> Admission::begin(pid_t pid, UniqueFd user_namespace) {
+Result<std::shared_ptr<Admission>> Admission::begin(pid_t pid, const UniqueFd& connection) {
   UniqueFd over_event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!over_event.valid()) return Errno::current();
+  UniqueFd own_connection(::fcntl(connection.get(), F_DUPFD_CLOEXEC, 0));
+  if (!own_connection.valid()) return Errno::current();
   auto admission =
-      std::make_shared<Admission>(pid, std::move(user_namespace), std::move(over_event));
+      std::make_shared<Admission>(pid, std::move(own_connection), std::move(over_event));
   auto share = std::make_unique<std::shared_ptr<Admission>>(admission);
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, kStackBytes);
-  pthread_t thread{};
   const auto entry = [](void* shared) -> void* {
     const std::unique_ptr<std::shared_ptr<Admission>> own(
         static_cast<std::shared_ptr<Admission>*>(shared));
     (*own)->run();
     return nullptr;
   };
-  const int error = pthread_create(&thread, &attributes, entry, share.get());
-  pthread_attr_destroy(&attributes);
-  if (error != 0) return Errno(EAGAIN);
+  if (start_detached(entry, share.get(), kStackBytes) != 0) return Errno(EAGAIN);
   static_cast<void>(share.release());  // the thread's
   return admission;
 }
 
 void Admission::run() {
-  findings_.within_reach = is_within_reach(pid_);
-  if (findings_.within_reach && user_namespace_.valid()) {
-    findings_.user_namespace = other_than_ours(user_namespace_);
+  receive_screened(std::move(connection_),
+                   [this](Result<ScreenedRequest> asked) { find(std::move(asked)); });
+}
+
+void Admission::find(Result<ScreenedRequest> asked) {
+  findings_.heard = asked.ok();
+  if (asked) findings_.asked = std::move(*asked);
+  if (findings_.asked.listener.valid()) findings_.within_reach = is_within_reach(pid_);
+  if (findings_.within_reach && findings_.asked.user_namespace.valid()) {
+    findings_.user_namespace = other_than_ours(findings_.asked.user_namespace);
     findings_.missing = findings_.files.make_for(findings_.user_namespace);
   }
   over_.store(true);

@@ -55,15 +55,6 @@ constexpr std::chrono::seconds kUnmountBound(1);
 constexpr int SO_PEERPIDFD = 77;  // <asm-generic/socket.h>, Linux 6.5
 #endif
 
-/// By what /proc shows, for which the file itself is not asked: an ioctl(2) of a file in a file
-/// system of the visitor's would wait for the visitor. Such a file shows as a path.
-bool is_user_namespace(const UniqueFd& fd) {
-  constexpr std::string_view kBegin = "user:[";
-  std::array<char, kBegin.size()> target{};
-  const ssize_t length = ::readlink(descriptor_path(fd).c_str(), target.data(), target.size());
-  return length > 0 && std::string_view(target.data(), static_cast<std::size_t>(length)) == kBegin;
-}
-
 /// Of the process that connected, which may be gone and its number another's. Before Linux 6.5 it
 /// is told by its user, so that its number can have come to mean only another process of that one.
 UniqueFd peer_pidfd(const UniqueFd& connection, const ucred& peer) {
@@ -205,18 +196,15 @@ bool JoinedCommands::hear(Visitor& visitor) {
     const bool ended = visitor.pidfd.valid() && !lives(visitor.pidfd);
     return ended || Clock::now() >= visitor.deadline;
   }
-  join::Request request;
-  auto received = receive_message(visitor.connection.get(), request);
-  if (!received && received.error() != Errno(EBADMSG)) return true;  // it is gone
-  std::string refusal =
-      received ? check(visitor, request, *received) : std::string("it sent no request");
-  if (!refusal.empty()) {
+  // What it has sent is received elsewhere, since it may not be possible to close the files.
+  char byte = 0;
+  if (::recv(visitor.connection.get(), &byte, sizeof(byte), MSG_PEEK) <= 0) return true;
+  if (const std::string refusal = check(visitor); !refusal.empty()) {
     refuse(visitor, refusal);
     return true;
   }
   visitor.deadline = Clock::now() + kAdmissionBound;
-  applicants_.push_back({std::move(visitor), std::move(received->at(0)), std::move(received->at(1)),
-                         std::chrono::milliseconds(request.tracer_wait_ms), nullptr});
+  applicants_.push_back({std::move(visitor), nullptr});
   return true;
 }
 
@@ -225,14 +213,7 @@ std::optional<DescriptorShare::Part> JoinedCommands::charge(uid_t user, std::int
   return shares_.descriptors->take(user, count);
 }
 
-std::string JoinedCommands::check(const Visitor& visitor, const join::Request& request,
-                                  const ReceivedDescriptors& received) const {
-  if (request.words != join::kRequestWords) return "it is another version of shmvisor";
-  const bool wants_files = request.wants_files == 1;
-  if (!is_seccomp_listener(received[0]) || received[1].valid() != wants_files ||
-      (wants_files && !is_user_namespace(received[1]))) {
-    return "it handed over something else than a seccomp listener";
-  }
+std::string JoinedCommands::check(const Visitor& visitor) const {
   if (room_for(visitor.payer) <= 0) return "too many commands have joined already";
   if (visitor.pid == 0) return "it cannot be seen from the server's pid namespace";
   return {};
@@ -248,7 +229,7 @@ bool JoinedCommands::see_to(Applicant& applicant) {
   const Visitor& visitor = applicant.visitor;
   Admission::Findings findings;
   if (applicant.admission == nullptr && may_begin(visitor.payer)) {
-    auto begun = Admission::begin(visitor.pid, std::move(applicant.user_namespace));
+    auto begun = Admission::begin(visitor.pid, visitor.connection);
     if (!begun) {
       answer(applicant, "the server has no thread or descriptor for it", findings);
       return true;
@@ -268,8 +249,7 @@ bool JoinedCommands::see_to(Applicant& applicant) {
 
 bool JoinedCommands::may_begin(uid_t payer) {
   std::erase_if(underway_, [](const Underway& one) {
-    const auto admission = one.admission.lock();
-    return admission == nullptr || admission->over();
+    return one.admission.expired();  // its thread may be kept for longer than it takes
   });
   return std::ranges::count(underway_, payer, &Underway::payer) < kMostAdmissionsOfAUser;
 }
@@ -286,6 +266,11 @@ std::ptrdiff_t JoinedCommands::room_for(uid_t payer) const {
 
 std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& findings) {
   const Visitor& visitor = applicant.visitor;
+  const join::Request& request = findings.asked.request;
+  UniqueFd& listener = findings.asked.listener;
+  if (!findings.heard) return "it sent no request";
+  if (request.words != join::kRequestWords) return "it is another version of shmvisor";
+  if (!listener.valid()) return "it handed over something else than a seccomp listener";
   if (!findings.within_reach) {
     return "the kernel lets the server map nothing into processes of process " +
            std::to_string(visitor.pid) +
@@ -302,7 +287,8 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
   options.budget = shares_.budget;
   options.most_remembered = remembered;
   options.remembered = Remembered::kThreads;
-  options.tracer_wait = std::min(applicant.tracer_wait, kMostTracerWait);
+  options.tracer_wait =
+      std::min(std::chrono::milliseconds(request.tracer_wait_ms), kMostTracerWait);
   options.call_page = call_page_;
   if (auto ipc = reach_proc_file(visitor.pid, "ns/ipc")) {
     options.home = std::make_shared<IpcHome>(std::move(*ipc));
@@ -326,7 +312,7 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
     joined.ended_at = Clock::now();
   };
   // How its callers wait only they can show: it may say what it likes.
-  if (!pool_.add(std::move(applicant.listener), WaitKind::kUnknown, std::move(client))) {
+  if (!pool_.add(std::move(listener), WaitKind::kUnknown, std::move(client))) {
     joined_.pop_back();
     return "the server cannot watch another listener";
   }
@@ -359,6 +345,10 @@ void JoinedCommands::answer(Applicant& applicant, const std::string& refusal,
 }
 
 void JoinedCommands::refuse(const Visitor& visitor, const std::string& refusal) {
+  // What it has sent, where nobody received that: left there it would take our answer with it. So
+  // received, without room for them, descriptors are never open here.
+  char byte = 0;
+  (void)::recv(visitor.connection.get(), &byte, sizeof(byte), 0);
   join::Answer answer;
   refusal.copy(answer.reason.data(), answer.reason.size() - 1);
   (void)send_message(visitor.connection.get(), answer);

@@ -30,7 +30,6 @@
 #include "supervisor/join/admission.h"
 #include "supervisor/join/join_messages.h"
 #include "supervisor/join/join_socket.h"
-#include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/process/ipc_namespaces.h"
 #include "supervisor/process/joint_scope.h"
@@ -81,12 +80,9 @@ class JoinedCommands {
     Clock::time_point deadline;
     DescriptorShare::Part descriptors = {};
   };
-  /// Has asked, and is being looked at or is to be.
+  /// Has asked for something, and is being heard and looked at or is to be.
   struct Applicant {
     Visitor visitor;
-    UniqueFd listener;
-    UniqueFd user_namespace;  ///< invalid: it wants no files in /proc
-    std::chrono::milliseconds tracer_wait{0};
     std::shared_ptr<Admission> admission;
   };
   /// One that is under way still, though whoever asked for it may have been sent away.
@@ -105,8 +101,7 @@ class JoinedCommands {
   /// For so many descriptors that the user makes us keep. Nothing where it has its share.
   std::optional<DescriptorShare::Part> charge(uid_t user, std::int64_t count) const;
   /// Of one that is to be an applicant: why it cannot be.
-  std::string check(const Visitor& visitor, const join::Request& request,
-                    const ReceivedDescriptors& received) const;
+  [[nodiscard]] std::string check(const Visitor& visitor) const;
   void see_to_applicants();
   /// Whether it has had its answer.
   bool see_to(Applicant& applicant);
