@@ -42,7 +42,9 @@ void KickTimer::allow_on_this_thread() {
   pthread_sigmask(SIG_UNBLOCK, &kick, nullptr);
 }
 
-KickTimer::KickTimer() {
+KickTimer::KickTimer() { create(); }
+
+void KickTimer::create() {
   sigevent event{};
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = signal_number();
@@ -55,6 +57,9 @@ KickTimer::~KickTimer() {
 }
 
 void KickTimer::arm(std::chrono::milliseconds patience) {
+  // Each timer takes a place in our user's queue of signals (RLIMIT_SIGPENDING), which others of
+  // that user may have filled, then.
+  if (!valid_) create();
   if (!valid_) return;
   // It repeats: the first kick may come just before the wait begins.
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(patience);

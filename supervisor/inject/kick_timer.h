@@ -37,6 +37,8 @@ class KickTimer {
   void disarm();
 
  private:
+  void create();
+
   timer_t timer_{};
   bool valid_ = false;
 };
