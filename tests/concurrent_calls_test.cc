@@ -213,7 +213,7 @@ TEST_F(ConcurrentCallsTest, TheLastDetachOfARemovedSegmentFreesItBeforeItsAnswer
     EXPECT_EQ(run_aside(ctl_call(stays, IPC_STAT, kBuffer)), 0);
     EXPECT_EQ(run_aside(ctl_call(goes, IPC_STAT, kBuffer)), -EINVAL);
   };
-  const Reply reply = answer_call(dt_call(address), caller, registry);
+  const Reply reply = answer_call(decode(dt_call(address)), caller, registry);
   EXPECT_TRUE(freed) << "nothing is left to the caller";
   EXPECT_EQ(reply.value(), 0);
 }

@@ -23,7 +23,7 @@ class NamespacesTest : public ShmTest {
   NamespacesTest() : namespaces(host, {.shmmax = 1 << 20, .shmall = 100, .shmmni = 2}, kInitial) {}
 
   std::int64_t run_in(IpcNamespaceId id, const RawCall& call) {
-    return answer_call(call, caller, *namespaces.of(id)).value();
+    return answer_call(decode(call), caller, *namespaces.of(id)).value();
   }
 
   Namespaces namespaces;

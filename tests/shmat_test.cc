@@ -239,7 +239,7 @@ TEST_F(ShmatTest, LeftToTheCallerItIsDoneAtOnceAndCanBeTakenBack) {
   other.space().leaves_to_callers = true;
   host.now = 2'000'000;
   for (const std::uint64_t address : {0, 0x7000'0000}) {
-    Reply reply = answer_call(at_call(id, address, 0), other, registry);
+    Reply reply = answer_call(decode(at_call(id, address, 0)), other, registry);
     const auto undo = reply.undo();
     ASSERT_TRUE(undo);
     EXPECT_EQ(stat(id).shm_atime, 2'000'000);
@@ -256,7 +256,7 @@ TEST_F(ShmatTest, WhatCameAfterItIsNotTakenBack) {
   const int id = segment(kPage, 0666);
   FakeCaller other(host, 815);
   other.space().leaves_to_callers = true;
-  const auto undo = answer_call(at_call(id, 0, 0), other, registry).undo();
+  const auto undo = answer_call(decode(at_call(id, 0, 0)), other, registry).undo();
   ASSERT_TRUE(undo);
   host.now = 3'000'000;
   ASSERT_GT(at(id), 0);
@@ -268,7 +268,7 @@ TEST_F(ShmatTest, WhatCameAfterItIsNotTakenBack) {
 TEST_F(ShmatTest, WhatMayHaveToBeTakenBackDoesNotKeepTheSegment) {
   const int id = segment();
   caller.space().leaves_to_callers = true;
-  const auto undo = answer_call(at_call(id, 0, 0), caller, registry).undo();
+  const auto undo = answer_call(decode(at_call(id, 0, 0)), caller, registry).undo();
   ASSERT_EQ(ctl(id, IPC_RMID, 0), 0);
   caller.space().exit();
   registry.settle();
@@ -279,7 +279,7 @@ TEST_F(ShmatTest, WhatMayHaveToBeTakenBackDoesNotKeepTheSegment) {
 TEST_F(ShmatTest, InAnothersPlaceNothingIsLeftToTheCaller) {
   caller.space().leaves_to_callers = true;
   const int id = segment();
-  EXPECT_FALSE(answer_call(at_call(id, 0x7000'0000, SHM_REMAP), caller, registry).undo());
+  EXPECT_FALSE(answer_call(decode(at_call(id, 0x7000'0000, SHM_REMAP)), caller, registry).undo());
 }
 
 TEST_F(ShmatTest, NoDescriptionToBeHad) {

@@ -30,7 +30,7 @@ TEST_F(ShmdtTest, AWholeAttach) {
 TEST_F(ShmdtTest, LeftToTheCallerItIsDoneAtOnceAndCanBeTakenBack) {
   space().leaves_to_callers = true;
   host.now = 3'000'000;
-  const auto undo = answer_call(dt_call(kSpot), caller, registry).undo();
+  const auto undo = answer_call(decode(dt_call(kSpot)), caller, registry).undo();
   ASSERT_TRUE(undo);
   EXPECT_EQ(stat(id_).shm_dtime, 3'000'000);
   undo();
@@ -40,7 +40,7 @@ TEST_F(ShmdtTest, LeftToTheCallerItIsDoneAtOnceAndCanBeTakenBack) {
 TEST_F(ShmdtTest, OneOfSeveralFragmentsIsNotLeftToTheCaller) {
   space().leaves_to_callers = true;
   space().split({kSpot + kPage, kPage});
-  EXPECT_FALSE(answer_call(dt_call(kSpot), caller, registry).undo());
+  EXPECT_FALSE(answer_call(decode(dt_call(kSpot)), caller, registry).undo());
   EXPECT_TRUE(space().areas().empty());
 }
 

@@ -159,11 +159,6 @@ Result<ShmCall> decode(const RawCall& raw) {
   return decode_numbers(raw, i386::kShmget, i386::kShmat, i386::kShmctl, i386::kShmdt);
 }
 
-std::optional<ShmOperation> operation_of(const RawCall& raw) {
-  const auto call = decode(raw);
-  return call ? std::optional(call->operation) : std::nullopt;
-}
-
 Reply carry_out(Caller& caller, Registry& registry, const Decide& decide) {
   Dropped dropped;
   Denial denial;
@@ -207,8 +202,7 @@ void drop_detached(const std::shared_ptr<Segment>& segment, MappingSpace& space,
   files.drop_if_over(segment);
 }
 
-Reply answer_call(const RawCall& raw, Caller& caller, Registry& registry) {
-  const Result<ShmCall> call = decode(raw);
+Reply answer_call(const Result<ShmCall>& call, Caller& caller, Registry& registry) {
   if (!call) return call.error();
   switch (call->operation) {
     case ShmOperation::kShmget:

@@ -53,14 +53,11 @@ struct RawCall {
 /// ksys_unshare() sees to, but setns(2) does not.
 [[nodiscard]] bool may_leave_segments(const RawCall& raw);
 
-/// Nothing for a number that is not ours.
-[[nodiscard]] std::optional<ShmOperation> operation_of(const RawCall& raw);
-
 /// ENOSYS for a number that is not ours; EINVAL for ipc(2)'s iBCS2 form of shmat.
 [[nodiscard]] Result<ShmCall> decode(const RawCall& raw);
 
-/// Answers a call. `registry` is that of the caller's IPC namespace.
-Reply answer_call(const RawCall& raw, Caller& caller, Registry& registry);
+/// Answers a call, as decode() gave it. `registry` is that of the caller's IPC namespace.
+Reply answer_call(const Result<ShmCall>& call, Caller& caller, Registry& registry);
 
 /// What a call that changes the registry has decided, and what it answers then.
 struct Decision {

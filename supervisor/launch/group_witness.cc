@@ -16,11 +16,15 @@
 #include <ctime>
 #include <thread>
 
+#include "supervisor/process/process_stat.h"
+
 namespace shmvisor {
 namespace {
 
-/// It answers within microseconds, unless somebody has stopped it.
+/// It answers within microseconds, unless somebody has stopped it or it gets no CPU. In the latter
+/// case it is waited for: without its answer a signal would come twice.
 constexpr int kPatienceMs = 100;
+constexpr int kMostPatiences = 20;
 constexpr int kMostFailures = 5;
 /// Of real-time signals any number may wait.
 constexpr int kMostAnswers = 64;
@@ -101,13 +105,21 @@ void GroupWitness::end() {
 std::optional<GroupWitness::Answer> GroupWitness::ask_once() {
   Answer answer{};
   const char question = 0;
-  pollfd readable{socket_.get(), POLLIN, 0};
   const bool answered =
-      ::send(socket_.get(), &question, 1, MSG_NOSIGNAL) == 1 &&
-      ::poll(&readable, 1, kPatienceMs) == 1 &&
+      ::send(socket_.get(), &question, 1, MSG_NOSIGNAL) == 1 && wait_for_answer() &&
       ::read(socket_.get(), answer.data(), sizeof(answer)) == static_cast<ssize_t>(sizeof(answer));
   if (!answered) return std::nullopt;
   return answer;
+}
+
+bool GroupWitness::wait_for_answer() const {
+  pollfd readable{socket_.get(), POLLIN, 0};
+  for (int patiences = 0; patiences < kMostPatiences; ++patiences) {
+    if (::poll(&readable, 1, kPatienceMs) == 1) return true;
+    const auto witness = ProcessStat::read(pid_);
+    if (!witness || witness->state != 'R') return false;
+  }
+  return false;
 }
 
 std::vector<GroupWitness::Heard> GroupWitness::ask() {

@@ -59,6 +59,7 @@ class GroupWitness {
   static int stand_witness(void* socket);
   /// Nothing where it does not answer.
   std::optional<Answer> ask_once();
+  [[nodiscard]] bool wait_for_answer() const;
   void start();
   void end();
 

@@ -6,19 +6,13 @@
 #include <new>
 #include <utility>
 
+#include "supervisor/kernel/allowed_cpus.h"
 #include "supervisor/kernel/detached_thread.h"
 
 namespace shmvisor {
 namespace {
 
 constexpr std::size_t kStackBytes = std::size_t{256} * 1024;
-
-cpu_set_t our_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  (void)::sched_getaffinity(0, sizeof(set), &set);
-  return set;
-}
 
 }  // namespace
 
@@ -27,7 +21,7 @@ LosableThreads& LosableThreads::all() {
   return *threads;
 }
 
-LosableThreads::LosableThreads() : cpus_(our_cpus()) { idle_.reserve(kMost); }
+LosableThreads::LosableThreads() : cpus_(allowed_cpus()) { idle_.reserve(kMost); }
 
 Result<void> LosableThreads::run(std::function<void()> task, std::chrono::milliseconds patience) {
   std::unique_lock lock(mutex_);

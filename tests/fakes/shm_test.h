@@ -29,7 +29,7 @@ class ShmTest : public ::testing::Test {
     return {Abi::kX86_64, number, {first, second, third}};
   }
   std::int64_t run(const RawCall& call, FakeCaller& by) {
-    return answer_call(call, by, registry).value();
+    return answer_call(decode(call), by, registry).value();
   }
 
   /// The caller is gone before anything happens.

@@ -45,11 +45,12 @@ class Files {
     OpenFile& file = *open_[number];
     switch (input.below(8)) {
       case 0:
-        (void)answer_call({Abi::kX86_64, 29, {0, 1 + input.below(256), 01600}}, caller_,
+        (void)answer_call(decode({Abi::kX86_64, 29, {0, 1 + input.below(256), 01600}}), caller_,
                           *registry());
         return;
       case 1:
-        (void)answer_call({Abi::kX86_64, 31, {input.below(32), IPC_RMID, 0}}, caller_, *registry());
+        (void)answer_call(decode({Abi::kX86_64, 31, {input.below(32), IPC_RMID, 0}}), caller_,
+                          *registry());
         return;
       case 2:
         write(input, file);

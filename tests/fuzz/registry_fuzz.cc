@@ -137,7 +137,7 @@ class Machine {
     registry(in).settle();
     const std::vector<Shown> before = shown();
     caller.alive = delivered;
-    const std::int64_t value = answer_call(raw, caller, registry(in)).value();
+    const std::int64_t value = answer_call(decode(raw), caller, registry(in)).value();
     caller.alive = true;
     const auto decoded = decode(raw);
     // The fake space maps at any address, those above 2^63 too.

@@ -1,5 +1,5 @@
 // What is said of a denied call.
-#include "supervisor/serve/denial_log.h"
+#include "supervisor/serve/call_log.h"
 
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
@@ -9,12 +9,15 @@
 #include <memory>
 #include <sstream>
 
+#include "tests/fakes/fake_caller.h"
+#include "tests/fakes/fake_host.h"
+
 namespace shmvisor {
 namespace {
 
 using Reason = Denial::Reason;
 
-TEST(DenialLogTest, NamesTheLimitItsValueAndWhatWasAskedFor) {
+TEST(CallLogTest, NamesTheLimitItsValueAndWhatWasAskedFor) {
   EXPECT_EQ(describe({Reason::kShmmax, 4096, 8192, 0}), "8192 bytes are more than shmmax, 4096");
   EXPECT_EQ(describe({Reason::kShmall, 10, 3, 8}),
             "3 pages beside 8 of other segments are more than shmall, 10");
@@ -26,20 +29,30 @@ TEST(DenialLogTest, NamesTheLimitItsValueAndWhatWasAskedFor) {
   }
 }
 
-TEST(DenialLogTest, SaysWhoWasDenied) {
+TEST(CallLogTest, SaysWhoWasDenied) {
   std::ostringstream log;
   const auto before = spdlog::default_logger();
   const auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(log);
   sink->set_pattern("%v");
   spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", sink));
-  const DeniedCall call{gettid(), 65534, 65534, ShmOperation::kShmget, Errno(ENOSPC)};
+  FakeHost host;
+  FakeCaller caller(host);
+  caller.subject().become(65534, 65534);
+  const RawCall raw{Abi::kX86_64, 29, {0, 4096, 01600}};
+  const auto decoded = decode(raw);
+  const Denial full{Denial::Reason::kShmmni, 2, 1, 2};
+  const Denial none;
+  CallLog calls;
+  const auto decide = [&](const Denial& denial) {
+    calls.decided({gettid(), caller, raw, decoded, -ENOSPC, denial});
+  };
   spdlog::set_level(spdlog::level::warn);
-  log_denial(call, {Reason::kShmmni, 2, 1, 2});
+  decide(full);
   EXPECT_EQ(log.str(), "") << "only with -v";
   spdlog::set_level(spdlog::level::info);
-  log_denial(call, {});
+  decide(none);
   EXPECT_EQ(log.str(), "") << "nothing to tell";
-  log_denial(call, {Reason::kShmmni, 2, 1, 2});
+  decide(full);
   EXPECT_NE(log.str().find("user 65534, fails with ENOSPC: there are 2 segments, and shmmni is 2"),
             std::string::npos)
       << log.str();

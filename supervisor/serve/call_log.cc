@@ -1,4 +1,4 @@
-#include "supervisor/serve/denial_log.h"
+#include "supervisor/serve/call_log.h"
 
 #include <cstring>
 
@@ -77,13 +77,22 @@ std::string describe(const Denial& denial) {
   return "for another reason";
 }
 
-void log_denial(const DeniedCall& call, const Denial& denial) {
-  if (!denial.known() || !spdlog::should_log(spdlog::level::info)) return;
-  const char* const error = ::strerrorname_np(call.error.value());
-  log_limited(spdlog::level::info, LogTopic::kRefusedCalls, call.account,
-              "{} of thread {} ({}), user {}, fails with {}: {}", name_of(call.operation), call.tid,
-              process_name(call.tid), call.user, error == nullptr ? "an error" : error,
-              describe(denial));
+void CallLog::decided(const CallRecord& record) {
+  if (!record.denial.known() || !record.call || !spdlog::should_log(spdlog::level::info)) return;
+  const char* const error = ::strerrorname_np(static_cast<int>(-record.value));
+  log_limited(spdlog::level::info, LogTopic::kRefusedCalls, record.caller.account(),
+              "{} of thread {} ({}), user {}, fails with {}: {}", name_of(record.call->operation),
+              record.tid, process_name(record.tid), record.caller.subject().euid(),
+              error == nullptr ? "an error" : error, describe(record.denial));
+}
+
+void CallLog::answered(const CallRecord& record, bool delivered) {
+  if (!spdlog::should_log(spdlog::level::debug)) return;
+  const auto& arguments = record.raw.arguments;
+  spdlog::debug("thread {}: call {}({:#x}, {:#x}, {:#x}) = {}{}{}", record.tid, record.raw.number,
+                arguments[0], arguments[1], arguments[2], record.value,
+                record.completed_by_caller ? ", left to it" : "",
+                delivered ? "" : ", not delivered");
 }
 
 }  // namespace shmvisor

@@ -1,0 +1,231 @@
+#include "supervisor/serve/call_dispatcher.h"
+
+#include <spdlog/spdlog.h>
+
+#include <exception>
+#include <span>
+#include <utility>
+
+#include "policy/base/error_result.h"
+#include "supervisor/inject/attach_to_caller.h"
+#include "supervisor/inject/ptrace_stop.h"
+#include "supervisor/log/limited_log.h"
+#include "supervisor/process/accountable_user.h"
+#include "supervisor/serve/followed_clone.h"
+#include "supervisor/serve/process_caller.h"
+
+namespace shmvisor {
+
+/// The caller of a call that is being served; while it keeps us, another thread receives.
+class CallDispatcher::ServedCaller : public ProcessCaller {
+ public:
+  ServedCaller(CallDispatcher& dispatcher, PendingCall& call, KnownThread thread,
+               std::shared_ptr<const NamespaceOwner> owner, const CallPage* call_page, uid_t user)
+      : ProcessCaller(call, std::move(thread), std::move(owner), dispatcher.expected_,
+                      dispatcher.features_, dispatcher.refusals_, call_page, &dispatcher.loans_,
+                      {&dispatcher.tracer_patience_, user}),
+        pool_(dispatcher.pool_) {}
+
+  void long_step() override { pool_.ensure_receiver(); }
+  void short_step() override { pool_.ensure_receiver_for_waiting(); }
+  Result<void> copy_from_user(std::uint64_t address, std::span<std::byte> bytes) override {
+    pool_.expect_wait();
+    return ProcessCaller::copy_from_user(address, bytes);
+  }
+  Result<void> copy_to_user(std::uint64_t address, std::span<const std::byte> bytes) override {
+    pool_.expect_wait();
+    return ProcessCaller::copy_to_user(address, bytes);
+  }
+
+ private:
+  ReceiverPool& pool_;
+};
+
+CallDispatcher::CallDispatcher(Listener& listener, IpcNamespaces& namespaces,
+                               KernelFeatures& features, const ServerOptions& options,
+                               ReceiverPool& pool, CallObserver& observer)
+    : listener_(listener),
+      namespaces_(namespaces),
+      features_(features),
+      options_(options),
+      pool_(pool),
+      observer_(observer),
+      tracer_patience_(options.tracer_wait),
+      threads_seen_(features, options.remembered, options.most_remembered),
+      expected_([this] { pool_.ensure_receiver(); }),
+      own_budget_(options.most_threads),
+      shares_(
+          options.budget == nullptr ? own_budget_ : *options.budget, options.payer_group,
+          ReceiverPool::calls_of(options.most_threads),
+          [this](const seccomp_notif& notif) { return listener_.alive(notif.id); },
+          [this] { pool_.ask_to_look(); }) {}
+
+void CallDispatcher::serve(const seccomp_notif& notif) noexcept {
+  serve_received(notif);
+  while (const auto returned = expected_.take_back()) serve_received(*returned);
+}
+
+void CallDispatcher::resume() noexcept {
+  while (auto next = shares_.resume()) serve_admitted(std::move(next));
+}
+
+void CallDispatcher::serve_received(const seccomp_notif& notif) noexcept {
+  if (const auto user = serve_one(notif, std::nullopt)) serve_admitted(shares_.leave(*user));
+}
+
+void CallDispatcher::serve_admitted(std::optional<CallShares::Next> next) noexcept {
+  for (; next; next = shares_.leave(next->user)) serve_one(next->call, next->user);
+}
+
+std::optional<uid_t> CallDispatcher::serve_one(const seccomp_notif& notif,
+                                               std::optional<uid_t> admitted) noexcept {
+  PendingCall call(listener_, notif);
+  try {
+    if (!admitted && expected_.claim(notif)) {
+      call.leave_to_another();
+      return std::nullopt;
+    }
+    if (call.tid() <= 0) {
+      if (!told_of_strangers_.test_and_set()) {
+        spdlog::warn(
+            "a call comes from a process outside of our pid namespace, and fails with ENOSYS: run "
+            "shmvisor in a pid namespace that holds all those it serves");
+      }
+      return admitted;
+    }
+    KnownThread thread = threads_seen_.of(call.tid());
+    if (options_.call_page != nullptr &&
+        options_.call_page->message(call.data()) == CallPage::Message::kFetch) {
+      loans_.answer(call, thread.identity->unique());  // the rest of one that was admitted
+      return admitted;
+    }
+    if (!admitted) admitted = admit(call, thread);
+    if (admitted) answer(call, std::move(thread), *admitted);
+  } catch (const std::exception& error) {  // no memory, most likely
+    if (!call.answered()) call.answer(-ENOMEM);
+    log_limited(spdlog::level::err, LogTopic::kMemory, admitted.value_or(LogLimiter::kNobody),
+                "a call of thread {} failed: {}", call.tid(), error.what());
+  }
+  return admitted;
+}
+
+std::optional<uid_t> CallDispatcher::admit(PendingCall& call, KnownThread& thread) {
+  if (!thread.ids) {
+    if (auto status = TaskStatus::read(call.tid())) thread.ids = std::move(*status);
+  }
+  const uid_t user =
+      thread.ids ? accountable_user(*thread.identity, thread.ids->uid) : LogLimiter::kNobody;
+  switch (shares_.arrive(user, call.notification())) {
+    case CallShares::Admission::kServe:
+      return user;
+    case CallShares::Admission::kStuck:
+      call.leave_to_another();  // before there is an exception, which would answer it as well
+      log_limited(spdlog::level::warn, LogTopic::kThreads, user,
+                  "user {} keeps as many calls in service as it may, so that others find threads; "
+                  "its further calls wait until some of them end",
+                  user);
+      break;
+    case CallShares::Admission::kAside:
+      call.leave_to_another();
+      break;
+    case CallShares::Admission::kRefused:
+      call.answer(-ENOMEM);
+      log_limited(spdlog::level::warn, LogTopic::kThreads, user,
+                  "calls of user {} fail with ENOMEM: it keeps as many calls in service as it may, "
+                  "and {} more wait already",
+                  user, CallShares::kMostAside);
+      break;
+  }
+  return std::nullopt;
+}
+
+void CallDispatcher::answer(PendingCall& call, KnownThread thread, uid_t user) {
+  const RawCall raw = call.raw();
+  if (changes_namespaces(raw) || makes_ipc_namespace_for_child(raw)) {
+    change_namespaces(call, thread);
+    return;
+  }
+  const CallPage* call_page = options_.call_page;
+  auto message = CallPage::Message::kNone;
+  if (call_page != nullptr) {
+    message = call_page->message(call.data());
+    const auto undo = thread.identity->take_undo();
+    if (undo && message == CallPage::Message::kFailed) undo();
+    if (message != CallPage::Message::kNone) call_page = nullptr;
+  }
+  const auto found = namespaces_.of(*thread.identity, options_.home.get(),
+                                    thread.ids ? std::optional(thread.ids->uid) : std::nullopt);
+  if (!found) {
+    call.answer(-found.error().value());
+    return;
+  }
+  const std::shared_ptr<ThreadIdentity> identity = thread.identity;
+  ServedCaller caller(*this, call, std::move(thread), found->owner, call_page, user);
+  if (message == CallPage::Message::kMaskRefused) {
+    caller.restore_signal_mask();
+    call.answer(-EINVAL);
+    return;
+  }
+  answer_shm_call(call, caller, *found->registry, *identity);
+}
+
+void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Registry& registry,
+                                     ThreadIdentity& identity) {
+  const RawCall raw = call.raw();
+  const Result<ShmCall> decoded = decode(raw);
+  const auto is = [&](ShmOperation operation) {
+    return decoded && decoded->operation == operation;
+  };
+  const bool maps = is(ShmOperation::kShmat) || is(ShmOperation::kShmdt);
+  if (maps) pool_.ensure_receiver_for_waiting();
+  // A shmget neither copies nor maps, so it has nothing to wait for.
+  if (!is(ShmOperation::kShmget)) pool_.look_if_it_takes_long();
+  Reply reply = answer_call(decoded, caller, registry);
+  const bool mapped = maps && !is_error_result(reply.value());
+  if (caller.cannot_tell() && !mapped && !call.answered()) {
+    reply = Errno(ENOMEM);
+    log_limited(
+        spdlog::level::warn, LogTopic::kRefusedCalls, caller.account(),
+        "a call of thread {} fails with ENOMEM: nothing can be read of it, because shmvisor "
+        "is out of descriptors or memory",
+        call.tid());
+  }
+  auto undo = reply.undo();
+  const bool completed_by_caller = undo != nullptr;
+  // Before the caller can call again.
+  if (completed_by_caller) {
+    threads_seen_.keep_undo(identity, std::move(undo));
+    pool_.ask_to_look();  // for it may die before it does its part
+  }
+  const CallRecord record{call.tid(),         caller, raw, decoded, reply.value(), reply.denial(),
+                          completed_by_caller};
+  observer_.decided(record);
+  // Answered already where it could not be taken over: Caller::confirm().
+  const bool delivered = call.answered() || call.answer(reply.value());
+  observer_.answered(record, delivered);
+}
+
+void CallDispatcher::change_namespaces(PendingCall& call, const KnownThread& thread) {
+  const pid_t tid = call.tid();
+  if (options_.on_namespace_change && makes_ipc_namespace_for_child(call.raw())) {
+    pool_.ensure_receiver();
+    follow_clone(call, options_.on_namespace_change);
+    return;
+  }
+  const bool may_leave = may_leave_segments(call.raw());
+  threads_seen_.namespaces_change(tid);
+  if (!may_leave && (!options_.on_namespace_change || !may_change_ipc_namespace(call.raw()))) {
+    call.let_through();
+    return;
+  }
+  pool_.ensure_receiver();
+  const std::uint64_t before = NamespaceIds::of_thread(tid).ipc;
+  const auto stop = let_through_and_hold(call);
+  if (!stop) return;
+  if (may_leave && NamespaceIds::of_thread(tid).ipc != before) {
+    namespaces_.left({tid, thread.identity->unique()});
+  }
+  if (options_.on_namespace_change) options_.on_namespace_change(tid);
+}
+
+}  // namespace shmvisor

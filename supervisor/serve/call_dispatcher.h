@@ -1,0 +1,83 @@
+// CallDispatcher: what a received call means: who calls, whether its user may have it served now,
+// what the kernel would answer, and that the answer is given.
+//
+// A call keeps its thread for as long as its caller likes. So the calls of one user that are in
+// service are bounded (CallShares): further ones of it wait, without a thread, and threads are left
+// for the calls of others.
+//
+// Ownership: borrows what it is given. Thread rule: any thread, once the pool has started.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "supervisor/inject/loans.h"
+#include "supervisor/inject/tracer_patience.h"
+#include "supervisor/kernel/features.h"
+#include "supervisor/notify/expected_calls.h"
+#include "supervisor/notify/listener.h"
+#include "supervisor/notify/pending_call.h"
+#include "supervisor/process/ipc_namespaces.h"
+#include "supervisor/process/refusals.h"
+#include "supervisor/process/thread_identity.h"
+#include "supervisor/serve/call_observer.h"
+#include "supervisor/serve/call_shares.h"
+#include "supervisor/serve/receiver_pool.h"
+#include "supervisor/serve/server_options.h"
+
+namespace shmvisor {
+
+class CallDispatcher final : public ReceiverPool::Handler {
+ public:
+  /// `pool`: of the threads that serve; it need not be there yet.
+  CallDispatcher(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& features,
+                 const ServerOptions& options, ReceiverPool& pool, CallObserver& observer);
+
+  /// Serves the call, if its user may have it served now, and then those that waited for its end.
+  void serve(const seccomp_notif& notif) noexcept override;
+  [[nodiscard]] bool can_resume() override { return shares_.can_resume(); }
+  void resume() noexcept override;
+  void limit_to(int calls) override { shares_.limit_to(calls); }
+  std::chrono::milliseconds look() override { return loans_.look(features_); }
+
+ private:
+  class ServedCaller;
+
+  void serve_received(const seccomp_notif& notif) noexcept;
+  /// Serves a call that is counted as in service, and then those that waited for its end.
+  void serve_admitted(std::optional<CallShares::Next> next) noexcept;
+  /// Whatever happens, the call is answered: with ENOMEM where memory ran out. `admitted`: the user
+  /// as whose call it is in service already. Answers whose call was in service; nothing where it
+  /// was not.
+  std::optional<uid_t> serve_one(const seccomp_notif& notif,
+                                 std::optional<uid_t> admitted) noexcept;
+  /// The user as whose call it is in service now. Nothing where it was put aside, or refused.
+  std::optional<uid_t> admit(PendingCall& call, KnownThread& thread);
+  /// `user`: as whose call it is in service.
+  void answer(PendingCall& call, KnownThread thread, uid_t user);
+  /// A shmget, shmat, shmdt or shmctl, or what is none of them. `caller` waits for it.
+  void answer_shm_call(PendingCall& call, ServedCaller& caller, Registry& registry,
+                       ThreadIdentity& identity);
+  void change_namespaces(PendingCall& call, const KnownThread& thread);
+
+  Listener& listener_;
+  IpcNamespaces& namespaces_;
+  KernelFeatures& features_;
+  const ServerOptions options_;
+  ReceiverPool& pool_;
+  CallObserver& observer_;
+  TracerPatience tracer_patience_;
+  ThreadIdentities threads_seen_;
+  ExpectedCalls expected_;
+  Loans loans_;
+  ServingBudget own_budget_;
+  CallShares shares_;
+  Refusals refusals_;
+  std::atomic_flag told_of_strangers_;
+};
+
+}  // namespace shmvisor

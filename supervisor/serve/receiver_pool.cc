@@ -1,0 +1,223 @@
+#include "supervisor/serve/receiver_pool.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "supervisor/inject/kick_timer.h"
+#include "supervisor/inject/ptrace_stop.h"
+#include "supervisor/kernel/allowed_cpus.h"
+#include "supervisor/kernel/detached_thread.h"
+#include "supervisor/log/limited_log.h"
+
+namespace shmvisor {
+namespace {
+
+/// Served calls are shallow; a small stack keeps an idle supervisor small.
+constexpr std::size_t kStackBytes = std::size_t{256} * 1024;
+
+}  // namespace
+
+int ReceiverPool::calls_of(int threads) { return std::max(threads - 4, 1); }
+
+ReceiverPool::ReceiverPool(Listener& listener, int most_threads, Handler& handler)
+    : listener_(listener),
+      most_threads_(most_threads),
+      handler_(handler),
+      cpus_(allowed_cpus()),
+      lookout_([this] { return look(); }) {}
+
+Result<void> ReceiverPool::start() {
+  const std::lock_guard lock(mutex_);
+  // Only now: a pool at rest since its beginning costs neither descriptor nor thread.
+  if (auto started = lookout_.start(); !started) return started;
+  resting_ = false;
+  if (!call_receiver()) return Errno(EAGAIN);
+  return {};
+}
+
+void ReceiverPool::rest() {
+  std::unique_lock lock(mutex_);
+  resting_ = true;
+  wake_receivers();
+  const bool last_gone = threads_ == 0;
+  lock.unlock();
+  if (last_gone) lookout_.stop();
+}
+
+void ReceiverPool::wake_receivers() {
+  called_.notify_all();
+  for (const Worker* const worker : workers_) {
+    if (!worker->receiving.load()) continue;
+    ::syscall(SYS_tgkill, getpid(), worker->tid, KickTimer::signal_number());
+  }
+}
+
+bool ReceiverPool::idle() const {
+  const std::lock_guard lock(mutex_);
+  return threads_ == 0;
+}
+
+template <ReceiverPool::Begin begin>
+void* ReceiverPool::enter(void* self) {
+  static_cast<ReceiverPool*>(self)->run(begin);
+  return nullptr;
+}
+
+bool ReceiverPool::add_thread(Begin begin) {
+  if (threads_ >= most_threads_) return false;
+  try {
+    // So that the thread need not allocate to enter itself.
+    workers_.reserve(static_cast<std::size_t>(threads_) + 1);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  auto* const entry = begin == Begin::kParked ? enter<Begin::kParked> : enter<Begin::kResuming>;
+  const int error = start_detached(entry, this, kStackBytes);
+  if (error == 0) {
+    ++threads_;
+    if (begin == Begin::kParked) ++parked_;
+    handler_.limit_to(calls_of(most_threads_));
+    return true;
+  }
+  // Whoever calls now shall not take the last thread, which receives.
+  handler_.limit_to(threads_ - 1);
+  log_limited(spdlog::level::warn, LogTopic::kThreads, LogLimiter::kNobody,
+              "no new serving thread: {}; calls may wait for one another", std::strerror(error));
+  return false;
+}
+
+void ReceiverPool::ensure_receiver() {
+  if (receivers_.load() != 0) return;
+  const std::lock_guard lock(mutex_);
+  call_receiver();
+}
+
+void ReceiverPool::ensure_receiver_for_waiting() {
+  if (listener_.call_waits()) ensure_receiver();
+}
+
+void ReceiverPool::expect_wait() {
+  if (served_.load(std::memory_order_relaxed) > 1 && receivers_.load() == 0 &&
+      listener_.call_waits()) {
+    ensure_receiver();
+  }
+}
+
+bool ReceiverPool::call_receiver() {
+  if (over_ || resting_ || receivers_.load() + calls_to_parked_ != 0) return true;
+  if (parked_ == 0 && !add_thread()) return false;
+  ++calls_to_parked_;
+  called_.notify_one();
+  return true;
+}
+
+std::chrono::milliseconds ReceiverPool::look() {
+  const auto again = handler_.look();
+  look_after_aside();
+  return look_after_receiver() ? Lookout::kLater : again;
+}
+
+void ReceiverPool::look_after_aside() {
+  if (!handler_.can_resume()) return;
+  // In a thread of its own: the others are to receive. Where none can be had, a call that is over
+  // makes room all the same.
+  const std::lock_guard lock(mutex_);
+  if (!over_ && !resting_) add_thread(Begin::kResuming);
+}
+
+bool ReceiverPool::look_after_receiver() {
+  if (receivers_.load() != 0) return false;
+  const std::uint64_t received = received_.load();
+  if (received != std::exchange(looked_at_, received)) return true;
+  ensure_receiver();
+  return false;
+}
+
+bool ReceiverPool::become_receiver(std::unique_lock<std::mutex>& lock) {
+  while (!over_ && !resting_) {
+    if (receivers_.load() == 0) {
+      receivers_.fetch_add(1);
+      // Somebody must be left to take over when this one is kept.
+      if (parked_ == calls_to_parked_) add_thread();
+      return true;
+    }
+    if (parked_ >= kMostParked) return false;
+    ++parked_;
+    park(lock);
+  }
+  return false;
+}
+
+void ReceiverPool::park(std::unique_lock<std::mutex>& lock) {
+  called_.wait(lock, [this] { return calls_to_parked_ != 0 || over_ || resting_; });
+  --parked_;
+  if (calls_to_parked_ != 0) --calls_to_parked_;
+}
+
+void ReceiverPool::run(Begin begin) {
+  KickTimer::allow_on_this_thread();
+  // A thread begins with the CPUs of the one that made it, which may hold a CpuPin.
+  (void)::sched_setaffinity(0, sizeof(cpus_), &cpus_);
+  Worker self{gettid()};
+  std::unique_lock lock(mutex_);
+  workers_.push_back(&self);
+  if (begin == Begin::kParked) {
+    park(lock);
+  } else {
+    lock.unlock();
+    served_.fetch_add(1, std::memory_order_relaxed);
+    handler_.resume();
+    served_.fetch_sub(1, std::memory_order_relaxed);
+    lock.lock();
+  }
+  // The kernel detaches what a thread could not detach when the thread ends.
+  while (!(PtraceStop::left_somebody_attached() && call_receiver()) && become_receiver(lock)) {
+    lock.unlock();
+    const bool ended = !receive_one(self);
+    lock.lock();
+    if (!ended) continue;
+    over_ = true;
+    called_.notify_all();
+  }
+  std::erase(workers_, &self);
+  --threads_;
+  ended_.notify_all();
+}
+
+bool ReceiverPool::receive_one(Worker& self) {
+  self.receiving.store(true);
+  const auto notif = listener_.receive();
+  self.receiving.store(false);
+  if (notif) received_.fetch_add(1);
+  receivers_.fetch_sub(1);
+  if (notif) {
+    served_.fetch_add(1, std::memory_order_relaxed);
+    handler_.serve(*notif);
+    served_.fetch_sub(1, std::memory_order_relaxed);
+    return true;
+  }
+  // ENOENT is also said of one call that was gone before it could be read.
+  return notif.error() == Errno(EINTR) || (notif.error() == Errno(ENOENT) && !listener_.ended());
+}
+
+bool ReceiverPool::wait_for_end() {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::seconds kBound(1);
+  constexpr std::chrono::milliseconds kBetweenWakes(5);
+  const auto deadline = Clock::now() + kBound;
+  std::unique_lock lock(mutex_);
+  over_ = true;
+  // Again and again: a thread that is just about to receive misses it.
+  while (threads_ != 0 && Clock::now() < deadline) {
+    wake_receivers();
+    ended_.wait_for(lock, kBetweenWakes, [this] { return threads_ == 0; });
+  }
+  return threads_ == 0;
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,158 @@
+// ReceiverPool: the threads that receive the calls of one listener, and that serve them.
+//
+// A thread that receives blocks in NOTIF_RECV, itself: only so does the kernel hand it the CPU of
+// the caller (an epoll in between loses that). Each call wakes all threads that are blocked there,
+// and on that one CPU; so a single thread receives, and others are parked. Handing over takes
+// longer than answering a shmget, so that calls which are answered at once queue for it. Another
+// thread takes over
+//   - when an attach or detach begins and another call waits already;
+//   - before a step that takes long (counting a thousand processes);
+//   - when a call keeps its thread for more than a millisecond or two: a mapping that is populated,
+//     a copy to memory that belongs to a userfaultfd or a file system of the caller's, memory that
+//     is freed;
+//   - before each such copy, while there is a call that is kept so: there may be many of them.
+//
+// A pool whose callers are quiet can be laid to rest, without a thread.
+//
+// Ownership: borrows listener and handler. Thread rule: start, rest, stop_looking and wait from one
+// thread; what a serving thread says of its step from that thread; ask_to_look from any.
+#pragma once
+
+#include <sched.h>
+#include <sys/types.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "policy/base/result.h"
+#include "supervisor/notify/listener.h"
+#include "supervisor/serve/lookout.h"
+
+namespace shmvisor {
+
+class ReceiverPool {
+ public:
+  /// Threads that stay parked when there is nothing to do.
+  static constexpr int kMostParked = 3;
+  /// Calls that so many threads may serve: others receive, or are on their way there.
+  static int calls_of(int threads);
+
+  /// What is done with the calls.
+  class Handler {
+   public:
+    Handler() = default;
+    Handler(const Handler&) = delete;
+    Handler& operator=(const Handler&) = delete;
+    virtual ~Handler() = default;
+
+    /// Serves a call. Keeps the thread for as long as the caller likes.
+    virtual void serve(const seccomp_notif& notif) noexcept = 0;
+    /// Whether calls that were put aside may be served now.
+    [[nodiscard]] virtual bool can_resume() = 0;
+    /// Serves these, in a thread of its own.
+    virtual void resume() noexcept = 0;
+    /// No more threads are to be had than for so many calls.
+    virtual void limit_to(int calls) = 0;
+    /// A millisecond after somebody asked for it; how much later it is to be called again, 0 for
+    /// not before it is asked for. Must be short.
+    virtual std::chrono::milliseconds look() = 0;
+  };
+
+  ReceiverPool(Listener& listener, int most_threads, Handler& handler);
+  ReceiverPool(const ReceiverPool&) = delete;
+  ReceiverPool& operator=(const ReceiverPool&) = delete;
+
+  /// Sees to it that a thread receives. EAGAIN where the threads, EMFILE where a descriptor
+  /// cannot be had.
+  Result<void> start();
+  /// Sends the threads away that have no call; the others finish theirs first. To be repeated until
+  /// idle(), because a thread that is just about to receive misses it; and undone by start(). For
+  /// somebody who watches the listener meanwhile.
+  void rest();
+  /// Whether no thread is left.
+  [[nodiscard]] bool idle() const;
+  /// Calls received so far.
+  [[nodiscard]] std::uint64_t received() const { return received_.load(); }
+  /// The handler is not asked to look after this.
+  void stop_looking() { lookout_.stop(); }
+  /// See Server::wait_for_end().
+  bool wait_for_end();
+
+  // Of a serving thread, about its next step.
+
+  /// Sees to it that a thread receives, other than the one that calls this.
+  void ensure_receiver();
+  /// The same where a call waits already.
+  void ensure_receiver_for_waiting();
+  /// The caller may draw the step out. Where another call is drawn out already, somebody else is to
+  /// receive at once.
+  void expect_wait();
+  /// A step that takes a moment: where it takes longer, somebody else is to receive.
+  void look_if_it_takes_long() {
+    if (receivers_.load() == 0) lookout_.ask();
+  }
+
+  /// Has the handler look in a millisecond.
+  void ask_to_look() { lookout_.ask(); }
+
+ private:
+  /// A thread of ours, as somebody sees who wants to call it away from NOTIF_RECV.
+  struct Worker {
+    const pid_t tid;
+    std::atomic<bool> receiving{false};
+  };
+
+  /// What a thread does first: wait to be called, or serve calls that were put aside.
+  enum class Begin : std::uint8_t { kParked, kResuming };
+  template <Begin begin>
+  static void* enter(void* self);
+  void run(Begin begin);
+  /// Receives one call and serves it. False where the listener has ended.
+  bool receive_one(Worker& self);
+  /// Of the lookout: when it is to look again.
+  std::chrono::milliseconds look();
+  /// Sees to calls that were put aside and may be served now.
+  void look_after_aside();
+  /// Whether the last receiver is gone to serve a call, and has to be looked after.
+  bool look_after_receiver();
+
+  // mutex_ held.
+
+  /// Calls away who waits for a call.
+  void wake_receivers();
+  /// The same as ensure_receiver(). False where no thread can be had.
+  bool call_receiver();
+  /// Returns when a receiver is wanted, and this thread counts as one. False when it is one too
+  /// many, or when all is over.
+  bool become_receiver(std::unique_lock<std::mutex>& lock);
+  /// Waits to be called; counted in parked_ already.
+  void park(std::unique_lock<std::mutex>& lock);
+  /// False where none can be had, or there are as many as there may be.
+  bool add_thread(Begin begin = Begin::kParked);
+
+  Listener& listener_;
+  const int most_threads_;
+  Handler& handler_;
+  const cpu_set_t cpus_;  ///< that all threads may run on
+  /// Threads in NOTIF_RECV, or on their way there.
+  std::atomic<int> receivers_{0};
+  std::atomic<std::uint64_t> received_{0};
+  std::atomic<int> served_{0};   ///< calls that a thread is busy with
+  std::uint64_t looked_at_ = 0;  ///< how many were received when the lookout last looked
+  mutable std::mutex mutex_;
+  std::condition_variable called_;
+  std::condition_variable ended_;
+  std::vector<Worker*> workers_;
+  int threads_ = 0;
+  int parked_ = 0;
+  int calls_to_parked_ = 0;  ///< to receive; each takes one thread away
+  bool over_ = false;
+  bool resting_ = false;
+  Lookout lookout_;  ///< the last member, because it uses the others
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,45 @@
+// ServerOptions: how the calls of one listener are served.
+//
+// Ownership: borrows what it points to. Thread rule: plain values.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "supervisor/inject/call_page.h"
+#include "supervisor/inject/tracer_patience.h"
+#include "supervisor/process/ipc_home.h"
+#include "supervisor/process/thread_identity.h"
+#include "supervisor/serve/serving_budget.h"
+
+namespace shmvisor {
+
+struct ServerOptions {
+  /// What is kept of threads from call to call: where they live only if the filter is ours.
+  Remembered remembered = Remembered::kAll;
+  /// Where the callers come from; null where that is our own IPC namespace.
+  std::shared_ptr<IpcHome> home = {};
+  /// Threads at most; beyond it callers wait for one another.
+  int most_threads = 1024;
+  /// What bounds the calls in service of all servers of this process; borrowed. Null: only
+  /// most_threads bounds those of this one.
+  ServingBudget* budget = nullptr;
+  /// Of the users who call here, in that budget.
+  std::uint32_t payer_group = 0;
+  /// Callers that are remembered; each costs a descriptor.
+  std::size_t most_remembered = ThreadIdentities::kMost;
+  /// How long an attach or detach waits for somebody else's tracer to leave its caller.
+  std::chrono::milliseconds tracer_wait = TracerPatience::kDefault;
+  /// What callers may run, where the filter is ours; borrowed. Null for none.
+  const CallPage* call_page = nullptr;
+  /// A thread that unshare(2) or setns(2) may have put into another IPC namespace is held until
+  /// this returns, which gets its tid. Where it is not empty.
+  std::function<void(pid_t)> on_namespace_change = {};
+};
+
+}  // namespace shmvisor
