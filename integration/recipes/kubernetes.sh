@@ -1,5 +1,5 @@
 #!/bin/bash
-# The README's pod, played by podman.
+# The recipe's pod, played by podman.
 . "$(dirname "$0")/lib.sh" || exit 1
 make_container_scratch
 # The rights of a pod cannot be given on the command line. Its first container, which holds the namespaces:

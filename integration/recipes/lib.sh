@@ -1,15 +1,13 @@
-# What the scripts of this folder share: the recipes of the README, as they stand there. Sourced by
+# What the scripts of this folder share: the recipes of README.md, as they stand there. Sourced by
 # each of them. README is the path of the README.
 # shellcheck disable=SC2034
 . "$(dirname "$0")/../containers/lib.sh" || exit 1
 [ -r "${README:?path of the README}" ] || fail "no README at $README"
 
-# The only block of a language below "### Recipes" that has a line which begins so:
+# The only block of a language that has a line which begins so:
 # recipe LANGUAGE BEGINNING
 recipe() {
   awk -v "fence=\`\`\`$1" -v "beginning=$2" '
-    /^### / { recipes = ($0 == "### Recipes"); next }
-    !recipes { next }
     $0 == fence { inside = 1; text = ""; wanted = 0; next }
     /^```$/ { if (inside && wanted) { found++; all = all text } inside = 0; next }
     inside { text = text $0 "\n"; if (index($0, beginning) == 1) wanted = 1 }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The README's command for an image that stays as it is, as it stands there.
+# The recipe's command for an image that stays as it is, as it stands there.
 . "$(dirname "$0")/lib.sh" || exit 1
 make_container_scratch
 make_workplace

@@ -1,5 +1,5 @@
 #!/bin/bash
-# systemd.sh AGENT_UNITS: the README's unit and those of the agent (in the folder AGENT_UNITS), under a systemd of their
+# systemd.sh AGENT_UNITS: the recipe's unit and those of the agent (in the folder AGENT_UNITS), under a systemd of their
 # own, which is PID 1 of a container: checked, started, and stopped.
 . "$(dirname "$0")/lib.sh" || exit 1
 agent_units=$1

@@ -3,7 +3,7 @@
 //
 // A killed server leaves processes that still have its segments, and no registry knows of them. A
 // second server would find nothing, where natively shm_nattch would tell: the interlock of a data
-// directory is lost (README.md, --join-or-serve). So each run has the file PATH.lock open, shared
+// directory is lost (README.md: Joined runs). So each run has the file PATH.lock open, shared
 // and locked (flock(2)), and each command inherits that descriptor: the lock is gone when all of
 // them have ended. The file stays, because who removes it takes it from under another's lock.
 //
