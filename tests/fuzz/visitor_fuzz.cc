@@ -5,9 +5,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "supervisor/join/joined_commands.h"
@@ -131,6 +133,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // The first turn may only greet who is gone.
   for (int turns = 0; turns < 4; ++turns) serving.joined.turn();
   FUZZ_EXPECT(serving.joined.all_gone());
+  // The thread that heard a visitor closes its end after the answer.
+  for (int waits = 0; waits < 2000 && count_descriptors() != before; ++waits) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
   FUZZ_EXPECT(count_descriptors() == before);
   return 0;
 }
