@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <future>
+#include <memory>
 
 namespace shmvisor {
 namespace {
@@ -17,38 +19,70 @@ bool comes_true(Condition condition) {
   return condition();
 }
 
+/// A renewal's own, as it may outlive the test.
+using Count = std::shared_ptr<std::atomic<int>>;
+Count count() { return std::make_shared<std::atomic<int>>(0); }
+
 TEST(LockKeeperTest, AsksAgainUntilNothingIsLeftToCome) {
-  std::atomic<int> asked{0};
-  std::atomic<int> others{0};
+  const Count asked = count();
+  const Count others = count();
   LockKeeper keeper(kOften);
   int owners[2];
-  keeper.add(&owners[0], [&] { return ++asked < 3; });
-  keeper.add(&owners[1], [&] { return ++others > 0; });
-  EXPECT_TRUE(comes_true([&] { return asked == 3; }));
-  const int then = others;
-  EXPECT_TRUE(comes_true([&] { return others > then + 3; })) << "the other is asked on";
-  EXPECT_EQ(asked, 3);
+  keeper.add(&owners[0], [asked] { return ++*asked < 3; });
+  keeper.add(&owners[1], [others] { return ++*others > 0; });
+  EXPECT_TRUE(comes_true([&] { return *asked == 3; }));
+  const int then = *others;
+  EXPECT_TRUE(comes_true([&] { return *others > then + 3; })) << "the other is asked on";
+  EXPECT_EQ(*asked, 3);
   keeper.remove(&owners[0]);
 }
 
 TEST(LockKeeperTest, NotOnceItIsRemoved) {
-  std::atomic<int> asked{0};
+  const Count asked = count();
+  const Count others = count();
   LockKeeper keeper(kOften);
-  int owner = 0;
-  keeper.add(&owner, [&] { return ++asked > 0; });
-  EXPECT_TRUE(comes_true([&] { return asked != 0; }));
-  keeper.remove(&owner);
-  const int then = asked;
+  int owners[2];
+  keeper.add(&owners[0], [asked] { return ++*asked > 0; });
+  keeper.add(&owners[1], [others] { return ++*others > 0; });
+  EXPECT_TRUE(comes_true([&] { return *asked != 0; }));
+  keeper.remove(&owners[0]);
+  // One renewal at a time: by then the last one of what was removed is over.
+  const auto others_go_on = [&, then = others->load()] { return *others > then + 3; };
+  ASSERT_TRUE(comes_true(others_go_on));
+  const int then = *asked;
   ::usleep(20'000);
-  EXPECT_EQ(asked, then);
-  keeper.add(&owner, [&] { return ++asked > 0; });
-  EXPECT_TRUE(comes_true([&] { return asked > then; })) << "added anew";
+  EXPECT_EQ(*asked, then);
+  keeper.add(&owners[0], [asked] { return ++*asked > 0; });
+  EXPECT_TRUE(comes_true([&] { return *asked > then; })) << "added anew";
 }
 
 TEST(LockKeeperTest, EndsAtOnce) {
   LockKeeper keeper(std::chrono::hours(1));
   int owner = 0;
   keeper.add(&owner, [] { return true; });
+}
+
+// Neither whoever removes, its own or another, nor the end of the keeper.
+TEST(LockKeeperTest, NobodyWaitsForARenewal) {
+  std::promise<void> open;
+  const auto begun = count();
+  const auto ended = count();
+  {
+    LockKeeper keeper(kOften);
+    int owners[2];
+    keeper.add(&owners[0], [opened = open.get_future().share(), begun, ended] {
+      ++*begun;
+      opened.wait();
+      return ++*ended == 0;
+    });
+    ASSERT_TRUE(comes_true([&] { return *begun == 1; }));
+    keeper.add(&owners[1], [] { return true; });
+    keeper.remove(&owners[1]);
+    keeper.remove(&owners[0]);
+  }
+  EXPECT_EQ(*ended, 0);
+  open.set_value();
+  EXPECT_TRUE(comes_true([&] { return *ended == 1; }));
 }
 
 }  // namespace

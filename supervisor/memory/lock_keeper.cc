@@ -1,62 +1,89 @@
 #include "supervisor/memory/lock_keeper.h"
 
-#include <pthread.h>
-
-#include <csignal>
-#include <system_error>
+#include <cstddef>
 #include <utility>
+#include <vector>
 
+#include "supervisor/kernel/detached_thread.h"
 #include "supervisor/log/limited_log.h"
 
 namespace shmvisor {
+namespace {
+
+constexpr std::size_t kStackBytes = std::size_t{256} * 1024;
+
+}  // namespace
 
 LockKeeper::~LockKeeper() {
   {
-    const std::lock_guard lock(mutex_);
-    over_ = true;
+    const std::lock_guard lock(state_->mutex);
+    state_->over = true;
   }
-  changed_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  state_->changed.notify_all();
 }
 
 void LockKeeper::add(const void* owner, Renewal renewal) {
+  auto entry = std::make_shared<const Renewal>(std::move(renewal));
   {
-    const std::lock_guard lock(mutex_);
-    renewals_.insert_or_assign(owner, std::move(renewal));
-    if (!runs_) start();
+    const std::lock_guard lock(state_->mutex);
+    state_->renewals.insert_or_assign(owner, std::move(entry));
+    if (!state_->runs) start();
   }
-  changed_.notify_all();
+  state_->changed.notify_all();
 }
 
 void LockKeeper::remove(const void* owner) {
-  const std::lock_guard lock(mutex_);
-  if (renewals_.erase(owner) != 0) changed_.notify_all();
+  Entry removed;  // destroyed without the mutex: it may own a large mapping
+  {
+    const std::lock_guard lock(state_->mutex);
+    const auto known = state_->renewals.find(owner);
+    if (known == state_->renewals.end()) return;
+    removed = std::move(known->second);
+    state_->renewals.erase(known);
+  }
+  state_->changed.notify_all();
 }
 
 void LockKeeper::start() {
-  if (thread_.joinable()) thread_.join();  // it is done, but for its end
-  // Signals are for other threads.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    thread_ = std::thread([this] { run(); });
-    runs_ = true;
-  } catch (const std::system_error& error) {
+  auto argument = std::make_unique<std::shared_ptr<State>>(state_);
+  if (const int error = start_detached(&run, argument.get(), kStackBytes); error != 0) {
     log_limited(spdlog::level::info, LogTopic::kLocking, LogLimiter::kNobody,
-                "SHM_LOCK: pages touched later may be swapped: {}", error.what());
+                "SHM_LOCK: pages touched later may be swapped: errno {}", error);
+    return;
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  (void)argument.release();  // the thread's
+  state_->runs = true;
 }
 
-void LockKeeper::run() {
-  std::unique_lock lock(mutex_);
-  while (!over_ && !renewals_.empty()) {
-    if (changed_.wait_for(lock, period_, [this] { return over_ || renewals_.empty(); })) break;
-    std::erase_if(renewals_, [](const auto& entry) { return !entry.second(); });
+void* LockKeeper::run(void* state) {
+  const std::unique_ptr<std::shared_ptr<State>> owned(static_cast<std::shared_ptr<State>*>(state));
+  State& self = **owned;
+  std::unique_lock lock(self.mutex);
+  const auto is_done = [&self] { return self.over || self.renewals.empty(); };
+  while (!self.changed.wait_for(lock, self.period, is_done)) renew_all(self, lock);
+  self.runs = false;
+  return nullptr;
+}
+
+void LockKeeper::renew_all(State& state, std::unique_lock<std::mutex>& lock) {
+  std::vector<const void*> owners;
+  owners.reserve(state.renewals.size());
+  for (const auto& [owner, renewal] : state.renewals) owners.push_back(owner);
+  for (const void* const owner : owners) {
+    const auto known = state.renewals.find(owner);
+    if (state.over) return;
+    if (known == state.renewals.end()) continue;
+    Entry renewal = known->second;
+    lock.unlock();
+    const bool more = (*renewal)();
+    lock.lock();
+    const auto now = state.renewals.find(owner);
+    const bool is_same = now != state.renewals.end() && now->second == renewal;
+    if (!more && is_same) state.renewals.erase(now);
+    lock.unlock();
+    renewal.reset();
+    lock.lock();
   }
-  runs_ = false;
 }
 
 }  // namespace shmvisor

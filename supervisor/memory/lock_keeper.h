@@ -5,46 +5,57 @@
 // only once it is faulted in there; and nobody is told of the first touch of a page elsewhere. So a
 // thread looks once a second, as long as there is such a segment.
 //
-// Ownership: the thread ends with it. Thread rule: any thread; remove() waits for a renewal that is
-// going on, so do not hold what a renewal takes.
+// Ownership: a renewal owns what it works on, for it may be going on when its owner, or the keeper
+// itself, is gone. Thread rule: any thread; nobody waits for a renewal.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
-#include <thread>
 
 namespace shmvisor {
 
 class LockKeeper {
  public:
-  /// Locks what was allocated since it was asked last. False when nothing is left to come.
+  /// Locks what was allocated since it was asked last, or a part of that: others wait for their
+  /// turn. False when nothing is left to come.
   using Renewal = std::function<bool()>;
 
   explicit LockKeeper(std::chrono::milliseconds period = std::chrono::seconds(1))
-      : period_(period) {}
+      : state_(std::make_shared<State>(period)) {}
   LockKeeper(const LockKeeper&) = delete;
   LockKeeper& operator=(const LockKeeper&) = delete;
   ~LockKeeper();
 
   /// Precondition: `owner` has none.
   void add(const void* owner, Renewal renewal);
-  /// Does nothing where there is none (any more).
+  /// No renewal of it begins from here on. Does nothing where there is none (any more).
   void remove(const void* owner);
 
  private:
-  void start();
-  void run();
+  using Entry = std::shared_ptr<const Renewal>;
+  /// The thread's too, which ends when there is nothing to renew.
+  struct State {
+    explicit State(std::chrono::milliseconds between) : period(between) {}
 
-  const std::chrono::milliseconds period_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::map<const void*, Renewal> renewals_;
-  bool over_ = false;
-  bool runs_ = false;  ///< the thread, which ends when there is nothing to renew
-  std::thread thread_;
+    const std::chrono::milliseconds period;
+    std::mutex mutex;  ///< not held during a renewal
+    std::condition_variable changed;
+    std::map<const void*, Entry> renewals;
+    bool over = false;
+    bool runs = false;
+  };
+
+  /// The mutex held.
+  void start();
+  static void* run(void* state);
+  /// Each once. `lock` is held before and after.
+  static void renew_all(State& state, std::unique_lock<std::mutex>& lock);
+
+  const std::shared_ptr<State> state_;
 };
 
 }  // namespace shmvisor

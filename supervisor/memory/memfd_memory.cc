@@ -96,28 +96,6 @@ bool machine_swaps() {
   return ::sysinfo(&info) == 0 && info.totalswap != 0;
 }
 
-/// Faults in what is in memory already, and nothing else. Asks mincore(2), since lseek(2) would
-/// wait for whoever writes to the file by a descriptor that it caught.
-void populate_allocated(std::byte* address, std::uint64_t size_bytes) {
-  constexpr std::uint64_t kPagesAtOnce = 16384;
-  std::array<unsigned char, kPagesAtOnce> there;  // filled as far as it is read
-  for (std::uint64_t at = 0; at < size_bytes; at += kPagesAtOnce * kPageBytes) {
-    const std::uint64_t length = std::min(kPagesAtOnce * kPageBytes, size_bytes - at);
-    if (::mincore(address + at, length, there.data()) != 0) return;
-    const std::uint64_t pages = length / kPageBytes;
-    for (std::uint64_t page = 0; page < pages;) {
-      const std::uint64_t begin = page;
-      while (page < pages && (there[page] & 1) != 0) ++page;
-      if (page != begin) {
-        ::madvise(address + at + begin * kPageBytes, (page - begin) * kPageBytes,
-                  MADV_POPULATE_READ);
-      } else {
-        ++page;
-      }
-    }
-  }
-}
-
 /// Undoes what a holder of a descriptor may have done to keep us out: chmod(2), chattr(1).
 void restore_rights(int fd) {
   int flags = 0;
@@ -136,13 +114,6 @@ struct flock whole_file(short type) {
 bool read_lock(int fd) {
   struct flock whole = whole_file(F_RDLCK);
   return ::fcntl(fd, F_OFD_SETLK, &whole) == 0;
-}
-
-/// Frees the pages, whoever maps them.
-void punch_whole(int fd, off_t size_bytes) {
-  while (::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size_bytes) != 0 &&
-         errno == EINTR) {
-  }
 }
 
 /// `transfer` answers as pread(2) does. EIO where the file ends early.
@@ -269,27 +240,28 @@ bool MemfdMemory::in_use_by_locks() const {
 }
 
 std::function<void()> MemfdMemory::discarding() {
-  discarded_.store(true);
+  discarded_->store(true);
   // Where somebody locks the memory now, which may take long, that thread sees to what it mapped.
-  auto locked = std::make_shared<InternalMapping>(take_discarded());
+  // So does one that renews the lock now (LockedPages).
+  auto locked = take_discarded();
   bool may_be_kept = committed_;  // by a thread of ours that is looking at it, for a moment
   {
     const std::lock_guard lock(mutex_);
     may_be_kept = may_be_kept || ever_handed_out_;
   }
-  if (!may_be_kept && !locked->mapped()) return nullptr;
-  return [base = base_, locked, may_be_kept, size = file_size_bytes(size_bytes_, page_bytes_)] {
+  if (!may_be_kept && locked == nullptr) return nullptr;
+  return [base = base_, locked, may_be_kept,
+          size = file_size_bytes(size_bytes_, page_bytes_)]() mutable {
     RwLock::assert_may_wait();
-    *locked = {};
+    locked.reset();
     if (may_be_kept && size != 0) punch_whole(base->get(), size);
   };
 }
 
-InternalMapping MemfdMemory::take_discarded() {
+std::shared_ptr<LockedPages> MemfdMemory::take_discarded() {
   const std::unique_lock lock(lock_mutex_, std::try_to_lock);
-  if (!lock || !discarded_ || !locked_.mapped()) return {};
+  if (!lock || !*discarded_ || locked_ == nullptr) return nullptr;
   lock_keeper_.remove(this);
-  pages_locked_ = 0;
   return std::move(locked_);
 }
 
@@ -314,6 +286,7 @@ PageUsage MemfdMemory::usage() {
 
 MemfdMemory::~MemfdMemory() {
   lock_keeper_.remove(this);
+  if (locked_ != nullptr) locked_->stop();
   heap_trim_later();
 }
 
@@ -321,14 +294,14 @@ void MemfdMemory::lock(LockMode mode) {
   {
     const std::lock_guard lock(lock_mutex_);
     lock_keeper_.remove(this);
-    locked_ = {};
-    pages_locked_ = 0;
-    if (mode == LockMode::kNone || discarded_) return;
+    if (locked_ != nullptr) locked_->unlock();
+    locked_.reset();
+    if (mode == LockMode::kNone || *discarded_) return;
     lock_pages(mode == LockMode::kLazy);
   }
   // The segment may have gone meanwhile, and what was emptied then may be filled again.
-  if (!discarded_) return;
-  { const InternalMapping unmapped = take_discarded(); }
+  if (!*discarded_) return;
+  take_discarded().reset();
   const off_t size_bytes = file_size_bytes(size_bytes_, page_bytes_);
   if (size_bytes != 0) punch_whole(base_->get(), size_bytes);
 }
@@ -336,25 +309,17 @@ void MemfdMemory::lock(LockMode mode) {
 void MemfdMemory::lock_pages(bool lazy) {
   auto mapping = map_internal({0, size_bytes_}, {true, false, false});
   if (!mapping) return;
-  locked_ = std::move(*mapping);
-  if (::mlock2(locked_.bytes().data(), size_bytes_, lazy ? MLOCK_ONFAULT : 0) != 0) {
+  locked_ = std::make_shared<LockedPages>(std::move(*mapping), base_, discarded_);
+  if (!locked_->lock(lazy)) {
     log_limited(spdlog::level::info, LogTopic::kLocking, LogLimiter::kNobody,
                 "SHM_LOCK: pages may still be swapped: errno {}; shmvisor needs CAP_IPC_LOCK or a "
                 "higher RLIMIT_MEMLOCK",
                 errno);
     return;
   }
-  if (lazy && renew_lock()) lock_keeper_.add(this, [this] { return renew_lock(); });
-}
-
-bool MemfdMemory::renew_lock() {
-  const PageUsage there = usage();
-  const std::uint64_t pages = there.resident + there.swapped;
-  if (pages != pages_locked_) {
-    populate_allocated(locked_.bytes().data(), size_bytes_);
+  if (lazy && locked_->renew()) {
+    lock_keeper_.add(this, [pages = locked_] { return pages->renew(); });
   }
-  pages_locked_ = pages;
-  return pages < size_bytes_ / kPageBytes;
 }
 
 Result<InternalMapping> MemfdMemory::map_internal(const OffsetRange& range, const Access& access) {

@@ -37,6 +37,7 @@
 #include "emulation/shm/host.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/memory/lock_keeper.h"
+#include "supervisor/memory/locked_pages.h"
 #include "supervisor/memory/overcommit.h"
 #include "supervisor/process/descriptor_share.h"
 
@@ -133,21 +134,15 @@ class MemfdMemory : public BackingMemory {
   bool base_is_locked_ = false;
   bool ever_handed_out_ = false;
   bool signal_is_set_ = false;  ///< by which we would hear that somebody breaks our lease
-  /// Faults in, for the lock, what was allocated since the last time. False when all pages are
-  /// there.
-  bool renew_lock();
   /// lock_mutex_ held.
   void lock_pages(bool lazy);
-  /// Our mapping of what was locked, where the memory was discarded and nobody else sees to it.
-  [[nodiscard]] InternalMapping take_discarded();
+  /// What was locked, where the memory was discarded and nobody else sees to it.
+  [[nodiscard]] std::shared_ptr<LockedPages> take_discarded();
 
   /// discarding() was called. Set before lock_mutex_ is tried, read after it was given back.
-  std::atomic<bool> discarded_{false};
-  /// Guards the next two, which change while lock_keeper_ does not renew.
-  std::mutex lock_mutex_;
-  /// Our own, while the pages are locked.
-  InternalMapping locked_;
-  std::uint64_t pages_locked_ = 0;
+  const std::shared_ptr<std::atomic<bool>> discarded_ = std::make_shared<std::atomic<bool>>(false);
+  std::mutex lock_mutex_;                ///< guards the next
+  std::shared_ptr<LockedPages> locked_;  ///< null where the pages are not locked
 };
 
 }  // namespace shmvisor
