@@ -1,6 +1,7 @@
 #include "supervisor/process/losable_threads.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -62,6 +63,62 @@ TEST(LosableThreads, TheirNumberIsBoundedAndTheyComeBack) {
   hold.open.set_value();
   EXPECT_TRUE(reaches(hold.done, started));
   EXPECT_TRUE(LosableThreads::all().run([] {}, seconds(5)));
+}
+
+/// In a process of its own: whether we may have more threads. Root is never refused one.
+class ThreadLimit {
+ public:
+  ThreadLimit() {
+    if (::getuid() == 0 && ::setresuid(65534, 65534, 65534) != 0) _exit(100);
+    ::getrlimit(RLIMIT_NPROC, &before_);
+  }
+  void refuse() const { set(0); }
+  void allow() const { set(before_.rlim_max); }
+
+ private:
+  void set(rlim_t most) const {
+    const rlimit limit{most, before_.rlim_max};
+    if (::setrlimit(RLIMIT_NPROC, &limit) != 0) _exit(101);
+  }
+
+  rlimit before_{};
+};
+
+/// The number of the step that failed, or 0.
+int use_the_reserve() {
+  using Reserve = LosableThreads::Reserve;
+  LosableThreads& threads = LosableThreads::all();
+  const auto counts = [&] {
+    std::promise<void> ran;
+    return threads.run([&ran] { ran.set_value(); }, seconds(5)) &&
+           ran.get_future().wait_for(seconds(10)) == std::future_status::ready;
+  };
+  const ThreadLimit limit;
+  Hold hold;
+  threads.keep_reserve();
+  limit.refuse();
+  if (threads.run([] {}, milliseconds(0), Reserve::kIsForOthers)) return 1;
+  for (int again = 0; again < 3; ++again) {
+    if (!counts()) return 2;
+  }
+  limit.allow();
+  if (!threads.run(hold.task(), seconds(5)) || !reaches(hold.held, 1)) return 3;
+  limit.refuse();
+  if (!counts()) return 4;  // the other one took a new thread
+  int held = 1;
+  while (threads.run(hold.task(), milliseconds(500))) ++held;
+  if (held == 1) return 5;
+  limit.allow();
+  if (!threads.run(hold.task(), seconds(5)) || !reaches(hold.held, ++held)) return 6;
+  limit.refuse();
+  if (!counts()) return 7;  // replaced meanwhile
+  hold.open.set_value();
+  return reaches(hold.done, held) ? 0 : 8;
+}
+
+TEST(LosableThreads, OneIsInReserveWhereNoneCanBeMade) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(_exit(use_the_reserve()), ::testing::ExitedWithCode(0), "");
 }
 
 using Payer = LosableThreads::Payer;

@@ -28,7 +28,7 @@ Result<void> BackgroundTask::start(std::function<void()> task) {
         state->running = false;
         state->ended.notify_all();
       },
-      std::chrono::milliseconds(0));
+      std::chrono::milliseconds(0), LosableThreads::Reserve::kIsForOthers);
   if (started) state_->running = true;
   return started;
 }

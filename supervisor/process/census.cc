@@ -49,7 +49,8 @@ void Census::refresh(pid_t pid, std::span<const FileIdentity> files) const {
   std::function<void()> task = [look] { look->run(); };
   // From here on nothing needs memory: whoever is late must come back.
   look->leave_alone();
-  if (!LosableThreads::all().run(std::move(task), std::chrono::milliseconds(0))) {
+  if (!LosableThreads::all().run(std::move(task), std::chrono::milliseconds(0),
+                                 LosableThreads::Reserve::kIsForOthers)) {
     memory_->end_late(pid);
   }
 }

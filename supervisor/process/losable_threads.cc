@@ -23,10 +23,22 @@ LosableThreads& LosableThreads::all() {
 
 LosableThreads::LosableThreads() : cpus_(allowed_cpus()) { idle_.reserve(kMost); }
 
-Result<void> LosableThreads::run(std::function<void()> task, std::chrono::milliseconds patience) {
+void LosableThreads::keep_reserve() {
+  const std::lock_guard lock(mutex_);
+  keeps_reserve_ = true;
+  refill_reserve();
+}
+
+void LosableThreads::refill_reserve() {
+  if (!keeps_reserve_ || !idle_.empty()) return;
+  if (Worker* const worker = make_worker(); worker != nullptr) idle_.push_back(worker);
+}
+
+Result<void> LosableThreads::run(std::function<void()> task, std::chrono::milliseconds patience,
+                                 Reserve reserve) {
   std::unique_lock lock(mutex_);
   Worker* worker = nullptr;
-  const auto find_worker = [&] { return (worker = take_worker()) != nullptr; };
+  const auto find_worker = [&] { return (worker = take_worker(reserve)) != nullptr; };
   if (!thread_is_free_.wait_for(lock, patience, find_worker)) return Errno(EAGAIN);
   move_here(*worker);
   worker->task = std::move(task);
@@ -43,12 +55,21 @@ void LosableThreads::move_here(Worker& worker) {
   worker.cpu = ::sched_setaffinity(worker.tid, sizeof(here), &here) == 0 ? cpu : -1;
 }
 
-LosableThreads::Worker* LosableThreads::take_worker() {
-  if (!idle_.empty()) {
-    Worker* const worker = idle_.back();
-    idle_.pop_back();
-    return worker;
+LosableThreads::Worker* LosableThreads::take_worker(Reserve reserve) {
+  const std::size_t kept_back = keeps_reserve_ ? 1 : 0;
+  if (idle_.size() <= kept_back) {
+    if (Worker* const made = make_worker(); made != nullptr) {
+      refill_reserve();
+      return made;
+    }
+    if (idle_.empty() || reserve != Reserve::kMayUse) return nullptr;
   }
+  Worker* const worker = idle_.back();
+  idle_.pop_back();
+  return worker;
+}
+
+LosableThreads::Worker* LosableThreads::make_worker() {
   if (threads_ - lost_ >= kMost) return nullptr;
   std::unique_ptr<Worker> worker(new (std::nothrow) Worker);
   if (worker == nullptr) return nullptr;

@@ -14,7 +14,11 @@
 // may a user in it, of what the group may lose yet. So whoever loses all that it can leaves others
 // a half. The first one of each group is always within its share: kMostLost, one for each group
 // beyond it, and what is lost in the same moment (kMost at worst) are all that can be lost. Idle
-// threads: two stay.
+// threads: two stay, and one in reserve.
+//
+// The reserve, once keep_reserve() was called: where the limits let no thread be made (pids.max,
+// RLIMIT_NPROC), because whoever shares them with us has all, a count has one to be done by. It is
+// used only then, or where there are kMost; and another one is made as soon as that is possible.
 //
 // Errors: EAGAIN where no thread can be had in time. Thread rule: any thread.
 #pragma once
@@ -39,7 +43,7 @@ class LosableThreads {
  public:
   static constexpr int kMost = 64;
   static constexpr int kMostLost = 96;
-  static constexpr int kMostIdle = 2;
+  static constexpr int kMostIdle = 3;  ///< the reserve too
 
   /// Whose process keeps a thread.
   struct Payer {
@@ -58,8 +62,13 @@ class LosableThreads {
   /// The process's only set, which is never destroyed: a lost thread may come back at any time.
   static LosableThreads& all();
 
+  /// From here on one thread is kept in reserve. May be called again.
+  void keep_reserve();
+
+  enum class Reserve : std::uint8_t { kMayUse, kIsForOthers };
   /// Runs `task` in one of them. It owns all that it uses, and lets no exception out.
-  Result<void> run(std::function<void()> task, std::chrono::milliseconds patience);
+  Result<void> run(std::function<void()> task, std::chrono::milliseconds patience,
+                   Reserve reserve = Reserve::kMayUse);
 
  private:
   struct Worker {
@@ -72,7 +81,11 @@ class LosableThreads {
   LosableThreads();
   void work(Worker& self) noexcept;
   /// mutex_ held. Null where none can be had.
-  Worker* take_worker();
+  Worker* take_worker(Reserve reserve);
+  /// mutex_ held. Null where none can be made.
+  Worker* make_worker();
+  /// mutex_ held.
+  void refill_reserve();
   static void move_here(Worker& worker);
   /// mutex_ held.
   [[nodiscard]] int lost_of_group(std::uintptr_t group) const;
@@ -80,8 +93,9 @@ class LosableThreads {
   const cpu_set_t cpus_;  ///< that all threads may run on
   mutable std::mutex mutex_;
   std::condition_variable thread_is_free_;
-  std::vector<Worker*> idle_;  ///< the last is the next to be used
-  int threads_ = 0;            ///< lost ones too
+  std::vector<Worker*> idle_;  ///< the last is the next to be used; the only one is the reserve
+  bool keeps_reserve_ = false;
+  int threads_ = 0;  ///< lost ones too
   int lost_ = 0;
   std::map<Payer, int> lost_of_;
 };

@@ -13,6 +13,7 @@
 #include "supervisor/kernel/allowed_cpus.h"
 #include "supervisor/kernel/detached_thread.h"
 #include "supervisor/log/limited_log.h"
+#include "supervisor/process/losable_threads.h"
 
 namespace shmvisor {
 namespace {
@@ -36,6 +37,7 @@ Result<void> ReceiverPool::start() {
   // Only now: a pool at rest since its beginning costs neither descriptor nor thread.
   if (auto started = lookout_.start(); !started) return started;
   resting_ = false;
+  LosableThreads::all().keep_reserve();  // while threads can be had
   if (!call_receiver()) return Errno(EAGAIN);
   return {};
 }
