@@ -39,7 +39,11 @@ class LetThroughTest : public ::testing::Test {
     std::thread([&] {
       KickTimer::allow_on_this_thread();
       PendingCall call(child.listener(), notif);
-      follow_clone(call, [&outcome](pid_t) { outcome.held = true; });
+      FollowedClones followed;
+      follow_clone(call, followed, 0, [&outcome](pid_t) { outcome.held = true; });
+      for (int more = 0; more < FollowedClones::kMostOfUser; ++more) {
+        EXPECT_TRUE(followed.enter(0)) << "its place was given back";
+      }
       outcome.left_attached = PtraceStop::left_somebody_attached();
     }).join();
     return outcome;
@@ -104,6 +108,36 @@ TEST_F(LetThroughTest, WhoIsInThatCloneNoLongerIsNotFollowed) {
   EXPECT_TRUE(outcome.left_attached);
   EXPECT_TRUE(child.listener().respond(calls.now.id, 6)) << "its wait was ended";
   EXPECT_EQ(exit_status_of(child.child()), 0);
+}
+
+// The others' children begin as they are, so that nobody keeps all threads by clones that fail.
+TEST(FollowedClonesTest, AUserHasSoManyAtATime) {
+  FollowedClones followed;
+  for (int number = 0; number < FollowedClones::kMostOfUser; ++number) {
+    EXPECT_TRUE(followed.enter(1000));
+  }
+  EXPECT_FALSE(followed.enter(1000));
+  EXPECT_TRUE(followed.enter(1001)) << "another user";
+  followed.leave(1000);
+  EXPECT_TRUE(followed.enter(1000));
+  EXPECT_FALSE(followed.enter(1000));
+}
+
+// It goes on to its next call, and gives back no place, having none.
+TEST_F(LetThroughTest, ACloneBeyondThoseOfItsUserIsLetThrough) {
+  SupervisedChild child([] {
+    raw_call(SYS_shmdt, 1);
+    return raw_call(SYS_shmdt, 2) == 6 ? 0 : 1;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  FollowedClones followed;
+  while (followed.enter(7)) {
+  }
+  PendingCall call(child.listener(), child.receive());
+  follow_clone(call, followed, 7, [](pid_t) { ADD_FAILURE() << "followed"; });
+  EXPECT_TRUE(child.listener().respond(child.receive().id, 6));
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+  EXPECT_FALSE(followed.enter(7)) << "it gave back a place that it did not have";
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "supervisor/inject/child_stop.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <thread>
@@ -20,7 +21,9 @@ constexpr std::chrono::milliseconds kSeizePatience(20);
 /// which it would be given up.
 constexpr std::chrono::milliseconds kUntilAsked(10);
 constexpr std::chrono::seconds kUntilGivenUp(2);
-constexpr std::chrono::microseconds kBetweenLooks(50);
+/// A clone takes a moment. Where none comes of it, looks cost others more than the wait does.
+constexpr std::chrono::microseconds kFirstPause(50);
+constexpr std::chrono::microseconds kLongestPause(1000);
 constexpr int kEventShift = 8;
 
 bool is_birth(int event) {
@@ -62,9 +65,9 @@ std::optional<PtraceStop> ChildStop::wait_for_child() {
 }
 
 bool ChildStop::wait_for_news_until(Clock::time_point deadline) const {
-  while (!has_news(parent_)) {
+  for (auto pause = kFirstPause; !has_news(parent_); pause = std::min(2 * pause, kLongestPause)) {
     if (Clock::now() >= deadline) return false;
-    std::this_thread::sleep_for(kBetweenLooks);
+    std::this_thread::sleep_for(pause);
   }
   return true;
 }

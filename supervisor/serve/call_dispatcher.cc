@@ -11,7 +11,6 @@
 #include "supervisor/inject/ptrace_stop.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/process/accountable_user.h"
-#include "supervisor/serve/followed_clone.h"
 #include "supervisor/serve/process_caller.h"
 
 namespace shmvisor {
@@ -142,7 +141,7 @@ std::optional<uid_t> CallDispatcher::admit(PendingCall& call, KnownThread& threa
 void CallDispatcher::answer(PendingCall& call, KnownThread thread, uid_t user) {
   const RawCall raw = call.raw();
   if (changes_namespaces(raw) || makes_ipc_namespace_for_child(raw)) {
-    change_namespaces(call, thread);
+    change_namespaces(call, thread, user);
     return;
   }
   const CallPage* call_page = options_.call_page;
@@ -205,11 +204,11 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
   observer_.answered(record, delivered);
 }
 
-void CallDispatcher::change_namespaces(PendingCall& call, const KnownThread& thread) {
+void CallDispatcher::change_namespaces(PendingCall& call, const KnownThread& thread, uid_t user) {
   const pid_t tid = call.tid();
   if (options_.on_namespace_change && makes_ipc_namespace_for_child(call.raw())) {
     pool_.ensure_receiver();
-    follow_clone(call, options_.on_namespace_change);
+    follow_clone(call, followed_clones_, user, options_.on_namespace_change);
     return;
   }
   const bool may_leave = may_leave_segments(call.raw());

@@ -26,6 +26,7 @@
 #include "supervisor/process/thread_identity.h"
 #include "supervisor/serve/call_observer.h"
 #include "supervisor/serve/call_shares.h"
+#include "supervisor/serve/followed_clone.h"
 #include "supervisor/serve/receiver_pool.h"
 #include "supervisor/serve/server_options.h"
 
@@ -62,7 +63,7 @@ class CallDispatcher final : public ReceiverPool::Handler {
   /// A shmget, shmat, shmdt or shmctl, or what is none of them. `caller` waits for it.
   void answer_shm_call(PendingCall& call, ServedCaller& caller, Registry& registry,
                        ThreadIdentity& identity);
-  void change_namespaces(PendingCall& call, const KnownThread& thread);
+  void change_namespaces(PendingCall& call, const KnownThread& thread, uid_t user);
 
   Listener& listener_;
   IpcNamespaces& namespaces_;
@@ -74,6 +75,7 @@ class CallDispatcher final : public ReceiverPool::Handler {
   ThreadIdentities threads_seen_;
   ExpectedCalls expected_;
   Loans loans_;
+  FollowedClones followed_clones_;
   ServingBudget own_budget_;
   CallShares shares_;
   Refusals refusals_;

@@ -2,20 +2,38 @@
 // has the child looked at before it begins.
 //
 // Where it cannot be caught (somebody else traces the parent, the call asks for CLONE_UNTRACED, the
-// child is killed) it begins as it is.
+// child is killed) it begins as it is. So does the child of a clone beyond those of one user that
+// are followed at a time: each keeps a thread for some ms, also where the kernel refuses the clone.
 //
-// Ownership: borrows both. Thread rule: a serving thread.
+// Ownership: borrows what it is given. Thread rule: a serving thread.
 #pragma once
 
 #include <sys/types.h>
 
 #include <functional>
+#include <map>
+#include <mutex>
 
 #include "supervisor/notify/pending_call.h"
 
 namespace shmvisor {
 
+/// Of whom clones are followed now. Any thread.
+class FollowedClones {
+ public:
+  static constexpr int kMostOfUser = 4;
+
+  /// `user`: of accountable_user.h. False where it has kMostOfUser already; leave() otherwise.
+  [[nodiscard]] bool enter(uid_t user);
+  void leave(uid_t user);
+
+ private:
+  std::mutex mutex_;
+  std::map<uid_t, int> of_user_;
+};
+
 /// `child_begins`: its tid; it waits meanwhile, the parent does not.
-void follow_clone(PendingCall& call, const std::function<void(pid_t)>& child_begins);
+void follow_clone(PendingCall& call, FollowedClones& followed, uid_t user,
+                  const std::function<void(pid_t)>& child_begins);
 
 }  // namespace shmvisor
