@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <string>
 #include <utility>
@@ -43,6 +44,19 @@ TEST_F(RunLockTest, IsNobodyElses) {
   struct stat status {};
   ASSERT_EQ(::stat((path_ + ".lock").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600U);
+}
+
+TEST_F(RunLockTest, IsARegularFile) {
+  const std::string file = path_ + ".lock";
+  ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+  ::alarm(60);  // who opens it may wait for ever
+  const auto opened = RunLock::at(path_);
+  ::alarm(0);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error(), Errno(EINVAL));
+  ASSERT_EQ(::unlink(file.c_str()), 0);
+  ASSERT_EQ(::mkdir(file.c_str(), 0700), 0);
+  EXPECT_FALSE(RunLock::at(path_));
 }
 
 TEST_F(RunLockTest, IsHeldByWhatAKilledOneLeaves) {

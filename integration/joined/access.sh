@@ -72,6 +72,18 @@ touch over
 wait "$server"
 rm -f serving over
 
+heading "the lock of another user's runs"
+mkdir -m 777 shared
+(umask 0 && exec $run --join-or-serve shared/socket --log-level=off -- bash -c 'touch serving; while [ ! -e over ]; do sleep 0.05; done') 2>served.err &
+server=$!
+ready serving
+as_user $run --join-or-serve shared/socket -- true 2>err || fail "who may not open the lock joins: $(cat err)"
+touch over
+wait "$server"
+rm -f serving over
+refused 'let its owner serve' as_user $run --join-or-serve shared/socket --
+$run --join-or-serve shared/socket -- true 2>err || fail "its owner: $(cat err)"
+
 heading "paths"
 echo precious >file
 refused "no socket that a server left behind" $run --serve file --

@@ -93,6 +93,11 @@ echo precious >socket
 $run -- touch ran 2>err-1
 expect "a file" 125 $?
 [ ! -e ran ] && expect "the file" precious "$(cat socket)"
+mkfifo fifo.lock
+timeout --kill-after=10 60 "$SHMVISOR" run --proc=off --join-or-serve fifo -- touch ran 2>err-1
+expect "a lock that is a FIFO" 125 $?
+grep -q 'not a regular file' err-1 || fail "$(cat err-1)"
+[ ! -e ran ] || fail "it ran"
 "$SHMVISOR" run --join-or-serve other --no-linger -- true 2>err-1
 expect "--no-linger" 125 $?
 assert_kernel_table_empty

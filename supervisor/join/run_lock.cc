@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include <utility>
 
@@ -14,9 +15,13 @@ constexpr int kLeastNumber = 100;
 }  // namespace
 
 Result<RunLock> RunLock::at(const std::string& socket_path) {
-  const UniqueFd opened(::open((socket_path + ".lock").c_str(),
-                               O_RDONLY | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600));
+  // Without O_NONBLOCK a FIFO that somebody put there keeps us until it has a writer.
+  constexpr int kFlags = O_RDONLY | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC;
+  const UniqueFd opened(::open((socket_path + ".lock").c_str(), kFlags, 0600));
   if (!opened.valid()) return Errno::current();
+  struct stat status {};
+  if (::fstat(opened.get(), &status) != 0) return Errno::current();
+  if (!S_ISREG(status.st_mode)) return Errno(EINVAL);
   UniqueFd file(::fcntl(opened.get(), F_DUPFD_CLOEXEC, kLeastNumber));
   if (!file.valid()) file.reset(::fcntl(opened.get(), F_DUPFD_CLOEXEC, 0));
   if (!file.valid()) return Errno::current();

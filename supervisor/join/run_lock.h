@@ -7,8 +7,9 @@
 // and locked (flock(2)), and each command inherits that descriptor: the lock is gone when all of
 // them have ended. The file stays, because who removes it takes it from under another's lock.
 //
-// A command that closes what it does not know is not seen. Nor is one of another user, who may not
-// open the file: mode 0600.
+// A process that closes what it does not know is not seen. One that unlocks it hides all processes
+// of its own command, which have one open file; those of other runs have others. Nor is a process
+// of another user seen, who may not open the file (mode 0600). Such a user may join, and not serve.
 //
 // Ownership: the descriptor. Thread rule: the main thread.
 #pragma once
@@ -22,7 +23,7 @@ namespace shmvisor {
 
 class RunLock {
  public:
-  /// Not locked yet. Errors: open(2)'s.
+  /// Not locked yet. Errors: open(2)'s; EINVAL where it is no regular file.
   static Result<RunLock> at(const std::string& socket_path);
 
   /// Alone, or not at all: false where somebody has it.

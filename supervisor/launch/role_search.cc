@@ -42,8 +42,10 @@ std::optional<Failure> RoleSearch::open_lock() {
   if (opened) {
     lock_.emplace(std::move(*opened));
   } else if (opened.error() != Errno(EACCES)) {  // another user's, whom we may join all the same
-    return Failure{exit_status::kOwnFailure, "cannot open '" + options_.serve_path + ".lock': " +
-                                                 std::strerror(opened.error().value())};
+    const bool irregular = opened.error() == Errno(EINVAL);
+    return Failure{exit_status::kOwnFailure,
+                   "cannot open '" + options_.serve_path + ".lock': " +
+                       (irregular ? "not a regular file" : std::strerror(opened.error().value()))};
   }
   return std::nullopt;
 }
@@ -53,6 +55,13 @@ std::string RoleSearch::still_live() const {
          "' has ended, and processes that it served live on, perhaps with segments that a new one "
          "would not know of: end them first ('fuser -v " +
          options_.serve_path + ".lock' shows them)";
+}
+
+std::string RoleSearch::not_allowed() const {
+  const std::string lock = "'" + options_.serve_path + ".lock'";
+  return "nobody serves at '" + options_.serve_path + "', and " + lock +
+         " may not be opened, which tells whether processes of an earlier server live on: let its "
+         "owner serve, or remove it when all processes of those runs have ended";
 }
 
 std::variant<Role, Failure> RoleSearch::search() {
@@ -76,6 +85,11 @@ std::variant<Role, Failure> RoleSearch::search() {
       server_may_come = true;
     }
     if (options_.serve_path.empty()) return role;
+    if (options_.join_or_serve && !lock_) {
+      // The owner of the lock may be about to serve.
+      if (last) return Failure{exit_status::kOwnFailure, not_allowed()};
+      continue;
+    }
     if (lock_ && !lock_->try_alone()) {
       if (last) return Failure{exit_status::kOwnFailure, still_live()};
       continue;

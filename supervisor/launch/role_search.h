@@ -3,7 +3,8 @@
 //
 // With --join-or-serve several may look at the same time: of those who find nobody one gets the
 // socket, and the others find that one. A server may also end at any moment. And nobody serves as
-// long as a process of an earlier server's is left (RunLock).
+// long as a process of an earlier server's is left (RunLock), nor does anybody who may not open the
+// lock, which would tell.
 //
 // Errors: a sentence for the user. Ownership: borrows the options. Thread rule: the main thread.
 #pragma once
@@ -43,9 +44,11 @@ class RoleSearch {
   std::optional<Failure> open_lock();
   std::variant<Role, Failure> search();
   [[nodiscard]] std::string still_live() const;
+  [[nodiscard]] std::string not_allowed() const;
 
   const RunOptions& options_;
-  std::optional<RunLock> lock_;  ///< with --join-or-serve
+  /// With --join-or-serve. Without it there we may join only.
+  std::optional<RunLock> lock_;
 };
 
 }  // namespace shmvisor
