@@ -107,7 +107,7 @@ JoinedCommands::JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, Joi
                                const ServingShares& shares)
     : socket_(std::move(socket)),
       namespaces_(namespaces),
-      scope_(std::make_shared<SupervisedScope>()),
+      scope_(std::make_shared<SupervisedScope>(features)),
       call_page_(call_page),
       open_file_shares_(std::move(open_file_shares)),
       shares_(shares),

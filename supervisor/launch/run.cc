@@ -153,7 +153,7 @@ int run_serving(const Launched& launched, UniqueFd listener_fd, std::optional<Jo
   KickTimer::install_handler([](int signal_number) { ::kill(g_command, signal_number); });
   Listener listener(std::move(listener_fd), command.wait_kind());
   listener.use_sync_wake_up(features);
-  const auto supervised = std::make_shared<SupervisedScope>();
+  const auto supervised = std::make_shared<SupervisedScope>(features);
   supervised->add_root(getpid());
   JointScope scope;
   scope.add(supervised);

@@ -1,20 +1,13 @@
 #include "supervisor/process/descendant_scope.h"
 
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "policy/base/unique_fd.h"
-#include "supervisor/kernel/uapi.h"
 #include "supervisor/process/proc_file.h"
+#include "supervisor/process/process_parent.h"
 #include "supervisor/process/task_status.h"
 
 namespace shmvisor {
 namespace {
-
-UniqueFd open_process(pid_t pid) {
-  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-}
 
 bool is_below(pid_t pid, pid_t root, const std::unordered_map<pid_t, pid_t>& parents) {
   // Pids may be reused while we read: a chain longer than the list is a ring.
@@ -44,17 +37,7 @@ std::vector<pid_t> DescendantScope::processes() const {
 }
 
 std::optional<pid_t> DescendantScope::parent_of(pid_t pid) const {
-  if (features_.usable(KernelFeature::kPidfdGetInfo)) {
-    const UniqueFd pidfd = open_process(pid);
-    pidfd_info info{};
-    info.mask = PIDFD_INFO_PID;
-    if (pidfd.valid() && ::ioctl(pidfd.get(), PIDFD_GET_INFO, &info) == 0) {
-      return static_cast<pid_t>(info.ppid);
-    }
-    if (pidfd.valid() && (errno == ENOTTY || errno == EINVAL)) {
-      features_.absent(KernelFeature::kPidfdGetInfo);
-    }
-  }
+  if (const auto parent = parent_by_pidfd(pid, features_)) return parent;
   // Not of /proc/PID/stat, which keeps its reader while the process is in the middle of an exec.
   const auto status = TaskStatus::read(pid);
   return status ? std::optional(status->ppid) : std::nullopt;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "supervisor/process/proc_file.h"
+#include "supervisor/process/process_parent.h"
 #include "supervisor/process/task_status.h"
 
 namespace shmvisor {
@@ -46,24 +47,41 @@ std::vector<pid_t> SupervisedScope::processes() const {
   const std::vector<NumberedInode> listed = numbered_inodes("/proc");
   auto verdicts = std::make_shared<Verdicts>();
   verdicts->reserve(listed.size());
-  bool all_known = known->size() == listed.size();
   std::vector<pid_t> found;
+  std::vector<NumberedInode> unknown;
   for (const auto& [pid, inode] : listed) {
+    const auto before = known->find(pid);
+    if (before == known->end() || before->second.inode != inode) {
+      unknown.push_back({pid, inode});
+      continue;
+    }
+    if (before->second.belongs) found.push_back(pid);
+    verdicts->insert(*before);
+  }
+  if (unknown.empty() && known->size() == listed.size()) return found;
+  // Parents have mostly lower numbers than their children, and are judged before them.
+  for (const auto& [pid, inode] : unknown) {
     std::optional<bool> belongs;
-    if (const auto before = known->find(pid);
-        before != known->end() && before->second.inode == inode) {
-      belongs = before->second.belongs;
+    if (none_without_session && ::getsid(pid) == 0) {
+      belongs = false;
+    } else if (is_child_of_one(pid, *verdicts)) {
+      belongs = true;
     } else {
-      all_known = false;
-      belongs = none_without_session && ::getsid(pid) == 0 ? false : judge(pid, roots, *verdicts);
+      belongs = judge(pid, roots, *verdicts);
     }
     if (belongs.value_or(false)) found.push_back(pid);
     if (belongs && inode > kNoInode) verdicts->insert({pid, {inode, *belongs}});
   }
-  if (all_known) return found;
   const std::lock_guard lock(mutex_);
   if (verdicts_ == known) verdicts_ = std::move(verdicts);
   return found;
+}
+
+bool SupervisedScope::is_child_of_one(pid_t pid, const Verdicts& verdicts) const {
+  const auto parent = parent_by_pidfd(pid, features_);
+  if (!parent) return false;
+  const auto verdict = verdicts.find(*parent);
+  return verdict != verdicts.end() && verdict->second.belongs;
 }
 
 std::optional<bool> SupervisedScope::judge(pid_t pid, const Roots& roots,

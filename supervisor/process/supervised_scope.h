@@ -8,9 +8,11 @@
 // signalled because of being here.
 //
 // However many roots there are, all processes are gone through once. Each is looked at once in its
-// life: who is under a filter stays so, and who is not does not get under ours. It takes 14 µs, by
-// /proc/PID/status, whose reader no exec keeps; for the kernel's threads, which show by being in no
-// session, 0.1 µs.
+// life: who is under a filter stays so, and who is not does not get under ours. A child of one that
+// belongs does too, which takes 2 µs (Linux 6.13). Others take 14 µs, by /proc/PID/status, whose
+// reader no exec keeps; the kernel's threads, which show by being in no session, 0.1 µs.
+//
+// An orphan with 65536 groups makes its status take 20 ms and more, once.
 //
 // Thread rule: any thread.
 #pragma once
@@ -21,8 +23,10 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "supervisor/kernel/features.h"
 #include "supervisor/process/process_scope.h"
 
 namespace shmvisor {
@@ -30,6 +34,9 @@ namespace shmvisor {
 class SupervisedScope : public ProcessScope {
  public:
   using RootId = std::uint64_t;
+
+  explicit SupervisedScope(KernelFeatures features = KernelFeatures())
+      : features_(std::move(features)) {}
 
   /// One process may be added several times. Precondition: not reaped, or its pid may be another's.
   RootId add_root(pid_t pid);
@@ -51,9 +58,12 @@ class SupervisedScope : public ProcessScope {
   using Verdicts = std::unordered_map<pid_t, Known>;
   using Roots = std::map<RootId, Root>;
 
+  /// Whether its parent is among those who belong, as far as that is cheap to tell.
+  bool is_child_of_one(pid_t pid, const Verdicts& verdicts) const;
   /// nullopt where it is gone.
   static std::optional<bool> judge(pid_t pid, const Roots& roots, const Verdicts& verdicts);
 
+  mutable KernelFeatures features_;
   mutable std::mutex mutex_;
   Roots roots_;
   RootId last_root_ = 0;
