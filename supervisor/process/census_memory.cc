@@ -6,9 +6,7 @@
 #include <string>
 #include <unordered_set>
 
-#include "supervisor/process/accountable_user.h"
 #include "supervisor/process/task_status.h"
-#include "supervisor/process/thread_identity.h"
 
 namespace shmvisor {
 namespace {
@@ -130,12 +128,12 @@ void CensusMemory::remember(pid_t pid, std::vector<MappedFile> files,
             in_a_row ? record.slow_looks + 1 : (took >= kTooSlow ? 1 : 0)};
 }
 
+/// By the user id alone, which /proc tells of any process at once: its namespaces cannot be read
+/// while it is in an exec, and such a process is why threads are lost.
 LosableThreads::Payer CensusMemory::payer_of(pid_t pid) const {
   const auto group = reinterpret_cast<std::uintptr_t>(this);
   const auto status = TaskStatus::read(pid);
-  if (!status) return {group, static_cast<uid_t>(-1)};
-  ThreadIdentity thread(pid, UniqueFd(), 0);
-  return {group, accountable_user(thread, status->uid)};
+  return {group, status ? status->uid : static_cast<uid_t>(-1)};
 }
 
 void CensusMemory::begin_late(pid_t pid, Phase phase) {
