@@ -16,6 +16,7 @@
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/socket_address.h"
 #include "supervisor/process/descendant_scope.h"
+#include "supervisor/process/losable_threads.h"
 #include "tests/join_visitor.h"
 #include "tests/scratch_folder.h"
 #include "tests/supervised_child.h"
@@ -35,6 +36,7 @@ class JoinedCommandsTest : public ::testing::Test {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     // A sanitizer may start a thread of its own together with the first.
     std::thread([] {}).join();
+    LosableThreads::all().keep_reserve();  // which the first server would make otherwise
     threads_at_rest_ = entries_of("/proc/self/task");
   }
   /// Threads that free what the last test had may be left, and descriptors with them.

@@ -13,6 +13,7 @@
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/process/descendant_scope.h"
+#include "supervisor/process/losable_threads.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -31,6 +32,7 @@ class ServerPoolTest : public ::testing::Test {
     spdlog::set_level(spdlog::level::off);
     KickTimer::install_handler(nullptr);
     ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    LosableThreads::all().keep_reserve();  // which the first server would make otherwise
     // A sanitizer may start a thread of its own together with the first.
     std::thread([] {}).join();
   }

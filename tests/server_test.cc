@@ -22,6 +22,7 @@
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/process/descendant_scope.h"
+#include "supervisor/process/losable_threads.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -43,6 +44,7 @@ class ServerTest : public ::testing::Test {
     spdlog::set_level(spdlog::level::off);
     KickTimer::install_handler(nullptr);
     ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    LosableThreads::all().keep_reserve();  // which the first server would make otherwise
   }
 
   /// A count of all processes that lasts until other callers have their answers.
