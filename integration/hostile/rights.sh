@@ -17,6 +17,8 @@ attacker='/usr/bin/python3 -B attacker.py 7'
 bound='timeout --kill-after=10 100'
 nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all -- "$@"; }
 nobody unshare --user --ipc true 2>err || skip "no user namespaces for ordinary users: $(cat err)"
+# What the last one said must not be taken for the next one's: its shell truncates the file only later.
+forget() { rm -f "$@"; }
 ready() { wait_until 60 grep -qx ready "$1" || fail "no victim: $(cat "$1" ./*.err)"; }
 
 # ended NAME: the victim says that nothing was done to it.
@@ -45,6 +47,7 @@ grep -c succeeds native | grep -qx 0 || fail "natively it can: $(cat native)"
 rm -f over
 
 heading "a filter that does not show unshare"
+forget victim
 $bound "$SHMVISOR" run --serve socket --log-level=off -- $attacker victim secret over >victim 2>victim.err &
 victim=$!
 ready victim
@@ -71,6 +74,7 @@ heading "containers of one group"
 "$SHMVISOR" agent --socket agent.sock --log-level=off &
 agent=$!
 wait_until 20 test -S agent.sock || fail "no agent"
+forget victim
 $bound $attacker ipc contained agent.sock group victim secret over >victim 2>victim.err &
 victim=$!
 ready victim
@@ -80,6 +84,7 @@ for namespaces in 'ipc contained agent.sock group become user' 'become user ipc 
 done
 ended "group"
 
+forget got victim
 $bound $attacker become user ipc contained agent.sock later say ready wait go attack >got 2>got.err &
 first=$!
 ready got
