@@ -106,7 +106,7 @@ Result<void> add_native_calls(const Context& context) {
 /// A clone(2) that gives the child an IPC namespace of its own. The flags are its first argument.
 Result<void> add_clone_with_ipc_namespace(const Context& context) {
   constexpr scmp_datum_t kNewIpc = CLONE_NEWIPC;
-  const scmp_arg_cmp flags = SCMP_A0(SCMP_CMP_MASKED_EQ, kNewIpc, kNewIpc);
+  const scmp_arg_cmp flags{0, SCMP_CMP_MASKED_EQ, kNewIpc, kNewIpc};
   return checked(
       seccomp_rule_add_exact_array(context.get(), SCMP_ACT_NOTIFY, SCMP_SYS(clone), 1, &flags));
 }
