@@ -162,29 +162,22 @@ class Registry : public std::enable_shared_from_this<Registry> {
 /// to the state.
 class Registry::ReadGuard {
  public:
-  explicit ReadGuard(const Registry& registry) NO_THREAD_SAFETY_ANALYSIS : registry_(registry) {
-    registry.lock_.lock_shared();
-  }
-  ReadGuard(const ReadGuard&) = delete;
-  ReadGuard& operator=(const ReadGuard&) = delete;
-  ~ReadGuard() NO_THREAD_SAFETY_ANALYSIS { registry_.lock_.unlock_shared(); }
+  explicit ReadGuard(const Registry& registry) NO_THREAD_SAFETY_ANALYSIS : registry_(registry),
+                                                                           lock_(registry.lock_) {}
 
   const RegistryState* operator->() const NO_THREAD_SAFETY_ANALYSIS { return &registry_.state_; }
   const RegistryState& operator*() const NO_THREAD_SAFETY_ANALYSIS { return registry_.state_; }
 
  private:
   const Registry& registry_;
+  const ReadLock lock_;
 };
 
 /// Holds the registry's lock exclusively while it lives.
 class Registry::WriteGuard {
  public:
-  explicit WriteGuard(Registry& registry) NO_THREAD_SAFETY_ANALYSIS : registry_(registry) {
-    registry.lock_.lock();
-  }
-  WriteGuard(const WriteGuard&) = delete;
-  WriteGuard& operator=(const WriteGuard&) = delete;
-  ~WriteGuard() NO_THREAD_SAFETY_ANALYSIS { registry_.lock_.unlock(); }
+  explicit WriteGuard(Registry& registry) NO_THREAD_SAFETY_ANALYSIS : registry_(registry),
+                                                                      lock_(registry.lock_) {}
 
   const RegistryState* operator->() const NO_THREAD_SAFETY_ANALYSIS { return &registry_.state_; }
   const RegistryState& operator*() const NO_THREAD_SAFETY_ANALYSIS { return registry_.state_; }
@@ -208,6 +201,7 @@ class Registry::WriteGuard {
 
  private:
   Registry& registry_;
+  const WriteLock lock_;
 };
 
 inline Registry::ReadGuard Registry::read() const { return ReadGuard(*this); }

@@ -18,6 +18,7 @@
 #include <string>
 #include <utility>
 
+#include "supervisor/kernel/allowed_cpus.h"
 #include "supervisor/kernel/detached_thread.h"
 
 namespace shmvisor {
@@ -77,15 +78,12 @@ void write_lines(int fd, std::string_view lines, const Deadline& deadline) {
 }  // namespace
 
 struct LogWriter::State : std::enable_shared_from_this<State> {
-  State(int descriptor, std::size_t most) : fd(descriptor), most_bytes(most) {
-    CPU_ZERO(&cpus);
-    (void)::sched_getaffinity(0, sizeof(cpus), &cpus);
-  }
+  State(int descriptor, std::size_t most) : fd(descriptor), most_bytes(most) {}
 
   const int fd;
   const std::size_t most_bytes;
   const uid_t user = ::geteuid();
-  cpu_set_t cpus{};  ///< that all threads may run on
+  const cpu_set_t cpus = allowed_cpus();  ///< that all threads may run on
   std::mutex mutex;
   std::condition_variable came;
   std::condition_variable written;

@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <new>
 #include <thread>
 
 #include "supervisor/memory/run_aside.h"
@@ -36,12 +35,7 @@ void trim_when_quiet() {
 
 void heap_trim_later() {
   if (g_freed.fetch_add(1) + 1 < kWave || g_under_way.exchange(true)) return;
-  bool begun = false;
-  try {
-    begun = run_aside(kNobodysWork, trim_when_quiet);
-  } catch (const std::bad_alloc&) {  // somebody may be in the middle of freeing
-  }
-  if (!begun) g_under_way.store(false);
+  if (!run_aside(kNobodysWork, trim_when_quiet)) g_under_way.store(false);
 }
 
 }  // namespace shmvisor

@@ -37,12 +37,10 @@ class ProcessCaller : public Caller, private Subject {
         features_(features),
         refusals_(refusals),
         space_(call, expected, features, refusals,
-               call_page == nullptr
-                   ? CallPageUse()
-                   : CallPageUse{call_page, &thread_.identity->call_page_misses(),
-                                 thread_.remembered, loans, thread_.identity->unique(),
-                                 thread_.ids ? accountable_user(*thread_.identity, thread_.ids->uid)
-                                             : static_cast<uid_t>(-1)},
+               call_page == nullptr ? CallPageUse()
+                                    : CallPageUse{call_page, &thread_.identity->call_page_misses(),
+                                                  thread_.remembered, loans,
+                                                  thread_.identity->unique(), tracer_wait.user},
                tracer_wait) {}
 
   Subject& subject() override { return *this; }
