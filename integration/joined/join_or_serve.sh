@@ -37,20 +37,22 @@ for worker in 1 2 3 4; do
 done
 for worker in "${workers[@]}"; do wait "$worker" || fail "a short one: $(cat err-*)"; done
 
+# kill_server FILE SCRIPT: kills the shmvisor of a command that writes its number to the file "server", once
+# FILE is there.
+kill_server() {
+  $run -- bash -c "$2" 2>err-1 &
+  local victim=$!
+  wait_until 30 test -s "$1" || fail "no server: $(cat err-1)"
+  kill -KILL "$(cat server)"
+  wait "$victim" 2>/dev/null
+}
+
 heading "a server that was killed"
-$run -- bash -c 'echo $PPID >server.new; mv server.new server; exec sleep 60' 2>err-1 &
-victim=$!
-wait_until 30 test -s server || fail "no server: $(cat err-1)"
-kill -KILL "$(cat server)"
-wait "$victim" 2>/dev/null
+kill_server server 'echo $PPID >server.new; mv server.new server; exec sleep 60'
 $run -- true 2>err-1 || fail "behind one that was killed: $(cat err-1)"
 
 heading "what a killed server leaves keeps a second one out"
-$run -- bash -c 'echo $PPID >server; setsid sleep 60 & echo $! >left.new; mv left.new left; wait' 2>err-1 &
-victim=$!
-wait_until 30 test -s left || fail "no server: $(cat err-1)"
-kill -KILL "$(cat server)"
-wait "$victim" 2>/dev/null
+kill_server left 'echo $PPID >server; setsid sleep 60 & echo $! >left.new; mv left.new left; wait'
 $run -- touch ran 2>err-1
 expect "beside what is left" 125 $?
 grep -q 'live on' err-1 || fail "$(cat err-1)"
