@@ -12,7 +12,7 @@
 
 #include "supervisor/check/child.h"
 #include "supervisor/inject/kick_timer.h"
-#include "supervisor/process/task_status.h"
+#include "supervisor/procfs/task_status.h"
 #include "tests/foreign_tracer.h"
 #include "tests/supervised_child.h"
 

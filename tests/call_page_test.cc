@@ -16,10 +16,10 @@
 #include <optional>
 #include <string_view>
 
+#include "supervisor/attaches/memory_map.h"
 #include "supervisor/inject/call_page_code.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/remote_space.h"
-#include "supervisor/process/memory_map.h"
 #include "tests/expected_receiver.h"
 #include "tests/supervised_child.h"
 
@@ -114,7 +114,7 @@ class CallPageTest : public ::testing::Test {
         continue;
       }
       const bool ordinary = message == CallPage::Message::kNone;
-      RemoteSpace space(call, expected_, features_, refusals_,
+      RemoteSpace space(call, expected_, features_, access_warnings_,
                         ordinary ? CallPageUse{page_.get(), &misses_, may_leave_, &loans_, kUnique}
                                  : CallPageUse());
       failed_ += message == CallPage::Message::kFailed ? 1 : 0;
@@ -161,7 +161,7 @@ class CallPageTest : public ::testing::Test {
   static constexpr std::uint64_t kUnique = 1;
   ExpectedCalls expected_{[] {}};
   Loans loans_;
-  Refusals refusals_;
+  AccessWarnings access_warnings_;
   std::atomic<int> misses_{0};
   std::vector<int> misses_seen_;
   bool has_page_ = false;
@@ -656,7 +656,7 @@ TEST_F(LeftToItTest, AFilterThatGivesNoSignalMaskBack) {
 }
 
 TEST_F(LeftToItTest, NotWhereTheKernelCannotTellOfUserDispatch) {
-  features_.absent(KernelFeature::kUserDispatchConfig);
+  features_.mark_absent(KernelFeature::kUserDispatchConfig);
   EXPECT_EQ(serve([&] { return settle_in() && once_more() ? 0 : 1; }), 0);
   EXPECT_TRUE(has_page_);
   expect_left(0);
@@ -664,7 +664,7 @@ TEST_F(LeftToItTest, NotWhereTheKernelCannotTellOfUserDispatch) {
 
 TEST(CallPage, SwitchedOff) {
   KernelFeatures features;
-  features.absent(KernelFeature::kCallPage);
+  features.mark_absent(KernelFeature::kCallPage);
   EXPECT_EQ(CallPage::create(features), nullptr);
 }
 

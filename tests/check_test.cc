@@ -156,7 +156,7 @@ TEST(Check, LeavesNoProcessAndNoDescriptor) {
 TEST(Check, ShowsWhatIsSwitchedOffAndDoesNotTryIt) {
   KernelFeatures features;
   for (std::size_t index = 0; index < static_cast<std::size_t>(KernelFeature::kCount); ++index) {
-    features.absent(static_cast<KernelFeature>(index));
+    features.mark_absent(static_cast<KernelFeature>(index));
   }
   const Report result = check(features);
   EXPECT_EQ(result.status, 0) << "every one of them can be done without\n" << result.text;

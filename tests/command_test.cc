@@ -17,7 +17,7 @@ namespace {
 class CommandTest : public ::testing::TestWithParam<bool> {
  protected:
   CommandTest() {
-    if (!GetParam()) features_.absent(KernelFeature::kPidfdGetfd);
+    if (!GetParam()) features_.mark_absent(KernelFeature::kPidfdGetfd);
   }
 
   /// Starts `arguments` and waits for its end; shell terms, and 200 and more where it goes wrong.

@@ -1,4 +1,4 @@
-#include "supervisor/process/descendant_scope.h"
+#include "supervisor/scope/descendant_scope.h"
 
 #include <algorithm>
 
@@ -11,7 +11,7 @@ namespace {
 class DescendantScopeTest : public ::testing::TestWithParam<bool> {
  protected:
   DescendantScopeTest() {
-    if (!GetParam()) features_.absent(KernelFeature::kPidfdGetInfo);
+    if (!GetParam()) features_.mark_absent(KernelFeature::kPidfdGetInfo);
     ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   }
   ~DescendantScopeTest() override {

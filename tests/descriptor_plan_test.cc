@@ -1,5 +1,5 @@
 // DescriptorPlan: arithmetic alone.
-#include "supervisor/process/descriptor_plan.h"
+#include "supervisor/resources/descriptor_plan.h"
 
 #include <gtest/gtest.h>
 

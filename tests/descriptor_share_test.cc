@@ -1,5 +1,5 @@
 // Who gets how many descriptors, without any being made.
-#include "supervisor/process/descriptor_share.h"
+#include "supervisor/resources/descriptor_share.h"
 
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>

@@ -12,7 +12,7 @@
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/serving_chores.h"
 #include "supervisor/memory/machine.h"
-#include "supervisor/process/descendant_scope.h"
+#include "supervisor/scope/descendant_scope.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -49,7 +49,7 @@ class InitLoopTest : public ::testing::Test {
     const DescendantScope scope(features);
     MachineResources resources(features);
     Machine machine(resources, scope);
-    Namespaces namespaces(machine, Limits(), NamespaceIds::ours().ipc);
+    Registries namespaces(machine, Limits(), NamespaceIds::ours().ipc);
     IpcNamespaces ipc_namespaces(namespaces, scope);
     before(command.pid());
     ServingChores chores(
@@ -194,7 +194,7 @@ TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {
     const DescendantScope scope(features);
     MachineResources resources(features);
     Machine machine(resources, scope);
-    Namespaces namespaces(machine, Limits(), NamespaceIds::ours().ipc);
+    Registries namespaces(machine, Limits(), NamespaceIds::ours().ipc);
     const auto& registry = namespaces.initial();
     auto memory = machine.create_memory({.name = "SYSV00000000", .size_bytes = 4096});
     auto file = (*memory)->open(kAnyAccess);
@@ -203,10 +203,10 @@ TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {
     {
       Registry::WriteGuard state = registry->write();
       const auto free = state->next_id();
-      Segment::Birth birth;
-      birth.id = free->id;
-      birth.size_bytes = 4096;
-      const auto segment = std::make_shared<Segment>(std::move(birth), std::move(*memory));
+      Segment::Creation creation;
+      creation.id = free->id;
+      creation.size_bytes = 4096;
+      const auto segment = std::make_shared<Segment>(std::move(creation), std::move(*memory));
       Dropped dropped;
       state.apply(InsertSegment{*free, segment}, dropped);
       segment->begin_opening();

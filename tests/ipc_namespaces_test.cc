@@ -1,4 +1,4 @@
-#include "supervisor/process/ipc_namespaces.h"
+#include "supervisor/namespaces/ipc_namespaces.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -7,7 +7,7 @@
 #include <atomic>
 #include <csignal>
 
-#include "supervisor/process/descendant_scope.h"
+#include "supervisor/scope/descendant_scope.h"
 #include "tests/fakes/fake_host.h"
 #include "tests/supervised_child.h"
 
@@ -62,7 +62,7 @@ class IpcNamespacesTest : public ::testing::Test {
   FakeHost host_;
   KernelFeatures features_;
   DescendantScope scope_{features_};
-  Namespaces namespaces_;
+  Registries namespaces_;
   IpcNamespaces ipc_;
   ThreadIdentities threads_{features_};
 };

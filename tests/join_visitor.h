@@ -52,7 +52,7 @@ class Serving {
   MachineResources resources_{features_};
   JointScope scope_;
   Machine machine_;
-  Namespaces namespaces_;
+  Registries namespaces_;
   IpcNamespaces ipc_namespaces_;
 
  public:

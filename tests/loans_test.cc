@@ -7,8 +7,8 @@
 
 #include <thread>
 
+#include "supervisor/credentials/thread_identity.h"
 #include "supervisor/kernel/features.h"
-#include "supervisor/process/thread_identity.h"
 
 namespace shmvisor {
 namespace {

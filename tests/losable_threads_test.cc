@@ -1,4 +1,4 @@
-#include "supervisor/process/losable_threads.h"
+#include "supervisor/tasks/losable_threads.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -11,7 +11,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "supervisor/process/background_task.h"
+#include "supervisor/tasks/background_task.h"
 
 namespace shmvisor {
 namespace {

@@ -21,9 +21,9 @@ inline std::shared_ptr<Segment> marked_segment(Machine& machine, std::uint64_t p
   request.size_bytes = pages * kPageBytes;
   auto memory = machine.create_memory(request);
   EXPECT_TRUE(memory);
-  Segment::Birth birth;
-  birth.size_bytes = request.size_bytes;
-  auto segment = std::make_shared<Segment>(std::move(birth), std::move(*memory));
+  Segment::Creation creation;
+  creation.size_bytes = request.size_bytes;
+  auto segment = std::make_shared<Segment>(std::move(creation), std::move(*memory));
   for (std::uint64_t page = 0; page < pages; ++page) {
     EXPECT_TRUE(segment->memory().write_at(page * kPageBytes, std::as_bytes(std::span(&mark, 1))));
   }

@@ -18,7 +18,7 @@
 
 #include "supervisor/memory/machine.h"
 #include "supervisor/memory/memory_room.h"
-#include "supervisor/process/descendant_scope.h"
+#include "supervisor/scope/descendant_scope.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -107,7 +107,7 @@ TEST_F(MemfdMemoryTest, EachDescriptionIsOfTheSameFile) {
 // Where leases are forbidden (fs.leases-enable).
 class WithoutLeasesTest : public MemfdMemoryTest {
  protected:
-  WithoutLeasesTest() { features_.absent(KernelFeature::kLeases); }
+  WithoutLeasesTest() { features_.mark_absent(KernelFeature::kLeases); }
 };
 
 TEST_F(WithoutLeasesTest, InUseWhileADescriptionIsHeldOrMapped) {
@@ -165,7 +165,7 @@ TEST_F(WithoutLeasesTest, NobodyElsesLockKeepsOthersOut) {
 TEST_F(MemfdMemoryTest, WhatWasHandedOutBeforeLeasesWereForbiddenIsInUseStill) {
   const auto memory = make();
   UniqueFd before = open(*memory, kAnyAccess);
-  features_.absent(KernelFeature::kLeases);
+  features_.mark_absent(KernelFeature::kLeases);
   UniqueFd after = open(*memory, kAnyAccess);
   after.reset();
   EXPECT_TRUE(memory->in_use());
@@ -375,7 +375,7 @@ TEST_F(MemfdMemoryTest, NobodyElseReopensIt) {
 
 TEST_F(MemfdMemoryTest, ItCanBeMappedExecutable) {
   for (const bool noexec_seal : {true, false}) {
-    if (!noexec_seal) features_.absent(KernelFeature::kNoexecSeal);
+    if (!noexec_seal) features_.mark_absent(KernelFeature::kNoexecSeal);
     const auto memory = make();
     const UniqueFd fd = open(*memory, kAnyAccess);
     char* const address = map(fd.get(), 1, PROT_READ | PROT_WRITE | PROT_EXEC);

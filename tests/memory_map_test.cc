@@ -1,4 +1,4 @@
-#include "supervisor/process/memory_map.h"
+#include "supervisor/attaches/memory_map.h"
 
 #include <sys/stat.h>
 
@@ -15,7 +15,7 @@ std::uint64_t number(const void* address) { return reinterpret_cast<std::uintptr
 class MemoryMapTest : public ::testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
-    if (!GetParam()) features_.absent(KernelFeature::kProcmapQuery);
+    if (!GetParam()) features_.mark_absent(KernelFeature::kProcmapQuery);
     file_.reset(::memfd_create("a name with spaces 1-2 rw-p 0 00:00 7", MFD_CLOEXEC));
     ASSERT_EQ(::ftruncate(file_.get(), 16 * kPage), 0);
     struct stat status {};

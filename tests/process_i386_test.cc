@@ -10,8 +10,8 @@
 #include "supervisor/inject/process_space.h"
 #include "supervisor/inject/remote_space.h"
 #include "supervisor/memory/machine.h"
-#include "supervisor/process/descendant_scope.h"
-#include "supervisor/process/process_stat.h"
+#include "supervisor/procfs/process_stat.h"
+#include "supervisor/scope/descendant_scope.h"
 #include "tests/expected_receiver.h"
 #include "tests/marked_segment.h"
 #include "tests/supervised_child.h"
@@ -61,7 +61,7 @@ class ProcessI386Test : public ::testing::TestWithParam<Pastime> {
     const seccomp_notif notif = child.receive();
     EXPECT_EQ(notif.data.arch, AUDIT_ARCH_I386);
     PendingCall call(child.listener(), notif);
-    RemoteSpace space(call, expected_, features_, refusals_);
+    RemoteSpace space(call, expected_, features_, access_warnings_);
     MapRequest request;
     request.length_bytes = kPages * kPage;
     request.access = access;
@@ -110,7 +110,7 @@ class ProcessI386Test : public ::testing::TestWithParam<Pastime> {
   MachineResources resources_{features_};
   Machine machine_{resources_, scope_};
   ExpectedCalls expected_{[] {}};
-  Refusals refusals_;
+  AccessWarnings access_warnings_;
   std::shared_ptr<Segment> old_;
   std::shared_ptr<Segment> fresh_;
   int pipe_[2] = {-1, -1};

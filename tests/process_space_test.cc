@@ -16,8 +16,8 @@
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/remote_space.h"
 #include "supervisor/memory/machine.h"
-#include "supervisor/process/descendant_scope.h"
-#include "supervisor/process/process_stat.h"
+#include "supervisor/procfs/process_stat.h"
+#include "supervisor/scope/descendant_scope.h"
 #include "tests/expected_receiver.h"
 #include "tests/foreign_tracer.h"
 #include "tests/marked_segment.h"
@@ -165,7 +165,7 @@ class ProcessSpaceTest : public ::testing::Test {
   MachineResources resources_;
   Machine machine_;
   ExpectedCalls expected_{[] {}};
-  Refusals refusals_;
+  AccessWarnings access_warnings_;
   SharedPage<Shared> shared_;
   std::shared_ptr<Segment> old_;
   std::shared_ptr<Segment> fresh_;
@@ -342,7 +342,7 @@ TEST_F(ProcessSpaceTest, ACallThatIsServedMeanwhileGoesOn) {
     changed = invalidate_in_process(child.pid(), stale(), {child.listener(), expected_, features_});
   });
   {
-    RemoteSpace space(call, expected_, features_, refusals_);
+    RemoteSpace space(call, expected_, features_, access_warnings_);
     const auto unmapped = space.unmap({0x10000, kPage});
     EXPECT_TRUE(unmapped) << "errno " << unmapped.error().value();
     EXPECT_TRUE(call.answer(3));
@@ -427,7 +427,7 @@ TEST_F(ProcessSpaceTest, InACallOfOurs) {
   ASSERT_EQ(child.trouble(), "");
   for (const std::int64_t answer : {11, 12}) {
     PendingCall call(child.listener(), child.receive());
-    RemoteSpace space(call, expected_, features_, refusals_);
+    RemoteSpace space(call, expected_, features_, access_warnings_);
     Invalidation what = stale(answer == 11 ? fresh_.get() : nullptr);
     if (answer == 12) what.file = fresh_->identity().file;
     {

@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "supervisor/inject/kick_timer.h"
-#include "supervisor/process/task_status.h"
+#include "supervisor/procfs/task_status.h"
 #include "tests/foreign_tracer.h"
 #include "tests/frozen_group.h"
 #include "tests/supervised_child.h"

@@ -12,16 +12,16 @@
 namespace shmvisor {
 namespace {
 
-Segment::Birth birth(int id, key_t key, std::uint64_t size, std::uint64_t creator = 1) {
-  Segment::Birth birth;
-  birth.id = id;
-  birth.perm.key = key;
-  birth.perm.mode = 0600;
-  birth.size_bytes = size;
-  birth.cpid = {1, nullptr};
-  birth.creator = {1, creator};
-  birth.now_seconds = 1'000'000;
-  return birth;
+Segment::Creation creation(int id, key_t key, std::uint64_t size, std::uint64_t creator = 1) {
+  Segment::Creation creation;
+  creation.id = id;
+  creation.perm.key = key;
+  creation.perm.mode = 0600;
+  creation.size_bytes = size;
+  creation.cpid = {1, nullptr};
+  creation.creator = {1, creator};
+  creation.now_seconds = 1'000'000;
+  return creation;
 }
 
 class RegistryTest : public ::testing::Test {
@@ -42,7 +42,7 @@ class RegistryTest : public ::testing::Test {
     const auto free = state->next_id();
     if (!free) return nullptr;
     auto segment =
-        std::make_shared<Segment>(birth(free->id, key, size, creator), std::move(*memory));
+        std::make_shared<Segment>(creation(free->id, key, size, creator), std::move(*memory));
     Dropped none;
     state.apply(InsertSegment{*free, segment}, none);
     return segment;
@@ -225,7 +225,7 @@ TEST(RegistryRaceTest, TheLastMappingGoesJustBeforeTheWatch) {
   {
     Registry::WriteGuard state = registry.write();
     const auto free = state->next_id();
-    auto segment = std::make_shared<Segment>(birth(free->id, 0, 4096), std::move(*memory));
+    auto segment = std::make_shared<Segment>(creation(free->id, 0, 4096), std::move(*memory));
     Dropped dropped;
     state.apply(InsertSegment{*free, segment}, dropped);
     state.apply(RemoveSegment{segment}, dropped);
@@ -411,7 +411,7 @@ TEST_F(RegistryTest, NothingOutlivesTheNamespace) {
   {
     Registry::WriteGuard state = owner_alone->write();
     const auto free = state->next_id();
-    auto segment = std::make_shared<Segment>(birth(free->id, 7, 4096), std::move(*memory));
+    auto segment = std::make_shared<Segment>(creation(free->id, 7, 4096), std::move(*memory));
     Dropped dropped;
     state.apply(InsertSegment{*free, segment}, dropped);
     state.apply(RemoveSegment{segment}, dropped);
@@ -430,7 +430,7 @@ TEST_F(RegistryTest, WhatCannotBeEnteredLeavesNothingBehind) {
   const FileIdentity file = host.last().identity;
   Registry::WriteGuard state = registry.write();
   const auto free = state->next_id();
-  const auto segment = std::make_shared<Segment>(birth(free->id, 7, 4096), std::move(*memory));
+  const auto segment = std::make_shared<Segment>(creation(free->id, 7, 4096), std::move(*memory));
   host.out_of_memory = true;
   EXPECT_THROW(state.prepare(InsertSegment{*free, segment}), std::bad_alloc);
   EXPECT_EQ(state->find_key(7), nullptr);
@@ -454,7 +454,7 @@ TEST_F(RegistryTest, ItsEndNeedsNoMemory) {
   {
     Registry::WriteGuard state = owner_alone->write();
     const auto free = state->next_id();
-    auto segment = std::make_shared<Segment>(birth(free->id, 7, 4096), std::move(*memory));
+    auto segment = std::make_shared<Segment>(creation(free->id, 7, 4096), std::move(*memory));
     Dropped dropped;
     state.apply(InsertSegment{*free, segment}, dropped);
   }
@@ -608,7 +608,7 @@ TEST(RegistryThreadsTest, LookersAndChangers) {
     auto memory = host.create_memory({.name = "", .size_bytes = 4096});
     Registry::WriteGuard state = registry.write();
     const auto free = state->next_id();
-    auto segment = std::make_shared<Segment>(birth(free->id, 7, 4096), std::move(*memory));
+    auto segment = std::make_shared<Segment>(creation(free->id, 7, 4096), std::move(*memory));
     Dropped dropped;
     state.apply(InsertSegment{*free, segment}, dropped);
     state.apply(RemoveSegment{segment}, dropped);

@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 
 #include "supervisor/memory/memfd_memory.h"
-#include "supervisor/process/descendant_scope.h"
+#include "supervisor/scope/descendant_scope.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -142,7 +142,7 @@ TEST_F(ReleaseWatchTest, ManyAtATime) {
 }
 
 TEST_F(ReleaseWatchTest, WithoutInotifyEverythingIsNamedEveryTime) {
-  features_.absent(KernelFeature::kInotify);
+  features_.mark_absent(KernelFeature::kInotify);
   ReleaseEvents events(features_);
   ReleaseWatch watch(events, kOnce);
   EXPECT_EQ(watch.fd(), -1);

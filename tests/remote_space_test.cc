@@ -9,7 +9,7 @@
 
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/memory/machine.h"
-#include "supervisor/process/descendant_scope.h"
+#include "supervisor/scope/descendant_scope.h"
 #include "tests/expected_receiver.h"
 #include "tests/foreign_tracer.h"
 #include "tests/supervised_child.h"
@@ -75,7 +75,7 @@ class RemoteSpaceTest : public ::testing::Test {
   template <typename Act>
   bool serve(SupervisedChild& child, Act act) {
     PendingCall call(child.listener(), child.receive());
-    RemoteSpace space(call, expected_, features_, refusals_);
+    RemoteSpace space(call, expected_, features_, access_warnings_);
     return call.answer(act(space));
   }
   /// Maps `memory` as `request` says and answers like shmat.
@@ -93,7 +93,7 @@ class RemoteSpaceTest : public ::testing::Test {
   MachineResources resources_;
   Machine machine_;
   ExpectedCalls expected_{[] {}};
-  Refusals refusals_;
+  AccessWarnings access_warnings_;
   SharedPage<Seen> seen_;
 };
 
@@ -394,7 +394,7 @@ TEST_F(BorrowedTableTest, AFullTableIsNoObstacle) {
     const auto memory = make(1);
     PendingCall call(child.listener(), child.receive());
     {
-      RemoteSpace space(call, expected_, features_, refusals_);
+      RemoteSpace space(call, expected_, features_, access_warnings_);
       ExpectedReceiver receiver(child.listener(), expected_);
       const auto address = space.map(whole(*memory), open(*memory));
       EXPECT_TRUE(address) << "errno " << address.error().value();
@@ -418,7 +418,7 @@ TEST_F(BorrowedTableTest, MmapsOwnErrorsComeThrough) {
   const auto memory = make(1);
   PendingCall call(child.listener(), child.receive());
   {
-    RemoteSpace space(call, expected_, features_, refusals_);
+    RemoteSpace space(call, expected_, features_, access_warnings_);
     ExpectedReceiver receiver(child.listener(), expected_);
     const auto address =
         space.map({0xffff'8000'0000'0000, kPage, Placement::kExact, kReadWrite}, open(*memory));

@@ -1,5 +1,5 @@
 // run_aside(): whose work finds a thread.
-#include "supervisor/memory/run_aside.h"
+#include "supervisor/tasks/run_aside.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -12,8 +12,8 @@
 
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/memory/machine.h"
-#include "supervisor/process/descendant_scope.h"
-#include "supervisor/process/losable_threads.h"
+#include "supervisor/scope/descendant_scope.h"
+#include "supervisor/tasks/losable_threads.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -55,7 +55,7 @@ class ServerPoolTest : public ::testing::Test {
 
     DescendantScope scope;
     Machine machine;
-    Namespaces namespaces;
+    Registries namespaces;
     IpcNamespaces ipc_namespaces;
   };
   std::shared_ptr<IpcNamespaces> make_namespaces() {

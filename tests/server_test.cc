@@ -21,8 +21,8 @@
 #include "supervisor/inject/cpu_pin.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/memory/machine.h"
-#include "supervisor/process/descendant_scope.h"
-#include "supervisor/process/losable_threads.h"
+#include "supervisor/scope/descendant_scope.h"
+#include "supervisor/tasks/losable_threads.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -89,7 +89,7 @@ class ServerTest : public ::testing::Test {
     SlowScope scope;
     MachineResources resources;
     Machine machine;
-    Namespaces namespaces;
+    Registries namespaces;
     IpcNamespaces ipc_namespaces;
     std::unique_ptr<CallPage> call_page;
     Server server;
@@ -199,7 +199,7 @@ TEST_F(ServerTest, TheLifeOfASegment) {
 class ServerWithoutTest : public ServerTest, public ::testing::WithParamInterface<KernelFeature> {};
 
 TEST_P(ServerWithoutTest, TheLifeOfASegment) {
-  features_.absent(GetParam());
+  features_.mark_absent(GetParam());
   EXPECT_EQ(serve(life_of_a_segment), 0);
   EXPECT_EQ(segments_left_, 0);
 }
@@ -252,7 +252,7 @@ struct Waiting {
 class ServerWaitingTest : public ServerTest, public ::testing::WithParamInterface<Waiting> {};
 
 TEST_P(ServerWaitingTest, NoCallIsCarriedOutTwice) {
-  if (!GetParam().killable) features_.absent(KernelFeature::kWaitKillableRecv);
+  if (!GetParam().killable) features_.mark_absent(KernelFeature::kWaitKillableRecv);
   somebody_elses_filter_ = !GetParam().known;
   EXPECT_EQ(serve(lives_in_a_storm), 0);
   EXPECT_EQ(segments_left_, 0);
@@ -362,7 +362,7 @@ TEST_F(ServerTest, NoThreadIsConfinedByTheOneThatMadeIt) {
   cpu_set_t all;
   ASSERT_EQ(::sched_getaffinity(0, sizeof(all), &all), 0);
   if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "there is but one CPU";
-    // The lookout is made by whoever starts the server; so is a thread of ThreadSanitizer's own.
+    // The watchdog is made by whoever starts the server; so is a thread of ThreadSanitizer's own.
 #ifdef __SANITIZE_THREAD__
   constexpr int kMadeByStarter = 2;
 #else

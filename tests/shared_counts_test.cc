@@ -1,4 +1,4 @@
-#include "supervisor/process/shared_counts.h"
+#include "supervisor/attaches/shared_counts.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

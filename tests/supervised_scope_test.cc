@@ -1,4 +1,4 @@
-#include "supervisor/process/supervised_scope.h"
+#include "supervisor/scope/supervised_scope.h"
 
 #include <grp.h>
 #include <linux/filter.h>
@@ -10,7 +10,7 @@
 #include <ctime>
 #include <vector>
 
-#include "supervisor/process/task_status.h"
+#include "supervisor/procfs/task_status.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {

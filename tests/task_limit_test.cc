@@ -1,4 +1,4 @@
-#include "supervisor/process/task_limit.h"
+#include "supervisor/resources/task_limit.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>

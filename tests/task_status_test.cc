@@ -1,4 +1,4 @@
-#include "supervisor/process/task_status.h"
+#include "supervisor/procfs/task_status.h"
 
 #include <grp.h>
 #include <linux/capability.h>

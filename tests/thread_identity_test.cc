@@ -1,4 +1,4 @@
-#include "supervisor/process/thread_identity.h"
+#include "supervisor/credentials/thread_identity.h"
 
 #include <sched.h>
 #include <sys/stat.h>
@@ -130,7 +130,7 @@ TEST_F(ThreadIdentityTest, WhatTakesACallBackOutlastsThat) {
 }
 
 TEST_F(ThreadIdentityTest, WithoutPidfdsNothingIsKept) {
-  features_.absent(KernelFeature::kPidfdThread);
+  features_.mark_absent(KernelFeature::kPidfdThread);
   const KnownThread first = threads_.of(gettid());
   EXPECT_FALSE(first.ids);
   EXPECT_EQ(first.identity->unique(), 0U);
@@ -139,7 +139,7 @@ TEST_F(ThreadIdentityTest, WithoutPidfdsNothingIsKept) {
 }
 
 TEST_F(ThreadIdentityTest, WithoutInfoNothingIsKept) {
-  features_.absent(KernelFeature::kPidfdGetInfo);
+  features_.mark_absent(KernelFeature::kPidfdGetInfo);
   const KnownThread first = threads_.of(gettid());
   EXPECT_FALSE(first.ids);
   EXPECT_NE(threads_.of(gettid()).identity, first.identity);

@@ -1,12 +1,12 @@
 // ThreadViewpoint and NamespaceOwner, on children in namespaces of their own.
-#include "supervisor/process/thread_viewpoint.h"
+#include "supervisor/credentials/thread_viewpoint.h"
 
 #include <fcntl.h>
 #include <sched.h>
 
 #include <csignal>
 
-#include "supervisor/process/user_namespace.h"
+#include "supervisor/credentials/user_namespace.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {

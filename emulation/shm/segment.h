@@ -54,7 +54,7 @@ struct SegmentState {
 
 class Segment : public Mappable {
  public:
-  struct Birth {
+  struct Creation {
     int id = 0;
     IpcPerm perm;
     std::uint64_t size_bytes = 0;
@@ -64,12 +64,12 @@ class Segment : public Mappable {
     std::int64_t now_seconds = 0;
   };
 
-  Segment(Birth birth, std::unique_ptr<BackingMemory> memory)
-      : state_{birth.perm, birth.now_seconds, birth.creator},
-        id_(birth.id),
-        account_(birth.account),
-        size_bytes_(birth.size_bytes),
-        cpid_(std::move(birth.cpid)),
+  Segment(Creation creation, std::unique_ptr<BackingMemory> memory)
+      : state_{creation.perm, creation.now_seconds, creation.creator},
+        id_(creation.id),
+        account_(creation.account),
+        size_bytes_(creation.size_bytes),
+        cpid_(std::move(creation.cpid)),
         memory_(std::move(memory)) {}
 
   [[nodiscard]] int id() const { return id_; }

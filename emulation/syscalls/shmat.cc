@@ -10,7 +10,7 @@ struct Wanted {
 };
 
 /// What the address and the flags ask for; EINVAL where they make no sense.
-Result<Wanted> decode_wish(const ShmCall& call) {
+Result<Wanted> decode_arguments(const ShmCall& call) {
   Wanted wanted;
   std::uint64_t address = call.address;
   const bool remap = (call.shmflg & abi::kShmRemap) != 0;
@@ -114,7 +114,7 @@ Reply deliver(const ShmCall& call, Caller& caller, std::uint64_t address) {
 
 Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   if (call.shmid < 0) return Errno(EINVAL);
-  Result<Wanted> wanted = decode_wish(call);
+  Result<Wanted> wanted = decode_arguments(call);
   if (!wanted) return wanted.error();
 
   registry.settle_id(call.shmid);

@@ -152,18 +152,18 @@ Result<std::unique_ptr<BackingMemory>> make_memory(const BackingRequest& request
   return registry.host().create_memory(request, denial);
 }
 
-Segment::Birth birth_of(const ShmCall& call, Caller& caller, const Registry& registry) {
-  Segment::Birth birth;
-  birth.perm.key = call.key;
-  birth.perm.uid = birth.perm.cuid = caller.subject().euid();
-  birth.perm.gid = birth.perm.cgid = caller.subject().egid();
-  birth.perm.mode = static_cast<mode_t>(call.shmflg) & abi::kPermissionBits;
-  birth.size_bytes = call.size_bytes;
-  birth.cpid = caller.process();
-  birth.creator = caller.thread();
-  birth.account = caller.account();
-  birth.now_seconds = registry.host().now_seconds();
-  return birth;
+Segment::Creation creation_of(const ShmCall& call, Caller& caller, const Registry& registry) {
+  Segment::Creation creation;
+  creation.perm.key = call.key;
+  creation.perm.uid = creation.perm.cuid = caller.subject().euid();
+  creation.perm.gid = creation.perm.cgid = caller.subject().egid();
+  creation.perm.mode = static_cast<mode_t>(call.shmflg) & abi::kPermissionBits;
+  creation.size_bytes = call.size_bytes;
+  creation.cpid = caller.process();
+  creation.creator = caller.thread();
+  creation.account = caller.account();
+  creation.now_seconds = registry.host().now_seconds();
+  return creation;
 }
 
 /// newseg().
@@ -177,7 +177,7 @@ Reply create(const ShmCall& call, Caller& caller, Registry& registry) {
   if (!backing) return Reply(backing.error(), denial);
   auto memory = make_memory(*backing, caller, registry, denial);
   if (!memory) return Reply(memory.error(), denial);
-  Segment::Birth birth = birth_of(call, caller, registry);
+  Segment::Creation creation = creation_of(call, caller, registry);
   std::shared_ptr<Segment> segment;  // where it is refused it goes when the lock is free
   return carry_out(caller, registry,
                    [&](const RegistryState& state, Denial& none_left) -> Result<Decision> {
@@ -188,8 +188,8 @@ Reply create(const ShmCall& call, Caller& caller, Registry& registry) {
                      }
                      if (!free && state.full()) return free.error();
                      if (!free) return Decision{-std::int64_t{free.error().value()}, SetNextId{-1}};
-                     birth.id = free->id;
-                     segment = std::make_shared<Segment>(std::move(birth), std::move(*memory));
+                     creation.id = free->id;
+                     segment = std::make_shared<Segment>(std::move(creation), std::move(*memory));
                      return Decision{free->id, InsertSegment{*free, segment}};
                    });
 }

@@ -2,8 +2,8 @@
 
 #include <fcntl.h>
 
-#include "supervisor/process/proc_file.h"
-#include "supervisor/process/thread_identity.h"
+#include "supervisor/credentials/thread_identity.h"
+#include "supervisor/procfs/proc_file.h"
 
 namespace shmvisor {
 namespace {

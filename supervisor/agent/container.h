@@ -16,13 +16,13 @@
 #include <memory>
 #include <string>
 
-#include "emulation/shm/namespaces.h"
+#include "emulation/shm/registries.h"
 #include "policy/container_metadata.h"
 #include "supervisor/memory/machine.h"
-#include "supervisor/process/container_scope.h"
-#include "supervisor/process/descriptor_share.h"
-#include "supervisor/process/ipc_namespaces.h"
-#include "supervisor/process/joint_scope.h"
+#include "supervisor/namespaces/ipc_namespaces.h"
+#include "supervisor/resources/descriptor_share.h"
+#include "supervisor/scope/container_scope.h"
+#include "supervisor/scope/joint_scope.h"
 
 namespace shmvisor {
 
@@ -56,7 +56,7 @@ class ContainerGroup {
   JointScope scope_;
   DescriptorShare descriptor_share_;
   Machine machine_;
-  Namespaces namespaces_;
+  Registries namespaces_;
   IpcNamespaces ipc_namespaces_;
   int containers_ = 0;
 };

@@ -19,9 +19,9 @@
 #include "supervisor/agent/container.h"
 #include "supervisor/agent/container_process.h"
 #include "supervisor/memory/machine.h"
-#include "supervisor/process/background_task.h"
-#include "supervisor/process/descriptor_share.h"
+#include "supervisor/resources/descriptor_share.h"
 #include "supervisor/serve/server_pool.h"
+#include "supervisor/tasks/background_task.h"
 
 namespace shmvisor {
 

@@ -6,9 +6,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "supervisor/credentials/thread_identity.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/notify/listener.h"
-#include "supervisor/process/thread_identity.h"
 
 namespace shmvisor {
 namespace {

@@ -43,7 +43,7 @@ Finding find(const Probe& probe, KernelFeatures& features) {
   if (!probe.feature) return probe.run();
   if (!features.usable(*probe.feature)) return {Finding::State::kSwitchedOff, {}, {}};
   Finding finding = probe.run();
-  if (finding.state == Finding::State::kNo) features.absent(*probe.feature);
+  if (finding.state == Finding::State::kNo) features.mark_absent(*probe.feature);
   return finding;
 }
 

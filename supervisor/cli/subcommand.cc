@@ -62,7 +62,7 @@ void Subcommand::set_up_log() const {
 
 void Subcommand::switch_off(KernelFeatures& features) const {
   for (const std::string& name : without_) {
-    if (const auto feature = KernelFeatures::by_name(name)) features.absent(*feature);
+    if (const auto feature = KernelFeatures::by_name(name)) features.mark_absent(*feature);
   }
 }
 

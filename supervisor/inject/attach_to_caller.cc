@@ -4,8 +4,8 @@
 #include <thread>
 
 #include "policy/base/shortage.h"
+#include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/inject/kick_timer.h"
-#include "supervisor/process/borrowed_identity.h"
 
 namespace shmvisor {
 namespace {

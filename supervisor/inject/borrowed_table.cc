@@ -11,8 +11,8 @@
 #include <cstdlib>
 #include <memory>
 
-#include "supervisor/process/borrowed_identity.h"
-#include "supervisor/process/task_limit.h"
+#include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/resources/task_limit.h"
 
 namespace shmvisor {
 namespace {

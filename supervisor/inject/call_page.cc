@@ -16,7 +16,7 @@
 #include "supervisor/inject/call_page_code.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
-#include "supervisor/process/task_status.h"
+#include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
 namespace {
@@ -131,7 +131,7 @@ std::unique_ptr<CallPage> CallPage::create(KernelFeatures& features) {
           new CallPage(std::move(readable), address, signature, status->seccomp_filters + 1));
     }
   }
-  features.absent(KernelFeature::kCallPage);
+  features.mark_absent(KernelFeature::kCallPage);
   return nullptr;
 }
 

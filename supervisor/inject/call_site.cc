@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
-#include "supervisor/process/borrowed_identity.h"
-#include "supervisor/process/memory_map.h"
+#include "supervisor/attaches/memory_map.h"
+#include "supervisor/credentials/borrowed_identity.h"
 
 namespace shmvisor {
 namespace {

@@ -12,9 +12,9 @@
 #include <string_view>
 #include <thread>
 
-#include "supervisor/process/borrowed_identity.h"
-#include "supervisor/process/proc_file.h"
-#include "supervisor/process/task_status.h"
+#include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/procfs/proc_file.h"
+#include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
 namespace {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-#include "supervisor/process/thread_identity.h"
+#include "supervisor/credentials/thread_identity.h"
 
 namespace shmvisor {
 namespace {

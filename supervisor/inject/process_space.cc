@@ -7,14 +7,14 @@
 #include <thread>
 
 #include "policy/base/error_result.h"
+#include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/inject/borrowed_table.h"
 #include "supervisor/inject/call_site.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/mmap_call.h"
 #include "supervisor/inject/tracer_patience.h"
-#include "supervisor/process/borrowed_identity.h"
-#include "supervisor/process/proc_file.h"
-#include "supervisor/process/process_stat.h"
+#include "supervisor/procfs/proc_file.h"
+#include "supervisor/procfs/process_stat.h"
 
 namespace shmvisor {
 namespace {

@@ -17,11 +17,11 @@
 #include <optional>
 
 #include "emulation/memmap/mapping_space.h"
+#include "supervisor/attaches/memory_map.h"
 #include "supervisor/inject/lent_descriptor.h"
 #include "supervisor/inject/ptrace_stop.h"
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/listener.h"
-#include "supervisor/process/memory_map.h"
 
 namespace shmvisor {
 

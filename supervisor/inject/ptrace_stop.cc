@@ -20,7 +20,7 @@
 #include "supervisor/inject/tracee_news.h"
 #include "supervisor/inject/tracee_signals.h"
 #include "supervisor/kernel/uapi.h"
-#include "supervisor/process/task_status.h"
+#include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
 namespace {
@@ -200,7 +200,7 @@ bool PtraceStop::can_be_left(KernelFeatures& features) const {
   ptrace_sud_config dispatch{};
   if (ptrace_pointer(static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG), tid_,
                      sizeof(dispatch), &dispatch) != 0) {
-    if (errno != ESRCH) features.absent(kFeature);
+    if (errno != ESRCH) features.mark_absent(kFeature);
     return false;
   }
   return dispatch.mode == PR_SYS_DISPATCH_OFF;

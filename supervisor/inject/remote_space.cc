@@ -10,13 +10,13 @@
 
 #include "policy/base/error_result.h"
 #include "policy/base/shortage.h"
+#include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/inject/attach_to_caller.h"
 #include "supervisor/inject/borrowed_table.h"
 #include "supervisor/inject/mmap_call.h"
 #include "supervisor/inject/repeated_call.h"
-#include "supervisor/process/borrowed_identity.h"
-#include "supervisor/process/process_stat.h"
-#include "supervisor/process/task_status.h"
+#include "supervisor/procfs/process_stat.h"
+#include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
 namespace {
@@ -307,7 +307,7 @@ Result<PtraceStop> RemoteSpace::attach() {
 }
 
 Errno RemoteSpace::refused(Errno error) {
-  if (error == Errno(EACCES)) refusals_.warn_of(call_.tid());
+  if (error == Errno(EACCES)) access_warnings_.warn_of(call_.tid());
   if (error == Errno(EAGAIN)) {
     static std::atomic_flag told;
     if (!told.test_and_set()) {

@@ -28,6 +28,7 @@
 #include <optional>
 
 #include "emulation/memmap/mapping_space.h"
+#include "supervisor/attaches/memory_map.h"
 #include "supervisor/inject/call_page.h"
 #include "supervisor/inject/cpu_pin.h"
 #include "supervisor/inject/lent_descriptor.h"
@@ -35,20 +36,20 @@
 #include "supervisor/inject/tracer_patience.h"
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/pending_call.h"
-#include "supervisor/process/memory_map.h"
-#include "supervisor/process/refusals.h"
+#include "supervisor/scope/access_warnings.h"
 
 namespace shmvisor {
 
 class RemoteSpace : public MappingSpace {
  public:
   RemoteSpace(PendingCall& call, ExpectedCalls& expected, KernelFeatures& features,
-              Refusals& refusals, CallPageUse call_page = {}, const TracerWait& tracer_wait = {})
+              AccessWarnings& refusals, CallPageUse call_page = {},
+              const TracerWait& tracer_wait = {})
       : call_(call),
         abi_(call.raw().abi),
         expected_(expected),
         features_(features),
-        refusals_(refusals),
+        access_warnings_(refusals),
         call_page_(abi_ == Abi::kX86_64 ? call_page : CallPageUse()),
         tracer_wait_(tracer_wait) {}
 
@@ -130,7 +131,7 @@ class RemoteSpace : public MappingSpace {
   const Abi abi_;
   ExpectedCalls& expected_;
   KernelFeatures& features_;
-  Refusals& refusals_;
+  AccessWarnings& access_warnings_;
   const CallPageUse call_page_;
   /// Not while an answer is being secured: others wait for that.
   TracerWait tracer_wait_;

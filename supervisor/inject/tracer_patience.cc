@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <string>
 
+#include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/inject/tracee_signals.h"
-#include "supervisor/process/borrowed_identity.h"
-#include "supervisor/process/task_status.h"
+#include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
 namespace {

@@ -8,9 +8,9 @@
 
 #include <cstdint>
 
+#include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/credentials/thread_identity.h"
 #include "supervisor/kernel/detached_thread.h"
-#include "supervisor/process/borrowed_identity.h"
-#include "supervisor/process/thread_identity.h"
 
 namespace shmvisor {
 namespace {

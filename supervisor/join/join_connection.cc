@@ -9,10 +9,10 @@
 #include <array>
 #include <cstring>
 
+#include "supervisor/credentials/user_namespace.h"
 #include "supervisor/join/join_messages.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/socket_address.h"
-#include "supervisor/process/user_namespace.h"
 
 namespace shmvisor {
 namespace {

@@ -13,15 +13,15 @@
 #include <utility>
 
 #include "policy/base/shortage.h"
+#include "supervisor/credentials/accountable_user.h"
+#include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/join/join_messages.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/log/limited_log.h"
-#include "supervisor/process/accountable_user.h"
-#include "supervisor/process/borrowed_identity.h"
-#include "supervisor/process/task_status.h"
 #include "supervisor/procfiles/proc_file_system.h"
 #include "supervisor/procfiles/sysctl_covers.h"
+#include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
 namespace {

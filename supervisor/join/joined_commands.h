@@ -31,10 +31,10 @@
 #include "supervisor/join/join_messages.h"
 #include "supervisor/join/join_socket.h"
 #include "supervisor/kernel/features.h"
-#include "supervisor/process/ipc_namespaces.h"
-#include "supervisor/process/joint_scope.h"
-#include "supervisor/process/supervised_scope.h"
+#include "supervisor/namespaces/ipc_namespaces.h"
 #include "supervisor/procfiles/open_file_shares.h"
+#include "supervisor/scope/joint_scope.h"
+#include "supervisor/scope/supervised_scope.h"
 #include "supervisor/serve/server_pool.h"
 #include "supervisor/serve/serving_shares.h"
 

@@ -1,8 +1,8 @@
 // KernelFeatures: which optional kernel features this run may use.
 //
 // Each is tried by calling it, never by comparing versions: the code that uses one asks usable()
-// and, when the kernel answers that it does not know the call, says absent() and takes the
-// fallback from then on. `--without NAME` says absent() before the start, which is how every
+// and, when the kernel answers that it does not know the call, says mark_absent() and takes the
+// fallback from then on. `--without NAME` says mark_absent() before the start, which is how every
 // fallback is tested on a kernel that has everything.
 //
 // Ownership: a copy is the same: what is said to one, all know. A thread that may be lost keeps
@@ -40,7 +40,7 @@ class KernelFeatures {
   [[nodiscard]] bool usable(KernelFeature feature) const {
     return !(*absent_)[static_cast<std::size_t>(feature)].load(std::memory_order_relaxed);
   }
-  void absent(KernelFeature feature) {
+  void mark_absent(KernelFeature feature) {
     (*absent_)[static_cast<std::size_t>(feature)].store(true, std::memory_order_relaxed);
   }
 

@@ -18,7 +18,7 @@
 #include "supervisor/kernel/seccomp_install.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/launch/exit_status.h"
-#include "supervisor/process/proc_file.h"
+#include "supervisor/procfs/proc_file.h"
 
 namespace shmvisor {
 namespace {
@@ -192,7 +192,7 @@ UniqueFd take_from(pid_t pid, int number, KernelFeatures& features) {
   if (!features.usable(KernelFeature::kPidfdGetfd)) return UniqueFd();
   const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   UniqueFd taken(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.get(), number, 0)));
-  if (!taken.valid()) features.absent(KernelFeature::kPidfdGetfd);
+  if (!taken.valid()) features.mark_absent(KernelFeature::kPidfdGetfd);
   return taken;
 }
 
@@ -272,7 +272,8 @@ std::variant<Command, Failure> Command::start(const std::vector<std::string>& ar
   }
   command.wants_mount_ = message->wants_mount;
   command.wait_kind_ = message->wait_kind;
-  if (message->wait_kind != WaitKind::kKillable) features.absent(KernelFeature::kWaitKillableRecv);
+  if (message->wait_kind != WaitKind::kKillable)
+    features.mark_absent(KernelFeature::kWaitKillableRecv);
   return command;
 }
 

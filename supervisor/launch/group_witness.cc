@@ -16,7 +16,7 @@
 #include <ctime>
 #include <thread>
 
-#include "supervisor/process/process_stat.h"
+#include "supervisor/procfs/process_stat.h"
 
 namespace shmvisor {
 namespace {

@@ -10,8 +10,8 @@
 #include <span>
 #include <utility>
 
+#include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/launch/exit_status.h"
-#include "supervisor/process/borrowed_identity.h"
 
 namespace shmvisor {
 namespace {

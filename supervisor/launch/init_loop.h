@@ -32,7 +32,7 @@
 #include "supervisor/launch/group_witness.h"
 #include "supervisor/launch/parent_watch.h"
 #include "supervisor/launch/process_group.h"
-#include "supervisor/process/process_scope.h"
+#include "supervisor/scope/process_scope.h"
 
 struct signalfd_siginfo;
 

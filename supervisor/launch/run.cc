@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "policy/filter_program.h"
+#include "supervisor/credentials/thread_identity.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/join/join_connection.h"
 #include "supervisor/join/join_socket.h"
@@ -32,13 +33,12 @@
 #include "supervisor/launch/serving_chores.h"
 #include "supervisor/log/process_log.h"
 #include "supervisor/memory/machine.h"
-#include "supervisor/process/descendant_scope.h"
-#include "supervisor/process/joint_scope.h"
-#include "supervisor/process/proc_file.h"
-#include "supervisor/process/supervised_scope.h"
-#include "supervisor/process/thread_identity.h"
 #include "supervisor/procfiles/proc_file_system.h"
 #include "supervisor/procfiles/sysctl_covers.h"
+#include "supervisor/procfs/proc_file.h"
+#include "supervisor/scope/descendant_scope.h"
+#include "supervisor/scope/joint_scope.h"
+#include "supervisor/scope/supervised_scope.h"
 #include "supervisor/serve/server.h"
 
 namespace shmvisor {
@@ -162,7 +162,7 @@ int run_serving(const Launched& launched, UniqueFd listener_fd, std::optional<Jo
   DescriptorShare descriptor_share(descriptors, DescriptorShare::Group::kOnly);
   MachineResources resources(features);
   Machine machine(resources, scope, &descriptor_share);
-  Namespaces namespaces(machine, options.limits, NamespaceIds::ours().ipc, options.memory);
+  Registries namespaces(machine, options.limits, NamespaceIds::ours().ipc, options.memory);
   IpcNamespaces ipc_namespaces(namespaces, scope, &descriptor_share);
   const auto open_file_shares = std::make_shared<OpenFileShares>();
   ProcFileSystem proc_files(ipc_namespaces, open_file_shares);

@@ -11,9 +11,9 @@
 #include "supervisor/join/joined_commands.h"
 #include "supervisor/launch/chores.h"
 #include "supervisor/memory/release_watch.h"
+#include "supervisor/namespaces/ipc_namespaces.h"
 #include "supervisor/notify/listener.h"
-#include "supervisor/process/background_task.h"
-#include "supervisor/process/ipc_namespaces.h"
+#include "supervisor/tasks/background_task.h"
 
 namespace shmvisor {
 

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <thread>
 
-#include "supervisor/memory/run_aside.h"
+#include "supervisor/tasks/run_aside.h"
 
 namespace shmvisor {
 namespace {

@@ -5,14 +5,14 @@
 #pragma once
 
 #include "emulation/shm/host.h"
+#include "supervisor/attaches/attach_counter.h"
+#include "supervisor/credentials/thread_identity.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/memory/lock_keeper.h"
 #include "supervisor/memory/overcommit.h"
 #include "supervisor/memory/release_watch.h"
-#include "supervisor/memory/run_aside.h"
-#include "supervisor/process/census.h"
-#include "supervisor/process/descriptor_share.h"
-#include "supervisor/process/thread_identity.h"
+#include "supervisor/resources/descriptor_share.h"
+#include "supervisor/tasks/run_aside.h"
 
 namespace shmvisor {
 
@@ -38,7 +38,7 @@ class Machine : public Host {
         overcommit_(resources.overcommit),
         lock_keeper_(resources.lock_keeper),
         hugetlb_group_file_(resources.hugetlb_group_file),
-        census_(resources.features, scope),
+        attach_counter_(resources.features, scope),
         release_watch_(resources.release_events) {}
 
   Result<std::uint64_t> huge_page_bytes(unsigned size_log2) override;
@@ -47,11 +47,11 @@ class Machine : public Host {
   Result<std::unique_ptr<BackingMemory>> create_memory(const BackingRequest& request,
                                                        Denial& denial) override;
   Result<MappingCounts> count_mappings(std::span<const FileIdentity> files) override {
-    return census_.count_mappings(files);
+    return attach_counter_.count_mappings(files);
   }
-  bool counting_takes_long() override { return census_.takes_long(); }
+  bool counting_takes_long() override { return attach_counter_.takes_long(); }
   void note_attach(const PidRecord& process, const BackingMemory& memory) override {
-    census_.note_attach(process.pid, memory.identity());
+    attach_counter_.note_attach(process.pid, memory.identity());
   }
   bool thread_lives(const CreatorThread& thread) override {
     return shmvisor::thread_lives(thread.tid, thread.unique, features_);
@@ -73,7 +73,7 @@ class Machine : public Host {
   const Overcommit& overcommit_;
   LockKeeper& lock_keeper_;
   const UniqueFd& hugetlb_group_file_;
-  Census census_;
+  AttachCounter attach_counter_;
   ReleaseWatch release_watch_;
 };
 

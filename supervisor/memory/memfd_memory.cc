@@ -69,7 +69,7 @@ UniqueFd create_memfd(const BackingRequest& request, KernelFeatures& features) {
     if (fd.valid() || errno != EINVAL) return fd;
   }
   UniqueFd fd(::memfd_create(request.name.c_str(), flags));
-  if (fd.valid()) features.absent(KernelFeature::kNoexecSeal);
+  if (fd.valid()) features.mark_absent(KernelFeature::kNoexecSeal);
   return fd;
 }
 
@@ -230,7 +230,7 @@ std::optional<bool> MemfdMemory::in_use_by_lease() {
     return false;
   }
   if (errno == EAGAIN) return true;
-  if (errno == EINVAL) features_.absent(KernelFeature::kLeases);
+  if (errno == EINVAL) features_.mark_absent(KernelFeature::kLeases);
   return std::nullopt;
 }
 
@@ -278,7 +278,7 @@ PageUsage MemfdMemory::usage() {
       pages.resident = std::min<std::uint64_t>(counted.nr_cache, allocated);
       pages.swapped = allocated - pages.resident;
     } else {
-      features_.absent(KernelFeature::kCachestat);
+      features_.mark_absent(KernelFeature::kCachestat);
     }
   }
   return pages;

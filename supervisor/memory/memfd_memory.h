@@ -39,7 +39,7 @@
 #include "supervisor/memory/lock_keeper.h"
 #include "supervisor/memory/locked_pages.h"
 #include "supervisor/memory/overcommit.h"
-#include "supervisor/process/descriptor_share.h"
+#include "supervisor/resources/descriptor_share.h"
 
 namespace shmvisor {
 

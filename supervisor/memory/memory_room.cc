@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "policy/base/shortage.h"
-#include "supervisor/process/control_group.h"
+#include "supervisor/scope/control_group.h"
 
 namespace shmvisor {
 namespace {

@@ -13,7 +13,7 @@ namespace shmvisor {
 ReleaseEvents::ReleaseEvents(KernelFeatures& features) {
   if (!features.usable(KernelFeature::kInotify)) return;
   inotify_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (!inotify_.valid()) features.absent(KernelFeature::kInotify);
+  if (!inotify_.valid()) features.mark_absent(KernelFeature::kInotify);
 }
 
 int ReleaseEvents::add(const std::string& path, ReleaseWatch& watch) {

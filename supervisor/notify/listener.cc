@@ -74,7 +74,7 @@ Listener::Listener(UniqueFd fd, WaitKind wait_kind)
 void Listener::use_sync_wake_up(KernelFeatures& features) {
   if (!features.usable(KernelFeature::kSyncWakeUp)) return;
   if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) != 0) {
-    features.absent(KernelFeature::kSyncWakeUp);
+    features.mark_absent(KernelFeature::kSyncWakeUp);
   }
 }
 

@@ -15,7 +15,7 @@
 #include "emulation/abi/seq_file.h"
 #include "emulation/shm/registry.h"
 #include "policy/base/result.h"
-#include "supervisor/process/thread_viewpoint.h"
+#include "supervisor/credentials/thread_viewpoint.h"
 #include "supervisor/procfiles/reader.h"
 
 namespace shmvisor {

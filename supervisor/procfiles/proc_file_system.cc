@@ -15,8 +15,8 @@
 #include <new>
 #include <string>
 
-#include "supervisor/process/accountable_user.h"
-#include "supervisor/process/task_status.h"
+#include "supervisor/credentials/accountable_user.h"
+#include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
 namespace {

@@ -27,7 +27,7 @@
 
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
-#include "supervisor/process/ipc_namespaces.h"
+#include "supervisor/namespaces/ipc_namespaces.h"
 #include "supervisor/procfiles/open_files.h"
 #include "supervisor/procfiles/proc_file_list.h"
 #include "supervisor/procfiles/request_threads.h"

@@ -2,7 +2,7 @@
 
 #include <linux/capability.h>
 
-#include "supervisor/process/thread_viewpoint.h"
+#include "supervisor/credentials/thread_viewpoint.h"
 
 namespace shmvisor {
 

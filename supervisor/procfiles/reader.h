@@ -16,11 +16,11 @@
 #include <memory>
 #include <optional>
 
-#include "supervisor/process/ipc_namespaces.h"
-#include "supervisor/process/task_status.h"
-#include "supervisor/process/thread_identity.h"
-#include "supervisor/process/user_namespace.h"
+#include "supervisor/credentials/thread_identity.h"
+#include "supervisor/credentials/user_namespace.h"
+#include "supervisor/namespaces/ipc_namespaces.h"
 #include "supervisor/procfiles/proc_file_list.h"
+#include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
 

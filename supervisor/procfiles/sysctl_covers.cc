@@ -16,10 +16,10 @@
 #include <csignal>
 #include <cstring>
 
-#include "supervisor/process/proc_file.h"
-#include "supervisor/process/thread_identity.h"
+#include "supervisor/credentials/thread_identity.h"
 #include "supervisor/procfiles/mount_identity.h"
 #include "supervisor/procfiles/proc_file_list.h"
+#include "supervisor/procfs/proc_file.h"
 
 namespace shmvisor {
 namespace {

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "policy/base/error_result.h"
+#include "supervisor/credentials/accountable_user.h"
 #include "supervisor/inject/attach_to_caller.h"
 #include "supervisor/inject/ptrace_stop.h"
 #include "supervisor/log/limited_log.h"
-#include "supervisor/process/accountable_user.h"
 #include "supervisor/serve/process_caller.h"
 
 namespace shmvisor {
@@ -21,8 +21,8 @@ class CallDispatcher::ServedCaller : public ProcessCaller {
   ServedCaller(CallDispatcher& dispatcher, PendingCall& call, KnownThread thread,
                std::shared_ptr<const NamespaceOwner> owner, const CallPage* call_page, uid_t user)
       : ProcessCaller(call, std::move(thread), std::move(owner), dispatcher.expected_,
-                      dispatcher.features_, dispatcher.refusals_, call_page, &dispatcher.loans_,
-                      {&dispatcher.tracer_patience_, user}),
+                      dispatcher.features_, dispatcher.access_warnings_, call_page,
+                      &dispatcher.loans_, {&dispatcher.tracer_patience_, user}),
         pool_(dispatcher.pool_) {}
 
   void long_step() override { pool_.ensure_receiver(); }

@@ -15,15 +15,15 @@
 #include <memory>
 #include <optional>
 
+#include "supervisor/credentials/thread_identity.h"
 #include "supervisor/inject/loans.h"
 #include "supervisor/inject/tracer_patience.h"
 #include "supervisor/kernel/features.h"
+#include "supervisor/namespaces/ipc_namespaces.h"
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/listener.h"
 #include "supervisor/notify/pending_call.h"
-#include "supervisor/process/ipc_namespaces.h"
-#include "supervisor/process/refusals.h"
-#include "supervisor/process/thread_identity.h"
+#include "supervisor/scope/access_warnings.h"
 #include "supervisor/serve/call_observer.h"
 #include "supervisor/serve/call_shares.h"
 #include "supervisor/serve/followed_clone.h"
@@ -78,7 +78,7 @@ class CallDispatcher final : public ReceiverPool::Handler {
   FollowedClones followed_clones_;
   ServingBudget own_budget_;
   CallShares shares_;
-  Refusals refusals_;
+  AccessWarnings access_warnings_;
   std::atomic_flag told_of_strangers_;
 };
 

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "supervisor/log/limited_log.h"
-#include "supervisor/process/process_name.h"
+#include "supervisor/procfs/process_name.h"
 
 namespace shmvisor {
 namespace {

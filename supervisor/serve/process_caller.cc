@@ -8,10 +8,10 @@
 
 #include "emulation/ipc/rw_lock.h"
 #include "policy/base/shortage.h"
-#include "supervisor/process/borrowed_identity.h"
-#include "supervisor/process/memory_map.h"
-#include "supervisor/process/task_limit.h"
-#include "supervisor/process/user_namespace.h"
+#include "supervisor/attaches/memory_map.h"
+#include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/credentials/user_namespace.h"
+#include "supervisor/resources/task_limit.h"
 
 namespace shmvisor {
 namespace {
@@ -143,7 +143,7 @@ Result<void> ProcessCaller::copy_to_user(std::uint64_t address, std::span<const 
 Result<void> ProcessCaller::as_fault(const Result<void>& copied) {
   if (copied) return {};
   if (is_shortage(copied.error())) return Errno(ENOMEM);
-  if (copied.error() == Errno(EPERM)) refusals_.warn_of(call_.tid());
+  if (copied.error() == Errno(EPERM)) access_warnings_.warn_of(call_.tid());
   return Errno(EFAULT);
 }
 

@@ -13,14 +13,14 @@
 #include <optional>
 
 #include "emulation/syscalls/caller.h"
+#include "supervisor/credentials/accountable_user.h"
+#include "supervisor/credentials/thread_identity.h"
+#include "supervisor/credentials/thread_viewpoint.h"
+#include "supervisor/credentials/user_namespace.h"
 #include "supervisor/inject/remote_space.h"
 #include "supervisor/notify/pending_call.h"
-#include "supervisor/process/accountable_user.h"
-#include "supervisor/process/refusals.h"
-#include "supervisor/process/task_status.h"
-#include "supervisor/process/thread_identity.h"
-#include "supervisor/process/thread_viewpoint.h"
-#include "supervisor/process/user_namespace.h"
+#include "supervisor/procfs/task_status.h"
+#include "supervisor/scope/access_warnings.h"
 
 namespace shmvisor {
 
@@ -28,14 +28,14 @@ class ProcessCaller : public Caller, private Subject {
  public:
   /// `owner`: of the registry that the call goes to.
   ProcessCaller(PendingCall& call, KnownThread thread, std::shared_ptr<const NamespaceOwner> owner,
-                ExpectedCalls& expected, KernelFeatures& features, Refusals& refusals,
+                ExpectedCalls& expected, KernelFeatures& features, AccessWarnings& refusals,
                 const CallPage* call_page, Loans* loans, const TracerWait& tracer_wait)
       : call_(call),
         thread_(std::move(thread)),
         owner_(std::move(owner)),
         viewpoint_(thread_.identity),
         features_(features),
-        refusals_(refusals),
+        access_warnings_(refusals),
         space_(call, expected, features, refusals,
                call_page == nullptr ? CallPageUse()
                                     : CallPageUse{call_page, &thread_.identity->call_page_misses(),
@@ -81,7 +81,7 @@ class ProcessCaller : public Caller, private Subject {
   const std::shared_ptr<const NamespaceOwner> owner_;
   ThreadViewpoint viewpoint_;
   KernelFeatures& features_;
-  Refusals& refusals_;
+  AccessWarnings& access_warnings_;
   RemoteSpace space_;
   std::optional<TaskStatus> ids_;
   bool complete_ = false;

@@ -13,7 +13,7 @@
 #include "supervisor/kernel/allowed_cpus.h"
 #include "supervisor/kernel/detached_thread.h"
 #include "supervisor/log/limited_log.h"
-#include "supervisor/process/losable_threads.h"
+#include "supervisor/tasks/losable_threads.h"
 
 namespace shmvisor {
 namespace {
@@ -30,12 +30,12 @@ ReceiverPool::ReceiverPool(Listener& listener, int most_threads, Handler& handle
       most_threads_(most_threads),
       handler_(handler),
       cpus_(allowed_cpus()),
-      lookout_([this] { return look(); }) {}
+      watchdog_([this] { return look(); }) {}
 
 Result<void> ReceiverPool::start() {
   const std::lock_guard lock(mutex_);
   // Only now: a pool at rest since its beginning costs neither descriptor nor thread.
-  if (auto started = lookout_.start(); !started) return started;
+  if (auto started = watchdog_.start(); !started) return started;
   resting_ = false;
   LosableThreads::all().keep_reserve();  // while threads can be had
   if (!call_receiver()) return Errno(EAGAIN);
@@ -48,7 +48,7 @@ void ReceiverPool::rest() {
   wake_receivers();
   const bool last_gone = threads_ == 0;
   lock.unlock();
-  if (last_gone) lookout_.stop();
+  if (last_gone) watchdog_.stop();
 }
 
 void ReceiverPool::wake_receivers() {
@@ -121,7 +121,7 @@ bool ReceiverPool::call_receiver() {
 std::chrono::milliseconds ReceiverPool::look() {
   const auto again = handler_.look();
   look_after_aside();
-  return look_after_receiver() ? Lookout::kLater : again;
+  return look_after_receiver() ? Watchdog::kLater : again;
 }
 
 void ReceiverPool::look_after_aside() {

@@ -30,7 +30,7 @@
 
 #include "policy/base/result.h"
 #include "supervisor/notify/listener.h"
-#include "supervisor/serve/lookout.h"
+#include "supervisor/serve/watchdog.h"
 
 namespace shmvisor {
 
@@ -78,7 +78,7 @@ class ReceiverPool {
   /// Calls received so far.
   [[nodiscard]] std::uint64_t received() const { return received_.load(); }
   /// The handler is not asked to look after this.
-  void stop_looking() { lookout_.stop(); }
+  void stop_looking() { watchdog_.stop(); }
   /// See Server::wait_for_end().
   bool wait_for_end();
 
@@ -93,11 +93,11 @@ class ReceiverPool {
   void expect_wait();
   /// A step that takes a moment: where it takes longer, somebody else is to receive.
   void look_if_it_takes_long() {
-    if (receivers_.load() == 0) lookout_.ask();
+    if (receivers_.load() == 0) watchdog_.ask();
   }
 
   /// Has the handler look in a millisecond.
-  void ask_to_look() { lookout_.ask(); }
+  void ask_to_look() { watchdog_.ask(); }
 
  private:
   /// A thread of ours, as somebody sees who wants to call it away from NOTIF_RECV.
@@ -113,7 +113,7 @@ class ReceiverPool {
   void run(Begin begin);
   /// Receives one call and serves it. False where the listener has ended.
   bool receive_one(Worker& self);
-  /// Of the lookout: when it is to look again.
+  /// Of the watchdog: when it is to look again.
   std::chrono::milliseconds look();
   /// Sees to calls that were put aside and may be served now.
   void look_after_aside();
@@ -142,7 +142,7 @@ class ReceiverPool {
   std::atomic<int> receivers_{0};
   std::atomic<std::uint64_t> received_{0};
   std::atomic<int> served_{0};   ///< calls that a thread is busy with
-  std::uint64_t looked_at_ = 0;  ///< how many were received when the lookout last looked
+  std::uint64_t looked_at_ = 0;  ///< how many were received when the watchdog last looked
   mutable std::mutex mutex_;
   std::condition_variable called_;
   std::condition_variable ended_;
@@ -152,7 +152,7 @@ class ReceiverPool {
   int calls_to_parked_ = 0;  ///< to receive; each takes one thread away
   bool over_ = false;
   bool resting_ = false;
-  Lookout lookout_;  ///< the last member, because it uses the others
+  Watchdog watchdog_;  ///< the last member, because it uses the others
 };
 
 }  // namespace shmvisor

@@ -8,8 +8,8 @@
 
 #include "policy/base/result.h"
 #include "supervisor/kernel/features.h"
+#include "supervisor/namespaces/ipc_namespaces.h"
 #include "supervisor/notify/listener.h"
-#include "supervisor/process/ipc_namespaces.h"
 #include "supervisor/serve/call_dispatcher.h"
 #include "supervisor/serve/call_log.h"
 #include "supervisor/serve/receiver_pool.h"

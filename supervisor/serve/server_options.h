@@ -11,10 +11,10 @@
 #include <functional>
 #include <memory>
 
+#include "supervisor/credentials/thread_identity.h"
 #include "supervisor/inject/call_page.h"
 #include "supervisor/inject/tracer_patience.h"
-#include "supervisor/process/ipc_home.h"
-#include "supervisor/process/thread_identity.h"
+#include "supervisor/namespaces/ipc_home.h"
 #include "supervisor/serve/serving_budget.h"
 
 namespace shmvisor {

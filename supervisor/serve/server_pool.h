@@ -21,8 +21,8 @@
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/kernel/features.h"
+#include "supervisor/namespaces/ipc_namespaces.h"
 #include "supervisor/notify/listener.h"
-#include "supervisor/process/ipc_namespaces.h"
 #include "supervisor/serve/server.h"
 
 namespace shmvisor {

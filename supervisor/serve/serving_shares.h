@@ -6,8 +6,8 @@
 
 #include <cstddef>
 
-#include "supervisor/process/descriptor_share.h"
-#include "supervisor/process/thread_identity.h"
+#include "supervisor/credentials/thread_identity.h"
+#include "supervisor/resources/descriptor_share.h"
 #include "supervisor/serve/serving_budget.h"
 
 namespace shmvisor {

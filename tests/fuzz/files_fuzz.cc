@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "emulation/shm/namespaces.h"
+#include "emulation/shm/registries.h"
 #include "emulation/syscalls/shm_call.h"
-#include "supervisor/process/joint_scope.h"
 #include "supervisor/procfiles/open_file.h"
+#include "supervisor/scope/joint_scope.h"
 #include "tests/fakes/fake_caller.h"
 #include "tests/fakes/fake_host.h"
 #include "tests/fuzz/fuzz_input.h"
@@ -117,7 +117,7 @@ class Files {
   }
 
   FakeHost host_;
-  Namespaces namespaces_;
+  Registries namespaces_;
   FakeCaller caller_{host_, 100};
   JointScope nobody_;
   IpcNamespaces ipc_namespaces_{namespaces_, nobody_};

@@ -8,7 +8,7 @@
 #include <tuple>
 #include <vector>
 
-#include "emulation/shm/namespaces.h"
+#include "emulation/shm/registries.h"
 #include "emulation/syscalls/shm_call.h"
 #include "policy/base/error_result.h"
 #include "tests/fakes/fake_caller.h"
@@ -263,7 +263,7 @@ class Machine {
   }
 
   FakeHost host_;
-  Namespaces namespaces_;
+  Registries namespaces_;
   std::array<std::unique_ptr<FakeCaller>, kCallers> callers_;
 };
 

@@ -32,7 +32,7 @@ struct Serving {
   MachineResources resources{features};
   JointScope scope;
   Machine machine{resources, scope};
-  Namespaces namespaces{machine, Limits(), NamespaceIds::ours().ipc};
+  Registries namespaces{machine, Limits(), NamespaceIds::ours().ipc};
   IpcNamespaces ipc_namespaces{namespaces, scope};
   JoinedCommands joined;
 };

@@ -25,7 +25,13 @@ emulation/shm
 emulation/syscalls
 supervisor/kernel
 supervisor/log
-supervisor/process
+supervisor/tasks
+supervisor/procfs
+supervisor/resources
+supervisor/credentials
+supervisor/scope
+supervisor/attaches
+supervisor/namespaces
 supervisor/memory
 supervisor/notify
 supervisor/inject

@@ -1,0 +1,61 @@
+#include "emulation/shm/registries.h"
+
+namespace shmvisor {
+
+std::shared_ptr<Registry> Registries::of(IpcNamespaceId id) {
+  const std::lock_guard lock(mutex_);
+  auto& registry = registries_[id];
+  if (registry == nullptr)
+    registry = std::make_shared<Registry>(host_, files_, limits_, memory_policy_);
+  return registry;
+}
+
+void Registries::disown(const CreatorThread& creator) {
+  std::vector<std::shared_ptr<Registry>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    all.reserve(registries_.size());
+    for (const auto& [id, registry] : registries_) all.push_back(registry);
+  }
+  // What it frees takes time, and so may the end of a registry that is forgotten meanwhile.
+  for (const auto& registry : all) registry->change(ForgetCreator{creator});
+}
+
+bool Registries::knows(IpcNamespaceId id) const {
+  const std::lock_guard lock(mutex_);
+  return registries_.contains(id);
+}
+
+std::vector<IpcNamespaceId> Registries::others() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<IpcNamespaceId> ids;
+  for (const auto& [id, registry] : registries_) {
+    if (id != initial_) ids.push_back(id);
+  }
+  return ids;
+}
+
+std::shared_ptr<Registry> Registries::find(IpcNamespaceId id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = registries_.find(id);
+  return found == registries_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<Registry> Registries::take(IpcNamespaceId id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = registries_.find(id);
+  if (found == registries_.end() || id == initial_) return nullptr;
+  auto taken = std::move(found->second);
+  registries_.erase(found);
+  return taken;
+}
+
+bool Registries::forget(IpcNamespaceId id) {
+  const auto registry = find(id);
+  if (registry == nullptr) return true;
+  if (id == initial_ || registry->anything_mapped()) return false;
+  take(id);
+  return true;
+}
+
+}  // namespace shmvisor

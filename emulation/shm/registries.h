@@ -1,0 +1,65 @@
+// Registries: one Registry for each IPC namespace that a supervised process lives in.
+//
+// A namespace is known by the identity of its file in /proc/PID/ns. Its registry is made when first
+// asked for, empty; and forgotten when whoever watches the processes says that the kernel's would
+// be gone.
+//
+// Thread rule: any thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "emulation/shm/registry.h"
+
+namespace shmvisor {
+
+/// Inode of /proc/PID/ns/ipc; they all have one device.
+using IpcNamespaceId = std::uint64_t;
+
+class Registries {
+ public:
+  /// `initial`: the namespace the command starts in, which is never forgotten.
+  Registries(Host& host, const Limits& limits, IpcNamespaceId initial,
+             const MemoryPolicy& policy = {})
+      : host_(host),
+        limits_(limits),
+        memory_policy_(policy),
+        files_(host),
+        initial_(initial),
+        first_(of(initial)) {}
+
+  [[nodiscard]] const std::shared_ptr<Registry>& initial() const { return first_; }
+  /// Made when there is none yet. A new one has the limits that the operator set.
+  [[nodiscard]] std::shared_ptr<Registry> of(IpcNamespaceId id);
+  /// ForgetCreator in all of them.
+  void disown(const CreatorThread& creator);
+  [[nodiscard]] bool knows(IpcNamespaceId id) const;
+  /// All but the initial one.
+  [[nodiscard]] std::vector<IpcNamespaceId> others() const;
+  /// Null where there is none.
+  [[nodiscard]] std::shared_ptr<Registry> find(IpcNamespaceId id) const;
+  /// Takes it out, but for the initial one. Its end frees its memory, which takes time: not for a
+  /// thread that holds a lock.
+  std::shared_ptr<Registry> take(IpcNamespaceId id);
+  /// The same for one none of whose segments is mapped, while nobody asks for it. False where it
+  /// lives on.
+  bool forget(IpcNamespaceId id);
+
+  [[nodiscard]] SegmentFiles& files() { return files_; }
+
+ private:
+  Host& host_;
+  const Limits limits_;
+  const MemoryPolicy memory_policy_;
+  SegmentFiles files_;
+  const IpcNamespaceId initial_;
+  mutable std::mutex mutex_;
+  std::map<IpcNamespaceId, std::shared_ptr<Registry>> registries_;
+  const std::shared_ptr<Registry> first_;
+};
+
+}  // namespace shmvisor

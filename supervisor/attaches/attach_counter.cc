@@ -1,0 +1,125 @@
+#include "supervisor/attaches/attach_counter.h"
+
+#include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "supervisor/attaches/process_look.h"
+#include "supervisor/tasks/losable_threads.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr std::chrono::milliseconds kThreadPatience(500);
+/// Half of what the server's watchdog waits for before it lets others go ahead by itself.
+constexpr std::chrono::microseconds kLongForOthers(500);
+/// Looks that nobody waits for, of one set of processes.
+constexpr int kMostAlone = 2;
+
+/// Who makes it fail may do so again and again.
+Errno out_of(const char* what) {
+  static std::atomic_flag told;
+  if (!told.test_and_set()) {
+    spdlog::warn("attaches cannot be counted: out of {}; calls that ask for them fail with ENOMEM",
+                 what);
+  }
+  return Errno(ENOMEM);
+}
+
+}  // namespace
+
+void AttachCounter::add_known(pid_t pid, std::span<const FileIdentity> files,
+                              MappingCounts& counts) const {
+  counts.complete = false;
+  const auto known = memory_->known_of(pid);
+  if (!known || known->late == KnownMappings::Phase::kOpening) return;
+  for (std::size_t place = 0; place < files.size(); ++place) {
+    counts.of_files[place] += known->mappings_of(files[place]);
+  }
+}
+
+void AttachCounter::refresh(pid_t pid, std::span<const FileIdentity> files) const {
+  if (memory_->lost() >= kMostAlone) return;
+  const auto look =
+      std::make_shared<ProcessLook>(features_, memory_, files, std::vector<pid_t>{pid});
+  std::function<void()> task = [look] { look->run(); };
+  // From here on nothing needs memory: whoever is late must come back.
+  look->leave_alone();
+  if (!LosableThreads::all().run(std::move(task), std::chrono::milliseconds(0),
+                                 LosableThreads::Reserve::kIsForOthers)) {
+    memory_->end_late(pid);
+  }
+}
+
+std::vector<pid_t> AttachCounter::processes_to_look_at(std::span<const FileIdentity> files,
+                                                       MappingCounts& counts) const {
+  const std::vector<pid_t> all = scope_.processes();
+  memory_->prune(all);
+  std::vector<pid_t> chosen;
+  std::vector<pid_t> slow;
+  chosen.reserve(all.size());
+  for (const pid_t pid : all) {
+    const auto known = memory_->known_of(pid);
+    if ((known && known->late) || !memory_->may_look_at(pid)) {
+      add_known(pid, files, counts);
+    } else if (!known) {
+      chosen.push_back(pid);
+    } else {
+      bool maps_one = false;
+      for (const FileIdentity& file : files) maps_one |= known->mappings_of(file) != 0;
+      if (maps_one && !known->too_slow) {
+        slow.push_back(pid);
+      } else {
+        add_known(pid, files, counts);
+        if (known->needs_refreshing) refresh(pid, files);
+      }
+    }
+  }
+  // Those who take long behind those who do not.
+  chosen.insert(chosen.end(), slow.begin(), slow.end());
+  return chosen;
+}
+
+Result<MappingCounts> AttachCounter::count_mappings(std::span<const FileIdentity> files) {
+  if (files.empty()) return MappingCounts();
+  const auto began = std::chrono::steady_clock::now();
+  auto counts = (memory_->takes_long(files) ? long_counts_ : counts_).of(files);
+  took_long_ = std::chrono::steady_clock::now() - began >= kLongForOthers;
+  return counts;
+}
+
+Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> files) const {
+  MappingCounts counts{std::vector<std::uint64_t>(files.size())};
+  ProcessLook::Patience patience;
+  auto look =
+      std::make_shared<ProcessLook>(features_, memory_, files, processes_to_look_at(files, counts));
+  for (;;) {
+    if (!LosableThreads::all().run([look] { look->run(); }, kThreadPatience)) {
+      return out_of("threads");
+    }
+    if (look->wait(patience)) break;
+    ProcessLook::GivenUp given_up = look->given_up();
+    counts.complete = false;
+    if (given_up.pid != 0) {
+      spdlog::debug("process {} keeps a look at its memory map waiting", given_up.pid);
+      if (given_up.phase == KnownMappings::Phase::kWalking) add_known(given_up.pid, files, counts);
+    }
+    if (patience.over()) {
+      for (const pid_t pid : given_up.rest) add_known(pid, files, counts);
+      break;
+    }
+    look = look->look_at(std::move(given_up.rest));
+  }
+  if (look->failure()) return out_of("descriptors or memory");
+  const std::vector<std::uint64_t> totals = look->totals();
+  for (std::size_t place = 0; place < files.size(); ++place) {
+    counts.of_files[place] += totals[place];
+  }
+  return counts;
+}
+
+}  // namespace shmvisor

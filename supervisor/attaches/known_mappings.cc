@@ -1,0 +1,179 @@
+#include "supervisor/attaches/known_mappings.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <string>
+#include <unordered_set>
+
+#include "supervisor/procfs/task_status.h"
+
+namespace shmvisor {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// Of CPU time: of a process with hundreds of mappings of files, or very many others. Others are
+/// looked at whenever somebody asks.
+constexpr std::chrono::microseconds kSlow(500);
+constexpr milliseconds kTooSlow(25);
+constexpr int kSlowLooks = 3;
+/// Looks at a slow process that nobody waits for take a fiftieth of the time at most.
+constexpr int kRestAfterLook = 50;
+constexpr milliseconds kShortestRest(200);
+
+void add_attached(std::vector<MappedFile>& files, const FileIdentity& file) {
+  if (files.size() >= KnownMappings::kMostFiles ||
+      std::ranges::find(files, file, &MappedFile::file) != files.end()) {
+    return;
+  }
+  files.push_back({file, 1});
+}
+
+/// 0 where it is gone.
+std::uint64_t inode_of(pid_t pid) {
+  struct stat status {};
+  return ::stat(("/proc/" + std::to_string(pid)).c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
+}  // namespace
+
+bool KnownMappings::Record::slow() const { return took >= kSlow; }
+
+bool KnownMappings::Record::too_slow() const {
+  return took >= kTooSlow && slow_looks >= kSlowLooks;
+}
+
+std::uint64_t KnownMappings::Known::mappings_of(const FileIdentity& file) const {
+  const auto found = std::ranges::find(files, file, &MappedFile::file);
+  return found == files.end() ? 0 : found->mappings;
+}
+
+std::optional<KnownMappings::Known> KnownMappings::known_of(pid_t pid) {
+  const std::lock_guard lock(mutex_);
+  const auto record = records_.find(pid);
+  const auto late = late_.find(pid);
+  if (late == late_.end() && (record == records_.end() || !record->second.slow())) {
+    return std::nullopt;
+  }
+  Known known;
+  if (late != late_.end()) known.late = late->second.phase;
+  if (record == records_.end()) return known;
+  // While a thread is in it the process is there.
+  if (!known.late && inode_of(pid) != record->second.inode) {
+    records_.erase(record);
+    return std::nullopt;
+  }
+  known.files = record->second.files;
+  known.slow = record->second.slow();
+  known.too_slow = record->second.too_slow();
+  const auto rest =
+      std::max<KnownMappings::Clock::duration>(record->second.took * kRestAfterLook, kShortestRest);
+  known.needs_refreshing = known.slow && Clock::now() - record->second.when >= rest;
+  return known;
+}
+
+bool KnownMappings::takes_long(std::span<const FileIdentity> files) const {
+  const std::lock_guard lock(mutex_);
+  return std::ranges::any_of(records_, [&](const auto& entry) {
+    const Record& record = entry.second;
+    return record.slow() && !record.too_slow() &&
+           std::ranges::any_of(files, [&](const FileIdentity& file) {
+             return std::ranges::find(record.files, file, &MappedFile::file) != record.files.end();
+           });
+  });
+}
+
+void KnownMappings::begin_look(pid_t pid) {
+  const std::lock_guard lock(mutex_);
+  ++looks_[pid].looks;
+}
+
+void KnownMappings::end_look(pid_t pid) {
+  const std::lock_guard lock(mutex_);
+  const auto look = looks_.find(pid);
+  if (look != looks_.end() && --look->second.looks == 0) looks_.erase(look);
+}
+
+void KnownMappings::note_attach(pid_t pid, const FileIdentity& file) {
+  const std::lock_guard lock(mutex_);
+  if (const auto look = looks_.find(pid); look != looks_.end()) {
+    std::vector<FileIdentity>& attached = look->second.attached;
+    if (attached.size() < kMostFiles && std::ranges::find(attached, file) == attached.end()) {
+      attached.push_back(file);
+    }
+  }
+  const auto record = records_.find(pid);
+  if (record != records_.end() && record->second.slow()) add_attached(record->second.files, file);
+}
+
+bool KnownMappings::knows(pid_t pid) const {
+  const std::lock_guard lock(mutex_);
+  return records_.contains(pid);
+}
+
+void KnownMappings::remember(pid_t pid, std::vector<MappedFile> files,
+                             std::chrono::nanoseconds took) {
+  const std::lock_guard lock(mutex_);
+  if (files.empty() && took < kSlow) {
+    if (!records_.empty()) records_.erase(pid);
+    return;
+  }
+  if (records_.size() >= kMostProcesses && !records_.contains(pid)) return;
+  if (const auto look = looks_.find(pid); took >= kSlow && look != looks_.end()) {
+    for (const FileIdentity& file : look->second.attached) add_attached(files, file);
+  }
+  Record& record = records_[pid];
+  const std::uint64_t inode = took < kSlow ? 0 : inode_of(pid);
+  const bool in_a_row = took >= kTooSlow && record.inode == inode;
+  record = {inode, std::move(files), took, Clock::now(),
+            in_a_row ? record.slow_looks + 1 : (took >= kTooSlow ? 1 : 0)};
+}
+
+/// By the user id alone, which /proc tells of any process at once: its namespaces cannot be read
+/// while it is in an exec, and such a process is why threads are lost.
+LosableThreads::Payer KnownMappings::payer_of(pid_t pid) const {
+  const auto group = reinterpret_cast<std::uintptr_t>(this);
+  const auto status = TaskStatus::read(pid);
+  return {group, status ? status->uid : static_cast<uid_t>(-1)};
+}
+
+void KnownMappings::begin_late(pid_t pid, Phase phase) {
+  const LosableThreads::Payer payer = payer_of(pid);
+  LosableThreads::all().lose(payer);
+  const std::lock_guard lock(mutex_);
+  Late& late = late_[pid];
+  late.phase = phase;
+  late.payers.push_back(payer);
+}
+
+void KnownMappings::end_late(pid_t pid) {
+  const std::lock_guard lock(mutex_);
+  const auto late = late_.find(pid);
+  if (late == late_.end()) return;
+  LosableThreads::all().come_back(late->second.payers.back());
+  late->second.payers.pop_back();
+  if (late->second.payers.empty()) late_.erase(late);
+}
+
+bool KnownMappings::may_look_at(pid_t pid) const {
+  const LosableThreads& threads = LosableThreads::all();
+  return threads.may_lose_of_anybody(reinterpret_cast<std::uintptr_t>(this)) ||
+         threads.may_lose(payer_of(pid));
+}
+
+int KnownMappings::lost() const {
+  const std::lock_guard lock(mutex_);
+  int all = 0;
+  for (const auto& [pid, late] : late_) all += static_cast<int>(late.payers.size());
+  return all;
+}
+
+void KnownMappings::prune(std::span<const pid_t> living) {
+  const std::lock_guard lock(mutex_);
+  if (records_.size() <= living.size()) return;
+  const std::unordered_set<pid_t> pids(living.begin(), living.end());
+  std::erase_if(records_, [&pids](const auto& record) { return !pids.contains(record.first); });
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,153 @@
+#include "supervisor/attaches/memory_map.h"
+
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cinttypes>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/kernel/uapi.h"
+
+namespace shmvisor {
+namespace {
+
+/// ESRCH where there is nothing: a thread that has ended shows an empty map.
+Result<std::string> read_to_end(int fd) {
+  std::string text;
+  std::array<char, 16384> chunk;
+  for (;;) {
+    const ssize_t got = ::read(fd, chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Errno::current();
+    if (got == 0) break;
+    text.append(chunk.data(), static_cast<std::size_t>(got));
+  }
+  if (text.empty()) return Errno(ESRCH);
+  return text;
+}
+
+/// One line: "start-end rwxp offset major:minor inode  name", the last letter of the rights being
+/// 's' for a shared mapping.
+std::optional<MappedArea> parse_line(const char* line, bool& shared) {
+  std::uint64_t start = 0;
+  std::uint64_t end = 0;
+  std::uint64_t inode = 0;
+  MappedArea area;
+  unsigned major_number = 0;
+  unsigned minor_number = 0;
+  std::array<char, 5> rights{};
+  if (std::sscanf(line, "%" SCNx64 "-%" SCNx64 " %4c %" SCNx64 " %x:%x %" SCNu64, &start, &end,
+                  rights.data(), &area.file_offset_bytes, &major_number, &minor_number,
+                  &inode) != 7) {
+    return std::nullopt;
+  }
+  area.access = {rights[0] == 'r', rights[1] == 'w', rights[2] == 'x'};
+  shared = rights[3] == 's';
+  area.range = {start, end - start};
+  area.file = {makedev(major_number, minor_number), inode};
+  return area;
+}
+
+/// The words behind "VmFlags:", two letters each: fs/proc/task_mmu.c.
+AreaLimits parse_flags(std::string_view flags) {
+  const auto has = [flags](std::string_view word) {
+    return flags.find(word) != std::string_view::npos;
+  };
+  AreaLimits limits;
+  limits.maximum = {has(" mr"), has(" mw"), has(" me")};
+  if (has(" lo")) limits.lock = has(" lf") ? LockMode::kLazy : LockMode::kEager;
+  return limits;
+}
+
+}  // namespace
+
+Result<AreaLimits> area_limits(pid_t pid, const MappedArea& area) {
+  const auto file = reach_proc_file(pid, "smaps");
+  if (!file) return file.error();
+  const auto text = read_to_end(file->get());
+  if (!text) return text.error();
+  constexpr std::string_view kFlags = "VmFlags:";
+  bool found = false;
+  for (std::size_t begin = 0; begin < text->size();) {
+    const std::size_t end = std::min(text->find('\n', begin), text->size());
+    const std::string line = text->substr(begin, end - begin);
+    begin = end + 1;
+    bool shared = false;
+    if (const auto header = parse_line(line.c_str(), shared)) {
+      found = shared && *header == area;
+    } else if (found && line.starts_with(kFlags)) {
+      return parse_flags(std::string_view(line).substr(kFlags.size()));
+    }
+  }
+  return Errno(ESRCH);
+}
+
+Result<MemoryMap> MemoryMap::open(pid_t pid, KernelFeatures& features) {
+  auto maps = reach_proc_file(pid, "maps");
+  if (!maps) return maps.error();
+  return MemoryMap(std::move(*maps), features);
+}
+
+Result<std::optional<MappedArea>> MemoryMap::area_above(std::uint64_t address, Areas which) {
+  if (!parsed_ && features_.usable(KernelFeature::kProcmapQuery)) {
+    auto area = query(address, which);
+    if (area || area.error() != Errno(ENOTTY)) return area;
+    features_.mark_absent(KernelFeature::kProcmapQuery);
+  }
+  if (!parsed_) {
+    if (const auto parsed = parse(); !parsed) return parsed.error();
+  }
+  const auto wanted = [&](const ParsedArea& parsed) {
+    return parsed.area.range.end() > address &&
+           (which == Areas::kAll || parsed.area.file.inode != 0) &&
+           (which != Areas::kShared || parsed.shared);
+  };
+  const auto above = std::find_if(parsed_->begin(), parsed_->end(), wanted);
+  if (above == parsed_->end()) return std::optional<MappedArea>();
+  return std::optional(above->area);
+}
+
+Result<std::optional<MappedArea>> MemoryMap::query(std::uint64_t address, Areas which) {
+  procmap_query query{};
+  query.size = sizeof(query);
+  query.query_flags = PROCMAP_QUERY_COVERING_OR_NEXT_VMA;
+  if (which != Areas::kAll) query.query_flags |= PROCMAP_QUERY_FILE_BACKED_VMA;
+  if (which == Areas::kShared) query.query_flags |= PROCMAP_QUERY_VMA_SHARED;
+  query.query_addr = address;
+  if (::ioctl(maps_.get(), PROCMAP_QUERY, &query) != 0) {
+    if (errno == ENOENT) return std::optional<MappedArea>();
+    return Errno::current();
+  }
+  MappedArea area;
+  area.range = {query.vma_start, query.vma_end - query.vma_start};
+  area.file_offset_bytes = query.vma_offset;
+  area.file = {makedev(query.dev_major, query.dev_minor), query.inode};
+  area.access = {(query.vma_flags & PROCMAP_QUERY_VMA_READABLE) != 0,
+                 (query.vma_flags & PROCMAP_QUERY_VMA_WRITABLE) != 0,
+                 (query.vma_flags & PROCMAP_QUERY_VMA_EXECUTABLE) != 0};
+  return std::optional(area);
+}
+
+Result<void> MemoryMap::parse() {
+  const auto whole = read_to_end(maps_.get());
+  if (!whole) return whole.error();
+  const std::string& text = *whole;
+  parsed_.emplace();
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    bool shared = false;
+    if (const auto area = parse_line(text.substr(begin, end - begin).c_str(), shared)) {
+      parsed_->push_back({*area, shared});
+    }
+    begin = end + 1;
+  }
+  return {};
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,299 @@
+#include "supervisor/attaches/process_look.h"
+
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <new>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "supervisor/attaches/memory_map.h"
+#include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/procfs/proc_file.h"
+#include "supervisor/procfs/process_stat.h"
+
+namespace shmvisor {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+constexpr milliseconds kBetweenGlances(5);
+/// The first process that keeps us, or is long, gets the more time; the others, when that is used
+/// up, what an ordinary process takes ten times.
+constexpr milliseconds kLeast(1);
+constexpr milliseconds kMostTimeOnABusyMachine(2000);
+constexpr int kMostGivenUp = 64;
+
+/// CPU time of a thread of ours: MAKE_THREAD_CPUCLOCK() of include/linux/posix-timers.h.
+nanoseconds cpu_time(pid_t tid) {
+  const auto clock = static_cast<clockid_t>((~static_cast<unsigned>(tid) << 3) | 6U);
+  timespec time{};
+  if (::clock_gettime(clock, &time) != 0) return nanoseconds(0);
+  return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
+}
+
+/// What one has found nothing by, for want of means of ours.
+bool out_of_means(Errno error) {
+  return error == Errno(EMFILE) || error == Errno(ENFILE) || error == Errno(ENOMEM);
+}
+
+/// kcmp(2), which takes ptrace rights over both.
+Result<long> compare_memory(pid_t one, pid_t other) {
+  return reach(one, kToTrace, [&]() -> Result<long> {
+    const long order = ::syscall(SYS_kcmp, one, other, KCMP_VM, 0, 0);
+    return order < 0 ? Result<long>(Errno::current()) : order;
+  });
+}
+
+/// Without kcmp: the parent of a vfork child waits uninterruptibly until that has its own address
+/// space.
+bool vfork_pair(pid_t one, pid_t other) {
+  const auto first = ProcessStat::read(one);
+  const auto second = ProcessStat::read(other);
+  if (!first || !second || first->memory != second->memory) return false;
+  return (first->ppid == other && second->state == 'D') ||
+         (second->ppid == one && first->state == 'D');
+}
+
+}  // namespace
+
+ProcessLook::ProcessLook(const KernelFeatures& features, std::shared_ptr<KnownMappings> memory,
+                         std::span<const FileIdentity> files, std::vector<pid_t> pids)
+    : features_(features),
+      memory_(std::move(memory)),
+      files_(files.begin(), files.end()),
+      pids_(std::move(pids)),
+      totals_(files.size()) {
+  for (std::size_t place = 0; place < files_.size(); ++place) {
+    places_[files_[place].inode].push_back(place);
+    if (std::ranges::find(devices_, files_[place].device) == devices_.end()) {
+      devices_.push_back(files_[place].device);
+    }
+  }
+}
+
+bool ProcessLook::Attached::at_all() const {
+  return std::ranges::any_of(starts, [](const auto& one) { return !one.empty(); });
+}
+
+/// ESRCH where the task has no address space (any more).
+Result<ProcessLook::Found> ProcessLook::find_in_task(pid_t pid, pid_t tid) {
+  phase_ = Phase::kOpening;
+  auto map = MemoryMap::open(tid, features_);
+  if (!map) return map.error();
+  phase_ = Phase::kWalking;
+  Found found;
+  found.attached.pid = tid;
+  found.attached.starts.resize(files_.size());
+  for (std::uint64_t cursor = 0;;) {
+    const auto area = map->area_above(cursor, Areas::kShared);
+    if (!area) return area.error();
+    if (!*area) break;
+    const MappedArea& mapped = **area;
+    cursor = mapped.range.end();
+    // Nobody waits for it, and what an earlier look has found will do.
+    if (given_up_ && !alone_ && memory_->knows(pid)) return Errno(EAGAIN);
+    if (std::ranges::find(devices_, mapped.file.device) == devices_.end()) continue;
+    if (const auto known = found.files.find(mapped.file); known != found.files.end()) {
+      ++known->second;
+    } else if (found.files.size() < KnownMappings::kMostFiles) {
+      found.files.emplace(mapped.file, 1);
+    }
+    const auto same_inode = places_.find(mapped.file.inode);
+    if (same_inode == places_.end()) continue;
+    for (const std::size_t place : same_inode->second) {
+      if (files_[place] == mapped.file) found.attached.starts[place].push_back(mapped.range.start);
+    }
+  }
+  return found;
+}
+
+Result<ProcessLook::Found> ProcessLook::find_in(pid_t pid) {
+  auto found = find_in_task(pid, pid);
+  if (found || found.error() != Errno(ESRCH)) return found;
+  // A process whose first thread has ended shows its memory through the others.
+  for (const pid_t tid : numbered_entries(proc_path(pid, "task"))) {
+    found = find_in_task(pid, tid);
+    if (found || out_of_means(found.error())) break;
+  }
+  return found;
+}
+
+std::optional<std::size_t> ProcessLook::place_of(const Attached& attached) {
+  std::size_t low = 0;
+  std::size_t high = counted_.size();
+  while (low < high && features_.usable(KernelFeature::kKcmp)) {
+    const std::size_t middle = low + (high - low) / 2;
+    // 0: the same, 1: before, 2: behind, in an order of the kernel's own.
+    const Result<long> order = compare_memory(attached.pid, counted_[middle].pid);
+    if (order && *order == 0) return std::nullopt;
+    if (!order && order.error() == Errno(ESRCH)) return counted_.size();  // one of them has ended
+    if (!order) {
+      features_.mark_absent(KernelFeature::kKcmp);
+      break;
+    }
+    if (*order == 1) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  if (features_.usable(KernelFeature::kKcmp)) return low;
+  const bool seen = std::any_of(counted_.begin(), counted_.end(), [&](const Attached& other) {
+    return other.starts == attached.starts && vfork_pair(attached.pid, other.pid);
+  });
+  return seen ? std::nullopt : std::optional(counted_.size());
+}
+
+void ProcessLook::count(Attached attached, std::optional<std::size_t> place) {
+  if (!place) return;
+  for (std::size_t file = 0; file < totals_.size(); ++file) {
+    totals_[file] += attached.starts[file].size();
+  }
+  counted_.insert(counted_.begin() + static_cast<std::ptrdiff_t>(*place), std::move(attached));
+}
+
+void ProcessLook::run() noexcept {
+  try {
+    look();
+  } catch (const std::bad_alloc&) {
+    const std::lock_guard lock(mutex_);
+    failure_ = Errno(ENOMEM);
+  }
+  const std::lock_guard lock(mutex_);
+  if (late_) memory_->end_late(pids_[at_]);
+  done_ = true;
+  ended_.notify_all();
+}
+
+void ProcessLook::look() {
+  std::unique_lock lock(mutex_);
+  if (given_up_ && !late_) return;  // it came too late itself
+  tid_ = gettid();
+  for (; at_ < pids_.size(); ++at_) {
+    const pid_t pid = pids_[at_];
+    since_ = Clock::now();
+    phase_ = Phase::kOpening;
+    const nanoseconds work_then = work_then_ = cpu_time(tid_);
+    lock.unlock();
+    const KnownMappings::Looking looking(*memory_, pid);
+    auto found = find_in(pid);
+    if (found) {
+      std::vector<MappedFile> files;
+      files.reserve(found->files.size());
+      for (const auto& [file, mappings] : found->files) files.push_back({file, mappings});
+      memory_->remember(pid, std::move(files), cpu_time(tid_) - work_then);
+    }
+    lock.lock();
+    if (given_up_) return;
+    if (!found && out_of_means(found.error())) {
+      failure_ = Errno(ENOMEM);
+      return;
+    }
+    if (!found || !found->attached.at_all()) continue;
+    current_ = std::move(found->attached);
+    phase_ = Phase::kComparing;
+    lock.unlock();
+    const auto place = place_of(current_);
+    lock.lock();
+    if (given_up_) return;
+    count(std::move(current_), place);
+  }
+}
+
+bool ProcessLook::Patience::over() const {
+  return given_up >= kMostGivenUp || Clock::now() - began >= kMostTimeOnABusyMachine;
+}
+
+/// Whether the thread waits for something else than a CPU.
+bool ProcessLook::blocked() const {
+  const std::string path = "/proc/self/task/" + std::to_string(tid_) + "/stat";
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 256> text{};
+  const ssize_t length = file.valid() ? ::read(file.get(), text.data(), text.size()) : -1;
+  if (length <= 0) return true;
+  const std::string_view line(text.data(), static_cast<std::size_t>(length));
+  const std::size_t name_end = line.rfind(')');
+  return name_end == std::string_view::npos || name_end + 2 >= line.size() ||
+         line[name_end + 2] != 'R';
+}
+
+bool ProcessLook::too_late(Patience& patience) const {
+  const auto now = Clock::now();
+  if (now - patience.began >= kMostTimeOnABusyMachine) return true;
+  if (tid_ == 0) return false;  // no thread has begun yet
+  const nanoseconds worked = cpu_time(tid_) - work_then_;
+  if (worked >= std::max<nanoseconds>(patience.work_left, kLeast)) {
+    patience.work_left = std::max(patience.work_left - worked, nanoseconds(0));
+    return true;
+  }
+  // A thread that could run and does not get to is waited for.
+  const nanoseconds waited = now - since_;
+  if (waited < std::max<nanoseconds>(patience.wait_left, kLeast) || !blocked()) return false;
+  patience.wait_left = std::max(patience.wait_left - waited, nanoseconds(0));
+  return true;
+}
+
+bool ProcessLook::wait(Patience& patience) {
+  std::unique_lock lock(mutex_);
+  const bool hurry = patience.work_left.count() == 0 || patience.wait_left.count() == 0;
+  const milliseconds between = hurry ? kLeast : kBetweenGlances;
+  while (!ended_.wait_for(lock, between, [this] { return done_; })) {
+    // Behind the last process it is about to end.
+    if ((tid_ != 0 && at_ >= pids_.size()) || !too_late(patience)) continue;
+    ++patience.given_up;
+    given_up_ = true;
+    given_up_in_ = phase_;
+    if (tid_ == 0) return false;
+    late_ = true;
+    memory_->begin_late(pids_[at_], given_up_in_);
+    if (given_up_in_ == Phase::kComparing) {
+      // It is found. The thread reads current_ and counted_ still, which stay as they are.
+      for (std::size_t file = 0; file < totals_.size(); ++file) {
+        totals_[file] += current_.starts[file].size();
+      }
+    }
+    return false;
+  }
+  return true;
+}
+
+std::optional<Errno> ProcessLook::failure() {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+std::vector<std::uint64_t> ProcessLook::totals() {
+  const std::lock_guard lock(mutex_);
+  return totals_;
+}
+
+ProcessLook::GivenUp ProcessLook::given_up() {
+  const std::lock_guard lock(mutex_);
+  if (!late_) return {0, Phase::kOpening, {pids_.begin(), pids_.end()}};
+  const auto behind = pids_.begin() + static_cast<std::ptrdiff_t>(at_) + 1;
+  return {pids_[at_], given_up_in_, {behind, pids_.end()}};
+}
+
+std::shared_ptr<ProcessLook> ProcessLook::look_at(std::vector<pid_t> rest) {
+  const std::lock_guard lock(mutex_);
+  auto look = std::make_shared<ProcessLook>(features_, memory_, files_, std::move(rest));
+  look->totals_ = totals_;
+  look->counted_ = counted_;
+  return look;
+}
+
+void ProcessLook::leave_alone() {
+  const std::lock_guard lock(mutex_);
+  given_up_ = late_ = alone_ = true;
+  memory_->begin_late(pids_.front(), Phase::kWalking);
+}
+
+}  // namespace shmvisor

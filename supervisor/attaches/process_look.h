@@ -1,0 +1,126 @@
+// ProcessLook: a look at several processes, one after the other, for who maps some files.
+//
+// It is made by a thread that may be lost (LosableThreads), since the kernel makes it wait for
+// locks of each process: exec_update_lock, which an exec holds for as long as a file that it closes
+// keeps it (FUSE), and mmap_lock. Whoever wants to know waits by wait(), with a bound; where the
+// look does not get on, the process that it is at is given up, and what was found so far taken over
+// into a look at the rest. The lost thread finishes alone, and tells KnownMappings of what it
+// found.
+//
+// Mappings are found by device and inode; an address space that several processes share (vfork(2),
+// clone(2) with CLONE_VM) is counted once, which kcmp(2) tells. Where kcmp is forbidden, a process
+// that waits for its vfork child is recognised by what both show in /proc.
+//
+// Thread rule: run() by one thread, all else by another.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "emulation/memmap/backing_memory.h"
+#include "policy/base/result.h"
+#include "supervisor/attaches/known_mappings.h"
+#include "supervisor/kernel/features.h"
+
+namespace shmvisor {
+
+class ProcessLook {
+ public:
+  using Clock = std::chrono::steady_clock;
+  using Phase = KnownMappings::Phase;
+
+  ProcessLook(const KernelFeatures& features, std::shared_ptr<KnownMappings> memory,
+              std::span<const FileIdentity> files, std::vector<pid_t> pids);
+
+  void run() noexcept;
+
+  /// What all looks of one count may cost, beyond what ordinary processes take.
+  struct Patience {
+    Clock::time_point began = Clock::now();
+    std::chrono::nanoseconds wait_left = std::chrono::milliseconds(20);  ///< for locks
+    std::chrono::nanoseconds work_left = std::chrono::milliseconds(25);  ///< CPU time
+    int given_up = 0;
+    [[nodiscard]] bool over() const;
+  };
+  /// Until it has ended. False where it was given up at a process, see given_up().
+  bool wait(Patience& patience);
+
+  // When wait() has returned.
+
+  /// ENOMEM where descriptors or memory ran out.
+  [[nodiscard]] std::optional<Errno> failure();
+  [[nodiscard]] std::vector<std::uint64_t> totals();
+  /// The process that keeps the thread, 0 where none had begun; and what is still to be looked at.
+  struct GivenUp {
+    pid_t pid = 0;
+    Phase phase = Phase::kOpening;
+    std::vector<pid_t> rest;
+  };
+  [[nodiscard]] GivenUp given_up();
+  /// A look at the rest that goes on with what this one has counted.
+  [[nodiscard]] std::shared_ptr<ProcessLook> look_at(std::vector<pid_t> rest);
+
+  /// Before run(): nobody will wait for this look, which is at one process.
+  void leave_alone();
+
+ private:
+  /// Where one process maps the files: one list of addresses for each file, and all other files of
+  /// the same kind.
+  struct Attached {
+    pid_t pid = 0;
+    std::vector<std::vector<std::uint64_t>> starts;
+    [[nodiscard]] bool at_all() const;
+  };
+  struct Found {
+    Attached attached;
+    std::unordered_map<FileIdentity, std::uint64_t, FileIdentityHash> files;
+  };
+
+  Result<Found> find_in(pid_t pid);
+  /// `tid`: a thread of the process `pid`.
+  Result<Found> find_in_task(pid_t pid, pid_t tid);
+  /// Where in counted_ it belongs; nothing where its address space is counted already.
+  std::optional<std::size_t> place_of(const Attached& attached);
+  void look();
+  /// mutex_ held.
+  void count(Attached attached, std::optional<std::size_t> place);
+  [[nodiscard]] bool blocked() const;
+  [[nodiscard]] bool too_late(Patience& patience) const;
+
+  KernelFeatures features_;  ///< a copy: whoever made the look may be gone before a lost thread
+  const std::shared_ptr<KnownMappings> memory_;
+  const std::vector<FileIdentity> files_;
+  const std::vector<pid_t> pids_;
+  std::unordered_map<std::uint64_t, std::vector<std::size_t>> places_;  ///< of files_, by inode
+  std::vector<std::uint64_t> devices_;                                  ///< of files_
+
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  std::size_t at_ = 0;  ///< of pids_
+  std::atomic<Phase> phase_{Phase::kOpening};
+  Clock::time_point since_ = Clock::now();
+  pid_t tid_ = 0;
+  std::chrono::nanoseconds work_then_{0};  ///< of the thread, when it came to the process
+  bool done_ = false;
+  std::atomic<bool> given_up_{false};  ///< changed with mutex_ held
+  bool late_ = false;                  ///< KnownMappings has been told so
+  bool alone_ = false;
+  Phase given_up_in_ = Phase::kOpening;
+  std::optional<Errno> failure_;
+  Attached current_;
+  std::vector<Attached> counted_;  ///< in the order of kcmp(2), while that is allowed
+  std::vector<std::uint64_t> totals_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,94 @@
+#include "supervisor/attaches/shared_counts.h"
+
+#include <utility>
+
+namespace shmvisor {
+
+/// One count that is going on. Begins with the mutex held and ends without it.
+class SharedCounts::Turn {
+ public:
+  Turn(SharedCounts& counts, std::unique_lock<std::mutex>& lock, std::shared_ptr<Crowd> crowd)
+      : counts_(counts), lock_(lock), crowd_(std::move(crowd)) {
+    if (crowd_ != nullptr) {
+      crowd_->began = true;
+      counts_.waiting_.reset();
+    }
+    ++counts_.going_on_;
+    counts_.last_began_ = Clock::now();
+    lock_.unlock();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  /// What the crowd is told at the end of the turn, with the mutex held: it may look at any time.
+  void tell(Result<MappingCounts> counted) { counted_ = std::move(counted); }
+  ~Turn() {
+    lock_.lock();
+    --counts_.going_on_;
+    if (crowd_ != nullptr) {
+      crowd_->result.emplace(std::move(counted_));
+      crowd_->changed.notify_all();
+    }
+    if (counts_.waiting_ != nullptr) counts_.waiting_->changed.notify_one();
+  }
+
+ private:
+  SharedCounts& counts_;
+  std::unique_lock<std::mutex>& lock_;
+  const std::shared_ptr<Crowd> crowd_;
+  Result<MappingCounts> counted_ = Errno(ENOMEM);  ///< where the count ends by an exception
+};
+
+bool SharedCounts::may_begin() const {
+  return going_on_ < bounds_.quick ||
+         (going_on_ < bounds_.most && Clock::now() - last_began_ >= kLong);
+}
+
+void SharedCounts::make(const std::shared_ptr<Crowd>& crowd, std::unique_lock<std::mutex>& lock) {
+  Turn turn(*this, lock, crowd);
+  turn.tell(count_(crowd->files));
+}
+
+std::vector<std::size_t> SharedCounts::Crowd::add(std::span<const FileIdentity> asked) {
+  std::vector<std::size_t> places_of_asked;
+  places_of_asked.reserve(asked.size());
+  for (const FileIdentity& file : asked) {
+    auto place = places.find(file);
+    if (place == places.end()) {
+      // First the file: where memory runs out in between, no place leads to another file.
+      files.push_back(file);
+      place = places.emplace(file, files.size() - 1).first;
+    }
+    places_of_asked.push_back(place->second);
+  }
+  return places_of_asked;
+}
+
+Result<MappingCounts> SharedCounts::of(std::span<const FileIdentity> files) {
+  std::unique_lock lock(mutex_);
+  if (waiting_ == nullptr && may_begin()) {
+    const Turn turn(*this, lock, nullptr);
+    return count_(files);
+  }
+  if (waiting_ == nullptr) waiting_ = std::make_shared<Crowd>();
+  const std::shared_ptr<Crowd> crowd = waiting_;
+  const std::vector<std::size_t> places = crowd->add(files);
+  while (!crowd->result) {
+    if (!crowd->began && may_begin()) {
+      make(crowd, lock);
+    } else if (!crowd->began && going_on_ < bounds_.most) {
+      crowd->changed.wait_until(lock, last_began_ + kLong);
+    } else {
+      crowd->changed.wait(lock);
+    }
+  }
+  lock.unlock();
+  const Result<MappingCounts>& all = *crowd->result;
+  if (!all) return all.error();
+  MappingCounts counts;
+  counts.complete = all->complete;
+  counts.of_files.reserve(places.size());
+  for (const std::size_t place : places) counts.of_files.push_back(all->of_files[place]);
+  return counts;
+}
+
+}  // namespace shmvisor

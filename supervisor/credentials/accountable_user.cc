@@ -1,0 +1,52 @@
+#include "supervisor/credentials/accountable_user.h"
+
+#include <linux/nsfs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <optional>
+
+#include "supervisor/credentials/borrowed_identity.h"
+
+namespace shmvisor {
+namespace {
+
+std::uint64_t inode_of(const UniqueFd& fd) {
+  struct stat status {};
+  return ::fstat(fd.get(), &status) == 0 ? status.st_ino : 0;
+}
+
+/// Of the outermost user namespace around the thread that is not ours. Nothing where it cannot be
+/// seen.
+std::optional<uid_t> maker_of_namespace(pid_t tid) {
+  auto own = reach_proc_file(tid, "ns/user");
+  UniqueFd at(own ? std::move(*own) : UniqueFd());
+  while (at.valid()) {
+    UniqueFd parent(::ioctl(at.get(), NS_GET_PARENT));
+    if (!parent.valid()) return std::nullopt;
+    if (inode_of(parent) != NamespaceIds::ours().user) {
+      at = std::move(parent);
+      continue;
+    }
+    uid_t maker = 0;
+    if (::ioctl(at.get(), NS_GET_OWNER_UID, &maker) != 0) return std::nullopt;
+    return maker;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+uid_t accountable_user(ThreadIdentity& thread, uid_t real_uid) {
+  static const uid_t our_user = ::geteuid();
+  if (real_uid == 0 || real_uid == our_user) return real_uid;
+  const std::uint64_t user_namespace = thread.user_namespace();
+  if (user_namespace == 0 || user_namespace == NamespaceIds::ours().user) return real_uid;
+  const std::optional<uid_t> maker =
+      thread.namespace_maker(user_namespace, [&] { return maker_of_namespace(thread.tid()); });
+  if (!maker || *maker == 0 || *maker == our_user) return real_uid;
+  return *maker;
+}
+
+}  // namespace shmvisor

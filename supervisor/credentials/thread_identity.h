@@ -1,0 +1,162 @@
+// ThreadIdentity: a thread that called us, recognised when it calls again.
+//
+// What a thread is allowed may change between two calls and is read anew each time. Which
+// namespaces it lives in changes only by unshare(2) and setns(2): where the filter is our own,
+// which shows us these, it is kept from call to call; a filter that somebody else installed may
+// show what it likes, and there it is read anew each time as well (6 µs for each namespace that a
+// decision needs). A thread is recognised by a pidfd of its own (PIDFD_THREAD, Linux 6.9), which
+// never comes to mean another; without that nothing is kept.
+//
+// Thread rule: any thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "policy/base/unique_fd.h"
+#include "supervisor/kernel/features.h"
+#include "supervisor/procfs/task_status.h"
+
+namespace shmvisor {
+
+/// Inodes of a thread's files in /proc/TID/ns; 0 where we may not look.
+struct NamespaceIds {
+  std::uint64_t ipc = 0;
+  std::uint64_t user = 0;
+  std::uint64_t pid = 0;
+
+  static NamespaceIds of_thread(pid_t tid);
+  /// Our own.
+  static const NamespaceIds& ours();
+};
+
+class ThreadIdentity {
+ public:
+  ThreadIdentity(pid_t tid, UniqueFd pidfd, std::uint64_t unique)
+      : tid_(tid), pidfd_(std::move(pidfd)), unique_(unique) {}
+
+  [[nodiscard]] pid_t tid() const { return tid_; }
+  /// Never given to two threads; 0 where the kernel has no such number.
+  [[nodiscard]] std::uint64_t unique() const { return unique_; }
+  /// Ids by PIDFD_GET_INFO (Linux 6.13, 0.7 µs); nothing where that is missing or the thread died.
+  [[nodiscard]] std::optional<TaskStatus> read_ids(KernelFeatures& features) const;
+  /// Inodes of its files in /proc/TID/ns; 0 where we may not look. Each is read when it is first
+  /// asked for.
+  [[nodiscard]] std::uint64_t ipc_namespace() { return inode_of(NamespaceKind::kIpc); }
+  [[nodiscard]] std::uint64_t user_namespace() { return inode_of(NamespaceKind::kUser); }
+  [[nodiscard]] std::uint64_t pid_namespace() { return inode_of(NamespaceKind::kPid); }
+  /// Who made the user namespace `inode` that it lives in (accountable_user.h); `look` is asked
+  /// once.
+  template <typename Look>
+  [[nodiscard]] std::optional<uid_t> namespace_maker(std::uint64_t inode, Look look) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (namespace_maker_ && namespace_maker_->first == inode) return namespace_maker_->second;
+    }
+    const std::optional<uid_t> maker = look();
+    const std::lock_guard lock(mutex_);
+    if (maker) namespace_maker_.emplace(inode, *maker);
+    return maker;
+  }
+  /// For supervisor/inject (CallPageUse).
+  [[nodiscard]] std::atomic<int>& call_page_misses() { return call_page_misses_; }
+  /// What ThreadIdentities::keep_undo() kept. Taken once.
+  [[nodiscard]] std::function<void()> take_undo();
+
+ private:
+  friend class ThreadIdentities;
+  enum class NamespaceKind : std::uint8_t { kIpc, kUser, kPid };
+
+  [[nodiscard]] std::uint64_t inode_of(NamespaceKind kind);
+  void forget_namespaces();
+  void keep_undo(std::function<void()> undo);
+
+  const pid_t tid_;
+  const UniqueFd pidfd_;
+  const std::uint64_t unique_;
+  std::mutex mutex_;
+  std::array<std::optional<std::uint64_t>, 3> namespaces_;  ///< by kind
+  std::optional<std::pair<std::uint64_t, uid_t>> namespace_maker_;
+  std::function<void()> undo_;
+  std::atomic<int> call_page_misses_{0};
+};
+
+/// A thread, and its ids as they are now; no ids where only /proc can tell.
+struct KnownThread {
+  std::shared_ptr<ThreadIdentity> identity;
+  std::optional<TaskStatus> ids;
+  bool remembered = false;  ///< its next call will find the same identity
+};
+
+/// What is kept of threads that called.
+enum class Remembered : std::uint8_t {
+  kAll,      ///< under a filter of ours
+  kThreads,  ///< and not where they live, under a filter of somebody else's
+  kNothing,  ///< the same where a descriptor for each thread is too much
+};
+
+class ThreadIdentities {
+ public:
+  /// `most`: threads remembered; each costs a descriptor.
+  explicit ThreadIdentities(KernelFeatures& features, Remembered remembered = Remembered::kAll,
+                            std::size_t most = kMost)
+      : features_(features),
+        remembered_(remembered),
+        most_(std::min(most, remembered == Remembered::kAll ? kMost : kMostOfOthers)) {}
+
+  static constexpr std::size_t kMost = 256;
+  static constexpr std::size_t kMostOfOthers = 32;
+
+  /// Precondition: the thread waits in a call of ours, so that its tid means it.
+  [[nodiscard]] KnownThread of(pid_t tid);
+  /// Keeps what takes the thread's last call back, if that was left to it (Reply::undo()). It will
+  /// be found with of(), even if more than kMost others call first.
+  void keep_undo(ThreadIdentity& thread, std::function<void()> undo);
+  /// Its namespaces may change now. Nothing is remembered of its process any more: a thread that
+  /// execs takes over the tid of the first one, and with it the pidfd (de_thread() of fs/exec.c),
+  /// while its namespaces stay its own.
+  void namespaces_change(pid_t tid);
+
+ private:
+  struct KeptUndo {
+    std::uint64_t unique = 0;
+    std::function<void()> undo;
+  };
+  static constexpr std::size_t kMostUndos = 1024;
+
+  [[nodiscard]] std::shared_ptr<ThreadIdentity> make(pid_t tid);
+  bool remember(const std::shared_ptr<ThreadIdentity>& identity, pid_t tgid);
+  void save_undo(ThreadIdentity& forgotten);
+  void give_undo_to(ThreadIdentity& remembered);
+  /// mutex_ held.
+  void never_remember(pid_t tgid);
+
+  KernelFeatures& features_;
+  const Remembered remembered_;
+  const std::size_t most_;
+  std::mutex mutex_;
+  using Order = std::list<std::shared_ptr<ThreadIdentity>>;
+  Order recent_first_;
+  std::unordered_map<pid_t, Order::iterator> by_tid_;
+  std::deque<KeptUndo> undos_;                  ///< of threads forgotten, oldest first
+  std::unordered_set<pid_t> never_remembered_;  ///< processes, by tgid
+  std::deque<pid_t> to_look_at_;                ///< the same ones, to be forgotten once they ended
+};
+
+/// Whether the thread that once had this tid and unique number still lives.
+[[nodiscard]] bool thread_lives(pid_t tid, std::uint64_t unique, KernelFeatures& features);
+
+}  // namespace shmvisor

@@ -1,0 +1,32 @@
+#include "supervisor/namespaces/ipc_home.h"
+
+#include <sys/stat.h>
+
+#include <utility>
+
+#include "supervisor/credentials/borrowed_identity.h"
+
+namespace shmvisor {
+
+void IpcHome::set(UniqueFd ipc) {
+  struct stat status {};
+  if (!ipc.valid() || ::fstat(ipc.get(), &status) != 0) return;
+  const std::lock_guard lock(mutex_);
+  if (inode_ != 0) return;
+  file_ = std::move(ipc);
+  inode_ = status.st_ino;
+}
+
+std::uint64_t IpcHome::inode() const {
+  const std::lock_guard lock(mutex_);
+  return inode_;
+}
+
+bool IpcHome::is(std::uint64_t ipc_namespace, pid_t tid) {
+  if (inode() == 0) {
+    if (auto file = reach_proc_file(tid, "ns/ipc")) set(std::move(*file));
+  }
+  return inode() == ipc_namespace;
+}
+
+}  // namespace shmvisor

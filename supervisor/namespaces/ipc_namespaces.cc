@@ -1,0 +1,271 @@
+#include "supervisor/namespaces/ipc_namespaces.h"
+
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <set>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "supervisor/credentials/accountable_user.h"
+#include "supervisor/credentials/borrowed_identity.h"
+
+namespace shmvisor {
+
+/// A sweep's share of the machine's time: a fifth, however many descriptors there are.
+class IpcNamespaces::Pace {
+ public:
+  /// Between two processes, with nothing held.
+  void pause_if_due() {
+    const auto worked = Clock::now() - since_;
+    if (worked < kWork) return;
+    std::this_thread::sleep_for(std::min<Clock::duration>(4 * worked, kLongestPause));
+    since_ = Clock::now();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds kWork{5};
+  static constexpr std::chrono::milliseconds kLongestPause{200};
+
+  Clock::time_point since_ = Clock::now();
+};
+
+namespace {
+
+using Ids = std::set<IpcNamespaceId>;
+
+/// Takes out of `ids` those that the text names: a descriptor or a mount of a namespace's file
+/// shows as "ipc:[4026531839]".
+void erase_named(std::string_view text, Ids& ids) {
+  constexpr std::string_view kBegin = "ipc:[";
+  for (std::size_t at = text.find(kBegin); at != std::string_view::npos; at = text.find(kBegin)) {
+    text.remove_prefix(at + kBegin.size());
+    IpcNamespaceId id = 0;
+    std::from_chars(text.data(), text.data() + text.size(), id);
+    ids.erase(id);
+  }
+}
+
+/// Takes out of `ids` those that the links in the folder lead to. A process that we may not look
+/// into is taken to refer to everything; what is gone meanwhile refers to nothing.
+void erase_linked(pid_t pid, const char* folder, const char* file, Ids& ids) {
+  const std::string path = proc_path(pid, folder);
+  const auto looked = reach(pid, kToRead, [&]() -> Result<void> {
+    const auto listing = open_proc_file(pid, folder);
+    if (!listing && listing.error() == Errno(EACCES)) return Errno(EACCES);
+    for (const int entry : numbered_entries(path)) {
+      if (ids.empty()) break;
+      std::array<char, 64> target{};
+      const ssize_t length = ::readlink((path + "/" + std::to_string(entry) + file).c_str(),
+                                        target.data(), target.size());
+      if (length < 0 && errno == EACCES) return Errno(EACCES);
+      // A path of somebody else's begins otherwise.
+      if (length > 0 && target.front() == 'i') {
+        erase_named({target.data(), static_cast<std::size_t>(length)}, ids);
+      }
+    }
+    return {};
+  });
+  if (!looked) ids.clear();
+}
+
+/// At a machine where something new begins all the time. Once more only where that is quick.
+constexpr int kMostLooks = 8;
+constexpr std::chrono::milliseconds kQuickLook(50);
+/// Of not having been seen, where it cannot be known that nobody was missed.
+constexpr std::chrono::minutes kLongUnseen(1);
+
+/// The thread that was made last in our pid namespace or one below: the last word of
+/// /proc/loadavg. Empty where it cannot be read.
+std::string newest_process() {
+  UniqueFd file(::open("/proc/loadavg", O_RDONLY | O_CLOEXEC));
+  std::array<char, 128> text{};
+  const ssize_t length = file.valid() ? ::read(file.get(), text.data(), text.size()) : -1;
+  if (length <= 0) return {};
+  const std::string_view line(text.data(), static_cast<std::size_t>(length));
+  const std::size_t blank = line.rfind(' ');
+  return std::string(blank == std::string_view::npos ? line : line.substr(blank));
+}
+
+}  // namespace
+
+void IpcNamespaces::take_in(const UniqueFd& ipc) {
+  const NamespaceOwner owner = ipc.valid() ? NamespaceOwner::of(ipc) : NamespaceOwner::of_ours();
+  const std::lock_guard lock(mutex_);
+  if (!std::exchange(owner_told_, true)) {
+    if (ipc.valid()) owner_file_.reset(::ioctl(ipc.get(), NS_GET_USERNS));
+    initial_owner_ = std::make_shared<const NamespaceOwner>(owner);
+  } else {
+    initial_owner_ = std::make_shared<const NamespaceOwner>(initial_owner_->innermost_above(owner));
+  }
+}
+
+bool IpcNamespaces::is_initial(ThreadIdentity& thread, IpcHome* home) const {
+  const IpcNamespaceId id = thread.ipc_namespace();
+  return id == 0 || id == ours_ || (home != nullptr && home->is(id, thread.tid()));
+}
+
+Result<OwnedRegistry> IpcNamespaces::of(ThreadIdentity& thread, IpcHome* home,
+                                        std::optional<uid_t> real_uid) {
+  const bool initial = is_initial(thread, home);
+  const IpcNamespaceId id = thread.ipc_namespace();
+  {
+    const std::lock_guard lock(mutex_);
+    if (initial) return OwnedRegistry{namespaces_.initial(), initial_owner_};
+    if (const auto held = held_.find(id); held != held_.end()) return registry_of(*held);
+  }
+  auto made = hold(thread, real_uid);
+  if (!made) return made.error();
+  // Of several threads that were the first at the same time one enters what it has, and the others
+  // give theirs back, after the lock.
+  std::pair<const IpcNamespaceId, Held> entry(id, std::move(*made));
+  const std::lock_guard lock(mutex_);
+  auto held = held_.find(id);
+  if (held == held_.end()) held = held_.emplace(id, std::move(entry.second)).first;
+  return registry_of(*held);
+}
+
+OwnedRegistry IpcNamespaces::registry_of(std::pair<const IpcNamespaceId, Held>& held) {
+  ++held.second.asked;
+  return {namespaces_.of(held.first), held.second.owner};
+}
+
+Result<IpcNamespaces::Held> IpcNamespaces::hold(ThreadIdentity& thread,
+                                                std::optional<uid_t> real_uid) {
+  const IpcNamespaceId id = thread.ipc_namespace();
+  auto part = charge(thread, real_uid);
+  if (!part) return Errno(ENOMEM);
+  auto file = reach_proc_file(thread.tid(), "ns/ipc");
+  struct stat status {};
+  if (!file) {
+    if (!told_of_descriptors_.test_and_set()) {
+      spdlog::warn("IPC namespace {} cannot be held: errno {}; raise RLIMIT_NOFILE (ulimit -n)", id,
+                   file.error().value());
+    }
+    return Errno(ENOMEM);
+  }
+  // Another thread has the tid now, or this one has gone on: it no longer waits for us.
+  if (::fstat(file->get(), &status) != 0 || status.st_ino != id) return Errno(ENOMEM);
+  spdlog::debug("IPC namespace {} begins", id);
+  auto owner = std::make_shared<const NamespaceOwner>(NamespaceOwner::of(*file));
+  return Held{std::move(*file), std::move(owner), std::move(*part)};
+}
+
+std::shared_ptr<const NamespaceOwner> IpcNamespaces::owner_of(ThreadIdentity& thread,
+                                                              IpcHome* home) {
+  const bool initial = is_initial(thread, home);
+  {
+    const std::lock_guard lock(mutex_);
+    if (initial) return initial_owner_;
+    const auto held = held_.find(thread.ipc_namespace());
+    if (held != held_.end()) return held->second.owner;
+  }
+  const auto file = reach_proc_file(thread.tid(), "ns/ipc");
+  return std::make_shared<const NamespaceOwner>(file ? NamespaceOwner::of(*file)
+                                                     : NamespaceOwner());
+}
+
+std::optional<DescriptorShare::Part> IpcNamespaces::charge(ThreadIdentity& thread,
+                                                           std::optional<uid_t> real_uid) const {
+  if (descriptor_share_ == nullptr) return DescriptorShare::Part();
+  if (!real_uid) {
+    const auto status = TaskStatus::read(thread.tid());
+    if (!status) return std::nullopt;
+    real_uid = status->uid;
+  }
+  return descriptor_share_->take(accountable_user(thread, *real_uid));
+}
+
+bool IpcNamespaces::need_sweeping() const {
+  const std::lock_guard lock(mutex_);
+  return !held_.empty();
+}
+
+/// False where the sweep shall end, and nothing is known.
+bool IpcNamespaces::look_for(Ids& unreferred, Pace& pace) const {
+  const std::vector<pid_t> pids = scope_.processes();
+  // Most namespaces have a process that lives there, which is soon found.
+  for (const bool by_process : {true, false}) {
+    for (const pid_t pid : pids) {
+      if (unreferred.empty()) return true;
+      if (stopping_.load()) return false;
+      if (pid == getpid()) continue;  // among all that there are, and holds those files itself
+      if (by_process) {
+        erase_linked(pid, "task", "/ns/ipc", unreferred);
+      } else {
+        erase_linked(pid, "fd", "", unreferred);
+        if (const auto mounts = read_proc_file(pid, "mountinfo")) erase_named(*mounts, unreferred);
+      }
+      pace.pause_if_due();
+    }
+  }
+  return true;
+}
+
+void IpcNamespaces::sweep() {
+  Ids unreferred;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, held] : held_) unreferred.insert(id);
+  }
+  // Callers need the lock, and whoever may open many descriptors makes this long.
+  Pace pace;
+  bool certain = false;
+  for (int look = 0; look < kMostLooks && !certain && !unreferred.empty(); ++look) {
+    const auto began = std::chrono::steady_clock::now();
+    const std::string before = newest_process();
+    if (!look_for(unreferred, pace)) return;
+    // A process that forked after we had the list, and ended before we came to it, hid its child.
+    certain = !before.empty() && before == newest_process();
+    if (std::chrono::steady_clock::now() - began > kQuickLook) break;
+  }
+  forget(find_over(unreferred, certain));
+}
+
+std::vector<IpcNamespaces::Over> IpcNamespaces::find_over(const Ids& unreferred, bool certain) {
+  const auto now = std::chrono::steady_clock::now();
+  std::vector<Over> over;
+  const std::lock_guard lock(mutex_);
+  over.reserve(unreferred.size());
+  for (auto& [id, held] : held_) {
+    if (!unreferred.contains(id)) {
+      held.unseen_since.reset();
+      continue;
+    }
+    if (!held.unseen_since) held.unseen_since = now;
+    if (certain || now - *held.unseen_since >= kLongUnseen) over.push_back({id, held.asked});
+  }
+  return over;
+}
+
+void IpcNamespaces::forget(const std::vector<Over>& over) {
+  for (const auto& [id, asked] : over) {
+    // The kernel is asked for each of its segments.
+    const auto registry = namespaces_.find(id);
+    if (registry != nullptr && registry->anything_mapped()) continue;
+    // They end, with their memory and the kernel's namespace, after the lock.
+    std::shared_ptr<Registry> taken;
+    decltype(held_)::node_type ended;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto held = held_.find(id);
+      if (held == held_.end() || held->second.asked != asked) continue;
+      taken = namespaces_.take(id);
+      ended = held_.extract(held);
+    }
+    spdlog::debug("IPC namespace {} is over", id);
+  }
+}
+
+}  // namespace shmvisor

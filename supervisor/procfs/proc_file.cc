@@ -1,0 +1,57 @@
+#include "supervisor/procfs/proc_file.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <memory>
+
+namespace shmvisor {
+
+std::string proc_path(pid_t pid, const char* name) {
+  return "/proc/" + std::to_string(pid) + "/" + name;
+}
+
+Result<UniqueFd> open_proc_file(pid_t pid, const char* name) {
+  UniqueFd fd(::open(proc_path(pid, name).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return errno == ENOENT ? Errno(ESRCH) : Errno::current();
+  return fd;
+}
+
+Result<std::string> read_proc_file(pid_t pid, const char* name) {
+  const auto fd = open_proc_file(pid, name);
+  if (!fd) return fd.error();
+  std::string text;
+  std::array<char, 4096> chunk;
+  for (;;) {
+    const ssize_t got = ::read(fd->get(), chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Errno::current();
+    if (got == 0) return text;
+    text.append(chunk.data(), static_cast<std::size_t>(got));
+  }
+}
+
+std::vector<NumberedInode> numbered_inodes(const std::string& path) {
+  std::vector<NumberedInode> numbers;
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), &::closedir);
+  if (folder == nullptr) return numbers;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const char* const end = entry->d_name + std::strlen(entry->d_name);
+    int number = 0;
+    const auto [rest, error] = std::from_chars(entry->d_name, end, number);
+    if (error == std::errc() && rest == end) numbers.push_back({number, entry->d_ino});
+  }
+  return numbers;
+}
+
+std::vector<int> numbered_entries(const std::string& path) {
+  std::vector<int> numbers;
+  for (const NumberedInode& entry : numbered_inodes(path)) numbers.push_back(entry.number);
+  return numbers;
+}
+
+}  // namespace shmvisor

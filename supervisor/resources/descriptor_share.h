@@ -1,0 +1,113 @@
+// DescriptorShare: how many descriptors a group of callers, and each user in it, may make us keep,
+// of a DescriptorPool.
+//
+// A group gets another descriptor while it has fewer than are free. So the first group that takes
+// all it can get leaves a half, the next one a quarter: always something for others, and for what
+// they have to wait for. Without that, one container could make an agent deaf. The same holds for
+// the users within a group, of what the group may get yet; but not for our own user, who could end
+// us anyway.
+//
+// Charged is the user of accountable_user.h.
+//
+// Thread rule: any thread. A share does not outlive its pool, nor a part its share.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "supervisor/resources/descriptor_plan.h"
+
+namespace shmvisor {
+
+class DescriptorPool {
+ public:
+  explicit DescriptorPool(const DescriptorPlan& plan) : size_(plan.pool) {}
+
+  [[nodiscard]] std::int64_t left() const { return size_ - taken_.load(); }
+
+ private:
+  friend class DescriptorShare;
+
+  const std::int64_t size_;
+  std::atomic<std::int64_t> taken_{0};
+};
+
+class DescriptorShare {
+ public:
+  /// Descriptors that are kept; given back with it.
+  class Part {
+   public:
+    Part() = default;
+    Part(Part&& other) noexcept
+        : share_(std::exchange(other.share_, nullptr)), user_(other.user_), count_(other.count_) {}
+    Part& operator=(Part&& other) noexcept {
+      std::swap(share_, other.share_);
+      std::swap(user_, other.user_);
+      std::swap(count_, other.count_);
+      return *this;
+    }
+    Part(const Part&) = delete;
+    Part& operator=(const Part&) = delete;
+    ~Part() {
+      if (share_ != nullptr) share_->charge(user_, -count_);
+    }
+
+   private:
+    friend class DescriptorShare;
+    Part(DescriptorShare& share, uid_t user, std::int64_t count)
+        : share_(&share), user_(user), count_(count) {}
+
+    DescriptorShare* share_ = nullptr;
+    uid_t user_ = 0;
+    std::int64_t count_ = 0;
+  };
+
+  enum class Group : std::uint8_t {
+    kOneOfMany,  ///< it must leave some of the pool to others
+    kOnly,       ///< it may have the whole pool
+  };
+
+  explicit DescriptorShare(DescriptorPool& pool, Group group = Group::kOneOfMany);
+
+  /// What stands in the way of a part, and the numbers of it.
+  struct Refusal {
+    enum class Of : std::uint8_t { kPool, kGroup, kUser };
+    Of of = Of::kPool;
+    std::int64_t has = 0;       ///< the group, or the user
+    std::int64_t may_have = 0;  ///< at most
+  };
+
+  /// For descriptors that are about to be made. Nothing where the group or the user has its share,
+  /// of which the log tells; `refusal` then says more, where it is not null.
+  std::optional<Part> take(uid_t user, std::int64_t count = 1, Refusal* refusal = nullptr);
+  /// Those that the group has whatever its share; fewer where `count` is negative.
+  void add(std::int64_t count);
+
+ private:
+  void charge(uid_t user, std::int64_t count);
+  /// mutex_ held.
+  [[nodiscard]] std::optional<Refusal> refuses(uid_t user, std::int64_t count) const;
+  /// Whoever is refused may ask again and again: once of each.
+  void tell_of(const Refusal& refusal, uid_t user);
+
+  DescriptorPool& pool_;
+  const Group group_;
+  const uid_t our_user_;
+  mutable std::mutex mutex_;
+  std::int64_t taken_ = 0;
+  struct Account {
+    std::int64_t taken = 0;
+    bool told = false;
+  };
+  std::unordered_map<uid_t, Account> accounts_;
+  std::atomic_flag told_of_group_;
+  std::atomic_flag told_of_pool_;
+};
+
+}  // namespace shmvisor

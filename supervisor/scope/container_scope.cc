@@ -1,0 +1,84 @@
+#include "supervisor/scope/container_scope.h"
+
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "supervisor/credentials/thread_identity.h"
+#include "supervisor/procfs/proc_file.h"
+
+namespace shmvisor {
+namespace {
+
+std::uint64_t inode_of(const UniqueFd& fd) {
+  struct stat status {};
+  return ::fstat(fd.get(), &status) == 0 ? status.st_ino : 0;
+}
+
+/// Tells whether processes live in one of some pid namespaces or in one below them.
+class PidNamespaceTest {
+ public:
+  explicit PidNamespaceTest(const std::vector<std::uint64_t>& wanted) : wanted_(wanted) {}
+
+  bool holds(pid_t pid) {
+    struct stat status {};
+    const std::string path = proc_path(pid, "ns/pid");
+    if (::stat(path.c_str(), &status) != 0) return false;
+    const auto known = known_.find(status.st_ino);
+    if (known != known_.end()) return known->second;
+    bool found = false;
+    UniqueFd at(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    while (at.valid() && !found) {
+      const std::uint64_t inode = inode_of(at);
+      if (inode == NamespaceIds::ours().pid) break;
+      found = std::find(wanted_.begin(), wanted_.end(), inode) != wanted_.end();
+      if (!found) at.reset(::ioctl(at.get(), NS_GET_PARENT));
+    }
+    known_.emplace(status.st_ino, found);
+    return found;
+  }
+
+ private:
+  const std::vector<std::uint64_t>& wanted_;
+  std::unordered_map<std::uint64_t, bool> known_;
+};
+
+}  // namespace
+
+void ContainerScope::add_container_of(pid_t pid) {
+  const auto group = ControlGroup::of(pid);
+  const NamespaceIds namespaces = group ? NamespaceIds() : NamespaceIds::of_thread(pid);
+  const std::lock_guard lock(mutex_);
+  if (group) {
+    const bool known = std::any_of(control_groups_.begin(), control_groups_.end(),
+                                   [&](const ControlGroup& one) { return one.contains(*group); });
+    if (!known) control_groups_.push_back(*group);
+  } else if (namespaces.pid == 0 || namespaces.pid == NamespaceIds::ours().pid) {
+    everybody_ = true;
+  } else if (std::find(pid_namespaces_.begin(), pid_namespaces_.end(), namespaces.pid) ==
+             pid_namespaces_.end()) {
+    pid_namespaces_.push_back(namespaces.pid);
+  }
+}
+
+std::vector<pid_t> ContainerScope::processes() const {
+  const std::lock_guard lock(mutex_);
+  if (everybody_) return numbered_entries("/proc");
+  std::vector<pid_t> pids;
+  for (const ControlGroup& group : control_groups_) group.append_processes(pids);
+  if (!pid_namespaces_.empty()) {
+    PidNamespaceTest in_container(pid_namespaces_);
+    for (const pid_t pid : numbered_entries("/proc")) {
+      if (in_container.holds(pid)) pids.push_back(pid);
+    }
+  }
+  std::sort(pids.begin(), pids.end());
+  pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
+  return pids;
+}
+
+}  // namespace shmvisor

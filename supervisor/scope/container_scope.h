@@ -1,0 +1,34 @@
+// ContainerScope: the processes of one container, which are no descendants of ours.
+//
+// They are those in its cgroup or in a cgroup below; where it has none of its own, those in its pid
+// namespace or in one below; and where it has neither, all that there are. Looking at too many
+// processes costs time and nothing else: a segment is recognised by its file.
+//
+// Thread rule: any thread.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "supervisor/scope/control_group.h"
+#include "supervisor/scope/process_scope.h"
+
+namespace shmvisor {
+
+class ContainerScope : public ProcessScope {
+ public:
+  /// Takes in the container that `pid` is a process of, as long as that is so. What is known
+  /// already is not added again.
+  void add_container_of(pid_t pid);
+
+  [[nodiscard]] std::vector<pid_t> processes() const override;
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<ControlGroup> control_groups_;
+  std::vector<std::uint64_t> pid_namespaces_;
+  bool everybody_ = false;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,23 @@
+#include "supervisor/scope/joint_scope.h"
+
+#include <algorithm>
+
+namespace shmvisor {
+
+std::vector<pid_t> JointScope::processes() const {
+  std::vector<std::shared_ptr<const ProcessScope>> scopes;
+  {
+    const std::lock_guard lock(mutex_);
+    scopes = scopes_;
+  }
+  std::vector<pid_t> all;
+  for (const auto& scope : scopes) {
+    const std::vector<pid_t> pids = scope->processes();
+    all.insert(all.end(), pids.begin(), pids.end());
+  }
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,32 @@
+// JointScope: the processes of several scopes, which come and go.
+//
+// Thread rule: any thread.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "supervisor/scope/process_scope.h"
+
+namespace shmvisor {
+
+class JointScope : public ProcessScope {
+ public:
+  void add(std::shared_ptr<const ProcessScope> scope) {
+    const std::lock_guard lock(mutex_);
+    scopes_.push_back(std::move(scope));
+  }
+  void remove(const ProcessScope* scope) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(scopes_, [scope](const auto& one) { return one.get() == scope; });
+  }
+
+  [[nodiscard]] std::vector<pid_t> processes() const override;
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::shared_ptr<const ProcessScope>> scopes_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,146 @@
+#include "supervisor/tasks/losable_threads.h"
+
+#include <unistd.h>
+
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "supervisor/kernel/allowed_cpus.h"
+#include "supervisor/kernel/detached_thread.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr std::size_t kStackBytes = std::size_t{256} * 1024;
+
+}  // namespace
+
+LosableThreads& LosableThreads::all() {
+  static LosableThreads* const threads = new LosableThreads;  // NOLINT: never destroyed
+  return *threads;
+}
+
+LosableThreads::LosableThreads() : cpus_(allowed_cpus()) { idle_.reserve(kMost); }
+
+void LosableThreads::keep_reserve() {
+  const std::lock_guard lock(mutex_);
+  keeps_reserve_ = true;
+  refill_reserve();
+}
+
+void LosableThreads::refill_reserve() {
+  if (!keeps_reserve_ || !idle_.empty()) return;
+  if (Worker* const worker = make_worker(); worker != nullptr) idle_.push_back(worker);
+}
+
+Result<void> LosableThreads::run(std::function<void()> task, std::chrono::milliseconds patience,
+                                 Reserve reserve) {
+  std::unique_lock lock(mutex_);
+  Worker* worker = nullptr;
+  const auto find_worker = [&] { return (worker = take_worker(reserve)) != nullptr; };
+  if (!thread_is_free_.wait_for(lock, patience, find_worker)) return Errno(EAGAIN);
+  move_here(*worker);
+  worker->task = std::move(task);
+  worker->task_came.notify_one();
+  return {};
+}
+
+void LosableThreads::move_here(Worker& worker) {
+  const int cpu = ::sched_getcpu();
+  if (worker.tid == 0 || cpu < 0 || cpu == worker.cpu) return;
+  cpu_set_t here;
+  CPU_ZERO(&here);
+  CPU_SET(static_cast<unsigned>(cpu), &here);
+  worker.cpu = ::sched_setaffinity(worker.tid, sizeof(here), &here) == 0 ? cpu : -1;
+}
+
+LosableThreads::Worker* LosableThreads::take_worker(Reserve reserve) {
+  const std::size_t kept_back = keeps_reserve_ ? 1 : 0;
+  if (idle_.size() <= kept_back) {
+    if (Worker* const made = make_worker(); made != nullptr) {
+      refill_reserve();
+      return made;
+    }
+    if (idle_.empty() || reserve != Reserve::kMayUse) return nullptr;
+  }
+  Worker* const worker = idle_.back();
+  idle_.pop_back();
+  return worker;
+}
+
+LosableThreads::Worker* LosableThreads::make_worker() {
+  if (threads_ - lost_ >= kMost) return nullptr;
+  std::unique_ptr<Worker> worker(new (std::nothrow) Worker);
+  if (worker == nullptr) return nullptr;
+  const auto entry = [](void* made) -> void* {
+    const std::unique_ptr<Worker> self(static_cast<Worker*>(made));
+    all().work(*self);
+    return nullptr;
+  };
+  if (start_detached(entry, worker.get(), kStackBytes) != 0) return nullptr;
+  ++threads_;
+  return worker.release();
+}
+
+int LosableThreads::lost_of_group(std::uintptr_t group) const {
+  int lost = 0;
+  for (auto at = lost_of_.lower_bound({group, 0}); at != lost_of_.end(); ++at) {
+    if (at->first.group != group) break;
+    lost += at->second;
+  }
+  return lost;
+}
+
+bool LosableThreads::may_lose_of_anybody(std::uintptr_t group) const {
+  const std::lock_guard lock(mutex_);
+  if (lost_ == 0) return true;
+  const int of_group = lost_of_group(group);
+  return of_group == 0 || 2 * of_group < kMostLost - lost_;
+}
+
+bool LosableThreads::may_lose(const Payer& payer) const {
+  const std::lock_guard lock(mutex_);
+  const int of_group = lost_of_group(payer.group);
+  if (of_group == 0) return true;
+  const int left_to_group = kMostLost - lost_ - of_group;
+  if (left_to_group <= 0) return false;
+  const auto known = lost_of_.find(payer);
+  return known == lost_of_.end() || known->second < left_to_group;
+}
+
+void LosableThreads::lose(const Payer& payer) {
+  const std::lock_guard lock(mutex_);
+  ++lost_;
+  ++lost_of_[payer];
+  thread_is_free_.notify_one();
+}
+
+void LosableThreads::come_back(const Payer& payer) {
+  const std::lock_guard lock(mutex_);
+  --lost_;
+  const auto known = lost_of_.find(payer);
+  if (--known->second == 0) lost_of_.erase(known);
+}
+
+void LosableThreads::work(Worker& self) noexcept {
+  // A thread begins with the CPUs of the one that made it, which may hold a CpuPin.
+  (void)::sched_setaffinity(0, sizeof(cpus_), &cpus_);
+  std::unique_lock lock(mutex_);
+  self.tid = gettid();
+  for (;;) {
+    self.task_came.wait(lock, [&self] { return self.task != nullptr; });
+    auto task = std::exchange(self.task, nullptr);
+    lock.unlock();
+    task();
+    task = nullptr;
+    lock.lock();
+    if (idle_.size() >= kMostIdle) break;
+    idle_.push_back(&self);
+    thread_is_free_.notify_one();
+  }
+  --threads_;
+  thread_is_free_.notify_one();
+}
+
+}  // namespace shmvisor
