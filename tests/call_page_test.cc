@@ -17,7 +17,8 @@
 #include <string_view>
 
 #include "supervisor/attaches/memory_map.h"
-#include "supervisor/inject/call_page_code.h"
+#include "supervisor/inject/arch/page_code.h"
+#include "supervisor/inject/arch/x86/page_slot.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/remote_space.h"
 #include "tests/expected_receiver.h"
@@ -449,11 +450,13 @@ TEST_F(CallPageTest, ALieIsNoAddress) {
                   0x48, 0xc7, 0x43, 0x08, 0x34, 0x12, 0x00, 0x00,  // movq $0x1234,8(%rbx)
                   0xe9, 0x00, 0x00, 0x00, 0x00,                    // jmp to where it is told
               });
-              const auto distance = static_cast<std::int32_t>(page_code::tell()) -
-                                    static_cast<std::int32_t>(page_code::map() + lie.size());
+              const auto distance =
+                  static_cast<std::int32_t>(x86::tell()) -
+                  static_cast<std::int32_t>(page_code::entry(page_code::Task::kMap) + lie.size());
               std::memcpy(&lie[lie.size() - sizeof(distance)], &distance, sizeof(distance));
               std::copy(lie.begin(), lie.end(),
-                        code.begin() + static_cast<std::ptrdiff_t>(page_code::map()));
+                        code.begin() +
+                            static_cast<std::ptrdiff_t>(page_code::entry(page_code::Task::kMap)));
               if (::mmap(page, kPage, PROT_READ | PROT_WRITE | PROT_EXEC,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != page) {
                 return 2;
@@ -466,42 +469,42 @@ TEST_F(CallPageTest, ALieIsNoAddress) {
 
 /// As when the supervisor was killed meanwhile: it goes on to its end and gives everything back.
 TEST_F(CallPageTest, WithoutATracerItReturns) {
-  EXPECT_EQ(serve([&] {
-              for (int round = 0; round < kEnough; ++round) {
-                if (!attached(attach())) return 1;
-              }
-              static page_code::Slot slot{};
-              slot.rdi = 1;
-              slot.number = SYS_shmdt;
-              slot.tells = 1;
-              slot.signal_mask = std::uint64_t{1} << (SIGUSR2 - 1);
-              const std::uint64_t unmapping = page_address() + page_code::unmap();
-              void* const page =
-                  ::mmap(nullptr, kPage, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-              std::uint64_t argument = reinterpret_cast<std::uint64_t>(page);
-              long result = SYS_munmap;
-              ::alarm(20);
-              std::uint64_t length = kPage;
-              register std::uint64_t code asm("r12") = unmapping;
-              register page_code::Slot* kept asm("r13") = &slot;
-              __asm__ volatile(
-                  "mov %%rbx, 0(%[slot])\n\t"
-                  "lea 1f(%%rip), %%rcx\n\t"
-                  "mov %%rcx, 16(%[slot])\n\t"
-                  "mov %[slot], %%rbx\n\t"
-                  "jmp *%[code]\n\t"
-                  "1:"
-                  : "+a"(result), "+D"(argument), "+S"(length)
-                  : [slot] "r"(kept), [code] "r"(code)
-                  : "rcx", "r11", "rdx", "r10", "r8", "r9", "memory");
-              if (result != 0 || argument != 1) return 2;
-              unsigned char residency = 0;
-              if (::mincore(page, kPage, &residency) != -1) return 3;
-              sigset_t blocked;
-              sigprocmask(SIG_BLOCK, nullptr, &blocked);
-              return sigismember(&blocked, SIGUSR2) == 1 ? 0 : 4;
-            }),
-            0);
+  EXPECT_EQ(
+      serve([&] {
+        for (int round = 0; round < kEnough; ++round) {
+          if (!attached(attach())) return 1;
+        }
+        static x86::PageSlot slot{};
+        slot.rdi = 1;
+        slot.number = SYS_shmdt;
+        slot.tells = 1;
+        slot.signal_mask = std::uint64_t{1} << (SIGUSR2 - 1);
+        const std::uint64_t unmapping = page_address() + page_code::entry(page_code::Task::kUnmap);
+        void* const page = ::mmap(nullptr, kPage, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        std::uint64_t argument = reinterpret_cast<std::uint64_t>(page);
+        long result = SYS_munmap;
+        ::alarm(20);
+        std::uint64_t length = kPage;
+        register std::uint64_t code asm("r12") = unmapping;
+        register x86::PageSlot* kept asm("r13") = &slot;
+        __asm__ volatile(
+            "mov %%rbx, 0(%[slot])\n\t"
+            "lea 1f(%%rip), %%rcx\n\t"
+            "mov %%rcx, 16(%[slot])\n\t"
+            "mov %[slot], %%rbx\n\t"
+            "jmp *%[code]\n\t"
+            "1:"
+            : "+a"(result), "+D"(argument), "+S"(length)
+            : [slot] "r"(kept), [code] "r"(code)
+            : "rcx", "r11", "rdx", "r10", "r8", "r9", "memory");
+        if (result != 0 || argument != 1) return 2;
+        unsigned char residency = 0;
+        if (::mincore(page, kPage, &residency) != -1) return 3;
+        sigset_t blocked;
+        sigprocmask(SIG_BLOCK, nullptr, &blocked);
+        return sigismember(&blocked, SIGUSR2) == 1 ? 0 : 4;
+      }),
+      0);
 }
 
 /// What the filter wants traced is no call where nobody traces.

@@ -1,6 +1,7 @@
-#include "supervisor/inject/registers.h"
+#include "supervisor/inject/arch/registers.h"
 
 #include <gtest/gtest.h>
+#include <linux/audit.h>
 
 #include <cstring>
 
@@ -77,6 +78,47 @@ TEST(RegistersTest, NumbersOfTheCalls) {
     EXPECT_EQ(registers.entering(Abi::kX86_64, one.call, {}).raw().rax, one.x86_64);
     EXPECT_EQ(registers.entering(Abi::kI386, one.call, {}).raw().rax, one.i386);
   }
+}
+
+TEST(RegistersTest, WhatWasEnteredIsJudgedByAbiNumberAndArguments) {
+  struct Case {
+    Abi abi;
+    std::uint32_t architecture;
+    std::uint32_t other;
+  };
+  for (const auto& [abi, architecture, other] :
+       {Case{Abi::kX86_64, AUDIT_ARCH_X86_64, AUDIT_ARCH_I386},
+        Case{Abi::kI386, AUDIT_ARCH_I386, AUDIT_ARCH_X86_64}}) {
+    const Registers entering = Registers(numbered()).entering(abi, RemoteCall::kMunmap, kArguments);
+    const std::uint64_t number = call_number(abi, RemoteCall::kMunmap);
+    EXPECT_TRUE(entering.enters(abi, architecture, number, kArguments));
+    EXPECT_FALSE(entering.enters(abi, other, number, kArguments)) << "munmap's is execve's there";
+    EXPECT_FALSE(entering.enters(abi, architecture, number + 1, kArguments));
+    for (std::size_t at = 0; at < kArguments.size(); ++at) {
+      auto changed = kArguments;
+      ++changed.at(at);
+      EXPECT_FALSE(entering.enters(abi, architecture, number, changed)) << "argument " << at;
+    }
+  }
+}
+
+TEST(RegistersTest, TheCallThatAThreadIsIn) {
+  seccomp_data data{30, std::uint32_t{AUDIT_ARCH_X86_64}, 0x401002, {6, 5, 4, 11, 9, 10}};
+  EXPECT_TRUE(Registers(numbered()).is_in(data));
+  data.args[5] = 0;
+  EXPECT_FALSE(Registers(numbered()).is_in(data)) << "another argument";
+  data = {30, AUDIT_ARCH_I386, 0x401002, {2, 3, 4, 5, 6, 99}};
+  EXPECT_TRUE(Registers(numbered()).is_in(data)) << "the sixth is the vdso's";
+  data.nr = 31;
+  EXPECT_FALSE(Registers(numbered()).is_in(data)) << "another call";
+  data = {30, AUDIT_ARCH_AARCH64, 0x401002, {6, 5, 4, 11, 9, 10}};
+  EXPECT_FALSE(Registers(numbered()).is_in(data)) << "an architecture that has no such registers";
+}
+
+TEST(RegistersTest, BelowTheStackIsBeyondTheRedZone) {
+  user_regs_struct raw{};
+  raw.rsp = 0x7ffd'0000'1238;
+  EXPECT_EQ(Registers(raw).below_stack(16), 0x7ffd'0000'11a0U);
 }
 
 TEST(RegistersTest, ReturningChangesTheResultAlone) {

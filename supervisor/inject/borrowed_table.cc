@@ -118,7 +118,7 @@ void BorrowedTable::raise_own_limit(PtraceStop& lender) {
   // locks its memory say.
   rlimit64 wanted{limit->hard, limit->hard};
   rlimit64 kept{};
-  const std::uint64_t address = lender.below_stack(sizeof(wanted));
+  const std::uint64_t address = lender.registers().below_stack(sizeof(wanted));
   if (!transfer(lender.tid(), ::process_vm_readv, kept, address)) return;
   if (!transfer(lender.tid(), ::process_vm_writev, wanted, address)) return;
   (void)lender.call(abi_, RemoteCall::kPrlimit64, {0, RLIMIT_NOFILE, address, 0});

@@ -1,40 +1,9 @@
 #include "supervisor/inject/bounded_seize.h"
 
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <ucontext.h>
-
 #include <cerrno>
 
+#include "supervisor/inject/arch/seize_call.h"
 #include "supervisor/inject/kick_timer.h"
-
-// ptrace(PTRACE_SEIZE, tid, 0, options). The numbers stand in the text.
-static_assert(PTRACE_SEIZE == 0x4206 && SYS_ptrace == 101);
-asm(R"(
-  .text
-  .hidden shmvisor_seize, shmvisor_seize_call, shmvisor_seize_over
-  .globl shmvisor_seize, shmvisor_seize_call, shmvisor_seize_over
-  .type shmvisor_seize, @function
-shmvisor_seize:
-  .cfi_startproc
-  movq %rsi, %r10
-  movq %rdi, %rsi
-  movl $0x4206, %edi
-  xorl %edx, %edx
-  movl $101, %eax
-shmvisor_seize_call:
-  syscall
-shmvisor_seize_over:
-  ret
-  .cfi_endproc
-  .size shmvisor_seize, . - shmvisor_seize
-)");
-
-extern "C" {
-long shmvisor_seize(long tid, unsigned long options);
-extern const char shmvisor_seize_call[];
-extern const char shmvisor_seize_over[];
-}
 
 namespace shmvisor {
 
@@ -42,22 +11,14 @@ Result<void> seize_within(pid_t tid, std::uint64_t options, std::chrono::millise
   thread_local KickTimer timer;
   const auto deadline = std::chrono::steady_clock::now() + bound;
   timer.arm(bound);
-  long result = shmvisor_seize(tid, options);
+  long result = seize_call(tid, options);
   // A kick that was meant for another wait says nothing about this one.
   while (result == -EAGAIN && std::chrono::steady_clock::now() < deadline) {
-    result = shmvisor_seize(tid, options);
+    result = seize_call(tid, options);
   }
   timer.disarm();
   if (result < 0) return Errno(static_cast<int>(-result));
   return {};
-}
-
-void end_interrupted_seize(void* context) {
-  greg_t* const registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
-  // Not begun yet, or to be begun anew.
-  if (registers[REG_RIP] != reinterpret_cast<greg_t>(shmvisor_seize_call)) return;
-  registers[REG_RIP] = reinterpret_cast<greg_t>(shmvisor_seize_over);
-  registers[REG_RAX] = -EAGAIN;
 }
 
 }  // namespace shmvisor

@@ -9,11 +9,10 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstddef>
 #include <cstring>
 #include <string>
 
-#include "supervisor/inject/call_page_code.h"
+#include "emulation/abi/shm_abi.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/procfs/task_status.h"
@@ -21,25 +20,17 @@
 namespace shmvisor {
 namespace {
 
-constexpr std::uint64_t kPageBytes = 4096;
-constexpr std::uint64_t kEnteringInstructionBytes = 2;
-/// Below position-independent programs (ELF_ET_DYN_BASE, two thirds of the address space), above
-/// all others.
-constexpr std::uint64_t kLowestAddress = 0x2000'0000'0000U;
-constexpr std::uint64_t kAddresses = 0x3000'0000'0000U / kPageBytes;
-
+constexpr std::uint64_t kPageBytes = abi::kPageSize;
 /// Behind the code.
 constexpr std::size_t kSignatureOffset = 1024;
-constexpr std::size_t kSlotBytes = 128;
-/// So many are looked at until one is free.
+/// So many slots are looked at until one is free.
 constexpr std::size_t kMostLooks = 8;
-static_assert(sizeof(page_code::Slot) <= kSlotBytes);
 
 using Page = std::array<std::uint8_t, kPageBytes>;
 
 Page page_with(std::uint64_t signature) {
   Page page;
-  page.fill(0xcc);  // int3
+  page.fill(page_code::filler());
   const auto code = page_code::bytes();
   assert(code.size() <= kSignatureOffset);
   std::copy(code.begin(), code.end(), page.begin());
@@ -50,7 +41,7 @@ Page page_with(std::uint64_t signature) {
 /// All of them free.
 Page slots_at(std::uint64_t address) {
   Page page{};
-  for (std::size_t offset = 0; offset < kPageBytes; offset += kSlotBytes) {
+  for (std::size_t offset = 0; offset < kPageBytes; offset += page_code::kSlotBytes) {
     const std::uint64_t free = address + offset;
     std::memcpy(page.data() + offset, &free, sizeof(free));
   }
@@ -82,17 +73,6 @@ bool draw(std::uint64_t& number) {
 
 }  // namespace
 
-std::size_t CallPage::entry_of(Task task) {
-  switch (task) {
-    case Task::kFetchAndMap:
-      return page_code::fetch();
-    case Task::kUnmap:
-      return page_code::unmap();
-    default:
-      return page_code::map();
-  }
-}
-
 /// Keeps our other threads from a slot.
 class CallPage::SlotClaim {
  public:
@@ -120,7 +100,8 @@ std::unique_ptr<CallPage> CallPage::create(KernelFeatures& features) {
   const UniqueFd file = create_file();
   const auto status = TaskStatus::read(gettid());
   if (file.valid() && status && draw(place) && draw(signature)) {
-    const std::uint64_t address = kLowestAddress + place % kAddresses * kPageBytes;
+    const AddressRange places = page_code::places();
+    const std::uint64_t address = places.start + place % (places.length / kPageBytes) * kPageBytes;
     const bool written = write_page(file.get(), page_with(signature), 0) &&
                          write_page(file.get(), slots_at(address + kPageBytes), kPageBytes);
     const bool sealed = ::fcntl(file.get(), F_ADD_SEALS,
@@ -154,7 +135,7 @@ std::array<std::uint64_t, 6> CallPage::mapping_of_slots(int fd) const {
 }
 
 std::uint64_t CallPage::slot_address(std::size_t slot) const {
-  return address_ + kPageBytes + slot * kSlotBytes;
+  return address_ + kPageBytes + slot * page_code::kSlotBytes;
 }
 
 bool CallPage::is_in(PtraceStop& stop) const {
@@ -166,36 +147,19 @@ bool CallPage::overlaps(const AddressRange& range) const {
 }
 
 std::optional<Registers> CallPage::begin(PtraceStop& stop, const Work& work, bool tells) const {
-  constexpr std::size_t kLength = 1;
-  constexpr std::size_t kDescriptor = 4;
   if (stop.registers().steps()) return std::nullopt;
   for (std::size_t slot = 0; slot < kMostLooks; ++slot) {
     const SlotClaim claim(claimed_slots_, slot);
     const std::uint64_t address = slot_address(slot);
     if (!claim.held() || stop.peek(address) != address) continue;
-    const user_regs_struct& raw = stop.registers().raw();
-    page_code::Slot kept{};
-    kept.rbx = raw.rbx;
-    kept.rip = raw.rip;
-    kept.rdi = raw.rdi;
-    kept.rsi = raw.rsi;
-    kept.rdx = raw.rdx;
-    kept.r10 = raw.r10;
-    kept.r8 = raw.r8;
-    kept.r9 = raw.r9;
-    kept.signal_mask = stop.signal_mask();
-    kept.number = raw.orig_rax;
-    kept.descriptor = work.arguments.at(kDescriptor);
-    kept.mark = work.mark;
-    kept.length = work.arguments.at(kLength);
-    kept.tells = tells ? 1 : 0;
-    const iovec ours{&kept, sizeof(kept)};
-    const iovec theirs{reinterpret_cast<void*>(address), sizeof(kept)};
-    if (::process_vm_writev(stop.tid(), &ours, 1, &theirs, 1, 0) != ssize_t{sizeof(kept)}) break;
-    const auto call = work.task == Task::kUnmap ? RemoteCall::kMunmap : RemoteCall::kMmap;
-    const auto registers =
-        stop.registers().entering_at(address_ + entry_of(work.task), call, work.arguments);
-    return registers.with_rbx(address);
+    page_code::Slot kept = page_code::slot_for(stop.registers(), stop.signal_mask(), work, tells);
+    const iovec ours{kept.data(), kept.size()};
+    const iovec theirs{reinterpret_cast<void*>(address), kept.size()};
+    if (::process_vm_writev(stop.tid(), &ours, 1, &theirs, 1, 0) !=
+        static_cast<ssize_t>(kept.size())) {
+      break;
+    }
+    return page_code::begin(stop.registers(), address_, address, work);
   }
   return std::nullopt;
 }
@@ -205,36 +169,38 @@ Result<CallPage::Progress> CallPage::progress(const PtraceStop& stop, const Regi
   const std::uint64_t entry = begin.instruction_pointer();
   const std::uint64_t at = now.instruction_pointer();
   if (at == entry) return Errno(EAGAIN);
-  // Refused, by a filter that traps or by system call user dispatch: then the number is still
-  // there.
-  const bool first_call = at == entry + kEnteringInstructionBytes;
-  if (first_call && now.raw().rax == begin.raw().rax) return Errno(EAGAIN);
+  const bool unmaps = entry == address_ + page_code::entry(Task::kUnmap);
+  const bool first_call = at == address_ + (unmaps ? page_code::unmapped() : page_code::mapped());
+  // Refused, by a filter that traps or by system call user dispatch.
+  if (first_call && page_code::first_call_refused(begin, now)) return Errno(EAGAIN);
   if (at < entry || at > address_ + page_code::forbidden()) return Errno(EACCES);
   Progress progress;
-  const std::uint64_t slot = begin.raw().rbx;
+  const std::int64_t last = now.result(page_code::abi());
   if (first_call) {
-    progress.result = static_cast<std::int64_t>(now.raw().rax);
+    progress.result = last;
     return progress;
   }
-  const auto result = stop.peek(slot + offsetof(page_code::Slot, result));
-  const auto descriptor = stop.peek(slot + offsetof(page_code::Slot, descriptor));
+  const std::uint64_t slot = page_code::slot_of(begin);
+  const auto result = stop.peek(slot + page_code::result_in_slot());
+  const auto descriptor = stop.peek(slot + page_code::descriptor_in_slot());
   if (!result || !descriptor) return Errno(EACCES);
   progress.result = static_cast<std::int64_t>(*result);
   progress.lost = *descriptor == page_code::kLost;
-  progress.closed = at > address_ + page_code::closed() ||
-                    (at == address_ + page_code::closed() && now.raw().rax == 0);
+  progress.closed =
+      at > address_ + page_code::closed() || (at == address_ + page_code::closed() && last == 0);
   progress.at_end = at == address_ + page_code::told() || at == address_ + page_code::forbidden();
   return progress;
 }
 
 void CallPage::leave_end(PtraceStop& stop, const Registers& begin) const {
-  const std::uint64_t slot = begin.raw().rbx;
-  stop.leave_at(stop.registers().returning(0).at(address_ + page_code::finish()).with_rbx(slot),
-                slot + offsetof(page_code::Slot, result));
+  const std::uint64_t slot = page_code::slot_of(begin);
+  stop.leave_at(page_code::finish(stop.registers(), address_, slot),
+                slot + page_code::result_in_slot());
 }
 
 void CallPage::leave_slot(PtraceStop& stop, const Registers& begin) {
-  stop.write_then(begin.raw().rbx, begin.raw().rbx);
+  const std::uint64_t slot = page_code::slot_of(begin);
+  stop.write_then(slot, slot);
 }
 
 CallPage::Message CallPage::message(const seccomp_data& call) const {
@@ -247,7 +213,7 @@ CallPage::Message CallPage::message(const seccomp_data& call) const {
 }
 
 std::optional<std::uint64_t> CallPage::kept_signal_mask(const PtraceStop& stop) {
-  return stop.peek(stop.registers().raw().rbx + offsetof(page_code::Slot, signal_mask));
+  return stop.peek(page_code::slot_of(stop.registers()) + page_code::signal_mask_in_slot());
 }
 
 }  // namespace shmvisor

@@ -45,10 +45,10 @@
 
 #include "emulation/memmap/address_range.h"
 #include "policy/base/unique_fd.h"
+#include "supervisor/inject/arch/page_code.h"
 #include "supervisor/inject/lent_descriptor.h"
 #include "supervisor/inject/loans.h"
 #include "supervisor/inject/ptrace_stop.h"
-#include "supervisor/inject/registers.h"
 #include "supervisor/kernel/features.h"
 
 namespace shmvisor {
@@ -76,14 +76,8 @@ class CallPage {
   /// Whether its place, or that of the slots, is within `range`, which its code must not replace.
   [[nodiscard]] bool overlaps(const AddressRange& range) const;
 
-  enum class Task : std::uint8_t { kMap, kFetchAndMap, kUnmap };
-  /// What the code is to do.
-  struct Work {
-    Task task = Task::kMap;
-    /// mmap(2)'s, with the descriptor unless it is fetched; or munmap(2)'s.
-    std::array<std::uint64_t, 6> arguments{};
-    std::uint64_t mark = 0;  ///< LentDescriptor::mark(), of a descriptor
-  };
+  using Task = page_code::Task;
+  using Work = page_code::Work;
   /// A slot with what the held thread is to get back, and the registers with which it begins.
   /// `tells`: it is to stop at its end. Nothing where it has no slot.
   [[nodiscard]] std::optional<Registers> begin(PtraceStop& stop, const Work& work,
@@ -131,7 +125,6 @@ class CallPage {
 
   class SlotClaim;
 
-  [[nodiscard]] static std::size_t entry_of(Task task);
   [[nodiscard]] std::uint64_t slot_address(std::size_t slot) const;
   const UniqueFd fd_;
   const LentDescriptor file_;  ///< for all callers

@@ -5,7 +5,7 @@
 
 #include <cerrno>
 
-#include "supervisor/inject/bounded_seize.h"
+#include "supervisor/inject/arch/seize_call.h"
 
 namespace shmvisor {
 namespace {
@@ -15,9 +15,9 @@ void (*g_pass_on)(int signal_number) = nullptr;
 void handle_kick(int signal_number, siginfo_t* info, void* context) {
   const int saved_errno = errno;
   const bool ours = info->si_code == SI_TIMER ||
-                    (info->si_code == SI_TKILL && info->si_pid == ::getpid());  // Server::rest()
+                    (info->si_code == SI_TKILL && info->si_pid == ::getpid());  // ReceiverPool's
   if (ours) {
-    end_interrupted_seize(context);
+    skip_seize_call(context);
   } else if (g_pass_on != nullptr) {
     g_pass_on(signal_number);
   }

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include "emulation/abi/shm_abi.h"
 #include "policy/base/error_result.h"
 
 namespace shmvisor {
@@ -30,30 +31,27 @@ int map_flags(const MapRequest& request, Abi abi) {
   if (!request.commit) flags |= MAP_NORESERVE;
   if (request.populate) flags |= MAP_POPULATE;
   if (request.lock == LockMode::kEager) flags |= MAP_LOCKED;
-  // What an i386 call maps is below 4 GiB anyway.
-  if (request.below_4gib && abi == Abi::kX86_64) flags |= MAP_32BIT;
+  if (request.below_4gib) flags |= mmap_form(abi).below_4gib_flag;
   return flags;
 }
 
 }  // namespace
 
 CallArguments mmap_arguments(const MapRequest& request, Abi abi) {
-  constexpr std::uint64_t kMmap2Unit = 4096;
   return {request.address,
           request.length_bytes,
           static_cast<std::uint64_t>(protection(request.access)),
           static_cast<std::uint64_t>(map_flags(request, abi)),
           0,  // the descriptor, once there is one
-          abi == Abi::kI386 ? request.offset_bytes / kMmap2Unit : request.offset_bytes};
+          request.offset_bytes / mmap_form(abi).offset_unit_bytes};
 }
 
 bool answers_mmap(std::int64_t result, const CallArguments& arguments) {
-  constexpr std::uint64_t kPageBytes = 4096;
   constexpr std::uint64_t kAtAddress = MAP_FIXED | MAP_FIXED_NOREPLACE;
   if (is_error_result(result)) return true;
   const auto address = static_cast<std::uint64_t>(result);
   if ((arguments[kMmapFlags] & kAtAddress) != 0) return address == arguments[0];
-  return address % kPageBytes == 0;
+  return address % abi::kPageSize == 0;
 }
 
 Result<void> lock_lazily(PtraceStop& stop, Abi abi, const AddressRange& range) {

@@ -1,17 +1,11 @@
 #include "supervisor/inject/ptrace_stop.h"
 
-#include <elf.h>
-#include <linux/audit.h>
 #include <sys/ptrace.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <csignal>
-#include <cstddef>
-#include <string>
-#include <thread>
 #include <utility>
 
 #include "emulation/ipc/rw_lock.h"
@@ -31,7 +25,6 @@ constexpr int kEventShift = 8;
 constexpr int kMostTimeouts = 3;
 /// Of a thread whose waits are limited, KickTimer::kPatience each.
 constexpr int kMostWaits = 30;
-constexpr std::chrono::microseconds kBetweenLooks(200);
 
 thread_local bool t_left_somebody_attached = false;
 
@@ -137,37 +130,10 @@ bool PtraceStop::block_signals() {
   return set_signal_mask(pending_signal_ == 0 ? signal_mask_ | all_but_faults() : kAllSignals);
 }
 
-Result<void> PtraceStop::stop_within(std::chrono::milliseconds bound) {
-  const auto deadline = std::chrono::steady_clock::now() + bound;
-  for (;;) {
-    while (!call_is_over()) {
-      if (std::chrono::steady_clock::now() >= deadline) {
-        (void)attached_.end();
-        return Errno(EAGAIN);
-      }
-      std::this_thread::sleep_for(kBetweenLooks);
-    }
-    const Stop stop = wait_any(false);
-    if (stop == Stop::kInterrupted) return wait_until_stopped();
-    if (stop == Stop::kGone) return Errno(ESRCH);
-    const auto signal = static_cast<std::uint64_t>(std::exchange(pending_signal_, 0));
-    if (ptrace_value(PTRACE_CONT, tid_, 0, signal) != 0) {
-      gone();
-      return Errno(ESRCH);
-    }
-  }
-}
-
-Registers PtraceStop::entering(Abi abi, RemoteCall call,
-                               const std::array<std::uint64_t, 6>& arguments) const {
-  const Registers entering = saved_->entering(abi, call, arguments);
-  return entry_ ? entering.at(*entry_) : entering;
-}
-
 Result<std::int64_t> PtraceStop::call(Abi abi, RemoteCall call,
                                       const std::array<std::uint64_t, 6>& arguments) {
   if (!saved_) return Errno(ESRCH);
-  if (const auto entered = enter(abi, entering(abi, call, arguments)); !entered) {
+  if (const auto entered = enter(abi, saved_->entering(abi, call, arguments)); !entered) {
     return entered.error();
   }
   // To the exit: the kernel's own time, which populating memory may make long.
@@ -208,7 +174,7 @@ bool PtraceStop::can_be_left(KernelFeatures& features) const {
 
 bool PtraceStop::begin_call(Abi abi, RemoteCall call,
                             const std::array<std::uint64_t, 6>& arguments) {
-  return saved_ && enter(abi, entering(abi, call, arguments)).ok() && resume(true);
+  return saved_ && enter(abi, saved_->entering(abi, call, arguments)).ok() && resume(true);
 }
 
 bool PtraceStop::begin_again(Abi abi) {
@@ -236,13 +202,12 @@ Result<void> PtraceStop::enter(Abi abi, const Registers& entering) {
 }
 
 Result<void> PtraceStop::check_entry(Abi abi, const Registers& wanted) {
-  // `syscall` may have become `int $0x80`, and munmap's number is execve's there: what was entered
-  // counts, not what we meant to enter.
+  // Another entry may be there by now, of an ABI in which munmap's number is execve's: what was
+  // entered counts, not what we meant to enter.
   __ptrace_syscall_info info{};
   if (ptrace_pointer(PTRACE_GET_SYSCALL_INFO, tid_, sizeof(info), &info) <= 0) return Errno(ESRCH);
-  const std::uint32_t arch = abi == Abi::kI386 ? AUDIT_ARCH_I386 : AUDIT_ARCH_X86_64;
-  if (info.op == PTRACE_SYSCALL_INFO_ENTRY && info.arch == arch &&
-      wanted.enters(abi, info.entry.nr, info.entry.args)) {
+  if (info.op == PTRACE_SYSCALL_INFO_ENTRY &&
+      wanted.enters(abi, info.arch, info.entry.nr, info.entry.args)) {
     return {};
   }
   // Entered, but not with a number that means anything: the kernel skips it.
@@ -374,22 +339,8 @@ void PtraceStop::reap() {
   (void)::waitid(P_PID, static_cast<id_t>(tid_), &info, WEXITED | __WALL | __WNOTHREAD | WNOHANG);
 }
 
-bool PtraceStop::set_registers(const Registers& registers) {
-  user_regs_struct raw = registers.raw();
-  if (!registers.in_64_bit_mode()) return ptrace_pointer(PTRACE_SETREGS, tid_, 0, &raw) == 0;
-  // Those that we never change, the segments among them, take half of the time.
-  iovec changed{&raw, offsetof(user_regs_struct, cs)};
-  return ptrace_pointer(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &changed) == 0;
-}
-
 bool PtraceStop::set_signal_mask(std::uint64_t mask) {
   return ptrace_pointer(PTRACE_SETSIGMASK, tid_, sizeof(mask), &mask) == 0;
-}
-
-Result<Registers> PtraceStop::read_registers() {
-  user_regs_struct raw{};
-  if (ptrace_pointer(PTRACE_GETREGS, tid_, 0, &raw) != 0) return Errno::current();
-  return Registers(raw);
 }
 
 }  // namespace shmvisor

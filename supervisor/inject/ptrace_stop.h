@@ -31,7 +31,7 @@
 
 #include "emulation/abi/shm_abi.h"
 #include "policy/base/result.h"
-#include "supervisor/inject/registers.h"
+#include "supervisor/inject/arch/registers.h"
 #include "supervisor/kernel/features.h"
 
 namespace shmvisor {
@@ -70,16 +70,6 @@ class PtraceStop {
   /// From now on every wait for it ends, after a minute, and it is given up then. For a thread that
   /// is not to go on anyway.
   void limit_waits() { waits_limited_ = true; }
-  /// The same for a thread that may be anywhere, in a call that signals do not end too: gives up
-  /// after `bound`, with EAGAIN. The kernel then lets go of it when this thread ends, not before. A
-  /// signal that it was about to take it takes first.
-  Result<void> stop_within(std::chrono::milliseconds bound);
-  /// From now on calls enter the kernel at `instruction` of its memory, because it may not have
-  /// stopped behind one that does. Must be `syscall` for x86-64, `int $0x80` for i386.
-  void enter_at(std::uint64_t instruction) { entry_ = instruction; }
-  /// Of the code that it runs. Precondition: stopped.
-  [[nodiscard]] Abi abi() const { return saved_->in_64_bit_mode() ? Abi::kX86_64 : Abi::kI386; }
-
   /// Whether it is on its way out of the call `data`, holds no signal that it was about to take,
   /// and nothing but the way out is missing of it. Precondition: stopped.
   [[nodiscard]] bool is_in(const seccomp_data& data) const {
@@ -87,12 +77,6 @@ class PtraceStop {
   }
   /// What it would find as the result of that call. Precondition: stopped.
   [[nodiscard]] std::int64_t found_result(Abi abi) const { return saved_->result(abi); }
-
-  /// Where in its stack nothing is that it still needs: `size` bytes below the 128 that x86-64 lets
-  /// it use beyond the end. Precondition: stopped.
-  [[nodiscard]] std::uint64_t below_stack(std::size_t size) const {
-    return (saved_->raw().rsp - 128 - size) & ~std::uint64_t{15};
-  }
 
   /// Runs one system call in it. Precondition: stopped. The result is the kernel's: a value, or an
   /// errno negated. Errors: ESRCH, and EACCES where the thread does not run what it should.
@@ -203,8 +187,6 @@ class PtraceStop {
 
   explicit PtraceStop(pid_t tid) : tid_(tid) {}
 
-  [[nodiscard]] Registers entering(Abi abi, RemoteCall call,
-                                   const std::array<std::uint64_t, 6>& arguments) const;
   Result<void> enter(Abi abi, const Registers& entering);
   /// Whether the call that was just entered is the one that `wanted` makes; skips any other.
   Result<void> check_entry(Abi abi, const Registers& wanted);
@@ -224,8 +206,8 @@ class PtraceStop {
     return false;
   }
   [[nodiscard]] Registers last_registers() const;
-  bool set_registers(const Registers& registers);
-  Result<Registers> read_registers();
+  bool set_registers(const Registers& registers) { return registers.write_to(tid_); }
+  Result<Registers> read_registers() { return Registers::read(tid_); }
 
   pid_t tid_;
   Attachment attached_;
@@ -241,7 +223,6 @@ class PtraceStop {
   std::optional<Registers> leaving_;
   std::optional<std::uint64_t> result_address_;
   std::optional<Word> written_then_;
-  std::optional<std::uint64_t> entry_;
   bool repeating_ = false;
   bool waits_limited_ = false;
 };

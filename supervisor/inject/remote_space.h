@@ -50,7 +50,7 @@ class RemoteSpace : public MappingSpace {
         expected_(expected),
         features_(features),
         access_warnings_(refusals),
-        call_page_(abi_ == Abi::kX86_64 ? call_page : CallPageUse()),
+        call_page_(abi_ == page_code::abi() ? call_page : CallPageUse()),
         tracer_wait_(tracer_wait) {}
 
   /// For a call that is to change something: makes sure, by taking the caller over, that no signal

@@ -34,6 +34,8 @@ supervisor/attaches
 supervisor/namespaces
 supervisor/memory
 supervisor/notify
+supervisor/inject/arch
+supervisor/inject/arch/x86
 supervisor/inject
 supervisor/serve
 supervisor/procfiles

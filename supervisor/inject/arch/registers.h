@@ -1,0 +1,67 @@
+// Registers: those of a stopped thread, and how a system call is put into them.
+//
+// A thread that stopped on its way out of a system call has its instruction pointer right behind
+// the instruction that entered the kernel. Going back by that instruction therefore makes it run
+// another call of the same ABI.
+//
+// Implemented once for each architecture, in a folder beside this file, over the system's
+// user_regs_struct. Nothing else in inject/ names a register.
+//
+// Thread rule: plain values; read() and write_to() on the tracing thread.
+#pragma once
+
+#include <linux/seccomp.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "emulation/abi/shm_abi.h"
+#include "policy/base/result.h"
+#include "supervisor/inject/arch/remote_call.h"
+
+namespace shmvisor {
+
+class Registers {
+ public:
+  explicit Registers(const user_regs_struct& raw) : raw_(raw) {}
+
+  /// Those of a thread that the calling thread traces. Errors: ptrace(2)'s, ESRCH for one that has
+  /// not stopped.
+  static Result<Registers> read(pid_t tid);
+  /// Gives them to such a thread. False where it has not stopped, or has died.
+  [[nodiscard]] bool write_to(pid_t tid) const;
+
+  [[nodiscard]] const user_regs_struct& raw() const { return raw_; }
+  /// What a call returned: a value, or an errno negated.
+  [[nodiscard]] std::int64_t result(Abi abi) const;
+  [[nodiscard]] std::uint64_t instruction_pointer() const;
+  /// Whether the thread stops after each instruction.
+  [[nodiscard]] bool steps() const;
+  /// Where in the stack nothing is that the thread still needs: `size` bytes, aligned to 16, beyond
+  /// what the ABI lets a function use without having reserved it.
+  [[nodiscard]] std::uint64_t below_stack(std::size_t size) const;
+
+  /// These registers, about to make `call`. The arguments are mmap(2)'s and so on.
+  [[nodiscard]] Registers entering(Abi abi, RemoteCall call,
+                                   const std::array<std::uint64_t, 6>& arguments) const;
+  /// Whether these registers, from entering(), make the call that a tracer sees entered:
+  /// `audit_architecture` is AUDIT_ARCH_* of <linux/audit.h>.
+  [[nodiscard]] bool enters(Abi abi, std::uint32_t audit_architecture, std::uint64_t number,
+                            std::span<const std::uint64_t, 6> arguments) const;
+  /// These registers, about to make the call anew that stopped them. Precondition: is_in() it.
+  [[nodiscard]] Registers repeating() const;
+  /// Whether these are the registers of a thread that is on its way out of the call `data`, and has
+  /// run no instruction since.
+  [[nodiscard]] bool is_in(const seccomp_data& data) const;
+  /// These registers, returning `result` from the call that stopped them, not to be restarted.
+  [[nodiscard]] Registers returning(std::int64_t result) const;
+
+ private:
+  user_regs_struct raw_;
+};
+
+}  // namespace shmvisor
