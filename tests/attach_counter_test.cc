@@ -227,6 +227,45 @@ TEST_P(AttachCounterTest, WhoMapsMuchElseKeepsNobodyWaiting) {
   EXPECT_LT(std::clock() - cpu_before, CLOCKS_PER_SEC / 10);
 }
 
+// Where there is no time to look at all, a count is refused rather than guessed.
+TEST_P(AttachCounterTest, WhatWasNotLookedAtIsNotLeftOut) {
+  AttachCounter hurried(features_, scope_, std::chrono::milliseconds(1));
+  const auto count_in_a_hurry = [&] { return hurried.count_mappings({&identity_, 1}); };
+  Child plain([&] {
+    map_whole();
+    ready_.open();
+    return ::pause();
+  });
+  ASSERT_TRUE(ready_.pass());
+  bool known = false;  // a busy machine makes even this look take long
+  for (int look = 0; look < 1000 && !known; ++look) known = static_cast<bool>(count_in_a_hurry());
+  ASSERT_TRUE(known);
+  std::vector<std::unique_ptr<Child>> others;
+  for (int i = 0; i < 3; ++i) {
+    others.push_back(std::make_unique<Child>([&] {
+      map_much(40000);
+      ready_.open();
+      return ::pause();
+    }));
+    ASSERT_TRUE(ready_.pass());
+  }
+  int refused = 0;
+  int told = 0;
+  for (int look = 0; look < 1000 && told < 10; ++look) {
+    const auto counted = count_in_a_hurry();
+    if (counted) {
+      EXPECT_EQ(counted->of_files.front(), 1U);
+      ++told;
+    } else {
+      EXPECT_EQ(counted.error(), Errno(ENOMEM));
+      ++refused;
+    }
+    ::usleep(5000);
+  }
+  EXPECT_GT(refused, 0);
+  EXPECT_EQ(told, 10) << "when looks in the background have ended";
+}
+
 // What is remembered of a process that takes long must not hide what it attached since then.
 TEST_P(AttachCounterTest, WhoTakesLongCountsFromItsAttachOn) {
   Gate known;

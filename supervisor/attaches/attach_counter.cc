@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "supervisor/attaches/process_look.h"
+#include "supervisor/log/limited_log.h"
 #include "supervisor/tasks/losable_threads.h"
 
 namespace shmvisor {
@@ -30,6 +32,19 @@ Errno out_of(const char* what) {
   return Errno(ENOMEM);
 }
 
+/// A number that leaves out processes that nobody has looked at would be a guess.
+Errno too_many_processes() {
+  log_limited(spdlog::level::warn, LogTopic::kRefusedCalls, LogLimiter::kNobody,
+              "attaches cannot be counted in time, there are too many processes or mappings; "
+              "calls that ask for them fail with ENOMEM");
+  return Errno(ENOMEM);
+}
+
+bool maps_one_of(std::span<const FileIdentity> files, std::span<const MappedFile> mapped) {
+  return std::ranges::any_of(
+      files, [&](const FileIdentity& file) { return mappings_of(file, mapped) != 0; });
+}
+
 }  // namespace
 
 void AttachCounter::add_known(pid_t pid, std::span<const FileIdentity> files,
@@ -40,6 +55,16 @@ void AttachCounter::add_known(pid_t pid, std::span<const FileIdentity> files,
   for (std::size_t place = 0; place < files.size(); ++place) {
     counts.of_files[place] += known->mappings_of(files[place]);
   }
+}
+
+bool AttachCounter::add_last_seen(pid_t pid, std::span<const FileIdentity> files,
+                                  MappingCounts& counts) const {
+  const auto seen = memory_->last_seen(pid);
+  if (!seen) return false;
+  for (std::size_t place = 0; place < files.size(); ++place) {
+    counts.of_files[place] += mappings_of(files[place], *seen);
+  }
+  return true;
 }
 
 void AttachCounter::refresh(pid_t pid, std::span<const FileIdentity> files) const {
@@ -59,6 +84,7 @@ std::vector<pid_t> AttachCounter::processes_to_look_at(std::span<const FileIdent
                                                        MappingCounts& counts) const {
   const std::vector<pid_t> all = scope_.processes();
   memory_->prune(all);
+  std::vector<pid_t> likely;
   std::vector<pid_t> chosen;
   std::vector<pid_t> slow;
   chosen.reserve(all.size());
@@ -67,11 +93,10 @@ std::vector<pid_t> AttachCounter::processes_to_look_at(std::span<const FileIdent
     if ((known && known->late) || !memory_->may_look_at(pid)) {
       add_known(pid, files, counts);
     } else if (!known) {
-      chosen.push_back(pid);
+      const auto seen = memory_->last_seen(pid);
+      (seen && maps_one_of(files, *seen) ? likely : chosen).push_back(pid);
     } else {
-      bool maps_one = false;
-      for (const FileIdentity& file : files) maps_one |= known->mappings_of(file) != 0;
-      if (maps_one && !known->too_slow) {
+      if (maps_one_of(files, known->files) && !known->too_slow) {
         slow.push_back(pid);
       } else {
         add_known(pid, files, counts);
@@ -79,9 +104,11 @@ std::vector<pid_t> AttachCounter::processes_to_look_at(std::span<const FileIdent
       }
     }
   }
-  // Those who take long behind those who do not.
-  chosen.insert(chosen.end(), slow.begin(), slow.end());
-  return chosen;
+  // First the processes that mapped one of the files when they were last looked at: of these the
+  // count is true, however many others there are. Last those that take long.
+  likely.insert(likely.end(), chosen.begin(), chosen.end());
+  likely.insert(likely.end(), slow.begin(), slow.end());
+  return likely;
 }
 
 Result<MappingCounts> AttachCounter::count_mappings(std::span<const FileIdentity> files) {
@@ -94,7 +121,7 @@ Result<MappingCounts> AttachCounter::count_mappings(std::span<const FileIdentity
 
 Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> files) const {
   MappingCounts counts{std::vector<std::uint64_t>(files.size())};
-  ProcessLook::Patience patience;
+  ProcessLook::Patience patience{.most_time = most_time_};
   auto look =
       std::make_shared<ProcessLook>(features_, memory_, files, processes_to_look_at(files, counts));
   for (;;) {
@@ -109,7 +136,9 @@ Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> fil
       if (given_up.phase == KnownMappings::Phase::kWalking) add_known(given_up.pid, files, counts);
     }
     if (patience.over()) {
-      for (const pid_t pid : given_up.rest) add_known(pid, files, counts);
+      for (const pid_t pid : given_up.rest) {
+        if (!add_last_seen(pid, files, counts)) return too_many_processes();
+      }
       break;
     }
     look = look->look_at(std::move(given_up.rest));

@@ -24,6 +24,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -40,11 +41,19 @@ namespace shmvisor {
 
 class AttachCounter {
  public:
-  AttachCounter(KernelFeatures& features, const ProcessScope& scope)
-      : features_(features), scope_(scope), memory_(std::make_shared<KnownMappings>()) {}
+  /// How long a count may take on a machine that is busy, or where there are very many processes.
+  static constexpr std::chrono::milliseconds kMostTime{10000};
+
+  AttachCounter(KernelFeatures& features, const ProcessScope& scope,
+                std::chrono::milliseconds most_time = kMostTime)
+      : features_(features),
+        scope_(scope),
+        most_time_(most_time),
+        memory_(std::make_shared<KnownMappings>()) {}
 
   /// Mappings (VMAs) of each file, as shm_nattch counts them. One walk, however many files.
-  /// ENOMEM: out of descriptors, memory or threads.
+  /// ENOMEM: out of descriptors, memory or threads; or a process could not be looked at in that
+  /// time, and nothing is known of it.
   [[nodiscard]] Result<MappingCounts> count_mappings(std::span<const FileIdentity> files);
 
   /// Whether the last count took longer than others shall wait for one, or somebody keeps a thread.
@@ -62,10 +71,14 @@ class AttachCounter {
   [[nodiscard]] std::vector<pid_t> processes_to_look_at(std::span<const FileIdentity> files,
                                                         MappingCounts& counts) const;
   void add_known(pid_t pid, std::span<const FileIdentity> files, MappingCounts& counts) const;
+  /// The same of one that there is no time for. False where nothing is known of it.
+  [[nodiscard]] bool add_last_seen(pid_t pid, std::span<const FileIdentity> files,
+                                   MappingCounts& counts) const;
   void refresh(pid_t pid, std::span<const FileIdentity> files) const;
 
   KernelFeatures& features_;
   const ProcessScope& scope_;
+  const std::chrono::milliseconds most_time_;
   const std::shared_ptr<KnownMappings> memory_;
   [[nodiscard]] SharedCounts::Count counting() {
     return [this](std::span<const FileIdentity> files) { return count_now(files); };

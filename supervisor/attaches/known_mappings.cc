@@ -44,7 +44,7 @@ bool KnownMappings::Record::too_slow() const {
   return took >= kTooSlow && slow_looks >= kSlowLooks;
 }
 
-std::uint64_t KnownMappings::Known::mappings_of(const FileIdentity& file) const {
+std::uint64_t mappings_of(const FileIdentity& file, std::span<const MappedFile> files) {
   const auto found = std::ranges::find(files, file, &MappedFile::file);
   return found == files.end() ? 0 : found->mappings;
 }
@@ -107,9 +107,12 @@ void KnownMappings::note_attach(pid_t pid, const FileIdentity& file) {
   if (record != records_.end() && record->second.slow()) add_attached(record->second.files, file);
 }
 
-bool KnownMappings::knows(pid_t pid) const {
+bool KnownMappings::knows(pid_t pid) const { return last_seen(pid).has_value(); }
+
+std::optional<std::vector<MappedFile>> KnownMappings::last_seen(pid_t pid) const {
   const std::lock_guard lock(mutex_);
-  return records_.contains(pid);
+  const auto record = records_.find(pid);
+  return record == records_.end() ? std::nullopt : std::optional(record->second.files);
 }
 
 void KnownMappings::remember(pid_t pid, std::vector<MappedFile> files,

@@ -28,6 +28,9 @@ struct MappedFile {
   std::uint64_t mappings = 0;
 };
 
+[[nodiscard]] std::uint64_t mappings_of(const FileIdentity& file,
+                                        std::span<const MappedFile> files);
+
 class KnownMappings {
  public:
   using Clock = std::chrono::steady_clock;
@@ -53,13 +56,18 @@ class KnownMappings {
     /// (begin_new_exec() of fs/exec.c), and the kernel counts no attach either.
     std::optional<Phase> late;
 
-    [[nodiscard]] std::uint64_t mappings_of(const FileIdentity& file) const;
+    [[nodiscard]] std::uint64_t mappings_of(const FileIdentity& file) const {
+      return shmvisor::mappings_of(file, files);
+    }
   };
 
   /// Nothing where the next look tells all.
   [[nodiscard]] std::optional<Known> known_of(pid_t pid);
   /// Whether an earlier look has told anything.
   [[nodiscard]] bool knows(pid_t pid) const;
+  /// What the last look at the process found, however long that took; nothing where none has found
+  /// anything. The pid may be another process's by now.
+  [[nodiscard]] std::optional<std::vector<MappedFile>> last_seen(pid_t pid) const;
   /// Whether a process that takes long is to be looked at for these.
   [[nodiscard]] bool takes_long(std::span<const FileIdentity> files) const;
 

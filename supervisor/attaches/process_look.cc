@@ -28,7 +28,6 @@ constexpr milliseconds kBetweenGlances(5);
 /// The first process that keeps us, or is long, gets the more time; the others, when that is used
 /// up, what an ordinary process takes ten times.
 constexpr milliseconds kLeast(1);
-constexpr milliseconds kMostTimeOnABusyMachine(2000);
 constexpr int kMostGivenUp = 64;
 
 /// CPU time of a thread of ours: MAKE_THREAD_CPUCLOCK() of include/linux/posix-timers.h.
@@ -209,7 +208,7 @@ void ProcessLook::look() {
 }
 
 bool ProcessLook::Patience::over() const {
-  return given_up >= kMostGivenUp || Clock::now() - began >= kMostTimeOnABusyMachine;
+  return given_up >= kMostGivenUp || Clock::now() - began >= most_time;
 }
 
 /// Whether the thread waits for something else than a CPU.
@@ -227,7 +226,7 @@ bool ProcessLook::blocked() const {
 
 bool ProcessLook::too_late(Patience& patience) const {
   const auto now = Clock::now();
-  if (now - patience.began >= kMostTimeOnABusyMachine) return true;
+  if (now - patience.began >= patience.most_time) return true;
   if (tid_ == 0) return false;  // no thread has begun yet
   const nanoseconds worked = cpu_time(tid_) - work_then_;
   if (worked >= std::max<nanoseconds>(patience.work_left, kLeast)) {

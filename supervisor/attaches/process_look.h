@@ -47,6 +47,7 @@ class ProcessLook {
 
   /// What all looks of one count may cost, beyond what ordinary processes take.
   struct Patience {
+    std::chrono::nanoseconds most_time;  ///< of all, on a busy machine
     Clock::time_point began = Clock::now();
     std::chrono::nanoseconds wait_left = std::chrono::milliseconds(20);  ///< for locks
     std::chrono::nanoseconds work_left = std::chrono::milliseconds(25);  ///< CPU time
