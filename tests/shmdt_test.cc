@@ -1,4 +1,11 @@
 // shmdt(2), against ksys_shmdt() of ipc/shm.c.
+#include <unistd.h>
+
+#include <atomic>
+#include <functional>
+#include <thread>
+#include <utility>
+
 #include "tests/fakes/shm_test.h"
 
 namespace shmvisor {
@@ -185,6 +192,37 @@ TEST_F(ShmdtTest, ADetachOfARemovedSegmentEndsIt) {
   EXPECT_EQ(dt(kSpot), 0);
   EXPECT_EQ(ctl(id_, IPC_STAT), -EINVAL) << "the next call finds it gone";
   EXPECT_EQ(host.living(), 0);
+}
+
+// The main loop is told of the last unmapping as well, and may be first to drop the segment. Its
+// memory is freed in a thread then.
+TEST_F(ShmdtTest, ADetachWaitsForTheThreadThatFreesItsSegment) {
+  ASSERT_EQ(ctl(id_, IPC_RMID), 0);
+  std::atomic<bool> freed = false;
+  std::thread freeing;
+  host.free_in = [&](std::function<void()> free) {
+    freeing = std::thread([&freed, free = std::move(free)] {
+      ::usleep(20000);
+      freed = true;
+      free();
+    });
+  };
+  space().while_finishing_unmapping = [&] { files.settle(); };
+  EXPECT_EQ(dt(kSpot), 0);
+  ASSERT_TRUE(freeing.joinable()) << "settle() was not the first";
+  EXPECT_TRUE(freed);
+  freeing.join();
+}
+
+// A write(2) that never ends keeps the memory: the caller is not kept as well.
+TEST_F(ShmdtTest, ADetachDoesNotWaitForEverForItsSegment) {
+  ASSERT_EQ(ctl(id_, IPC_RMID), 0);
+  std::function<void()> kept;
+  host.free_in = [&](std::function<void()> free) { kept = std::move(free); };
+  space().while_finishing_unmapping = [&] { files.settle(); };
+  EXPECT_EQ(dt(kSpot), 0);
+  ASSERT_TRUE(kept);
+  kept();
 }
 
 TEST_F(ShmdtTest, AProcessThatCannotBeReached) {

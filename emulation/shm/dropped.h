@@ -4,7 +4,7 @@
 // time, and may wait for who caught a descriptor of it: a write(2) from memory that its writer
 // holds back keeps the file locked. So what is dropped on behalf of somebody else is freed in a
 // thread that can be lost (Host::free_aside()); what a call itself drops is freed before its
-// answer.
+// answer. Where both are the same segment, the call waits (SegmentFiles::drop_if_over()).
 //
 // Thread rule: one thread at a time.
 #pragma once
@@ -28,55 +28,54 @@ class Dropped {
   Dropped() = default;
 
   void add(std::shared_ptr<Segment> segment, FreeingMemory& freeing) {
-    if (segments_.empty()) ticket_ = freeing.begin();
-    segments_.push_back(std::move(segment));
+    segments_.push_back({freeing.begin(), nullptr});
+    // Before it leaves its registry: who finds it gone must know what to wait for.
+    segment->set_freeing(segments_.back().ticket.number());
+    segments_.back().segment = std::move(segment);
   }
   [[nodiscard]] bool empty() const { return segments_.empty(); }
 
   /// Frees the memory, whoever else still holds a segment.
   void free() {
-    for (const auto& segment : segments_) {
-      if (const auto discard = segment->memory().discarding()) discard();
+    for (Entry& entry : segments_) {
+      if (const auto discard = entry.segment->memory().discarding()) discard();
     }
     segments_.clear();
-    ticket_ = {};
   }
 
   /// The same in threads that nobody waits for, another one for each user whose they are.
   void free_aside(Host& host) {
-    struct Work {
-      std::shared_ptr<FreeingMemory::Ticket> ticket;  ///< until all are done
-      std::vector<std::function<void()>> discardings;
-    };
-    std::map<uid_t, std::shared_ptr<Work>> works;
-    std::shared_ptr<FreeingMemory::Ticket> ticket;
-    for (const auto& segment : segments_) {
-      auto discard = segment->memory().discarding();
+    std::map<uid_t, std::shared_ptr<std::vector<Discarding>>> works;
+    for (Entry& entry : segments_) {
+      auto discard = entry.segment->memory().discarding();
       if (!discard) continue;
-      if (ticket == nullptr) {
-        ticket = std::make_shared<FreeingMemory::Ticket>(std::exchange(ticket_, {}));
-      }
-      auto& work = works[segment->account()];
-      if (work == nullptr) {
-        work = std::make_shared<Work>();
-        work->ticket = ticket;
-      }
-      work->discardings.push_back(std::move(discard));
+      auto& work = works[entry.segment->account()];
+      if (work == nullptr) work = std::make_shared<std::vector<Discarding>>();
+      work->push_back({std::move(entry.ticket), std::move(discard)});
     }
     segments_.clear();
-    ticket_ = {};
-    ticket = nullptr;
     for (const auto& [account, work] : works) {
       host.free_aside(account, [its_own = work] {
-        for (auto& discard : its_own->discardings) std::exchange(discard, nullptr)();
-        its_own->ticket = nullptr;
+        for (Discarding& one : *its_own) {
+          std::exchange(one.discard, nullptr)();
+          one.ticket = {};
+        }
       });
     }
   }
 
  private:
-  FreeingMemory::Ticket ticket_;  ///< ends after the segments
-  std::vector<std::shared_ptr<Segment>> segments_;
+  // The ticket of each is first, and so ends last.
+  struct Entry {
+    FreeingMemory::Ticket ticket;
+    std::shared_ptr<Segment> segment;
+  };
+  struct Discarding {
+    FreeingMemory::Ticket ticket;
+    std::function<void()> discard;
+  };
+
+  std::vector<Entry> segments_;
 };
 
 }  // namespace shmvisor

@@ -5,6 +5,9 @@
 // before the segment was gone. One that has taken kKept is kept by somebody, and nobody waits for
 // it any more; while there is such a one, which others may follow, nobody waits long.
 //
+// A caller that lets go of a removed segment waits for that segment alone, where another thread was
+// first to drop it (wait_for()).
+//
 // Ownership: a Ticket keeps it. Thread rule: any thread. Its mutex is the last of all.
 #pragma once
 
@@ -27,6 +30,9 @@ class FreeingMemory : public std::enable_shared_from_this<FreeingMemory> {
 
   explicit FreeingMemory(std::chrono::milliseconds kept = kKept) : kept_(kept) {}
 
+  /// What a caller waits at most for a segment that it let go of and another thread frees.
+  static constexpr std::chrono::milliseconds kOwnSegment{100};
+
   /// Held from before the segment leaves its registry until its memory is free.
   class Ticket {
    public:
@@ -39,6 +45,7 @@ class FreeingMemory : public std::enable_shared_from_this<FreeingMemory> {
     }
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
+    [[nodiscard]] std::uint64_t number() const { return number_; }
     ~Ticket() {
       if (owner_ != nullptr) owner_->end(number_);
     }
@@ -77,6 +84,12 @@ class FreeingMemory : public std::enable_shared_from_this<FreeingMemory> {
         return;
       }
     }
+  }
+
+  /// Waits until the ticket of this number has ended, for kOwnSegment at most.
+  void wait_for(std::uint64_t number) {
+    std::unique_lock lock(mutex_);
+    ended_.wait_for(lock, kOwnSegment, [&] { return !running_.contains(number); });
   }
 
  private:

@@ -100,6 +100,10 @@ class Segment : public Mappable {
   /// Whether its last mapping ends it: SegmentFiles::watch().
   [[nodiscard]] bool ends_unmapped() const { return ends_unmapped_.load(); }
   void set_ends_unmapped(bool ends) { ends_unmapped_.store(ends); }
+  /// The number of the FreeingMemory ticket that ends when its memory is free; 0 while it is in a
+  /// registry.
+  [[nodiscard]] std::uint64_t freeing() const { return freeing_.load(); }
+  void set_freeing(std::uint64_t ticket) { freeing_.store(ticket); }
 
   /// Locks its memory, or lets it go, as `wanted` says, which is asked when nobody else does this.
   void renew_lock(const std::function<LockMode()>& wanted);
@@ -151,6 +155,7 @@ class Segment : public Mappable {
   std::atomic<int> openings_{0};
   std::atomic<bool> was_opened_{false};
   std::atomic<bool> ends_unmapped_{false};
+  std::atomic<std::uint64_t> freeing_{0};
   Mutex locking_mutex_;
   mutable Mutex stamps_mutex_;
   AttachStamps settled_ GUARDED_BY(stamps_mutex_);

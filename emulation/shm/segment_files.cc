@@ -33,12 +33,17 @@ void SegmentFiles::settle() {
 }
 
 void SegmentFiles::drop_if_over(const std::shared_ptr<Segment>& segment) {
-  if (!segment->ends_unmapped()) return;
-  const auto registry = entry(segment->memory().identity()).registry.lock();
-  if (registry == nullptr) return;
-  Dropped dropped;
-  registry->drop_if_over(segment, dropped);
-  dropped.free();
+  if (segment->ends_unmapped()) {
+    if (const auto registry = entry(segment->memory().identity()).registry.lock()) {
+      Dropped dropped;
+      registry->drop_if_over(segment, dropped);
+      if (!dropped.empty()) {
+        dropped.free();
+        return;
+      }
+    }
+  }
+  if (const std::uint64_t ticket = segment->freeing(); ticket != 0) freeing_->wait_for(ticket);
 }
 
 void SegmentFiles::add(const std::shared_ptr<Segment>& segment, Registry& registry) {

@@ -39,7 +39,9 @@ class SegmentFiles {
   /// that no answer shows a segment that the kernel would have destroyed; one that names a segment
   /// looks at that alone (Registry::settle_id()). Costs nothing while no segment is watched.
   void settle();
-  /// Drops one that the caller itself let go of, and frees its memory before this returns.
+  /// Drops one that the caller itself let go of, and frees its memory before this returns. Where
+  /// another thread has dropped it already and is freeing it, this waits for that thread
+  /// (FreeingMemory::kOwnSegment at most).
   void drop_if_over(const std::shared_ptr<Segment>& segment);
   [[nodiscard]] bool watches_any() const { return watched_.load(std::memory_order_acquire) != 0; }
 

@@ -196,9 +196,9 @@ Reply left_to_caller(const std::shared_ptr<Segment>& segment, Segment::Change ch
 
 void drop_detached(const std::shared_ptr<Segment>& segment, MappingSpace& space,
                    SegmentFiles& files) {
-  if (!segment->ends_unmapped()) return;
   // Where that fails the caller is dying, and whoever settles next will see that it is over.
-  (void)space.finish_unmapping();
+  if (segment->ends_unmapped()) (void)space.finish_unmapping();
+  // Also where another thread was told of its end first, and has dropped it.
   files.drop_if_over(segment);
 }
 

@@ -77,7 +77,7 @@ class FakeHost : public Host {
     if (out_of_memory) throw std::bad_alloc();
     if (while_freeing_aside) while_freeing_aside();
     ++freed_aside;
-    free();
+    free_in(std::move(free));
   }
   std::int64_t now_seconds() override { return now; }
 
@@ -129,6 +129,8 @@ class FakeHost : public Host {
   int freed_aside = 0;
   bool out_of_memory = false;  ///< to watch, or to free aside
   std::function<void()> while_freeing_aside;
+  /// Where what is freed aside is freed.
+  std::function<void(std::function<void()>)> free_in = [](const auto& free) { free(); };
   std::uint64_t next_inode = 100;
 };
 

@@ -4,6 +4,7 @@
 // map_file() are what a program does to its own mappings: munmap, mprotect, mremap and mmap.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -78,6 +79,7 @@ class FakeSpace : public MappingSpace {
   std::vector<MapRequest> requests;
   std::vector<AddressRange> unmapped;
   int finished_unmapping = 0;
+  std::function<void()> while_finishing_unmapping = [] {};
 
  private:
   Result<std::optional<std::uint64_t>> do_map(const MapRequest& request,
@@ -126,6 +128,7 @@ class FakeSpace : public MappingSpace {
 
   Result<void> do_finish_unmapping() override {
     ++finished_unmapping;
+    while_finishing_unmapping();
     return {};
   }
 
