@@ -20,16 +20,16 @@ class LetThroughTest : public ::testing::Test {
 
   struct Outcome {
     bool held = false;
-    bool left_attached = false;
+    bool abandoned_one = false;
   };
-  /// In a thread of its own, whose end lets go of what is left.
+  /// In a thread of its own, whose end lets go of what it abandoned.
   static Outcome let_through(SupervisedChild& child, const seccomp_notif& notif) {
     Outcome outcome;
     std::thread([&] {
       KickTimer::allow_on_this_thread();
       PendingCall call(child.listener(), notif);
       outcome.held = let_through_and_hold(call).ok();
-      outcome.left_attached = PtraceStop::left_somebody_attached();
+      outcome.abandoned_one = Tracee::this_thread_abandoned_one();
     }).join();
     return outcome;
   }
@@ -44,7 +44,7 @@ class LetThroughTest : public ::testing::Test {
       for (int more = 0; more < FollowedClones::kMostOfUser; ++more) {
         EXPECT_TRUE(followed.enter(0)) << "its place was given back";
       }
-      outcome.left_attached = PtraceStop::left_somebody_attached();
+      outcome.abandoned_one = Tracee::this_thread_abandoned_one();
     }).join();
     return outcome;
   }
@@ -80,24 +80,24 @@ TEST_F(LetThroughTest, TheCallerIsHeldOnItsWayBack) {
   ASSERT_EQ(child.trouble(), "");
   const Outcome outcome = let_through(child, child.receive());
   EXPECT_TRUE(outcome.held);
-  EXPECT_FALSE(outcome.left_attached);
+  EXPECT_FALSE(outcome.abandoned_one);
   EXPECT_EQ(exit_status_of(child.child()), 0);
 }
 
 // The thread that has the tid may be another one by then, which is not to be stopped.
-TEST_F(LetThroughTest, WhoIsInThatCallNoLongerIsLeftAlone) {
+TEST_F(LetThroughTest, AThreadThatIsInThatCallNoLongerIsNotHeld) {
   SupervisedChild child(call_again, {.wait_killable_recv = false});
   ASSERT_EQ(child.trouble(), "");
   const Calls calls = calls_of(child);
   const Outcome outcome = let_through(child, calls.before);
   EXPECT_FALSE(outcome.held);
-  EXPECT_TRUE(outcome.left_attached);
+  EXPECT_TRUE(outcome.abandoned_one);
   EXPECT_TRUE(child.listener().respond(calls.now.id, 6)) << "its wait was ended";
   EXPECT_EQ(exit_status_of(child.child()), 0);
 }
 
 // That thread is not waited for either: it may wait for an answer of ours.
-TEST_F(LetThroughTest, WhoIsInThatCloneNoLongerIsNotFollowed) {
+TEST_F(LetThroughTest, AThreadThatIsInThatCloneNoLongerIsNotFollowed) {
   SupervisedChild child(call_again, {.wait_killable_recv = false});
   ASSERT_EQ(child.trouble(), "");
   const Calls calls = calls_of(child);
@@ -105,7 +105,7 @@ TEST_F(LetThroughTest, WhoIsInThatCloneNoLongerIsNotFollowed) {
   const Outcome outcome = follow(child, calls.before);
   EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(1));
   EXPECT_FALSE(outcome.held);
-  EXPECT_TRUE(outcome.left_attached);
+  EXPECT_TRUE(outcome.abandoned_one);
   EXPECT_TRUE(child.listener().respond(calls.now.id, 6)) << "its wait was ended";
   EXPECT_EQ(exit_status_of(child.child()), 0);
 }

@@ -1,101 +1,15 @@
-// RemoteSpace, on children that wait in a call; and BorrowedTable through it.
+// RemoteSpace, on children that wait in a call.
 #include "supervisor/inject/remote_space.h"
 
-#include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
 #include <csignal>
 
-#include "supervisor/inject/kick_timer.h"
-#include "supervisor/memory/machine.h"
-#include "supervisor/scope/descendant_scope.h"
-#include "tests/expected_receiver.h"
 #include "tests/foreign_tracer.h"
-#include "tests/supervised_child.h"
+#include "tests/remote_space_fixture.h"
 
 namespace shmvisor {
 namespace {
-
-constexpr std::uint64_t kPage = 4096;
-constexpr Access kReadWrite{true, true, false};
-constexpr Access kReadOnly{true, false, false};
-
-/// What a child found, for its parent to judge.
-struct Seen {
-  long result = 0;
-  long second_result = 0;
-  int descriptors_before = 0;
-  int descriptors_after = 0;
-  char byte = 0;
-  FileIdentity file;
-  std::array<AreaLimits, 3> limits;
-  std::array<int, 3> resident{};
-};
-
-int count_descriptors() {
-  int count = 0;
-  for (int fd = 0; fd < 256; ++fd) count += ::fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
-  return count;
-}
-
-char* pointer(long address) { return reinterpret_cast<char*>(address); }
-
-class RemoteSpaceTest : public ::testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    KickTimer::install_handler(nullptr);
-    KickTimer::allow_on_this_thread();
-    spdlog::set_level(spdlog::level::off);
-  }
-
-  RemoteSpaceTest() : resources_(features_), machine_(resources_, scope_) {}
-
-  std::unique_ptr<BackingMemory> make(std::uint64_t pages) {
-    BackingRequest request;
-    request.name = "SYSV00000000";
-    request.size_bytes = pages * kPage;
-    auto memory = machine_.create_memory(request);
-    EXPECT_TRUE(memory);
-    return std::move(*memory);
-  }
-  static MapRequest whole(const BackingMemory& memory, Access access = kReadWrite) {
-    return {0, memory.mapped_size_bytes(), Placement::kAnywhere, access};
-  }
-  static BackingFile open(BackingMemory& memory, const Access& maximum = kAnyAccess) {
-    auto file = memory.open(maximum);
-    EXPECT_TRUE(file);
-    return std::move(*file);
-  }
-  static std::int64_t as_result(const Result<std::optional<std::uint64_t>>& address) {
-    return address ? static_cast<std::int64_t>(address->value()) : -address.error().value();
-  }
-
-  /// Serves the child's next call: what `act` answers is what the child gets.
-  template <typename Act>
-  bool serve(SupervisedChild& child, Act act) {
-    PendingCall call(child.listener(), child.receive());
-    RemoteSpace space(call, expected_, features_, access_warnings_);
-    return call.answer(act(space));
-  }
-  /// Maps `memory` as `request` says and answers like shmat.
-  void serve_map(SupervisedChild& child, BackingMemory& memory, const MapRequest& request,
-                 const Access& maximum = kAnyAccess) {
-    MapRequest limited = request;
-    limited.maximum = maximum;
-    EXPECT_TRUE(serve(child, [&](RemoteSpace& space) {
-      return as_result(space.map(limited, open(memory, maximum)));
-    }));
-  }
-
-  KernelFeatures features_;
-  DescendantScope scope_{features_};
-  MachineResources resources_;
-  Machine machine_;
-  ExpectedCalls expected_{[] {}};
-  AccessWarnings access_warnings_;
-  SharedPage<Seen> seen_;
-};
 
 TEST_F(RemoteSpaceTest, MapsAnywhere) {
   SupervisedChild child([&] {
@@ -360,103 +274,6 @@ TEST_F(RemoteSpaceTest, WhatCannotBeIdentifiedIsNeitherMappedNorClosed) {
   EXPECT_EQ(exit_status_of(child.child()), 0);
   EXPECT_EQ(seen_->result, -ENOMEM);
   EXPECT_EQ(seen_->descriptors_after, seen_->descriptors_before + 1);
-  EXPECT_FALSE(memory->in_use());
-}
-
-/// Callers whose table is full. Somebody must receive the call that we make in their name.
-class BorrowedTableTest : public RemoteSpaceTest {
- protected:
-  /// No further descriptor fits.
-  static void fill_table(rlim_t hard_limit) {
-    const rlimit limit{64, hard_limit};
-    ::setrlimit(RLIMIT_NOFILE, &limit);
-    while (::dup(0) >= 0) {
-    }
-  }
-};
-
-TEST_F(BorrowedTableTest, AFullTableIsNoObstacle) {
-  for (const rlim_t hard_limit : {rlim_t{64}, rlim_t{128}}) {
-    SupervisedChild child([&] {
-      fill_table(hard_limit);
-      seen_->descriptors_before = count_descriptors();
-      seen_->result = raw_call(SYS_shmat);
-      if (seen_->result < 0) return 1;
-      pointer(seen_->result)[0] = 'y';
-      seen_->descriptors_after = count_descriptors();
-      // Nothing is left of the process that lent its table.
-      if (::waitpid(-1, nullptr, __WALL) != -1 || errno != ECHILD) return 2;
-      rlimit now{};
-      ::getrlimit(RLIMIT_NOFILE, &now);
-      return now.rlim_cur == 64 && now.rlim_max == hard_limit ? 0 : 3;
-    });
-    ASSERT_EQ(child.trouble(), "");
-    const auto memory = make(1);
-    PendingCall call(child.listener(), child.receive());
-    {
-      RemoteSpace space(call, expected_, features_, access_warnings_);
-      ExpectedReceiver receiver(child.listener(), expected_);
-      const auto address = space.map(whole(*memory), open(*memory));
-      EXPECT_TRUE(address) << "errno " << address.error().value();
-      EXPECT_EQ(receiver.claimed(), 1);
-      EXPECT_TRUE(memory->in_use());
-      EXPECT_TRUE(call.answer(as_result(address)));
-    }
-    EXPECT_EQ(exit_status_of(child.child()), 0);
-    EXPECT_GE(seen_->descriptors_before, 64);
-    EXPECT_EQ(seen_->descriptors_after, seen_->descriptors_before);
-    EXPECT_FALSE(memory->in_use());
-  }
-}
-
-TEST_F(BorrowedTableTest, MmapsOwnErrorsComeThrough) {
-  SupervisedChild child([&] {
-    fill_table(64);
-    return raw_call(SYS_shmat) == -ENOMEM ? 0 : 1;
-  });
-  ASSERT_EQ(child.trouble(), "");
-  const auto memory = make(1);
-  PendingCall call(child.listener(), child.receive());
-  {
-    RemoteSpace space(call, expected_, features_, access_warnings_);
-    ExpectedReceiver receiver(child.listener(), expected_);
-    const auto address =
-        space.map({0xffff'8000'0000'0000, kPage, Placement::kExact, kReadWrite}, open(*memory));
-    EXPECT_TRUE(call.answer(as_result(address)));
-  }
-  EXPECT_EQ(exit_status_of(child.child()), 0);
-  EXPECT_FALSE(memory->in_use());
-}
-
-// Nobody receives the lender's call: it is given up after two seconds, and nothing is left.
-TEST_F(BorrowedTableTest, ALenderThatNobodyHears) {
-  SupervisedChild child([&] {
-    fill_table(64);
-    const long result = raw_call(SYS_shmat);
-    if (::waitpid(-1, nullptr, __WALL) != -1 || errno != ECHILD) return 2;
-    return result == -ENOMEM ? 0 : 1;
-  });
-  ASSERT_EQ(child.trouble(), "");
-  const auto memory = make(1);
-  serve_map(child, *memory, whole(*memory));
-  EXPECT_EQ(exit_status_of(child.child()), 0);
-  EXPECT_FALSE(memory->in_use());
-}
-
-// RLIMIT_NPROC forbids the lender (but not to root): shmat then has ENOMEM to say.
-TEST_F(BorrowedTableTest, ACallerThatMayNotFork) {
-  if (geteuid() != 0) GTEST_SKIP() << "only root can become a user without other processes";
-  SupervisedChild child([&] {
-    fill_table(64);
-    const rlimit none{0, 0};
-    ::setrlimit(RLIMIT_NPROC, &none);
-    if (::setresgid(54321, 54321, 54321) != 0 || ::setresuid(54321, 54321, 54321) != 0) return 2;
-    return raw_call(SYS_shmat) == -ENOMEM ? 0 : 1;
-  });
-  ASSERT_EQ(child.trouble(), "");
-  const auto memory = make(1);
-  serve_map(child, *memory, whole(*memory));
-  EXPECT_EQ(exit_status_of(child.child()), 0);
   EXPECT_FALSE(memory->in_use());
 }
 

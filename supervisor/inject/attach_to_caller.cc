@@ -16,23 +16,23 @@ constexpr std::chrono::milliseconds kBetweenTries(1);
 /// try again.
 constexpr int kEnoughRefusals = 8;
 constexpr std::chrono::microseconds kBetweenRefusals(200);
-/// Somebody else's tracer has it for itself after so long.
+/// After so long somebody else's tracer has the caller for itself.
 constexpr std::chrono::milliseconds kTracersTurn(20);
 
-Result<PtraceStop> attach_within(std::chrono::milliseconds bound, pid_t tid) {
-  return reach(tid, kToTrace, [bound, tid] { return PtraceStop::attach(tid, bound); });
+Result<AttachedThread> attach_within(std::chrono::milliseconds bound, pid_t tid) {
+  return reach(tid, kToTrace, [bound, tid] { return AttachedThread::attach(tid, bound); });
 }
 
 /// Where an execve(2) is in the way another thread receives meanwhile.
-Result<PtraceStop> attach(pid_t tid, ExpectedCalls& expected) {
-  auto stop = attach_within(KickTimer::kSoon, tid);
-  if (stop || stop.error() != Errno(EAGAIN)) return stop;
+Result<AttachedThread> attach(pid_t tid, ExpectedCalls& expected) {
+  auto attached = attach_within(KickTimer::kSoon, tid);
+  if (attached || attached.error() != Errno(EAGAIN)) return attached;
   expected.let_another_receive();
-  return attach_within(PtraceStop::kSeizePatience, tid);
+  return attach_within(AttachedThread::kPatience, tid);
 }
 
-/// Waits for it to leave, for a moment; after that the call may come again. False where it is not
-/// waited for.
+/// Waits for a tracer of somebody else's to leave, for a moment; after that the call may come
+/// again. False where that tracer is not waited for.
 bool wait_for_tracer(pid_t tracer, PendingCall& call, ExpectedCalls& expected,
                      const TracerWait& wait) {
   if (wait.patience == nullptr) return false;
@@ -48,9 +48,9 @@ bool wait_for_tracer(pid_t tracer, PendingCall& call, ExpectedCalls& expected,
   return true;
 }
 
-/// Gives up what is attached where it is not the caller: its tid may go to a thread that execs
-/// without ending the trace. One that still waits after we attached is the caller.
-bool is_caller(PtraceStop& attached, PendingCall& call) {
+/// Gives up a thread that is not the caller: the caller's tid may have gone to a thread that execs.
+/// Where the call still waits after we attached, the thread is the caller.
+bool is_caller(AttachedThread& attached, PendingCall& call) {
   if (call.alive()) return true;
   attached.abandon();
   return false;
@@ -58,20 +58,20 @@ bool is_caller(PtraceStop& attached, PendingCall& call) {
 
 }  // namespace
 
-Result<PtraceStop> attach_to_caller(PendingCall& call, ExpectedCalls& expected,
-                                    const TracerWait& wait, std::optional<CpuPin>& pin) {
+Result<AttachedThread> attach_to_caller(PendingCall& call, ExpectedCalls& expected,
+                                        const TracerWait& wait, std::optional<CpuPin>& pin) {
   int unexplained = 0;
   int foreign = 0;
   for (int tries = 0;; ++tries) {
     pin.emplace();
-    auto stop = attach(call.tid(), expected);
-    if (stop) {
-      if (is_caller(*stop, call)) return stop;
+    auto attached = attach(call.tid(), expected);
+    if (attached) {
+      if (is_caller(*attached, call)) return attached;
       return Errno(ESRCH);
     }
-    if (stop.error() == Errno(EAGAIN) && call.alive()) return Errno(EAGAIN);
-    if (is_shortage(stop.error())) return Errno(ENOMEM);
-    if (stop.error() != Errno(EPERM) || !call.alive()) return Errno(ESRCH);  // a dying thread
+    if (attached.error() == Errno(EAGAIN) && call.alive()) return Errno(EAGAIN);
+    if (is_shortage(attached.error())) return Errno(ENOMEM);
+    if (attached.error() != Errno(EPERM) || !call.alive()) return Errno(ESRCH);  // a dying thread
     const auto tracer = tracer_of(call.tid());
     if (tracer.is_ours) {
       // A call that comes again may find the thread that served it before not quite done yet.
@@ -92,14 +92,13 @@ Result<PtraceStop> attach_to_caller(PendingCall& call, ExpectedCalls& expected,
   }
 }
 
-Result<PtraceStop> let_through_and_hold(PendingCall& call) {
-  auto stop = PtraceStop::attach(call.tid());
-  const bool attached = stop && is_caller(*stop, call);
-  const auto asked = attached ? stop->interrupt() : Result<void>(Errno(ESRCH));
+Result<StoppedThread> let_through_and_hold(PendingCall& call) {
+  auto attached = AttachedThread::attach(call.tid());
+  const bool is_its = attached && is_caller(*attached, call);
+  const auto asked = is_its ? attached->interrupt() : Result<void>(Errno(ESRCH));
   call.let_through();
   if (!asked) return asked.error();
-  if (const auto stopped = stop->wait_until_stopped(); !stopped) return stopped.error();
-  return stop;
+  return std::move(*attached).wait_until_stopped();
 }
 
 }  // namespace shmvisor

@@ -12,13 +12,13 @@
 #include <memory>
 
 #include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/inject/attached_thread.h"
 #include "supervisor/resources/task_limit.h"
 
 namespace shmvisor {
 namespace {
 
 constexpr int kMostTries = 16;
-constexpr std::size_t kMmapDescriptor = 4;
 constexpr rlim_t kRoomyLimit = 1024;
 
 /// Any descriptor that is open; -1 where there is none or we cannot see.
@@ -49,50 +49,58 @@ bool transfer(pid_t tid, Copy copy, rlimit64& limit, std::uint64_t address) {
 
 }  // namespace
 
-Result<std::int64_t> BorrowedTable::map(int fd, std::array<std::uint64_t, 6> arguments) {
-  const auto lender = caller_.clone_stopped(abi_, CLONE_VM);
+Result<MapAttempt> BorrowedTable::map(Mapping& mapping) {
+  const auto lender = hold_.thread().clone_stopped(abi_, CLONE_VM);
   if (!lender) return lender.error() == Errno(ESRCH) ? Errno(ESRCH) : Errno(ENOMEM);
   Result<std::int64_t> mapped = Errno(ENOMEM);
-  {
-    PtraceStop child = PtraceStop::adopt(lender->tid);
-    // Its process may move it into a control group that is frozen.
-    child.limit_waits();
-    if (child.wait_until_stopped()) {
-      child.die_with_us();  // what it would run is the caller's own code, a second time
-      mapped = map_in(child, fd, arguments);
-    }
-    child.kill();
+  // Its process may move it into a control group that is frozen.
+  auto child = AttachedThread::adopt(lender->tid, Tracee::Waits::kLimited).wait_until_stopped();
+  if (child) {
+    child->die_with_us();  // what it would run is the caller's own code, a second time
+    mapped = map_in(*child, mapping);
+    child->kill();
   }
   // It is the caller's child, and must not stay behind as a zombie that the caller never made. One
   // that does not end is not waited for: it dies when this thread ends, as it does with its tracer.
-  const auto reaped = caller_.call(
+  const auto reaped = hold_.thread().call(
       abi_, RemoteCall::kWait4,
       {static_cast<std::uint64_t>(lender->pid_in_caller), 0, std::uint64_t{__WALL | WNOHANG}, 0});
   if (!reaped) return reaped.error();
-  return mapped;
+  if (!mapped) return mapped.error();
+  return MapAttempt::answered(*mapped);
 }
 
-Result<std::int64_t> BorrowedTable::map_in(PtraceStop& lender, int fd,
-                                           std::array<std::uint64_t, 6> arguments) {
+Result<std::int64_t> BorrowedTable::map_in(StoppedThread& lender, Mapping& mapping) {
   make_room(lender);
   Result<int> installed = Errno(ENOENT);
   for (int tries = 0; tries < kMostTries && !installed && installed.error() == Errno(ENOENT);
        ++tries) {
-    expected_.expect(lender.tid());
-    const bool parked = lender.begin_call(abi_, RemoteCall::kShmdt, {1});
-    const auto id = expected_.await(lender.tid());
-    if (!parked || !id) return Errno(ENOMEM);
-    installed = listener_.add_fd(*id, fd);
-    (void)listener_.respond(*id, kCallAgain);
-    if (!lender.finish_call(abi_)) return Errno(ENOMEM);
+    installed = install(lender, mapping.file.get());
   }
   if (!installed) return Errno(ENOMEM);
-  arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*installed);
-  const auto mapped = lender.call(abi_, RemoteCall::kMmap, arguments);
+  mapping.arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*installed);
+  const auto mapped = lender.call(abi_, RemoteCall::kMmap, mapping.arguments);
   return mapped ? mapped : Result<std::int64_t>(Errno(ENOMEM));
 }
 
-void BorrowedTable::make_room(PtraceStop& lender) {
+Result<int> BorrowedTable::install(StoppedThread& lender, int fd) {
+  ExpectedCalls& expected = hold_.expected();
+  expected.expect(lender.tid());
+  auto parked = lender.begin_call(abi_, RemoteCall::kShmdt, {1});
+  if (!parked) {
+    expected.end(lender.tid());
+    return Errno(ENOMEM);
+  }
+  const auto id = expected.await(lender.tid());
+  if (!id) return Errno(ENOMEM);
+  Listener& listener = hold_.call().listener();
+  const Result<int> installed = listener.add_fd(*id, fd);
+  (void)listener.respond(*id, kCallAgain);
+  if (!parked->finish()) return Errno(ENOMEM);
+  return installed;
+}
+
+void BorrowedTable::make_room(StoppedThread& lender) {
   // Limits are a process's own, so this one may use all of its hard limit; and more, where we have
   // CAP_SYS_RESOURCE.
   const auto raised = reach(lender.tid(), kToTrace, [&]() -> Result<void> {
@@ -110,7 +118,7 @@ void BorrowedTable::make_room(PtraceStop& lender) {
   if (spare >= 0) (void)lender.call(abi_, RemoteCall::kClose, {static_cast<std::uint64_t>(spare)});
 }
 
-void BorrowedTable::raise_own_limit(PtraceStop& lender) {
+void BorrowedTable::raise_own_limit(StoppedThread& lender) {
   const auto limit = TaskLimit::read(lender.tid(), "Max open files");
   // With any room at all, a descriptor that is closed makes enough of it.
   if (!limit || limit->soft != 0 || limit->hard == 0) return;

@@ -1,43 +1,42 @@
 // BorrowedTable: maps a file into a caller whose descriptor table is full.
 //
 // shmat(2) needs no descriptor, mmap(2) does. Taking one of the caller's for a moment would be seen
-// by its other threads. So the stopped caller is made to clone a process that shares its memory but
-// has a copy of its table; that one closes a descriptor of its copy, gets ours instead, maps it,
-// and is killed and reaped. It never runs an instruction of the caller's but those that enter the
-// kernel.
+// by its other threads. So the stopped caller is made to clone a process, the lender, that shares
+// the caller's memory but has a copy of its table. The lender closes a descriptor of its copy, gets
+// ours instead, maps it, and is killed and reaped. It never runs an instruction of the caller's but
+// those that enter the kernel.
 //
 // Errors: ENOMEM where the process cannot be made or does not do its part.
-// Thread rule: the thread that holds the stop.
+// Thread rule: the thread that holds the caller.
 #pragma once
 
 #include <array>
 #include <cstdint>
 
 #include "policy/base/result.h"
-#include "supervisor/inject/ptrace_stop.h"
-#include "supervisor/notify/expected_calls.h"
-#include "supervisor/notify/listener.h"
+#include "supervisor/inject/caller_hold.h"
+#include "supervisor/inject/stopped_thread.h"
+#include "supervisor/inject/way_to_map.h"
 
 namespace shmvisor {
 
-class BorrowedTable {
+class BorrowedTable : public WayToMap {
  public:
-  BorrowedTable(PtraceStop& caller, Abi abi, Listener& listener, ExpectedCalls& expected)
-      : caller_(caller), abi_(abi), listener_(listener), expected_(expected) {}
+  explicit BorrowedTable(CallerHold& hold) : hold_(hold), abi_(hold.call().raw().abi) {}
 
-  /// mmap(2)'s result. `arguments` are mmap's; the descriptor among them is filled in.
-  Result<std::int64_t> map(int fd, std::array<std::uint64_t, 6> arguments);
+  /// Precondition: the caller is held.
+  Result<MapAttempt> map(Mapping& mapping) override;
 
  private:
-  Result<std::int64_t> map_in(PtraceStop& lender, int fd, std::array<std::uint64_t, 6> arguments);
-  void make_room(PtraceStop& lender);
+  Result<std::int64_t> map_in(StoppedThread& lender, Mapping& mapping);
+  /// The number that it has there, in the lender's table.
+  Result<int> install(StoppedThread& lender, int fd);
+  void make_room(StoppedThread& lender);
   /// Where we may not: it may up to its hard limit.
-  void raise_own_limit(PtraceStop& lender);
+  void raise_own_limit(StoppedThread& lender);
 
-  PtraceStop& caller_;
+  CallerHold& hold_;
   const Abi abi_;
-  Listener& listener_;
-  ExpectedCalls& expected_;
 };
 
 }  // namespace shmvisor

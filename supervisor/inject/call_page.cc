@@ -138,33 +138,35 @@ std::uint64_t CallPage::slot_address(std::size_t slot) const {
   return address_ + kPageBytes + slot * page_code::kSlotBytes;
 }
 
-bool CallPage::is_in(PtraceStop& stop) const {
-  return stop.peek(address_ + kSignatureOffset) == signature_;
+bool CallPage::is_in(StoppedThread& thread) const {
+  return thread.peek(address_ + kSignatureOffset) == signature_;
 }
 
 bool CallPage::overlaps(const AddressRange& range) const {
   return range.overlaps({address_, 2 * kPageBytes});
 }
 
-std::optional<Registers> CallPage::begin(PtraceStop& stop, const Work& work, bool tells) const {
-  if (stop.registers().steps()) return std::nullopt;
+std::optional<Registers> CallPage::begin(StoppedThread& thread, const Work& work,
+                                         bool tells) const {
+  if (thread.registers().steps()) return std::nullopt;
   for (std::size_t slot = 0; slot < kMostLooks; ++slot) {
     const SlotClaim claim(claimed_slots_, slot);
     const std::uint64_t address = slot_address(slot);
-    if (!claim.held() || stop.peek(address) != address) continue;
-    page_code::Slot kept = page_code::slot_for(stop.registers(), stop.signal_mask(), work, tells);
+    if (!claim.held() || thread.peek(address) != address) continue;
+    page_code::Slot kept =
+        page_code::slot_for(thread.registers(), thread.signal_mask(), work, tells);
     const iovec ours{kept.data(), kept.size()};
     const iovec theirs{reinterpret_cast<void*>(address), kept.size()};
-    if (::process_vm_writev(stop.tid(), &ours, 1, &theirs, 1, 0) !=
+    if (::process_vm_writev(thread.tid(), &ours, 1, &theirs, 1, 0) !=
         static_cast<ssize_t>(kept.size())) {
       break;
     }
-    return page_code::begin(stop.registers(), address_, address, work);
+    return page_code::begin(thread.registers(), address_, address, work);
   }
   return std::nullopt;
 }
 
-Result<CallPage::Progress> CallPage::progress(const PtraceStop& stop, const Registers& begin,
+Result<CallPage::Progress> CallPage::progress(const StoppedThread& thread, const Registers& begin,
                                               const Registers& now) const {
   const std::uint64_t entry = begin.instruction_pointer();
   const std::uint64_t at = now.instruction_pointer();
@@ -181,8 +183,8 @@ Result<CallPage::Progress> CallPage::progress(const PtraceStop& stop, const Regi
     return progress;
   }
   const std::uint64_t slot = page_code::slot_of(begin);
-  const auto result = stop.peek(slot + page_code::result_in_slot());
-  const auto descriptor = stop.peek(slot + page_code::descriptor_in_slot());
+  const auto result = thread.peek(slot + page_code::result_in_slot());
+  const auto descriptor = thread.peek(slot + page_code::descriptor_in_slot());
   if (!result || !descriptor) return Errno(EACCES);
   progress.result = static_cast<std::int64_t>(*result);
   progress.lost = *descriptor == page_code::kLost;
@@ -192,15 +194,15 @@ Result<CallPage::Progress> CallPage::progress(const PtraceStop& stop, const Regi
   return progress;
 }
 
-void CallPage::leave_end(PtraceStop& stop, const Registers& begin) const {
+void CallPage::return_by_code(StoppedThread& thread, const Registers& begin) const {
   const std::uint64_t slot = page_code::slot_of(begin);
-  stop.leave_at(page_code::finish(stop.registers(), address_, slot),
-                slot + page_code::result_in_slot());
+  thread.go_on_from(page_code::finish(thread.registers(), address_, slot),
+                    slot + page_code::result_in_slot());
 }
 
-void CallPage::leave_slot(PtraceStop& stop, const Registers& begin) {
+void CallPage::free_slot(StoppedThread& thread, const Registers& begin) {
   const std::uint64_t slot = page_code::slot_of(begin);
-  stop.write_then(slot, slot);
+  thread.write_then(slot, slot);
 }
 
 CallPage::Message CallPage::message(const seccomp_data& call) const {
@@ -212,8 +214,8 @@ CallPage::Message CallPage::message(const seccomp_data& call) const {
   return Message::kNone;
 }
 
-std::optional<std::uint64_t> CallPage::kept_signal_mask(const PtraceStop& stop) {
-  return stop.peek(page_code::slot_of(stop.registers()) + page_code::signal_mask_in_slot());
+std::optional<std::uint64_t> CallPage::kept_signal_mask(const StoppedThread& thread) {
+  return thread.peek(page_code::slot_of(thread.registers()) + page_code::signal_mask_in_slot());
 }
 
 }  // namespace shmvisor

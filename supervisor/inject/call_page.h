@@ -2,32 +2,32 @@
 // between.
 //
 // Mapping a segment takes an mmap(2) and a close(2) of the caller. Run one at a time
-// (PtraceStop::call) these are four stops, on the way in and out of each, besides the first. The
+// (StoppedThread::call) these are four stops, on the way in and out of each, besides the first. The
 // page's code makes both, and sees in between whether the descriptor was ours (LentDescriptor). It
 // then gives the thread back its signal mask and registers and returns from the call. So
-// - the caller is left to it, with its signals blocked, and nobody waits. The code first fetches
-//   the descriptor by a call (Loans). Where mmap(2) fails, or the descriptor was lost, it makes the
-//   caller's own call again, which is then run in stops and whose answer it returns; or
-// - it stops once before that: by a call that the filter answers with SECCOMP_RET_TRACE
+// - the caller completes its call by itself, with its signals blocked, and nobody waits. The code
+//   first fetches the descriptor by a call (Loans). Where mmap(2) fails, or the descriptor was
+//   lost, the code makes the caller's own call again, which is then run in stops and whose answer
+//   it returns; or
+// - the code stops once before that: by a call that the filter answers with SECCOMP_RET_TRACE
 //   (kTracedArgument), which nobody but the tracer hears of. This is for attaches whose result we
-//   must know, and for callers who cannot be left (PtraceStop::can_be_left).
+//   must know, and for callers that may not run untraced (StoppedThread::may_run_untraced).
 // Should we be killed, at whatever moment, the code goes on to its end: nothing stays blocked, and
 // what failed is the kernel's to answer.
-// Detaching saves stops likewise.
+// Unmapping saves stops likewise.
 //
 // The page is a sealed memfd, the same for all callers of a run, mapped shared, to be read and
 // executed, at an address that is drawn once a run. So nothing is remembered of who has it: a
 // signature says whether it is there, after whatever fork, exec or munmap. A caller that attaches
-// often gets it. Where it cannot be had (the address is taken, memfds may not be executed, the
-// caller is i386), and where the filter is somebody else's, calls are run one at a time. So they
-// are where the caller has a filter besides ours, which may kill it for mapping code.
+// often gets it (PageInstaller). Calls are run one at a time where the page cannot be had (the
+// address is taken, memfds may not be executed, the caller is i386), where the filter is somebody
+// else's, and where the caller has a filter besides ours, which may kill it for mapping code.
 //
-// What is to be given back lies in a second page behind it, the caller's own (mapped private), in
-// one of a few slots. rbx points to the slot while the code runs; its first word holds the
-// thread's rbx, or its own address while it is free: taking rbx back frees it, in one instruction.
-// The stack is not used: a thread may have more of its memory right below it than a red zone.
-// A signal that comes while the registers are being given back is handled there and then; a handler
-// that does not return keeps the slot.
+// What is to be given back lies in a second page behind the first, the caller's own (mapped
+// private), in one of a few slots (arch/page_code.h). Taking back the register that points to the
+// slot frees the slot, in one instruction. The stack is not used: a thread may have more of its
+// memory right below it than a red zone. A signal that comes while the registers are being given
+// back is handled there and then; a handler that does not return keeps the slot.
 //
 // A hostile caller can put other code there. It runs that with its own rights, as it could anyway,
 // and what it says that mmap(2) answered, if mmap(2) could, is what its shmat answers. It can block
@@ -48,7 +48,7 @@
 #include "supervisor/inject/arch/page_code.h"
 #include "supervisor/inject/lent_descriptor.h"
 #include "supervisor/inject/loans.h"
-#include "supervisor/inject/ptrace_stop.h"
+#include "supervisor/inject/stopped_thread.h"
 #include "supervisor/kernel/features.h"
 
 namespace shmvisor {
@@ -72,15 +72,15 @@ class CallPage {
   /// The same for the slots.
   [[nodiscard]] std::array<std::uint64_t, 6> mapping_of_slots(int fd) const;
   /// Whether the held thread has it.
-  [[nodiscard]] bool is_in(PtraceStop& stop) const;
+  [[nodiscard]] bool is_in(StoppedThread& thread) const;
   /// Whether its place, or that of the slots, is within `range`, which its code must not replace.
   [[nodiscard]] bool overlaps(const AddressRange& range) const;
 
   using Task = page_code::Task;
   using Work = page_code::Work;
-  /// A slot with what the held thread is to get back, and the registers with which it begins.
-  /// `tells`: it is to stop at its end. Nothing where it has no slot.
-  [[nodiscard]] std::optional<Registers> begin(PtraceStop& stop, const Work& work,
+  /// Fills a slot with what the held thread is to get back, and answers the registers with which it
+  /// begins. `tells`: it is to stop at its end. Nothing where the thread has no free slot.
+  [[nodiscard]] std::optional<Registers> begin(StoppedThread& thread, const Work& work,
                                                bool tells) const;
 
   struct Progress {
@@ -89,27 +89,27 @@ class CallPage {
     bool closed = false;
     bool at_end = false;
   };
-  /// How far the code came that was begun with `begin` and stopped. To its end, unless it was
-  /// stopped in the middle: because the caller unmaps the page just then, say.
-  /// Errors: EAGAIN where it has done nothing yet; EACCES where it is somewhere else.
-  [[nodiscard]] Result<Progress> progress(const PtraceStop& stop, const Registers& begin,
+  /// How far a thread came that began with `begin` and has stopped with `now`. To the end of the
+  /// code, unless it was stopped in the middle: because the caller unmaps the page just then, say.
+  /// Errors: EAGAIN where the code has done nothing yet; EACCES where the thread is somewhere else.
+  [[nodiscard]] Result<Progress> progress(const StoppedThread& thread, const Registers& begin,
                                           const Registers& now) const;
   /// Once the thread is let go the code gives back what it keeps, and returns the thread's result.
   /// Precondition: its progress was at_end.
-  void leave_end(PtraceStop& stop, const Registers& begin) const;
-  /// It is done otherwise: once the thread is let go the slot is free.
-  static void leave_slot(PtraceStop& stop, const Registers& begin);
+  void return_by_code(StoppedThread& thread, const Registers& begin) const;
+  /// The code is not to go on: once the thread is let go the slot is free.
+  static void free_slot(StoppedThread& thread, const Registers& begin);
 
   /// What a call means that the page's code makes.
   enum class Message : std::uint8_t {
     kNone,         ///< it is somebody else's
     kFetch,        ///< it asks for the descriptor that it is to map: Loans
-    kFailed,       ///< what the thread was left to do failed: the call that it made is made again
+    kFailed,       ///< the thread could not complete its call: it makes that call again
     kMaskRefused,  ///< a filter of its own refused to give it back its signal mask
   };
   [[nodiscard]] Message message(const seccomp_data& call) const;
   /// Of a thread held in such a call.
-  [[nodiscard]] static std::optional<std::uint64_t> kept_signal_mask(const PtraceStop& stop);
+  [[nodiscard]] static std::optional<std::uint64_t> kept_signal_mask(const StoppedThread& thread);
 
   /// How many seccomp filters a caller has that has none of its own.
   [[nodiscard]] std::uint64_t filters_of_callers() const { return filters_of_callers_; }
@@ -141,8 +141,8 @@ struct CallPageUse {
   const CallPage* page = nullptr;
   /// How often the calling thread attached without it; kUsed where it has it, as far as we know.
   std::atomic<int>* misses = nullptr;
-  /// Whether what the thread is left to do can be taken back.
-  bool may_leave = false;
+  /// Whether its caller may complete a call by itself: it can be undone where that fails.
+  bool caller_may_complete = false;
   /// From which it can fetch descriptors, and its number there (ThreadIdentity::unique()).
   Loans* loans = nullptr;
   std::uint64_t unique = 0;

@@ -6,7 +6,6 @@
 #include <thread>
 #include <utility>
 
-#include "supervisor/inject/bounded_seize.h"
 #include "supervisor/inject/ptrace_request.h"
 #include "supervisor/inject/tracee_news.h"
 
@@ -33,39 +32,31 @@ bool is_birth(int event) {
 }  // namespace
 
 Result<ChildStop> ChildStop::expect_of(pid_t parent) {
-  if (const auto seized = seize_within(parent, kOptions, kSeizePatience); !seized) {
-    return seized.error();
-  }
-  return ChildStop(parent);
+  auto attached = AttachedThread::attach(parent, kSeizePatience, kOptions);
+  if (!attached) return attached.error();
+  return ChildStop(std::move(*attached));
 }
 
-ChildStop::ChildStop(ChildStop&& other) noexcept
-    : parent_(other.parent_), attached_(std::exchange(other.attached_, false)) {}
-
-ChildStop::~ChildStop() {
-  if (attached_) PtraceStop::adopt(parent_).abandon();
-}
-
-std::optional<PtraceStop> ChildStop::wait_for_child() {
+std::optional<StoppedThread> ChildStop::wait_for_child() {
   auto deadline = Clock::now() + kUntilAsked;
   for (bool asked = false;;) {
     if (wait_for_news_until(deadline)) {
       const auto child = look_at_news();
       if (!child) return std::nullopt;
       if (*child == 0) continue;
-      let_go();
-      auto stop = PtraceStop::adopt(*child);
-      if (!stop.wait_until_stopped()) return std::nullopt;
-      return stop;
+      parent_.let_go();
+      auto stopped = AttachedThread::adopt(*child).wait_until_stopped();
+      if (!stopped) return std::nullopt;
+      return std::move(*stopped);
     }
     if (std::exchange(asked, true)) return std::nullopt;  // and given up
-    if (ptrace_value(PTRACE_INTERRUPT, parent_, 0, 0) != 0) return std::nullopt;
+    if (!parent_.interrupt()) return std::nullopt;
     deadline = Clock::now() + kUntilGivenUp;
   }
 }
 
 bool ChildStop::wait_for_news_until(Clock::time_point deadline) const {
-  for (auto pause = kFirstPause; !has_news(parent_); pause = std::min(2 * pause, kLongestPause)) {
+  for (auto pause = kFirstPause; !parent_.has_news(); pause = std::min(2 * pause, kLongestPause)) {
     if (Clock::now() >= deadline) return false;
     std::this_thread::sleep_for(pause);
   }
@@ -74,25 +65,18 @@ bool ChildStop::wait_for_news_until(Clock::time_point deadline) const {
 
 std::optional<pid_t> ChildStop::look_at_news() {
   siginfo_t news{};
-  const bool stopped = wait_for_news(parent_, news) == 0 &&
+  const bool stopped = wait_for_news(parent_.tid(), news) == 0 &&
                        (news.si_code == CLD_TRAPPED || news.si_code == CLD_STOPPED);
   const int event = stopped ? news.si_status >> kEventShift : 0;
   unsigned long child = 0;
-  if (is_birth(event) && ptrace_pointer(PTRACE_GETEVENTMSG, parent_, 0, &child) == 0) {
+  if (is_birth(event) && ptrace_pointer(PTRACE_GETEVENTMSG, parent_.tid(), 0, &child) == 0) {
     return static_cast<pid_t>(child);
   }
   // A signal that it is about to take, before its call or after it.
   const auto signal = static_cast<std::uint64_t>(news.si_status);
-  if (stopped && event == 0 && ptrace_value(PTRACE_CONT, parent_, 0, signal) == 0) return 0;
-  let_go();
+  if (stopped && event == 0 && ptrace_value(PTRACE_CONT, parent_.tid(), 0, signal) == 0) return 0;
+  parent_.let_go();
   return std::nullopt;
-}
-
-void ChildStop::let_go() {
-  if (!std::exchange(attached_, false)) return;
-  if (ptrace_value(PTRACE_DETACH, parent_, 0, 0) == 0) return;
-  // It has died, or runs again because somebody kills it.
-  (void)PtraceStop::adopt(parent_).release();
 }
 
 }  // namespace shmvisor

@@ -63,7 +63,7 @@ void Loans::answer(PendingCall& call, std::uint64_t unique) {
   }
   const auto answered = loan->lent->lend_as_answer(call.listener(), call.id(), call.tid());
   if (answered) {
-    call.leave_to_another();
+    call.hand_over();
   } else {
     call.answer(-answered.error().value());
   }

@@ -1,13 +1,13 @@
 // Loans: descriptors that callers are about to fetch.
 //
-// A caller that is left to the call page asks for the descriptor that it is to map once it runs
-// there, by its own call, from a place of the page's. So the descriptor is in its table for no
-// longer than the page's code needs, and should we die before, it never gets there. Until then the
-// description is kept here, and counts as a mapping does. A caller that dies first does not ask,
-// and one that is stopped asks late.
+// A caller that completes its call by itself (CompletedByCaller) asks for the descriptor that it is
+// to map once it runs the call page's code, by its own call, from a place of the page's. So the
+// descriptor is in the caller's table for no longer than that code needs, and should we die before,
+// it never gets there. Until then the description is kept here, and counts as a mapping does. A
+// caller that dies first does not ask, and a caller that is stopped asks late.
 //
 // Bounds: each costs a descriptor of ours. There are kMost at most, and of one user, that of
-// accountable_user.h, no more than are free. Who gets none attaches in another way.
+// accountable_user.h, no more than are free. A caller that gets none attaches in another way.
 //
 // Thread rule: any thread.
 #pragma once

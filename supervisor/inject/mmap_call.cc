@@ -54,17 +54,17 @@ bool answers_mmap(std::int64_t result, const CallArguments& arguments) {
   return address % abi::kPageSize == 0;
 }
 
-Result<void> lock_lazily(PtraceStop& stop, Abi abi, const AddressRange& range) {
-  const auto locked = stop.call(abi, RemoteCall::kMlock2,
-                                {range.start, range.length, std::uint64_t{MLOCK_ONFAULT}});
+Result<void> lock_lazily(StoppedThread& thread, Abi abi, const AddressRange& range) {
+  const auto locked = thread.call(abi, RemoteCall::kMlock2,
+                                  {range.start, range.length, std::uint64_t{MLOCK_ONFAULT}});
   if (!locked) return locked.error();
   if (*locked == 0) return {};
-  if (const auto unmapped = unmap(stop, abi, range); !unmapped) return unmapped.error();
+  if (const auto unmapped = unmap_in(thread, abi, range); !unmapped) return unmapped.error();
   return Errno(static_cast<int>(-*locked));
 }
 
-Result<void> unmap(PtraceStop& stop, Abi abi, const AddressRange& range) {
-  const auto unmapped = stop.call(abi, RemoteCall::kMunmap, {range.start, range.length});
+Result<void> unmap_in(StoppedThread& thread, Abi abi, const AddressRange& range) {
+  const auto unmapped = thread.call(abi, RemoteCall::kMunmap, {range.start, range.length});
   if (!unmapped) return unmapped.error();
   if (*unmapped < 0) return Errno(static_cast<int>(-*unmapped));
   return {};

@@ -1,8 +1,7 @@
 // What a stopped thread is made to do for a MapRequest: mmap(2), mlock2(2) and munmap(2), by its
 // own ABI.
 //
-// Errors: those of the calls, and PtraceStop::call()'s. Thread rule: the thread that holds the
-// stop.
+// Errors: those of the calls, and StoppedThread::call()'s. Thread rule: the tracing thread.
 #pragma once
 
 #include <array>
@@ -12,7 +11,7 @@
 #include "emulation/memmap/address_range.h"
 #include "emulation/memmap/map_request.h"
 #include "policy/base/result.h"
-#include "supervisor/inject/ptrace_stop.h"
+#include "supervisor/inject/stopped_thread.h"
 
 namespace shmvisor {
 
@@ -25,7 +24,7 @@ CallArguments mmap_arguments(const MapRequest& request, Abi abi);
 bool answers_mmap(std::int64_t result, const CallArguments& arguments);
 
 /// LockMode::kLazy, for which mmap has no flag. Where it is refused the mapping goes.
-Result<void> lock_lazily(PtraceStop& stop, Abi abi, const AddressRange& range);
-Result<void> unmap(PtraceStop& stop, Abi abi, const AddressRange& range);
+Result<void> lock_lazily(StoppedThread& thread, Abi abi, const AddressRange& range);
+Result<void> unmap_in(StoppedThread& thread, Abi abi, const AddressRange& range);
 
 }  // namespace shmvisor

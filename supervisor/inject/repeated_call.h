@@ -3,15 +3,17 @@
 //
 // The call is received by whichever thread receives, which hands it over (ExpectedCalls).
 //
-// Errors: EMFILE where the caller's table is full; ESRCH where it has died, or was stopped and
-// continued so often that it could not be lent anything: it is then told to repeat its call.
-// Ownership: borrows what it is given. Thread rule: the thread that holds the stop.
+// Errors: EMFILE where the caller's table is full; ENOMEM where it cannot be lent anything. ESRCH
+// where the caller has died, or was stopped and continued so often that it could not be lent
+// anything: it is then told to repeat its call.
+// Ownership: borrows what it is given. Thread rule: the thread that holds the caller.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "supervisor/inject/lent_descriptor.h"
-#include "supervisor/inject/ptrace_stop.h"
+#include "supervisor/inject/stopped_thread.h"
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/pending_call.h"
 
@@ -19,19 +21,20 @@ namespace shmvisor {
 
 class RepeatedCall {
  public:
-  RepeatedCall(PendingCall& call, PtraceStop& stop, ExpectedCalls& expected)
-      : call_(call), stop_(stop), expected_(expected) {}
+  RepeatedCall(PendingCall& call, StoppedThread& thread, ExpectedCalls& expected)
+      : call_(call), thread_(thread), expected_(expected) {}
 
   /// The number that it has there.
   Result<int> lend(const LentDescriptor& lent);
 
  private:
-  /// The id of the call; EAGAIN where it was over before anybody received it.
-  Result<std::uint64_t> begin();
-  Result<std::uint64_t> await();
+  /// Lends it in one repetition. ENOENT where the call was over before that.
+  Result<int> lend_once(const LentDescriptor& lent);
+  /// The id of the call; nothing where it was over before anybody received it, or is not received.
+  std::optional<std::uint64_t> await(const StoppedThread::BlockingCall& repeated);
 
   PendingCall& call_;
-  PtraceStop& stop_;
+  StoppedThread& thread_;
   ExpectedCalls& expected_;
 };
 

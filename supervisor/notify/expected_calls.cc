@@ -50,7 +50,7 @@ void ExpectedCalls::give_back(const seccomp_notif& notif) {
   given_back_count_.fetch_add(1);
 }
 
-std::optional<seccomp_notif> ExpectedCalls::take_back() {
+std::optional<seccomp_notif> ExpectedCalls::next_given_back() {
   if (given_back_count_.load() == 0) return std::nullopt;
   const std::lock_guard lock(mutex_);
   if (given_back_.empty()) return std::nullopt;

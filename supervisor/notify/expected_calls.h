@@ -52,7 +52,7 @@ class ExpectedCalls {
   bool claim(const seccomp_notif& notif);
   void give_back(const seccomp_notif& notif);
   /// A call that was given back, to be served.
-  std::optional<seccomp_notif> take_back();
+  std::optional<seccomp_notif> next_given_back();
 
  private:
   const std::function<void()> somebody_receives_;

@@ -5,7 +5,8 @@
 // answers need not know which. A PendingCall that is dropped unanswered answers ENOSYS, so that no
 // caller is left waiting.
 //
-// Ownership: borrows the listener. Thread rule: the thread that received it.
+// Ownership: borrows the listener; shares an AnswerRoute with whoever works on the held caller.
+// Thread rule: the thread that received it.
 #pragma once
 
 #include <linux/seccomp.h>
@@ -49,15 +50,15 @@ class PendingCall {
   [[nodiscard]] bool alive() const { return route_ != nullptr || listener_.alive(notif_.id); }
 
   /// The notification was used up; from now on answers go this way.
-  void reroute(std::unique_ptr<AnswerRoute> route) { route_ = std::move(route); }
+  void reroute(std::shared_ptr<AnswerRoute> route) { route_ = std::move(route); }
 
   [[nodiscard]] const seccomp_notif& notification() const { return notif_; }
 
   /// Lets the kernel carry the call out, as if there were no filter. Precondition: not answered
   /// yet.
   void let_through();
-  /// Somebody else has taken it and answers it.
-  void leave_to_another() { answered_ = true; }
+  /// Somebody else has taken it over, and answers it.
+  void hand_over() { answered_ = true; }
   /// The caller makes its call again. Precondition: not answered yet, and a signal is pending for
   /// it. What answer() says afterwards is not delivered.
   void let_come_again();
@@ -69,7 +70,7 @@ class PendingCall {
  private:
   Listener& listener_;
   const seccomp_notif notif_;
-  std::unique_ptr<AnswerRoute> route_;
+  std::shared_ptr<AnswerRoute> route_;
   bool answered_ = false;
   bool comes_again_ = false;
 };

@@ -9,7 +9,6 @@
 #include "policy/base/error_result.h"
 #include "supervisor/credentials/accountable_user.h"
 #include "supervisor/inject/attach_to_caller.h"
-#include "supervisor/inject/ptrace_stop.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/serve/process_caller.h"
 
@@ -61,7 +60,7 @@ CallDispatcher::CallDispatcher(Listener& listener, IpcNamespaces& namespaces,
 
 void CallDispatcher::serve(const seccomp_notif& notif) noexcept {
   serve_received(notif);
-  while (const auto returned = expected_.take_back()) serve_received(*returned);
+  while (const auto returned = expected_.next_given_back()) serve_received(*returned);
 }
 
 void CallDispatcher::resume() noexcept {
@@ -81,7 +80,7 @@ std::optional<uid_t> CallDispatcher::serve_one(const seccomp_notif& notif,
   PendingCall call(listener_, notif);
   try {
     if (!admitted && expected_.claim(notif)) {
-      call.leave_to_another();
+      call.hand_over();
       return std::nullopt;
     }
     if (call.tid() <= 0) {
@@ -118,14 +117,14 @@ std::optional<uid_t> CallDispatcher::admit(PendingCall& call, KnownThread& threa
     case CallShares::Admission::kServe:
       return user;
     case CallShares::Admission::kStuck:
-      call.leave_to_another();  // before there is an exception, which would answer it as well
+      call.hand_over();  // before there is an exception, which would answer it as well
       log_limited(spdlog::level::warn, LogTopic::kThreads, user,
                   "user {} keeps as many calls in service as it may, so that others find threads; "
                   "its further calls wait until some of them end",
                   user);
       break;
     case CallShares::Admission::kAside:
-      call.leave_to_another();
+      call.hand_over();
       break;
     case CallShares::Admission::kRefused:
       call.answer(-ENOMEM);

@@ -9,7 +9,7 @@
 #include <new>
 
 #include "supervisor/inject/kick_timer.h"
-#include "supervisor/inject/ptrace_stop.h"
+#include "supervisor/inject/tracee.h"
 #include "supervisor/kernel/allowed_cpus.h"
 #include "supervisor/kernel/detached_thread.h"
 #include "supervisor/log/limited_log.h"
@@ -178,7 +178,7 @@ void ReceiverPool::run(Begin begin) {
     lock.lock();
   }
   // The kernel detaches what a thread could not detach when the thread ends.
-  while (!(PtraceStop::left_somebody_attached() && call_receiver()) && become_receiver(lock)) {
+  while (!(Tracee::this_thread_abandoned_one() && call_receiver()) && become_receiver(lock)) {
     lock.unlock();
     const bool ended = !receive_one(self);
     lock.lock();

@@ -1,0 +1,128 @@
+#include "supervisor/inject/caller_hold.h"
+
+#include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <utility>
+
+#include "supervisor/inject/attach_to_caller.h"
+#include "supervisor/inject/repeated_call.h"
+#include "supervisor/procfs/process_stat.h"
+
+namespace shmvisor {
+namespace {
+
+/// ERESTARTSYS of include/linux/errno.h: seen by tracers only. The kernel repeats the call, or
+/// makes EINTR of it, when it lets the thread go.
+constexpr std::int64_t kRepeatOrder = -512;
+constexpr int kEnoughLooks = 8;
+
+}  // namespace
+
+Result<void> CallerHold::hold() {
+  if (held()) return {};
+  if (missed_) return Errno(ESRCH);
+  const auto taken = waits_killably() ? take_from_notification({}) : take_over();
+  if (!taken) return reported(taken.error());
+  return {};
+}
+
+Result<int> CallerHold::hold_and_lend(const LentDescriptor& lent,
+                                      const std::function<void()>& while_it_waits) {
+  if (!held() && waits_killably()) {
+    if (missed_) return Errno(ESRCH);
+    Result<int> number = Errno(ENOMEM);
+    const auto taken = take_from_notification([&] {
+      while_it_waits();
+      number = lent.lend(call_.listener(), call_.id(), call_.tid());
+    });
+    if (!taken) return reported(taken.error());
+    if (!number && number.error() != Errno(EMFILE)) return Errno(ENOMEM);
+    return number;
+  }
+  if (const auto taken = hold(); !taken) return taken.error();
+  return RepeatedCall(call_, thread(), expected_).lend(lent);
+}
+
+Result<AttachedThread> CallerHold::attach_and_interrupt() {
+  auto attached = attach_to_caller(call_, expected_, tracer_wait_, pin_);
+  if (!attached) return attached;
+  if (const auto asked = attached->interrupt(); !asked) return asked.error();
+  return attached;
+}
+
+Result<void> CallerHold::take_from_notification(const std::function<void()>& while_it_waits) {
+  auto attached = attach_and_interrupt();
+  if (!attached) return attached.error();
+  if (while_it_waits) while_it_waits();
+  missed_ = true;
+  if (!send_out_of_notification()) return Errno(ESRCH);
+  auto thread = stopped(std::move(*attached));
+  if (!thread) return thread.error();
+  keep(std::move(*thread));
+  return {};
+}
+
+Result<void> CallerHold::take_over() {
+  auto attached = attach_and_interrupt();
+  if (!attached) return attached.error();
+  if (call_.listener().wait_kind() == WaitKind::kUnknown) observe_wait();
+  // Whatever was seen of the filter: what one caller shows of its wait it may have made up, and a
+  // caller that signals do not end would wait for ever.
+  const bool answered = send_out_of_notification();
+  auto thread = stopped(std::move(*attached));
+  if (!thread) return thread.error();
+  if (!thread->is_in(call_.data())) return Errno(ESRCH);
+  const std::int64_t found = thread->found_result(call_.raw().abi);
+  if (found == kRepeatOrder) {
+    call_.listener().learn(WaitKind::kInterruptible);
+  } else if (!answered || found != kCallAgain) {
+    return Errno(ESRCH);
+  }
+  keep(std::move(*thread));
+  return {};
+}
+
+void CallerHold::observe_wait() {
+  // In the state that signals do not end a task shows as 'D' ever after we interrupted it. One that
+  // was woken shows so only for as long as it waits for the lock of the notification, which
+  // asking for the notification takes and gives back.
+  for (int looks = 0; looks < kEnoughLooks; ++looks) {
+    const auto stat = ProcessStat::read(call_.tid());
+    if (!stat || stat->state != 'D' || !call_.alive()) return;
+  }
+  call_.listener().learn(WaitKind::kKillable);
+}
+
+void CallerHold::secure_answer() {
+  tracer_wait_.patience = nullptr;
+  if (!held() && !waits_killably()) (void)take_over();
+}
+
+bool CallerHold::send_out_of_notification() {
+  return call_.listener().respond(call_.id(), kCallAgain).ok();
+}
+
+Result<StoppedThread> CallerHold::stopped(AttachedThread attached) {
+  return std::move(attached).wait_until_stopped([this] { expected_.let_another_receive(); });
+}
+
+void CallerHold::keep(StoppedThread thread) {
+  caller_ = std::make_shared<HeldCaller>(std::move(thread));
+  call_.reroute(caller_);
+}
+
+Errno CallerHold::reported(Errno error) {
+  if (error == Errno(EACCES)) access_warnings_.warn_of(call_.tid());
+  if (error == Errno(EAGAIN)) {
+    static std::atomic_flag told;
+    if (!told.test_and_set()) {
+      spdlog::warn(
+          "thread {} cannot be stopped: an execve(2) of its process, or a freezer, keeps it",
+          call_.tid());
+    }
+  }
+  return error;
+}
+
+}  // namespace shmvisor

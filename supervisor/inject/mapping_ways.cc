@@ -1,0 +1,84 @@
+#include "supervisor/inject/mapping_ways.h"
+
+#include <spdlog/spdlog.h>
+
+#include <initializer_list>
+
+#include "policy/base/error_result.h"
+#include "supervisor/inject/borrowed_table.h"
+#include "supervisor/inject/completed_by_caller.h"
+#include "supervisor/inject/page_installer.h"
+#include "supervisor/inject/page_mapping.h"
+#include "supervisor/inject/stepped_mapping.h"
+
+namespace shmvisor {
+namespace {
+
+using Outcome = MapAttempt::Outcome;
+
+/// Of a descriptor that is lent.
+constexpr int kMostLosses = 3;
+
+/// What the first of `ways` answers that is open.
+Result<MapAttempt> map_by_first(std::initializer_list<WayToMap*> ways, Mapping& mapping) {
+  for (WayToMap* const way : ways) {
+    const auto attempt = way->map(mapping);
+    if (!attempt || attempt->outcome != Outcome::kNotThisWay) return attempt;
+  }
+  return MapAttempt::of(Outcome::kNotThisWay);
+}
+
+/// Lends the caller the descriptor, and has it mapped there.
+class Lending : public WayToMap {
+ public:
+  Lending(CallerHold& hold, const PageRunner& page) : hold_(hold), page_(page) {}
+
+  /// kNotThisWay where nothing can be lent that stays there.
+  Result<MapAttempt> map(Mapping& mapping) override {
+    const bool caller_may_complete = mapping.caller_may_complete;
+    mapping.lent.emplace(mapping.file.get());
+    for (int losses = 0; losses < kMostLosses; ++losses) {
+      mapping.caller_may_complete = caller_may_complete;
+      const auto attempt = map_once(mapping);
+      if (!attempt || attempt->outcome != Outcome::kLost) return attempt;
+      spdlog::debug("thread {}: its process closed a descriptor of ours", hold_.call().tid());
+    }
+    return MapAttempt::of(Outcome::kNotThisWay);
+  }
+
+ private:
+  Result<MapAttempt> map_once(Mapping& mapping) {
+    const Abi abi = hold_.call().raw().abi;
+    PageInstaller installer(hold_.call(), page_.use());
+    const auto number = hold_.hold_and_lend(*mapping.lent, [&] { installer.lend_if_due(); });
+    if (!number) {
+      if (hold_.held()) installer.finish(hold_.thread(), abi, false);
+      if (number.error() == Errno(EMFILE)) return MapAttempt::of(Outcome::kNotThisWay);
+      return number.error();
+    }
+    mapping.arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*number);
+    if (installer.lent()) mapping.caller_may_complete = false;
+    PageMapping by_page(hold_.thread(), abi, page_);
+    SteppedMapping stepped(hold_.thread(), abi);
+    const auto attempt = map_by_first({&by_page, &stepped}, mapping);
+    const bool mapped =
+        attempt && attempt->outcome == Outcome::kAnswered && !is_error_result(attempt->answer);
+    installer.finish(hold_.thread(), abi, mapped);
+    return attempt;
+  }
+
+  CallerHold& hold_;
+  const PageRunner& page_;
+};
+
+}  // namespace
+
+Result<MapAttempt> map_in_caller(CallerHold& hold, const PageRunner& page, KernelFeatures& features,
+                                 Mapping& mapping) {
+  CompletedByCaller completed(hold, page, features);
+  Lending lending(hold, page);
+  BorrowedTable borrowed(hold);
+  return map_by_first({&completed, &lending, &borrowed}, mapping);
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,34 @@
+// PageInstaller: gives a caller the call page, on the occasion of one attach.
+//
+// The page's file is lent while the caller still waits in its notification; it is mapped, or given
+// up, once the caller is held and has mapped what it asked for.
+//
+// Ownership: borrows what it is given. Thread rule: the thread that received the call.
+#pragma once
+
+#include <optional>
+
+#include "supervisor/inject/call_page.h"
+#include "supervisor/inject/stopped_thread.h"
+#include "supervisor/notify/pending_call.h"
+
+namespace shmvisor {
+
+class PageInstaller {
+ public:
+  PageInstaller(PendingCall& call, const CallPageUse& use) : call_(call), use_(use) {}
+
+  /// Lends the waiting caller the page's file, if the caller is to get it now.
+  void lend_if_due();
+  [[nodiscard]] bool lent() const { return number_.has_value(); }
+  /// If it was lent: closes it in the held caller, and maps it before that where it is wanted.
+  void finish(StoppedThread& thread, Abi abi, bool wanted);
+
+ private:
+  PendingCall& call_;
+  const CallPageUse& use_;
+  /// The caller's, for a moment.
+  std::optional<int> number_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,111 @@
+// BorrowedTable, through RemoteSpace, on children whose table of descriptors is full.
+#include "supervisor/inject/borrowed_table.h"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "tests/expected_receiver.h"
+#include "tests/remote_space_fixture.h"
+
+namespace shmvisor {
+namespace {
+
+/// Callers whose table is full. Somebody must receive the call that we make in their name.
+class BorrowedTableTest : public RemoteSpaceTest {
+ protected:
+  /// No further descriptor fits.
+  static void fill_table(rlim_t hard_limit) {
+    const rlimit limit{64, hard_limit};
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    while (::dup(0) >= 0) {
+    }
+  }
+};
+
+TEST_F(BorrowedTableTest, AFullTableIsNoObstacle) {
+  for (const rlim_t hard_limit : {rlim_t{64}, rlim_t{128}}) {
+    SupervisedChild child([&] {
+      fill_table(hard_limit);
+      seen_->descriptors_before = count_descriptors();
+      seen_->result = raw_call(SYS_shmat);
+      if (seen_->result < 0) return 1;
+      pointer(seen_->result)[0] = 'y';
+      seen_->descriptors_after = count_descriptors();
+      // Nothing is left of the process that lent its table.
+      if (::waitpid(-1, nullptr, __WALL) != -1 || errno != ECHILD) return 2;
+      rlimit now{};
+      ::getrlimit(RLIMIT_NOFILE, &now);
+      return now.rlim_cur == 64 && now.rlim_max == hard_limit ? 0 : 3;
+    });
+    ASSERT_EQ(child.trouble(), "");
+    const auto memory = make(1);
+    PendingCall call(child.listener(), child.receive());
+    {
+      RemoteSpace space(call, expected_, features_, access_warnings_);
+      ExpectedReceiver receiver(child.listener(), expected_);
+      const auto address = space.map(whole(*memory), open(*memory));
+      EXPECT_TRUE(address) << "errno " << address.error().value();
+      EXPECT_EQ(receiver.claimed(), 1);
+      EXPECT_TRUE(memory->in_use());
+      EXPECT_TRUE(call.answer(as_result(address)));
+    }
+    EXPECT_EQ(exit_status_of(child.child()), 0);
+    EXPECT_GE(seen_->descriptors_before, 64);
+    EXPECT_EQ(seen_->descriptors_after, seen_->descriptors_before);
+    EXPECT_FALSE(memory->in_use());
+  }
+}
+
+TEST_F(BorrowedTableTest, MmapsOwnErrorsComeThrough) {
+  SupervisedChild child([&] {
+    fill_table(64);
+    return raw_call(SYS_shmat) == -ENOMEM ? 0 : 1;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(1);
+  PendingCall call(child.listener(), child.receive());
+  {
+    RemoteSpace space(call, expected_, features_, access_warnings_);
+    ExpectedReceiver receiver(child.listener(), expected_);
+    const auto address =
+        space.map({0xffff'8000'0000'0000, kPage, Placement::kExact, kReadWrite}, open(*memory));
+    EXPECT_TRUE(call.answer(as_result(address)));
+  }
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+  EXPECT_FALSE(memory->in_use());
+}
+
+// Nobody receives the lender's call: it is given up after two seconds, and nothing is left.
+TEST_F(BorrowedTableTest, ALenderThatNobodyHears) {
+  SupervisedChild child([&] {
+    fill_table(64);
+    const long result = raw_call(SYS_shmat);
+    if (::waitpid(-1, nullptr, __WALL) != -1 || errno != ECHILD) return 2;
+    return result == -ENOMEM ? 0 : 1;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(1);
+  serve_map(child, *memory, whole(*memory));
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+  EXPECT_FALSE(memory->in_use());
+}
+
+// RLIMIT_NPROC forbids the lender (but not to root): shmat then has ENOMEM to say.
+TEST_F(BorrowedTableTest, ACallerThatMayNotFork) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become a user without other processes";
+  SupervisedChild child([&] {
+    fill_table(64);
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_NPROC, &none);
+    if (::setresgid(54321, 54321, 54321) != 0 || ::setresuid(54321, 54321, 54321) != 0) return 2;
+    return raw_call(SYS_shmat) == -ENOMEM ? 0 : 1;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(1);
+  serve_map(child, *memory, whole(*memory));
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+  EXPECT_FALSE(memory->in_use());
+}
+
+}  // namespace
+}  // namespace shmvisor
