@@ -10,7 +10,7 @@
 #include "policy/filter_program.h"
 #include "supervisor/launch/command.h"
 #include "supervisor/launch/exit_status.h"
-#include "supervisor/launch/serving_chores.h"
+#include "supervisor/launch/serving_upkeep.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/scope/descendant_scope.h"
 #include "tests/supervised_child.h"
@@ -52,16 +52,17 @@ class InitLoopTest : public ::testing::Test {
     Registries namespaces(machine, Limits(), NamespaceIds::ours().ipc);
     IpcNamespaces ipc_namespaces(namespaces, scope);
     before(command.pid());
-    ServingChores chores(
-        {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, nullptr});
-    InitLoop init(command.pid(), group, false, inherited.watched(), scope, chores);
+    EventLoop loop;
+    ServingUpkeep upkeep(loop,
+                         {listener, namespaces.files(), machine.release_watch(), ipc_namespaces});
+    InitLoop init(loop, command.pid(), group, false, inherited.watched(), scope);
     if (!init.valid()) {
       ::kill(command.pid(), SIGKILL);
       ::waitpid(command.pid(), nullptr, 0);
       return kInvalid;
     }
     if (command.wait_for_exec()) return 201;
-    const int status = init.run(linger);
+    const int status = init.run(linger, [&] { return upkeep.ended(); });
     after_->all_gone = listener.ended();
     siginfo_t info{};
     after_->children_left = ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
@@ -221,11 +222,12 @@ TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {
     command.go_on();
     ::munmap(mapped, 4096);
     IpcNamespaces ipc_namespaces(namespaces, scope);
-    ServingChores chores(
-        {listener, namespaces.files(), machine.release_watch(), ipc_namespaces, nullptr});
-    InitLoop init(command.pid(), group, false, inherited.watched(), scope, chores);
+    EventLoop loop;
+    ServingUpkeep upkeep(loop,
+                         {listener, namespaces.files(), machine.release_watch(), ipc_namespaces});
+    InitLoop init(loop, command.pid(), group, false, inherited.watched(), scope);
     if (command.wait_for_exec()) return 2;
-    if (init.run(true) != 0) return 3;
+    if (init.run(true, [&] { return upkeep.ended(); }) != 0) return 3;
     return registry->read()->in_use() == 0 ? 0 : 4;
   });
   EXPECT_EQ(exit_status_of(child), 0);

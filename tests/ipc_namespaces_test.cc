@@ -151,13 +151,17 @@ TEST_F(IpcNamespacesTest, AContainerThatNobodyKnowsIsSomebodyElses) {
 
 TEST_F(IpcNamespacesTest, ANamespaceLivesAsLongAsItsProcesses) {
   const auto stepper = steps({[] { return ::unshare(CLONE_NEWIPC) == 0; }});
+  int needs = 0;
+  ipc_.tell_of_need([&needs] { ++needs; });
   EXPECT_EQ(registry_of(stepper->child->pid()), namespaces_.initial());
+  EXPECT_EQ(needs, 0);
   stepper->go();
   threads_.namespaces_change(stepper->child->pid());
   const std::weak_ptr<Registry> own = registry_of(stepper->child->pid());
   EXPECT_NE(own.lock(), namespaces_.initial());
   EXPECT_EQ(own.lock(), registry_of(stepper->child->pid()));
   EXPECT_TRUE(ipc_.need_sweeping());
+  EXPECT_EQ(needs, 1) << "once, by the first call";
   ipc_.sweep();
   EXPECT_FALSE(own.expired());
   ::kill(stepper->child->pid(), SIGKILL);

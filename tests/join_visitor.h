@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -29,8 +28,11 @@ class Serving {
       : machine_(resources_, scope_),
         namespaces_(machine_, Limits(), NamespaceIds::ours().ipc),
         ipc_namespaces_(namespaces_, scope_),
-        joined(std::get<JoinSocket>(JoinSocket::listen_at(path)), ipc_namespaces_, scope_,
+        joined(loop_, std::get<JoinSocket>(JoinSocket::listen_at(path)), ipc_namespaces_, scope_,
                features_, nullptr, std::make_shared<OpenFileShares>()) {}
+
+  /// What waits already is seen to.
+  void turn() { EXPECT_TRUE(loop_.turn(EventLoop::Clock::now())); }
 
   /// False where it does not happen in time.
   template <typename Condition>
@@ -38,16 +40,13 @@ class Serving {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
     while (!condition()) {
       if (std::chrono::steady_clock::now() > deadline) return false;
-      std::vector<pollfd> waiting;
-      joined.append_waiting(waiting);
-      const int timeout_ms = joined.timeout_ms();
-      (void)::poll(waiting.data(), waiting.size(), timeout_ms < 0 ? 20 : std::min(timeout_ms, 20));
-      joined.turn();
+      if (!loop_.turn(EventLoop::Clock::now() + std::chrono::milliseconds(20))) return false;
     }
     return true;
   }
 
  private:
+  EventLoop loop_;
   KernelFeatures features_;
   MachineResources resources_{features_};
   JointScope scope_;

@@ -187,7 +187,7 @@ TEST_F(JoinedCommandsTest, AVisitorThatGoesAwayAtAnyStep) {
                                           SupervisedChild(once_let(1))};
   const auto descriptors = count_descriptors();
   Visitor(path_).leave();
-  serving_.joined.turn();
+  serving_.turn();
   visit().leave();
   EXPECT_TRUE(serving_.turn_until([&] { return count_descriptors() == descriptors; }));
   for (std::size_t round = 0; round < commands.size(); ++round) {
@@ -238,7 +238,7 @@ TEST_F(JoinedCommandsTest, ACrowdOfOneUsersKeepsNoOtherOut) {
   ASSERT_EQ(::seteuid(kAnotherUser), 0);  // connect(2) notes who connects
   for (std::size_t i = 0; i < 3 * JoinedCommands::kMostVisitors; ++i) {
     crowd.emplace_back(path_);
-    serving_.joined.turn();
+    serving_.turn();
   }
   ASSERT_EQ(::seteuid(0), 0);
   EXPECT_TRUE(serving_.turn_until([&] { return crowd.back().readable(); }));
@@ -264,7 +264,7 @@ TEST_F(JoinedCommandsTest, ManyCommandsOfOneUsersKeepNoOtherOut) {
   for (std::ptrdiff_t i = 0; i <= JoinedCommands::kMostOfAnotherUser; ++i) {
     crowd.emplace_back(path_);
     crowd.back().ask(fds);
-    serving_.joined.turn();
+    serving_.turn();
   }
   ASSERT_EQ(::seteuid(0), 0);
   EXPECT_TRUE(serving_.turn_until([&] { return crowd.back().readable(); }));

@@ -84,11 +84,14 @@ TEST_F(ReleaseWatchTest, ToldAgainForAWhile) {
   ReleaseEvents events(features_);
   ReleaseWatch watch(events, std::chrono::hours(1));
   if (watch.fd() < 0) GTEST_SKIP() << "no inotify instance to be had";
+  int needs = 0;
+  watch.tell_of_need([&needs] { ++needs; });
   const auto memory = make();
   watch.add(memory->identity(), memory->path());
   EXPECT_FALSE(watch.needs_polling());
   ::munmap(attach(*memory), kPage);
   EXPECT_EQ(watch.take(), Files{memory->identity()});
+  EXPECT_EQ(needs, 1) << "whoever looks regularly must begin to";
   EXPECT_EQ(watch.take(), Files{memory->identity()});
   EXPECT_TRUE(watch.needs_polling());
   watch.remove(memory->identity());
@@ -147,10 +150,13 @@ TEST_F(ReleaseWatchTest, WithoutInotifyEverythingIsNamedEveryTime) {
   ReleaseWatch watch(events, kOnce);
   EXPECT_EQ(watch.fd(), -1);
   EXPECT_FALSE(watch.needs_polling()) << "nothing is watched yet";
+  int needs = 0;
+  watch.tell_of_need([&needs] { ++needs; });
   const auto one = make();
   const auto two = make();
   watch.add(one->identity(), one->path());
   watch.add(two->identity(), two->path());
+  EXPECT_EQ(needs, 1) << "when the first came";
   EXPECT_TRUE(watch.needs_polling());
   EXPECT_EQ(watch.take(), (Files{one->identity(), two->identity()}));
   EXPECT_EQ(watch.take(), (Files{one->identity(), two->identity()}));

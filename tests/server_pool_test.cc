@@ -2,7 +2,6 @@
 #include "supervisor/serve/server_pool.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
@@ -76,17 +75,15 @@ class ServerPoolTest : public ::testing::Test {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
     while (!condition()) {
       if (std::chrono::steady_clock::now() > deadline) return false;
-      pollfd waiting{pool_.fd(), POLLIN, 0};
-      const int timeout_ms = pool_.timeout_ms();
-      (void)::poll(&waiting, 1, timeout_ms < 0 ? 100 : std::min(timeout_ms, 100));
-      pool_.turn();
+      if (!loop_.turn(EventLoop::Clock::now() + std::chrono::milliseconds(100))) return false;
     }
     return true;
   }
 
   KernelFeatures features_;
   MachineResources resources_{features_};
-  ServerPool pool_{features_};
+  EventLoop loop_;
+  ServerPool pool_{loop_, features_};
   int ended_ = 0;
 };
 
@@ -136,7 +133,7 @@ TEST_F(ServerPoolTest, TheQuietHaveNoThreads) {
   EXPECT_TRUE(turn_until([&] { return pool_.awake() == 0; }));
   EXPECT_TRUE(turn_until([&] { return entries_of("/proc/self/task") == threads; }));
   EXPECT_EQ(pool_.size(), 1U);
-  EXPECT_EQ(pool_.timeout_ms(), -1) << "nothing wakes us";
+  EXPECT_FALSE(loop_.next_due()) << "nothing wakes us";
   again.open();
   EXPECT_TRUE(turn_until([&] { return pool_.size() == 0; }));
   EXPECT_EQ(exit_status_of(child.child()), 0);

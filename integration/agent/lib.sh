@@ -11,8 +11,8 @@ start_agent() {
   # Then it opens whatever else it has as long as it lives.
   wait_until 20 is_waiting || fail "the agent does not wait for anybody: $(cat "/proc/$agent/syscall")"
 }
-# In poll(2).
-is_waiting() { grep -q '^7 ' "/proc/$agent/syscall"; }
+# In ppoll(2).
+is_waiting() { grep -q '^271 ' "/proc/$agent/syscall"; }
 
 # stop_agent: as systemd does; its exit status.
 stop_agent() {

@@ -5,10 +5,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <cerrno>
 #include <cstring>
-#include <new>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -20,23 +18,11 @@
 namespace shmvisor {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Clock = EventLoop::Clock;
 
 /// For calls in flight, when we are to end; they take microseconds.
 constexpr std::chrono::seconds kDrainPatience(5);
 constexpr std::chrono::milliseconds kBeforeAcceptAgain(100);
-/// When memory ran out.
-constexpr std::chrono::milliseconds kInWant(50);
-
-int milliseconds_until(Clock::time_point when) {
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(when - Clock::now());
-  return static_cast<int>(std::max<std::int64_t>(left.count() + 1, 0));
-}
-
-int sooner_ms(int one, int other) {
-  if (one < 0 || other < 0) return std::max(one, other);
-  return std::min(one, other);
-}
 
 void raise_descriptor_limit() {
   rlimit limit{};
@@ -89,67 +75,22 @@ Agent::Agent(ListeningSocket socket, const sigset_t& ends, const ServiceManager&
     : socket_(std::move(socket)),
       signals_(::signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK)),
       manager_(manager),
-      containers_(features, limits) {}
+      signals_came_(loop_.watch(signals_.get(), POLLIN, [this](short) { told_to_end_ = true; })),
+      containers_(loop_, features, limits),
+      runtimes_come_(loop_.watch(socket_.fd(), POLLIN, [this](short) { accept_all(); })) {}
 
 Agent::Ending Agent::run() {
-  if (!signals_.valid() || containers_.pool_fd() < 0) {
+  if (!signals_.valid() || !containers_.valid()) {
     spdlog::critical(
         "signalfd(2) or epoll_create1(2) is refused; raise RLIMIT_NOFILE, or allow them where a "
         "seccomp filter forbids them");
     return {exit_status::kOwnFailure, true};
   }
   manager_.notify("READY=1");
-  while (turn_in_want()) {
+  if (!loop_.run_while([this] { return !told_to_end_; })) {
+    spdlog::critical("poll: {}", std::strerror(errno));
   }
   return end();
-}
-
-bool Agent::turn_in_want() {
-  try {
-    return turn();
-  } catch (const std::bad_alloc&) {
-    log_limited(spdlog::level::err, LogTopic::kMemory, LogLimiter::kNobody,
-                "out of memory: a message, or what was to be looked after, waits");
-    std::this_thread::sleep_for(kInWant);
-    return true;
-  }
-}
-
-bool Agent::turn() {
-  enum Fixed : std::size_t { kSignals, kPool, kReleases, kSocket, kFixedCount };
-  const bool may_accept = Clock::now() >= accept_again_;
-  std::vector<pollfd> waiting(kFixedCount + connections_.size());
-  waiting[kSignals] = {signals_.get(), POLLIN, 0};
-  waiting[kPool] = {containers_.pool_fd(), POLLIN, 0};
-  waiting[kReleases] = {containers_.release_fd(), POLLIN, 0};
-  waiting[kSocket] = {may_accept ? socket_.fd() : -1, POLLIN, 0};
-  std::size_t place = kFixedCount;
-  for (const RuntimeConnection& connection : connections_) {
-    waiting[place++] = {connection.fd(), POLLIN, 0};
-  }
-  if (::poll(waiting.data(), waiting.size(), timeout_ms()) < 0 && errno != EINTR) {
-    spdlog::critical("poll: {}", std::strerror(errno));
-    return false;
-  }
-  if (waiting[kSignals].revents != 0) return false;
-  containers_.turn();
-  place = kFixedCount;
-  for (auto connection = connections_.begin(); connection != connections_.end();) {
-    const auto current = connection++;
-    if (waiting[place++].revents != 0) read_from(current);
-  }
-  drop_late_ones();
-  if (waiting[kSocket].revents != 0) accept_all();
-  return true;
-}
-
-int Agent::timeout_ms() const {
-  int timeout = containers_.timeout_ms();
-  for (const RuntimeConnection& connection : connections_) {
-    timeout = sooner_ms(timeout, milliseconds_until(connection.deadline()));
-  }
-  if (Clock::now() < accept_again_) timeout = sooner_ms(timeout, milliseconds_until(accept_again_));
-  return timeout;
 }
 
 void Agent::accept_all() {
@@ -160,8 +101,7 @@ void Agent::accept_all() {
         spdlog::warn("refused a message: it was not complete when too many others came");
         connections_.pop_front();
       }
-      connections_.emplace_back(std::move(*connection));
-      read_from(std::prev(connections_.end()));  // most often all is there
+      take_in(std::move(*connection));
       continue;
     }
     const Errno error = connection.error();
@@ -172,62 +112,67 @@ void Agent::accept_all() {
       if (!std::exchange(told_of_accept_, true)) {
         spdlog::warn("cannot accept a connection yet: {}", std::strerror(error.value()));
       }
-      accept_again_ = Clock::now() + kBeforeAcceptAgain;
+      runtimes_come_.pause_until(Clock::now() + kBeforeAcceptAgain);
       return;
     }
   }
+}
+
+void Agent::take_in(UniqueFd socket) {
+  Connections connection;
+  connection.emplace_back(std::move(socket));
+  const auto at = connection.begin();
+  at->readable = loop_.watch(at->runtime.fd(), POLLIN, [this, at](short) { read_from(at); });
+  at->late = loop_.timer([this, at] { drop_late(at); });
+  at->late.set(at->runtime.deadline());
+  connections_.splice(connections_.end(), connection);
+  read_from(at);  // most often all is there
 }
 
 void Agent::read_from(Connections::iterator connection) {
+  const RuntimeConnection::Progress progress = connection->runtime.read();
+  if (progress == RuntimeConnection::Progress::kMore) return;
+  // It is over, also where there is no memory for what follows.
+  Connections read;
+  read.splice(read.end(), connections_, connection);
+  RuntimeConnection& runtime = connection->runtime;
   std::optional<std::string> refused;
-  switch (connection->read()) {
-    case RuntimeConnection::Progress::kMore:
-      return;
-    case RuntimeConnection::Progress::kNothing:
-      log_limited(
-          spdlog::level::info, LogTopic::kContainers, LogLimiter::kNobody,
-          "a runtime sent nothing: its container failed to start; it does where the runtime itself "
-          "is supervised already, since the kernel allows one listener");
-      break;
-    case RuntimeConnection::Progress::kRefused:
-      refused = connection->reason();
-      break;
-    case RuntimeConnection::Progress::kComplete: {
-      auto parsed = parse_container_process(connection->text());
-      if (const auto* bad = std::get_if<BadMessage>(&parsed)) {
-        refused = bad->reason;
-      } else {
-        auto& process = *std::get_if<ContainerProcess>(&parsed);
-        if (connection->has_other_pids() && process.pid != 0) {
-          spdlog::info("container {}: its runtime counts processes in another pid namespace",
-                       printable(process.container_id));
-          process.pid = 0;
-        }
-        refused = containers_.serve(process, connection->take_listener());
-        if (refused) {
-          refused = "container " + printable(process.container_id) + ": " + *refused;
-        }
-      }
-    }
+  if (progress == RuntimeConnection::Progress::kNothing) {
+    log_limited(
+        spdlog::level::info, LogTopic::kContainers, LogLimiter::kNobody,
+        "a runtime sent nothing: its container failed to start; it does where the runtime itself "
+        "is supervised already, since the kernel allows one listener");
+  } else if (progress == RuntimeConnection::Progress::kRefused) {
+    refused = runtime.reason();
+  } else {
+    refused = serve(runtime);
   }
-  if (refused) {
-    spdlog::warn("refused a message: {}", *refused);
-  }
-  connections_.erase(connection);
+  if (refused) spdlog::warn("refused a message: {}", *refused);
 }
 
-void Agent::drop_late_ones() {
-  // They are in the order of their deadlines.
-  while (!connections_.empty() && connections_.front().deadline() <= Clock::now()) {
-    spdlog::warn("refused a message: it was not complete within {} seconds",
-                 RuntimeConnection::kPatience.count());
-    connections_.pop_front();
+std::optional<std::string> Agent::serve(RuntimeConnection& runtime) {
+  auto parsed = parse_container_process(runtime.text());
+  if (auto* const bad = std::get_if<BadMessage>(&parsed)) return std::move(bad->reason);
+  auto& process = *std::get_if<ContainerProcess>(&parsed);
+  if (runtime.has_other_pids() && process.pid != 0) {
+    spdlog::info("container {}: its runtime counts processes in another pid namespace",
+                 printable(process.container_id));
+    process.pid = 0;
   }
+  auto refused = containers_.serve(process, runtime.take_listener());
+  if (refused) refused = "container " + printable(process.container_id) + ": " + *refused;
+  return refused;
+}
+
+void Agent::drop_late(Connections::iterator connection) {
+  spdlog::warn("refused a message: it was not complete within {} seconds",
+               RuntimeConnection::kPatience.count());
+  connections_.erase(connection);
 }
 
 Agent::Ending Agent::end() {
   manager_.notify("STOPPING=1");
-  containers_.turn();  // so that who has ended is not counted
+  containers_.look();  // so that who has ended is not counted
   const bool drained = containers_.drain(kDrainPatience);
   if (!drained) spdlog::warn("some calls in flight did not end");
   if (const std::size_t count = containers_.count(); count != 0) {

@@ -8,16 +8,18 @@
 // Thread rule: the main thread.
 #pragma once
 
-#include <chrono>
 #include <csignal>
 #include <list>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "policy/limits.h"
 #include "supervisor/agent/containers.h"
 #include "supervisor/agent/listening_socket.h"
 #include "supervisor/agent/runtime_connection.h"
 #include "supervisor/agent/service_manager.h"
+#include "supervisor/loop/event_loop.h"
 
 namespace shmvisor {
 
@@ -46,25 +48,33 @@ class Agent {
   /// say nothing keep nobody waiting.
   static constexpr std::size_t kMostConnections = 512;
 
-  using Connections = std::list<RuntimeConnection>;
+  struct Connection {
+    explicit Connection(UniqueFd socket) : runtime(std::move(socket)) {}
 
-  /// False when it is time to end.
-  bool turn();
-  /// The same, but that nothing is lost where memory runs out.
-  bool turn_in_want();
-  [[nodiscard]] int timeout_ms() const;
+    RuntimeConnection runtime;
+    EventLoop::Source readable = {};
+    EventLoop::Timer late = {};
+  };
+  using Connections = std::list<Connection>;
+
   void accept_all();
+  void take_in(UniqueFd socket);
   void read_from(Connections::iterator connection);
-  void drop_late_ones();
+  void drop_late(Connections::iterator connection);
+  /// Whose message is complete. Why it is refused, if it is.
+  std::optional<std::string> serve(RuntimeConnection& runtime);
   Ending end();
 
   const ListeningSocket socket_;
   const UniqueFd signals_;
   const ServiceManager& manager_;
+  EventLoop loop_;
+  bool told_to_end_ = false;
+  const EventLoop::Source signals_came_;
   Containers containers_;
-  Connections connections_;
-  /// After accept(2) ran out of something.
-  std::chrono::steady_clock::time_point accept_again_;
+  Connections connections_;  ///< the oldest first
+  /// Paused for a while after accept(2) ran out of something.
+  EventLoop::Source runtimes_come_;
   bool told_of_accept_ = false;
 };
 

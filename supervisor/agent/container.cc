@@ -32,8 +32,14 @@ void ContainerGroup::remove(const ProcessScope* container) {
   --containers_;
 }
 
-void ContainerGroup::settle_if_released() {
+bool ContainerGroup::settle_if_released() {
   if (machine_.release_watch().has_news()) namespaces_.files().settle();
+  return machine_.release_watch().has_news();
+}
+
+void ContainerGroup::tell_of_need(const std::function<void()>& told) {
+  machine_.release_watch().tell_of_need(told);
+  ipc_namespaces_.tell_of_need(told);
 }
 
 bool ContainerGroup::needs_looking_after() {

@@ -43,10 +43,12 @@ class ContainerGroup {
   void remove(const ProcessScope* container);
   /// Whether no container is left.
   [[nodiscard]] bool over() const { return containers_ == 0; }
-  /// Lets go of segments that inotify says nobody maps any more.
-  void settle_if_released();
+  /// Lets go of segments that inotify says nobody maps any more. Whether there are more of them.
+  bool settle_if_released();
   /// Whether only looking tells of segments nobody maps any more, or of namespaces that are over.
   [[nodiscard]] bool needs_looking_after();
+  /// `told` is called when that becomes so, by any thread. To be set before there is a container.
+  void tell_of_need(const std::function<void()>& told);
   /// Looks, which takes as long as the containers like. Any thread, one at a time.
   void look_after();
 

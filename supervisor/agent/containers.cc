@@ -9,23 +9,33 @@
 namespace shmvisor {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Clock = EventLoop::Clock;
 
 constexpr std::chrono::milliseconds kBetweenLooks(1000);
+/// With what one look left undone.
+constexpr std::chrono::milliseconds kBeforeGoingOn(5);
 /// Of one listener: who keeps its calls waiting keeps no more threads of ours. A container has one
 /// listener, and one more for each `exec` into it, which is the operator's to do.
 constexpr int kMostThreads = 64;
 
 }  // namespace
 
-Containers::Containers(KernelFeatures& features, const Limits& limits)
+Containers::Containers(EventLoop& loop, KernelFeatures& features, const Limits& limits)
     : features_(features),
       defaults_{limits, {}},
       resources_(features),
       plan_(DescriptorPlan::of_this_process()),
       descriptors_(plan_),
       budget_(plan_.calls_at_once),
-      pool_(features_) {}
+      some_released_(
+          loop.watch(resources_.release_events.fd(), POLLIN, [this](short) { settle(); })),
+      look_again_(loop.timer([this] { look_after_groups(); })),
+      need_begins_(loop,
+                   [this] {
+                     settle();
+                     expect_look();
+                   }),
+      pool_(loop, features_) {}
 
 std::optional<std::string> Containers::serve(const ContainerProcess& process, UniqueFd listener) {
   const auto parsed = parse_container_metadata(process.metadata, defaults_);
@@ -33,7 +43,7 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
     return "its metadata: " + printable(bad->reason);
   }
   const auto& metadata = *std::get_if<ContainerMetadata>(&parsed);
-  pool_.turn();  // so that one of the same id that has ended is gone
+  pool_.look();  // so that one of the same id that has ended is gone
   auto container = find(process);
   if (container == nullptr) {
     container = make(process.container_id, metadata);
@@ -96,6 +106,7 @@ std::shared_ptr<ContainerGroup> Containers::group_of(const ContainerMetadata& me
   };
   std::shared_ptr<ContainerGroup> group(
       new ContainerGroup(resources_, descriptors_, metadata.limits, ++groups_made_), end);
+  group->tell_of_need(need_begins_.nudger());
   groups_.emplace(group.get(), group);
   if (!name.empty()) by_name_.insert_or_assign(name, group);
   return group;
@@ -111,33 +122,26 @@ void Containers::forget(const Container& container) {
   if (container.group().over()) by_name_.erase(container.metadata().group);
 }
 
-int Containers::timeout_ms() const {
-  const int pool_ms = pool_.timeout_ms();
-  if (!some_need_looking_after_) return pool_ms;
-  constexpr int kLookMs = static_cast<int>(kBetweenLooks.count());
-  return pool_ms < 0 ? kLookMs : std::min(pool_ms, kLookMs);
+void Containers::settle() {
+  resources_.release_events.pump();
+  bool some_left = false;
+  for (const auto& [group, owned] : groups_) some_left = group->settle_if_released() || some_left;
+  if (some_left) look_again_.set_by(Clock::now() + kBeforeGoingOn);
 }
 
-void Containers::turn() {
-  const bool somebody_calls = pool_.awake() != 0;
-  pool_.turn();
-  resources_.release_events.pump();
-  for (const auto& [group, owned] : groups_) group->settle_if_released();
-  if (!(somebody_calls || some_need_looking_after_) || Clock::now() < next_look_) return;
-  next_look_ = Clock::now() + kBetweenLooks;
-  look_after_groups();
-}
+void Containers::expect_look() { look_again_.set_by(Clock::now() + kBetweenLooks); }
 
 void Containers::look_after_groups() {
-  if (looking_.running()) return;
+  settle();
+  if (looking_.running()) return expect_look();
   // Not within clear(), which the end of a group may come back to.
   const auto looked_after = std::exchange(looked_after_, {});
   for (const auto& [group, owned] : groups_) {
     if (!group->needs_looking_after()) continue;
     if (auto shared = owned.lock()) looked_after_.push_back(std::move(shared));
   }
-  some_need_looking_after_ = !looked_after_.empty();
-  if (!some_need_looking_after_) return;
+  if (looked_after_.empty()) return;
+  expect_look();
   const auto look = [this] {
     for (const auto& group : looked_after_) group->look_after();
   };

@@ -1,8 +1,8 @@
 // Containers: all containers that the agent serves, by id and by group. All that is known of them
 // is here.
 //
-// Ownership: borrows `features`. Thread rule: one thread. It may be destroyed once drain() has
-// succeeded, as ServerPool.
+// Ownership: borrows the loop, in which it does its part, and `features`. Thread rule: one thread.
+// It may be destroyed once drain() has succeeded, as ServerPool.
 #pragma once
 
 #include <chrono>
@@ -18,6 +18,8 @@
 #include "policy/container_metadata.h"
 #include "supervisor/agent/container.h"
 #include "supervisor/agent/container_process.h"
+#include "supervisor/loop/event_loop.h"
+#include "supervisor/loop/nudge.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/resources/descriptor_share.h"
 #include "supervisor/serve/server_pool.h"
@@ -28,18 +30,15 @@ namespace shmvisor {
 class Containers {
  public:
   /// `limits`: of a container whose metadata sets none.
-  Containers(KernelFeatures& features, const Limits& limits);
+  Containers(EventLoop& loop, KernelFeatures& features, const Limits& limits);
 
   /// Serves the process from now on; or says in one clause why not.
   std::optional<std::string> serve(const ContainerProcess& process, UniqueFd listener);
 
-  /// Readable when turn() has something to do; the second is -1 where there is none.
-  [[nodiscard]] int pool_fd() const { return pool_.fd(); }
-  [[nodiscard]] int release_fd() const { return resources_.release_events.fd(); }
-  /// After how long turn() has something to do all the same, for poll(2).
-  [[nodiscard]] int timeout_ms() const;
-  void turn();
-
+  /// Whether listeners can be watched at all. Precondition of all else.
+  [[nodiscard]] bool valid() const { return pool_.valid(); }
+  /// Sees at once to those that have ended.
+  void look() { pool_.look(); }
   /// Containers that are served.
   [[nodiscard]] std::size_t count() const { return count_; }
   /// See ServerPool.
@@ -50,7 +49,9 @@ class Containers {
   std::shared_ptr<Container> make(const std::string& id, const ContainerMetadata& metadata);
   std::shared_ptr<ContainerGroup> group_of(const ContainerMetadata& metadata);
   void forget(const Container& container);
+  void settle();
   void look_after_groups();
+  void expect_look();
 
   KernelFeatures& features_;
   const ContainerMetadata defaults_;
@@ -66,12 +67,13 @@ class Containers {
   std::unordered_map<std::string, std::shared_ptr<ContainerGroup>> by_name_;
   /// All that a server may need yet.
   std::unordered_map<ContainerGroup*, std::weak_ptr<ContainerGroup>> groups_;
-  bool some_need_looking_after_ = false;
-  std::chrono::steady_clock::time_point next_look_;
   /// A thread that looks after those in looked_after_, so that a container that makes it long keeps
   /// nobody else waiting.
   BackgroundTask looking_;
   std::vector<std::shared_ptr<ContainerGroup>> looked_after_;
+  EventLoop::Source some_released_;
+  EventLoop::Timer look_again_;  ///< while there is a need
+  const Nudge need_begins_;
   /// Last, because its servers use all of the above.
   ServerPool pool_;
 };

@@ -1,5 +1,6 @@
 #include "supervisor/join/joined_commands.h"
 
+#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -40,8 +41,9 @@ constexpr int kMostThreadsOfAnotherUser = 8;
 /// What --tracer-wait may be.
 constexpr std::chrono::milliseconds kMostTracerWait = std::chrono::hours(1);
 constexpr std::chrono::milliseconds kDrainBound(1000);
-/// At visitors who say nothing, and at files in /proc whose last mount is about to go.
-constexpr int kLookAgainMs = 100;
+/// At admissions whose thread is about to end; and at files in /proc whose last mount is.
+constexpr std::chrono::milliseconds kBetweenAdmissions(10);
+constexpr std::chrono::milliseconds kBetweenLooks(100);
 constexpr std::chrono::milliseconds kUntilDescriptorsAreFree(100);
 /// The connection, a pidfd, what may come over it, and what tells that an admission is over.
 constexpr std::int64_t kDescriptorsOfAVisitor = 5;
@@ -101,58 +103,39 @@ struct JoinedCommands::Joined {
   std::unique_ptr<ProcFileSystem> files;
 };
 
-JoinedCommands::JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, JointScope& scope,
-                               KernelFeatures& features, const CallPage* call_page,
+JoinedCommands::JoinedCommands(EventLoop& loop, JoinSocket socket, IpcNamespaces& namespaces,
+                               JointScope& scope, KernelFeatures& features,
+                               const CallPage* call_page,
                                std::shared_ptr<OpenFileShares> open_file_shares,
                                const ServingShares& shares)
-    : socket_(std::move(socket)),
+    : loop_(loop),
+      socket_(std::move(socket)),
       namespaces_(namespaces),
       scope_(std::make_shared<SupervisedScope>(features)),
       call_page_(call_page),
       open_file_shares_(std::move(open_file_shares)),
       shares_(shares),
-      pool_(features) {
+      newcomers_(loop.watch(socket_.fd(), POLLIN,
+                            [this](short) {
+                              hear_visitors();  // before somebody who has asked must make room
+                              greet_visitors();
+                            })),
+      admit_again_(loop.timer([this] { begin_admissions(); })),
+      forget_again_(loop.timer([this] { forget_ended(); })),
+      pool_(loop, features) {
   scope.add(scope_);
 }
 
 JoinedCommands::~JoinedCommands() = default;
 
-void JoinedCommands::append_waiting(std::vector<pollfd>& waiting) const {
-  // Where no connection can be had the main loop does not ask for one all the time.
-  waiting.push_back({Clock::now() < accept_again_ ? -1 : socket_.fd(), POLLIN, 0});
-  waiting.push_back({pool_.fd(), POLLIN, 0});
-  for (const Visitor& visitor : visitors_) {
-    waiting.push_back({visitor.connection.get(), POLLIN, 0});
-  }
-  for (const Applicant& applicant : applicants_) {
-    if (applicant.admission != nullptr) waiting.push_back({applicant.admission->fd(), POLLIN, 0});
-  }
-}
-
-int JoinedCommands::timeout_ms() const {
-  const bool look =
-      !visitors_.empty() || !applicants_.empty() || Clock::now() < accept_again_ ||
-      std::any_of(joined_.begin(), joined_.end(), [](const auto& joined) { return joined.ended; });
-  if (!look) return pool_.timeout_ms();
-  const int pool_ms = pool_.timeout_ms();
-  return pool_ms < 0 ? kLookAgainMs : std::min(pool_ms, kLookAgainMs);
-}
-
-void JoinedCommands::turn() {
-  hear_visitors();  // before somebody who has asked must make room
-  see_to_applicants();
-  greet_visitors();
-  pool_.turn();
-  forget_ended();
-}
-
 void JoinedCommands::greet_visitors() {
-  if (Clock::now() < accept_again_) return;
   for (int greeted = 0; greeted < kMostGreetedInATurn; ++greeted) {
     UniqueFd connection = socket_.accept();
     if (!connection.valid()) {
       // It stays in the queue, and the queue readable.
-      if (is_shortage(Errno::current())) accept_again_ = Clock::now() + kUntilDescriptorsAreFree;
+      if (is_shortage(Errno::current())) {
+        newcomers_.pause_until(Clock::now() + kUntilDescriptorsAreFree);
+      }
       return;
     }
     ucred peer{};
@@ -165,9 +148,21 @@ void JoinedCommands::greet_visitors() {
     if (!send_message(connection.get(), join::Greeting())) continue;
     spdlog::debug("process {} of user {} wants to join", peer.pid, peer.uid);
     if (visitors_.size() >= kMostVisitors) make_room();
-    visitors_.push_back({std::move(connection), std::move(pidfd), peer.pid, payer,
-                         Clock::now() + kVisitBound, std::move(*descriptors)});
+    Visitors visitor;
+    visitor.push_back(
+        {std::move(connection), std::move(pidfd), peer.pid, payer, std::move(*descriptors)});
+    expect(visitor);
+    visitors_.splice(visitors_.end(), visitor);
   }
+}
+
+void JoinedCommands::expect(Visitors& visitor) {
+  const auto at = visitor.begin();
+  const auto send_away = [this, at] { visitors_.erase(at); };
+  at->asked = loop_.watch(at->connection.get(), POLLIN, [this, at](short) { hear(at); });
+  at->ended = loop_.watch(at->pidfd.get(), POLLIN, [send_away](short) { send_away(); });
+  at->late = loop_.timer(send_away);
+  at->late.set(Clock::now() + kVisitBound);
 }
 
 void JoinedCommands::make_room() {
@@ -185,27 +180,33 @@ void JoinedCommands::make_room() {
 
 void JoinedCommands::hear_visitors() {
   for (auto visitor = visitors_.begin(); visitor != visitors_.end();) {
-    visitor = hear(*visitor) ? visitors_.erase(visitor) : std::next(visitor);
+    const auto current = visitor++;
+    pollfd readable{current->connection.get(), POLLIN, 0};
+    if (::poll(&readable, 1, 0) != 0) hear(current);
   }
 }
 
-bool JoinedCommands::hear(Visitor& visitor) {
-  pollfd readable{visitor.connection.get(), POLLIN, 0};
-  if (::poll(&readable, 1, 0) == 0) {
-    // Somebody else may keep the connection open.
-    const bool ended = visitor.pidfd.valid() && !lives(visitor.pidfd);
-    return ended || Clock::now() >= visitor.deadline;
-  }
+void JoinedCommands::hear(Visitors::iterator visitor) {
   // What it has sent is received elsewhere, since it may not be possible to close the files.
   char byte = 0;
-  if (::recv(visitor.connection.get(), &byte, sizeof(byte), MSG_PEEK) <= 0) return true;
-  if (const std::string refusal = check(visitor); !refusal.empty()) {
-    refuse(visitor, refusal);
-    return true;
+  const bool asks = ::recv(visitor->connection.get(), &byte, sizeof(byte), MSG_PEEK) > 0;
+  const std::string refusal = asks ? check(*visitor) : "";
+  if (!refusal.empty()) refuse(*visitor, refusal);
+  if (!asks || !refusal.empty()) {
+    visitors_.erase(visitor);
+    return;
   }
-  visitor.deadline = Clock::now() + kAdmissionBound;
-  applicants_.push_back({std::move(visitor), nullptr});
-  return true;
+  Applicants applicant;
+  const auto at = applicant.emplace(applicant.end());
+  at->late = loop_.timer([this, at] { give_up(at, "its process could not be looked at in time"); });
+  at->late.set(Clock::now() + kAdmissionBound);
+  at->visitor = std::move(*visitor);
+  visitors_.erase(visitor);
+  at->visitor.asked.reset();
+  at->visitor.ended.reset();
+  at->visitor.late.reset();
+  applicants_.splice(applicants_.end(), applicant);
+  begin_admissions();
 }
 
 std::optional<DescriptorShare::Part> JoinedCommands::charge(uid_t user, std::int64_t count) const {
@@ -219,32 +220,40 @@ std::string JoinedCommands::check(const Visitor& visitor) const {
   return {};
 }
 
-void JoinedCommands::see_to_applicants() {
-  for (auto applicant = applicants_.begin(); applicant != applicants_.end();) {
-    applicant = see_to(*applicant) ? applicants_.erase(applicant) : std::next(applicant);
-  }
-}
-
-bool JoinedCommands::see_to(Applicant& applicant) {
-  const Visitor& visitor = applicant.visitor;
-  Admission::Findings findings;
-  if (applicant.admission == nullptr && may_begin(visitor.payer)) {
+void JoinedCommands::begin_admissions() {
+  admit_again_.set_by(Clock::now() + kBetweenAdmissions);
+  bool some_wait = false;
+  for (auto next = applicants_.begin(); next != applicants_.end();) {
+    const auto applicant = next++;
+    if (applicant->admission != nullptr) continue;
+    const Visitor& visitor = applicant->visitor;
+    if (!may_begin(visitor.payer)) {
+      some_wait = true;
+      continue;
+    }
     auto begun = Admission::begin(visitor.pid, visitor.connection);
     if (!begun) {
-      answer(applicant, "the server has no thread or descriptor for it", findings);
-      return true;
+      give_up(applicant, "the server has no thread or descriptor for it");
+      continue;
     }
-    applicant.admission = std::move(*begun);
-    underway_.push_back({visitor.payer, applicant.admission});
+    applicant->admission = std::move(*begun);
+    underway_.push_back({visitor.payer, applicant->admission});
+    applicant->admission_over = loop_.watch(applicant->admission->fd(), POLLIN,
+                                            [this, applicant](short) { conclude(applicant); });
   }
-  const bool over = applicant.admission != nullptr && applicant.admission->over();
-  if (over) {
-    findings = applicant.admission->take();
-    answer(applicant, admit(applicant, findings), findings);
-  } else if (Clock::now() >= visitor.deadline) {
-    answer(applicant, "its process could not be looked at in time", findings);
-  }
-  return over || Clock::now() >= visitor.deadline;
+  if (!some_wait) admit_again_.cancel();
+}
+
+void JoinedCommands::conclude(Applicants::iterator applicant) {
+  Admission::Findings findings = applicant->admission->take();
+  answer(*applicant, admit(*applicant, findings), findings);
+  applicants_.erase(applicant);
+  begin_admissions();
+}
+
+void JoinedCommands::give_up(Applicants::iterator applicant, const std::string& why) {
+  refuse(applicant->visitor, why);
+  applicants_.erase(applicant);
 }
 
 bool JoinedCommands::may_begin(uid_t payer) {
@@ -307,9 +316,10 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
   // Not owned by the servers: the set is the serving command's, and outlives them.
   client.namespaces = std::shared_ptr<IpcNamespaces>(std::shared_ptr<void>(), &namespaces_);
   client.options = options;
-  client.ended = [&joined] {
+  client.ended = [this, &joined] {
     joined.ended = true;
     joined.ended_at = Clock::now();
+    forget_again_.set_by(joined.ended_at);
   };
   // How its callers wait only they can show: it may say what it likes.
   if (!pool_.add(std::move(listener), WaitKind::kUnknown, std::move(client))) {
@@ -357,14 +367,17 @@ void JoinedCommands::refuse(const Visitor& visitor, const std::string& refusal) 
 }
 
 void JoinedCommands::forget_ended() {
+  bool some_stay = false;
   for (auto joined = joined_.begin(); joined != joined_.end();) {
     if (!joined->ended || (joined->files != nullptr && joined->files->running())) {
+      some_stay = some_stay || joined->ended;
       ++joined;
       continue;
     }
     forget(*joined);
     joined = joined_.erase(joined);
   }
+  if (some_stay) forget_again_.set(Clock::now() + kBetweenLooks);
 }
 
 bool JoinedCommands::all_gone() const {
@@ -379,6 +392,7 @@ void JoinedCommands::forget(const Joined& joined) {
 }
 
 bool JoinedCommands::drain() {
+  newcomers_.reset();
   socket_.remove();
   visitors_.clear();
   applicants_.clear();

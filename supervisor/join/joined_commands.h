@@ -13,12 +13,10 @@
 // another, and has no right over it by that (IpcNamespaces). What its filter shows of unshare(2)
 // and setns(2) is not relied on.
 //
-// Ownership: borrows the namespace set, the call page and the scope, to which it adds one
-// of who has joined; owns all else. To be destroyed after drain() succeeded; otherwise the process
-// must end without that. Thread rule: the main thread.
+// Ownership: borrows the loop, in which it does its part, the namespace set, the call page and the
+// scope, to which it adds one of who has joined; owns all else. To be destroyed after drain()
+// succeeded; otherwise the process must end without that. Thread rule: the main thread.
 #pragma once
-
-#include <poll.h>
 
 #include <chrono>
 #include <list>
@@ -31,6 +29,7 @@
 #include "supervisor/join/join_messages.h"
 #include "supervisor/join/join_socket.h"
 #include "supervisor/kernel/features.h"
+#include "supervisor/loop/event_loop.h"
 #include "supervisor/namespaces/ipc_namespaces.h"
 #include "supervisor/procfiles/open_file_shares.h"
 #include "supervisor/scope/joint_scope.h"
@@ -47,7 +46,7 @@ class JoinedCommands {
   /// Commands of one user who is not the server's, joined or about to be.
   static constexpr std::ptrdiff_t kMostOfAnotherUser = 64;
 
-  JoinedCommands(JoinSocket socket, IpcNamespaces& namespaces, JointScope& scope,
+  JoinedCommands(EventLoop& loop, JoinSocket socket, IpcNamespaces& namespaces, JointScope& scope,
                  KernelFeatures& features, const CallPage* call_page,
                  std::shared_ptr<OpenFileShares> open_file_shares,
                  const ServingShares& shares = {});
@@ -55,11 +54,6 @@ class JoinedCommands {
   JoinedCommands& operator=(const JoinedCommands&) = delete;
   ~JoinedCommands();
 
-  void append_waiting(std::vector<pollfd>& waiting) const;
-  /// After how long turn() has something to do all the same; -1: no need.
-  [[nodiscard]] int timeout_ms() const;
-  /// Whatever ended the wait.
-  void turn();
   /// Whether no process of any joined command is left. Files in /proc that somebody else keeps
   /// mounted count for a second only.
   [[nodiscard]] bool all_gone() const;
@@ -69,7 +63,7 @@ class JoinedCommands {
   bool drain();
 
  private:
-  using Clock = std::chrono::steady_clock;
+  using Clock = EventLoop::Clock;
 
   /// Connected, and has not asked yet.
   struct Visitor {
@@ -77,14 +71,20 @@ class JoinedCommands {
     UniqueFd pidfd;  ///< invalid where its process cannot be told for sure
     pid_t pid = 0;
     uid_t payer = 0;
-    Clock::time_point deadline;
     DescriptorShare::Part descriptors = {};
+    EventLoop::Source asked = {};
+    EventLoop::Source ended = {};  ///< its process; somebody else may keep the connection open
+    EventLoop::Timer late = {};
   };
+  using Visitors = std::list<Visitor>;
   /// Has asked for something, and is being heard and looked at or is to be.
   struct Applicant {
     Visitor visitor;
-    std::shared_ptr<Admission> admission;
+    std::shared_ptr<Admission> admission = nullptr;
+    EventLoop::Source admission_over = {};
+    EventLoop::Timer late = {};
   };
+  using Applicants = std::list<Applicant>;
   /// One that is under way still, though whoever asked for it may have been sent away.
   struct Underway {
     uid_t payer = 0;
@@ -93,18 +93,22 @@ class JoinedCommands {
   struct Joined;
 
   void greet_visitors();
+  /// Waits for what it has to say, for a while. `visitor`: the only one in its list.
+  void expect(Visitors& visitor);
   /// Sends a visitor away. Precondition: there is one.
   void make_room();
+  /// All who have asked.
   void hear_visitors();
-  /// Whether it has come to an end as a visitor, in whatever way.
-  bool hear(Visitor& visitor);
+  void hear(Visitors::iterator visitor);
   /// For so many descriptors that the user makes us keep. Nothing where it has its share.
   std::optional<DescriptorShare::Part> charge(uid_t user, std::int64_t count) const;
   /// Of one that is to be an applicant: why it cannot be.
   [[nodiscard]] std::string check(const Visitor& visitor) const;
-  void see_to_applicants();
-  /// Whether it has had its answer.
-  bool see_to(Applicant& applicant);
+  /// Has all looked at that wait for it, and may be by now.
+  void begin_admissions();
+  /// Answers, and is done with it.
+  void conclude(Applicants::iterator applicant);
+  void give_up(Applicants::iterator applicant, const std::string& why);
   /// How many commands of the user may join yet.
   [[nodiscard]] std::ptrdiff_t room_for(uid_t payer) const;
   /// Whether another admission of the user's may begin.
@@ -117,18 +121,21 @@ class JoinedCommands {
   void forget_ended();
   void forget(const Joined& joined);
 
+  EventLoop& loop_;
   JoinSocket socket_;
   IpcNamespaces& namespaces_;
   const std::shared_ptr<SupervisedScope> scope_;
   const CallPage* const call_page_;
   const std::shared_ptr<OpenFileShares> open_file_shares_;
   const ServingShares shares_;
-  /// After accept(2) ran out of descriptors.
-  Clock::time_point accept_again_;
-  std::list<Visitor> visitors_;
-  std::list<Applicant> applicants_;
+  Visitors visitors_;
+  Applicants applicants_;
   std::list<Underway> underway_;
   std::list<Joined> joined_;
+  /// Paused for a while after accept(2) ran out of descriptors.
+  EventLoop::Source newcomers_;
+  EventLoop::Timer admit_again_;   ///< while applicants wait for the admissions of others
+  EventLoop::Timer forget_again_;  ///< while files of those that have ended are mounted
   /// Last, because its servers use what is joined.
   ServerPool pool_;
 };

@@ -1,5 +1,6 @@
 #include "supervisor/launch/init_loop.h"
 
+#include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -7,17 +8,19 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <new>
 #include <span>
-#include <utility>
 
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/launch/exit_status.h"
+#include "supervisor/log/limited_log.h"
 
 namespace shmvisor {
 namespace {
 
-constexpr int kReapAgainMs = 5;
-constexpr int kPauseMs = 5;
+constexpr std::chrono::milliseconds kUntilReapedAgain(5);
+constexpr std::chrono::milliseconds kPause(5);
 
 /// Of a timer that whoever started us had set: it outlives exec(2), and natively would be the
 /// command's.
@@ -75,16 +78,30 @@ void send(pid_t pid, const signalfd_siginfo& info) {
   });
 }
 
+/// A signal that was read is not read again: what there is no memory for is left out, and the rest
+/// is done.
+template <typename Step>
+void as_memory_allows(Step step) {
+  try {
+    step();
+  } catch (const std::bad_alloc&) {
+    log_limited(spdlog::level::err, LogTopic::kMemory, LogLimiter::kNobody,
+                "out of memory: a signal may not be passed on, or may come twice");
+  }
+}
+
 }  // namespace
 
-InitLoop::InitLoop(pid_t command, const ProcessGroup& group, bool signal_group,
-                   const sigset_t& watched, const ProcessScope& scope, Chores& chores)
-    : command_(command),
+InitLoop::InitLoop(EventLoop& loop, pid_t command, const ProcessGroup& group, bool signal_group,
+                   const sigset_t& watched, const ProcessScope& scope)
+    : loop_(loop),
+      command_(command),
       group_(group),
       signal_group_(signal_group),
       scope_(scope),
-      chores_(chores),
-      signals_(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK)) {
+      signals_(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK)),
+      signals_came_(loop.watch(signals_.get(), POLLIN, [this](short) { read_signals(); })),
+      reap_again_(loop.timer([this] { reap(); })) {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
   // Every attach stops a process, and would wake us; only a job-control shell wants to know. With
@@ -93,41 +110,26 @@ InitLoop::InitLoop(pid_t command, const ProcessGroup& group, bool signal_group,
   sigaction(SIGCHLD, &action, nullptr);
 }
 
-int InitLoop::run(bool linger) {
+void InitLoop::end_with(const ParentWatch& parent) {
+  parent_ended_ = loop_.watch(parent.fd(), POLLIN, [this](short) { see_end_of_parent(); });
+}
+
+int InitLoop::run(bool linger, const std::function<bool()>& all_gone) {
   look_at_children();
-  while (!status_ || (linger && !told_to_end_ && !chores_.all_gone())) {
-    if (!turn()) return exit_status::kOwnFailure;
-  }
-  return *status_;
+  const bool ended =
+      loop_.run_while([&] { return !status_ || (linger && !told_to_end_ && !all_gone()); });
+  return ended ? *status_ : exit_status::kOwnFailure;
 }
 
 void InitLoop::run_until(int fd) {
   look_at_children();
-  pollfd readable{fd, POLLIN, 0};
-  while (!status_ && ::poll(&readable, 1, 0) == 0) {
-    if (!turn(fd)) return;
-  }
+  bool readable = false;
+  const EventLoop::Source source = loop_.watch(fd, POLLIN, [&readable](short) { readable = true; });
+  (void)loop_.run_while([&] { return !status_ && !readable; });
 }
 
-bool InitLoop::turn(int fd) {
-  const bool pausing = std::exchange(pausing_, false);
-  waiting_ = {{pausing ? -1 : signals_.get(), POLLIN, 0},
-              {fd, POLLIN, 0},
-              {parent_ == nullptr ? -1 : parent_->fd(), POLLIN, 0}};
-  chores_.append_waiting(waiting_);
-  int timeout_ms = reap_again_ ? kReapAgainMs : chores_.timeout_ms();
-  if (pausing) timeout_ms = kPauseMs;
-  const int ready = ::poll(waiting_.data(), static_cast<nfds_t>(waiting_.size()), timeout_ms);
-  if (ready < 0 && errno != EINTR) return false;
-  if (waiting_[2].revents != 0) look_at_parent();
-  read_signals();
-  if (reap_again_) reap();
-  chores_.turn();
-  return true;
-}
-
-void InitLoop::look_at_parent() {
-  parent_ = nullptr;
+void InitLoop::see_end_of_parent() {
+  parent_ended_.reset();
   told_to_end_ = true;
   if (status_) return;
   (void)reach(command_, kToSignal, [this] {
@@ -146,17 +148,23 @@ void InitLoop::read_signals() {
     const auto is_sigchld = [](const auto& info) { return info.ssi_signo == SIGCHLD; };
     child_changed = child_changed || std::any_of(got.begin(), got.end(), is_sigchld);
     if (witness_ != nullptr && !std::all_of(got.begin(), got.end(), is_sigchld)) {
-      const std::vector<GroupWitness::Heard> heard = witness_->ask();
-      for_group_.insert(for_group_.end(), heard.begin(), heard.end());
+      as_memory_allows([this] { ask_witness(); });
     }
     for (const signalfd_siginfo& info : got) {
-      if (!is_sigchld(info)) pass_on(info, was_for_group(info));
+      if (!is_sigchld(info)) as_memory_allows([&] { pass_on(info, was_for_group(info)); });
     }
   }
   // All that the witness told of had reached us too, or was merged with one for us alone,
   // signal(7).
   for_group_.clear();
-  if (child_changed) pausing_ = !look_at_children();
+  if (child_changed && !look_at_children()) {
+    signals_came_.pause_until(EventLoop::Clock::now() + kPause);
+  }
+}
+
+void InitLoop::ask_witness() {
+  const std::vector<GroupWitness::Heard> heard = witness_->ask();
+  for_group_.insert(for_group_.end(), heard.begin(), heard.end());
 }
 
 bool InitLoop::was_for_group(const signalfd_siginfo& info) {
@@ -213,7 +221,7 @@ void InitLoop::send_to_group(const signalfd_siginfo& info) const {
 }
 
 bool InitLoop::reap() {
-  reap_again_ = false;
+  reap_again_.cancel();
   for (bool any = false;; any = true) {
     siginfo_t seen{};
     if (::waitid(P_ALL, 0, &seen, WEXITED | WNOHANG | WNOWAIT | __WNOTHREAD) != 0 ||
@@ -221,7 +229,7 @@ bool InitLoop::reap() {
       return any;
     }
     if (seen.si_code != CLD_EXITED && seen.si_code != CLD_KILLED && seen.si_code != CLD_DUMPED) {
-      reap_again_ = true;
+      reap_again_.set(EventLoop::Clock::now() + kUntilReapedAgain);
       return any;
     }
     siginfo_t dead{};

@@ -27,11 +27,12 @@
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/group_witness.h"
 #include "supervisor/launch/init_loop.h"
-#include "supervisor/launch/joining_chores.h"
 #include "supervisor/launch/parent_watch.h"
 #include "supervisor/launch/role_search.h"
-#include "supervisor/launch/serving_chores.h"
+#include "supervisor/launch/server_watch.h"
+#include "supervisor/launch/serving_upkeep.h"
 #include "supervisor/log/process_log.h"
+#include "supervisor/loop/event_loop.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/procfiles/proc_file_system.h"
 #include "supervisor/procfiles/sysctl_covers.h"
@@ -191,17 +192,18 @@ int run_serving(const Launched& launched, UniqueFd listener_fd, std::optional<Jo
     }
   }
   Server server(listener, ipc_namespaces, features, server_options);
+  EventLoop loop;
   std::optional<JoinedCommands> joined;
   if (socket) {
-    joined.emplace(std::move(*socket), ipc_namespaces, scope, features, call_page.get(),
+    joined.emplace(loop, std::move(*socket), ipc_namespaces, scope, features, call_page.get(),
                    open_file_shares,
                    ServingShares{&descriptor_share, &budget,
                                  static_cast<std::size_t>(plan.remembered_joined_callers)});
   }
-  ServingChores chores({listener, namespaces.files(), machine.release_watch(), ipc_namespaces,
-                        joined ? &*joined : nullptr});
+  ServingUpkeep upkeep(loop,
+                       {listener, namespaces.files(), machine.release_watch(), ipc_namespaces});
   const DescendantScope below(features);
-  InitLoop init(command.pid(), group, options.signal_group, inherited.watched(), below, chores);
+  InitLoop init(loop, command.pid(), group, options.signal_group, inherited.watched(), below);
   init.use(witness_in(group));
   // Where threads may still run, on what would be destroyed by returning.
   const auto leave = [&joined](int status) {
@@ -216,11 +218,12 @@ int run_serving(const Launched& launched, UniqueFd listener_fd, std::optional<Jo
                                  "cgroup"}));
   }
   if (const auto failure = let_go(launched, init)) leave(give_up(launched, *failure));
-  const int status = init.run(options.linger);
+  const auto all_gone = [&] { return upkeep.ended() && (!joined || joined->all_gone()); };
+  const int status = init.run(options.linger, all_gone);
   // Whoever is left keeps the mounts.
-  const auto unmount_bound = chores.all_gone() ? kUnmountBound : std::chrono::milliseconds(0);
+  const auto unmount_bound = all_gone() ? kUnmountBound : std::chrono::milliseconds(0);
   if ((joined && !joined->drain()) || !server.wait_for_end() ||
-      !proc_files.wait_for_end(unmount_bound) || !chores.wait_for_end()) {
+      !proc_files.wait_for_end(unmount_bound) || !upkeep.wait_for_end()) {
     leave_at_once(status);
   }
   return status;
@@ -257,11 +260,12 @@ std::variant<bool, Failure> hand_over(const Launched& launched, Role& role, Role
 int run_joined(const Launched& launched, JoinConnection& server, UniqueFd listener) {
   auto& [options, features, group, inherited, command, parent] = launched;
   const DescendantScope below(features);
-  JoiningChores chores(server, std::move(listener));
-  InitLoop init(command.pid(), group, options.signal_group, inherited.watched(), below, chores);
+  EventLoop loop;
+  const ServerWatch watch(loop, server, std::move(listener));
+  InitLoop init(loop, command.pid(), group, options.signal_group, inherited.watched(), below);
   init.use(witness_in(group));
   if (const auto failure = let_go(launched, init)) return give_up(launched, *failure);
-  return init.run(options.linger);
+  return init.run(options.linger, [&watch] { return watch.all_gone(); });
 }
 
 /// Whether /proc shows processes by the numbers that we know them by. Not asked of the files in

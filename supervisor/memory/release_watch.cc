@@ -16,7 +16,7 @@ void ReleaseWatch::add(const FileIdentity& file, const std::string& path) {
     files_.insert_or_assign(descriptor, file);
   } else {
     polled_.push_back(file);
-    ++polled_count_;
+    if (++polled_count_ == 1) tell_of_need_();
   }
 }
 
@@ -45,6 +45,7 @@ void ReleaseWatch::remove(const FileIdentity& file) {
 
 void ReleaseWatch::note(int descriptor) {
   const std::lock_guard lock(mutex_);
+  if (closed_.empty()) tell_of_need_();
   const auto [entry, is_new] = closed_.try_emplace(descriptor);
   Closed& closed = entry->second;
   if (is_new) closed_order_.push_back(descriptor);

@@ -14,9 +14,11 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "emulation/memmap/backing_memory.h"
@@ -47,6 +49,9 @@ class ReleaseWatch {
   [[nodiscard]] bool has_news() const { return has_news_.load(std::memory_order_acquire); }
   /// Whether some files can only be watched by asking again, or are to be asked for again.
   [[nodiscard]] bool needs_polling();
+  /// `told` is called when that becomes so, by any thread, with locks held. To be set before there
+  /// are other threads.
+  void tell_of_need(std::function<void()> told) { tell_of_need_ = std::move(told); }
 
   /// For ReleaseEvents: the watch `descriptor` has an event.
   void note(int descriptor);
@@ -64,6 +69,7 @@ class ReleaseWatch {
 
   ReleaseEvents& events_;
   const std::chrono::milliseconds again_for_;
+  std::function<void()> tell_of_need_ = [] {};
   std::atomic<bool> has_news_{false};
   std::mutex mutex_;
   /// The watch of each file, or kUnwatched.

@@ -132,7 +132,10 @@ Result<OwnedRegistry> IpcNamespaces::of(ThreadIdentity& thread, IpcHome* home,
   std::pair<const IpcNamespaceId, Held> entry(id, std::move(*made));
   const std::lock_guard lock(mutex_);
   auto held = held_.find(id);
-  if (held == held_.end()) held = held_.emplace(id, std::move(entry.second)).first;
+  if (held == held_.end()) {
+    if (held_.empty()) tell_of_need_();
+    held = held_.emplace(id, std::move(entry.second)).first;
+  }
   return registry_of(*held);
 }
 

@@ -80,6 +80,9 @@ class IpcNamespaces {
 
   /// Whether sweep() has anything to look for.
   [[nodiscard]] bool need_sweeping() const;
+  /// `told` is called when that becomes so, by any thread, with a lock held. To be set before there
+  /// are other threads.
+  void tell_of_need(std::function<void()> told) { tell_of_need_ = std::move(told); }
   /// Takes as long as those whom we serve like, in a fifth of the time at most: it looks at each
   /// descriptor of theirs. Not for a main loop; from one thread at a time.
   void sweep();
@@ -128,6 +131,7 @@ class IpcNamespaces {
   const ProcessScope& scope_;
   const IpcNamespaceId ours_;  ///< 0: none
   DescriptorShare* const descriptor_share_;
+  std::function<void()> tell_of_need_ = [] {};
   std::atomic_flag told_of_descriptors_;
   std::atomic<bool> stopping_{false};
   mutable std::mutex mutex_;

@@ -1,5 +1,6 @@
 #include "supervisor/serve/server_pool.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -15,7 +16,7 @@
 namespace shmvisor {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Clock = EventLoop::Clock;
 
 /// A listener that received nothing from one look to the next is quiet.
 constexpr std::chrono::milliseconds kBetweenLooks(1000);
@@ -48,8 +49,13 @@ class ServerPool::Entry {
   }
 };
 
-ServerPool::ServerPool(KernelFeatures& features)
-    : features_(features), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
+ServerPool::ServerPool(EventLoop& loop, KernelFeatures& features)
+    : features_(features),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      some_happened_(loop.watch(epoll_.get(), POLLIN, [this](short) { look(); })),
+      rest_time_(loop.timer([this] { lay_quiet_ones_to_rest(); })),
+      wake_again_(loop.timer([this] { wake_others_again(); })),
+      destroy_again_(loop.timer([this] { destroy_ended_ones(); })) {}
 
 ServerPool::~ServerPool() = default;
 
@@ -71,12 +77,6 @@ Result<void> ServerPool::add(UniqueFd listener, WaitKind wait_kind, Client clien
   return {};
 }
 
-int ServerPool::timeout_ms() const {
-  if (!ended_.empty()) return static_cast<int>(kBetweenEndings.count());
-  if (!unwoken_.empty()) return static_cast<int>(kBetweenWakes.count());
-  return awake_.empty() ? -1 : static_cast<int>(kBetweenLooks.count());
-}
-
 void ServerPool::watch(Entry& entry, unsigned events) const {
   epoll_event wanted{};
   wanted.events = events;  // and EPOLLHUP, which always is
@@ -84,9 +84,9 @@ void ServerPool::watch(Entry& entry, unsigned events) const {
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, entry.listener.fd(), &wanted);
 }
 
-void ServerPool::turn() {
+void ServerPool::look() {
   std::array<epoll_event, kEventsAtOnce> events{};
-  // Each of them once, for the last to end is to be known when a turn is over.
+  // Each of them once, for the last to end is to be known when a look is over.
   for (std::size_t batches = size() / kEventsAtOnce + 1; batches > 0; --batches) {
     const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsAtOnce, 0);
     for (int i = 0; i < count; ++i) {
@@ -94,11 +94,6 @@ void ServerPool::turn() {
       see(*static_cast<Entry*>(event.data.ptr), event.events);
     }
     if (count < static_cast<int>(kEventsAtOnce)) break;
-  }
-  if (!unwoken_.empty() && Clock::now() >= wake_again_) wake_others_again();
-  if (Clock::now() >= next_look_) {
-    next_look_ = Clock::now() + kBetweenLooks;
-    lay_quiet_ones_to_rest();
   }
   destroy_ended_ones();
 }
@@ -122,15 +117,16 @@ void ServerPool::wake(Entry& entry) {
                 "calls wait: {}; raise {}",
                 no_thread ? "no thread can be made" : std::strerror(started.error().value()),
                 no_thread ? "RLIMIT_NPROC, or the pids limit of the cgroup" : "RLIMIT_NOFILE");
-    watch(entry, 0);
     unwoken_.push_back(&entry);
-    wake_again_ = Clock::now() + kBetweenWakes;
+    watch(entry, 0);
+    wake_again_.set_by(Clock::now() + kBetweenWakes);
     return;
   }
   entry.wants_rest = false;
   entry.received_at_last_look.reset();
   watch(entry, 0);
   if (entry.list != &awake_) entry.move_to(awake_);
+  rest_time_.set_by(Clock::now() + kBetweenLooks);
 }
 
 void ServerPool::wake_others_again() {
@@ -153,14 +149,17 @@ void ServerPool::lay_quiet_ones_to_rest() {
     entry.server.rest();  // gives its descriptors back
     entry.move_to(resting_);
   }
+  if (!awake_.empty()) rest_time_.set(Clock::now() + kBetweenLooks);
 }
 
 void ServerPool::destroy_ended_ones() {
+  destroy_again_.cancel();
   for (auto at = ended_.begin(); at != ended_.end();) {
     // Before Linux 6.11 NOTIF_RECV does not say that nobody is left.
     at->server.rest();
     at = at->server.idle() ? ended_.erase(at) : std::next(at);
   }
+  if (!ended_.empty()) destroy_again_.set(Clock::now() + kBetweenEndings);
 }
 
 bool ServerPool::drain(std::chrono::milliseconds bound) {

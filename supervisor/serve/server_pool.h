@@ -7,8 +7,8 @@
 // namespace set.
 //
 // Ownership: owns listeners and servers, shares namespace sets. It may be destroyed once drain()
-// has succeeded; otherwise the process must end without that.
-// Thread rule: one thread.
+// has succeeded; otherwise the process must end without that. Borrows the loop, in which it does
+// its part. Thread rule: one thread.
 #pragma once
 
 #include <chrono>
@@ -21,6 +21,7 @@
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/kernel/features.h"
+#include "supervisor/loop/event_loop.h"
 #include "supervisor/namespaces/ipc_namespaces.h"
 #include "supervisor/notify/listener.h"
 #include "supervisor/serve/server.h"
@@ -29,26 +30,26 @@ namespace shmvisor {
 
 class ServerPool {
  public:
-  explicit ServerPool(KernelFeatures& features);
+  ServerPool(EventLoop& loop, KernelFeatures& features);
   ~ServerPool();
 
   struct Client {
     std::shared_ptr<IpcNamespaces> namespaces;
     ServerOptions options = {};
-    /// Called by turn() when the last process under the filter has ended.
+    /// Called when the last process under the filter has ended, by the loop or by look().
     std::function<void()> ended = [] {};
   };
 
+  /// Whether listeners can be watched at all.
+  [[nodiscard]] bool valid() const { return epoll_.valid(); }
   /// Serves its calls from now on. EMFILE or ENOSPC where it cannot be watched.
   Result<void> add(UniqueFd listener, WaitKind wait_kind, Client client);
 
-  /// Readable when turn() has something to do.
-  [[nodiscard]] int fd() const { return epoll_.get(); }
-  /// After how long turn() has something to do all the same, for poll(2).
-  [[nodiscard]] int timeout_ms() const;
-  /// Gives threads to who calls, takes them from who is quiet, and ends what has ended.
-  void turn();
+  /// Sees at once to what has happened: gives threads to who calls, and ends what has ended. The
+  /// loop does so as well.
+  void look();
 
+  /// Listeners that are served, or are about to be forgotten.
   [[nodiscard]] std::size_t size() const { return resting_.size() + awake_.size() + ended_.size(); }
   /// Listeners that have threads.
   [[nodiscard]] std::size_t awake() const { return awake_.size(); }
@@ -69,14 +70,16 @@ class ServerPool {
   void destroy_ended_ones();
 
   KernelFeatures& features_;
-  const UniqueFd epoll_;
+  const UniqueFd epoll_;  ///< of all listeners: there may be thousands, most of them quiet
   Entries resting_;
   Entries awake_;
   Entries ended_;
-  std::chrono::steady_clock::time_point next_look_;
   /// Whose calls wait, since no thread was to be had for them.
   std::vector<Entry*> unwoken_;
-  std::chrono::steady_clock::time_point wake_again_;
+  const EventLoop::Source some_happened_;
+  EventLoop::Timer rest_time_;      ///< while some are awake
+  EventLoop::Timer wake_again_;     ///< while some are unwoken
+  EventLoop::Timer destroy_again_;  ///< while some have ended
 };
 
 }  // namespace shmvisor

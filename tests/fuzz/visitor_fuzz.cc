@@ -25,9 +25,12 @@ using namespace shmvisor;
 /// What `run --serve` has.
 struct Serving {
   explicit Serving(const std::string& path)
-      : joined(std::get<JoinSocket>(JoinSocket::listen_at(path)), ipc_namespaces, scope, features,
-               nullptr, std::make_shared<OpenFileShares>()) {}
+      : joined(loop, std::get<JoinSocket>(JoinSocket::listen_at(path)), ipc_namespaces, scope,
+               features, nullptr, std::make_shared<OpenFileShares>()) {}
 
+  void turn() { FUZZ_EXPECT(loop.turn(EventLoop::Clock::now())); }
+
+  EventLoop loop;
   KernelFeatures features;
   MachineResources resources{features};
   JointScope scope;
@@ -125,7 +128,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         visitors.erase(visitors.begin() +
                        static_cast<std::ptrdiff_t>(input.below(visitors.size())));
       } else {
-        serving.joined.turn();
+        serving.turn();
         for (Visitor& visitor : visitors) visitor.listen();
       }
     }
@@ -135,7 +138,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   constexpr int kTurnsAtRest = 8;
   int at_rest = 0;
   for (int waits = 0; waits < 8000 && at_rest < kTurnsAtRest; ++waits) {
-    serving.joined.turn();
+    serving.turn();
     at_rest = serving.joined.all_gone() && count_descriptors() == before ? at_rest + 1 : 0;
     if (at_rest == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }

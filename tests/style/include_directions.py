@@ -26,6 +26,7 @@ emulation/syscalls
 supervisor/kernel
 supervisor/log
 supervisor/tasks
+supervisor/loop
 supervisor/procfs
 supervisor/resources
 supervisor/credentials
