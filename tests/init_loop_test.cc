@@ -10,9 +10,9 @@
 #include "policy/filter_program.h"
 #include "supervisor/launch/command.h"
 #include "supervisor/launch/exit_status.h"
-#include "supervisor/launch/serving_upkeep.h"
-#include "supervisor/memory/machine.h"
+#include "supervisor/launch/last_process.h"
 #include "supervisor/scope/descendant_scope.h"
+#include "supervisor/session/upkeep.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -47,14 +47,9 @@ class InitLoopTest : public ::testing::Test {
     Listener listener(command.take_listener());
     command.go_on();
     const DescendantScope scope(features);
-    MachineResources resources(features);
-    Machine machine(resources, scope);
-    Registries namespaces(machine, Limits(), NamespaceIds::ours().ipc);
-    IpcNamespaces ipc_namespaces(namespaces, scope);
     before(command.pid());
     EventLoop loop;
-    ServingUpkeep upkeep(loop,
-                         {listener, namespaces.files(), machine.release_watch(), ipc_namespaces});
+    LastProcess last(loop, listener);
     InitLoop init(loop, command.pid(), group, false, inherited.watched(), scope);
     if (!init.valid()) {
       ::kill(command.pid(), SIGKILL);
@@ -62,7 +57,7 @@ class InitLoopTest : public ::testing::Test {
       return kInvalid;
     }
     if (command.wait_for_exec()) return 201;
-    const int status = init.run(linger, [&] { return upkeep.ended(); });
+    const int status = init.run(linger, [&last] { return last.gone(); });
     after_->all_gone = listener.ended();
     siginfo_t info{};
     after_->children_left = ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
@@ -193,10 +188,13 @@ TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {
     KernelFeatures features;
     ProcMounts mounts(ProcMode::kOff, false);
     const DescendantScope scope(features);
-    MachineResources resources(features);
-    Machine machine(resources, scope);
-    Registries namespaces(machine, Limits(), NamespaceIds::ours().ipc);
-    const auto& registry = namespaces.initial();
+    EventLoop loop;
+    const auto resources = std::make_shared<SessionResources>(features);
+    Upkeep upkeep(loop, resources);
+    const auto session = Session::of_command(resources, Limits());
+    upkeep.add(session);
+    const auto& registry = session->registries().initial();
+    Machine machine(resources->machine, scope);
     auto memory = machine.create_memory({.name = "SYSV00000000", .size_bytes = 4096});
     auto file = (*memory)->open(kAnyAccess);
     void* const mapped = ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, file->fd.get(), 0);
@@ -221,13 +219,10 @@ TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {
     Listener listener(command.take_listener());
     command.go_on();
     ::munmap(mapped, 4096);
-    IpcNamespaces ipc_namespaces(namespaces, scope);
-    EventLoop loop;
-    ServingUpkeep upkeep(loop,
-                         {listener, namespaces.files(), machine.release_watch(), ipc_namespaces});
+    LastProcess last(loop, listener);
     InitLoop init(loop, command.pid(), group, false, inherited.watched(), scope);
     if (command.wait_for_exec()) return 2;
-    if (init.run(true, [&] { return upkeep.ended(); }) != 0) return 3;
+    if (init.run(true, [&last] { return last.gone(); }) != 0) return 3;
     return registry->read()->in_use() == 0 ? 0 : 4;
   });
   EXPECT_EQ(exit_status_of(child), 0);

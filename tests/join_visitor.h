@@ -16,7 +16,6 @@
 #include "supervisor/join/joined_commands.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/socket_address.h"
-#include "supervisor/memory/machine.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -25,11 +24,8 @@ namespace shmvisor {
 class Serving {
  public:
   explicit Serving(const std::string& path)
-      : machine_(resources_, scope_),
-        namespaces_(machine_, Limits(), NamespaceIds::ours().ipc),
-        ipc_namespaces_(namespaces_, scope_),
-        joined(loop_, std::get<JoinSocket>(JoinSocket::listen_at(path)), ipc_namespaces_, scope_,
-               features_, nullptr, std::make_shared<OpenFileShares>()) {}
+      : joined(loop_, std::get<JoinSocket>(JoinSocket::listen_at(path)),
+               Session::of_command(std::make_shared<SessionResources>(features_), Limits())) {}
 
   /// What waits already is seen to.
   void turn() { EXPECT_TRUE(loop_.turn(EventLoop::Clock::now())); }
@@ -48,11 +44,6 @@ class Serving {
  private:
   EventLoop loop_;
   KernelFeatures features_;
-  MachineResources resources_{features_};
-  JointScope scope_;
-  Machine machine_;
-  Registries namespaces_;
-  IpcNamespaces ipc_namespaces_;
 
  public:
   JoinedCommands joined;

@@ -1,5 +1,5 @@
 // ServerPool: listeners that come, call, fall silent and go.
-#include "supervisor/serve/server_pool.h"
+#include "supervisor/session/server_pool.h"
 
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
@@ -10,7 +10,6 @@
 #include <thread>
 
 #include "supervisor/inject/kick_timer.h"
-#include "supervisor/memory/machine.h"
 #include "supervisor/scope/descendant_scope.h"
 #include "supervisor/tasks/losable_threads.h"
 #include "tests/supervised_child.h"
@@ -44,29 +43,17 @@ class ServerPoolTest : public ::testing::Test {
     }
   }
 
-  /// What a pool serves one or more listeners from.
-  struct NamespaceSet {
-    NamespaceSet(MachineResources& resources, KernelFeatures& features)
-        : scope(features),
-          machine(resources, scope),
-          namespaces(machine, Limits(), NamespaceIds::ours().ipc),
-          ipc_namespaces(namespaces, scope) {}
-
-    DescendantScope scope;
-    Machine machine;
-    Registries namespaces;
-    IpcNamespaces ipc_namespaces;
-  };
-  std::shared_ptr<IpcNamespaces> make_namespaces() {
-    const auto set = std::make_shared<NamespaceSet>(resources_, features_);
-    return {set, &set->ipc_namespaces};
+  std::shared_ptr<Session> make_session() {
+    auto session = Session::of_command(resources_, Limits());
+    session->scope().add(std::make_shared<DescendantScope>(features_));
+    return session;
   }
 
-  Result<void> serve(SupervisedChild& child, std::shared_ptr<IpcNamespaces> namespaces) {
+  Result<void> serve(SupervisedChild& child, std::shared_ptr<Session> session) {
     EXPECT_EQ(child.trouble(), "");
     UniqueFd listener(::fcntl(child.listener().fd(), F_DUPFD_CLOEXEC, 0));
     return pool_.add(std::move(listener), WaitKind::kUnknown,
-                     {.namespaces = std::move(namespaces), .ended = [this] { ++ended_; }});
+                     {.session = std::move(session), .ended = [this] { ++ended_; }});
   }
 
   /// False where it does not happen in time.
@@ -81,9 +68,10 @@ class ServerPoolTest : public ::testing::Test {
   }
 
   KernelFeatures features_;
-  MachineResources resources_{features_};
+  const std::shared_ptr<SessionResources> resources_ =
+      std::make_shared<SessionResources>(features_);
   EventLoop loop_;
-  ServerPool pool_{loop_, features_};
+  ServerPool pool_{loop_};
   int ended_ = 0;
 };
 
@@ -95,7 +83,7 @@ int make_segment() {
   return at != reinterpret_cast<void*>(-1) && ::shmdt(at) == 0 ? 0 : errno;
 }
 
-TEST_F(ServerPoolTest, WhoSharesANamespaceSetSharesSegments) {
+TEST_F(ServerPoolTest, WhoSharesASessionSharesSegments) {
   Gate made;
   SupervisedChild first([&] {
     const int error = make_segment();
@@ -107,16 +95,16 @@ TEST_F(ServerPoolTest, WhoSharesANamespaceSetSharesSegments) {
     return ::shmget(kKey, 0, 0) >= 0 ? 0 : errno;
   });
   SupervisedChild stranger([&] { return make_segment(); });
-  const auto shared = make_namespaces();
+  const auto shared = make_session();
   ASSERT_TRUE(serve(first, shared));
   ASSERT_TRUE(serve(second, shared));
-  ASSERT_TRUE(serve(stranger, make_namespaces()));
+  ASSERT_TRUE(serve(stranger, make_session()));
   EXPECT_EQ(pool_.size(), 3U);
   EXPECT_TRUE(turn_until([&] { return pool_.size() == 0; }));
   EXPECT_EQ(ended_, 3);
   EXPECT_EQ(exit_status_of(first.child()), 0);
   EXPECT_EQ(exit_status_of(second.child()), 0);
-  EXPECT_EQ(exit_status_of(stranger.child()), 0) << "a set of its own has no such key yet";
+  EXPECT_EQ(exit_status_of(stranger.child()), 0) << "a session of its own has no such key yet";
 }
 
 TEST_F(ServerPoolTest, TheQuietHaveNoThreads) {
@@ -127,7 +115,7 @@ TEST_F(ServerPoolTest, TheQuietHaveNoThreads) {
     return ::shmget(kKey, 0, 0) >= 0 ? 0 : errno;
   });
   const auto threads = entries_of("/proc/self/task");
-  ASSERT_TRUE(serve(child, make_namespaces()));
+  ASSERT_TRUE(serve(child, make_session()));
   EXPECT_EQ(entries_of("/proc/self/task"), threads) << "nobody called yet";
   EXPECT_TRUE(turn_until([&] { return pool_.awake() == 1; }));
   EXPECT_TRUE(turn_until([&] { return pool_.awake() == 0; }));
@@ -144,9 +132,9 @@ TEST_F(ServerPoolTest, TheEndedLeaveNothingBehind) {
   const auto descriptors = entries_of("/proc/self/fd");
   for (int round = 0; round < 20; ++round) {
     SupervisedChild child([] { return make_segment(); });
-    auto namespaces = make_namespaces();
-    const std::weak_ptr<IpcNamespaces> watched = namespaces;
-    ASSERT_TRUE(serve(child, std::move(namespaces)));
+    auto session = make_session();
+    const std::weak_ptr<Session> watched = session;
+    ASSERT_TRUE(serve(child, std::move(session)));
     EXPECT_FALSE(watched.expired());
     EXPECT_TRUE(turn_until([&] { return pool_.size() == 0; }));
     EXPECT_TRUE(watched.expired());
@@ -164,7 +152,7 @@ TEST_F(ServerPoolTest, DrainedNobodyIsServed) {
     raw_call(SYS_shmget, 1);  // waits until nobody can answer any more
     return error;
   });
-  ASSERT_TRUE(serve(child, make_namespaces()));
+  ASSERT_TRUE(serve(child, make_session()));
   EXPECT_TRUE(turn_until([&] { return pool_.awake() == 1; }));
   ASSERT_TRUE(served.pass());
   EXPECT_TRUE(pool_.drain(kPatience));
@@ -174,7 +162,7 @@ TEST_F(ServerPoolTest, DrainedNobodyIsServed) {
 TEST_F(ServerPoolTest, WhatCannotBeWatchedIsRefused) {
   const auto descriptors = entries_of("/proc/self/fd");
   UniqueFd file(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
-  EXPECT_FALSE(pool_.add(std::move(file), WaitKind::kUnknown, {.namespaces = make_namespaces()}));
+  EXPECT_FALSE(pool_.add(std::move(file), WaitKind::kUnknown, {.session = make_session()}));
   EXPECT_EQ(pool_.size(), 0U);
   EXPECT_EQ(entries_of("/proc/self/fd"), descriptors);
 }

@@ -13,7 +13,7 @@
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/log/limited_log.h"
-#include "supervisor/log/process_log.h"
+#include "supervisor/session/end_process.h"
 
 namespace shmvisor {
 namespace {
@@ -63,10 +63,7 @@ int run_agent(const AgentOptions& options, KernelFeatures& features) {
   Agent agent(std::move(*std::get_if<ListeningSocket>(&socket)), ends, manager, options.limits,
               features);
   const Agent::Ending ending = agent.run();
-  if (!ending.drained) {
-    flush_process_log();
-    ::_exit(ending.status);
-  }
+  if (!ending.drained) end_process_at_once(ending.status);
   return ending.status;
 }
 

@@ -1,65 +1,48 @@
 // Container and ContainerGroup: who is served together, and for how long.
 //
-// A ContainerGroup is the registries of the containers that share them; a container whose metadata
-// names no group has one of its own. Where the containers of a group have different
+// A ContainerGroup is the containers that share a session; a container whose metadata names no
+// group has one of its own. Where the containers of a group have different
 // user namespaces none of them is root over the registry (IpcNamespaces). A Container is one
 // container of a runtime. It is over when its last listener is (one came for its first process, one
 // for each `exec`), and so its last process; its group's segments go with the group's last
 // container.
 //
-// Ownership: servers share what they use, and may need it a moment longer than it is known here.
-// Thread rule: one thread, but for what a server asks for.
+// Ownership: servers share the session and the home, and may need them a moment longer than the
+// container is known here. Thread rule: one thread.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
-#include "emulation/shm/registries.h"
 #include "policy/container_metadata.h"
-#include "supervisor/memory/machine.h"
-#include "supervisor/namespaces/ipc_namespaces.h"
-#include "supervisor/resources/descriptor_share.h"
+#include "policy/limits.h"
+#include "supervisor/namespaces/ipc_home.h"
 #include "supervisor/scope/container_scope.h"
-#include "supervisor/scope/joint_scope.h"
+#include "supervisor/session/session.h"
 
 namespace shmvisor {
 
 class ContainerGroup {
  public:
-  /// `number`: no other group's.
-  ContainerGroup(MachineResources& resources, DescriptorPool& descriptors, const Limits& limits,
-                 std::uint32_t number);
+  ContainerGroup(std::shared_ptr<Session> session, const Limits& limits)
+      : session_(std::move(session)), limits_(limits) {}
   ContainerGroup(const ContainerGroup&) = delete;
   ContainerGroup& operator=(const ContainerGroup&) = delete;
 
+  [[nodiscard]] const std::shared_ptr<Session>& session() const { return session_; }
   [[nodiscard]] const Limits& limits() const { return limits_; }
-  [[nodiscard]] std::uint32_t number() const { return number_; }
-  [[nodiscard]] IpcNamespaces& ipc_namespaces() { return ipc_namespaces_; }
-  [[nodiscard]] DescriptorShare& descriptor_share() { return descriptor_share_; }
 
   void add(std::shared_ptr<const ProcessScope> container);
   void remove(const ProcessScope* container);
   /// Whether no container is left.
   [[nodiscard]] bool over() const { return containers_ == 0; }
-  /// Lets go of segments that inotify says nobody maps any more. Whether there are more of them.
-  bool settle_if_released();
-  /// Whether only looking tells of segments nobody maps any more, or of namespaces that are over.
-  [[nodiscard]] bool needs_looking_after();
-  /// `told` is called when that becomes so, by any thread. To be set before there is a container.
-  void tell_of_need(const std::function<void()>& told);
-  /// Looks, which takes as long as the containers like. Any thread, one at a time.
-  void look_after();
 
  private:
+  const std::shared_ptr<Session> session_;
   const Limits limits_;
-  const std::uint32_t number_;
-  JointScope scope_;
-  DescriptorShare descriptor_share_;
-  Machine machine_;
-  Registries namespaces_;
-  IpcNamespaces ipc_namespaces_;
   int containers_ = 0;
 };
 

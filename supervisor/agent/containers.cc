@@ -9,11 +9,6 @@
 namespace shmvisor {
 namespace {
 
-using Clock = EventLoop::Clock;
-
-constexpr std::chrono::milliseconds kBetweenLooks(1000);
-/// With what one look left undone.
-constexpr std::chrono::milliseconds kBeforeGoingOn(5);
 /// Of one listener: who keeps its calls waiting keeps no more threads of ours. A container has one
 /// listener, and one more for each `exec` into it, which is the operator's to do.
 constexpr int kMostThreads = 64;
@@ -21,21 +16,10 @@ constexpr int kMostThreads = 64;
 }  // namespace
 
 Containers::Containers(EventLoop& loop, KernelFeatures& features, const Limits& limits)
-    : features_(features),
-      defaults_{limits, {}},
-      resources_(features),
-      plan_(DescriptorPlan::of_this_process()),
-      descriptors_(plan_),
-      budget_(plan_.calls_at_once),
-      some_released_(
-          loop.watch(resources_.release_events.fd(), POLLIN, [this](short) { settle(); })),
-      look_again_(loop.timer([this] { look_after_groups(); })),
-      need_begins_(loop,
-                   [this] {
-                     settle();
-                     expect_look();
-                   }),
-      pool_(loop, features_) {}
+    : defaults_{limits, {}},
+      resources_(std::make_shared<SessionResources>(features)),
+      upkeep_(loop, resources_),
+      pool_(loop) {}
 
 std::optional<std::string> Containers::serve(const ContainerProcess& process, UniqueFd listener) {
   const auto parsed = parse_container_metadata(process.metadata, defaults_);
@@ -55,16 +39,16 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   container->take_in(process.pid);
   // What a profile shows us of unshare(2) and setns(2) is not ours to say; and there may be very
   // many containers.
-  const ServerOptions options{.remembered = Remembered::kNothing,
-                              .home = container->home(),
-                              .most_threads = kMostThreads,
-                              .budget = &budget_,
-                              .payer_group = container->group().number()};
+  ServerOptions options = container->group().session()->server_options();
+  options.remembered = Remembered::kNothing;
+  options.home = container->home();
+  options.most_threads = kMostThreads;
   container->listener_begins();
-  const auto added = pool_.add(std::move(listener), WaitKind::kUnknown,
-                               {.namespaces = {container, &container->group().ipc_namespaces()},
-                                .options = options,
-                                .ended = [container] { container->listener_ends(); }});
+  const auto added =
+      pool_.add(std::move(listener), WaitKind::kUnknown,
+                {.session = container->group().session(), .options = options, .ended = [container] {
+                   container->listener_ends();
+                 }});
   if (!added) {
     container->listener_ends();
     return std::string("no listener more: ") + std::strerror(added.error().value());
@@ -100,14 +84,9 @@ std::shared_ptr<Container> Containers::make(const std::string& id,
 std::shared_ptr<ContainerGroup> Containers::group_of(const ContainerMetadata& metadata) {
   const std::string& name = metadata.group;
   if (const auto known = by_name_.find(name); known != by_name_.end()) return known->second;
-  const auto end = [this](ContainerGroup* group) {
-    groups_.erase(group);
-    delete group;
-  };
-  std::shared_ptr<ContainerGroup> group(
-      new ContainerGroup(resources_, descriptors_, metadata.limits, ++groups_made_), end);
-  group->tell_of_need(need_begins_.nudger());
-  groups_.emplace(group.get(), group);
+  const auto session = Session::of_others(resources_, metadata.limits, ++sessions_made_);
+  upkeep_.add(session);
+  auto group = std::make_shared<ContainerGroup>(session, metadata.limits);
   if (!name.empty()) by_name_.insert_or_assign(name, group);
   return group;
 }
@@ -122,36 +101,9 @@ void Containers::forget(const Container& container) {
   if (container.group().over()) by_name_.erase(container.metadata().group);
 }
 
-void Containers::settle() {
-  resources_.release_events.pump();
-  bool some_left = false;
-  for (const auto& [group, owned] : groups_) some_left = group->settle_if_released() || some_left;
-  if (some_left) look_again_.set_by(Clock::now() + kBeforeGoingOn);
-}
-
-void Containers::expect_look() { look_again_.set_by(Clock::now() + kBetweenLooks); }
-
-void Containers::look_after_groups() {
-  settle();
-  if (looking_.running()) return expect_look();
-  // Not within clear(), which the end of a group may come back to.
-  const auto looked_after = std::exchange(looked_after_, {});
-  for (const auto& [group, owned] : groups_) {
-    if (!group->needs_looking_after()) continue;
-    if (auto shared = owned.lock()) looked_after_.push_back(std::move(shared));
-  }
-  if (looked_after_.empty()) return;
-  expect_look();
-  const auto look = [this] {
-    for (const auto& group : looked_after_) group->look_after();
-  };
-  if (!looking_.start(look)) looked_after_.clear();  // no thread: another time
-}
-
 bool Containers::drain(std::chrono::milliseconds bound) {
   const bool drained = pool_.drain(bound);
-  for (const auto& [group, owned] : groups_) group->ipc_namespaces().stop_sweeping();
-  return drained && looking_.wait_for_end(bound);
+  return upkeep_.wait_for_end(bound) && drained;
 }
 
 }  // namespace shmvisor

@@ -7,23 +7,21 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <vector>
 
 #include "policy/base/unique_fd.h"
 #include "policy/container_metadata.h"
 #include "supervisor/agent/container.h"
 #include "supervisor/agent/container_process.h"
+#include "supervisor/kernel/features.h"
 #include "supervisor/loop/event_loop.h"
-#include "supervisor/loop/nudge.h"
-#include "supervisor/memory/machine.h"
-#include "supervisor/resources/descriptor_share.h"
-#include "supervisor/serve/server_pool.h"
-#include "supervisor/tasks/background_task.h"
+#include "supervisor/session/server_pool.h"
+#include "supervisor/session/upkeep.h"
 
 namespace shmvisor {
 
@@ -49,31 +47,16 @@ class Containers {
   std::shared_ptr<Container> make(const std::string& id, const ContainerMetadata& metadata);
   std::shared_ptr<ContainerGroup> group_of(const ContainerMetadata& metadata);
   void forget(const Container& container);
-  void settle();
-  void look_after_groups();
-  void expect_look();
 
-  KernelFeatures& features_;
   const ContainerMetadata defaults_;
-  MachineResources resources_;
-  const DescriptorPlan plan_;
-  DescriptorPool descriptors_;
-  ServingBudget budget_;
-  std::uint32_t groups_made_ = 0;
+  const std::shared_ptr<SessionResources> resources_;
+  Upkeep upkeep_;
+  std::uint32_t sessions_made_ = 0;
   std::size_t count_ = 0;
   /// Those that are not over. Two have one id where it was given away too early; the later is
   /// behind.
   std::multimap<std::string, std::shared_ptr<Container>> by_id_;
   std::unordered_map<std::string, std::shared_ptr<ContainerGroup>> by_name_;
-  /// All that a server may need yet.
-  std::unordered_map<ContainerGroup*, std::weak_ptr<ContainerGroup>> groups_;
-  /// A thread that looks after those in looked_after_, so that a container that makes it long keeps
-  /// nobody else waiting.
-  BackgroundTask looking_;
-  std::vector<std::shared_ptr<ContainerGroup>> looked_after_;
-  EventLoop::Source some_released_;
-  EventLoop::Timer look_again_;  ///< while there is a need
-  const Nudge need_begins_;
   /// Last, because its servers use all of the above.
   ServerPool pool_;
 };

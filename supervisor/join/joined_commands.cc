@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,7 +13,6 @@
 #include <utility>
 
 #include "policy/base/shortage.h"
-#include "supervisor/credentials/accountable_user.h"
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/join/join_messages.h"
 #include "supervisor/kernel/descriptor_message.h"
@@ -22,7 +20,6 @@
 #include "supervisor/log/limited_log.h"
 #include "supervisor/procfiles/proc_file_system.h"
 #include "supervisor/procfiles/sysctl_covers.h"
-#include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
 namespace {
@@ -53,40 +50,6 @@ constexpr std::int64_t kDescriptorsOfAJoined = 7;
 /// For files in /proc, once the last process under the filter has ended.
 constexpr std::chrono::seconds kUnmountBound(1);
 
-#ifndef SO_PEERPIDFD
-constexpr int SO_PEERPIDFD = 77;  // <asm-generic/socket.h>, Linux 6.5
-#endif
-
-/// Of the process that connected, which may be gone and its number another's. Before Linux 6.5 it
-/// is told by its user, so that its number can have come to mean only another process of that one.
-UniqueFd peer_pidfd(const UniqueFd& connection, const ucred& peer) {
-  int pidfd = -1;
-  socklen_t size = sizeof(pidfd);
-  if (::getsockopt(connection.get(), SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0) {
-    return UniqueFd(pidfd);
-  }
-  if (errno != ENOPROTOOPT || peer.pid == 0) return UniqueFd();
-  UniqueFd opened(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
-  const auto status = TaskStatus::read(peer.pid);
-  return status && status->euid == peer.uid ? std::move(opened) : UniqueFd();
-}
-
-/// Whether its number still means it.
-bool lives(const UniqueFd& pidfd) {
-  pollfd ended{pidfd.get(), POLLIN, 0};
-  return pidfd.valid() && ::poll(&ended, 1, 0) == 0;
-}
-
-/// Who is charged for it. All whose process cannot be told are one user, or whoever has many uids
-/// would be many by ending at once.
-uid_t payer_of(const ucred& peer, const UniqueFd& pidfd) {
-  constexpr uid_t kNobodyInSight = static_cast<uid_t>(-1);
-  if (peer.pid == 0) return kNobodyInSight;
-  ThreadIdentity visitor(peer.pid, UniqueFd(), 0);
-  const uid_t payer = accountable_user(visitor, peer.uid);
-  return lives(pidfd) ? payer : kNobodyInSight;
-}
-
 }  // namespace
 
 struct JoinedCommands::Joined {
@@ -103,18 +66,11 @@ struct JoinedCommands::Joined {
   std::unique_ptr<ProcFileSystem> files;
 };
 
-JoinedCommands::JoinedCommands(EventLoop& loop, JoinSocket socket, IpcNamespaces& namespaces,
-                               JointScope& scope, KernelFeatures& features,
-                               const CallPage* call_page,
-                               std::shared_ptr<OpenFileShares> open_file_shares,
-                               const ServingShares& shares)
+JoinedCommands::JoinedCommands(EventLoop& loop, JoinSocket socket, std::shared_ptr<Session> session)
     : loop_(loop),
       socket_(std::move(socket)),
-      namespaces_(namespaces),
-      scope_(std::make_shared<SupervisedScope>(features)),
-      call_page_(call_page),
-      open_file_shares_(std::move(open_file_shares)),
-      shares_(shares),
+      session_(std::move(session)),
+      scope_(std::make_shared<SupervisedScope>(session_->features())),
       newcomers_(loop.watch(socket_.fd(), POLLIN,
                             [this](short) {
                               hear_visitors();  // before somebody who has asked must make room
@@ -122,8 +78,8 @@ JoinedCommands::JoinedCommands(EventLoop& loop, JoinSocket socket, IpcNamespaces
                             })),
       admit_again_(loop.timer([this] { begin_admissions(); })),
       forget_again_(loop.timer([this] { forget_ended(); })),
-      pool_(loop, features) {
-  scope.add(scope_);
+      pool_(loop) {
+  session_->scope().add(scope_);
 }
 
 JoinedCommands::~JoinedCommands() = default;
@@ -138,19 +94,14 @@ void JoinedCommands::greet_visitors() {
       }
       return;
     }
-    ucred peer{};
-    socklen_t size = sizeof(peer);
-    ::getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size);
-    UniqueFd pidfd = peer_pidfd(connection, peer);
-    const uid_t payer = payer_of(peer, pidfd);
-    auto descriptors = charge(payer, kDescriptorsOfAVisitor);
+    PeerProcess peer = PeerProcess::of(connection);
+    auto descriptors = session_->descriptors().take(peer.payer(), kDescriptorsOfAVisitor);
     if (!descriptors) continue;  // it finds its connection closed
     if (!send_message(connection.get(), join::Greeting())) continue;
-    spdlog::debug("process {} of user {} wants to join", peer.pid, peer.uid);
+    spdlog::debug("process {} of user {} wants to join", peer.pid(), peer.user());
     if (visitors_.size() >= kMostVisitors) make_room();
     Visitors visitor;
-    visitor.push_back(
-        {std::move(connection), std::move(pidfd), peer.pid, payer, std::move(*descriptors)});
+    visitor.push_back({std::move(connection), std::move(peer), std::move(*descriptors)});
     expect(visitor);
     visitors_.splice(visitors_.end(), visitor);
   }
@@ -160,21 +111,21 @@ void JoinedCommands::expect(Visitors& visitor) {
   const auto at = visitor.begin();
   const auto send_away = [this, at] { visitors_.erase(at); };
   at->asked = loop_.watch(at->connection.get(), POLLIN, [this, at](short) { hear(at); });
-  at->ended = loop_.watch(at->pidfd.get(), POLLIN, [send_away](short) { send_away(); });
+  at->ended = loop_.watch(at->peer.pidfd().get(), POLLIN, [send_away](short) { send_away(); });
   at->late = loop_.timer(send_away);
   at->late.set(Clock::now() + kVisitBound);
 }
 
 void JoinedCommands::make_room() {
   std::unordered_map<uid_t, int> of_user;
-  for (const Visitor& visitor : visitors_) ++of_user[visitor.payer];
+  for (const Visitor& visitor : visitors_) ++of_user[visitor.peer.payer()];
   const auto most = std::max_element(
       of_user.begin(), of_user.end(),
       [](const auto& one, const auto& other) { return one.second < other.second; });
   const auto oldest = std::find_if(visitors_.begin(), visitors_.end(), [&](const Visitor& visitor) {
-    return visitor.payer == most->first;
+    return visitor.peer.payer() == most->first;
   });
-  spdlog::debug("process {} makes room for others who want to join", oldest->pid);
+  spdlog::debug("process {} makes room for others who want to join", oldest->peer.pid());
   visitors_.erase(oldest);
 }
 
@@ -209,14 +160,9 @@ void JoinedCommands::hear(Visitors::iterator visitor) {
   begin_admissions();
 }
 
-std::optional<DescriptorShare::Part> JoinedCommands::charge(uid_t user, std::int64_t count) const {
-  if (shares_.descriptors == nullptr) return DescriptorShare::Part();
-  return shares_.descriptors->take(user, count);
-}
-
 std::string JoinedCommands::check(const Visitor& visitor) const {
-  if (room_for(visitor.payer) <= 0) return "too many commands have joined already";
-  if (visitor.pid == 0) return "it cannot be seen from the server's pid namespace";
+  if (room_for(visitor.peer.payer()) <= 0) return "too many commands have joined already";
+  if (visitor.peer.pid() == 0) return "it cannot be seen from the server's pid namespace";
   return {};
 }
 
@@ -227,17 +173,17 @@ void JoinedCommands::begin_admissions() {
     const auto applicant = next++;
     if (applicant->admission != nullptr) continue;
     const Visitor& visitor = applicant->visitor;
-    if (!may_begin(visitor.payer)) {
+    if (!may_begin(visitor.peer.payer())) {
       some_wait = true;
       continue;
     }
-    auto begun = Admission::begin(visitor.pid, visitor.connection);
+    auto begun = Admission::begin(visitor.peer.pid(), visitor.connection);
     if (!begun) {
       give_up(applicant, "the server has no thread or descriptor for it");
       continue;
     }
     applicant->admission = std::move(*begun);
-    underway_.push_back({visitor.payer, applicant->admission});
+    underway_.push_back({visitor.peer.payer(), applicant->admission});
     applicant->admission_over = loop_.watch(applicant->admission->fd(), POLLIN,
                                             [this, applicant](short) { conclude(applicant); });
   }
@@ -268,7 +214,7 @@ std::ptrdiff_t JoinedCommands::room_for(uid_t payer) const {
   if (payer == ::geteuid()) return kMostJoined - all;
   const auto of_user = std::ranges::count(joined_, payer, &Joined::payer) +
                        std::ranges::count_if(applicants_, [payer](const auto& one) {
-                         return one.visitor.payer == payer;
+                         return one.visitor.peer.payer() == payer;
                        });
   return std::min(kMostJoined - all, kMostOfAnotherUser - of_user);
 }
@@ -282,39 +228,39 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
   if (!listener.valid()) return "it handed over something else than a seccomp listener";
   if (!findings.within_reach) {
     return "the kernel lets the server map nothing into processes of process " +
-           std::to_string(visitor.pid) +
+           std::to_string(visitor.peer.pid()) +
            ": both must be of one user, and kernel.yama.ptrace_scope 0, or the server needs "
            "CAP_SYS_PTRACE";
   }
-  const std::size_t remembered = std::min(shares_.most_remembered, ThreadIdentities::kMostOfOthers);
-  auto descriptors =
-      charge(visitor.payer, kDescriptorsOfAJoined + static_cast<std::int64_t>(remembered));
+  const std::size_t remembered =
+      std::min(static_cast<std::size_t>(session_->plan().remembered_joined_callers),
+               ThreadIdentities::kMostOfOthers);
+  auto descriptors = session_->descriptors().take(
+      visitor.peer.payer(), kDescriptorsOfAJoined + static_cast<std::int64_t>(remembered));
   if (!descriptors) return "its user has its share of the server's descriptors already";
-  ServerOptions options;
-  options.most_threads =
-      visitor.payer == ::geteuid() || visitor.payer == 0 ? kMostThreads : kMostThreadsOfAnotherUser;
-  options.budget = shares_.budget;
+  ServerOptions options = session_->server_options();
+  options.most_threads = visitor.peer.payer() == ::geteuid() || visitor.peer.payer() == 0
+                             ? kMostThreads
+                             : kMostThreadsOfAnotherUser;
   options.most_remembered = remembered;
   options.remembered = Remembered::kThreads;
   options.tracer_wait =
       std::min(std::chrono::milliseconds(request.tracer_wait_ms), kMostTracerWait);
-  options.call_page = call_page_;
-  if (auto ipc = reach_proc_file(visitor.pid, "ns/ipc")) {
+  if (auto ipc = reach_proc_file(visitor.peer.pid(), "ns/ipc")) {
     options.home = std::make_shared<IpcHome>(std::move(*ipc));
   }
   // All that was read of it by its number is its own.
-  if (!lives(visitor.pidfd)) return "its process has ended, or cannot be told for sure";
+  if (!visitor.peer.lives()) return "its process has ended, or cannot be told for sure";
   if (findings.files.connection.valid()) {
     options.on_namespace_change =
         [covers = std::make_shared<SysctlCovers>(std::move(findings.user_namespace))](pid_t tid) {
           covers->cover(tid);
         };
   }
-  Joined& joined = joined_.emplace_back(visitor.payer);
+  Joined& joined = joined_.emplace_back(visitor.peer.payer());
   joined.descriptors = std::move(*descriptors);
   ServerPool::Client client;
-  // Not owned by the servers: the set is the serving command's, and outlives them.
-  client.namespaces = std::shared_ptr<IpcNamespaces>(std::shared_ptr<void>(), &namespaces_);
+  client.session = session_;
   client.options = options;
   client.ended = [this, &joined] {
     joined.ended = true;
@@ -327,9 +273,9 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
     return "the server cannot watch another listener";
   }
   // From here on it is served until it ends.
-  joined.root = scope_->add_root(visitor.pid);
+  joined.root = scope_->add_root(visitor.peer.pid());
   if (!findings.files.connection.valid()) return {};
-  joined.files = std::make_unique<ProcFileSystem>(namespaces_, open_file_shares_, options.home);
+  joined.files = session_->make_files(options.home);
   if (const auto started = joined.files->start(std::move(findings.files.connection)); !started) {
     findings.missing = {ProcMountFailure::Step::kServe, started.error().value()};
     findings.files.mount.reset();
@@ -350,7 +296,7 @@ void JoinedCommands::answer(Applicant& applicant, const std::string& refusal,
   const std::array mount{findings.files.mount.get()};
   const std::size_t descriptors = findings.files.mount.valid() ? 1 : 0;
   if (!send_message(visitor.connection.get(), answer, std::span(mount).first(descriptors))) return;
-  spdlog::debug("process {} has joined", visitor.pid);
+  spdlog::debug("process {} has joined", visitor.peer.pid());
   joined_.back().connection = std::move(visitor.connection);
 }
 
@@ -362,8 +308,8 @@ void JoinedCommands::refuse(const Visitor& visitor, const std::string& refusal) 
   join::Answer answer;
   refusal.copy(answer.reason.data(), answer.reason.size() - 1);
   (void)send_message(visitor.connection.get(), answer);
-  log_limited(spdlog::level::warn, LogTopic::kJoins, visitor.payer, "process {} may not join: {}",
-              visitor.pid, refusal);
+  log_limited(spdlog::level::warn, LogTopic::kJoins, visitor.peer.payer(),
+              "process {} may not join: {}", visitor.peer.pid(), refusal);
 }
 
 void JoinedCommands::forget_ended() {

@@ -1,5 +1,5 @@
 // JoinedCommands: the serving side: takes the listeners of commands that other shmvisors started,
-// and serves their calls, and their files in /proc, from one namespace set.
+// and serves their calls, and their files in /proc, from one session.
 //
 // A joining shmvisor is met with no more trust than its command: whoever may connect (JoinSocket)
 // is served if the kernel lets us reach its processes at all (ptrace(2), access mode checks: of our
@@ -13,9 +13,9 @@
 // another, and has no right over it by that (IpcNamespaces). What its filter shows of unshare(2)
 // and setns(2) is not relied on.
 //
-// Ownership: borrows the loop, in which it does its part, the namespace set, the call page and the
-// scope, to which it adds one of who has joined; owns all else. To be destroyed after drain()
-// succeeded; otherwise the process must end without that. Thread rule: the main thread.
+// Ownership: borrows the loop, in which it does its part; shares the session, to whose scope it
+// adds one of who has joined; owns all else. To be destroyed after drain() succeeded; otherwise the
+// process must end without that: end_process.h. Thread rule: the main thread.
 #pragma once
 
 #include <chrono>
@@ -28,14 +28,11 @@
 #include "supervisor/join/admission.h"
 #include "supervisor/join/join_messages.h"
 #include "supervisor/join/join_socket.h"
-#include "supervisor/kernel/features.h"
+#include "supervisor/join/peer_process.h"
 #include "supervisor/loop/event_loop.h"
-#include "supervisor/namespaces/ipc_namespaces.h"
-#include "supervisor/procfiles/open_file_shares.h"
-#include "supervisor/scope/joint_scope.h"
 #include "supervisor/scope/supervised_scope.h"
-#include "supervisor/serve/server_pool.h"
-#include "supervisor/serve/serving_shares.h"
+#include "supervisor/session/server_pool.h"
+#include "supervisor/session/session.h"
 
 namespace shmvisor {
 
@@ -46,10 +43,7 @@ class JoinedCommands {
   /// Commands of one user who is not the server's, joined or about to be.
   static constexpr std::ptrdiff_t kMostOfAnotherUser = 64;
 
-  JoinedCommands(EventLoop& loop, JoinSocket socket, IpcNamespaces& namespaces, JointScope& scope,
-                 KernelFeatures& features, const CallPage* call_page,
-                 std::shared_ptr<OpenFileShares> open_file_shares,
-                 const ServingShares& shares = {});
+  JoinedCommands(EventLoop& loop, JoinSocket socket, std::shared_ptr<Session> session);
   JoinedCommands(const JoinedCommands&) = delete;
   JoinedCommands& operator=(const JoinedCommands&) = delete;
   ~JoinedCommands();
@@ -68,9 +62,7 @@ class JoinedCommands {
   /// Connected, and has not asked yet.
   struct Visitor {
     UniqueFd connection;
-    UniqueFd pidfd;  ///< invalid where its process cannot be told for sure
-    pid_t pid = 0;
-    uid_t payer = 0;
+    PeerProcess peer;
     DescriptorShare::Part descriptors = {};
     EventLoop::Source asked = {};
     EventLoop::Source ended = {};  ///< its process; somebody else may keep the connection open
@@ -100,8 +92,6 @@ class JoinedCommands {
   /// All who have asked.
   void hear_visitors();
   void hear(Visitors::iterator visitor);
-  /// For so many descriptors that the user makes us keep. Nothing where it has its share.
-  std::optional<DescriptorShare::Part> charge(uid_t user, std::int64_t count) const;
   /// Of one that is to be an applicant: why it cannot be.
   [[nodiscard]] std::string check(const Visitor& visitor) const;
   /// Has all looked at that wait for it, and may be by now.
@@ -123,11 +113,8 @@ class JoinedCommands {
 
   EventLoop& loop_;
   JoinSocket socket_;
-  IpcNamespaces& namespaces_;
+  const std::shared_ptr<Session> session_;
   const std::shared_ptr<SupervisedScope> scope_;
-  const CallPage* const call_page_;
-  const std::shared_ptr<OpenFileShares> open_file_shares_;
-  const ServingShares shares_;
   Visitors visitors_;
   Applicants applicants_;
   std::list<Underway> underway_;

@@ -12,18 +12,17 @@ namespace shmvisor {
 ServerWatch::ServerWatch(EventLoop& loop, const JoinConnection& server, UniqueFd listener)
     : server_(server),
       listener_(std::move(listener)),
-      server_speaks_(loop.watch(server.fd(), POLLIN, [this](short) { hear_server(); })),
-      listener_ended_(loop.watch(listener_->fd(), 0, [this](short) {
-        ended_ = true;
-        listener_ended_.reset();
-      })) {}
+      server_speaks_(loop.watch(server.fd(), POLLIN, [this](short) { hear_server(); })) {
+  last_process_.emplace(loop, *listener_);
+}
 
 void ServerWatch::hear_server() {
+  all_served_ = last_process_->gone();
   server_speaks_.reset();
-  listener_ended_.reset();
+  last_process_.reset();
   listener_.reset();
   if (server_.hear_farewell()) {
-    ended_ = true;
+    all_served_ = true;
     return;
   }
   spdlog::warn(
@@ -32,7 +31,8 @@ void ServerWatch::hear_server() {
 }
 
 bool ServerWatch::all_gone() const {
-  if (ended_ || listener_) return ended_;
+  if (last_process_) return last_process_->gone();
+  if (all_served_) return true;
   siginfo_t info{};
   return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD;
 }

@@ -12,6 +12,7 @@
 
 #include "policy/base/unique_fd.h"
 #include "supervisor/join/join_connection.h"
+#include "supervisor/launch/last_process.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/notify/listener.h"
 
@@ -28,10 +29,11 @@ class ServerWatch {
   void hear_server();
 
   const JoinConnection& server_;
-  std::optional<Listener> listener_;  ///< while somebody serves
-  bool ended_ = false;                ///< the last process has
+  // While somebody serves:
+  std::optional<Listener> listener_;
+  std::optional<LastProcess> last_process_;
   EventLoop::Source server_speaks_;
-  EventLoop::Source listener_ended_;
+  bool all_served_ = false;  ///< the server took its leave
 };
 
 }  // namespace shmvisor

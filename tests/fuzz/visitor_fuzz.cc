@@ -14,7 +14,6 @@
 
 #include "supervisor/join/joined_commands.h"
 #include "supervisor/kernel/socket_address.h"
-#include "supervisor/memory/machine.h"
 #include "tests/fuzz/descriptors.h"
 #include "tests/fuzz/fuzz_input.h"
 
@@ -25,18 +24,13 @@ using namespace shmvisor;
 /// What `run --serve` has.
 struct Serving {
   explicit Serving(const std::string& path)
-      : joined(loop, std::get<JoinSocket>(JoinSocket::listen_at(path)), ipc_namespaces, scope,
-               features, nullptr, std::make_shared<OpenFileShares>()) {}
+      : joined(loop, std::get<JoinSocket>(JoinSocket::listen_at(path)),
+               Session::of_command(std::make_shared<SessionResources>(features), Limits())) {}
 
   void turn() { FUZZ_EXPECT(loop.turn(EventLoop::Clock::now())); }
 
   EventLoop loop;
   KernelFeatures features;
-  MachineResources resources{features};
-  JointScope scope;
-  Machine machine{resources, scope};
-  Registries namespaces{machine, Limits(), NamespaceIds::ours().ipc};
-  IpcNamespaces ipc_namespaces{namespaces, scope};
   JoinedCommands joined;
 };
 

@@ -40,6 +40,7 @@ supervisor/inject/arch/x86
 supervisor/inject
 supervisor/serve
 supervisor/procfiles
+supervisor/session
 supervisor/check
 supervisor/join
 supervisor/launch

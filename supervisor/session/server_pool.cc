@@ -1,4 +1,4 @@
-#include "supervisor/serve/server_pool.h"
+#include "supervisor/session/server_pool.h"
 
 #include <poll.h>
 #include <sys/epoll.h>
@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "supervisor/log/limited_log.h"
+#include "supervisor/session/served_listener.h"
 
 namespace shmvisor {
 namespace {
@@ -30,14 +31,15 @@ constexpr std::size_t kEventsAtOnce = 64;
 
 class ServerPool::Entry {
  public:
-  Entry(UniqueFd listener_fd, WaitKind wait_kind, Client its_client, KernelFeatures& features)
-      : client(std::move(its_client)),
-        listener(std::move(listener_fd), wait_kind),
-        server(listener, *client.namespaces, features, client.options) {}
+  Entry(UniqueFd listener, WaitKind wait_kind, Client client)
+      : ended(std::move(client.ended)),
+        served(std::move(client.session), std::move(listener), wait_kind, client.options) {}
 
-  const Client client;
-  Listener listener;
-  Server server;
+  [[nodiscard]] int fd() const { return served.listener().fd(); }
+  [[nodiscard]] Server& server() { return served.server(); }
+
+  const std::function<void()> ended;
+  ServedListener served;
   Entries* list = nullptr;
   Entries::iterator self;
   bool wants_rest = false;
@@ -49,9 +51,8 @@ class ServerPool::Entry {
   }
 };
 
-ServerPool::ServerPool(EventLoop& loop, KernelFeatures& features)
-    : features_(features),
-      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+ServerPool::ServerPool(EventLoop& loop)
+    : epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       some_happened_(loop.watch(epoll_.get(), POLLIN, [this](short) { look(); })),
       rest_time_(loop.timer([this] { lay_quiet_ones_to_rest(); })),
       wake_again_(loop.timer([this] { wake_others_again(); })),
@@ -61,15 +62,14 @@ ServerPool::~ServerPool() = default;
 
 Result<void> ServerPool::add(UniqueFd listener, WaitKind wait_kind, Client client) {
   if (!epoll_.valid()) return Errno(EMFILE);
-  resting_.emplace_back(std::move(listener), wait_kind, std::move(client), features_);
+  resting_.emplace_back(std::move(listener), wait_kind, std::move(client));
   Entry& entry = resting_.back();
   entry.list = &resting_;
   entry.self = std::prev(resting_.end());
-  entry.listener.use_sync_wake_up(features_);
   epoll_event wanted{};
   wanted.events = EPOLLIN;
   wanted.data.ptr = &entry;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, entry.listener.fd(), &wanted) != 0) {
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, entry.fd(), &wanted) != 0) {
     const Errno error = Errno::current();
     resting_.pop_back();
     return error;
@@ -81,7 +81,7 @@ void ServerPool::watch(Entry& entry, unsigned events) const {
   epoll_event wanted{};
   wanted.events = events;  // and EPOLLHUP, which always is
   wanted.data.ptr = &entry;
-  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, entry.listener.fd(), &wanted);
+  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, entry.fd(), &wanted);
 }
 
 void ServerPool::look() {
@@ -100,17 +100,17 @@ void ServerPool::look() {
 
 void ServerPool::see(Entry& entry, unsigned events) {
   if ((events & EPOLLHUP) != 0) {
-    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry.listener.fd(), nullptr);
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry.fd(), nullptr);
     std::erase(unwoken_, &entry);
     entry.move_to(ended_);
-    entry.client.ended();
+    entry.ended();
     return;
   }
   if ((events & EPOLLIN) != 0) wake(entry);
 }
 
 void ServerPool::wake(Entry& entry) {
-  if (const auto started = entry.server.start(); !started) {
+  if (const auto started = entry.server().start(); !started) {
     // Its callers wait. The listener is not watched meanwhile, or it would keep the main loop busy.
     const bool no_thread = started.error() == Errno(EAGAIN);
     log_limited(spdlog::level::warn, LogTopic::kThreads, LogLimiter::kNobody,
@@ -137,16 +137,16 @@ void ServerPool::wake_others_again() {
 void ServerPool::lay_quiet_ones_to_rest() {
   for (auto at = awake_.begin(); at != awake_.end();) {
     Entry& entry = *at++;
-    const std::uint64_t received = entry.server.received();
+    const std::uint64_t received = entry.server().received();
     const bool quiet = received == entry.received_at_last_look;
     entry.received_at_last_look = received;
     if (!quiet && !entry.wants_rest) continue;
     // From here on nobody may be left who receives, so a call must wake us.
     if (!entry.wants_rest) watch(entry, EPOLLIN);
     entry.wants_rest = true;
-    entry.server.rest();
-    if (!entry.server.idle()) continue;
-    entry.server.rest();  // gives its descriptors back
+    entry.server().rest();
+    if (!entry.server().idle()) continue;
+    entry.server().rest();  // gives its descriptors back
     entry.move_to(resting_);
   }
   if (!awake_.empty()) rest_time_.set(Clock::now() + kBetweenLooks);
@@ -156,8 +156,8 @@ void ServerPool::destroy_ended_ones() {
   destroy_again_.cancel();
   for (auto at = ended_.begin(); at != ended_.end();) {
     // Before Linux 6.11 NOTIF_RECV does not say that nobody is left.
-    at->server.rest();
-    at = at->server.idle() ? ended_.erase(at) : std::next(at);
+    at->server().rest();
+    at = at->server().idle() ? ended_.erase(at) : std::next(at);
   }
   if (!ended_.empty()) destroy_again_.set(Clock::now() + kBetweenEndings);
 }
@@ -168,8 +168,8 @@ bool ServerPool::drain(std::chrono::milliseconds bound) {
     bool idle = true;
     for (Entries* const entries : {&awake_, &ended_}) {
       for (Entry& entry : *entries) {
-        entry.server.rest();
-        idle = idle && entry.server.idle();
+        entry.server().rest();
+        idle = idle && entry.server().idle();
       }
     }
     if (idle) return true;

@@ -3,10 +3,9 @@
 // A listener whose callers call has threads of its own (Server). One that was quiet for a second
 // has none, and is watched by epoll(7) together with all others; it gets them back with the next
 // call. When the last process under a filter has ended, whoever added its listener is told, its
-// server is destroyed as soon as no thread needs it, and with the last server that refers to it the
-// namespace set.
+// server is destroyed as soon as no thread needs it, and with the last of its users the session.
 //
-// Ownership: owns listeners and servers, shares namespace sets. It may be destroyed once drain()
+// Ownership: owns listeners and servers, shares sessions. It may be destroyed once drain()
 // has succeeded; otherwise the process must end without that. Borrows the loop, in which it does
 // its part. Thread rule: one thread.
 #pragma once
@@ -20,21 +19,20 @@
 
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
-#include "supervisor/kernel/features.h"
 #include "supervisor/loop/event_loop.h"
-#include "supervisor/namespaces/ipc_namespaces.h"
 #include "supervisor/notify/listener.h"
-#include "supervisor/serve/server.h"
+#include "supervisor/serve/server_options.h"
+#include "supervisor/session/session.h"
 
 namespace shmvisor {
 
 class ServerPool {
  public:
-  ServerPool(EventLoop& loop, KernelFeatures& features);
+  explicit ServerPool(EventLoop& loop);
   ~ServerPool();
 
   struct Client {
-    std::shared_ptr<IpcNamespaces> namespaces;
+    std::shared_ptr<Session> session;
     ServerOptions options = {};
     /// Called when the last process under the filter has ended, by the loop or by look().
     std::function<void()> ended = [] {};
@@ -69,7 +67,6 @@ class ServerPool {
   void lay_quiet_ones_to_rest();
   void destroy_ended_ones();
 
-  KernelFeatures& features_;
   const UniqueFd epoll_;  ///< of all listeners: there may be thousands, most of them quiet
   Entries resting_;
   Entries awake_;

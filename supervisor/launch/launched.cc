@@ -1,0 +1,97 @@
+#include "supervisor/launch/launched.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <cstdint>
+
+#include "supervisor/launch/exit_status.h"
+#include "supervisor/log/process_log.h"
+#include "supervisor/procfs/proc_file.h"
+
+namespace shmvisor {
+namespace {
+
+/// Lines about how the command is started come before its own, unless nobody takes them.
+constexpr std::chrono::milliseconds kBeforeCommand(100);
+
+constexpr const char* kKernelsTable =
+    "ipcs, sysctl and others that read /proc see the kernel's segments and limits, not these";
+
+void tell_of_proc(const RunOptions& options, const ProcMountFailure& missing) {
+  if (!ProcMounts::kernel_has_files()) {
+    // Nobody shows another table then.
+    if (options.proc == ProcMode::kFuse) {
+      spdlog::warn(
+          "--proc=fuse: /proc has no sysvipc here, since the kernel has no System V IPC or shows "
+          "processes only, and no file can be added to it; ipcs asks by SHM_STAT");
+    }
+  } else if (options.proc == ProcMode::kOff) {
+    spdlog::warn("--proc=off: {}", kKernelsTable);
+  } else if (missing.failed() && options.user_namespace) {
+    spdlog::warn("--userns: {}: {}", kKernelsTable, missing.advice());
+  } else if (missing.failed()) {
+    spdlog::info("{}: {}", kKernelsTable, missing.text());
+  }
+}
+
+}  // namespace
+
+int fail(const Failure& failure) {
+  spdlog::critical("{}", failure.message);
+  return failure.exit_status;
+}
+
+UniqueFd Launched::user_namespace() const {
+  if (!command.wants_mount()) return UniqueFd();
+  return UniqueFd(::open(proc_path(command.pid(), "ns/user").c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+std::chrono::milliseconds Launched::tracer_wait() const {
+  return std::chrono::milliseconds(static_cast<std::int64_t>(options.tracer_wait_seconds * 1000));
+}
+
+/// None where the command has a group of its own, so that no signal reaches both. Nor where it is
+/// the init of a pid namespace that we are not in (`unshare --pid` without --fork): as another
+/// process in there the witness could only end before the init, which would wait for it.
+std::unique_ptr<GroupWitness> Launched::make_witness() const {
+  struct stat ours {};
+  struct stat childrens {};
+  if (::stat("/proc/self/ns/pid", &ours) == 0 &&
+      ::stat("/proc/self/ns/pid_for_children", &childrens) == 0 &&
+      ours.st_ino != childrens.st_ino) {
+    return nullptr;
+  }
+  return group.own() ? nullptr : std::make_unique<GroupWitness>();
+}
+
+std::optional<Failure> Launched::let_go(InitLoop& init) const {
+  if (!init.valid()) {
+    return Failure{exit_status::kOwnFailure,
+                   "signalfd(2) is refused, which tells of signals and children; raise "
+                   "RLIMIT_NOFILE, or allow it where a seccomp filter forbids it"};
+  }
+  if (parent) init.end_with(*parent);
+  flush_process_log(kBeforeCommand);
+  command.go_on();
+  auto failure = command.wait_for_exec([&init](int fd) { init.run_until(fd); });
+  if (!failure) tell_of_proc(options, command.missing_in_proc());
+  return failure;
+}
+
+int Launched::give_up(const Failure& failure) const {
+  const pid_t pid = command.pid();
+  // The init loop may have reaped it, and its number may be somebody else's.
+  siginfo_t info{};
+  if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
+  group.leave(pid);
+  return fail(failure);
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,117 @@
+#include "supervisor/launch/serving_run.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "supervisor/inject/kick_timer.h"
+#include "supervisor/launch/exit_status.h"
+#include "supervisor/procfiles/fuse_mount.h"
+#include "supervisor/scope/supervised_scope.h"
+#include "supervisor/session/end_process.h"
+
+namespace shmvisor {
+namespace {
+
+/// For the mounts of the files in /proc to go with the last process.
+constexpr std::chrono::milliseconds kUnmountBound(100);
+constexpr std::chrono::milliseconds kUpkeepBound(1000);
+
+pid_t g_command = 0;
+
+/// All that may be under our filter.
+std::shared_ptr<SupervisedScope> scope_below_us(const KernelFeatures& features) {
+  auto scope = std::make_shared<SupervisedScope>(features);
+  scope->add_root(getpid());
+  return scope;
+}
+
+}  // namespace
+
+ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
+                       std::optional<JoinSocket> socket)
+    : launched_(launched),
+      resources_(std::make_shared<SessionResources>(launched.features)),
+      upkeep_(loop_, resources_),
+      session_(Session::of_command(resources_, launched.options.limits, launched.options.memory)),
+      covers_(launched.command.pid()),
+      files_(serve_files()),
+      served_(session_, std::move(listener), launched.command.wait_kind(), server_options()),
+      last_process_(loop_, served_.listener()),
+      below_(launched.features),
+      init_(loop_, launched.command.pid(), launched.group, launched.options.signal_group,
+            launched.inherited.watched(), below_) {
+  session_->scope().add(scope_below_us(launched.features));
+  upkeep_.add(session_);
+  if (socket) joined_.emplace(loop_, std::move(*socket), session_);
+  init_.use(launched.make_witness());
+}
+
+std::unique_ptr<ProcFileSystem> ServingRun::serve_files() {
+  Command& command = launched_.command;
+  UniqueFd connection = command.take_connection();
+  if (command.wants_mount()) {
+    // It was to join a server that ended.
+    FuseMount made;
+    const auto missing = made.make_for(launched_.user_namespace());
+    connection = std::move(made.connection);
+    command.take_mount(std::move(made.mount), missing);
+  }
+  if (!connection.valid()) return nullptr;
+  auto files = session_->make_files();
+  // Where it cannot be served it is closed, and the child finds that it cannot mount its files.
+  if (const auto started = files->start(std::move(connection)); !started) {
+    spdlog::warn("cannot serve the files in /proc: {}", std::strerror(started.error().value()));
+    return nullptr;
+  }
+  return files;
+}
+
+ServerOptions ServingRun::server_options() {
+  ServerOptions options = session_->server_options();
+  options.most_remembered = static_cast<std::size_t>(session_->plan().remembered_callers);
+  options.tracer_wait = launched_.tracer_wait();
+  if (files_ != nullptr) {
+    options.on_namespace_change = [this](pid_t tid) { covers_.cover(tid); };
+  }
+  return options;
+}
+
+int ServingRun::run() {
+  g_command = launched_.command.pid();
+  KickTimer::install_handler([](int signal_number) { ::kill(g_command, signal_number); });
+  auto failure = start();
+  if (!failure) failure = launched_.let_go(init_);
+  const int status = failure ? launched_.give_up(*failure)
+                             : init_.run(launched_.options.linger, [this] { return all_gone(); });
+  if (!end_threads()) end_process_at_once(status);
+  return status;
+}
+
+std::optional<Failure> ServingRun::start() {
+  const auto started = served_.server().start();
+  if (started) return std::nullopt;
+  return Failure{exit_status::kOwnFailure,
+                 std::string("cannot start a serving thread: ") +
+                     std::strerror(started.error().value()) +
+                     "; raise RLIMIT_NPROC, RLIMIT_NOFILE or the pids limit of the cgroup"};
+}
+
+bool ServingRun::all_gone() const {
+  return last_process_.gone() && (!joined_ || joined_->all_gone());
+}
+
+bool ServingRun::end_threads() {
+  // Whoever is left keeps the mounts.
+  const auto unmount_bound = all_gone() ? kUnmountBound : std::chrono::milliseconds(0);
+  if (joined_ && !joined_->drain()) return false;
+  return served_.server().wait_for_end() &&
+         (files_ == nullptr || files_->wait_for_end(unmount_bound)) &&
+         upkeep_.wait_for_end(kUpkeepBound);
+}
+
+}  // namespace shmvisor

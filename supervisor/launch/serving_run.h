@@ -1,0 +1,63 @@
+// ServingRun: a run whose command's calls are served here, and perhaps those of commands that join.
+//
+// Ownership: its members, in this order, are all that a serving run has; they go in the reverse
+// order once every thread that uses them has ended. Where one is kept by a process that we do not
+// control they are given up instead: end_process.h. Borrows the launched command. Thread rule: the
+// main thread.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "policy/base/unique_fd.h"
+#include "supervisor/join/join_socket.h"
+#include "supervisor/join/joined_commands.h"
+#include "supervisor/launch/init_loop.h"
+#include "supervisor/launch/last_process.h"
+#include "supervisor/launch/launched.h"
+#include "supervisor/loop/event_loop.h"
+#include "supervisor/procfiles/proc_file_system.h"
+#include "supervisor/procfiles/sysctl_covers.h"
+#include "supervisor/scope/descendant_scope.h"
+#include "supervisor/session/served_listener.h"
+#include "supervisor/session/session.h"
+#include "supervisor/session/upkeep.h"
+
+namespace shmvisor {
+
+class ServingRun {
+ public:
+  /// `socket`: where others may join.
+  ServingRun(const Launched& launched, UniqueFd listener, std::optional<JoinSocket> socket);
+  ServingRun(const ServingRun&) = delete;
+  ServingRun& operator=(const ServingRun&) = delete;
+
+  /// Until the command has ended, or longer where the options say so. Once. The exit status.
+  int run();
+
+ private:
+  /// Null where the command has none of ours.
+  std::unique_ptr<ProcFileSystem> serve_files();
+  [[nodiscard]] ServerOptions server_options();
+  std::optional<Failure> start();
+  /// Whether no process of the command, or of those that joined, is left.
+  [[nodiscard]] bool all_gone() const;
+  /// Nobody is served any more. False where a thread is kept.
+  bool end_threads();
+
+  const Launched& launched_;
+  EventLoop loop_;
+  const std::shared_ptr<SessionResources> resources_;
+  Upkeep upkeep_;
+  const std::shared_ptr<Session> session_;
+  const SysctlCovers covers_;
+  const std::unique_ptr<ProcFileSystem> files_;
+  ServedListener served_;
+  LastProcess last_process_;  ///< under the command's filter
+  std::optional<JoinedCommands> joined_;
+  const DescendantScope below_;
+  InitLoop init_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,27 @@
+// SessionResources: what all sessions of this process have in common: what its descriptors are for,
+// how many calls may be served at a time, and what of the machine costs a descriptor.
+//
+// Ownership: shared by the sessions; borrows the features, which outlive all. Thread rule: made by
+// the main thread, when RLIMIT_NOFILE does not change any more; its parts have their own.
+#pragma once
+
+#include "supervisor/kernel/features.h"
+#include "supervisor/memory/machine.h"
+#include "supervisor/resources/descriptor_plan.h"
+#include "supervisor/resources/descriptor_share.h"
+#include "supervisor/serve/serving_budget.h"
+
+namespace shmvisor {
+
+struct SessionResources {
+  explicit SessionResources(KernelFeatures& known_features)
+      : features(known_features), machine(known_features) {}
+
+  KernelFeatures& features;
+  MachineResources machine;  ///< before the plan, which counts what is open
+  const DescriptorPlan plan = DescriptorPlan::of_this_process();
+  DescriptorPool descriptors{plan};
+  ServingBudget budget{plan.calls_at_once};
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,96 @@
+#include "supervisor/session/upkeep.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace shmvisor {
+namespace {
+
+using Clock = EventLoop::Clock;
+
+constexpr std::chrono::milliseconds kBeforeGoingOn(5);
+/// For segments, of each look.
+constexpr std::chrono::milliseconds kLongLook(10);
+
+}  // namespace
+
+Upkeep::Upkeep(EventLoop& loop, std::shared_ptr<SessionResources> resources)
+    : resources_(std::move(resources)),
+      some_released_(loop.watch(resources_->machine.release_events.fd(), POLLIN,
+                                [this](short) { see_releases(); })),
+      look_again_(loop.timer([this] { look(); })),
+      go_on_(loop.timer([this] { see_releases(); })),
+      need_begins_(loop, [this] {
+        see_releases();  // another session may have taken the news from the loop
+        expect_look();
+      }) {
+  if (!need_begins_.valid()) expect_look();
+}
+
+void Upkeep::add(const std::shared_ptr<Session>& session) {
+  session->tell_of_need(need_begins_.nudger());
+  sessions_.push_back(session);
+}
+
+Upkeep::Sessions Upkeep::sessions() {
+  Sessions alive;
+  alive.reserve(sessions_.size());
+  std::erase_if(sessions_, [&alive](const auto& known) {
+    if (auto session = known.lock()) {
+      alive.push_back(std::move(session));
+      return false;
+    }
+    return true;
+  });
+  return alive;
+}
+
+bool Upkeep::settle(const Sessions& some) {
+  const auto late = Clock::now() + kLongLook;
+  for (const auto& session : some) {
+    if (Clock::now() >= late) {
+      const auto is_it = [&session](const auto& known) { return known.lock() == session; };
+      std::ranges::rotate(sessions_, std::ranges::find_if(sessions_, is_it));
+      return false;
+    }
+    session->settle();
+  }
+  return true;
+}
+
+void Upkeep::see_releases() {
+  resources_->machine.release_events.pump();
+  const auto has_news = [](const auto& session) { return session->has_news(); };
+  Sessions with_news = sessions();
+  std::erase_if(with_news, [&](const auto& session) { return !has_news(session); });
+  if (!settle(with_news) || std::ranges::any_of(with_news, has_news)) {
+    go_on_.set_by(Clock::now() + kBeforeGoingOn);
+  }
+}
+
+void Upkeep::expect_look() { look_again_.set_by(Clock::now() + kBetweenLooks); }
+
+void Upkeep::look() {
+  Sessions settled = sessions();
+  Sessions swept = settled;
+  std::erase_if(settled, [](const auto& session) { return !session->needs_settling(); });
+  std::erase_if(swept, [](const auto& session) { return !session->needs_sweeping(); });
+  // Where nobody can nudge, only looking tells that there is a need.
+  if (!settled.empty() || !swept.empty() || !need_begins_.valid()) expect_look();
+  settle(settled);
+  if (swept.empty()) return;
+  // Each is let go before the task counts as ended.
+  (void)sweeping_.start([swept = std::move(swept)]() mutable {
+    for (auto& session : swept) {
+      session->sweep();
+      session.reset();
+    }
+  });
+}
+
+bool Upkeep::wait_for_end(std::chrono::milliseconds bound) {
+  for (const auto& session : sessions()) session->stop_sweeping();
+  return sweeping_.wait_for_end(bound);
+}
+
+}  // namespace shmvisor
