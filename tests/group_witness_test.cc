@@ -4,6 +4,7 @@
 #include <csignal>
 #include <vector>
 
+#include "tests/foreign_tracer.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -61,19 +62,45 @@ TEST_F(GroupWitnessTest, RealTimeSignalsAreCountedEachTime) {
             200);
 }
 
+/// Our only child; 0 where there is none.
+pid_t find_child() {
+  siginfo_t info{};
+  for (pid_t pid = ::getpid() + 1; pid < ::getpid() + 1000; ++pid) {
+    if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0) {
+      return pid;
+    }
+  }
+  return 0;
+}
+
+// A zombie of ours would be seen by who looks for our children, until we end.
+TEST_F(GroupWitnessTest, OneWhoseEndComesLateIsReapedThen) {
+  EXPECT_EQ(in_own_group([] {
+              GroupWitness witness;
+              const pid_t child = find_child();
+              if (child == 0) return 1;
+              ForeignTracer tracer(child);
+              if (!tracer.traces()) return 2;
+              witness.dismiss();
+              for (int looks = 0; looks < 20; ++looks) {
+                if (witness.gone()) return 3;
+                ::usleep(1000);
+              }
+              if (tracer.end() != 0) return 4;
+              for (int looks = 0; looks < 10000 && !witness.gone(); ++looks) ::usleep(1000);
+              if (!witness.ask().empty()) return 5;
+              return witness.gone() && ::kill(child, 0) != 0 && errno == ESRCH ? 0 : 6;
+            }),
+            0);
+}
+
 TEST_F(GroupWitnessTest, OneThatIsStoppedIsReplaced) {
   EXPECT_EQ(in_own_group([] {
               GroupWitness witness;
               siginfo_t info{};
-              // Our only child; wait(2) sees it with __WALL alone.
+              // wait(2) sees it with __WALL alone.
               if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 || errno != ECHILD) return 1;
-              pid_t child = 0;
-              for (pid_t pid = ::getpid() + 1; pid < ::getpid() + 1000 && child == 0; ++pid) {
-                if (::waitid(P_PID, static_cast<id_t>(pid), &info,
-                             WEXITED | WNOHANG | WNOWAIT | __WALL) == 0) {
-                  child = pid;
-                }
-              }
+              const pid_t child = find_child();
               if (child == 0) return 2;
               ::kill(child, SIGSTOP);
               (void)witness.ask();

@@ -14,7 +14,9 @@
 #include <csignal>
 #include <cstdint>
 #include <ctime>
+#include <iterator>
 #include <thread>
+#include <utility>
 
 #include "supervisor/procfs/process_stat.h"
 
@@ -25,7 +27,6 @@ namespace {
 /// case it is waited for: without its answer a signal would come twice.
 constexpr int kPatienceMs = 100;
 constexpr int kMostPatiences = 20;
-constexpr int kMostFailures = 5;
 /// Of real-time signals any number may wait.
 constexpr int kMostAnswers = 64;
 constexpr int kMostLooks = 20;
@@ -90,16 +91,31 @@ void GroupWitness::start() {
   if (pid_ < 0) socket_.reset();
 }
 
-void GroupWitness::end() {
+GroupWitness::~GroupWitness() {
+  dismiss();
+  wait_until_gone();
+}
+
+/// Its tracer may keep the end from us. It runs nothing any more then, whatever becomes of its
+/// stack.
+void GroupWitness::wait_until_gone() {
+  for (int looks = 0; looks < kMostLooks && !gone(); ++looks) {
+    std::this_thread::sleep_for(kBetweenLooks);
+  }
+}
+
+void GroupWitness::dismiss() {
   socket_.reset();
   if (pid_ <= 0) return;
   ::kill(pid_, SIGKILL);
-  // Its tracer may keep the end from us. It runs nothing any more, whatever becomes of its stack.
-  for (int looks = 0; looks < kMostLooks && ::waitpid(pid_, nullptr, __WCLONE | WNOHANG) == 0;
-       ++looks) {
-    std::this_thread::sleep_for(kBetweenLooks);
+  *std::ranges::find(ending_, 0) = std::exchange(pid_, -1);
+}
+
+bool GroupWitness::gone() {
+  for (pid_t& pid : ending_) {
+    if (pid != 0 && ::waitpid(pid, nullptr, __WCLONE | WNOHANG) != 0) pid = 0;
   }
-  pid_ = -1;
+  return pid_ <= 0 && std::ranges::count(ending_, 0) == std::ssize(ending_);
 }
 
 std::optional<GroupWitness::Answer> GroupWitness::ask_once() {
@@ -129,7 +145,8 @@ std::vector<GroupWitness::Heard> GroupWitness::ask() {
   for (int answers = 0; answers < kMostAnswers; ++answers) {
     const auto answer = ask_once();
     if (!answer) {
-      end();
+      dismiss();
+      wait_until_gone();
       if (++failures_ < kMostFailures) start();
       break;
     }

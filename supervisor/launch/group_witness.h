@@ -12,8 +12,9 @@
 // descriptors but its socket, and ends when we do. It sends no SIGCHLD, and wait(2) without __WALL
 // does not see it.
 //
-// Others may stop, trace or kill it: it is asked, and its end waited for, within a bound. One that
-// does not answer is replaced a few times at most.
+// Others may stop, trace or kill it: it is asked within a bound. One that does not answer is
+// replaced a few times at most. Its end may come late, since its tracer may keep it from us, or it
+// gets no CPU: until gone() says so it is a child of ours, which who looks for those would see.
 //
 // Errors: where no witness can be had nothing counts as sent to the group. Ownership: the process.
 // Thread rule: one thread, which must not end before the witness.
@@ -45,11 +46,17 @@ class GroupWitness {
   GroupWitness() { start(); }
   GroupWitness(const GroupWitness&) = delete;
   GroupWitness& operator=(const GroupWitness&) = delete;
-  ~GroupWitness() { end(); }
+  /// Waits for the end, but not for long.
+  ~GroupWitness();
 
   /// What it got since the last question. Whatever for the group had reached us by then is among
   /// it, and whatever is has reached us by now.
   std::vector<Heard> ask();
+
+  /// It hears of no signal any more, and ends.
+  void dismiss();
+  /// Whether nothing is left of one that was dismissed, or replaced. To be asked again otherwise.
+  bool gone();
 
  private:
   /// One answer holds so many; a full one is followed by another.
@@ -61,11 +68,16 @@ class GroupWitness {
   std::optional<Answer> ask_once();
   [[nodiscard]] bool wait_for_answer() const;
   void start();
-  void end();
+  /// For a moment.
+  void wait_until_gone();
+
+  static constexpr int kMostFailures = 5;
 
   pid_t pid_ = -1;
   UniqueFd socket_;
   int failures_ = 0;
+  /// Killed, and not gone yet; 0: none.
+  std::array<pid_t, kMostFailures + 1> ending_{};
 };
 
 }  // namespace shmvisor

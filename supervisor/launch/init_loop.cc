@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kUntilReapedAgain(5);
 constexpr std::chrono::milliseconds kPause(5);
+constexpr std::chrono::milliseconds kBetweenLooksAtWitness(20);
 
 /// Of a timer that whoever started us had set: it outlives exec(2), and natively would be the
 /// command's.
@@ -101,7 +102,8 @@ InitLoop::InitLoop(EventLoop& loop, pid_t command, const ProcessGroup& group, bo
       scope_(scope),
       signals_(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK)),
       signals_came_(loop.watch(signals_.get(), POLLIN, [this](short) { read_signals(); })),
-      reap_again_(loop.timer([this] { reap(); })) {
+      reap_again_(loop.timer([this] { reap(); })),
+      witness_again_(loop.timer([this] { see_witness_off(); })) {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
   // Every attach stops a process, and would wake us; only a job-control shell wants to know. With
@@ -165,6 +167,16 @@ void InitLoop::read_signals() {
 void InitLoop::ask_witness() {
   const std::vector<GroupWitness::Heard> heard = witness_->ask();
   for_group_.insert(for_group_.end(), heard.begin(), heard.end());
+}
+
+void InitLoop::see_witness_off() {
+  if (witness_ == nullptr) return;
+  witness_->dismiss();
+  if (witness_->gone()) {
+    witness_.reset();
+  } else {
+    witness_again_.set(EventLoop::Clock::now() + kBetweenLooksAtWitness);
+  }
 }
 
 bool InitLoop::was_for_group(const signalfd_siginfo& info) {
@@ -235,7 +247,7 @@ bool InitLoop::reap() {
     siginfo_t dead{};
     ::waitid(P_PID, static_cast<id_t>(seen.si_pid), &dead, WEXITED | WNOHANG | __WNOTHREAD);
     if (seen.si_pid != command_) continue;
-    witness_.reset();
+    see_witness_off();
     group_.leave(command_);
     status_ =
         seen.si_code == CLD_EXITED ? seen.si_status : exit_status::kSignalBase + seen.si_status;

@@ -62,6 +62,8 @@ class InitLoop {
   void read_signals();
   /// What the witness heard up to now.
   void ask_witness();
+  /// The command has ended; so does the witness, in a while.
+  void see_witness_off();
   /// `to_group`: to all of our process group.
   void pass_on(const signalfd_siginfo& info, bool to_group);
   void pass_on_to_rest(const signalfd_siginfo& info);
@@ -90,6 +92,8 @@ class InitLoop {
   EventLoop::Source signals_came_;
   /// While a child is held in a ptrace-stop and hides the ones behind it.
   EventLoop::Timer reap_again_;
+  /// While the witness that was dismissed is not gone.
+  EventLoop::Timer witness_again_;
 };
 
 }  // namespace shmvisor
