@@ -68,7 +68,7 @@ AreaLimits parse_flags(std::string_view flags) {
 }  // namespace
 
 Result<AreaLimits> area_limits(pid_t pid, const MappedArea& area) {
-  const auto file = reach_proc_file(pid, "smaps");
+  const auto file = open_guarded_proc_file(pid, "smaps");
   if (!file) return file.error();
   const auto text = read_to_end(file->get());
   if (!text) return text.error();
@@ -89,7 +89,7 @@ Result<AreaLimits> area_limits(pid_t pid, const MappedArea& area) {
 }
 
 Result<MemoryMap> MemoryMap::open(pid_t pid, KernelFeatures& features) {
-  auto maps = reach_proc_file(pid, "maps");
+  auto maps = open_guarded_proc_file(pid, "maps");
   if (!maps) return maps.error();
   return MemoryMap(std::move(*maps), features);
 }

@@ -45,7 +45,7 @@ bool out_of_means(Errno error) {
 
 /// kcmp(2), which takes ptrace rights over both.
 Result<long> compare_memory(pid_t one, pid_t other) {
-  return reach(one, kToTrace, [&]() -> Result<long> {
+  return with_identity_of(one, kToTrace, [&]() -> Result<long> {
     const long order = ::syscall(SYS_kcmp, one, other, KCMP_VM, 0, 0);
     return order < 0 ? Result<long>(Errno::current()) : order;
   });

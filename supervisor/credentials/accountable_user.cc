@@ -20,7 +20,7 @@ std::uint64_t inode_of(const UniqueFd& fd) {
 /// Of the outermost user namespace around the thread that is not ours. Nothing where it cannot be
 /// seen.
 std::optional<uid_t> maker_of_namespace(pid_t tid) {
-  auto own = reach_proc_file(tid, "ns/user");
+  auto own = open_guarded_proc_file(tid, "ns/user");
   UniqueFd at(own ? std::move(*own) : UniqueFd());
   while (at.valid()) {
     UniqueFd parent(::ioctl(at.get(), NS_GET_PARENT));

@@ -3,7 +3,8 @@
 // A supervisor that is root in a container, but without CAP_SYS_PTRACE, may neither read nor ptrace
 // a process that became another user, nor signal it without CAP_KILL; a thread of that user may.
 // With CAP_SETUID and CAP_SETGID, which such a process must have had itself, a thread can be that.
-// To be tried only where the plain way was refused (reach()), and held for one operation.
+// To be tried only where the plain way was refused (with_identity_of()), and held for one
+// operation.
 //
 // What each extent changes and allows, by what the kernel compares (__ptrace_may_access() of
 // kernel/ptrace.c, kill_ok_by_cred() of kernel/signal.c); all seen on Linux 6.18:
@@ -65,12 +66,12 @@ class BorrowedIdentity {
   bool held_ = true;
 };
 
-/// Carries out an operation on a process, which answers a Result: as we are, and where that is
-/// refused (EPERM, EACCES) with each of `extents` of its identity in turn, the least first. A
+/// Carries out an operation on a process, which answers a Result: with our identity, and where that
+/// is refused (EPERM, EACCES) with each of `extents` of its identity in turn, the least first. A
 /// shortage of ours is no refusal, and answered as what it is.
 template <typename Operation>
-auto reach(pid_t tid, std::span<const BorrowedIdentity::Extent> extents, Operation operation)
-    -> decltype(operation()) {
+auto with_identity_of(pid_t tid, std::span<const BorrowedIdentity::Extent> extents,
+                      Operation operation) -> decltype(operation()) {
   const auto refused = [](const auto& outcome) {
     return !outcome.ok() && (outcome.error() == Errno(EPERM) || outcome.error() == Errno(EACCES));
   };
@@ -91,9 +92,9 @@ inline constexpr std::array kToRead = {BorrowedIdentity::Extent::kFiles,
 inline constexpr std::array kToTrace = {BorrowedIdentity::Extent::kAll};
 inline constexpr std::array kToSignal = {BorrowedIdentity::Extent::kSignals};
 
-/// open_proc_file() of a file that ptrace rights guard.
-inline Result<UniqueFd> reach_proc_file(pid_t tid, const char* name) {
-  return reach(tid, kToRead, [&] { return open_proc_file(tid, name); });
+/// open_proc_file() of a file that is guarded by the right to trace.
+inline Result<UniqueFd> open_guarded_proc_file(pid_t tid, const char* name) {
+  return with_identity_of(tid, kToRead, [&] { return open_proc_file(tid, name); });
 }
 
 }  // namespace shmvisor

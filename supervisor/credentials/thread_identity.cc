@@ -19,7 +19,7 @@ namespace {
 std::uint64_t read_inode(pid_t tid, const char* name) {
   const std::string path = proc_path(tid, name);
   struct stat status {};
-  const auto seen = reach(tid, kToRead, [&]() -> Result<void> {
+  const auto seen = with_identity_of(tid, kToRead, [&]() -> Result<void> {
     if (::stat(path.c_str(), &status) != 0) return Errno::current();
     return {};
   });

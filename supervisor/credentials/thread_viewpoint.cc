@@ -23,7 +23,7 @@ std::uint64_t inode_of(const UniqueFd& fd) {
 /// The pid namespaces from the thread's own outwards, ours excluded; those that can be seen.
 Result<std::vector<std::uint64_t>> inner_pid_namespaces(pid_t tid) {
   std::vector<std::uint64_t> chain;
-  auto own = reach_proc_file(tid, "ns/pid");
+  auto own = open_guarded_proc_file(tid, "ns/pid");
   if (!own && is_shortage(own.error())) return own.error();
   UniqueFd at(own ? std::move(*own) : UniqueFd());
   while (at.valid() && inode_of(at) != NamespaceIds::ours().pid) {

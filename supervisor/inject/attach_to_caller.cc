@@ -20,7 +20,8 @@ constexpr std::chrono::microseconds kBetweenRefusals(200);
 constexpr std::chrono::milliseconds kTracersTurn(20);
 
 Result<AttachedThread> attach_within(std::chrono::milliseconds bound, pid_t tid) {
-  return reach(tid, kToTrace, [bound, tid] { return AttachedThread::attach(tid, bound); });
+  return with_identity_of(tid, kToTrace,
+                          [bound, tid] { return AttachedThread::attach(tid, bound); });
 }
 
 /// Where an execve(2) is in the way another thread receives meanwhile.

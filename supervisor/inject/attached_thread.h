@@ -1,9 +1,9 @@
 // AttachedThread: a thread that the calling thread traces and that has not stopped for it yet.
 //
-// It takes no signal without stopping for us first. It is attached to while it is blocked in the
-// kernel, and stops on its way out: then it becomes a StoppedThread. One that is given up before
-// that can be detached only once it stops, so whoever gives it up frees its way out first: the
-// destructor waits for two seconds at most, and then abandons it (Tracee::abandon()).
+// The thread takes no signal without stopping for us first. We attach to a thread while it is
+// blocked in the kernel; the thread stops on its way out, and becomes a StoppedThread. Before that
+// it cannot be detached: whoever gives it up answers its call first, so that it can stop. The
+// destructor waits for two seconds at most, and then abandons the thread (Tracee::abandon()).
 //
 // Thread rule: all members on the thread that attached.
 #pragma once

@@ -23,7 +23,7 @@ constexpr rlim_t kRoomyLimit = 1024;
 
 /// Any descriptor that is open; -1 where there is none or we cannot see.
 int some_open_descriptor(pid_t pid) {
-  auto listing = reach_proc_file(pid, "fd");
+  auto listing = open_guarded_proc_file(pid, "fd");
   if (!listing) return -1;
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::fdopendir(listing->get()), &::closedir);
   if (folder == nullptr) return -1;
@@ -39,7 +39,7 @@ template <typename Copy>
 bool transfer(pid_t tid, Copy copy, rlimit64& limit, std::uint64_t address) {
   const iovec ours{&limit, sizeof(limit)};
   const iovec theirs{reinterpret_cast<void*>(address), sizeof(limit)};
-  const auto copied = reach(tid, kToTrace, [&]() -> Result<void> {
+  const auto copied = with_identity_of(tid, kToTrace, [&]() -> Result<void> {
     const ssize_t moved = copy(tid, &ours, 1, &theirs, 1, 0);
     if (moved != static_cast<ssize_t>(sizeof(limit))) return Errno::current();
     return {};
@@ -103,7 +103,7 @@ Result<int> BorrowedTable::install(StoppedThread& lender, int fd) {
 void BorrowedTable::make_room(StoppedThread& lender) {
   // Limits are a process's own, so this one may use all of its hard limit; and more, where we have
   // CAP_SYS_RESOURCE.
-  const auto raised = reach(lender.tid(), kToTrace, [&]() -> Result<void> {
+  const auto raised = with_identity_of(lender.tid(), kToTrace, [&]() -> Result<void> {
     rlimit limit{};
     if (::prlimit(lender.tid(), RLIMIT_NOFILE, nullptr, &limit) != 0) return Errno::current();
     const rlimit roomy{kRoomyLimit, std::max<rlim_t>(limit.rlim_max, kRoomyLimit)};

@@ -29,10 +29,11 @@ class BorrowedTable : public WayToMap {
 
  private:
   Result<std::int64_t> map_in(StoppedThread& lender, Mapping& mapping);
-  /// The number that it has there, in the lender's table.
+  /// Puts `fd` into the lender's table and returns its number there.
   Result<int> install(StoppedThread& lender, int fd);
+  /// Raises the lender's limit of descriptors, and closes one that it has from the caller.
   void make_room(StoppedThread& lender);
-  /// Where we may not: it may up to its hard limit.
+  /// The same by a call of the lender's own, up to its hard limit, where we may not raise it.
   void raise_own_limit(StoppedThread& lender);
 
   CallerHold& hold_;

@@ -20,8 +20,9 @@
 // executed, at an address that is drawn once a run. So nothing is remembered of who has it: a
 // signature says whether it is there, after whatever fork, exec or munmap. A caller that attaches
 // often gets it (PageInstaller). Calls are run one at a time where the page cannot be had (the
-// address is taken, memfds may not be executed, the caller is i386), where the filter is somebody
-// else's, and where the caller has a filter besides ours, which may kill it for mapping code.
+// address is taken, memfds may not be executed, the code is not for the caller's ABI), where the
+// filter is somebody else's, and where the caller has a filter besides ours, which may kill it for
+// mapping code.
 //
 // What is to be given back lies in a second page behind the first, the caller's own (mapped
 // private), in one of a few slots (arch/page_code.h). Taking back the register that points to the

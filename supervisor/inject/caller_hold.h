@@ -68,7 +68,7 @@ class CallerHold {
   }
 
  private:
-  /// Somebody who waits for the answer's being secured is not to wait for a tracer.
+  /// Attaches to the caller, however often that takes (attach_to_caller.h), and asks it to stop.
   Result<AttachedThread> attach_and_interrupt();
   /// Holds a caller that waits killably. `while_it_waits`: see hold_and_lend().
   Result<void> take_from_notification(const std::function<void()>& while_it_waits);
@@ -79,7 +79,7 @@ class CallerHold {
   /// succeeds is the thread that we attached to the caller: its tid may have gone to a thread that
   /// execs.
   bool send_out_of_notification();
-  /// That it stops. Where it takes its time another thread receives meanwhile.
+  /// Waits until the caller stops. Where that takes its time another thread receives meanwhile.
   Result<StoppedThread> stopped(AttachedThread attached);
   /// From now on the call is answered through the stopped caller.
   void keep(StoppedThread thread);
@@ -89,11 +89,12 @@ class CallerHold {
   PendingCall& call_;
   ExpectedCalls& expected_;
   AccessWarnings& access_warnings_;
-  /// Not while an answer is being secured: others wait for that.
+  /// For somebody else's tracer. Nobody is waited for while an answer is being secured, since other
+  /// calls wait for that.
   TracerWait tracer_wait_;
   std::optional<CpuPin> pin_;
   std::shared_ptr<HeldCaller> caller_;
-  /// Its notification is used up, and it did not get into our stop.
+  /// The caller's notification is used up, and the caller is not held.
   bool missed_ = false;
 };
 

@@ -49,30 +49,31 @@ void KickTimer::create() {
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = signal_number();
   event._sigev_un._tid = gettid();
-  valid_ = timer_create(CLOCK_MONOTONIC, &event, &timer_) == 0;
+  timer_t made{};
+  if (timer_create(CLOCK_MONOTONIC, &event, &made) == 0) timer_ = made;
 }
 
 KickTimer::~KickTimer() {
-  if (valid_) timer_delete(timer_);
+  if (timer_) timer_delete(*timer_);
 }
 
 void KickTimer::arm(std::chrono::milliseconds patience) {
   // Each timer takes a place in our user's queue of signals (RLIMIT_SIGPENDING), which others of
   // that user may have filled, then.
-  if (!valid_) create();
-  if (!valid_) return;
+  if (!timer_) create();
+  if (!timer_) return;
   // It repeats: the first kick may come just before the wait begins.
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(patience);
   const std::chrono::nanoseconds rest = patience - seconds;
   const timespec period{seconds.count(), rest.count()};
   const itimerspec repeated{period, period};
-  timer_settime(timer_, 0, &repeated, nullptr);
+  timer_settime(*timer_, 0, &repeated, nullptr);
 }
 
 void KickTimer::disarm() {
-  if (!valid_) return;
+  if (!timer_) return;
   const itimerspec never{};
-  timer_settime(timer_, 0, &never, nullptr);
+  timer_settime(*timer_, 0, &never, nullptr);
 }
 
 }  // namespace shmvisor

@@ -65,7 +65,7 @@ std::atomic<std::uint64_t> NumberClaim::claimed{0};
 /// Whether nothing is open there, as far as we can see.
 bool is_free(pid_t tid, int number) {
   const std::string path = proc_path(tid, ("fd/" + std::to_string(number)).c_str());
-  const auto seen = reach(tid, kToRead, [&]() -> Result<void> {
+  const auto seen = with_identity_of(tid, kToRead, [&]() -> Result<void> {
     struct stat status {};
     // Of the link, not of what it leads to, which may be a file system of the caller's.
     if (::lstat(path.c_str(), &status) != 0) return Errno::current();
@@ -116,7 +116,7 @@ Result<int> LentDescriptor::lend_as_answer(Listener& listener, std::uint64_t id,
 }
 
 std::optional<bool> LentDescriptor::is_at(pid_t tid, int number) const {
-  const auto info = reach_proc_file(tid, ("fdinfo/" + std::to_string(number)).c_str());
+  const auto info = open_guarded_proc_file(tid, ("fdinfo/" + std::to_string(number)).c_str());
   if (!info) {
     if (info.error() == Errno(ESRCH)) return false;  // no such number, or no such thread
     return std::nullopt;

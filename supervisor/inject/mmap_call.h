@@ -18,12 +18,13 @@ namespace shmvisor {
 using CallArguments = std::array<std::uint64_t, 6>;
 inline constexpr std::size_t kMmapDescriptor = 4;
 
-/// All but the descriptor, which is known later.
+/// Of mmap(2). All but the descriptor, which is known later.
 CallArguments mmap_arguments(const MapRequest& request, Abi abi);
-/// Whether mmap can have answered that. For a thread that maps by code of its own, and may lie.
+/// Whether mmap(2) can have answered `result`. A thread that maps by code in its own memory may
+/// lie.
 bool answers_mmap(std::int64_t result, const CallArguments& arguments);
 
-/// LockMode::kLazy, for which mmap has no flag. Where it is refused the mapping goes.
+/// LockMode::kLazy, for which mmap(2) has no flag. Where the lock is refused the mapping goes.
 Result<void> lock_lazily(StoppedThread& thread, Abi abi, const AddressRange& range);
 Result<void> unmap_in(StoppedThread& thread, Abi abi, const AddressRange& range);
 

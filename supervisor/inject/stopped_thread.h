@@ -108,8 +108,8 @@ class StoppedThread {
   /// Runs clone(2) with `flags` and no signal at exit. The new task is traced by this thread and
   /// about to stop: see AttachedThread::adopt().
   Result<Cloned> clone_stopped(Abi abi, std::uint64_t flags);
-  /// Should we die from now on, until it is let go, so does the process: it is to run nothing of
-  /// its own with what we gave it.
+  /// Should we die before the thread is let go, its process dies too: it is to run nothing of its
+  /// own with the registers that we gave it.
   void die_with_us() { (void)tracee_.add_option(PTRACE_O_EXITKILL); }
   /// Kills the whole process and waits for its end: for two seconds, then it is abandoned
   /// (Tracee::abandon()). Not for a child of ours.
@@ -119,10 +119,11 @@ class StoppedThread {
   /// about to take, a step, or a call that system call user dispatch sends back to the program
   /// (where the kernel cannot tell, before Linux 6.4, it may not).
   [[nodiscard]] bool may_run_untraced(KernelFeatures& features) const;
-  /// Once it is let go it runs from `begin`, whatever its result, with all signals blocked, faults
-  /// too because one can be sent: signal_mask() is for that code to restore. But for SIGSYS, which
-  /// a filter of its own may give it there: one that is sent is handled there as well.
-  /// Its result is written to `result_address` of its memory, if that is given.
+  /// Once the thread is let go it runs from `begin`, whatever its result, with all signals blocked;
+  /// faults too, because a fault's signal can be sent. The code there restores signal_mask().
+  /// SIGSYS is not blocked, because a filter of the program's own may raise it there; a SIGSYS that
+  /// is sent is handled there as well. The result of the call is written to `result_address` of the
+  /// thread's memory, if that is given.
   void go_on_from(const Registers& begin, std::optional<std::uint64_t> result_address = {}) {
     departure_.code = Departure::Code{begin, result_address};
   }

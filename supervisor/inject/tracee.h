@@ -1,8 +1,9 @@
 // Tracee: a thread of somebody else's that the calling thread traces, running or stopped. What both
 // AttachedThread and StoppedThread are made of.
 //
-// Owns the attachment, and does not end it by itself: that is its owner's, who knows in which state
-// the thread is to go on. An attachment that is never ended lasts until the tracing thread ends.
+// Owns the attachment, and does not end it by itself: AttachedThread and StoppedThread do, which
+// know how the thread is to go on. An attachment that is never ended lasts until the tracing thread
+// ends.
 //
 // A trace can end at any time: by SIGKILL, or by another thread's execve(2). Every member then
 // fails.
@@ -80,8 +81,8 @@ class Tracee {
   /// Kills the whole process and waits for its end: for two seconds, then it is abandoned. Not for
   /// a child of ours.
   void kill();
-  /// It has died, or runs another program of which we know nothing. What of it is ours to reap is
-  /// reaped.
+  /// For a thread that has died, or whose tid a program of which we know nothing has taken over.
+  /// Where the thread is ours to reap it is reaped.
   void give_up_gone();
 
   /// Asks the thread to stop, which ends a wait of its that signals can end.
@@ -93,7 +94,8 @@ class Tracee {
   /// Lets it go on, with the signal that it was about to take: to where it enters or leaves the
   /// kernel, or until something happens.
   bool resume(bool to_syscall_stop);
-  /// The same, untraced. False where it has died.
+  /// Detaches the stopped thread, which goes on with the signal that it was about to take. False
+  /// where it has died.
   bool detach();
 
   /// The signal that it was about to take when it last stopped; 0 where there is none.

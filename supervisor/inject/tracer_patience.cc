@@ -61,7 +61,7 @@ bool nudge_traced(pid_t tid) {
   if (!before) return false;
   for (const int signal : kIgnored) {
     if (((before->caught_signals | before->blocked_signals) & bit_of(signal)) != 0) continue;
-    const auto sent = reach(tid, kToSignal, [&]() -> Result<void> {
+    const auto sent = with_identity_of(tid, kToSignal, [&]() -> Result<void> {
       if (::syscall(SYS_tgkill, before->tgid, tid, signal) != 0) return Errno::current();
       return {};
     });

@@ -1,12 +1,12 @@
 // TracerPatience: how long callers wait for somebody else's tracer to leave, and how many may wait
 // at a time.
 //
-// A process has one tracer. `strace -p` for a second is no reason to fail: it leaves again. But it
-// cannot leave a caller that waits for our answer, because only a stopped thread can be detached.
-// So the caller makes its call again every few milliseconds, in between which the tracer has it,
-// until its time is over. A program that traces itself gets only so many threads of ours meanwhile,
-// and so do all programs of one user together, which leaves others their places; and a tracer that
-// did not leave in time is not waited for again.
+// A thread has one tracer. That somebody runs `strace -p` for a second is no reason for a call to
+// fail: strace detaches again. But no tracer can detach a caller that waits for our answer, because
+// only a stopped thread can be detached. So the caller makes its call again every few milliseconds,
+// in between which the tracer has the caller, until the caller's time is over. Only so many callers
+// wait at a time, and fewer of one user, so that callers of others find places; a tracer that did
+// not detach in time is not waited for again.
 //
 // Thread rule: any thread.
 #pragma once
@@ -29,7 +29,7 @@ class TracerPatience {
 
   explicit TracerPatience(std::chrono::milliseconds bound) : bound_(bound) {}
 
-  /// Of one caller that waits; it ends with this object.
+  /// One caller's place among those that wait. The turn ends with this object.
   class Turn {
    public:
     Turn(TracerPatience& patience, uid_t user) : patience_(&patience), user_(user) {}
@@ -44,8 +44,8 @@ class TracerPatience {
     TracerPatience* patience_;
     uid_t user_;
   };
-  /// `user`: accountable for the caller. Nothing where that tracer of that thread is not waited
-  /// for, or no longer.
+  /// `user`: accountable for the caller. Nothing where the caller is not to wait for that tracer,
+  /// or no longer.
   std::optional<Turn> begin(pid_t caller, pid_t tracer, uid_t user);
 
  private:
@@ -60,7 +60,7 @@ class TracerPatience {
   std::map<pid_t, Caller> callers_;
   int waiting_ = 0;
   std::map<uid_t, int> waiting_of_;  ///< each user that has any
-  pid_t stays_ = 0;                  ///< the last tracer that did not leave in time
+  pid_t stays_ = 0;                  ///< the last tracer that did not detach in time
 };
 
 /// How a caller waits.
@@ -75,8 +75,8 @@ struct Tracer {
 };
 Tracer tracer_of(pid_t tid);
 
-/// Gives a traced thread that waits in a call of ours a signal which nobody but its tracer sees, so
-/// that the kernel looks at the order to make the call again. False where that cannot be.
+/// Sends a traced thread that waits in a call of ours a signal that nobody but its tracer sees, so
+/// that the kernel looks at the order to make the call again. False where it cannot be sent.
 [[nodiscard]] bool nudge_traced(pid_t tid);
 
 }  // namespace shmvisor

@@ -20,7 +20,7 @@ constexpr std::size_t kStackBytes = std::size_t{256} * 1024;
 /// What mapping into a process takes. Reading at no valid address tells whether we may, and
 /// nothing else.
 bool is_within_reach(pid_t pid) {
-  const auto outcome = reach(pid, kToTrace, [pid]() -> Result<void> {
+  const auto outcome = with_identity_of(pid, kToTrace, [pid]() -> Result<void> {
     char byte = 0;
     iovec local{&byte, 1};
     iovec remote{nullptr, 1};

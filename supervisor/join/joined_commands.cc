@@ -246,7 +246,7 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
   options.remembered = Remembered::kThreads;
   options.tracer_wait =
       std::min(std::chrono::milliseconds(request.tracer_wait_ms), kMostTracerWait);
-  if (auto ipc = reach_proc_file(visitor.peer.pid(), "ns/ipc")) {
+  if (auto ipc = open_guarded_proc_file(visitor.peer.pid(), "ns/ipc")) {
     options.home = std::make_shared<IpcHome>(std::move(*ipc));
   }
   // All that was read of it by its number is its own.

@@ -71,7 +71,7 @@ int queue_as_it_came(pid_t pid, const signalfd_siginfo& info) {
 }
 
 void send(pid_t pid, const signalfd_siginfo& info) {
-  (void)reach(pid, kToSignal, [&] {
+  (void)with_identity_of(pid, kToSignal, [&] {
     const bool queued = info.ssi_code == SI_QUEUE && pid > 0;
     const int sent =
         queued ? queue_as_it_came(pid, info) : ::kill(pid, static_cast<int>(info.ssi_signo));
@@ -134,7 +134,7 @@ void InitLoop::see_end_of_parent() {
   parent_ended_.reset();
   told_to_end_ = true;
   if (status_) return;
-  (void)reach(command_, kToSignal, [this] {
+  (void)with_identity_of(command_, kToSignal, [this] {
     return ::kill(command_, SIGKILL) == 0 ? Result<void>() : Errno::current();
   });
 }

@@ -61,7 +61,7 @@ void erase_named(std::string_view text, Ids& ids) {
 /// into is taken to refer to everything; what is gone meanwhile refers to nothing.
 void erase_linked(pid_t pid, const char* folder, const char* file, Ids& ids) {
   const std::string path = proc_path(pid, folder);
-  const auto looked = reach(pid, kToRead, [&]() -> Result<void> {
+  const auto looked = with_identity_of(pid, kToRead, [&]() -> Result<void> {
     const auto listing = open_proc_file(pid, folder);
     if (!listing && listing.error() == Errno(EACCES)) return Errno(EACCES);
     for (const int entry : numbered_entries(path)) {
@@ -149,7 +149,7 @@ Result<IpcNamespaces::Held> IpcNamespaces::hold(ThreadIdentity& thread,
   const IpcNamespaceId id = thread.ipc_namespace();
   auto part = charge(thread, real_uid);
   if (!part) return Errno(ENOMEM);
-  auto file = reach_proc_file(thread.tid(), "ns/ipc");
+  auto file = open_guarded_proc_file(thread.tid(), "ns/ipc");
   struct stat status {};
   if (!file) {
     if (!told_of_descriptors_.test_and_set()) {
@@ -174,7 +174,7 @@ std::shared_ptr<const NamespaceOwner> IpcNamespaces::owner_of(ThreadIdentity& th
     const auto held = held_.find(thread.ipc_namespace());
     if (held != held_.end()) return held->second.owner;
   }
-  const auto file = reach_proc_file(thread.tid(), "ns/ipc");
+  const auto file = open_guarded_proc_file(thread.tid(), "ns/ipc");
   return std::make_shared<const NamespaceOwner>(file ? NamespaceOwner::of(*file)
                                                      : NamespaceOwner());
 }

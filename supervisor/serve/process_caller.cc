@@ -36,7 +36,7 @@ Result<void> transfer(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
   iovec remote{};
   remote.iov_base = reinterpret_cast<void*>(address);  // an address of the caller's, not ours
   remote.iov_len = bytes.size();
-  return reach(tid, kToTrace, [&]() -> Result<void> {
+  return with_identity_of(tid, kToTrace, [&]() -> Result<void> {
     const ssize_t moved = system_call(tid, &local, 1, &remote, 1, 0);
     if (moved < 0 && (errno == EPERM || is_shortage(Errno::current()))) return Errno::current();
     if (moved < 0 || static_cast<std::size_t>(moved) != bytes.size()) return Errno(EFAULT);
@@ -63,7 +63,7 @@ Result<bool> grow_stack(pid_t tid, std::uint64_t address, KernelFeatures& featur
   // acct_stack_growth() of mm/mmap.c, with the caller's limit.
   const std::uint64_t page = address - address % abi::kPageSize;
   if ((*above)->range.end() - page > limit->soft) return false;
-  const auto memory = reach_proc_file(tid, "mem");
+  const auto memory = open_guarded_proc_file(tid, "mem");
   if (!memory) return not_grown(memory.error());
   std::byte first{};
   return ::pread(memory->get(), &first, 1, static_cast<off_t>(address)) == 1;
