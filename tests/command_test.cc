@@ -6,7 +6,7 @@
 #include <csignal>
 #include <fstream>
 
-#include "policy/filter_program.h"
+#include "policy/filter/filter_program.h"
 #include "supervisor/launch/exit_status.h"
 #include "tests/supervised_child.h"
 

@@ -1,5 +1,5 @@
 // The grammar of listenerMetadata.
-#include "policy/container_metadata.h"
+#include "policy/limits/container_metadata.h"
 
 #include <gtest/gtest.h>
 

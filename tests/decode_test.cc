@@ -1,6 +1,7 @@
 // decode(): numbers and arguments into calls.
 #include <gtest/gtest.h>
 
+#include "emulation/abi/call_numbers.h"
 #include "emulation/syscalls/shm_call.h"
 
 namespace shmvisor {
@@ -8,12 +9,11 @@ namespace {
 
 using Arguments = std::array<std::uint64_t, 6>;
 
-// Sub-calls of ipc(2), <linux/ipc.h>, which cannot stand beside <sys/ipc.h>.
 constexpr std::uint64_t MSGCTL = 14;
-constexpr std::uint64_t SHMAT = 21;
-constexpr std::uint64_t SHMDT = 22;
-constexpr std::uint64_t SHMGET = 23;
-constexpr std::uint64_t SHMCTL = 24;
+constexpr std::uint64_t SHMAT = ipc_subcall::kShmat;
+constexpr std::uint64_t SHMDT = ipc_subcall::kShmdt;
+constexpr std::uint64_t SHMGET = ipc_subcall::kShmget;
+constexpr std::uint64_t SHMCTL = ipc_subcall::kShmctl;
 
 constexpr std::uint64_t kJunk = 0xdeadbeef'00000000;
 
@@ -25,11 +25,12 @@ ShmCall decoded(Abi abi, int number, const Arguments& arguments) {
 
 ShmCall ipc(std::uint64_t call, std::uint64_t first, std::uint64_t second, std::uint64_t third,
             std::uint64_t pointer, std::uint64_t fifth = 0) {
-  return decoded(Abi::kI386, 117, {call, first, second, third, pointer, fifth});
+  return decoded(Abi::kI386, *kI386Calls.ipc, {call, first, second, third, pointer, fifth});
 }
 
 TEST(DecodeTest, X8664Shmget) {
-  const ShmCall call = decoded(Abi::kX86_64, 29, {0xffffffff, 0x1'2345'6789, 01600});
+  const ShmCall call =
+      decoded(Abi::kX86_64, kX86_64Calls.shmget, {0xffffffff, 0x1'2345'6789, 01600});
   EXPECT_EQ(call.operation, ShmOperation::kShmget);
   EXPECT_EQ(call.abi, Abi::kX86_64);
   EXPECT_EQ(call.key, -1);
@@ -38,7 +39,7 @@ TEST(DecodeTest, X8664Shmget) {
 }
 
 TEST(DecodeTest, X8664Shmat) {
-  const ShmCall call = decoded(Abi::kX86_64, 30, {32768, 0x7fff'ffff'f000, 010000});
+  const ShmCall call = decoded(Abi::kX86_64, kX86_64Calls.shmat, {32768, 0x7fff'ffff'f000, 010000});
   EXPECT_EQ(call.operation, ShmOperation::kShmat);
   EXPECT_EQ(call.shmid, 32768);
   EXPECT_EQ(call.address, 0x7fff'ffff'f000U);
@@ -47,7 +48,7 @@ TEST(DecodeTest, X8664Shmat) {
 }
 
 TEST(DecodeTest, X8664Shmctl) {
-  const ShmCall call = decoded(Abi::kX86_64, 31, {5, 0x102, 0x7fff'0000'1000});
+  const ShmCall call = decoded(Abi::kX86_64, kX86_64Calls.shmctl, {5, 0x102, 0x7fff'0000'1000});
   EXPECT_EQ(call.operation, ShmOperation::kShmctl);
   EXPECT_EQ(call.shmid, 5);
   EXPECT_EQ(call.command, 0x102) << "no version in the command of the separate call";
@@ -56,40 +57,42 @@ TEST(DecodeTest, X8664Shmctl) {
 }
 
 TEST(DecodeTest, X8664Shmdt) {
-  const ShmCall call = decoded(Abi::kX86_64, 67, {0x7fff'0000'1000});
+  const ShmCall call = decoded(Abi::kX86_64, kX86_64Calls.shmdt, {0x7fff'0000'1000});
   EXPECT_EQ(call.operation, ShmOperation::kShmdt);
   EXPECT_EQ(call.address, 0x7fff'0000'1000U);
 }
 
 // int arguments are the lower half of their register, whatever the upper one holds.
 TEST(DecodeTest, IntegersLoseTheUpperHalf) {
-  const ShmCall get = decoded(Abi::kX86_64, 29, {kJunk | 7, 4096, kJunk | 0600});
+  const ShmCall get = decoded(Abi::kX86_64, kX86_64Calls.shmget, {kJunk | 7, 4096, kJunk | 0600});
   EXPECT_EQ(get.key, 7);
   EXPECT_EQ(get.shmflg, 0600);
-  const ShmCall at = decoded(Abi::kX86_64, 30, {kJunk | 0xffffffff, kJunk, kJunk | 1});
+  const ShmCall at =
+      decoded(Abi::kX86_64, kX86_64Calls.shmat, {kJunk | 0xffffffff, kJunk, kJunk | 1});
   EXPECT_EQ(at.shmid, -1);
   EXPECT_EQ(at.address, kJunk) << "an address is the whole register";
   EXPECT_EQ(at.shmflg, 1);
-  const ShmCall ctl = decoded(Abi::kX86_64, 31, {kJunk | 3, kJunk | 0x80000002, 0});
+  const ShmCall ctl =
+      decoded(Abi::kX86_64, kX86_64Calls.shmctl, {kJunk | 3, kJunk | 0x80000002, 0});
   EXPECT_EQ(ctl.shmid, 3);
   EXPECT_EQ(ctl.command, static_cast<int>(0x80000002));
 }
 
 TEST(DecodeTest, I386SeparateCallsAreIpc64AndNarrow) {
-  const ShmCall get = decoded(Abi::kI386, 395, {kJunk | 7, kJunk | 0xfffff000, 0600});
+  const ShmCall get = decoded(Abi::kI386, kI386Calls.shmget, {kJunk | 7, kJunk | 0xfffff000, 0600});
   EXPECT_EQ(get.operation, ShmOperation::kShmget);
   EXPECT_EQ(get.abi, Abi::kI386);
   EXPECT_EQ(get.size_bytes, 0xfffff000U);
-  const ShmCall ctl = decoded(Abi::kI386, 396, {3, 0x102, kJunk | 0x1000});
+  const ShmCall ctl = decoded(Abi::kI386, kI386Calls.shmctl, {3, 0x102, kJunk | 0x1000});
   EXPECT_EQ(ctl.operation, ShmOperation::kShmctl);
   EXPECT_EQ(ctl.command, 0x102);
   EXPECT_EQ(ctl.version, IpcVersion::kIpc64);
   EXPECT_EQ(ctl.address, 0x1000U);
-  const ShmCall at = decoded(Abi::kI386, 397, {3, kJunk | 0xb0000000, 0});
+  const ShmCall at = decoded(Abi::kI386, kI386Calls.shmat, {3, kJunk | 0xb0000000, 0});
   EXPECT_EQ(at.operation, ShmOperation::kShmat);
   EXPECT_EQ(at.address, 0xb0000000U);
   EXPECT_FALSE(at.result_address);
-  const ShmCall dt = decoded(Abi::kI386, 398, {kJunk | 0xb0000000});
+  const ShmCall dt = decoded(Abi::kI386, kI386Calls.shmdt, {kJunk | 0xb0000000});
   EXPECT_EQ(dt.operation, ShmOperation::kShmdt);
   EXPECT_EQ(dt.address, 0xb0000000U);
 }
@@ -135,7 +138,7 @@ TEST(DecodeTest, IpcShmctlCarriesTheVersion) {
 
 // The upper half of ipc(2)'s first argument is a version, of which only shmat's 1 counts.
 TEST(DecodeTest, IpcVersions) {
-  const auto ibcs2 = decode({Abi::kI386, 117, {0x1'0000 | SHMAT, 0, 0, 0, 0, 0}});
+  const auto ibcs2 = decode({Abi::kI386, *kI386Calls.ipc, {0x1'0000 | SHMAT, 0, 0, 0, 0, 0}});
   ASSERT_FALSE(ibcs2);
   EXPECT_EQ(ibcs2.error(), Errno(EINVAL));
   EXPECT_EQ(ipc(0x2'0000 | SHMAT, 3, 0, 0, 0).operation, ShmOperation::kShmat);
@@ -146,11 +149,14 @@ TEST(DecodeTest, IpcVersions) {
 }
 
 TEST(DecodeTest, WhatIsNotOursIsEnosys) {
-  for (const RawCall& raw : {RawCall{Abi::kX86_64, 28, {}}, RawCall{Abi::kX86_64, 117, {SHMAT}},
-                             RawCall{Abi::kX86_64, 395, {}}, RawCall{Abi::kX86_64, -1, {}},
-                             RawCall{Abi::kI386, 29, {}}, RawCall{Abi::kI386, 67, {}},
-                             RawCall{Abi::kI386, 394, {}}, RawCall{Abi::kI386, 117, {MSGCTL}},
-                             RawCall{Abi::kI386, 117, {25}}, RawCall{Abi::kI386, 117, {0}}}) {
+  for (const RawCall& raw :
+       {RawCall{Abi::kX86_64, kX86_64Calls.shmget - 1, {}},
+        RawCall{Abi::kX86_64, *kI386Calls.ipc, {SHMAT}},
+        RawCall{Abi::kX86_64, kI386Calls.shmget, {}}, RawCall{Abi::kX86_64, -1, {}},
+        RawCall{Abi::kI386, kX86_64Calls.shmget, {}}, RawCall{Abi::kI386, kX86_64Calls.shmdt, {}},
+        RawCall{Abi::kI386, kI386Calls.shmget - 1, {}},
+        RawCall{Abi::kI386, *kI386Calls.ipc, {MSGCTL}}, RawCall{Abi::kI386, *kI386Calls.ipc, {25}},
+        RawCall{Abi::kI386, *kI386Calls.ipc, {0}}}) {
     const auto call = decode(raw);
     ASSERT_FALSE(call) << "number " << raw.number;
     EXPECT_EQ(call.error(), Errno(ENOSYS));

@@ -1,4 +1,4 @@
-#include "policy/filter_program.h"
+#include "policy/filter/filter_program.h"
 
 #include <gtest/gtest.h>
 #include <linux/audit.h>
@@ -18,6 +18,7 @@
 #include <ostream>
 #include <utility>
 
+#include "emulation/abi/call_numbers.h"
 #include "supervisor/kernel/seccomp_install.h"
 #include "supervisor/kernel/uapi.h"
 #include "tests/bpf_machine.h"
@@ -30,17 +31,19 @@ constexpr std::uint32_t kNotify = SECCOMP_RET_USER_NOTIF;
 constexpr std::uint32_t kTrace = SECCOMP_RET_TRACE;
 constexpr std::uint32_t kNoSuchCall = SECCOMP_RET_ERRNO | ENOSYS;
 
-constexpr int kX32Bit = 0x40000000;
 constexpr int kLastNumber = 600;
-// From arch/x86/entry/syscalls/syscall_{64,32}.tbl, written out: not what libseccomp believes.
-constexpr std::array kNative = {29, 30, 31, 67};
-constexpr std::array kTraced = {30, 67};
-constexpr std::array kCompat = {395, 396, 397, 398};
-constexpr std::array kNativeNamespace = {272, 308};
-constexpr std::array kCompatNamespace = {310, 346};
-constexpr int kNativeClone = 56, kCompatClone = 120;
-constexpr int kCompatIpc = 117;
-constexpr std::uint64_t kSemget = 2, kShmat = 21, kShmget = 23, kShmctl = 24;
+// Not what libseccomp believes.
+constexpr const CallNumbers& kX = kX86_64Calls;
+constexpr const CallNumbers& kI = kI386Calls;
+constexpr std::array kNative = {kX.shmget, kX.shmat, kX.shmctl, kX.shmdt};
+constexpr std::array kTraced = {kX.shmat, kX.shmdt};
+constexpr std::array kCompat = {kI.shmget, kI.shmctl, kI.shmat, kI.shmdt};
+constexpr std::array kNativeNamespace = {kX.unshare, kX.setns};
+constexpr std::array kCompatNamespace = {kI.unshare, kI.setns};
+constexpr int kNativeClone = kX.clone, kCompatClone = kI.clone;
+constexpr int kCompatIpc = *kI.ipc;
+constexpr std::uint64_t kSemget = 2, kShmat = ipc_subcall::kShmat, kShmget = ipc_subcall::kShmget,
+                        kShmctl = ipc_subcall::kShmctl;
 
 template <std::size_t n>
 bool is_one_of(int number, const std::array<int, n>& numbers) {
@@ -271,7 +274,7 @@ int serve(std::uint32_t architecture, std::span<const int> expected,
 }
 
 TEST(InstalledFilter, NotifiesTheFourCallsAndLeavesOthersAlone) {
-  static constexpr std::array kCalls = {29, 30, 31, 67};
+  static constexpr std::array kCalls = kNative;
   const int status = serve(AUDIT_ARCH_X86_64, kCalls, [] {
     for (const int number : kCalls) {
       if (::syscall(number, 0x1234, 1, 0) != kAnswer) return 1;
@@ -300,7 +303,7 @@ bool compat_entry_works() {
 
 TEST(InstalledFilter, NotifiesCompatShm) {
   if (!compat_entry_works()) GTEST_SKIP() << "this kernel has no i386 system calls";
-  static constexpr std::array kCalls = {395, 396, 397, 398, kCompatIpc};
+  static constexpr std::array kCalls = {kI.shmget, kI.shmctl, kI.shmat, kI.shmdt, kCompatIpc};
   const int status = serve(AUDIT_ARCH_I386, kCalls, [] {
     for (const int number : kCalls) {
       if (compat_call(number, 0x10000 | kShmget, 0, 1) != kAnswer) return 1;

@@ -7,7 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 
-#include "policy/filter_program.h"
+#include "policy/filter/filter_program.h"
 #include "supervisor/launch/command.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/last_process.h"

@@ -1,4 +1,4 @@
-#include "policy/limits.h"
+#include "policy/limits/limits.h"
 
 #include <gtest/gtest.h>
 

@@ -10,10 +10,11 @@
 #include <array>
 #include <string>
 
+#include "emulation/abi/abi.h"
+
 namespace shmvisor {
 namespace {
 
-constexpr std::uint64_t kPageBytes = 4096;
 constexpr std::uint64_t kPages = 256;
 constexpr std::uint64_t kATime = 64;
 /// A fault brings those around it in as well, fewer than so many beyond a part.
@@ -25,12 +26,10 @@ class LockedPagesTest : public ::testing::Test {
       : file_(std::make_shared<const UniqueFd>(::memfd_create("locked", MFD_CLOEXEC))),
         discarded_(std::make_shared<std::atomic<bool>>(false)) {
     EXPECT_EQ(::ftruncate(file_->get(), kPages * kPageBytes), 0);
-    address_ = static_cast<std::byte*>(
-        ::mmap(nullptr, kPages * kPageBytes, PROT_READ, MAP_SHARED, file_->get(), 0));
-    pages_ = std::make_unique<LockedPages>(
-        InternalMapping({address_, kPages * kPageBytes},
-                        [](std::span<std::byte> all) { ::munmap(all.data(), all.size()); }),
-        file_, discarded_, kATime);
+    auto mapping = InternalMapping::of(file_->get(), kPages * kPageBytes, PROT_READ);
+    EXPECT_TRUE(mapping);
+    address_ = mapping->bytes().data();
+    pages_ = std::make_unique<LockedPages>(std::move(*mapping), file_, discarded_, kATime);
   }
 
   void write_pages(std::uint64_t begin, std::uint64_t end) {

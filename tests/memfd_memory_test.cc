@@ -487,8 +487,8 @@ TEST_F(MemfdMemoryTest, AnEagerLockBringsEveryPageIn) {
 
 TEST_F(MemfdMemoryTest, ALockThatComesAfterTheEndBringsNothingBack) {
   const auto memory = make(8);
-  open(*memory, kAnyAccess).reset();
-  ASSERT_TRUE(memory->write_at(0, std::as_bytes(std::span("here", 4))));
+  const UniqueFd file = open(*memory, kAnyAccess);
+  ASSERT_EQ(::pwrite(file.get(), "here", 4, 0), 4);
   const std::uint64_t before = status_kib("VmLck");
   const auto discard = memory->discarding();
   memory->lock(LockMode::kEager);
@@ -517,29 +517,6 @@ TEST_F(MemfdMemoryTest, WhicheverIsFirstLockOrEndNothingIsLeft) {
     ASSERT_EQ(memory->usage().resident, 0U) << round;
     ASSERT_EQ(status_kib("VmLck"), before) << round;
   }
-}
-
-TEST_F(MemfdMemoryTest, ItsBytesFromWithin) {
-  const auto memory = make(4);
-  char* const address = map(open(*memory, kAnyAccess).get(), 4);
-  ASSERT_NE(address, nullptr);
-  ASSERT_TRUE(memory->write_at(2 * kPage - 3, std::as_bytes(std::span("across", 6))));
-  EXPECT_EQ(std::memcmp(address + 2 * kPage - 3, "across", 6), 0);
-  {
-    const auto inside = memory->map_internal({2 * kPage, 2 * kPage}, {true, true, false});
-    ASSERT_TRUE(inside);
-    EXPECT_EQ(inside->bytes().size(), 2 * kPage);
-    EXPECT_EQ(std::memcmp(inside->bytes().data(), "oss", 3), 0);
-    inside->bytes()[kPage] = std::byte{'z'};
-  }
-  EXPECT_EQ(address[3 * kPage], 'z');
-  std::array<std::byte, 2> back{};
-  ASSERT_TRUE(memory->read_at(3 * kPage - 1, back));
-  EXPECT_EQ(back[1], std::byte{'z'});
-  EXPECT_EQ(memory->map_internal({1, kPage}, kAnyAccess).error(), Errno(EINVAL));
-  EXPECT_EQ(memory->map_internal({0, 0}, kAnyAccess).error(), Errno(EINVAL));
-  ::munmap(address, 4 * kPage);
-  EXPECT_FALSE(memory->in_use()) << "our own mappings are nobody's attach";
 }
 
 // Our own mapping for the lock is of our own description: nobody's attach.

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "emulation/abi/call_numbers.h"
 #include "policy/base/unique_fd.h"
 #include "policy/oci/profile_merge.h"
 #include "policy/oci/shm_profile.h"
@@ -303,13 +304,15 @@ std::uint32_t answer(const std::vector<sock_filter>& program, std::uint32_t arch
 }
 
 void expect_shm_notified_only(const Json& profile, std::uint32_t otherwise) {
-  constexpr int kIpc = 117;
+  constexpr int kIpc = *kI386Calls.ipc;
   const auto program = compiled(profile);
-  for (const int number : {29, 30, 31, 67}) {
+  for (const int number :
+       {kX86_64Calls.shmget, kX86_64Calls.shmat, kX86_64Calls.shmctl, kX86_64Calls.shmdt}) {
     EXPECT_EQ(answer(program, AUDIT_ARCH_X86_64, number), SECCOMP_RET_USER_NOTIF) << number;
   }
   EXPECT_EQ(answer(program, AUDIT_ARCH_X86_64, 65), otherwise) << "semop";
-  for (const int number : {395, 396, 397, 398}) {
+  for (const int number :
+       {kI386Calls.shmget, kI386Calls.shmctl, kI386Calls.shmat, kI386Calls.shmdt}) {
     EXPECT_EQ(answer(program, AUDIT_ARCH_I386, number), SECCOMP_RET_USER_NOTIF) << number;
   }
   for (const std::uint64_t version : {0x0U, 0x10000U, 0x20000U, 0xffff0000U}) {

@@ -2,6 +2,7 @@
 
 #include <linux/audit.h>
 
+#include "emulation/abi/call_numbers.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -31,14 +32,14 @@ TEST(PendingCallTest, WhatTheNotificationSays) {
   seccomp_notif notif{};
   notif.id = 77;
   notif.pid = 1234;
-  notif.data.nr = 30;
+  notif.data.nr = kX86_64Calls.shmat;
   notif.data.arch = AUDIT_ARCH_X86_64;
   for (std::size_t at = 0; at < 6; ++at) notif.data.args[at] = 0x1'0000'0000 * (at + 1);
   const PendingCall call(nowhere, notif);
   EXPECT_EQ(call.id(), 77U);
   EXPECT_EQ(call.tid(), 1234);
   EXPECT_EQ(call.raw().abi, Abi::kX86_64);
-  EXPECT_EQ(call.raw().number, 30);
+  EXPECT_EQ(call.raw().number, kX86_64Calls.shmat);
   for (std::size_t at = 0; at < 6; ++at) {
     EXPECT_EQ(call.raw().arguments[at], 0x1'0000'0000 * (at + 1));
   }
@@ -46,6 +47,17 @@ TEST(PendingCallTest, WhatTheNotificationSays) {
   const PendingCall narrow(nowhere, notif);
   EXPECT_EQ(narrow.raw().abi, Abi::kI386);
   EXPECT_FALSE(narrow.alive());
+}
+
+// Whatever filter notified it: no other architecture's number is taken for one of ours.
+TEST(PendingCallTest, AnotherArchitecturesCallIsNone) {
+  Listener nowhere{UniqueFd()};
+  seccomp_notif notif{};
+  notif.data.nr = kX86_64Calls.unshare;
+  notif.data.arch = AUDIT_ARCH_AARCH64;
+  const PendingCall call(nowhere, notif);
+  EXPECT_EQ(decode(call.raw()).error(), Errno(ENOSYS));
+  EXPECT_FALSE(changes_namespaces(call.raw()));
 }
 
 TEST(PendingCallTest, AnsweredItIsNotAnsweredAgain) {

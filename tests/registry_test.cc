@@ -302,7 +302,7 @@ TEST_F(RegistryTest, Rows) {
   remove(second);
   pages(third).areas = 3;
   pages(third).usage = {2, 1};
-  first->add_mapping({0, first->length_bytes()}, {{4, nullptr}, 55});
+  first->note_attach({{4, nullptr}, 55});
   FakeViewpoint viewpoint;
   const auto shown = registry.rows(viewpoint);
   ASSERT_TRUE(shown);

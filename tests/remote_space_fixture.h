@@ -16,6 +16,7 @@
 #include "supervisor/inject/remote_space.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/scope/descendant_scope.h"
+#include "tests/area_limits.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -27,7 +28,6 @@ struct Seen {
   int descriptors_before = 0;
   int descriptors_after = 0;
   char byte = 0;
-  FileIdentity file;
   std::array<AreaLimits, 3> limits;
   std::array<int, 3> resident{};
 };

@@ -129,8 +129,7 @@ TEST_F(RemoteSpaceTest, OffsetsPopulationAndLocks) {
       if (address < 0) return 1;
       unsigned char resident = 0;
       if (::mincore(pointer(address), kPage, &resident) != 0) return 2;
-      const auto limits = area_limits(
-          getpid(), {{static_cast<std::uint64_t>(address), kPage}, kPage, seen_->file, kReadWrite});
+      const auto limits = own_area_limits(static_cast<std::uint64_t>(address));
       if (!limits) return 3;
       seen_->resident.at(static_cast<std::size_t>(turn)) = resident & 1;
       seen_->limits.at(static_cast<std::size_t>(turn)) = *limits;
@@ -141,7 +140,6 @@ TEST_F(RemoteSpaceTest, OffsetsPopulationAndLocks) {
   ASSERT_EQ(child.trouble(), "");
   for (int turn = 0; turn < 3; ++turn) {
     const auto memory = make(2);
-    seen_->file = memory->identity();
     MapRequest request = whole(*memory);
     request.length_bytes = kPage;
     request.offset_bytes = kPage;

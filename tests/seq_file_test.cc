@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "emulation/abi/abi.h"
+
 namespace shmvisor {
 namespace {
 
@@ -135,7 +137,7 @@ TEST(SeqFile, WantsNoMoreThanAPageAtATime) {
   Records records = digits(100, 100);
   SeqFile file(records.show());
   EXPECT_EQ(file.read(0, 1 << 20)->size(), 4000U);
-  EXPECT_LE(records.most_wanted, SeqFile::kPageBytes);
+  EXPECT_LE(records.most_wanted, kPageBytes);
 }
 
 TEST(SeqFile, AnswersARequestForNothingWithNothing) {

@@ -327,7 +327,7 @@ class ShmatByIpcTest : public ShmatTest {
  protected:
   std::int64_t ipc_at(int id, std::uint64_t address, int flags, std::uint64_t result) {
     return run({Abi::kI386,
-                117,
+                *kI386Calls.ipc,
                 {21, static_cast<std::uint32_t>(id), static_cast<std::uint32_t>(flags), result,
                  address, 0}},
                caller);
@@ -356,8 +356,9 @@ TEST_F(ShmatByIpcTest, AnErrorWritesNothing) {
 
 TEST_F(ShmatByIpcTest, TheSeparateCallAnswersTheAddress) {
   const int id = segment();
-  EXPECT_EQ(run({Abi::kI386, 397, {static_cast<std::uint32_t>(id), 0x40000000, 0}}, caller),
-            0x40000000);
+  EXPECT_EQ(
+      run({Abi::kI386, kI386Calls.shmat, {static_cast<std::uint32_t>(id), 0x40000000, 0}}, caller),
+      0x40000000);
 }
 
 }  // namespace

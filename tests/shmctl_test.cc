@@ -402,14 +402,14 @@ class ShmctlI386Test : public ShmctlTest {
  protected:
   std::int64_t separate(int id, int command, std::uint64_t buffer = kBuffer) {
     return run({Abi::kI386,
-                396,
+                kI386Calls.shmctl,
                 {static_cast<std::uint32_t>(id), static_cast<std::uint32_t>(command), buffer}},
                caller);
   }
   std::int64_t by_ipc(int id, int command, std::uint64_t buffer = kBuffer) {
     return run(
         {Abi::kI386,
-         117,
+         *kI386Calls.ipc,
          {24, static_cast<std::uint32_t>(id), static_cast<std::uint32_t>(command), 0, buffer, 0}},
         caller);
   }

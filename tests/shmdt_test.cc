@@ -246,8 +246,11 @@ TEST_F(ShmdtTest, AnotherProcessHasItsOwnAttaches) {
 TEST_F(ShmdtTest, ByIpc) {
   const int narrow = segment();
   attach(narrow, 0x40000000);
-  EXPECT_EQ(run({Abi::kI386, 117, {22, 0, 0, 0, 0x40000001, 0}}, caller), -EINVAL);
-  EXPECT_EQ(run({Abi::kI386, 117, {22, 0, 0, 0, 0x40000000, 0}}, caller), 0);
+  EXPECT_EQ(
+      run({Abi::kI386, *kI386Calls.ipc, {ipc_subcall::kShmdt, 0, 0, 0, 0x40000001, 0}}, caller),
+      -EINVAL);
+  EXPECT_EQ(
+      run({Abi::kI386, *kI386Calls.ipc, {ipc_subcall::kShmdt, 0, 0, 0, 0x40000000, 0}}, caller), 0);
   EXPECT_EQ(stat(narrow).shm_nattch, 0U);
 }
 

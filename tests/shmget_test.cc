@@ -257,7 +257,7 @@ TEST_F(ShmgetCommitTest, EverySegmentIsAllocatedAtOnce) {
   attach(id);
   EXPECT_FALSE(caller.space().requests.back().populate) << "its pages are there";
   ASSERT_EQ(ctl(id, SHM_LOCK), 0);
-  EXPECT_EQ(host.find((*registry.read()->find(id))->identity().file)->locked, LockMode::kEager);
+  EXPECT_EQ(host.find((*registry.read()->find(id))->memory().identity())->locked, LockMode::kEager);
 }
 
 class ShmgetNothingAllowedTest : public ShmTest {

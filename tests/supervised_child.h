@@ -17,7 +17,7 @@
 #include <memory>
 #include <new>
 
-#include "policy/filter_program.h"
+#include "policy/filter/filter_program.h"
 #include "supervisor/check/child.h"
 #include "supervisor/kernel/seccomp_install.h"
 #include "supervisor/kernel/uapi.h"

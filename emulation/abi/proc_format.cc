@@ -8,11 +8,13 @@
 #include <limits>
 #include <optional>
 
+#include "emulation/abi/abi.h"
+
 namespace shmvisor {
 namespace {
 
 /// PAGE_SIZE - 1: what the handlers look at.
-constexpr std::size_t kMostBytes = 4095;
+constexpr std::size_t kMostBytes = kPageBytes - 1;
 /// TMPBUFLEN - 1 of proc_get_long(): a number as long as this might go on, and is refused.
 constexpr std::size_t kNumberBytes = 21;
 

@@ -39,8 +39,8 @@ struct SysctlWrite {
 };
 
 /// One number, decimal or with a C prefix, in white space; a second number is left to the next
-/// write, which is ignored (kernel.sysctl_writes_strict=1). Only the first 4095 bytes are looked
-/// at, and the rest counts as taken.
+/// write, which is ignored (kernel.sysctl_writes_strict=1). Only what is shorter than a
+/// page is looked at, and the rest counts as taken.
 [[nodiscard]] Result<SysctlWrite<std::uint64_t>> write_ulong_sysctl(std::string_view bytes,
                                                                     std::uint64_t offset);
 [[nodiscard]] Result<SysctlWrite<int>> write_int_sysctl(std::string_view bytes,

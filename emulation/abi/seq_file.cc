@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "emulation/abi/abi.h"
+
 namespace shmvisor {
 
 Result<std::string> SeqFile::read(std::uint64_t offset, std::size_t size) {
@@ -64,7 +66,7 @@ Result<void> SeqFile::walk_to(std::uint64_t offset) {
 
 Result<void> SeqFile::fill(std::size_t wanted_bytes) {
   while (left_.size() < wanted_bytes) {
-    const std::size_t room = kPageBytes - std::min(left_.size(), kPageBytes);
+    const std::size_t room = kPageBytes - std::min<std::size_t>(left_.size(), kPageBytes);
     const auto record = show_(index_, {std::min(wanted_bytes - left_.size(), room), false});
     if (!record) return record.error();
     // A buffer that is full to the last byte counts as overflown, seq_has_overflowed().

@@ -24,8 +24,6 @@ namespace shmvisor {
 
 class SeqFile {
  public:
-  static constexpr std::size_t kPageBytes = 4096;
-
   struct Record {
     std::string text;
     std::size_t next = 0;  ///< the position of what comes behind it

@@ -1,9 +1,8 @@
-// What crosses the system call boundary: commands, flags and struct layouts of System V shared
-// memory, for x86-64 and for i386 programs on an x86-64 kernel.
+// What crosses the system call boundary: commands and flags of System V shared memory, which are
+// the same of all architectures, and structs, whose layouts are in the architecture's folder.
 //
 // Constants have the kernel's names and values (include/uapi/linux/shm.h, ipc.h) in a namespace of
-// their own, so that <sys/shm.h> can be included beside them. Layouts are those of
-// asm-generic/shmbuf.h and of struct compat_* in ipc/shm.c, sizes static_asserted in shm_abi.cc.
+// their own, so that <sys/shm.h> can be included beside them.
 #pragma once
 
 #include <sys/types.h>
@@ -13,9 +12,9 @@
 #include <cstdint>
 #include <span>
 
-namespace shmvisor {
+#include "emulation/abi/abi.h"
 
-enum class Abi : std::uint8_t { kX86_64, kI386 };
+namespace shmvisor {
 
 /// The two generations of struct layouts: IPC_64 is asked for by a bit in the command of the
 /// ipc(2) multiplexer; the separate system calls always mean kIpc64.
@@ -53,10 +52,6 @@ inline constexpr int kIpc64 = 0x100;
 inline constexpr mode_t kShmDest = 01000;
 inline constexpr mode_t kShmLocked = 02000;
 inline constexpr mode_t kPermissionBits = 0777;
-
-/// SHMLBA: attach addresses are multiples of it; one page on x86.
-inline constexpr std::uint64_t kPageSize = 4096;
-inline constexpr std::uint64_t kShmlba = kPageSize;
 
 }  // namespace abi
 

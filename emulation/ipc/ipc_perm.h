@@ -3,7 +3,7 @@
 
 #include <sys/types.h>
 
-#include "policy/subject.h"
+#include "emulation/ipc/subject.h"
 
 namespace shmvisor {
 

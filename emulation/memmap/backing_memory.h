@@ -10,14 +10,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <span>
 #include <string>
 
 #include "emulation/memmap/access.h"
 #include "emulation/memmap/address_range.h"
-#include "emulation/memmap/internal_mapping.h"
+#include "emulation/memmap/file_identity.h"
 #include "emulation/memmap/map_request.h"
-#include "emulation/memmap/mapping_identity.h"
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 
@@ -28,7 +26,7 @@ struct BackingFile {
   UniqueFd fd;
 };
 
-/// What was allocated, in pages of 4096 bytes.
+/// What was allocated, in pages (kPageBytes).
 struct PageUsage {
   std::uint64_t resident = 0;
   std::uint64_t swapped = 0;
@@ -42,7 +40,7 @@ class BackingMemory {
   virtual ~BackingMemory() = default;
 
   [[nodiscard]] virtual FileIdentity identity() const = 0;
-  /// MappingIdentity's.
+  /// What /proc/PID/maps shows of a mapping of it, "/memfd:SYSV00000000 (deleted)".
   [[nodiscard]] virtual std::string name() const = 0;
   /// Bytes that a mapping of the whole covers: the size asked for, in whole (huge) pages.
   [[nodiscard]] virtual std::uint64_t mapped_size_bytes() const = 0;
@@ -64,16 +62,6 @@ class BackingMemory {
   /// long, and may wait for somebody who caught a descriptor: to be called without a lock, when
   /// nobody is to map the memory any more. Null where the end of this object frees all.
   [[nodiscard]] virtual std::function<void()> discarding() = 0;
-
-  // For the supervisor's own use. Precondition of all three: within mapped_size_bytes().
-
-  /// Errors: ENOMEM, and EINVAL where `range` does not begin on a (huge) page or is empty.
-  [[nodiscard]] virtual Result<InternalMapping> map_internal(const OffsetRange& range,
-                                                             const Access& access) = 0;
-  /// Copies, where mapping is not possible or not worth it. Errors: ENOMEM, EIO.
-  [[nodiscard]] virtual Result<void> read_at(std::uint64_t offset, std::span<std::byte> bytes) = 0;
-  [[nodiscard]] virtual Result<void> write_at(std::uint64_t offset,
-                                              std::span<const std::byte> bytes) = 0;
 };
 
 }  // namespace shmvisor

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "emulation/abi/pages.h"
 #include "emulation/memmap/access.h"
 #include "emulation/memmap/address_range.h"
 
@@ -37,16 +38,15 @@ struct MapRequest {
   bool may_be_left = false;         ///< to the process itself: see MappingSpace::map()
   bool commit = true;               ///< reserve huge pages that are not reserved yet
   LockMode lock = LockMode::kNone;  ///< charged to the process that maps
-  std::string name = {};            ///< MappingIdentity's, for messages
+  std::string name = {};            ///< BackingMemory::name(), for messages
 
   [[nodiscard]] AddressRange addresses() const { return {address, length_bytes}; }
-  [[nodiscard]] OffsetRange offsets() const { return {offset_bytes, length_bytes}; }
 
   /// The precondition of mapping: what no caller can have asked for, whatever it passed.
   [[nodiscard]] bool valid() const {
-    constexpr std::uint64_t kInPage = 4095;
-    return (address & kInPage) == 0 && (length_bytes & kInPage) == 0 &&
-           (offset_bytes & kInPage) == 0 && !offsets().wraps() && maximum.covers(access);
+    return is_page_aligned(address) && is_page_aligned(length_bytes) &&
+           is_page_aligned(offset_bytes) && offset_bytes + length_bytes >= offset_bytes &&
+           maximum.covers(access);
   }
 };
 

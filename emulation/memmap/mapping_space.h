@@ -15,8 +15,8 @@
 #include "emulation/memmap/access.h"
 #include "emulation/memmap/address_range.h"
 #include "emulation/memmap/backing_memory.h"
+#include "emulation/memmap/file_identity.h"
 #include "emulation/memmap/map_request.h"
-#include "emulation/memmap/mappable.h"
 #include "policy/base/result.h"
 
 namespace shmvisor {
@@ -28,27 +28,7 @@ struct MappedArea {
   FileIdentity file;
   Access access;
 
-  [[nodiscard]] OffsetRange offsets() const { return {file_offset_bytes, range.length}; }
-  /// Precondition: `offset` is one of offsets(), or their end.
-  [[nodiscard]] std::uint64_t address_of(std::uint64_t offset) const {
-    return range.start + (offset - file_offset_bytes);
-  }
   friend constexpr bool operator==(const MappedArea&, const MappedArea&) = default;
-};
-
-/// What of a mapping takes longer to find out.
-struct AreaLimits {
-  Access maximum;
-  LockMode lock = LockMode::kNone;
-
-  friend constexpr bool operator==(const AreaLimits&, const AreaLimits&) = default;
-};
-
-/// What a mapping showed until now no longer holds.
-struct Invalidation {
-  FileIdentity file;                ///< the backing file that is stale
-  OffsetRange offsets;              ///< of that file
-  Mappable* replacement = nullptr;  ///< what has these offsets now; null: nothing has
 };
 
 class MappingSpace {
@@ -88,25 +68,12 @@ class MappingSpace {
   /// Precondition: `range` does not wrap.
   [[nodiscard]] Result<std::vector<MappedArea>> list(const AddressRange& range);
 
-  /// Lets the process no longer see what it maps of stale.file within stale.offsets. With a
-  /// replacement that is mapped in its stead, at the same addresses and offsets, with the rights,
-  /// the maximum and the lock that each mapping had; what the replacement is too short for, and
-  /// everything where there is none, is unmapped. Returns the number of mappings that were changed;
-  /// at the first error it stops, and the rest stays.
-  /// Precondition: stale.offsets are whole pages that do not wrap, and not empty.
-  [[nodiscard]] Result<std::uint64_t> invalidate(const Invalidation& stale);
-
  private:
   virtual Result<std::optional<std::uint64_t>> do_map(const MapRequest& request,
                                                       BackingFile file) = 0;
   virtual Result<Outcome> do_unmap(const AddressRange& range, bool may_be_left) = 0;
   virtual Result<void> do_finish_unmapping() = 0;
   virtual Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) = 0;
-  /// Of a mapping that area_above() told of; ESRCH where it is no longer there.
-  virtual Result<AreaLimits> do_limits_of(const MappedArea& area) = 0;
-
-  Result<void> remove(const AddressRange& range);
-  Result<void> replace(const MappedArea& area, const OffsetRange& part, Mappable& replacement);
 };
 
 }  // namespace shmvisor

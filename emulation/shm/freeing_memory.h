@@ -13,12 +13,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <utility>
+
+#include "policy/base/mutex.h"
 
 namespace shmvisor {
 
@@ -60,43 +60,43 @@ class FreeingMemory : public std::enable_shared_from_this<FreeingMemory> {
   };
 
   [[nodiscard]] Ticket begin() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     running_.emplace(++last_, Clock::now());
     return {shared_from_this(), last_};
   }
 
   /// Whether there is one to wait for.
   [[nodiscard]] bool any() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return oldest_not_kept() != running_.end();
   }
 
   /// Waits for those that began before this call and are not kept; for kKept at most.
   void wait_for_earlier() {
-    std::unique_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     const std::uint64_t newest = last_;
     const bool some_are_kept = oldest_not_kept() != running_.begin();
     const auto deadline = Clock::now() + (some_are_kept ? kBesideKept : kept_);
     for (auto oldest = oldest_not_kept(); oldest != running_.end() && oldest->first <= newest;
          oldest = oldest_not_kept()) {
       const auto until = std::min(deadline, oldest->second + kept_);
-      if (ended_.wait_until(lock, until) == std::cv_status::timeout && Clock::now() >= deadline) {
-        return;
-      }
+      if (!ended_.wait_until(mutex_, until) && Clock::now() >= deadline) return;
     }
   }
 
   /// Waits until the ticket of this number has ended, for kOwnSegment at most.
   void wait_for(std::uint64_t number) {
-    std::unique_lock lock(mutex_);
-    ended_.wait_for(lock, kOwnSegment, [&] { return !running_.contains(number); });
+    const MutexLock lock(mutex_);
+    const auto deadline = Clock::now() + kOwnSegment;
+    while (running_.contains(number) && ended_.wait_until(mutex_, deadline)) {
+    }
   }
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  /// mutex_ held.
-  [[nodiscard]] std::map<std::uint64_t, Clock::time_point>::const_iterator oldest_not_kept() const {
+  [[nodiscard]] std::map<std::uint64_t, Clock::time_point>::const_iterator oldest_not_kept() const
+      REQUIRES(mutex_) {
     const auto began = Clock::now() - kept_;
     auto at = running_.begin();
     while (at != running_.end() && at->second <= began) ++at;
@@ -104,16 +104,16 @@ class FreeingMemory : public std::enable_shared_from_this<FreeingMemory> {
   }
 
   void end(std::uint64_t number) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     running_.erase(number);
     ended_.notify_all();
   }
 
   const std::chrono::milliseconds kept_;
-  mutable std::mutex mutex_;
-  std::condition_variable ended_;
-  std::map<std::uint64_t, Clock::time_point> running_;  ///< and when they began
-  std::uint64_t last_ = 0;
+  mutable Mutex mutex_;
+  Condition ended_;
+  std::map<std::uint64_t, Clock::time_point> running_ GUARDED_BY(mutex_);  ///< and when they began
+  std::uint64_t last_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace shmvisor

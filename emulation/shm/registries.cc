@@ -3,7 +3,7 @@
 namespace shmvisor {
 
 std::shared_ptr<Registry> Registries::of(IpcNamespaceId id) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   auto& registry = registries_[id];
   if (registry == nullptr)
     registry = std::make_shared<Registry>(host_, files_, limits_, memory_policy_);
@@ -13,7 +13,7 @@ std::shared_ptr<Registry> Registries::of(IpcNamespaceId id) {
 void Registries::disown(const CreatorThread& creator) {
   std::vector<std::shared_ptr<Registry>> all;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     all.reserve(registries_.size());
     for (const auto& [id, registry] : registries_) all.push_back(registry);
   }
@@ -22,12 +22,12 @@ void Registries::disown(const CreatorThread& creator) {
 }
 
 bool Registries::knows(IpcNamespaceId id) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return registries_.contains(id);
 }
 
 std::vector<IpcNamespaceId> Registries::others() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::vector<IpcNamespaceId> ids;
   for (const auto& [id, registry] : registries_) {
     if (id != initial_) ids.push_back(id);
@@ -36,13 +36,13 @@ std::vector<IpcNamespaceId> Registries::others() const {
 }
 
 std::shared_ptr<Registry> Registries::find(IpcNamespaceId id) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = registries_.find(id);
   return found == registries_.end() ? nullptr : found->second;
 }
 
 std::shared_ptr<Registry> Registries::take(IpcNamespaceId id) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = registries_.find(id);
   if (found == registries_.end() || id == initial_) return nullptr;
   auto taken = std::move(found->second);

@@ -10,10 +10,10 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "emulation/shm/registry.h"
+#include "policy/base/mutex.h"
 
 namespace shmvisor {
 
@@ -57,8 +57,8 @@ class Registries {
   const MemoryPolicy memory_policy_;
   SegmentFiles files_;
   const IpcNamespaceId initial_;
-  mutable std::mutex mutex_;
-  std::map<IpcNamespaceId, std::shared_ptr<Registry>> registries_;
+  mutable Mutex mutex_;
+  std::map<IpcNamespaceId, std::shared_ptr<Registry>> registries_ GUARDED_BY(mutex_);
   const std::shared_ptr<Registry> first_;
 };
 

@@ -40,8 +40,8 @@
 #include "emulation/shm/segment_files.h"
 #include "policy/base/result.h"
 #include "policy/base/thread_safety.h"
-#include "policy/limits.h"
-#include "policy/memory_policy.h"
+#include "policy/limits/limits.h"
+#include "policy/limits/memory_policy.h"
 
 namespace shmvisor {
 

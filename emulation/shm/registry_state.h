@@ -20,7 +20,7 @@
 #include "emulation/shm/creations.h"
 #include "emulation/shm/segment.h"
 #include "policy/base/result.h"
-#include "policy/limits.h"
+#include "policy/limits/limits.h"
 
 namespace shmvisor {
 

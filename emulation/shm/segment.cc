@@ -1,29 +1,15 @@
 #include "emulation/shm/segment.h"
 
-#include <cassert>
-
 namespace shmvisor {
 
-Result<Translation> Segment::translate(const OffsetRange& required, const Access& access) {
-  const OffsetRange whole{0, length_bytes()};
-  if (required.wraps() || !whole.contains(required)) return Errno(EFAULT);
-  return Translation{required, *memory_, required.start, access.write ? kAnyAccess : kReadExecute};
-}
-
-void Segment::add_mapping([[maybe_unused]] const OffsetRange& offsets, const MappingActor& by) {
-  assert(!offsets.wraps());
+void Segment::note_attach(const MappingActor& by) {
   const MutexLock lock(stamps_mutex_);
   note(0, Change::kAttach, by);
 }
 
-void Segment::remove_mapping([[maybe_unused]] const OffsetRange& offsets, const MappingActor& by) {
-  assert(!offsets.wraps());
+void Segment::note_detach(const MappingActor& by) {
   const MutexLock lock(stamps_mutex_);
   note(0, Change::kDetach, by);
-}
-
-void Segment::copy_mapping(const OffsetRange& offsets, const MappingActor& by) {
-  add_mapping(offsets, by);
 }
 
 void Segment::renew_lock(const std::function<LockMode()>& wanted) {

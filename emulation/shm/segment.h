@@ -18,10 +18,11 @@
 #include <optional>
 #include <vector>
 
+#include "emulation/abi/pages.h"
 #include "emulation/ipc/ipc_perm.h"
 #include "emulation/ipc/viewpoint.h"
 #include "emulation/memmap/backing_memory.h"
-#include "emulation/memmap/mappable.h"
+#include "emulation/memmap/mapping_actor.h"
 #include "policy/base/mutex.h"
 
 namespace shmvisor {
@@ -52,7 +53,7 @@ struct SegmentState {
   uid_t locked_by = 0;
 };
 
-class Segment : public Mappable {
+class Segment {
  public:
   struct Creation {
     int id = 0;
@@ -71,12 +72,14 @@ class Segment : public Mappable {
         size_bytes_(creation.size_bytes),
         cpid_(std::move(creation.cpid)),
         memory_(std::move(memory)) {}
+  Segment(const Segment&) = delete;
+  Segment& operator=(const Segment&) = delete;
 
   [[nodiscard]] int id() const { return id_; }
   /// shm_segsz: the size asked for, not rounded.
   [[nodiscard]] std::uint64_t size_bytes() const { return size_bytes_; }
   /// What it counts against shmall.
-  [[nodiscard]] std::uint64_t size_pages() const { return (size_bytes_ + 4095) / 4096; }
+  [[nodiscard]] std::uint64_t size_pages() const { return pages_of(size_bytes_); }
   /// Whose it is where something is counted by users, Caller::account().
   [[nodiscard]] uid_t account() const { return account_; }
   [[nodiscard]] const PidRecord& cpid() const { return cpid_; }
@@ -110,26 +113,20 @@ class Segment : public Mappable {
 
   [[nodiscard]] AttachStamps stamps() const;
 
+  // What is known of mappings that come and go: not of a fork, an exit or a munmap, which the
+  // kernel does not announce. So it is who was last, never how many.
+
+  /// A mapping was made: __shm_open(). To the kernel a copy of one is an attach too.
+  void note_attach(const MappingActor& by);
+  /// A mapping is gone: shm_close().
+  void note_detach(const MappingActor& by);
+
   enum class Change : std::uint8_t { kAttach, kDetach };
-  /// As add_mapping() or remove_mapping(), of what may turn out not to have happened. What
+  /// As note_attach() or note_detach(), of what may turn out not to have happened. What
   /// take_back() takes.
   [[nodiscard]] std::uint64_t change_for_now(Change change, const MappingActor& by);
   /// It did not happen. What others did since then stays; where that is much, so does this.
   void take_back(std::uint64_t number);
-
-  [[nodiscard]] MappingIdentity identity() const override {
-    return {memory_->name(), memory_->identity()};
-  }
-  [[nodiscard]] std::uint64_t length_bytes() const override { return memory_->mapped_size_bytes(); }
-  /// do_shmat(): who attaches without write access can never have it.
-  [[nodiscard]] Result<Translation> translate(const OffsetRange& required,
-                                              const Access& access) override;
-  /// __shm_open().
-  void add_mapping(const OffsetRange& offsets, const MappingActor& by) override;
-  /// shm_close().
-  void remove_mapping(const OffsetRange& offsets, const MappingActor& by) override;
-  /// shm_open(): to the kernel a copy is an attach.
-  void copy_mapping(const OffsetRange& offsets, const MappingActor& by) override;
 
  private:
   friend class RegistryState;  // to which the registry's lock belongs

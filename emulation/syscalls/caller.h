@@ -10,11 +10,11 @@
 #include <cstdint>
 #include <span>
 
+#include "emulation/ipc/subject.h"
 #include "emulation/ipc/viewpoint.h"
 #include "emulation/memmap/mapping_space.h"
 #include "emulation/shm/segment.h"
 #include "policy/base/result.h"
-#include "policy/subject.h"
 
 namespace shmvisor {
 

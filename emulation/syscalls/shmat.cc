@@ -1,4 +1,5 @@
 // shmat(2): do_shmat() of ipc/shm.c, checks in its order.
+#include "emulation/abi/abi.h"
 #include "emulation/syscalls/shm_call.h"
 
 namespace shmvisor {
@@ -15,9 +16,9 @@ Result<Wanted> decode_arguments(const ShmCall& call) {
   std::uint64_t address = call.address;
   const bool remap = (call.shmflg & abi::kShmRemap) != 0;
   if (address != 0) {
-    if (address % abi::kShmlba != 0) {
+    if (address % kShmlbaBytes != 0) {
       if ((call.shmflg & abi::kShmRnd) == 0) return Errno(EINVAL);
-      address -= address % abi::kShmlba;
+      address -= address % kShmlbaBytes;
       if (address == 0 && remap) return Errno(EINVAL);
     }
     // Rounded down to 0 the kernel does not look for an overlap either.
@@ -55,9 +56,9 @@ class Displaced {
     for (const MappedArea& area : areas_) {
       const auto segment = files.find(area.file);
       if (segment == nullptr) continue;
-      if (area.range.start < range_.start) segment->copy_mapping(area.offsets(), by);
-      if (area.range.end() > range_.end()) segment->copy_mapping(area.offsets(), by);
-      segment->remove_mapping(area.offsets(), by);
+      if (area.range.start < range_.start) segment->note_attach(by);
+      if (area.range.end() > range_.end()) segment->note_attach(by);
+      segment->note_detach(by);
       drop_detached(segment, space, files);
     }
   }
@@ -124,28 +125,26 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   if (!found) return Reply(found.error(), denial);
   const std::shared_ptr<Segment>& segment = *found;
   MapRequest& request = wanted->request;
-  const OffsetRange whole{0, segment->length_bytes()};
-  const Result<Translation> backing = segment->translate(whole, request.access);
-  if (!backing) return backing.error();
-  Result<BackingFile> file = backing->file.open(backing->maximum);
+  BackingMemory& memory = segment->memory();
+  // do_shmat(): who attaches without write access can never have it.
+  request.maximum = request.access.write ? kAnyAccess : kReadExecute;
+  Result<BackingFile> file = memory.open(request.maximum);
   opening.reset();
   if (!file) return file.error();
 
-  request.length_bytes = whole.length;
+  request.length_bytes = memory.mapped_size_bytes();
   // What it takes the place of is told of below, which could not be taken back. With
   // shm_rmid_forced an attach in vain ends the segment, as in the kernel: a call that came again to
   // learn why would no longer find it.
   request.may_be_left = request.placement != Placement::kReplacing && !registry.rmid_forced();
-  request.offset_bytes = backing->file_offset;
-  request.maximum = backing->maximum;
   // Huge pages were reserved, or were not, when the segment was made.
-  request.commit = !backing->file.is_huge();
+  request.commit = !memory.is_huge();
   request.populate = registry.memory_policy().populate_on_attach;
-  request.below_4gib = call.abi == Abi::kI386;
-  request.name = segment->identity().name;
+  request.below_4gib = has_32_bits(call.abi);
+  request.name = memory.name();
   // do_shmat() looks at the file's size here, which is not rounded to pages as a mapping is.
   const std::uint64_t file_size_bytes =
-      backing->file.is_huge() ? request.length_bytes : segment->size_bytes();
+      memory.is_huge() ? request.length_bytes : segment->size_bytes();
   if (request.placement == Placement::kExact &&
       AddressRange{request.address, file_size_bytes}.wraps()) {
     return Errno(EINVAL);
@@ -154,10 +153,10 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   const auto address = caller.space().map(request, std::move(*file));
   if (!address) return address.error();
   const MappingActor by{caller.process(), registry.host().now_seconds()};
-  registry.host().note_attach(by.process, backing->file);
+  registry.host().note_attach(by.process, memory);
   displaced.tell(registry.files(), caller.space(), by);
   if (!*address) return left_to_caller(segment, Segment::Change::kAttach, by);
-  segment->add_mapping(whole, by);
+  segment->note_attach(by);
   return deliver(call, caller, **address);
 }
 

@@ -1,6 +1,7 @@
 // shmctl(2): ksys_shmctl() of ipc/shm.c, checks in its order.
 #include <algorithm>
 
+#include "emulation/abi/abi.h"
 #include "emulation/syscalls/shm_call.h"
 
 namespace shmvisor {
@@ -139,7 +140,7 @@ bool may_lock_more(const Segment& segment, Caller& caller, const Registry& regis
   const std::uint64_t limit_bytes = caller.memlock_limit_bytes();
   if (limit_bytes == UINT64_MAX) return true;
   const std::uint64_t locked = registry.locked_pages(caller.subject().uid());
-  const std::uint64_t limit = limit_bytes / abi::kPageSize;
+  const std::uint64_t limit = limit_bytes / kPageBytes;
   if (locked + segment.size_pages() <= limit ||
       caller.subject().capable_over_machine(Capability::kIpcLock)) {
     return true;

@@ -1,4 +1,5 @@
 // shmdt(2): ksys_shmdt() of ipc/shm.c.
+#include "emulation/abi/pages.h"
 #include "emulation/syscalls/shm_call.h"
 #include "policy/base/shortage.h"
 
@@ -84,7 +85,7 @@ class Detaching {
       if (*unmapped == MappingSpace::Outcome::kLeft) {
         return left_to_caller(fragments_.segment(), Segment::Change::kDetach, actor());
       }
-      fragments_.segment()->remove_mapping(fragment.offsets(), actor());
+      fragments_.segment()->note_detach(actor());
     }
     if (!found_) return next ? Errno(EINVAL) : as_answer(next.error());
     drop_detached(fragments_.segment(), space_, registry_.files());
@@ -112,7 +113,7 @@ class Detaching {
 }  // namespace
 
 Reply shmdt(const ShmCall& call, Caller& caller, Registry& registry) {
-  if (call.address % abi::kPageSize != 0) return Errno(EINVAL);
+  if (!is_page_aligned(call.address)) return Errno(EINVAL);
   return Detaching(call, caller, registry).run();
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "emulation/abi/pages.h"
 #include "emulation/syscalls/shm_call.h"
 
 namespace shmvisor {
@@ -14,10 +15,6 @@ std::string segment_name(key_t key) {
   std::array<char, 13> name{};
   std::snprintf(name.data(), name.size(), "SYSV%08x", static_cast<unsigned>(key));
   return name.data();
-}
-
-std::uint64_t pages_of(std::uint64_t size_bytes) {
-  return (size_bytes + abi::kPageSize - 1) / abi::kPageSize;
 }
 
 /// What newseg() refuses before it allocates anything. `pages_before`: of all other segments.
@@ -32,7 +29,7 @@ std::optional<Reply> refuse_size(std::uint64_t size_bytes, const Limits& limits,
   }
   const std::uint64_t pages = pages_of(size_bytes);
   const std::uint64_t total = pages_before + pages;
-  if (pages * abi::kPageSize < size_bytes || total < pages || total > limits.shmall) {
+  if (pages * kPageBytes < size_bytes || total < pages || total > limits.shmall) {
     return Reply(Errno(ENOSPC), {Reason::kShmall, limits.shmall, pages, pages_before});
   }
   return std::nullopt;

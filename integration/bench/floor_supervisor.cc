@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "integration/bench/cooperation.h"
-#include "policy/filter_program.h"
+#include "policy/filter/filter_program.h"
 #include "supervisor/kernel/seccomp_install.h"
 #include "supervisor/kernel/uapi.h"
 

@@ -1,11 +1,13 @@
-// Result<T>: a value or an errno, the way every fallible function here answers.
+// Result<T, E>: a value or an error, the way every fallible function here answers.
 //
-// Errors: errno values as <errno.h> names them, positive. No exception crosses a module.
+// Errors: where nothing else is said an errno, as <errno.h> names them, positive; or a type of its
+// own (E), which says more than a number can. T and E differ. No exception crosses a module.
 // Thread rule: a plain value; share it as you would an int.
 #pragma once
 
 #include <cassert>
 #include <cerrno>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -25,11 +27,11 @@ class [[nodiscard]] Errno {
   int value_;
 };
 
-template <typename T>
+template <typename T, typename E = Errno>
 class [[nodiscard]] Result {
  public:
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit
-  Result(Errno error) : state_(std::in_place_index<1>, error) {}         // NOLINT: implicit
+  Result(E error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
 
   [[nodiscard]] bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -42,7 +44,7 @@ class [[nodiscard]] Result {
   const T* operator->() const { return const_cast<Result*>(this)->get(); }
 
   /// Precondition: !ok().
-  [[nodiscard]] Errno error() const {
+  [[nodiscard]] const E& error() const {
     assert(!ok());
     return *std::get_if<1>(&state_);
   }
@@ -53,25 +55,25 @@ class [[nodiscard]] Result {
     return std::get_if<0>(&state_);
   }
 
-  std::variant<T, Errno> state_;
+  std::variant<T, E> state_;
 };
 
-template <>
-class [[nodiscard]] Result<void> {
+template <typename E>
+class [[nodiscard]] Result<void, E> {
  public:
   Result() = default;
-  Result(Errno error) : error_(error) {}  // NOLINT: implicit
+  Result(E error) : error_(std::move(error)) {}  // NOLINT: implicit
 
-  [[nodiscard]] bool ok() const { return error_ == Errno(0); }
+  [[nodiscard]] bool ok() const { return !error_.has_value(); }
   explicit operator bool() const { return ok(); }
   /// Precondition: !ok().
-  [[nodiscard]] Errno error() const {
+  [[nodiscard]] const E& error() const {
     assert(!ok());
-    return error_;
+    return *error_;
   }
 
  private:
-  Errno error_{0};
+  std::optional<E> error_;
 };
 
 }  // namespace shmvisor

@@ -21,6 +21,8 @@
 #define EXCLUDES(...) SHMVISOR_ANNOTATION(locks_excluded(__VA_ARGS__))
 #define ACQUIRE(...) SHMVISOR_ANNOTATION(acquire_capability(__VA_ARGS__))
 #define ACQUIRE_SHARED(...) SHMVISOR_ANNOTATION(acquire_shared_capability(__VA_ARGS__))
+/// Of a function that answers `result` where it has taken the lock.
+#define TRY_ACQUIRE(result) SHMVISOR_ANNOTATION(try_acquire_capability(result))
 #define RELEASE(...) SHMVISOR_ANNOTATION(release_capability(__VA_ARGS__))
 #define RELEASE_SHARED(...) SHMVISOR_ANNOTATION(release_shared_capability(__VA_ARGS__))
 /// For a scoped guard's end, of whichever kind the hold is.

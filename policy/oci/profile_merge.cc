@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "policy/notified_calls.h"
+#include "policy/filter/notified_calls.h"
 
 namespace shmvisor {
 namespace {
@@ -104,8 +104,7 @@ bool is_for_i386(Json& profile) {
 }
 
 bool is_shm_call(const Json& name) {
-  return std::ranges::any_of(kShmCalls,
-                             [&](const NotifiedCall& call) { return name == call.name; });
+  return std::ranges::any_of(kShmCalls, [&](const char* call) { return name == call; });
 }
 
 struct Masked {
@@ -113,13 +112,13 @@ struct Masked {
   std::uint64_t value = 0;
 
   [[nodiscard]] bool may_hold_for(std::uint32_t subcall) const {
-    return ((subcall ^ value) & mask & kIpcSubcallMask) == 0;
+    return ((subcall ^ value) & mask & ipc_subcall::kMask) == 0;
   }
   [[nodiscard]] bool may_hold_for_ours() const {
     return std::ranges::any_of(kShmIpcSubcalls, [this](auto one) { return may_hold_for(one); });
   }
   [[nodiscard]] bool looks_at_all_of_it() const {
-    return (mask & kIpcSubcallMask) == kIpcSubcallMask;
+    return (mask & ipc_subcall::kMask) == ipc_subcall::kMask;
   }
 };
 
@@ -128,7 +127,7 @@ struct Masked {
 void add_others(Masked within, std::vector<Masked>& others) {
   if (!within.may_hold_for_ours()) return others.push_back(within);
   if (within.looks_at_all_of_it()) return;
-  const std::uint64_t bit = std::bit_floor(kIpcSubcallMask & ~within.mask);
+  const std::uint64_t bit = std::bit_floor(ipc_subcall::kMask & ~within.mask);
   add_others({within.mask | bit, within.value}, others);
   add_others({within.mask | bit, within.value | bit}, others);
 }
@@ -166,7 +165,7 @@ void add_split(const Json& rule, Json& rules) {
   add_others({}, others);
   for (const Masked& other : others) {
     Json one = rule;
-    if (!member(rule, "names").empty()) one["names"] = Json::array({kIpcCall.name});
+    if (!member(rule, "names").empty()) one["names"] = Json::array({kIpcCall});
     one["args"].push_back(masked_condition(static_cast<std::uint32_t>(other.mask),
                                            static_cast<std::uint32_t>(other.value)));
     rules.push_back(std::move(one));
@@ -181,7 +180,7 @@ Trouble add_without_ours(const Json& rule, bool i386, Json& rules) {
   if (has_name && !list.empty()) return "a rule has both \"name\" and \"names\"";
   const Json names = has_name ? Json::array({member(rule, "name")}) : list;
 
-  const bool names_ipc = i386 && contains(names, kIpcCall.name);
+  const bool names_ipc = i386 && contains(names, kIpcCall);
   const IpcFate fate = names_ipc ? fate_of_ipc(rule) : IpcFate::kStays;
   if (fate == IpcFate::kIsUnclear) {
     return "a rule for ipc compares its first argument so that the shm sub-calls cannot be told "
@@ -189,7 +188,7 @@ Trouble add_without_ours(const Json& rule, bool i386, Json& rules) {
   }
   Json left = Json::array();
   for (const Json& name : names) {
-    if (is_shm_call(name) || (fate != IpcFate::kStays && name == kIpcCall.name)) continue;
+    if (is_shm_call(name) || (fate != IpcFate::kStays && name == kIpcCall)) continue;
     left.push_back(name);
   }
   const bool notifies = member(rule, "action") == kActNotify;

@@ -6,7 +6,7 @@
 #include <array>
 #include <cstdint>
 
-#include "policy/notified_calls.h"
+#include "policy/filter/notified_calls.h"
 
 namespace shmvisor {
 namespace {
@@ -49,14 +49,15 @@ bool is_listener_path(std::string_view path) {
 
 OrderedJson shm_rules(bool i386) {
   OrderedJson names = OrderedJson::array();
-  for (const NotifiedCall& call : kShmCalls) names.push_back(call.name);
+  for (const char* const call : kShmCalls) names.push_back(call);
   OrderedJson rules = OrderedJson::array();
   rules.push_back({{"names", names}, {"action", kActNotify}});
   if (!i386) return rules;
   for (const std::uint32_t subcall : kShmIpcSubcalls) {
-    rules.push_back({{"names", OrderedJson::array({kIpcCall.name})},
-                     {"action", kActNotify},
-                     {"args", OrderedJson::array({masked_condition(kIpcSubcallMask, subcall)})}});
+    rules.push_back(
+        {{"names", OrderedJson::array({kIpcCall})},
+         {"action", kActNotify},
+         {"args", OrderedJson::array({masked_condition(ipc_subcall::kMask, subcall)})}});
   }
   return rules;
 }

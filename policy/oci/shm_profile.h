@@ -1,12 +1,11 @@
 // ShmProfile: the linux.seccomp object of the OCI runtime specification (config-linux.md) by which
 // a container's shared memory calls come to `shmvisor agent`.
 //
-// Its rules are made of policy/notified_calls.h, as our own filter is. What that filter has besides
-// is not for containers: unshare(2) and setns(2), because a notified call is let through and a
-// profile may forbid them (the agent asks anew at each call where a thread lives); and the traced
-// calls, which an agent does without.
-// Without i386 among its architectures a filter kills whoever makes an i386 call (libseccomp's
-// answer to those that it was not made for).
+// Its rules are made of policy/filter/notified_calls.h, as our own filter is. What that filter has
+// besides is not for containers: unshare(2) and setns(2), because a notified call is let through
+// and a profile may forbid them (the agent asks anew at each call where a thread lives); and the
+// traced calls, which an agent does without. Without i386 among its architectures a filter kills
+// whoever makes an i386 call (libseccomp's answer to those that it was not made for).
 //
 // Thread rule: plain values.
 #pragma once
@@ -29,7 +28,7 @@ struct ShmProfile {
   std::vector<std::string> flags{};
   /// Where the agent's socket unit listens (supervisor/agent/systemd).
   std::string listener_path = "/run/shmvisor/agent.sock";
-  std::optional<std::string> metadata{};  ///< policy/container_metadata.h
+  std::optional<std::string> metadata{};  ///< policy/limits/container_metadata.h
 };
 
 inline constexpr const char* kArchX86_64 = "SCMP_ARCH_X86_64";

@@ -14,7 +14,7 @@
 #include <string>
 #include <utility>
 
-#include "policy/limits.h"
+#include "policy/limits/limits.h"
 #include "supervisor/agent/containers.h"
 #include "supervisor/agent/listening_socket.h"
 #include "supervisor/agent/runtime_connection.h"

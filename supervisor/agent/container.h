@@ -17,8 +17,8 @@
 #include <string>
 #include <utility>
 
-#include "policy/container_metadata.h"
-#include "policy/limits.h"
+#include "policy/limits/container_metadata.h"
+#include "policy/limits/limits.h"
 #include "supervisor/namespaces/ipc_home.h"
 #include "supervisor/scope/container_scope.h"
 #include "supervisor/session/session.h"

@@ -15,7 +15,7 @@
 #include <unordered_map>
 
 #include "policy/base/unique_fd.h"
-#include "policy/container_metadata.h"
+#include "policy/limits/container_metadata.h"
 #include "supervisor/agent/container.h"
 #include "supervisor/agent/container_process.h"
 #include "supervisor/kernel/features.h"

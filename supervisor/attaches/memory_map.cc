@@ -54,39 +54,7 @@ std::optional<MappedArea> parse_line(const char* line, bool& shared) {
   return area;
 }
 
-/// The words behind "VmFlags:", two letters each: fs/proc/task_mmu.c.
-AreaLimits parse_flags(std::string_view flags) {
-  const auto has = [flags](std::string_view word) {
-    return flags.find(word) != std::string_view::npos;
-  };
-  AreaLimits limits;
-  limits.maximum = {has(" mr"), has(" mw"), has(" me")};
-  if (has(" lo")) limits.lock = has(" lf") ? LockMode::kLazy : LockMode::kEager;
-  return limits;
-}
-
 }  // namespace
-
-Result<AreaLimits> area_limits(pid_t pid, const MappedArea& area) {
-  const auto file = open_guarded_proc_file(pid, "smaps");
-  if (!file) return file.error();
-  const auto text = read_to_end(file->get());
-  if (!text) return text.error();
-  constexpr std::string_view kFlags = "VmFlags:";
-  bool found = false;
-  for (std::size_t begin = 0; begin < text->size();) {
-    const std::size_t end = std::min(text->find('\n', begin), text->size());
-    const std::string line = text->substr(begin, end - begin);
-    begin = end + 1;
-    bool shared = false;
-    if (const auto header = parse_line(line.c_str(), shared)) {
-      found = shared && *header == area;
-    } else if (found && line.starts_with(kFlags)) {
-      return parse_flags(std::string_view(line).substr(kFlags.size()));
-    }
-  }
-  return Errno(ESRCH);
-}
 
 Result<MemoryMap> MemoryMap::open(pid_t pid, KernelFeatures& features) {
   auto maps = open_guarded_proc_file(pid, "maps");

@@ -26,10 +26,6 @@ enum class Areas : std::uint8_t {
   kShared,  ///< of files, MAP_SHARED, writable or not: as every attach is
 };
 
-/// What a mapping can be given, and whether it is locked, from /proc/PID/smaps: a long text that
-/// the kernel makes anew at each reading. ESRCH where the mapping is not as `area` shows it.
-Result<AreaLimits> area_limits(pid_t pid, const MappedArea& area);
-
 class MemoryMap {
  public:
   static Result<MemoryMap> open(pid_t pid, KernelFeatures& features);

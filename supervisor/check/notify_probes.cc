@@ -10,7 +10,7 @@
 
 #include <chrono>
 
-#include "policy/filter_program.h"
+#include "policy/filter/filter_program.h"
 #include "supervisor/check/child.h"
 #include "supervisor/check/probes.h"
 #include "supervisor/kernel/seccomp_install.h"

@@ -3,7 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "policy/limits.h"
+#include "policy/limits/limits.h"
 
 namespace shmvisor {
 

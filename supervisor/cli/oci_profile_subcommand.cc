@@ -12,7 +12,7 @@
 
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
-#include "policy/container_metadata.h"
+#include "policy/limits/container_metadata.h"
 #include "policy/oci/profile_merge.h"
 #include "supervisor/launch/exit_status.h"
 

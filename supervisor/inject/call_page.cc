@@ -11,7 +11,7 @@
 #include <cstring>
 #include <string>
 
-#include "emulation/abi/shm_abi.h"
+#include "emulation/abi/abi.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/procfs/task_status.h"
@@ -19,7 +19,6 @@
 namespace shmvisor {
 namespace {
 
-constexpr std::uint64_t kPageBytes = abi::kPageSize;
 /// Behind the code.
 constexpr std::size_t kSignatureOffset = 1024;
 /// So many slots are looked at until one is free.

@@ -2,7 +2,7 @@
 
 #include <sys/mman.h>
 
-#include "emulation/abi/shm_abi.h"
+#include "emulation/abi/pages.h"
 #include "policy/base/error_result.h"
 
 namespace shmvisor {
@@ -51,7 +51,7 @@ bool answers_mmap(std::int64_t result, const CallArguments& arguments) {
   if (is_error_result(result)) return true;
   const auto address = static_cast<std::uint64_t>(result);
   if ((arguments[kMmapFlags] & kAtAddress) != 0) return address == arguments[0];
-  return address % abi::kPageSize == 0;
+  return is_page_aligned(address);
 }
 
 Result<void> lock_lazily(StoppedThread& thread, Abi abi, const AddressRange& range) {

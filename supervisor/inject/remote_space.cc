@@ -77,12 +77,6 @@ Result<std::optional<MappedArea>> RemoteSpace::do_area_above(std::uint64_t addre
   return map_->area_above(address, Areas::kShared);
 }
 
-Result<AreaLimits> RemoteSpace::do_limits_of(const MappedArea& area) {
-  const auto limits = area_limits(call_.tid(), area);
-  if (!call_.alive()) return Errno(ESRCH);
-  return limits;
-}
-
 Result<std::uint64_t> RemoteSpace::translate(std::int64_t mapped, const MapRequest& request) {
   if (!is_error_result(mapped)) return static_cast<std::uint64_t>(mapped);
   const int error = static_cast<int>(-mapped);

@@ -47,7 +47,6 @@ class RemoteSpace : public MappingSpace {
   Result<Outcome> do_unmap(const AddressRange& range, bool caller_may_complete) override;
   Result<void> do_finish_unmapping() override;
   Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) override;
-  Result<AreaLimits> do_limits_of(const MappedArea& area) override;
 
   /// The address that mmap(2) answered, or shmat(2)'s errno for mmap(2)'s.
   Result<std::uint64_t> translate(std::int64_t mapped, const MapRequest& request);

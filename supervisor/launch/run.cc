@@ -11,7 +11,7 @@
 #include <utility>
 #include <variant>
 
-#include "policy/filter_program.h"
+#include "policy/filter/filter_program.h"
 #include "supervisor/join/join_connection.h"
 #include "supervisor/launch/command.h"
 #include "supervisor/launch/ending_signals.h"

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "policy/limits.h"
-#include "policy/memory_policy.h"
+#include "policy/limits/limits.h"
+#include "policy/limits/memory_policy.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/launch/inherited_state.h"
 #include "supervisor/procfiles/proc_mounts.h"

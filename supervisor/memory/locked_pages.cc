@@ -9,10 +9,11 @@
 #include <cerrno>
 #include <cstddef>
 
+#include "emulation/abi/abi.h"
+
 namespace shmvisor {
 namespace {
 
-constexpr std::uint64_t kPageBytes = 4096;
 constexpr std::uint64_t kBlocksPerPage = kPageBytes / 512;  // of st_blocks, on any file system
 
 }  // namespace

@@ -1,6 +1,6 @@
 // LockedPages: our own mapping of a segment that is locked, and what keeps its later pages in.
 //
-// Sizes: in pages of 4096 bytes. A renewal looks at so many pages a time, and goes on there the
+// Sizes: in pages (kPageBytes). A renewal looks at so many pages a time, and goes on there the
 // next time, because a segment may have hundreds of GiB, most of them never touched.
 //
 // Ownership: the mapping, and a share of the file. Thread rule: renew() is one thread's at a time;
@@ -13,8 +13,8 @@
 #include <cstdint>
 #include <memory>
 
-#include "emulation/memmap/internal_mapping.h"
 #include "policy/base/unique_fd.h"
+#include "supervisor/memory/internal_mapping.h"
 
 namespace shmvisor {
 

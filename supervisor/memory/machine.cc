@@ -10,6 +10,7 @@
 #include <ctime>
 #include <utility>
 
+#include "emulation/abi/abi.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/memory/memfd_memory.h"
 #include "supervisor/memory/memory_room.h"
@@ -17,7 +18,6 @@
 namespace shmvisor {
 namespace {
 
-constexpr std::uint64_t kPageBytes = 4096;
 /// MAX_LFS_FILESIZE: shmem_kernel_file_setup() refuses more with EINVAL. hugetlb_file_setup() does
 /// not look. Where it is to reserve pages it finds no such many.
 constexpr std::uint64_t kLargestFileBytes = MemfdMemory::kLargestFileBytes;

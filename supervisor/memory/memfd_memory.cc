@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "emulation/abi/abi.h"
 #include "emulation/ipc/rw_lock.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
@@ -28,7 +29,6 @@
 namespace shmvisor {
 namespace {
 
-constexpr std::uint64_t kPageBytes = 4096;
 constexpr std::uint64_t kBlockBytes = 512;  // of st_blocks, whatever the file system
 
 /// The errno of a failing memfd call in shmget(2)'s terms.
@@ -116,19 +116,6 @@ bool read_lock(int fd) {
   return ::fcntl(fd, F_OFD_SETLK, &whole) == 0;
 }
 
-/// `transfer` answers as pread(2) does. EIO where the file ends early.
-template <typename Byte, typename Transfer>
-Result<void> copy_all(std::span<Byte> bytes, Transfer transfer) {
-  for (std::size_t done = 0; done < bytes.size();) {
-    const ssize_t moved = transfer(bytes.data() + done, bytes.size() - done, done);
-    if (moved < 0 && errno == EINTR) continue;
-    if (moved < 0) return Errno::current();
-    if (moved == 0) return Errno(EIO);
-    done += static_cast<std::size_t>(moved);
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& request,
@@ -159,7 +146,9 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& r
                                                       std::move(charges), lock_keeper, features));
   if (request.huge && request.reserve && size_bytes != 0) {
     // hugetlb reserves pages for a mapping, and keeps the reservation for the file.
-    if (!memory->map_internal({0, size_bytes}, {true, true, false})) return Errno(ENOMEM);
+    const auto reserving =
+        InternalMapping::of(memory->base_->get(), size_bytes, PROT_READ | PROT_WRITE);
+    if (!reserving) return Errno(ENOMEM);
   }
   return memory;
 }
@@ -307,7 +296,7 @@ void MemfdMemory::lock(LockMode mode) {
 }
 
 void MemfdMemory::lock_pages(bool lazy) {
-  auto mapping = map_internal({0, size_bytes_}, {true, false, false});
+  auto mapping = InternalMapping::of(base_->get(), size_bytes_, PROT_READ);
   if (!mapping) return;
   locked_ = std::make_shared<LockedPages>(std::move(*mapping), base_, discarded_);
   if (!locked_->lock(lazy)) {
@@ -320,41 +309,6 @@ void MemfdMemory::lock_pages(bool lazy) {
   if (lazy && locked_->renew()) {
     lock_keeper_.add(this, [pages = locked_] { return pages->renew(); });
   }
-}
-
-Result<InternalMapping> MemfdMemory::map_internal(const OffsetRange& range, const Access& access) {
-  assert(!range.wraps() && range.end() <= size_bytes_);
-  const int protection = (access.read ? PROT_READ : 0) | (access.write ? PROT_WRITE : 0) |
-                         (access.execute ? PROT_EXEC : 0);
-  void* const address = ::mmap(nullptr, range.length, protection, MAP_SHARED, base_->get(),
-                               static_cast<off_t>(range.start));
-  if (address == MAP_FAILED) return Errno::current();
-  return InternalMapping(
-      {static_cast<std::byte*>(address), range.length},
-      [](std::span<std::byte> mapped) { ::munmap(mapped.data(), mapped.size()); });
-}
-
-Result<void> MemfdMemory::read_at(std::uint64_t offset, std::span<std::byte> bytes) {
-  assert(offset + bytes.size() <= size_bytes_);
-  return copy_all(bytes, [&](std::byte* at, std::size_t left, std::size_t done) {
-    return ::pread(base_->get(), at, left, static_cast<off_t>(offset + done));
-  });
-}
-
-Result<void> MemfdMemory::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
-  assert(offset + bytes.size() <= size_bytes_);
-  if (!huge_) {
-    return copy_all(bytes, [&](const std::byte* at, std::size_t left, std::size_t done) {
-      return ::pwrite(base_->get(), at, left, static_cast<off_t>(offset + done));
-    });
-  }
-  const std::uint64_t begin = offset / page_bytes_ * page_bytes_;
-  const std::uint64_t end = (offset + bytes.size() + page_bytes_ - 1) / page_bytes_ * page_bytes_;
-  const auto window = map_internal({begin, end - begin}, {true, true, false});
-  if (!window) return window.error();
-  std::copy(bytes.begin(), bytes.end(),
-            window->bytes().begin() + static_cast<std::ptrdiff_t>(offset - begin));
-  return {};
 }
 
 }  // namespace shmvisor

@@ -32,6 +32,7 @@
 #include <optional>
 #include <string>
 
+#include "emulation/abi/abi.h"
 #include "emulation/memmap/address_range.h"
 #include "emulation/memmap/backing_memory.h"
 #include "emulation/shm/host.h"
@@ -73,12 +74,6 @@ class MemfdMemory : public BackingMemory {
   [[nodiscard]] PageUsage usage() override;
   void lock(LockMode mode) override;
   [[nodiscard]] std::function<void()> discarding() override;
-  [[nodiscard]] Result<InternalMapping> map_internal(const OffsetRange& range,
-                                                     const Access& access) override;
-  [[nodiscard]] Result<void> read_at(std::uint64_t offset, std::span<std::byte> bytes) override;
-  /// Of huge pages, whose files have no write(2), through a mapping.
-  [[nodiscard]] Result<void> write_at(std::uint64_t offset,
-                                      std::span<const std::byte> bytes) override;
 
   /// A path that leads to the file while this lives: "/proc/self/fd/N".
   [[nodiscard]] std::string path() const;
@@ -99,7 +94,7 @@ class MemfdMemory : public BackingMemory {
         features_(features) {}
 
   [[nodiscard]] static std::uint64_t page_bytes_of(const BackingRequest& request) {
-    return request.huge ? request.huge_page_bytes : 4096;
+    return request.huge ? request.huge_page_bytes : kPageBytes;
   }
   /// As long as the segment, or as long as a file can be.
   [[nodiscard]] static off_t file_size_bytes(std::uint64_t size_bytes, std::uint64_t page_bytes) {

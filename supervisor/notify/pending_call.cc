@@ -1,11 +1,15 @@
 #include "supervisor/notify/pending_call.h"
 
-#include <linux/audit.h>
-
 #include <algorithm>
 #include <cassert>
 
 namespace shmvisor {
+namespace {
+
+/// No ABI has such a number.
+constexpr int kNoCall = -1;
+
+}  // namespace
 
 PendingCall::~PendingCall() {
   if (!answered_) answer(-ENOSYS);
@@ -13,8 +17,9 @@ PendingCall::~PendingCall() {
 
 RawCall PendingCall::raw() const {
   RawCall raw;
-  raw.abi = notif_.data.arch == AUDIT_ARCH_I386 ? Abi::kI386 : Abi::kX86_64;
-  raw.number = notif_.data.nr;
+  const auto abi = abi_of_architecture(notif_.data.arch);
+  raw.abi = abi.value_or(kNativeAbi);
+  raw.number = abi ? notif_.data.nr : kNoCall;
   std::copy(std::begin(notif_.data.args), std::end(notif_.data.args), raw.arguments.begin());
   return raw;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <climits>
 
+#include "emulation/abi/abi.h"
 #include "emulation/abi/proc_format.h"
 
 namespace shmvisor {
@@ -62,8 +63,8 @@ Result<std::optional<SeqFile::Record>> TableFile::show(std::size_t position,
     row = taken_.find(index, !wanted.skipped);
   }
   if (row == nullptr) return Shown();
-  return Shown({shm_table_line(row->id, row->ds, row->usage.resident * abi::kPageSize,
-                               row->usage.swapped * abi::kPageSize),
+  return Shown({shm_table_line(row->id, row->ds, row->usage.resident * kPageBytes,
+                               row->usage.swapped * kPageBytes),
                 static_cast<std::size_t>(IdSpace::index_of(row->id)) + 2});
 }
 

@@ -15,6 +15,7 @@
 #include <new>
 #include <string>
 
+#include "emulation/abi/abi.h"
 #include "supervisor/credentials/accountable_user.h"
 #include "supervisor/procfs/task_status.h"
 
@@ -32,7 +33,6 @@ constexpr blksize_t kProcBlockBytes = 1024;
 constexpr unsigned kMostWriteBytes = 16 * 1024;
 /// Sizes that the kernel is told of stay below 2 GiB, above which 32-bit programs cannot open:
 /// those of announce_contents() in the lower half, those of outdate_size() in the upper.
-constexpr off_t kPageBytes = 4096;
 constexpr off_t kMostAnnouncedBytes = off_t{1} << 30;
 
 /// Null for the root and for what does not exist.
@@ -362,7 +362,8 @@ void ProcFileSystem::announce_contents(std::uint64_t inode) {
   KernelSize& size = size_of(inode);
   // Into a page behind any that the file has had: one that somebody reads stays locked until we
   // answer that. And not at its beginning, or the page could be taken for a whole one, and read.
-  const off_t place = (size.highest_bytes / kPageBytes + 1) * kPageBytes + 1;
+  constexpr auto kPage = static_cast<off_t>(kPageBytes);
+  const off_t place = (size.highest_bytes / kPage + 1) * kPage + 1;
   if (size.announced || place >= kMostAnnouncedBytes) return;
   std::array<char, 1> byte{};
   fuse_bufvec buffer = memory_buffer(byte.size());

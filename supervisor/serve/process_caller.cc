@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "emulation/abi/pages.h"
 #include "emulation/ipc/rw_lock.h"
 #include "policy/base/shortage.h"
 #include "supervisor/attaches/memory_map.h"
@@ -61,7 +62,7 @@ Result<bool> grow_stack(pid_t tid, std::uint64_t address, KernelFeatures& featur
   const auto limit = TaskLimit::read(tid, "Max stack size");
   if (!limit) return not_grown(limit.error());
   // acct_stack_growth() of mm/mmap.c, with the caller's limit.
-  const std::uint64_t page = address - address % abi::kPageSize;
+  const std::uint64_t page = page_of(address);
   if ((*above)->range.end() - page > limit->soft) return false;
   const auto memory = open_guarded_proc_file(tid, "mem");
   if (!memory) return not_grown(memory.error());

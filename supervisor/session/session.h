@@ -16,8 +16,8 @@
 
 #include "emulation/shm/registries.h"
 #include "policy/base/unique_fd.h"
-#include "policy/limits.h"
-#include "policy/memory_policy.h"
+#include "policy/limits/limits.h"
+#include "policy/limits/memory_policy.h"
 #include "supervisor/inject/call_page.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/namespaces/ipc_namespaces.h"

@@ -9,7 +9,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -38,7 +37,6 @@ struct FakePages {
   std::uint64_t areas = 0;  ///< mappings of it, in all spaces together
   int hidden_looks = 0;     ///< that will not see these mappings
   std::vector<Description> descriptions;
-  std::vector<std::byte> bytes;  ///< as long as the whole once anybody wrote, empty before
 
   /// The description that `fd` is, or null.
   const Description* find(int fd) const {
@@ -93,27 +91,8 @@ class FakeMemory : public BackingMemory {
       pages->free();
     };
   }
-  Result<InternalMapping> map_internal(const OffsetRange& range, const Access&) override {
-    if (range.empty() || range.start % 4096 != 0) return Errno(EINVAL);
-    return InternalMapping(std::span(contents()).subspan(range.start, range.length),
-                           [keep = pages_](std::span<std::byte>) {});
-  }
-  Result<void> read_at(std::uint64_t offset, std::span<std::byte> bytes) override {
-    const auto from = std::span(contents()).subspan(offset, bytes.size());
-    std::copy(from.begin(), from.end(), bytes.begin());
-    return {};
-  }
-  Result<void> write_at(std::uint64_t offset, std::span<const std::byte> bytes) override {
-    std::copy(bytes.begin(), bytes.end(), std::span(contents()).subspan(offset).begin());
-    return {};
-  }
 
  private:
-  std::vector<std::byte>& contents() {
-    pages_->bytes.resize(pages_->size_bytes);
-    return pages_->bytes;
-  }
-
   std::shared_ptr<FakePages> pages_;
   const Errno open_error_;
 };

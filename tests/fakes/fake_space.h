@@ -74,7 +74,6 @@ class FakeSpace : public MappingSpace {
   int unmap_error = 0;
   std::optional<AddressRange> sealed;  ///< by mseal(2)
   int look_error = 0;
-  int limits_error = 0;
   bool leaves_to_callers = false;  ///< what may be left
   std::vector<MapRequest> requests;
   std::vector<AddressRange> unmapped;
@@ -140,12 +139,6 @@ class FakeSpace : public MappingSpace {
           {start, area.length}, area.file_offset_bytes, area.pages->identity, area.access});
     }
     return std::optional<MappedArea>();
-  }
-  Result<AreaLimits> do_limits_of(const MappedArea& area) override {
-    if (limits_error != 0) return Errno(limits_error);
-    const auto found = areas_.find(area.range.start);
-    if (found == areas_.end()) return Errno(ESRCH);
-    return AreaLimits{found->second.maximum, found->second.lock};
   }
 
   /// Where the next range ends; nothing that was unmapped is used again.

@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "policy/subject.h"
+#include "emulation/ipc/subject.h"
 
 namespace shmvisor {
 

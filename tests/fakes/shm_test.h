@@ -6,6 +6,7 @@
 #include <sys/ipc.h>
 #include <sys/shm.h>
 
+#include "emulation/abi/call_numbers.h"
 #include "emulation/syscalls/shm_call.h"
 #include "tests/fakes/fake_caller.h"
 #include "tests/fakes/fake_host.h"
@@ -40,15 +41,18 @@ class ShmTest : public ::testing::Test {
   }
 
   static RawCall get_call(key_t key, std::uint64_t size, int flags) {
-    return raw(29, static_cast<std::uint32_t>(key), size, static_cast<std::uint32_t>(flags));
+    return raw(kX86_64Calls.shmget, static_cast<std::uint32_t>(key), size,
+               static_cast<std::uint32_t>(flags));
   }
   static RawCall at_call(int id, std::uint64_t address, int flags) {
-    return raw(30, static_cast<std::uint32_t>(id), address, static_cast<std::uint32_t>(flags));
+    return raw(kX86_64Calls.shmat, static_cast<std::uint32_t>(id), address,
+               static_cast<std::uint32_t>(flags));
   }
   static RawCall ctl_call(int id, int command, std::uint64_t buffer) {
-    return raw(31, static_cast<std::uint32_t>(id), static_cast<std::uint32_t>(command), buffer);
+    return raw(kX86_64Calls.shmctl, static_cast<std::uint32_t>(id),
+               static_cast<std::uint32_t>(command), buffer);
   }
-  static RawCall dt_call(std::uint64_t address) { return raw(67, address); }
+  static RawCall dt_call(std::uint64_t address) { return raw(kX86_64Calls.shmdt, address); }
 
   std::int64_t get(key_t key, std::uint64_t size, int flags) {
     return get(caller, key, size, flags);

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "policy/container_metadata.h"
+#include "policy/limits/container_metadata.h"
 #include "supervisor/agent/container_process.h"
 #include "tests/fuzz/fuzz_input.h"
 

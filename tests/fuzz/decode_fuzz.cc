@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "emulation/abi/call_numbers.h"
 #include "emulation/syscalls/shm_call.h"
 #include "tests/fuzz/fuzz_input.h"
 
@@ -11,13 +12,17 @@ namespace {
 
 using namespace shmvisor;
 
-constexpr int kIpc = 117;
+constexpr const CallNumbers& kX = kX86_64Calls;
+constexpr const CallNumbers& kI = kI386Calls;
+constexpr int kIpc = *kI.ipc;
 
 /// Mostly numbers that mean something.
 int take_number(FuzzInput& input, Abi abi) {
   if (input.below(8) == 0) return input.take<int>();
-  return abi == Abi::kX86_64 ? input.one_of({29, 30, 31, 67, 272, 308})
-                             : input.one_of({kIpc, kIpc, 395, 396, 397, 398, 310, 346});
+  return abi == Abi::kX86_64
+             ? input.one_of({kX.shmget, kX.shmat, kX.shmctl, kX.shmdt, kX.unshare, kX.setns})
+             : input.one_of(
+                   {kIpc, kIpc, kI.shmget, kI.shmctl, kI.shmat, kI.shmdt, kI.unshare, kI.setns});
 }
 
 RawCall take_call(FuzzInput& input) {

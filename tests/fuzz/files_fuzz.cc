@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "emulation/abi/call_numbers.h"
 #include "emulation/shm/registries.h"
 #include "emulation/syscalls/shm_call.h"
 #include "supervisor/procfiles/open_file.h"
@@ -45,12 +46,14 @@ class Files {
     OpenFile& file = *open_[number];
     switch (input.below(8)) {
       case 0:
-        (void)answer_call(decode({Abi::kX86_64, 29, {0, 1 + input.below(256), 01600}}), caller_,
-                          *registry());
+        (void)answer_call(
+            decode({Abi::kX86_64, kX86_64Calls.shmget, {0, 1 + input.below(256), 01600}}), caller_,
+            *registry());
         return;
       case 1:
-        (void)answer_call(decode({Abi::kX86_64, 31, {input.below(32), IPC_RMID, 0}}), caller_,
-                          *registry());
+        (void)answer_call(
+            decode({Abi::kX86_64, kX86_64Calls.shmctl, {input.below(32), IPC_RMID, 0}}), caller_,
+            *registry());
         return;
       case 2:
         write(input, file);

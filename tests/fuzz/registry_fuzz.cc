@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "emulation/abi/call_numbers.h"
 #include "emulation/shm/registries.h"
 #include "emulation/syscalls/shm_call.h"
 #include "policy/base/error_result.h"
@@ -71,14 +72,14 @@ class Machine {
   RawCall take_call(FuzzInput& input) {
     RawCall raw;
     raw.abi = input.below(4) == 0 ? Abi::kI386 : Abi::kX86_64;
-    const bool i386 = raw.abi == Abi::kI386;
+    const CallNumbers& numbers = call_numbers(raw.abi);
     auto& [first, second, third, fourth, fifth, sixth] = raw.arguments;
     const std::uint64_t buffer = input.one_of<std::uint64_t>(
         {FakeCaller::kBuffer, FakeCaller::kBuffer, FakeCaller::kBuffer + 200, 1, 0});
     switch (input.below(8)) {
       case 0:
       case 1:
-        raw.number = i386 ? 395 : 29;
+        raw.number = numbers.shmget;
         first = input.one_of<std::uint64_t>({0, 1, 2, 3});
         second = input.one_of<std::uint64_t>(
             {0, 1, kPage, kPage + 1, 9 * kPage, 60 * kPage, 1 << 24, UINT32_MAX, UINT64_MAX});
@@ -87,30 +88,31 @@ class Machine {
         break;
       case 2:
       case 3:
-        raw.number = i386 ? 397 : 30;
+        raw.number = numbers.shmat;
         first = identifier(input);
         second = address(input);
         third = input.one_of<std::uint64_t>({0, 010000, 020000, 040000, 060000, 0100000, 050000});
         break;
       case 4:
-        raw.number = i386 ? 398 : 67;
+        raw.number = numbers.shmdt;
         first = address(input);
         break;
       case 5:
       case 6:
-        raw.number = i386 ? 396 : 31;
+        raw.number = numbers.shmctl;
         first = identifier(input);
         second = input.one_of<std::uint64_t>({0, 0, 0, 1, 2, 3, 11, 11, 12, 13, 14, 15, 16});
         third = buffer;
         break;
       default:
         raw.abi = Abi::kI386;
-        raw.number = 117;
+        raw.number = *kI386Calls.ipc;
         first = 20 + input.below(6);
         second = identifier(input);
-        third = first == 21 ? 0 : input.below(16) | (input.below(2) << 8);
+        third = first == ipc_subcall::kShmat ? 0 : input.below(16) | (input.below(2) << 8);
         fourth = input.one_of<std::uint64_t>({FakeCaller::kBuffer, 1});
-        fifth = first == 21 || first == 22 ? address(input) : buffer;
+        fifth =
+            first == ipc_subcall::kShmat || first == ipc_subcall::kShmdt ? address(input) : buffer;
         break;
     }
     return raw;

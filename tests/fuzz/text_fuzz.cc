@@ -5,7 +5,7 @@
 #include <string>
 
 #include "emulation/abi/proc_format.h"
-#include "policy/limits.h"
+#include "policy/limits/limits.h"
 #include "tests/fuzz/fuzz_input.h"
 
 namespace {

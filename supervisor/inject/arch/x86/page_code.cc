@@ -4,8 +4,8 @@
 
 #include <cstring>
 
-#include "emulation/abi/shm_abi.h"
-#include "policy/filter_program.h"
+#include "emulation/abi/pages.h"
+#include "policy/filter/filter_program.h"
 #include "supervisor/inject/arch/x86/page_slot.h"
 
 // The code changes no flags, as system calls do not. rcx and r11 are any system call's to change;

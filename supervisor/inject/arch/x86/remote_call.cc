@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include "emulation/abi/call_numbers.h"
+
 namespace shmvisor {
 namespace {
 
@@ -15,9 +17,9 @@ std::uint64_t x86_64_number(RemoteCall call) {
     case RemoteCall::kClose:
       return 3;
     case RemoteCall::kClone:
-      return 56;
+      return static_cast<std::uint64_t>(kX86_64Calls.clone);
     case RemoteCall::kShmdt:
-      return 67;
+      return static_cast<std::uint64_t>(kX86_64Calls.shmdt);
     case RemoteCall::kExitGroup:
       return 231;
     case RemoteCall::kWait4:
@@ -42,9 +44,9 @@ std::uint64_t i386_number(RemoteCall call) {
     case RemoteCall::kClose:
       return 6;
     case RemoteCall::kClone:
-      return 120;
+      return static_cast<std::uint64_t>(kI386Calls.clone);
     case RemoteCall::kShmdt:
-      return 398;
+      return static_cast<std::uint64_t>(kI386Calls.shmdt);
     case RemoteCall::kExitGroup:
       return 252;
     case RemoteCall::kWait4:

@@ -1,4 +1,4 @@
-#include "policy/limits.h"
+#include "policy/limits/limits.h"
 
 #include <charconv>
 #include <system_error>

@@ -2,9 +2,9 @@
 // linux.seccomp.listenerMetadata of the OCI runtime specification.
 //
 // Text: settings divided by commas, each once: shmmax=SIZE, shmall=PAGES, shmmni=NUMBER as in
-// policy/limits.h, and group=NAME: letters, digits, '.', '_' and '-', at most 64. Containers of one
-// group share their segments. An empty text sets nothing; blanks and anything unknown are errors,
-// because a limit that was misspelt would be none.
+// policy/limits/limits.h, and group=NAME: letters, digits, '.', '_' and '-', at most 64. Containers
+// of one group share their segments. An empty text sets nothing; blanks and anything unknown are
+// errors, because a limit that was misspelt would be none.
 //
 // Thread rule: plain values.
 #pragma once
@@ -13,7 +13,7 @@
 #include <string_view>
 #include <variant>
 
-#include "policy/limits.h"
+#include "policy/limits/limits.h"
 
 namespace shmvisor {
 

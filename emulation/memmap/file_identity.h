@@ -1,10 +1,9 @@
-// FileIdentity and MappingIdentity: what /proc/PID/maps shows of a mapped file.
+// FileIdentity: which file is mapped, as /proc/PID/maps shows it. Thread rule: a plain value.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <string>
 
 namespace shmvisor {
 
@@ -20,13 +19,6 @@ struct FileIdentityHash {
   std::size_t operator()(const FileIdentity& file) const {
     return std::hash<std::uint64_t>{}(file.inode ^ (file.device << 48));
   }
-};
-
-struct MappingIdentity {
-  std::string name;  ///< the last field of the line, "/memfd:SYSV00000000 (deleted)"
-  FileIdentity file;
-
-  friend bool operator==(const MappingIdentity&, const MappingIdentity&) = default;
 };
 
 }  // namespace shmvisor

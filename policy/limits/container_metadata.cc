@@ -1,4 +1,4 @@
-#include "policy/container_metadata.h"
+#include "policy/limits/container_metadata.h"
 
 #include <algorithm>
 #include <array>

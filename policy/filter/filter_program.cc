@@ -1,4 +1,4 @@
-#include "policy/filter_program.h"
+#include "policy/filter/filter_program.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -10,11 +10,12 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
 #include "policy/base/unique_fd.h"
-#include "policy/notified_calls.h"
+#include "policy/filter/notified_calls.h"
 
 #ifndef __x86_64__
 #error "The filter knows the x86 architectures only"
@@ -30,8 +31,9 @@ using Context = std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, ReleaseC
 
 constexpr std::uint32_t kNoSuchCall = SCMP_ACT_ERRNO(ENOSYS);
 constexpr std::uint32_t kTrace = SCMP_ACT_TRACE(0);
-constexpr std::array<int, 2> kTracedCalls = {SCMP_SYS(shmat), SCMP_SYS(shmdt)};
-constexpr std::array<int, 2> kNamespaceCalls = {SCMP_SYS(unshare), SCMP_SYS(setns)};
+using CallNames = std::span<const char* const>;
+constexpr std::array<const char*, 2> kTracedCalls = {"shmat", "shmdt"};
+constexpr std::array<const char*, 2> kNamespaceCalls = {"unshare", "setns"};
 /// SCMP_ACT_NOTIFY, seccomp_api_get(3).
 constexpr unsigned kApiLevel = 5;
 
@@ -60,39 +62,39 @@ Result<void> set_architecture(const Context& context, std::uint32_t architecture
   return checked(seccomp_arch_remove(context.get(), SCMP_ARCH_NATIVE));
 }
 
-Result<void> add_calls(const Context& context, std::uint32_t action, std::span<const int> calls) {
-  for (const int call : calls) {
-    if (auto added = checked(seccomp_rule_add_exact(context.get(), action, call, 0)); !added) {
-      return added;
-    }
-  }
-  return {};
+/// A rule for the call `name` of the native architecture, which libseccomp has a number for, if a
+/// negative one, and translates for another architecture. `condition`: null for always.
+Result<void> add_call(const Context& context, std::uint32_t action, const char* name,
+                      const scmp_arg_cmp* condition = nullptr) {
+  const int number = seccomp_syscall_resolve_name(name);
+  if (number == __NR_SCMP_ERROR) return Errno(EFAULT);
+  return checked(seccomp_rule_add_exact_array(context.get(), action, number,
+                                              condition == nullptr ? 0 : 1, condition));
 }
 
-Result<void> add_shm_calls(const Context& context, std::uint32_t action) {
-  for (const NotifiedCall& call : kShmCalls) {
-    if (auto added = add_calls(context, action, {&call.number, 1}); !added) return added;
+Result<void> add_calls(const Context& context, std::uint32_t action, CallNames names) {
+  for (const char* const name : names) {
+    if (auto added = add_call(context, action, name); !added) return added;
   }
   return {};
 }
 
 Result<void> add_notified_calls(const Context& context) {
-  if (auto added = add_shm_calls(context, SCMP_ACT_NOTIFY); !added) return added;
+  if (auto added = add_calls(context, SCMP_ACT_NOTIFY, kShmCalls); !added) return added;
   return add_calls(context, SCMP_ACT_NOTIFY, kNamespaceCalls);
 }
 
 /// `action` for `call` where its first argument compares so with kTracedArgument.
-Result<void> add_by_argument(const Context& context, std::uint32_t action, int call,
+Result<void> add_by_argument(const Context& context, std::uint32_t action, const char* call,
                              scmp_compare comparison) {
   const scmp_arg_cmp first_argument{0, comparison, kTracedArgument, 0};
-  return checked(seccomp_rule_add_exact_array(context.get(), action, call, 1, &first_argument));
+  return add_call(context, action, call, &first_argument);
 }
 
 Result<void> add_native_calls(const Context& context) {
-  for (const auto& [name, call] : kShmCalls) {
-    const bool traced = std::ranges::find(kTracedCalls, call) != kTracedCalls.end();
-    if (!traced) {
-      if (auto added = add_calls(context, SCMP_ACT_NOTIFY, {&call, 1}); !added) return added;
+  for (const char* const call : kShmCalls) {
+    if (std::ranges::find(kTracedCalls, std::string_view(call)) == kTracedCalls.end()) {
+      if (auto added = add_call(context, SCMP_ACT_NOTIFY, call); !added) return added;
       continue;
     }
     if (auto added = add_by_argument(context, kTrace, call, SCMP_CMP_EQ); !added) return added;
@@ -107,18 +109,15 @@ Result<void> add_native_calls(const Context& context) {
 Result<void> add_clone_with_ipc_namespace(const Context& context) {
   constexpr scmp_datum_t kNewIpc = CLONE_NEWIPC;
   const scmp_arg_cmp flags{0, SCMP_CMP_MASKED_EQ, kNewIpc, kNewIpc};
-  return checked(
-      seccomp_rule_add_exact_array(context.get(), SCMP_ACT_NOTIFY, SCMP_SYS(clone), 1, &flags));
+  return add_call(context, SCMP_ACT_NOTIFY, "clone", &flags);
 }
 
 /// For i386 libseccomp itself turns shmget and the others into ipc(2) with an argument equal to the
 /// sub-call, beside the separate call. It misses those with a version, hence the masked rules.
 Result<void> add_ipc_subcalls(const Context& context) {
   for (const std::uint32_t subcall : kShmIpcSubcalls) {
-    const scmp_arg_cmp first_argument{0, SCMP_CMP_MASKED_EQ, kIpcSubcallMask, subcall};
-    if (auto added = checked(seccomp_rule_add_exact_array(context.get(), SCMP_ACT_NOTIFY,
-                                                          kIpcCall.number, 1, &first_argument));
-        !added) {
+    const scmp_arg_cmp first_argument{0, SCMP_CMP_MASKED_EQ, ipc_subcall::kMask, subcall};
+    if (auto added = add_call(context, SCMP_ACT_NOTIFY, kIpcCall, &first_argument); !added) {
       return added;
     }
   }
@@ -173,7 +172,7 @@ Result<std::vector<sock_filter>> build_filter_program() {
   if (auto added = add_clone_with_ipc_namespace(native); !added) return added.error();
 
   if (auto set = set_architecture(x32, SCMP_ARCH_X32); !set) return set.error();
-  if (auto added = add_shm_calls(x32, kNoSuchCall); !added) return added.error();
+  if (auto added = add_calls(x32, kNoSuchCall, kShmCalls); !added) return added.error();
   // A kernel that has x32 (syscall.x32=y) carries these out for any x86-64 program.
   if (auto added = add_calls(x32, SCMP_ACT_NOTIFY, kNamespaceCalls); !added) return added.error();
 

@@ -1,0 +1,20 @@
+// Sizes in pages of the system (kPageBytes), which the limits and the accounts count.
+#pragma once
+
+#include <cstdint>
+
+#include "emulation/abi/abi.h"
+
+namespace shmvisor {
+
+/// How many pages `bytes` take; 0 of a size in the last page of all, whose round number wraps.
+constexpr std::uint64_t pages_of(std::uint64_t bytes) {
+  return (bytes + kPageBytes - 1) / kPageBytes;
+}
+
+constexpr bool is_page_aligned(std::uint64_t address) { return address % kPageBytes == 0; }
+
+/// Where the page begins that `address` is in.
+constexpr std::uint64_t page_of(std::uint64_t address) { return address - address % kPageBytes; }
+
+}  // namespace shmvisor
