@@ -1,93 +1,9 @@
 #include "supervisor/memory/memfd_memory.h"
 
-#include <fcntl.h>
-#include <grp.h>
-#include <linux/fs.h>
-#include <linux/userfaultfd.h>
-#include <spdlog/spdlog.h>
-#include <sys/ioctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-
-#include <atomic>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-#include <thread>
-
-#include "supervisor/memory/machine.h"
-#include "supervisor/memory/memory_room.h"
-#include "supervisor/scope/descendant_scope.h"
-#include "tests/supervised_child.h"
+#include "tests/memfd_memory_fixture.h"
 
 namespace shmvisor {
 namespace {
-
-constexpr std::uint64_t kPage = 4096;
-
-class MemfdMemoryTest : public ::testing::Test {
- protected:
-  MemfdMemoryTest() {
-    spdlog::set_level(spdlog::level::off);
-    // A sanitizer takes a look at the logger when it first sees it, and needs descriptors for that.
-    spdlog::warn("seen");
-  }
-
-  std::unique_ptr<MemfdMemory> make(std::uint64_t pages = 4, const char* name = "SYSV000000ab") {
-    BackingRequest request;
-    request.name = name;
-    request.size_bytes = pages * kPage;
-    auto memory =
-        MemfdMemory::create(request, request.size_bytes, MemoryCharges(), lock_keeper_, features_);
-    EXPECT_TRUE(memory) << "errno " << (memory ? 0 : memory.error().value());
-    return memory ? std::move(*memory) : nullptr;
-  }
-  static UniqueFd open(MemfdMemory& memory, const Access& access) {
-    auto file = memory.open(access);
-    EXPECT_TRUE(file);
-    return file ? std::move(file->fd) : UniqueFd();
-  }
-  static char* map(int fd, std::uint64_t pages, int protection = PROT_READ | PROT_WRITE) {
-    void* const address = ::mmap(nullptr, pages * kPage, protection, MAP_SHARED, fd, 0);
-    return address == MAP_FAILED ? nullptr : static_cast<char*>(address);
-  }
-  static FileIdentity identity_of(int fd) {
-    struct stat status {};
-    EXPECT_EQ(::fstat(fd, &status), 0);
-    return {status.st_dev, status.st_ino};
-  }
-  static std::uint64_t status_kib(const std::string& field) {
-    std::ifstream status("/proc/self/status");
-    for (std::string line; std::getline(status, line);) {
-      if (line.starts_with(field + ":")) return std::stoull(line.substr(field.size() + 1));
-    }
-    return 0;
-  }
-
-  /// Resident pages of our locked mappings of the file, in kB.
-  static std::uint64_t locked_of(const FileIdentity& file) {
-    std::ifstream smaps("/proc/self/smaps");
-    std::uint64_t resident = 0;
-    std::uint64_t sum = 0;
-    bool inside = false;
-    for (std::string line; std::getline(smaps, line);) {
-      unsigned long inode = 0;
-      if (std::sscanf(line.c_str(), "%*x-%*x %*s %*x %*x:%*x %lu", &inode) == 1) {
-        inside = inode == file.inode;
-      } else if (inside && line.starts_with("Rss:")) {
-        resident = std::stoull(line.substr(4));
-      } else if (inside && line.starts_with("VmFlags:") && line.find(" lo") != std::string::npos) {
-        sum += resident;
-      }
-    }
-    return sum;
-  }
-
-  KernelFeatures features_;
-  DescendantScope scope_{features_};
-  LockKeeper lock_keeper_{std::chrono::milliseconds(5)};
-};
 
 TEST_F(MemfdMemoryTest, EachDescriptionIsOfTheSameFile) {
   const auto memory = make();
@@ -104,98 +20,12 @@ TEST_F(MemfdMemoryTest, EachDescriptionIsOfTheSameFile) {
   EXPECT_NE(other->identity(), memory->identity());
 }
 
-// Where leases are forbidden (fs.leases-enable).
-class WithoutLeasesTest : public MemfdMemoryTest {
- protected:
-  WithoutLeasesTest() { features_.mark_absent(KernelFeature::kLeases); }
-};
-
-TEST_F(WithoutLeasesTest, InUseWhileADescriptionIsHeldOrMapped) {
-  const auto memory = make();
-  EXPECT_FALSE(memory->in_use());
-  UniqueFd first = open(*memory, kAnyAccess);
-  UniqueFd second = open(*memory, kReadExecute);
-  EXPECT_TRUE(memory->in_use());
-  first.reset();
-  EXPECT_TRUE(memory->in_use()) << "a read-only one counts";
-  char* const address = map(second.get(), 4, PROT_READ);
-  second.reset();
-  EXPECT_TRUE(memory->in_use()) << "the mapping keeps it";
-  ::munmap(address + kPage, kPage);
-  ::munmap(address, kPage);
-  EXPECT_TRUE(memory->in_use()) << "a part of it does";
-  ::munmap(address + 2 * kPage, 2 * kPage);
-  EXPECT_FALSE(memory->in_use());
-  open(*memory, kAnyAccess).reset();
-  EXPECT_FALSE(memory->in_use());
-}
-
-TEST_F(WithoutLeasesTest, AForkKeepsIt) {
-  const auto memory = make();
-  char* const address = map(open(*memory, kAnyAccess).get(), 4);
-  Gate ready;
-  Child child([&] {
-    ready.open();
-    return ::pause();
-  });
-  ASSERT_TRUE(ready.pass());
-  ::munmap(address, 4 * kPage);
-  EXPECT_TRUE(memory->in_use());
-  ::kill(child.pid(), SIGKILL);
-  ASSERT_TRUE(child.wait(0));
-  EXPECT_FALSE(memory->in_use());
-}
-
-// Who caught a descriptor.
-TEST_F(WithoutLeasesTest, NobodyElsesLockKeepsOthersOut) {
-  const auto memory = make();
-  struct flock whole {};
-  whole.l_type = F_WRLCK;
-  {
-    const UniqueFd caught = open(*memory, kAnyAccess);
-    const UniqueFd again(::open(memory->path().c_str(), O_RDWR));
-    EXPECT_EQ(::fcntl(caught.get(), F_OFD_SETLK, &whole), -1);
-    EXPECT_EQ(::fcntl(again.get(), F_OFD_SETLK, &whole), -1);
-    UniqueFd another = open(*memory, kReadExecute);
-    EXPECT_TRUE(memory->in_use());
-  }
-  EXPECT_FALSE(memory->in_use());
-}
-
-TEST_F(MemfdMemoryTest, WhatWasHandedOutBeforeLeasesWereForbiddenIsInUseStill) {
-  const auto memory = make();
-  UniqueFd before = open(*memory, kAnyAccess);
-  features_.mark_absent(KernelFeature::kLeases);
-  UniqueFd after = open(*memory, kAnyAccess);
-  after.reset();
-  EXPECT_TRUE(memory->in_use());
-  before.reset();
-  EXPECT_FALSE(memory->in_use()) << "leases are allowed in truth";
-  after = open(*memory, kAnyAccess);
-  EXPECT_TRUE(memory->in_use());
-}
-
 TEST_F(MemfdMemoryTest, TheNameIsTheKernels) {
   const auto memory = make(1, "SYSV1234abcd");
   const UniqueFd fd = open(*memory, kAnyAccess);
   EXPECT_EQ(std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd.get())),
             memory->name());
   EXPECT_EQ(memory->name(), "/memfd:SYSV1234abcd (deleted)");
-}
-
-TEST_F(MemfdMemoryTest, InUseWhileADescriptionIsHeld) {
-  const auto memory = make();
-  EXPECT_FALSE(memory->in_use());
-  UniqueFd first = open(*memory, kAnyAccess);
-  EXPECT_TRUE(memory->in_use());
-  UniqueFd second = open(*memory, kReadExecute);
-  first.reset();
-  EXPECT_TRUE(memory->in_use()) << "a read-only one counts";
-  second.reset();
-  EXPECT_FALSE(memory->in_use());
-  EXPECT_FALSE(memory->in_use()) << "asking leaves no lease behind";
-  open(*memory, kAnyAccess).reset();
-  EXPECT_FALSE(memory->in_use());
 }
 
 // What somebody of our user can do who caught a descriptor while it was on its way.
@@ -226,16 +56,6 @@ TEST_F(MemfdMemoryTest, WhoMakesItImmutableKeepsNobodyOut) {
   EXPECT_TRUE(memory->open(kAnyAccess).ok());
 }
 
-TEST_F(MemfdMemoryTest, NobodyElseGetsALease) {
-  const auto memory = make();
-  for (const Access& access : {kReadExecute, kAnyAccess}) {
-    const UniqueFd caught = open(*memory, access);
-    EXPECT_EQ(::fcntl(caught.get(), F_SETLEASE, F_RDLCK), -1);
-    EXPECT_EQ(::fcntl(caught.get(), F_SETLEASE, F_WRLCK), -1);
-    EXPECT_EQ(::fcntl(caught.get(), F_ADD_SEALS, F_SEAL_WRITE), -1);
-  }
-}
-
 TEST_F(MemfdMemoryTest, WhoKeepsAPathToItKeepsNoMemory) {
   auto memory = make();
   UniqueFd held = open(*memory, kAnyAccess);
@@ -251,26 +71,6 @@ TEST_F(MemfdMemoryTest, WhoKeepsAPathToItKeepsNoMemory) {
   discard();
   ASSERT_EQ(::fstat(path.get(), &status), 0);
   EXPECT_EQ(status.st_blocks, 0);
-}
-
-// A signal of the lease would end us, or go on to the command.
-TEST_F(MemfdMemoryTest, WhoBreaksTheLeaseCausesNoSignal) {
-  const auto memory = make();
-  std::atomic<bool> over = false;
-  std::atomic<int> met = 0;
-  std::thread opener([&] {
-    while (!over) {
-      const UniqueFd fd(::open(memory->path().c_str(), O_RDONLY | O_NONBLOCK));
-      if (!fd.valid() && errno == EWOULDBLOCK) ++met;
-    }
-  });
-  for (int asked = 0; asked < 200'000 && met < 3; ++asked) {
-    open(*memory, kAnyAccess).reset();
-    (void)memory->in_use();
-  }
-  over = true;
-  opener.join();
-  if (met == 0) GTEST_SKIP() << "the two never met";
 }
 
 // Who writes from memory that it holds back keeps the file's lock for as long.
@@ -299,34 +99,6 @@ TEST_F(MemfdMemoryTest, WhoNeverEndsAWriteKeepsNoLock) {
   EXPECT_EQ(::ioctl(faults.get(), UFFDIO_ZEROPAGE, &zero), 0);
   writer.join();
   ::munmap(held_back, kPage);
-}
-
-TEST_F(MemfdMemoryTest, InUseWhileItIsMapped) {
-  const auto memory = make();
-  for (const auto access : {kAnyAccess, kReadExecute}) {
-    UniqueFd fd = open(*memory, access);
-    char* const address = map(fd.get(), 4, PROT_READ);
-    ASSERT_NE(address, nullptr);
-    fd.reset();
-    EXPECT_TRUE(memory->in_use());
-    ::munmap(address, 2 * kPage);
-    EXPECT_TRUE(memory->in_use()) << "half of it is left";
-    ::munmap(address + 2 * kPage, 2 * kPage);
-    EXPECT_FALSE(memory->in_use());
-  }
-}
-
-TEST_F(MemfdMemoryTest, InUseByAForkedChildUntilItDies) {
-  const auto memory = make();
-  UniqueFd fd = open(*memory, kAnyAccess);
-  char* const address = map(fd.get(), 4);
-  fd.reset();
-  Child child([] { return ::pause(); });
-  ::munmap(address, 4 * kPage);
-  EXPECT_TRUE(memory->in_use());
-  ::kill(child.pid(), SIGKILL);
-  ASSERT_TRUE(child.wait(0));
-  EXPECT_FALSE(memory->in_use());
 }
 
 TEST_F(MemfdMemoryTest, AnotherSizeIsForbidden) {
@@ -436,104 +208,6 @@ TEST_F(MemfdMemoryTest, PagesGoWithIt) {
   ::munmap(address, 8 * kPage);
 }
 
-TEST_F(MemfdMemoryTest, LockedPagesAreLockedByUs) {
-  const auto memory = make(8);
-  char* const address = map(open(*memory, kAnyAccess).get(), 8);
-  address[3 * kPage] = 1;
-  const std::uint64_t before = status_kib("VmLck");
-  memory->lock(LockMode::kLazy);
-  const std::uint64_t locked = status_kib("VmLck") - before;
-  if (locked == 0) GTEST_SKIP() << "RLIMIT_MEMLOCK lets us lock nothing";
-  EXPECT_EQ(locked, 32U);
-  EXPECT_EQ(memory->usage().resident, 1U) << "nothing is allocated for it";
-  EXPECT_TRUE(memory->in_use());
-  memory->lock(LockMode::kLazy);
-  EXPECT_EQ(status_kib("VmLck") - before, 32U) << "twice is once";
-  memory->lock(LockMode::kNone);
-  EXPECT_EQ(status_kib("VmLck"), before);
-  memory->lock(LockMode::kNone);
-  ::munmap(address, 8 * kPage);
-}
-
-// As the kernel never swaps a page of a locked segment, whenever it was touched.
-TEST_F(MemfdMemoryTest, PagesThatComeLaterAreLockedToo) {
-  const auto memory = make(8);
-  char* const address = map(open(*memory, kAnyAccess).get(), 8);
-  memory->lock(LockMode::kLazy);
-  if (status_kib("VmLck") == 0) GTEST_SKIP() << "RLIMIT_MEMLOCK lets us lock nothing";
-  const auto locked_kib = [&] { return locked_of(memory->identity()); };
-  EXPECT_EQ(locked_kib(), 0U);
-  for (const std::uint64_t pages : {3, 8}) {
-    for (std::uint64_t page = 0; page < pages; ++page) address[page * kPage] = 'x';
-    for (int looks = 0; looks < 5000 && locked_kib() != 4 * pages; ++looks) ::usleep(1000);
-    EXPECT_EQ(locked_kib(), 4 * pages);
-  }
-  memory->lock(LockMode::kNone);
-  EXPECT_EQ(locked_kib(), 0U);
-  ::munmap(address, 8 * kPage);
-}
-
-TEST_F(MemfdMemoryTest, AnEagerLockBringsEveryPageIn) {
-  const auto memory = make(8);
-  const std::uint64_t before = status_kib("VmLck");
-  memory->lock(LockMode::kEager);
-  const std::uint64_t locked = status_kib("VmLck") - before;
-  if (locked == 0) GTEST_SKIP() << "RLIMIT_MEMLOCK lets us lock nothing";
-  EXPECT_EQ(locked, 32U);
-  EXPECT_EQ(memory->usage().resident, 8U);
-  memory->lock(LockMode::kNone);
-  EXPECT_EQ(memory->usage().resident, 8U) << "what is there stays";
-}
-
-TEST_F(MemfdMemoryTest, ALockThatComesAfterTheEndBringsNothingBack) {
-  const auto memory = make(8);
-  const UniqueFd file = open(*memory, kAnyAccess);
-  ASSERT_EQ(::pwrite(file.get(), "here", 4, 0), 4);
-  const std::uint64_t before = status_kib("VmLck");
-  const auto discard = memory->discarding();
-  memory->lock(LockMode::kEager);
-  discard();
-  EXPECT_EQ(memory->usage().resident, 0U);
-  EXPECT_EQ(status_kib("VmLck"), before);
-}
-
-// SHM_LOCK and IPC_RMID at the same time.
-TEST_F(MemfdMemoryTest, WhicheverIsFirstLockOrEndNothingIsLeft) {
-  const std::uint64_t before = status_kib("VmLck");
-  for (int round = 0; round < 300; ++round) {
-    const auto memory = make(256);
-    open(*memory, kAnyAccess).reset();
-    std::atomic<bool> go = false;
-    std::thread locker([&] {
-      while (!go) {
-      }
-      memory->lock(round % 2 == 0 ? LockMode::kEager : LockMode::kLazy);
-    });
-    go = true;
-    if (round % 3 != 0) ::usleep(static_cast<useconds_t>(round));
-    const auto discard = memory->discarding();
-    if (discard) discard();
-    locker.join();
-    ASSERT_EQ(memory->usage().resident, 0U) << round;
-    ASSERT_EQ(status_kib("VmLck"), before) << round;
-  }
-}
-
-// Our own mapping for the lock is of our own description: nobody's attach.
-TEST_F(MemfdMemoryTest, LockedIsNotInUse) {
-  const auto memory = make();
-  memory->lock(LockMode::kLazy);
-  EXPECT_FALSE(memory->in_use());
-}
-
-TEST_F(MemfdMemoryTest, ALockEndsWithTheMemory) {
-  const std::uint64_t before = status_kib("VmLck");
-  auto memory = make();
-  memory->lock(LockMode::kLazy);
-  memory.reset();
-  EXPECT_EQ(status_kib("VmLck"), before);
-}
-
 TEST_F(MemfdMemoryTest, OutOfDescriptorsIsEnospc) {
   Child child([&] {
     const rlimit none{0, 0};
@@ -573,64 +247,6 @@ TEST_F(MemfdMemoryTest, NoDescriptorIsLeftOver) {
     EXPECT_EQ(count(), before + 1);
   }
   EXPECT_EQ(count(), before);
-}
-
-/// Huge pages, which most machines have support for and none of reserved.
-class MemfdMemoryHugeTest : public MemfdMemoryTest {
- protected:
-  void SetUp() override {
-    MachineResources resources(features_);
-    Machine machine(resources, scope_);
-    const auto bytes = machine.huge_page_bytes(0);
-    if (!bytes) GTEST_SKIP() << "this kernel has no huge pages: errno " << bytes.error().value();
-    page_bytes_ = *bytes;
-  }
-  Result<std::unique_ptr<MemfdMemory>> make_huge(bool reserve) {
-    BackingRequest request;
-    request.name = "SYSV00000000";
-    request.size_bytes = 1;
-    request.huge = true;
-    request.huge_page_bytes = page_bytes_;
-    request.reserve = reserve;
-    return MemfdMemory::create(request, page_bytes_, MemoryCharges(), lock_keeper_, features_);
-  }
-  static std::uint64_t free_pages() {
-    std::ifstream meminfo("/proc/meminfo");
-    std::uint64_t free = 0;
-    std::uint64_t reserved = 0;
-    for (std::string line; std::getline(meminfo, line);) {
-      if (line.starts_with("HugePages_Free:")) free = std::stoull(line.substr(15));
-      if (line.starts_with("HugePages_Rsvd:")) reserved = std::stoull(line.substr(15));
-    }
-    return free - reserved;
-  }
-
-  std::uint64_t page_bytes_ = 0;
-};
-
-TEST_F(MemfdMemoryHugeTest, WithoutReservationThereIsAlwaysOne) {
-  const auto memory = make_huge(false);
-  ASSERT_TRUE(memory) << "errno " << memory.error().value();
-  EXPECT_TRUE((**memory).is_huge());
-  EXPECT_EQ((**memory).mapped_size_bytes(), page_bytes_);
-  EXPECT_FALSE((**memory).in_use());
-  EXPECT_EQ((**memory).usage().resident, 0U);
-  UniqueFd fd = open(**memory, kAnyAccess);
-  EXPECT_TRUE((**memory).in_use());
-  fd.reset();
-  EXPECT_FALSE((**memory).in_use());
-}
-
-TEST_F(MemfdMemoryHugeTest, ReservedOnlyWhileThereAreSome) {
-  const std::uint64_t before = free_pages();
-  const auto memory = make_huge(true);
-  if (before == 0) {
-    ASSERT_FALSE(memory);
-    EXPECT_EQ(memory.error(), Errno(ENOMEM));
-  } else {
-    ASSERT_TRUE(memory);
-    EXPECT_EQ(free_pages(), before - 1);
-  }
 }
 
 }  // namespace

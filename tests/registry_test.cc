@@ -1,83 +1,11 @@
 #include "emulation/shm/registry.h"
 
-#include <gtest/gtest.h>
-
 #include <thread>
 
-#include "emulation/abi/shm_abi.h"
-#include "tests/fakes/fake_host.h"
-#include "tests/fakes/fake_viewpoint.h"
-#include "tests/fakes/registry_changes.h"
+#include "tests/registry_fixture.h"
 
 namespace shmvisor {
 namespace {
-
-Segment::Creation creation(int id, key_t key, std::uint64_t size, std::uint64_t creator = 1) {
-  Segment::Creation creation;
-  creation.id = id;
-  creation.perm.key = key;
-  creation.perm.mode = 0600;
-  creation.size_bytes = size;
-  creation.cpid = {1, nullptr};
-  creation.creator = {1, creator};
-  creation.now_seconds = 1'000'000;
-  return creation;
-}
-
-class RegistryTest : public ::testing::Test {
- protected:
-  RegistryTest()
-      : files(host),
-        owner(std::make_shared<Registry>(host, files,
-                                         Limits{.shmmax = 1 << 30, .shmall = 1000, .shmmni = 4})),
-        registry(*owner) {}
-
-  Registry::SegmentPointer add(key_t key = kNoKey, std::uint64_t size = 4096,
-                               std::uint64_t creator = 1) {
-    BackingRequest request;
-    request.size_bytes = size;
-    auto memory = host.create_memory(request);
-    EXPECT_TRUE(memory);
-    Registry::WriteGuard state = registry.write();
-    const auto free = state->next_id();
-    if (!free) return nullptr;
-    auto segment =
-        std::make_shared<Segment>(creation(free->id, key, size, creator), std::move(*memory));
-    Dropped none;
-    state.apply(InsertSegment{*free, segment}, none);
-    return segment;
-  }
-  void remove(const Registry::SegmentPointer& segment) { apply(RemoveSegment{segment}); }
-  void apply(const Change& change) {
-    Dropped dropped;
-    { registry.write().apply(change, dropped); }
-    dropped.free();
-  }
-  FakePages& pages(const Registry::SegmentPointer& segment) {
-    return *host.find(segment->memory().identity());
-  }
-  void lock(const Registry::SegmentPointer& segment, bool locked, uid_t uid) {
-    apply(SetLocked{segment, locked, uid});
-    segment->renew_lock([&] { return registry.lock_mode(*segment); });
-  }
-  void map(const Registry::SegmentPointer& segment) {
-    segment->begin_opening();
-    pages(segment).areas = 1;
-    registry.end_opening(segment);
-  }
-  /// The last mapping goes.
-  void release(const Registry::SegmentPointer& segment) {
-    pages(segment).areas = 0;
-    host.note_release(segment->memory().identity());
-  }
-
-  static constexpr key_t kNoKey = abi::kIpcPrivate;
-
-  FakeHost host;
-  SegmentFiles files;
-  std::shared_ptr<Registry> owner;
-  Registry& registry;
-};
 
 TEST_F(RegistryTest, FoundByIdentifierKeyAndFile) {
   const auto segment = add(7);
@@ -295,76 +223,6 @@ TEST_F(RegistryTest, TheNextIdentifierMayBeAskedFor) {
   EXPECT_EQ(add()->id(), 0);
 }
 
-TEST_F(RegistryTest, Rows) {
-  const auto first = add(7, 100);
-  const auto second = add(8, 5000);
-  const auto third = add(9, 1);
-  remove(second);
-  pages(third).areas = 3;
-  pages(third).usage = {2, 1};
-  first->note_attach({{4, nullptr}, 55});
-  FakeViewpoint viewpoint;
-  const auto shown = registry.rows(viewpoint);
-  ASSERT_TRUE(shown);
-  const auto& rows = *shown;
-  ASSERT_EQ(rows.size(), 2U);
-  EXPECT_EQ(rows[0].id, first->id());
-  EXPECT_EQ(rows[0].ds.key, 7);
-  EXPECT_EQ(rows[0].ds.segsz_bytes, 100U);
-  EXPECT_EQ(rows[0].ds.nattch, 0U);
-  EXPECT_EQ(rows[0].ds.atime, 55);
-  EXPECT_EQ(rows[0].ds.lpid, 4);
-  EXPECT_EQ(rows[0].ds.cpid, 1);
-  EXPECT_EQ(rows[1].id, third->id());
-  EXPECT_EQ(rows[1].ds.nattch, 3U);
-  EXPECT_EQ(rows[1].usage.resident, 2U);
-  EXPECT_EQ(rows[1].usage.swapped, 1U);
-}
-
-TEST_F(RegistryTest, RowsOfAPart) {
-  registry.change(SetLimit{SetLimit::Which::kShmmni, 6});
-  std::vector<Registry::SegmentPointer> segments;
-  for (int key = 1; key <= 6; ++key) segments.push_back(add(key, 1));
-  for (const auto& segment : segments) pages(segment).areas = 2;
-  pages(segments[2]).areas = 0;
-  remove(segments[2]);
-  FakeViewpoint viewpoint;
-  const auto part = registry.rows(viewpoint, {.first_index = 1, .most = 3});
-  ASSERT_TRUE(part);
-  ASSERT_EQ(part->size(), 3U);
-  EXPECT_EQ(part->at(0).id, segments[1]->id());
-  EXPECT_EQ(part->at(1).id, segments[3]->id());
-  EXPECT_EQ(part->at(2).ds.nattch, 2U);
-  EXPECT_EQ(host.counted, 3) << "nobody is counted who is not shown";
-  const auto uncounted = registry.rows(viewpoint, {.first_index = 5, .count_attaches = false});
-  ASSERT_TRUE(uncounted);
-  ASSERT_EQ(uncounted->size(), 1U);
-  EXPECT_EQ(uncounted->front().ds.nattch, 0U);
-  EXPECT_EQ(host.counted, 3);
-  EXPECT_TRUE(registry.rows(viewpoint, {.first_index = 6})->empty());
-}
-
-TEST_F(RegistryTest, ProcessesThatDoNotLetUsLookNeverMakeItSeemAbandoned) {
-  const std::vector<Registry::SegmentPointer> segments{add(7, 1), add(8, 1), add(9, 1)};
-  for (const auto& segment : segments) pages(segment).areas = 5;
-  pages(segments[1]).hidden_looks = 1000;
-  pages(segments[2]).areas = 0;
-  host.counts_complete = false;
-  const auto counts = registry.count_attaches(segments);
-  ASSERT_TRUE(counts);
-  EXPECT_EQ(*counts, (std::vector<std::uint64_t>{5, 1, 0}));
-  EXPECT_LE(host.counted, 4) << "and are not asked again and again";
-}
-
-TEST_F(RegistryTest, WhatCannotBeCountedIsAnErrorAndNotZero) {
-  const std::vector<Registry::SegmentPointer> segments{add(7, 1)};
-  pages(segments[0]).areas = 5;
-  host.count_error = Errno(ENOMEM);
-  EXPECT_EQ(registry.count_attaches(segments).error(), Errno(ENOMEM));
-  FakeViewpoint viewpoint;
-  EXPECT_EQ(registry.rows(viewpoint).error(), Errno(ENOMEM));
-}
-
 TEST_F(RegistryTest, WhoChangesOneLimitLeavesTheOthers) {
   set_limits(registry, {.shmmax = 0, .shmall = 0, .shmmni = 5});
   std::vector<std::thread> writers;
@@ -377,29 +235,6 @@ TEST_F(RegistryTest, WhoChangesOneLimitLeavesTheOthers) {
   }
   for (std::thread& writer : writers) writer.join();
   EXPECT_EQ(registry.read()->limits(), (Limits{.shmmax = 20000, .shmall = 20000, .shmmni = 5}));
-}
-
-// A process that forks and ends may hide its child from a look, but not from the kernel.
-TEST_F(RegistryTest, WhoHidesFromALookIsLookedForAgain) {
-  const std::vector<Registry::SegmentPointer> segments{add(7, 1), add(8, 1), add(9, 1)};
-  for (const auto& segment : segments) pages(segment).areas = 5;
-  pages(segments[1]).hidden_looks = 1;
-  EXPECT_EQ(*registry.count_attaches(segments), (std::vector<std::uint64_t>{5, 5, 5}));
-  EXPECT_EQ(host.counted, 4) << "again, but for the one that was missed";
-}
-
-// Such as those whose maps we may not read.
-TEST_F(RegistryTest, WhoHidesForEverIsNotLookedForSo) {
-  const std::vector<Registry::SegmentPointer> segments{add(7, 1), add(8, 1)};
-  pages(segments[0]).areas = pages(segments[1]).areas = 5;
-  pages(segments[1]).hidden_looks = 1000;
-  EXPECT_EQ(*registry.count_attaches(segments), (std::vector<std::uint64_t>{5, 0}));
-  EXPECT_LT(host.counted, 20);
-  // All have left between the question and the count.
-  pages(segments[1]).areas = 0;
-  host.counted = 0;
-  EXPECT_EQ(*registry.count_attaches(segments), (std::vector<std::uint64_t>{5, 0}));
-  EXPECT_EQ(host.counted, 2);
 }
 
 TEST_F(RegistryTest, NothingOutlivesTheNamespace) {
@@ -461,128 +296,6 @@ TEST_F(RegistryTest, ItsEndNeedsNoMemory) {
   host.out_of_memory = true;
   owner_alone.reset();
   EXPECT_TRUE(host.pages.back()->destroyed);
-}
-
-/// kernel.shm_rmid_forced, against shm_may_destroy(), exit_shm() and shm_destroy_orphaned().
-class RmidForcedTest : public RegistryTest {
- protected:
-  /// A segment whose creator has the unique number `creator`.
-  Registry::SegmentPointer add_by(std::uint64_t creator) { return add(kNoKey, 4096, creator); }
-  [[nodiscard]] bool exists(const Registry::SegmentPointer& segment) const {
-    const auto found = registry.read()->find(segment->id());
-    return found && *found == segment;
-  }
-};
-
-TEST_F(RmidForcedTest, SettingItDropsOrphansAlone) {
-  const auto orphan = add_by(10);
-  const auto mapped_orphan = add_by(10);
-  const auto cared_for = add_by(11);
-  map(mapped_orphan);
-  host.dead_threads = {10};
-  registry.settle();
-  EXPECT_TRUE(exists(orphan)) << "not before it is set";
-  registry.set_rmid_forced(true);
-  EXPECT_FALSE(exists(orphan));
-  EXPECT_TRUE(exists(mapped_orphan));
-  EXPECT_TRUE(exists(cared_for));
-  release(mapped_orphan);
-  registry.settle();
-  EXPECT_FALSE(exists(mapped_orphan)) << "it goes with its last mapping";
-}
-
-TEST_F(RmidForcedTest, TheEndOfTheCreatorDropsWhatIsNotMapped) {
-  registry.set_rmid_forced(true);
-  const auto idle = add_by(10);
-  const auto mapped = add_by(10);
-  map(mapped);
-  registry.settle();
-  EXPECT_TRUE(exists(idle)) << "never mapped, but its creator lives";
-  host.dead_threads = {10};
-  registry.settle();
-  EXPECT_FALSE(exists(idle));
-  EXPECT_TRUE(exists(mapped));
-}
-
-// exit_shm() in ksys_unshare().
-TEST_F(RmidForcedTest, ACreatorThatLeavesIsNoneAnyMore) {
-  const auto left = add_by(10);
-  const auto mapped = add_by(10);
-  const auto of_another = add_by(11);
-  map(mapped);
-  registry.change(ForgetCreator{{1, 10}});
-  EXPECT_TRUE(exists(left)) << "not before shm_rmid_forced is set";
-  registry.set_rmid_forced(true);
-  EXPECT_FALSE(exists(left));
-  const auto made_later = add_by(10);
-  registry.change(ForgetCreator{{1, 11}});
-  EXPECT_FALSE(exists(of_another));
-  EXPECT_TRUE(exists(made_later));
-  EXPECT_TRUE(exists(mapped));
-  release(mapped);
-  registry.settle();
-  EXPECT_FALSE(exists(mapped));
-}
-
-TEST_F(RmidForcedTest, TheLastDetachDropsThoughTheCreatorLives) {
-  registry.set_rmid_forced(true);
-  const auto segment = add(7);
-  map(segment);
-  release(segment);
-  registry.settle();
-  EXPECT_FALSE(exists(segment));
-  EXPECT_EQ(registry.read()->find_key(7), nullptr) << "and its key is free";
-  EXPECT_EQ(registry.read()->total_pages(), 0U);
-  EXPECT_TRUE(host.watched.empty());
-}
-
-TEST_F(RmidForcedTest, ClearedItIsOverButForRemovedSegments) {
-  const auto plain = add();
-  const auto removed = add();
-  map(plain);
-  map(removed);
-  registry.set_rmid_forced(true);
-  registry.set_rmid_forced(true);
-  remove(removed);
-  registry.set_rmid_forced(false);
-  release(plain);
-  release(removed);
-  registry.settle();
-  EXPECT_TRUE(exists(plain));
-  EXPECT_FALSE(exists(removed));
-  EXPECT_TRUE(host.watched.empty()) << "each watch is taken back once";
-  registry.settle();
-  const int asked = host.released_asked;
-  registry.settle();
-  EXPECT_EQ(host.released_asked, asked) << "nothing is watched any more";
-}
-
-TEST_F(RmidForcedTest, WhatItDoomedGoesThoughItIsClearedAtOnce) {
-  registry.set_rmid_forced(true);
-  const auto detached = add();
-  const auto left_behind = add_by(10);
-  map(detached);
-  release(detached);
-  host.dead_threads = {10};
-  registry.set_rmid_forced(false);
-  EXPECT_FALSE(exists(detached));
-  EXPECT_FALSE(exists(left_behind));
-  EXPECT_TRUE(host.watched.empty());
-}
-
-TEST_F(RmidForcedTest, RemovalWhileItIsSet) {
-  registry.set_rmid_forced(true);
-  const auto mapped = add();
-  const auto idle = add();
-  map(mapped);
-  remove(mapped);
-  remove(idle);
-  EXPECT_TRUE(exists(mapped));
-  EXPECT_FALSE(exists(idle));
-  EXPECT_EQ(host.watched.size(), 1U);
-  release(mapped);
-  registry.settle();
-  EXPECT_TRUE(host.watched.empty());
 }
 
 // Looking, settling and changing at once: for the thread sanitizer as much as for the assertions.

@@ -1,16 +1,16 @@
 // Generator: a sequence from a seed, the same on every machine.
 //
-// There are few identifiers, keys, pages and workers, so that operations meet. Each seed has a mood
-// of its own: some kinds never come, others come often.
+// Each seed has a mood of its own: some kinds never come, others come often. What operands each has
+// is OperandFiller's.
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
-#include <span>
 #include <vector>
 
+#include "integration/differential/operand_filler.h"
 #include "integration/differential/operation.h"
 #include "integration/differential/process_table.h"
+#include "integration/differential/random_source.h"
 
 namespace shmvisor {
 
@@ -30,12 +30,6 @@ class Generator {
   [[nodiscard]] Sequence generate();
 
  private:
-  /// SplitMix64.
-  std::uint64_t random();
-  std::uint64_t below(std::uint64_t bound) { return random() % bound; }
-  bool percent(unsigned chance) { return below(100) < chance; }
-  std::int64_t one_of(std::initializer_list<std::int64_t> values);
-
   void choose_mood();
   [[nodiscard]] Kind next_kind();
   /// Adds it, unless it is about a worker that is not there.
@@ -43,31 +37,13 @@ class Generator {
   void add_random();
   void observe(int worker);
   void observe_all();
-  [[nodiscard]] bool fill(Operation& operation);
   [[nodiscard]] int random_runner();
 
-  void fill_shmget(Operation& operation);
-  void fill_shmat(Operation& operation);
-  void fill_shmctl(Operation& operation);
-  void fill_mremap(Operation& operation);
-  void fill_range(Operation& operation);
-  [[nodiscard]] bool fill_new_worker(Operation& operation);
-  [[nodiscard]] bool fill_end(Operation& operation);
-  void fill_credentials(Operation& operation);
-  void fill_limit(Operation& operation);
-  [[nodiscard]] Operand identifier();
-  [[nodiscard]] Operand page_in_window();
-  [[nodiscard]] Operand odd_address();
-  [[nodiscard]] Operand bad_buffer();
-  [[nodiscard]] Operand user(bool real);
-  [[nodiscard]] Operand mode();
-
-  std::uint64_t state_;
+  RandomSource random_;
   const GeneratorOptions options_;
   std::vector<unsigned> weights_;
-  int most_workers_ = 1;
-  int last_segment_ = 0;
   ProcessTable table_;
+  OperandFiller filler_{random_, table_};
   Sequence sequence_;
 };
 

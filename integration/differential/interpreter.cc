@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,7 +60,7 @@ std::string Interpreter::run(const Sequence& sequence) {
       writer_.end_line();
     }
     writer_.field("end", "reached");
-  } catch (const Broken& broken) {
+  } catch (const BrokenRun& broken) {
     writer_.field("broken", broken.why);
   }
   writer_.end_line();
@@ -70,16 +69,7 @@ std::string Interpreter::run(const Sequence& sequence) {
 }
 
 void Interpreter::start_first_worker() {
-  for (int index = 0; index < kMaxWorkers; ++index) {
-    int pair[2];
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) != 0) throw Broken{"socketpair"};
-    ::dup2(pair[0], kInterpreterFd + index);
-    ::dup2(pair[1], kWorkerFd + index);
-    ::close(pair[0]);
-    ::close(pair[1]);
-    timeval patience{1, 0};
-    ::setsockopt(kInterpreterFd + index, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-  }
+  links_.open();
   const pid_t pid = ::fork();
   if (pid == 0) {
     Worker::install_fault_handlers();
@@ -88,9 +78,9 @@ void Interpreter::start_first_worker() {
     ::setresuid(first_user_, 0, 0);
     Worker(0).run();
   }
-  if (pid < 0) throw Broken{"fork"};
-  tasks_[0] = {pid, pid};
-  greeted(0, receive(0).response);
+  if (pid < 0) throw BrokenRun{"fork"};
+  links_.task_of(0) = {pid, pid};
+  greeted(0, links_.receive(0).response);
 }
 
 void Interpreter::end_all() {
@@ -107,9 +97,9 @@ void Interpreter::step(const Operation& operation) {
       writer_.tick();
       return writer_.field("result", "0");
     case Kind::kMaps:
-      return show_maps(tasks_[static_cast<std::size_t>(operation.worker)].thread);
+      return show_maps(links_.task_of(operation.worker).thread);
     case Kind::kStatus:
-      return show_status(tasks_[static_cast<std::size_t>(operation.worker)].thread);
+      return show_status(links_.task_of(operation.worker).thread);
     case Kind::kFork:
     case Kind::kVfork:
     case Kind::kCloneVm:
@@ -129,12 +119,12 @@ void Interpreter::step(const Operation& operation) {
 }
 
 void Interpreter::detach(const Operation& operation) {
-  const pid_t thread = tasks_[static_cast<std::size_t>(operation.worker)].thread;
+  const pid_t thread = links_.task_of(operation.worker).thread;
   // What a detach takes away depends on the pieces it finds.
   std::vector<TestMapping> before;
   if (splits_) before = TestMaps::read(thread);
   const Request request = request_for(operation);
-  const Response response = converse(operation.worker, request).response;
+  const Response response = links_.converse(operation.worker, request).response;
   writer_.result(operation, response);
   writer_.field("address", address_text(static_cast<std::uint64_t>(request.arguments[0])));
   if (response.error != 0 || !splits_) return;
@@ -144,7 +134,7 @@ void Interpreter::detach(const Operation& operation) {
 
 void Interpreter::carry_out(const Operation& operation) {
   const Request request = request_for(operation);
-  const Answer answer = converse(operation.worker, request);
+  const WorkerAnswer answer = links_.converse(operation.worker, request);
   const Response& response = answer.response;
   writer_.result(operation, response);
   switch (operation.kind) {
@@ -205,55 +195,13 @@ Request Interpreter::request_for(const Operation& operation) const {
   if (operation.kind == Kind::kMmap) request.arguments[4] = -1;  // no file
   const int target = operation.target();
   if (operation.kind == Kind::kSetnsIpc && target >= 0) {
-    request.thread = tasks_[static_cast<std::size_t>(target)].thread;
+    request.thread = links_.task_of(target).thread;
   }
   return request;
 }
 
-void Interpreter::send(int worker, const Request& request) const {
-  if (::send(kInterpreterFd + worker, &request, sizeof(request), MSG_NOSIGNAL) < 0) {
-    throw Broken{"send"};
-  }
-}
-
-std::optional<Interpreter::Answer> Interpreter::try_receive(int worker, int flags) const {
-  std::optional<Answer> answer(std::in_place);
-  static std::array<char, kMostText> text;
-  iovec parts[2] = {{&answer->response, sizeof(answer->response)}, {text.data(), text.size()}};
-  msghdr message{};
-  message.msg_iov = parts;
-  message.msg_iovlen = 2;
-  const ssize_t got = ::recvmsg(kInterpreterFd + worker, &message, flags);
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
-  if (got < static_cast<ssize_t>(sizeof(Response))) throw Broken{"short-answer"};
-  answer->text.assign(text.data(), static_cast<std::size_t>(got) - sizeof(Response));
-  return answer;
-}
-
-Interpreter::Answer Interpreter::receive(int worker) {
-  for (int seconds = 0; seconds < kPatienceSeconds; ++seconds) {
-    if (auto answer = try_receive(worker, 0)) return std::move(*answer);
-    check_alive(worker);
-  }
-  throw Broken{"worker-" + std::to_string(worker) + "-does-not-answer"};
-}
-
-void Interpreter::check_alive(int worker) const {
-  siginfo_t info{};
-  const auto pid = static_cast<id_t>(tasks_[static_cast<std::size_t>(worker)].process);
-  if (::waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid != 0) {
-    throw Broken{"worker-" + std::to_string(worker) + "-ended-with-" +
-                 std::to_string(info.si_code) + "-" + std::to_string(info.si_status)};
-  }
-}
-
-Interpreter::Answer Interpreter::converse(int worker, const Request& request) {
-  send(worker, request);
-  return receive(worker);
-}
-
 void Interpreter::greeted(int worker, const Response& response) {
-  tasks_[static_cast<std::size_t>(worker)] = {response.process, response.thread};
+  links_.task_of(worker) = {response.process, response.thread};
   const int number = table_.worker(worker).process;
   processes_[number] = response.process;
   writer_.name_process(response.process, number);
@@ -265,40 +213,40 @@ void Interpreter::begin_worker(const Operation& operation) {
   Request request = request_for(operation);
   request.child = child;
   request.child_stack = table_.worker(child).stack;
-  send(operation.worker, request);
+  links_.send(operation.worker, request);
   if (operation.kind != Kind::kVfork) {
-    const Response begun = receive(operation.worker).response;
-    if (begun.error != 0) throw Broken{TranscriptWriter::error_text(begun.error)};
+    const Response begun = links_.receive(operation.worker).response;
+    if (begun.error != 0) throw BrokenRun{TranscriptWriter::error_text(begun.error)};
   }
   // The parent in a vfork answers only where there is no child.
   if (operation.kind == Kind::kVfork) {
-    tasks_[static_cast<std::size_t>(child)] = tasks_[static_cast<std::size_t>(operation.worker)];
+    links_.task_of(child) = links_.task_of(operation.worker);
   } else {
-    tasks_[static_cast<std::size_t>(child)] = {};
+    links_.task_of(child) = {};
   }
   namespaces_[static_cast<std::size_t>(child)] =
       namespaces_[static_cast<std::size_t>(operation.worker)];
-  greeted(child, receive(child).response);
+  greeted(child, links_.receive(child).response);
   writer_.field("result", "0");
 }
 
 void Interpreter::exec(const Operation& operation) {
   const ProcessTable::Effects effects = table_.apply(operation);
-  const Response response = converse(operation.worker, request_for(operation)).response;
+  const Response response = links_.converse(operation.worker, request_for(operation)).response;
   writer_.result(operation, response);
-  if (response.error != 0) throw Broken{"exec"};
+  if (response.error != 0) throw BrokenRun{"exec"};
   greeted(operation.worker, response);
   resume(effects.resumed);
 }
 
 void Interpreter::end_workers(const Operation& operation) {
-  const Task self = tasks_[static_cast<std::size_t>(operation.worker)];
+  const WorkerTask self = links_.task_of(operation.worker);
   const bool thread_only =
       operation.kind == Kind::kExitThread && !table_.last_of_process(operation.worker);
   if (operation.kind == Kind::kKill) {
-    ::kill(tasks_[static_cast<std::size_t>(operation.target())].process, SIGKILL);
+    ::kill(links_.task_of(operation.target()).process, SIGKILL);
   } else {
-    send(operation.worker, request_for(operation));
+    links_.send(operation.worker, request_for(operation));
   }
   const ProcessTable::Effects effects = table_.apply(operation);
   for (const int process : effects.ended_processes) wait_for_end(process);
@@ -309,9 +257,9 @@ void Interpreter::end_workers(const Operation& operation) {
 
 void Interpreter::resume(const std::vector<int>& workers) {
   for (const int worker : workers) {
-    const Response response = receive(worker).response;
+    const Response response = links_.receive(worker).response;
     writer_.field("resumed.p" + std::to_string(worker), std::to_string(response.error));
-    if (response.error != 0) throw Broken{TranscriptWriter::error_text(response.error)};
+    if (response.error != 0) throw BrokenRun{TranscriptWriter::error_text(response.error)};
   }
 }
 
@@ -323,7 +271,7 @@ void Interpreter::wait_for_end(int process) {
   for (int tries = 0; tries < kPatienceSeconds * 1000; ++tries) {
     if (::waitid(P_PID, static_cast<id_t>(pid), &info,
                  WEXITED | __WALL | WNOHANG | (reap ? 0 : WNOWAIT)) != 0) {
-      throw Broken{"waitid"};
+      throw BrokenRun{"waitid"};
     }
     if (info.si_pid != 0) {
       writer_.field("ended.P" + std::to_string(process), std::to_string(info.si_status));
@@ -333,10 +281,10 @@ void Interpreter::wait_for_end(int process) {
     }
     tries < 100 ? static_cast<void>(::sched_yield()) : static_cast<void>(::usleep(1000));
   }
-  throw Broken{"process-does-not-end"};
+  throw BrokenRun{"process-does-not-end"};
 }
 
-void Interpreter::wait_for_thread_end(const Task& task) const {
+void Interpreter::wait_for_thread_end(const WorkerTask& task) const {
   const std::string path = std::to_string(task.process) + "/task/" + std::to_string(task.thread);
   for (int tries = 0; tries < kPatienceSeconds * 1000; ++tries) {
     if (task.thread != task.process) {
@@ -350,7 +298,7 @@ void Interpreter::wait_for_thread_end(const Task& task) const {
     }
     tries < 100 ? static_cast<void>(::sched_yield()) : static_cast<void>(::usleep(1000));
   }
-  throw Broken{"thread-does-not-end"};
+  throw BrokenRun{"thread-does-not-end"};
 }
 
 void Interpreter::show_maps(pid_t thread) {
@@ -373,7 +321,7 @@ void Interpreter::show_attach(const Operation& operation, const Request& request
   const std::string segment = segment_name(operation.worker, request.arguments[0]);
   writer_.field("segment", segment);
   const auto address = static_cast<std::uint64_t>(response.result);
-  const pid_t thread = tasks_[static_cast<std::size_t>(operation.worker)].thread;
+  const pid_t thread = links_.task_of(operation.worker).thread;
   for (const TestMapping& mapping : TestMaps::read(thread)) {
     if (mapping.start != address) continue;
     writer_.name_file(mapping, segment);
@@ -433,7 +381,7 @@ void Interpreter::count_mappings(const std::string& segment, const std::string& 
     }
     spaces.push_back(space);
     const TestMapping* before = nullptr;
-    const auto mappings = TestMaps::read(tasks_[static_cast<std::size_t>(index)].thread);
+    const auto mappings = TestMaps::read(links_.task_of(index).thread);
     for (const TestMapping& mapping : mappings) {
       const std::set<std::string>& segments = writer_.segments_of(mapping);
       if (segments.contains(segment)) {

@@ -10,7 +10,6 @@
 #include <array>
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +17,7 @@
 #include "integration/differential/process_table.h"
 #include "integration/differential/protocol.h"
 #include "integration/differential/transcript_writer.h"
+#include "integration/differential/worker_links.h"
 
 namespace shmvisor {
 
@@ -30,29 +30,11 @@ class Interpreter {
   [[nodiscard]] std::string run(const Sequence& sequence);
 
  private:
-  struct Task {
-    pid_t process = 0;
-    pid_t thread = 0;
-  };
-  struct Answer {
-    Response response;
-    std::string text;
-  };
-  /// Thrown within this class only: a worker died or answers no more.
-  struct Broken {
-    std::string why;
-  };
-
   void start_first_worker();
   void end_all();
   void step(const Operation& operation);
   void carry_out(const Operation& operation);
 
-  void send(int worker, const Request& request) const;
-  [[nodiscard]] Answer receive(int worker);
-  [[nodiscard]] std::optional<Answer> try_receive(int worker, int flags) const;
-  [[nodiscard]] Answer converse(int worker, const Request& request);
-  void check_alive(int worker) const;
   [[nodiscard]] Request request_for(const Operation& operation) const;
   [[nodiscard]] std::int64_t resolve(const Operand& operand) const;
 
@@ -63,7 +45,7 @@ class Interpreter {
   void store(const Operation& operation, const Response& response);
   void resume(const std::vector<int>& workers);
   void wait_for_end(int process);
-  void wait_for_thread_end(const Task& task) const;
+  void wait_for_thread_end(const WorkerTask& task) const;
   void greeted(int worker, const Response& response);
 
   void show_maps(pid_t thread);
@@ -79,7 +61,7 @@ class Interpreter {
   const uid_t first_user_;
   TranscriptWriter writer_;
   ProcessTable table_;
-  std::array<Task, kMaxWorkers> tasks_{};
+  WorkerLinks links_;
   /// The IPC namespace each is in, numbered as they come.
   std::array<int, kMaxWorkers> namespaces_{};
   int namespace_count_ = 1;

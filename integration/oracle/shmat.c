@@ -1,35 +1,6 @@
-// shmat(2): addresses, flags, protections, limits of the address space, bad identifiers.
-#include <linux/capability.h>
-#include <setjmp.h>
-#include <sys/prctl.h>
-
+// shmat(2): addresses, flags, bad identifiers. Protections and limits have programs of their own.
+#include "access.h"
 #include "transcript.h"
-
-static sigjmp_buf fault_exit;
-
-static void on_fault(int signal_number) { siglongjmp(fault_exit, signal_number); }
-
-// "readable", "writable" or the signal that the access ended with.
-static void access_of(const char* label, volatile char* byte, bool write) {
-  struct sigaction action = {.sa_handler = on_fault};
-  struct sigaction old_segv;
-  struct sigaction old_bus;
-  sigaction(SIGSEGV, &action, &old_segv);
-  sigaction(SIGBUS, &action, &old_bus);
-  const int ended = sigsetjmp(fault_exit, 1);
-  if (ended == 0) {
-    if (write) {
-      *byte = 'w';
-    } else {
-      (void)*byte;
-    }
-    say("%s: %s works", label, write ? "write" : "read");
-  } else {
-    say("%s: %s gives signal %d", label, write ? "write" : "read", ended);
-  }
-  sigaction(SIGSEGV, &old_segv, NULL);
-  sigaction(SIGBUS, &old_bus, NULL);
-}
 
 static void placement(void) {
   const int id = new_segment(2 * PAGE);
@@ -153,90 +124,6 @@ static void overlap(void) {
   say("kept: %c", kept[0]);
 }
 
-static void protections(void) {
-  const int id = new_segment(PAGE);
-  char* writable = attach(id);
-  writable[0] = 'x';
-  char* read_only = (char*)shm_at(id, NULL, SHM_RDONLY);
-  say("read through SHM_RDONLY: %c", read_only[0]);
-  access_of("SHM_RDONLY", read_only, true);
-  TRY(mprotect(read_only, PAGE, PROT_READ | PROT_WRITE));
-  TRY(mprotect(read_only, PAGE, PROT_WRITE));
-  TRY(mprotect(read_only, PAGE, PROT_READ | PROT_EXEC));
-  TRY(mprotect(read_only, PAGE, PROT_NONE));
-  TRY(mprotect(read_only, PAGE, PROT_READ));
-  access_of("SHM_RDONLY afterwards", read_only, false);
-  TRY(mprotect(writable, PAGE, PROT_READ));
-  TRY(mprotect(writable, PAGE, PROT_READ | PROT_WRITE));
-  TRY(mprotect(writable, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC));
-  access_of("writable again", writable, true);
-  TRY(shm_dt(read_only));
-  TRY(shm_dt(writable));
-
-  char* code = (char*)shm_at(id, NULL, SHM_EXEC);
-  say("SHM_EXEC");
-  static const unsigned char kReturn42[] = {0xb8, 42, 0, 0, 0, 0xc3};
-  memcpy(code, kReturn42, sizeof kReturn42);
-  int (*function)(void);
-  memcpy(&function, &code, sizeof function);
-  say("runs: %d", function());
-  TRY(shm_dt(code));
-  code = (char*)shm_at(id, NULL, SHM_EXEC | SHM_RDONLY);
-  memcpy(&function, &code, sizeof function);
-  say("read-only, runs: %d", function());
-  access_of("SHM_EXEC | SHM_RDONLY", code, true);
-  TRY(shm_dt(code));
-  say("nattch %lu", nattch_of(id));
-}
-
-static void not_executable(void* unused) {
-  (void)unused;
-  const int id = new_segment(PAGE);
-  char* code = attach(id);
-  code[0] = (char)0xc3;
-  void (*function)(void);
-  memcpy(&function, &code, sizeof function);
-  struct rlimit none = {0, 0};
-  setrlimit(RLIMIT_CORE, &none);
-  function();
-  say("ran without SHM_EXEC");
-}
-
-// READ_IMPLIES_EXEC makes each readable mapping executable.
-static void read_implies_exec(void* unused) {
-  (void)unused;
-  const int id = new_segment(PAGE);
-  char* code = attach(id);
-  code[0] = (char)0xc3;
-  TRY(shm_dt(code));
-  if (syscall(SYS_personality, 0x0400000) < 0) {
-    die("personality");
-  }
-  code = attach(id);
-  void (*function)(void);
-  memcpy(&function, &code, sizeof function);
-  struct rlimit none = {0, 0};
-  setrlimit(RLIMIT_CORE, &none);
-  function();
-  say("ran with READ_IMPLIES_EXEC");
-}
-
-static void last_page(void) {
-  const int id = new_segment(PAGE + 1);
-  char* at = free_range(16 * PAGE) + 4 * PAGE;
-  if (shm_at(id, at, 0) == -1) {
-    die("shmat");
-  }
-  access_of("first byte", at, true);
-  access_of("last byte", at + PAGE, true);
-  access_of("rest of the last page", at + 2 * PAGE - 1, true);
-  access_of("beyond", at + 2 * PAGE, false);
-  TRY(shm_dt(at));
-  at = attach(id);
-  say("kept without an attach: %c%c", at[0], at[PAGE]);
-  TRY(shm_dt(at));
-}
-
 // Every single bit of the flags, known or not.
 static void flag_bits(void) {
   const int id = new_segment(PAGE);
@@ -279,102 +166,6 @@ static void bad_identifiers(void) {
   reportf(at, "identifier and flags with upper halves set");
 }
 
-static void address_space_limit(void* unused) {
-  (void)unused;
-  const int small = new_segment(PAGE);
-  const int large = new_segment(256ul << 20);
-  const struct rlimit limit = {128ul << 20, 128ul << 20};
-  if (setrlimit(RLIMIT_AS, &limit) != 0) {
-    die("setrlimit");
-  }
-  TRY(shm_at(large, NULL, 0));
-  TRY(shm_at(large, NULL, SHM_RDONLY));
-  TRY(shm_at(small, NULL, 0));
-  say("nattch %lu %lu", nattch_of(small), nattch_of(large));
-  say("atime of what was refused: %ld, lpid %d", (long)stat_of(large).shm_atime,
-      stat_of(large).shm_lpid);
-}
-
-static long smaps_kib(const void* address, const char* field) {
-  FILE* maps = fopen("/proc/self/smaps", "r");
-  if (!maps) {
-    die("/proc/self/smaps");
-  }
-  char line[512];
-  bool inside = false;
-  long kib = -1;
-  while (fgets(line, sizeof line, maps)) {
-    unsigned long start;
-    unsigned long end;
-    char dash;
-    if (sscanf(line, "%lx%c%lx ", &start, &dash, &end) == 3 && dash == '-') {
-      inside = start == (uintptr_t)address;
-    } else if (inside && strncmp(line, field, strlen(field)) == 0) {
-      kib = atol(line + strlen(field) + 1);
-    }
-  }
-  fclose(maps);
-  return kib;
-}
-
-static void locked_memory(void* unused) {
-  (void)unused;
-  const int id = new_segment(8 * PAGE);
-  char* before = attach(id);
-  say("before mlockall: Rss %ld kB, Locked %ld kB", smaps_kib(before, "Rss"),
-      smaps_kib(before, "Locked"));
-  if (mlockall(MCL_FUTURE) != 0) {
-    die("mlockall");
-  }
-  char* after = attach(id);
-  say("under MCL_FUTURE: Rss %ld kB, Locked %ld kB", smaps_kib(after, "Rss"),
-      smaps_kib(after, "Locked"));
-  TRY(shm_dt(after));
-  say("pages in use %lu", info_now().shm_rss);
-}
-
-static void locked_memory_limit(void* unused) {
-  (void)unused;
-  const int large = new_segment(64ul << 20);
-  const int small = new_segment(PAGE);
-  const struct rlimit limit = {4ul << 20, 4ul << 20};
-  if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0) {
-    die("setrlimit");
-  }
-  if (shm_ctl(large, IPC_SET, &(struct shmid_ds){.shm_perm = {.uid = 1000, .mode = 0600}}) != 0 ||
-      shm_ctl(small, IPC_SET, &(struct shmid_ds){.shm_perm = {.uid = 1000, .mode = 0600}}) != 0) {
-    die("IPC_SET");
-  }
-  become(&(struct identity){.uid = 1000, .gid = 1000});
-  if (mlockall(MCL_FUTURE) != 0) {
-    die("mlockall");
-  }
-  TRY(shm_at(large, NULL, 0));
-  TRY(shm_at(small, NULL, 0));
-  say("nattch %lu %lu", nattch_of(large), nattch_of(small));
-}
-
-static void full_descriptor_table(void* unused) {
-  (void)unused;
-  const int id = new_segment(PAGE);
-  const struct rlimit limit = {32, 32};
-  setrlimit(RLIMIT_NOFILE, &limit);
-  while (dup(0) >= 0) {
-  }
-  TRY(dup(0));
-  char* at = attach(id);
-  at[0] = 'f';
-  say("attached: %c", at[0]);
-  TRY(dup(0));
-  TRY(shm_dt(at));
-  const struct rlimit none = {0, 32};
-  setrlimit(RLIMIT_NOFILE, &none);
-  at = attach(id);
-  say("attached with a soft RLIMIT_NOFILE of 0: %c", at[0]);
-  TRY(shm_dt(at));
-  TRY(shm_get(IPC_PRIVATE, PAGE, IPC_CREAT | 0600));
-}
-
 static void mapping_count(void) {
   // Two attaches of one segment side by side stay two mappings, each of which shmdt finds.
   const int id = new_segment(PAGE);
@@ -396,16 +187,8 @@ int main(void) {
   in_child(low_addresses_as_user, NULL);
   high_addresses();
   overlap();
-  protections();
-  in_child(not_executable, NULL);
-  in_child(read_implies_exec, NULL);
-  last_page();
   flag_bits();
   bad_identifiers();
-  in_child(address_space_limit, NULL);
-  in_child(locked_memory, NULL);
-  in_child(locked_memory_limit, NULL);
-  in_child(full_descriptor_table, NULL);
   mapping_count();
   say("end");
   return 0;

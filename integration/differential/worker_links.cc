@@ -1,0 +1,74 @@
+#include "integration/differential/worker_links.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace shmvisor {
+namespace {
+
+constexpr int kPatienceSeconds = 30;
+
+}  // namespace
+
+void WorkerLinks::open() {
+  for (int index = 0; index < kMaxWorkers; ++index) {
+    int pair[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) != 0) throw BrokenRun{"socketpair"};
+    ::dup2(pair[0], kInterpreterFd + index);
+    ::dup2(pair[1], kWorkerFd + index);
+    ::close(pair[0]);
+    ::close(pair[1]);
+    timeval patience{1, 0};
+    ::setsockopt(kInterpreterFd + index, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  }
+}
+
+void WorkerLinks::send(int worker, const Request& request) const {
+  if (::send(kInterpreterFd + worker, &request, sizeof(request), MSG_NOSIGNAL) < 0) {
+    throw BrokenRun{"send"};
+  }
+}
+
+std::optional<WorkerAnswer> WorkerLinks::try_receive(int worker, int flags) const {
+  std::optional<WorkerAnswer> answer(std::in_place);
+  static std::array<char, kMostText> text;
+  iovec parts[2] = {{&answer->response, sizeof(answer->response)}, {text.data(), text.size()}};
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  const ssize_t got = ::recvmsg(kInterpreterFd + worker, &message, flags);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
+  if (got < static_cast<ssize_t>(sizeof(Response))) throw BrokenRun{"short-answer"};
+  answer->text.assign(text.data(), static_cast<std::size_t>(got) - sizeof(Response));
+  return answer;
+}
+
+WorkerAnswer WorkerLinks::receive(int worker) const {
+  for (int seconds = 0; seconds < kPatienceSeconds; ++seconds) {
+    if (auto answer = try_receive(worker, 0)) return std::move(*answer);
+    check_alive(worker);
+  }
+  throw BrokenRun{"worker-" + std::to_string(worker) + "-does-not-answer"};
+}
+
+void WorkerLinks::check_alive(int worker) const {
+  siginfo_t info{};
+  const auto pid = static_cast<id_t>(task_of(worker).process);
+  if (::waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid != 0) {
+    throw BrokenRun{"worker-" + std::to_string(worker) + "-ended-with-" +
+                    std::to_string(info.si_code) + "-" + std::to_string(info.si_status)};
+  }
+}
+
+WorkerAnswer WorkerLinks::converse(int worker, const Request& request) const {
+  send(worker, request);
+  return receive(worker);
+}
+
+}  // namespace shmvisor
