@@ -4,25 +4,27 @@
 
 namespace shmvisor {
 
-/// One count that is going on. Begins with the mutex held and ends without it.
+/// One count that is going on: lets the mutex go while it lives. To clang's analysis, as to a
+/// caller, the mutex is held before and after.
 class SharedCounts::Turn {
  public:
-  Turn(SharedCounts& counts, std::unique_lock<std::mutex>& lock, std::shared_ptr<Crowd> crowd)
-      : counts_(counts), lock_(lock), crowd_(std::move(crowd)) {
+  Turn(SharedCounts& counts, std::shared_ptr<Crowd> crowd) NO_THREAD_SAFETY_ANALYSIS
+      : counts_(counts),
+        crowd_(std::move(crowd)) {
     if (crowd_ != nullptr) {
       crowd_->began = true;
       counts_.waiting_.reset();
     }
     ++counts_.going_on_;
     counts_.last_began_ = Clock::now();
-    lock_.unlock();
+    counts_.mutex_.unlock();
   }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
   /// What the crowd is told at the end of the turn, with the mutex held: it may look at any time.
   void tell(Result<MappingCounts> counted) { counted_ = std::move(counted); }
-  ~Turn() {
-    lock_.lock();
+  ~Turn() NO_THREAD_SAFETY_ANALYSIS {
+    counts_.mutex_.lock();
     --counts_.going_on_;
     if (crowd_ != nullptr) {
       crowd_->result.emplace(std::move(counted_));
@@ -33,7 +35,6 @@ class SharedCounts::Turn {
 
  private:
   SharedCounts& counts_;
-  std::unique_lock<std::mutex>& lock_;
   const std::shared_ptr<Crowd> crowd_;
   Result<MappingCounts> counted_ = Errno(ENOMEM);  ///< where the count ends by an exception
 };
@@ -43,8 +44,8 @@ bool SharedCounts::may_begin() const {
          (going_on_ < bounds_.most && Clock::now() - last_began_ >= kLong);
 }
 
-void SharedCounts::make(const std::shared_ptr<Crowd>& crowd, std::unique_lock<std::mutex>& lock) {
-  Turn turn(*this, lock, crowd);
+void SharedCounts::make(const std::shared_ptr<Crowd>& crowd) {
+  Turn turn(*this, crowd);
   turn.tell(count_(crowd->files));
 }
 
@@ -64,9 +65,9 @@ std::vector<std::size_t> SharedCounts::Crowd::add(std::span<const FileIdentity> 
 }
 
 Result<MappingCounts> SharedCounts::of(std::span<const FileIdentity> files) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (waiting_ == nullptr && may_begin()) {
-    const Turn turn(*this, lock, nullptr);
+    const Turn turn(*this, nullptr);
     return count_(files);
   }
   if (waiting_ == nullptr) waiting_ = std::make_shared<Crowd>();
@@ -74,11 +75,11 @@ Result<MappingCounts> SharedCounts::of(std::span<const FileIdentity> files) {
   const std::vector<std::size_t> places = crowd->add(files);
   while (!crowd->result) {
     if (!crowd->began && may_begin()) {
-      make(crowd, lock);
+      make(crowd);
     } else if (!crowd->began && going_on_ < bounds_.most) {
-      crowd->changed.wait_until(lock, last_began_ + kLong);
+      (void)crowd->changed.wait_until(mutex_, last_began_ + kLong);
     } else {
-      crowd->changed.wait(lock);
+      crowd->changed.wait(mutex_);
     }
   }
   lock.unlock();

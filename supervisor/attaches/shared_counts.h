@@ -12,11 +12,9 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <unordered_map>
@@ -24,6 +22,7 @@
 
 #include "emulation/memmap/backing_memory.h"
 #include "emulation/shm/host.h"
+#include "policy/base/mutex.h"
 #include "policy/base/result.h"
 
 namespace shmvisor {
@@ -57,24 +56,23 @@ class SharedCounts {
     std::unordered_map<FileIdentity, std::size_t, FileIdentityHash> places;  ///< of files
     bool began = false;
     std::optional<Result<MappingCounts>> result;
-    std::condition_variable changed;  ///< a count may begin, or the result is there
+    Condition changed;  ///< a count may begin, or the result is there
 
     /// Where in `files` they are.
     std::vector<std::size_t> add(std::span<const FileIdentity> asked);
   };
   class Turn;
 
-  /// mutex_ held.
-  [[nodiscard]] bool may_begin() const;
-  /// mutex_ held, but not meanwhile.
-  void make(const std::shared_ptr<Crowd>& crowd, std::unique_lock<std::mutex>& lock);
+  [[nodiscard]] bool may_begin() const REQUIRES(mutex_);
+  /// Lets the mutex go meanwhile.
+  void make(const std::shared_ptr<Crowd>& crowd) REQUIRES(mutex_);
 
   const Count count_;
   const Bounds bounds_;
-  std::mutex mutex_;
-  int going_on_ = 0;
-  Clock::time_point last_began_;
-  std::shared_ptr<Crowd> waiting_;  ///< whose count has not begun
+  Mutex mutex_;
+  int going_on_ GUARDED_BY(mutex_) = 0;
+  Clock::time_point last_began_ GUARDED_BY(mutex_);
+  std::shared_ptr<Crowd> waiting_ GUARDED_BY(mutex_);  ///< whose count has not begun
 };
 
 }  // namespace shmvisor

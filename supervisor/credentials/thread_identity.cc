@@ -78,24 +78,24 @@ std::optional<TaskStatus> ThreadIdentity::read_ids(KernelFeatures& features) con
 std::uint64_t ThreadIdentity::inode_of(NamespaceKind kind) {
   static constexpr std::array kNames = {"ns/ipc", "ns/user", "ns/pid"};
   const auto place = static_cast<std::size_t>(kind);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   auto& known = namespaces_.at(place);
   if (!known) known = read_inode(tid_, kNames.at(place));
   return *known;
 }
 
 void ThreadIdentity::forget_namespaces() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   namespaces_.fill(std::nullopt);
 }
 
 void ThreadIdentity::keep_undo(std::function<void()> undo) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   undo_ = std::move(undo);
 }
 
 std::function<void()> ThreadIdentity::take_undo() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return std::exchange(undo_, nullptr);
 }
 
@@ -107,7 +107,7 @@ std::shared_ptr<ThreadIdentity> ThreadIdentities::make(pid_t tid) {
 
 KnownThread ThreadIdentities::of(pid_t tid) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto found = by_tid_.find(tid);
     if (found != by_tid_.end()) {
       KnownThread known{*found->second, (*found->second)->read_ids(features_), true};
@@ -128,7 +128,7 @@ KnownThread ThreadIdentities::of(pid_t tid) {
 }
 
 bool ThreadIdentities::remember(const std::shared_ptr<ThreadIdentity>& identity, pid_t tgid) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (never_remembered_.contains(tgid)) return false;
   give_undo_to(*identity);
   recent_first_.push_front(identity);
@@ -141,7 +141,7 @@ bool ThreadIdentities::remember(const std::shared_ptr<ThreadIdentity>& identity,
 }
 
 void ThreadIdentities::keep_undo(ThreadIdentity& thread, std::function<void()> undo) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   thread.keep_undo(std::move(undo));
   const auto found = by_tid_.find(thread.tid());
   if (found == by_tid_.end() || found->second->get() != &thread) save_undo(thread);
@@ -164,7 +164,7 @@ void ThreadIdentities::give_undo_to(ThreadIdentity& remembered) {
 void ThreadIdentities::namespaces_change(pid_t tid) {
   if (remembered_ != Remembered::kAll) return;
   const KnownThread known = of(tid);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (known.ids) never_remember(known.ids->tgid);
   const auto found = by_tid_.find(tid);
   if (found == by_tid_.end()) return;

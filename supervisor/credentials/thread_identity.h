@@ -20,12 +20,12 @@
 #include <functional>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
+#include "policy/base/mutex.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/procfs/task_status.h"
@@ -63,11 +63,11 @@ class ThreadIdentity {
   template <typename Look>
   [[nodiscard]] std::optional<uid_t> namespace_maker(std::uint64_t inode, Look look) {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (namespace_maker_ && namespace_maker_->first == inode) return namespace_maker_->second;
     }
     const std::optional<uid_t> maker = look();
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (maker) namespace_maker_.emplace(inode, *maker);
     return maker;
   }
@@ -87,10 +87,10 @@ class ThreadIdentity {
   const pid_t tid_;
   const UniqueFd pidfd_;
   const std::uint64_t unique_;
-  std::mutex mutex_;
-  std::array<std::optional<std::uint64_t>, 3> namespaces_;  ///< by kind
-  std::optional<std::pair<std::uint64_t, uid_t>> namespace_maker_;
-  std::function<void()> undo_;
+  Mutex mutex_;
+  std::array<std::optional<std::uint64_t>, 3> namespaces_ GUARDED_BY(mutex_);  ///< by kind
+  std::optional<std::pair<std::uint64_t, uid_t>> namespace_maker_ GUARDED_BY(mutex_);
+  std::function<void()> undo_ GUARDED_BY(mutex_);
   std::atomic<int> call_page_misses_{0};
 };
 
@@ -139,21 +139,21 @@ class ThreadIdentities {
 
   [[nodiscard]] std::shared_ptr<ThreadIdentity> make(pid_t tid);
   bool remember(const std::shared_ptr<ThreadIdentity>& identity, pid_t tgid);
-  void save_undo(ThreadIdentity& forgotten);
-  void give_undo_to(ThreadIdentity& remembered);
-  /// mutex_ held.
-  void never_remember(pid_t tgid);
+  void save_undo(ThreadIdentity& forgotten) REQUIRES(mutex_);
+  void give_undo_to(ThreadIdentity& remembered) REQUIRES(mutex_);
+  void never_remember(pid_t tgid) REQUIRES(mutex_);
 
   KernelFeatures& features_;
   const Remembered remembered_;
   const std::size_t most_;
-  std::mutex mutex_;
+  Mutex mutex_;
   using Order = std::list<std::shared_ptr<ThreadIdentity>>;
-  Order recent_first_;
-  std::unordered_map<pid_t, Order::iterator> by_tid_;
-  std::deque<KeptUndo> undos_;                  ///< of threads forgotten, oldest first
-  std::unordered_set<pid_t> never_remembered_;  ///< processes, by tgid
-  std::deque<pid_t> to_look_at_;                ///< the same ones, to be forgotten once they ended
+  Order recent_first_ GUARDED_BY(mutex_);
+  std::unordered_map<pid_t, Order::iterator> by_tid_ GUARDED_BY(mutex_);
+  std::deque<KeptUndo> undos_ GUARDED_BY(mutex_);  ///< of threads forgotten, oldest first
+  std::unordered_set<pid_t> never_remembered_ GUARDED_BY(mutex_);  ///< processes, by tgid
+  std::deque<pid_t> to_look_at_
+      GUARDED_BY(mutex_);  ///< the same ones, to be forgotten once they ended
 };
 
 /// Whether the thread that once had this tid and unique number still lives.

@@ -54,7 +54,7 @@ Result<std::shared_ptr<Admission>> Admission::begin(pid_t pid, const UniqueFd& c
     (*own)->run();
     return nullptr;
   };
-  if (start_detached(entry, share.get(), kStackBytes) != 0) return Errno(EAGAIN);
+  if (!start_detached(entry, share.get(), kStackBytes)) return Errno(EAGAIN);
   static_cast<void>(share.release());  // the thread's
   return admission;
 }

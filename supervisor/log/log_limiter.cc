@@ -7,7 +7,7 @@
 namespace shmvisor {
 
 LogLimiter::Verdict LogLimiter::ask(LogTopic topic, uid_t user, Clock::time_point now) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Allowance& allowance = find({topic, user}, now);
   refill(allowance, now);
   if (allowance.lines == 0) {
@@ -19,7 +19,7 @@ LogLimiter::Verdict LogLimiter::ask(LogTopic topic, uid_t user, Clock::time_poin
 }
 
 std::uint64_t LogLimiter::take_untold() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::uint64_t untold = std::exchange(untold_of_forgotten_, 0);
   for (auto& [key, allowance] : allowances_) untold += std::exchange(allowance.left_out, 0);
   return untold;

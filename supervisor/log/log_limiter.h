@@ -13,8 +13,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <utility>
+
+#include "policy/base/mutex.h"
 
 namespace shmvisor {
 
@@ -63,14 +64,14 @@ class LogLimiter {
   };
   using Key = std::pair<LogTopic, uid_t>;
 
-  Allowance& find(const Key& key, Clock::time_point now);
+  Allowance& find(const Key& key, Clock::time_point now) REQUIRES(mutex_);
   void refill(Allowance& allowance, Clock::time_point now) const;
 
   const int lines_at_once_;
   const Clock::duration for_one_more_;
-  std::mutex mutex_;
-  std::map<Key, Allowance> allowances_;
-  std::uint64_t untold_of_forgotten_ = 0;
+  Mutex mutex_;
+  std::map<Key, Allowance> allowances_ GUARDED_BY(mutex_);
+  std::uint64_t untold_of_forgotten_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace shmvisor

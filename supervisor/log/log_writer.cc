@@ -9,16 +9,14 @@
 #include <cerrno>
 #include <cinttypes>
 #include <climits>
-#include <condition_variable>
 #include <cstdint>
 #include <cstdio>
-#include <mutex>
 #include <new>
 #include <optional>
 #include <string>
 #include <utility>
 
-#include "supervisor/kernel/allowed_cpus.h"
+#include "policy/base/mutex.h"
 #include "supervisor/kernel/detached_thread.h"
 
 namespace shmvisor {
@@ -83,24 +81,21 @@ struct LogWriter::State : std::enable_shared_from_this<State> {
   const int fd;
   const std::size_t most_bytes;
   const uid_t user = ::geteuid();
-  const cpu_set_t cpus = allowed_cpus();  ///< that all threads may run on
-  std::mutex mutex;
-  std::condition_variable came;
-  std::condition_variable written;
-  std::string queued;
+  Mutex mutex;
+  Condition came;
+  Condition written;
+  std::string queued GUARDED_BY(mutex);
   std::string writing;  ///< of whoever writes
-  std::uint64_t lost = 0;
-  std::uint64_t written_out = 0;  ///< how often what was queued has been written
-  bool has_thread = false;
-  bool busy = false;  ///< somebody writes
-  bool ending = false;
+  std::uint64_t lost GUARDED_BY(mutex) = 0;
+  std::uint64_t written_out GUARDED_BY(mutex) = 0;  ///< how often what was queued has been written
+  bool has_thread GUARDED_BY(mutex) = false;
+  bool busy GUARDED_BY(mutex) = false;  ///< somebody writes
+  bool ending GUARDED_BY(mutex) = false;
 
-  // mutex held.
-
-  [[nodiscard]] bool any() const { return !queued.empty() || lost != 0; }
-  bool start();
+  [[nodiscard]] bool any() const REQUIRES(mutex) { return !queued.empty() || lost != 0; }
+  bool start() REQUIRES(mutex);
   /// Releases the mutex meanwhile. Precondition: nobody is busy.
-  void write_out(std::unique_lock<std::mutex>& lock, const Deadline& deadline);
+  void write_out(const Deadline& deadline) REQUIRES(mutex);
 
   void work() noexcept;
 };
@@ -117,27 +112,25 @@ bool LogWriter::State::start() {
     (*state)->work();
     return nullptr;
   };
-  has_thread = start_detached(entry, self, kStackBytes) == 0;
+  has_thread = start_detached(entry, self, kStackBytes).ok();
   if (!has_thread) delete self;
   return has_thread;
 }
 
 void LogWriter::State::work() noexcept {
-  // A thread begins with the CPUs of the one that made it, which may hold a CpuPin.
-  (void)::sched_setaffinity(0, sizeof(cpus), &cpus);
-  std::unique_lock lock(mutex);
+  const MutexLock lock(mutex);
   for (;;) {
-    came.wait(lock, [this] { return ending || (any() && !busy); });
+    while (!ending && (!any() || busy)) came.wait(mutex);
     if (!any()) return;
-    write_out(lock, std::nullopt);
+    write_out(std::nullopt);
   }
 }
 
-void LogWriter::State::write_out(std::unique_lock<std::mutex>& lock, const Deadline& deadline) {
+void LogWriter::State::write_out(const Deadline& deadline) {
   busy = true;
   writing.swap(queued);
   const std::uint64_t lost_then = std::exchange(lost, 0);
-  lock.unlock();
+  mutex.unlock();
   write_lines(fd, writing, deadline);
   if (lost_then != 0) {
     std::array<char, 128> line{};
@@ -146,7 +139,7 @@ void LogWriter::State::write_out(std::unique_lock<std::mutex>& lock, const Deadl
                   ::getpid(), lost_then);
     write_lines(fd, line.data(), deadline);
   }
-  lock.lock();
+  mutex.lock();
   writing.clear();
   if (writing.capacity() > kKeptBytes) writing = std::string();
   busy = false;
@@ -159,13 +152,13 @@ LogWriter::LogWriter(int fd, std::size_t most_bytes)
     : state_(std::make_shared<State>(fd, most_bytes)) {}
 
 LogWriter::~LogWriter() {
-  const std::lock_guard lock(state_->mutex);
+  const MutexLock lock(state_->mutex);
   state_->ending = true;
   state_->came.notify_one();
 }
 
 void LogWriter::add(std::string_view line) noexcept {
-  const std::lock_guard lock(state_->mutex);
+  const MutexLock lock(state_->mutex);
   // Lines behind one that was lost are lost too, until there is room for all of them: their count
   // has one place.
   if (state_->lost != 0 || line.size() > state_->most_bytes - state_->queued.size()) {
@@ -181,7 +174,7 @@ void LogWriter::add(std::string_view line) noexcept {
 }
 
 void LogWriter::lose_one() noexcept {
-  const std::lock_guard lock(state_->mutex);
+  const MutexLock lock(state_->mutex);
   ++state_->lost;
   if (state_->start()) state_->came.notify_one();
 }
@@ -189,17 +182,20 @@ void LogWriter::lose_one() noexcept {
 bool LogWriter::flush(std::chrono::milliseconds bound) noexcept {
   State& state = *state_;
   const auto deadline = Clock::now() + bound;
-  std::unique_lock lock(state.mutex);
+  const MutexLock lock(state.mutex);
   const std::uint64_t enough = state.written_out + (state.busy ? 1 : 0) + (state.any() ? 1 : 0);
-  const auto all_written = [&] { return state.written_out >= enough; };
-  if (all_written()) return true;
+  if (state.written_out >= enough) return true;
   if (state.start()) {
     state.came.notify_one();
-    return state.written.wait_until(lock, deadline, all_written);
+    while (state.written_out < enough && state.written.wait_until(state.mutex, deadline)) {
+    }
+    return state.written_out >= enough;
   }
-  if (!state.written.wait_until(lock, deadline, [&] { return !state.busy; })) return false;
-  if (!all_written()) state.write_out(lock, deadline);
-  return all_written() && Clock::now() < deadline;
+  while (state.busy && state.written.wait_until(state.mutex, deadline)) {
+  }
+  if (state.busy) return false;
+  if (state.written_out < enough) state.write_out(deadline);
+  return state.written_out >= enough && Clock::now() < deadline;
 }
 
 }  // namespace shmvisor

@@ -16,7 +16,7 @@ constexpr std::size_t kStackBytes = std::size_t{256} * 1024;
 
 LockKeeper::~LockKeeper() {
   {
-    const std::lock_guard lock(state_->mutex);
+    const MutexLock lock(state_->mutex);
     state_->over = true;
   }
   state_->changed.notify_all();
@@ -25,7 +25,7 @@ LockKeeper::~LockKeeper() {
 void LockKeeper::add(const void* owner, Renewal renewal) {
   auto entry = std::make_shared<const Renewal>(std::move(renewal));
   {
-    const std::lock_guard lock(state_->mutex);
+    const MutexLock lock(state_->mutex);
     state_->renewals.insert_or_assign(owner, std::move(entry));
     if (!state_->runs) start();
   }
@@ -35,7 +35,7 @@ void LockKeeper::add(const void* owner, Renewal renewal) {
 void LockKeeper::remove(const void* owner) {
   Entry removed;  // destroyed without the mutex: it may own a large mapping
   {
-    const std::lock_guard lock(state_->mutex);
+    const MutexLock lock(state_->mutex);
     const auto known = state_->renewals.find(owner);
     if (known == state_->renewals.end()) return;
     removed = std::move(known->second);
@@ -46,9 +46,9 @@ void LockKeeper::remove(const void* owner) {
 
 void LockKeeper::start() {
   auto argument = std::make_unique<std::shared_ptr<State>>(state_);
-  if (const int error = start_detached(&run, argument.get(), kStackBytes); error != 0) {
+  if (const auto started = start_detached(&run, argument.get(), kStackBytes); !started) {
     log_limited(spdlog::level::info, LogTopic::kLocking, LogLimiter::kNobody,
-                "SHM_LOCK: pages touched later may be swapped: errno {}", error);
+                "SHM_LOCK: pages touched later may be swapped: errno {}", started.error().value());
     return;
   }
   (void)argument.release();  // the thread's
@@ -58,14 +58,18 @@ void LockKeeper::start() {
 void* LockKeeper::run(void* state) {
   const std::unique_ptr<std::shared_ptr<State>> owned(static_cast<std::shared_ptr<State>*>(state));
   State& self = **owned;
-  std::unique_lock lock(self.mutex);
-  const auto is_done = [&self] { return self.over || self.renewals.empty(); };
-  while (!self.changed.wait_for(lock, self.period, is_done)) renew_all(self, lock);
+  const MutexLock lock(self.mutex);
+  while (!self.over && !self.renewals.empty()) {
+    const auto deadline = std::chrono::steady_clock::now() + self.period;
+    while (!self.over && !self.renewals.empty() && self.changed.wait_until(self.mutex, deadline)) {
+    }
+    if (!self.over) renew_all(self);
+  }
   self.runs = false;
   return nullptr;
 }
 
-void LockKeeper::renew_all(State& state, std::unique_lock<std::mutex>& lock) {
+void LockKeeper::renew_all(State& state) {
   std::vector<const void*> owners;
   owners.reserve(state.renewals.size());
   for (const auto& [owner, renewal] : state.renewals) owners.push_back(owner);
@@ -74,15 +78,15 @@ void LockKeeper::renew_all(State& state, std::unique_lock<std::mutex>& lock) {
     if (state.over) return;
     if (known == state.renewals.end()) continue;
     Entry renewal = known->second;
-    lock.unlock();
+    state.mutex.unlock();
     const bool more = (*renewal)();
-    lock.lock();
+    state.mutex.lock();
     const auto now = state.renewals.find(owner);
     const bool is_same = now != state.renewals.end() && now->second == renewal;
     if (!more && is_same) state.renewals.erase(now);
-    lock.unlock();
+    state.mutex.unlock();
     renewal.reset();
-    lock.lock();
+    state.mutex.lock();
   }
 }
 

@@ -10,11 +10,11 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
+
+#include "policy/base/mutex.h"
 
 namespace shmvisor {
 
@@ -42,18 +42,17 @@ class LockKeeper {
     explicit State(std::chrono::milliseconds between) : period(between) {}
 
     const std::chrono::milliseconds period;
-    std::mutex mutex;  ///< not held during a renewal
-    std::condition_variable changed;
-    std::map<const void*, Entry> renewals;
-    bool over = false;
-    bool runs = false;
+    Mutex mutex;  ///< not held during a renewal
+    Condition changed;
+    std::map<const void*, Entry> renewals GUARDED_BY(mutex);
+    bool over GUARDED_BY(mutex) = false;
+    bool runs GUARDED_BY(mutex) = false;
   };
 
-  /// The mutex held.
-  void start();
+  void start() REQUIRES(state_->mutex);
   static void* run(void* state);
-  /// Each once. `lock` is held before and after.
-  static void renew_all(State& state, std::unique_lock<std::mutex>& lock);
+  /// Each once, with the mutex held before and after.
+  static void renew_all(State& state) REQUIRES(state.mutex);
 
   const std::shared_ptr<State> state_;
 };

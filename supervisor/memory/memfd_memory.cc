@@ -158,13 +158,13 @@ std::string MemfdMemory::path() const { return descriptor_path(*base_); }
 Result<BackingFile> MemfdMemory::open(const Access& maximum) {
   RwLock::assert_may_wait();
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     ++opening_;
   }
   UniqueFd fd = open_anew(maximum.write ? O_RDWR : O_RDONLY);
   const int error = errno;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     --opening_;
     if (fd.valid()) {
       if (!lock_description(fd)) handed_out_unlocked_ = true;
@@ -199,7 +199,7 @@ bool MemfdMemory::lock_description(const UniqueFd& fd) {
 }
 
 bool MemfdMemory::in_use() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (opening_ != 0) return true;
   if (!handed_out_) return false;
   // Where that cannot be told, nothing is to be taken away.
@@ -235,7 +235,7 @@ std::function<void()> MemfdMemory::discarding() {
   auto locked = take_discarded();
   bool may_be_kept = committed_;  // by a thread of ours that is looking at it, for a moment
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     may_be_kept = may_be_kept || ever_handed_out_;
   }
   if (!may_be_kept && locked == nullptr) return nullptr;
@@ -248,10 +248,14 @@ std::function<void()> MemfdMemory::discarding() {
 }
 
 std::shared_ptr<LockedPages> MemfdMemory::take_discarded() {
-  const std::unique_lock lock(lock_mutex_, std::try_to_lock);
-  if (!lock || !*discarded_ || locked_ == nullptr) return nullptr;
-  lock_keeper_.remove(this);
-  return std::move(locked_);
+  if (!lock_mutex_.try_lock()) return nullptr;
+  std::shared_ptr<LockedPages> taken;
+  if (*discarded_ && locked_ != nullptr) {
+    lock_keeper_.remove(this);
+    taken = std::move(locked_);
+  }
+  lock_mutex_.unlock();
+  return taken;
 }
 
 PageUsage MemfdMemory::usage() {
@@ -281,7 +285,7 @@ MemfdMemory::~MemfdMemory() {
 
 void MemfdMemory::lock(LockMode mode) {
   {
-    const std::lock_guard lock(lock_mutex_);
+    const MutexLock lock(lock_mutex_);
     lock_keeper_.remove(this);
     if (locked_ != nullptr) locked_->unlock();
     locked_.reset();

@@ -28,7 +28,6 @@
 #include <functional>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
@@ -36,6 +35,7 @@
 #include "emulation/memmap/address_range.h"
 #include "emulation/memmap/backing_memory.h"
 #include "emulation/shm/host.h"
+#include "policy/base/mutex.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/memory/lock_keeper.h"
 #include "supervisor/memory/locked_pages.h"
@@ -103,13 +103,13 @@ class MemfdMemory : public BackingMemory {
   /// A description, whatever somebody did to the file's rights. Invalid, with errno, where it
   /// fails.
   [[nodiscard]] UniqueFd open_anew(int mode) const;
-  /// Whether it has a lock now, by which the end of the description can be seen. mutex_ held.
-  [[nodiscard]] bool lock_description(const UniqueFd& fd);
-  /// Whether another description is alive. Nothing where the kernel does not tell. mutex_ held.
-  [[nodiscard]] std::optional<bool> in_use_by_lease();
+  /// Whether it has a lock now, by which the end of the description can be seen.
+  [[nodiscard]] bool lock_description(const UniqueFd& fd) REQUIRES(mutex_);
+  /// Whether another description is alive. Nothing where the kernel does not tell.
+  [[nodiscard]] std::optional<bool> in_use_by_lease() REQUIRES(mutex_);
   [[nodiscard]] bool in_use_by_locks() const;
 
-  std::mutex mutex_;
+  Mutex mutex_;
   const std::shared_ptr<const UniqueFd> base_;
   const std::string name_;
   const FileIdentity identity_;
@@ -121,23 +121,24 @@ class MemfdMemory : public BackingMemory {
   LockKeeper& lock_keeper_;
   KernelFeatures& features_;
   /// Opens that have begun and not ended.
-  int opening_ = 0;
+  int opening_ GUARDED_BY(mutex_) = 0;
   /// A description may be alive.
-  bool handed_out_ = false;
+  bool handed_out_ GUARDED_BY(mutex_) = false;
   /// One that has no lock.
-  bool handed_out_unlocked_ = false;
-  bool base_is_locked_ = false;
-  bool ever_handed_out_ = false;
-  bool signal_is_set_ = false;  ///< by which we would hear that somebody breaks our lease
-  /// lock_mutex_ held.
-  void lock_pages(bool lazy);
+  bool handed_out_unlocked_ GUARDED_BY(mutex_) = false;
+  bool base_is_locked_ GUARDED_BY(mutex_) = false;
+  bool ever_handed_out_ GUARDED_BY(mutex_) = false;
+  bool signal_is_set_ GUARDED_BY(mutex_) =
+      false;  ///< by which we would hear that somebody breaks our lease
+  void lock_pages(bool lazy) REQUIRES(lock_mutex_);
   /// What was locked, where the memory was discarded and nobody else sees to it.
   [[nodiscard]] std::shared_ptr<LockedPages> take_discarded();
 
   /// discarding() was called. Set before lock_mutex_ is tried, read after it was given back.
   const std::shared_ptr<std::atomic<bool>> discarded_ = std::make_shared<std::atomic<bool>>(false);
-  std::mutex lock_mutex_;                ///< guards the next
-  std::shared_ptr<LockedPages> locked_;  ///< null where the pages are not locked
+  Mutex lock_mutex_;
+  std::shared_ptr<LockedPages> locked_
+      GUARDED_BY(lock_mutex_);  ///< null where the pages are not locked
 };
 
 }  // namespace shmvisor

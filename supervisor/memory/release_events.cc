@@ -18,7 +18,7 @@ ReleaseEvents::ReleaseEvents(KernelFeatures& features) {
 
 int ReleaseEvents::add(const std::string& path, ReleaseWatch& watch) {
   if (!inotify_.valid()) return kUnwatched;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const int descriptor = ::inotify_add_watch(inotify_.get(), path.c_str(), IN_CLOSE);
   if (descriptor < 0) return kUnwatched;
   watches_.insert_or_assign(descriptor, &watch);
@@ -26,13 +26,13 @@ int ReleaseEvents::add(const std::string& path, ReleaseWatch& watch) {
 }
 
 void ReleaseEvents::remove(int descriptor) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (watches_.erase(descriptor) != 0) ::inotify_rm_watch(inotify_.get(), descriptor);
 }
 
 void ReleaseEvents::pump() {
   if (!inotify_.valid()) return;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   alignas(inotify_event) std::array<char, 4096> buffer;
   for (;;) {
     const ssize_t got = ::read(inotify_.get(), buffer.data(), buffer.size());

@@ -5,10 +5,10 @@
 // Lock order: mutex_, then that of a ReleaseWatch. Thread rule: any thread.
 #pragma once
 
-#include <mutex>
 #include <string>
 #include <unordered_map>
 
+#include "policy/base/mutex.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/kernel/features.h"
 
@@ -33,8 +33,8 @@ class ReleaseEvents {
 
  private:
   UniqueFd inotify_;
-  std::mutex mutex_;
-  std::unordered_map<int, ReleaseWatch*> watches_;
+  Mutex mutex_;
+  std::unordered_map<int, ReleaseWatch*> watches_ GUARDED_BY(mutex_);
 };
 
 }  // namespace shmvisor

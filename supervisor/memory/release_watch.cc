@@ -10,7 +10,7 @@ ReleaseWatch::~ReleaseWatch() {
 
 void ReleaseWatch::add(const FileIdentity& file, const std::string& path) {
   const int descriptor = events_.add(path, *this);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   descriptors_.insert_or_assign(file, descriptor);
   if (descriptor != ReleaseEvents::kUnwatched) {
     files_.insert_or_assign(descriptor, file);
@@ -23,7 +23,7 @@ void ReleaseWatch::add(const FileIdentity& file, const std::string& path) {
 void ReleaseWatch::remove(const FileIdentity& file) {
   int descriptor = ReleaseEvents::kUnwatched;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto found = descriptors_.find(file);
     if (found == descriptors_.end()) return;
     descriptor = found->second;
@@ -44,7 +44,7 @@ void ReleaseWatch::remove(const FileIdentity& file) {
 }
 
 void ReleaseWatch::note(int descriptor) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (closed_.empty()) tell_of_need_();
   const auto [entry, is_new] = closed_.try_emplace(descriptor);
   Closed& closed = entry->second;
@@ -56,7 +56,7 @@ void ReleaseWatch::note(int descriptor) {
 
 std::vector<FileIdentity> ReleaseWatch::take(std::size_t most) {
   events_.pump();
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::vector<FileIdentity> released;
   take_closed(most, released);
   take_polled(most, released);
@@ -96,7 +96,7 @@ void ReleaseWatch::take_polled(std::size_t most, std::vector<FileIdentity>& rele
 }
 
 bool ReleaseWatch::needs_polling() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return !closed_.empty() || polled_count_ != 0;
 }
 

@@ -15,13 +15,13 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "emulation/memmap/backing_memory.h"
+#include "policy/base/mutex.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/memory/release_events.h"
 
@@ -64,25 +64,25 @@ class ReleaseWatch {
     bool told = true;
   };
 
-  void take_closed(std::size_t most, std::vector<FileIdentity>& released);
-  void take_polled(std::size_t most, std::vector<FileIdentity>& released);
+  void take_closed(std::size_t most, std::vector<FileIdentity>& released) REQUIRES(mutex_);
+  void take_polled(std::size_t most, std::vector<FileIdentity>& released) REQUIRES(mutex_);
 
   ReleaseEvents& events_;
   const std::chrono::milliseconds again_for_;
   std::function<void()> tell_of_need_ = [] {};
   std::atomic<bool> has_news_{false};
-  std::mutex mutex_;
+  Mutex mutex_;
   /// The watch of each file, or kUnwatched.
-  std::unordered_map<FileIdentity, int, FileIdentityHash> descriptors_;
-  std::unordered_map<int, FileIdentity> files_;
+  std::unordered_map<FileIdentity, int, FileIdentityHash> descriptors_ GUARDED_BY(mutex_);
+  std::unordered_map<int, FileIdentity> files_ GUARDED_BY(mutex_);
   /// Watches with an event, until it has been told of for long enough.
-  std::unordered_map<int, Closed> closed_;
+  std::unordered_map<int, Closed> closed_ GUARDED_BY(mutex_);
   /// Those in their order; some may be gone from there.
-  std::deque<int> closed_order_;
-  std::size_t untold_ = 0;  ///< of closed_
+  std::deque<int> closed_order_ GUARDED_BY(mutex_);
+  std::size_t untold_ GUARDED_BY(mutex_) = 0;  ///< of closed_
   /// Files without a watch, in the order in which they are named; some may be gone.
-  std::deque<FileIdentity> polled_;
-  std::size_t polled_count_ = 0;
+  std::deque<FileIdentity> polled_ GUARDED_BY(mutex_);
+  std::size_t polled_count_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace shmvisor

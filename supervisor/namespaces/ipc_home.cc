@@ -11,14 +11,14 @@ namespace shmvisor {
 void IpcHome::set(UniqueFd ipc) {
   struct stat status {};
   if (!ipc.valid() || ::fstat(ipc.get(), &status) != 0) return;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (inode_ != 0) return;
   file_ = std::move(ipc);
   inode_ = status.st_ino;
 }
 
 std::uint64_t IpcHome::inode() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return inode_;
 }
 

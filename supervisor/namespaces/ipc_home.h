@@ -11,8 +11,8 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <mutex>
 
+#include "policy/base/mutex.h"
 #include "policy/base/unique_fd.h"
 
 namespace shmvisor {
@@ -32,9 +32,9 @@ class IpcHome {
   [[nodiscard]] bool is(std::uint64_t ipc_namespace, pid_t tid);
 
  private:
-  mutable std::mutex mutex_;
-  UniqueFd file_;
-  std::uint64_t inode_ = 0;
+  mutable Mutex mutex_;
+  UniqueFd file_ GUARDED_BY(mutex_);
+  std::uint64_t inode_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace shmvisor

@@ -102,7 +102,7 @@ std::string newest_process() {
 
 void IpcNamespaces::take_in(const UniqueFd& ipc) {
   const NamespaceOwner owner = ipc.valid() ? NamespaceOwner::of(ipc) : NamespaceOwner::of_ours();
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!std::exchange(owner_told_, true)) {
     if (ipc.valid()) owner_file_.reset(::ioctl(ipc.get(), NS_GET_USERNS));
     initial_owner_ = std::make_shared<const NamespaceOwner>(owner);
@@ -121,7 +121,7 @@ Result<OwnedRegistry> IpcNamespaces::of(ThreadIdentity& thread, IpcHome* home,
   const bool initial = is_initial(thread, home);
   const IpcNamespaceId id = thread.ipc_namespace();
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (initial) return OwnedRegistry{namespaces_.initial(), initial_owner_};
     if (const auto held = held_.find(id); held != held_.end()) return registry_of(*held);
   }
@@ -130,7 +130,7 @@ Result<OwnedRegistry> IpcNamespaces::of(ThreadIdentity& thread, IpcHome* home,
   // Of several threads that were the first at the same time one enters what it has, and the others
   // give theirs back, after the lock.
   std::pair<const IpcNamespaceId, Held> entry(id, std::move(*made));
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   auto held = held_.find(id);
   if (held == held_.end()) {
     if (held_.empty()) tell_of_need_();
@@ -169,7 +169,7 @@ std::shared_ptr<const NamespaceOwner> IpcNamespaces::owner_of(ThreadIdentity& th
                                                               IpcHome* home) {
   const bool initial = is_initial(thread, home);
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (initial) return initial_owner_;
     const auto held = held_.find(thread.ipc_namespace());
     if (held != held_.end()) return held->second.owner;
@@ -191,7 +191,7 @@ std::optional<DescriptorShare::Part> IpcNamespaces::charge(ThreadIdentity& threa
 }
 
 bool IpcNamespaces::need_sweeping() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return !held_.empty();
 }
 
@@ -219,7 +219,7 @@ bool IpcNamespaces::look_for(Ids& unreferred, Pace& pace) const {
 void IpcNamespaces::sweep() {
   Ids unreferred;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     for (const auto& [id, held] : held_) unreferred.insert(id);
   }
   // Callers need the lock, and whoever may open many descriptors makes this long.
@@ -239,7 +239,7 @@ void IpcNamespaces::sweep() {
 std::vector<IpcNamespaces::Over> IpcNamespaces::find_over(const Ids& unreferred, bool certain) {
   const auto now = std::chrono::steady_clock::now();
   std::vector<Over> over;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   over.reserve(unreferred.size());
   for (auto& [id, held] : held_) {
     if (!unreferred.contains(id)) {
@@ -261,7 +261,7 @@ void IpcNamespaces::forget(const std::vector<Over>& over) {
     std::shared_ptr<Registry> taken;
     decltype(held_)::node_type ended;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       const auto held = held_.find(id);
       if (held == held_.end() || held->second.asked != asked) continue;
       taken = namespaces_.take(id);

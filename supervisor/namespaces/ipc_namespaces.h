@@ -23,13 +23,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "emulation/shm/registries.h"
+#include "policy/base/mutex.h"
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/credentials/thread_identity.h"
@@ -111,8 +111,7 @@ class IpcNamespaces {
     std::uint64_t asked = 0;  ///< how often its registry was asked for
     std::optional<std::chrono::steady_clock::time_point> unseen_since = std::nullopt;
   };
-  /// mutex_ held.
-  OwnedRegistry registry_of(std::pair<const IpcNamespaceId, Held>& held);
+  OwnedRegistry registry_of(std::pair<const IpcNamespaceId, Held>& held) REQUIRES(mutex_);
   /// The thread's own. Takes no lock: it asks for the thread's files. ENOMEM: see of().
   Result<Held> hold(ThreadIdentity& thread, std::optional<uid_t> real_uid);
 
@@ -134,11 +133,12 @@ class IpcNamespaces {
   std::function<void()> tell_of_need_ = [] {};
   std::atomic_flag told_of_descriptors_;
   std::atomic<bool> stopping_{false};
-  mutable std::mutex mutex_;
-  std::shared_ptr<const NamespaceOwner> initial_owner_;
-  bool owner_told_ = false;
-  UniqueFd owner_file_;  ///< of the first owner that was told, which keeps it and those above it
-  std::map<IpcNamespaceId, Held> held_;
+  mutable Mutex mutex_;
+  std::shared_ptr<const NamespaceOwner> initial_owner_ GUARDED_BY(mutex_);
+  bool owner_told_ GUARDED_BY(mutex_) = false;
+  UniqueFd owner_file_
+      GUARDED_BY(mutex_);  ///< of the first owner that was told, which keeps it and those above it
+  std::map<IpcNamespaceId, Held> held_ GUARDED_BY(mutex_);
 };
 
 }  // namespace shmvisor

@@ -3,22 +3,25 @@
 namespace shmvisor {
 
 void ExpectedCalls::expect(pid_t tid) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (expected_.try_emplace(tid).second) expected_count_.fetch_add(1);
 }
 
 std::optional<seccomp_notif> ExpectedCalls::next(pid_t tid, std::chrono::milliseconds bound) {
   somebody_receives_();
-  std::unique_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   std::deque<seccomp_notif>& calls = expected_[tid];
-  if (!arrived_.wait_for(lock, bound, [&] { return !calls.empty(); })) return std::nullopt;
+  const auto deadline = std::chrono::steady_clock::now() + bound;
+  while (calls.empty()) {
+    if (!arrived_.wait_until(mutex_, deadline) && calls.empty()) return std::nullopt;
+  }
   const seccomp_notif notif = calls.front();
   calls.pop_front();
   return notif;
 }
 
 void ExpectedCalls::end(pid_t tid) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = expected_.find(tid);
   if (found == expected_.end()) return;
   given_back_.insert(given_back_.end(), found->second.begin(), found->second.end());
@@ -36,7 +39,7 @@ std::optional<std::uint64_t> ExpectedCalls::await(pid_t tid) {
 
 bool ExpectedCalls::claim(const seccomp_notif& notif) {
   if (expected_count_.load() == 0) return false;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = expected_.find(static_cast<pid_t>(notif.pid));
   if (found == expected_.end()) return false;
   found->second.push_back(notif);
@@ -45,14 +48,14 @@ bool ExpectedCalls::claim(const seccomp_notif& notif) {
 }
 
 void ExpectedCalls::give_back(const seccomp_notif& notif) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   given_back_.push_back(notif);
   given_back_count_.fetch_add(1);
 }
 
 std::optional<seccomp_notif> ExpectedCalls::next_given_back() {
   if (given_back_count_.load() == 0) return std::nullopt;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (given_back_.empty()) return std::nullopt;
   const seccomp_notif notif = given_back_.back();
   given_back_.pop_back();

@@ -17,15 +17,15 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
+
+#include "policy/base/mutex.h"
 
 namespace shmvisor {
 
@@ -58,10 +58,10 @@ class ExpectedCalls {
   const std::function<void()> somebody_receives_;
   std::atomic<int> expected_count_{0};
   std::atomic<int> given_back_count_{0};
-  std::mutex mutex_;
-  std::condition_variable arrived_;
-  std::map<pid_t, std::deque<seccomp_notif>> expected_;
-  std::vector<seccomp_notif> given_back_;
+  Mutex mutex_;
+  Condition arrived_;
+  std::map<pid_t, std::deque<seccomp_notif>> expected_ GUARDED_BY(mutex_);
+  std::vector<seccomp_notif> given_back_ GUARDED_BY(mutex_);
 };
 
 }  // namespace shmvisor

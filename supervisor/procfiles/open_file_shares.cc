@@ -7,7 +7,7 @@
 namespace shmvisor {
 
 bool OpenFileShares::take(uid_t user) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto known = of_user_.find(user);
   const std::size_t has = known == of_user_.end() ? 0 : known->second;
   if (has >= kMost - all_) {
@@ -22,7 +22,7 @@ bool OpenFileShares::take(uid_t user) {
 }
 
 void OpenFileShares::give_back(uid_t user) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   --all_;
   const auto of_user = of_user_.find(user);
   if (--of_user->second == 0) of_user_.erase(of_user);

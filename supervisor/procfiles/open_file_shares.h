@@ -11,8 +11,9 @@
 #include <sys/types.h>
 
 #include <cstddef>
-#include <mutex>
 #include <unordered_map>
+
+#include "policy/base/mutex.h"
 
 namespace shmvisor {
 
@@ -26,10 +27,10 @@ class OpenFileShares {
   void give_back(uid_t user);
 
  private:
-  std::mutex mutex_;
-  std::unordered_map<uid_t, std::size_t> of_user_;
-  std::size_t all_ = 0;
-  bool told_ = false;
+  Mutex mutex_;
+  std::unordered_map<uid_t, std::size_t> of_user_ GUARDED_BY(mutex_);
+  std::size_t all_ GUARDED_BY(mutex_) = 0;
+  bool told_ GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace shmvisor

@@ -13,7 +13,7 @@ Result<std::uint64_t> OpenFiles::add(uid_t user, std::unique_ptr<OpenFile> file)
   entry->user = user;
   entry->file = std::move(file);
   if (!shares_->take(user)) return Errno(ENFILE);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   try {
     entries_.emplace(last_handle_ + 1, std::move(entry));
   } catch (...) {
@@ -25,7 +25,7 @@ Result<std::uint64_t> OpenFiles::add(uid_t user, std::unique_ptr<OpenFile> file)
 
 void OpenFiles::remove(std::uint64_t handle) {
   std::shared_ptr<Entry> gone;  // destroyed after the lock is released
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = entries_.find(handle);
   if (found == entries_.end()) return;
   gone = std::move(found->second);
@@ -34,7 +34,7 @@ void OpenFiles::remove(std::uint64_t handle) {
 }
 
 std::shared_ptr<OpenFiles::Entry> OpenFiles::find(std::uint64_t handle) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = entries_.find(handle);
   return found == entries_.end() ? nullptr : found->second;
 }

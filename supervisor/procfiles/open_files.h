@@ -11,9 +11,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <unordered_map>
 
+#include "policy/base/mutex.h"
 #include "policy/base/result.h"
 #include "supervisor/procfiles/open_file.h"
 #include "supervisor/procfiles/open_file_shares.h"
@@ -36,23 +36,23 @@ class OpenFiles {
   auto with(std::uint64_t handle, Use use) -> decltype(use(std::declval<OpenFile&>())) {
     const std::shared_ptr<Entry> entry = find(handle);
     if (entry == nullptr) return Errno(EIO);
-    const std::lock_guard lock(entry->mutex);
+    const MutexLock lock(entry->mutex);
     return use(*entry->file);
   }
 
  private:
   struct Entry {
     uid_t user = 0;
-    std::mutex mutex;
-    std::unique_ptr<OpenFile> file;
+    Mutex mutex;
+    std::unique_ptr<OpenFile> file;  ///< what it points to is used with the mutex held
   };
 
   [[nodiscard]] std::shared_ptr<Entry> find(std::uint64_t handle);
 
   const std::shared_ptr<OpenFileShares> shares_;
-  std::mutex mutex_;
-  std::unordered_map<std::uint64_t, std::shared_ptr<Entry>> entries_;
-  std::uint64_t last_handle_ = 0;
+  Mutex mutex_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<Entry>> entries_ GUARDED_BY(mutex_);
+  std::uint64_t last_handle_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace shmvisor

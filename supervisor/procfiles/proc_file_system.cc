@@ -347,18 +347,18 @@ ProcFileSystem::KernelSize& ProcFileSystem::size_of(std::uint64_t inode) {
 }
 
 void ProcFileSystem::forget_contents(std::uint64_t inode) {
-  const std::lock_guard lock(sizes_mutex_);
+  const MutexLock lock(sizes_mutex_);
   size_of(inode).announced = false;
 }
 
 void ProcFileSystem::note_write(std::uint64_t inode, off_t end) {
-  const std::lock_guard lock(sizes_mutex_);
+  const MutexLock lock(sizes_mutex_);
   off_t& highest = size_of(inode).highest_bytes;
   highest = std::max(highest, end);
 }
 
 void ProcFileSystem::announce_contents(std::uint64_t inode) {
-  const std::lock_guard lock(sizes_mutex_);
+  const MutexLock lock(sizes_mutex_);
   KernelSize& size = size_of(inode);
   // Into a page behind any that the file has had: one that somebody reads stays locked until we
   // answer that. And not at its beginning, or the page could be taken for a whole one, and read.
@@ -378,7 +378,7 @@ void ProcFileSystem::outdate_size(std::uint64_t inode) {
   std::array<char, 1> nothing{};
   fuse_bufvec buffer = memory_buffer(0);
   buffer.buf[0].mem = nothing.data();
-  const std::lock_guard lock(sizes_mutex_);
+  const MutexLock lock(sizes_mutex_);
   // Kernels before 5.16 make it the new size, and act only on one that is larger than the last.
   sizes_outdated_ = (sizes_outdated_ + 1) % kMostAnnouncedBytes;
   fuse_lowlevel_notify_store(session_, inode, kMostAnnouncedBytes + sizes_outdated_, &buffer,

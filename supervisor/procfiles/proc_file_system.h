@@ -23,8 +23,8 @@
 
 #include <array>
 #include <chrono>
-#include <mutex>
 
+#include "policy/base/mutex.h"
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/namespaces/ipc_namespaces.h"
@@ -72,8 +72,7 @@ class ProcFileSystem {
   [[nodiscard]] fuse_entry_param entry(std::uint64_t inode, Reader& reader) const;
   [[nodiscard]] struct stat attributes(std::uint64_t inode, Reader& reader) const;
   Result<std::uint64_t> open(const ProcFileInfo& file, int flags, pid_t tid);
-  /// sizes_mutex_ held.
-  [[nodiscard]] KernelSize& size_of(std::uint64_t inode);
+  [[nodiscard]] KernelSize& size_of(std::uint64_t inode) REQUIRES(sizes_mutex_);
   /// The kernel is about to take it for a file of size 0.
   void forget_contents(std::uint64_t inode);
   /// The kernel takes a file for that long at least after a write.
@@ -91,10 +90,9 @@ class ProcFileSystem {
   const std::int64_t started_seconds_;
   fuse_session* session_ = nullptr;
   OpenFiles open_files_;
-  /// Guards the next two.
-  std::mutex sizes_mutex_;
-  std::array<KernelSize, kProcFiles.size()> kernel_sizes_{};
-  off_t sizes_outdated_ = 0;
+  Mutex sizes_mutex_;
+  std::array<KernelSize, kProcFiles.size()> kernel_sizes_ GUARDED_BY(sizes_mutex_){};
+  off_t sizes_outdated_ GUARDED_BY(sizes_mutex_) = 0;
   /// Last, because they use all of the above.
   RequestThreads threads_;
 };

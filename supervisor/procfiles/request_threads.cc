@@ -35,19 +35,22 @@ Result<void> RequestThreads::start(fuse_session* session, PayerOf payer_of) {
   // Buffers of a MiB shall go back to the kernel when they are freed: otherwise the first that is
   // freed makes malloc(3) keep the others for itself (mallopt(3)).
   ::mallopt(M_MMAP_THRESHOLD, 2 * kMostBytesKept);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!add_thread()) return Errno(EAGAIN);
   return {};
 }
 
 bool RequestThreads::running() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return threads_ != 0;
 }
 
 bool RequestThreads::wait_for_end(std::chrono::milliseconds bound) {
-  std::unique_lock lock(mutex_);
-  return ended_.wait_for(lock, bound, [this] { return threads_ == 0; });
+  const auto deadline = std::chrono::steady_clock::now() + bound;
+  const MutexLock lock(mutex_);
+  while (threads_ != 0 && ended_.wait_until(mutex_, deadline)) {
+  }
+  return threads_ == 0;
 }
 
 bool RequestThreads::add_thread() {
@@ -55,7 +58,7 @@ bool RequestThreads::add_thread() {
     static_cast<RequestThreads*>(self)->run();
     return nullptr;
   };
-  if (start_detached(entry, this, kStackBytes) != 0) return false;
+  if (!start_detached(entry, this, kStackBytes)) return false;
   ++threads_;
   ++waiting_;
   return true;
@@ -83,7 +86,7 @@ void RequestThreads::run() noexcept {
     }
   }
   std::free(buffer.mem);  // NOLINT: libfuse's malloc(3)
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!surplus) --waiting_;
   --threads_;
   ended_.notify_all();
@@ -94,7 +97,7 @@ bool RequestThreads::serve(fuse_buf& received, std::size_t bytes) noexcept {
     fuse_session_process_buf(session_, &received);
     return true;
   }
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   auto begun = queue_.begin();
   if (begun.empty()) return true;  // a thread that serves comes to it
   --waiting_;
@@ -144,7 +147,7 @@ bool RequestThreads::queue(const fuse_buf& received, std::size_t bytes) noexcept
   try {
     request.bytes.assign(begin, begin + bytes);
     request.user = payer_of_(static_cast<pid_t>(header.pid));
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     queue_.add(std::move(request));
     return true;
   } catch (const std::exception&) {

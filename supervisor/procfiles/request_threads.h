@@ -16,11 +16,10 @@
 #include <sys/types.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <functional>
-#include <mutex>
 
+#include "policy/base/mutex.h"
 #include "policy/base/result.h"
 #include "supervisor/procfiles/request_queue.h"
 
@@ -55,16 +54,15 @@ class RequestThreads {
   bool serve(fuse_buf& received, std::size_t bytes) noexcept;
   /// Into the queue; false where it is to be answered at once, or there is no memory.
   bool queue(const fuse_buf& received, std::size_t bytes) noexcept;
-  /// mutex_ held.
-  bool add_thread();
+  bool add_thread() REQUIRES(mutex_);
 
   fuse_session* session_ = nullptr;
   PayerOf payer_of_;
-  mutable std::mutex mutex_;
-  RequestQueue queue_{kMostAtOnce};
-  std::condition_variable ended_;
-  int threads_ = 0;
-  int waiting_ = 0;  ///< for a request, or about to
+  mutable Mutex mutex_;
+  RequestQueue queue_ GUARDED_BY(mutex_){kMostAtOnce};
+  Condition ended_;
+  int threads_ GUARDED_BY(mutex_) = 0;
+  int waiting_ GUARDED_BY(mutex_) = 0;  ///< for a request, or about to
 };
 
 }  // namespace shmvisor

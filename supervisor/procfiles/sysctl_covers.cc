@@ -108,12 +108,9 @@ SysctlCovers::SysctlCovers(pid_t command) {
 }
 
 bool SysctlCovers::may_fork() const {
-  const std::lock_guard lock(mutex_);
-  std::erase_if(killed_, [this](pid_t child) {
-    const bool gone = ::waitpid(child, nullptr, WNOHANG | __WALL) != 0;
-    if (gone) --children_;
-    return gone;
-  });
+  const MutexLock lock(mutex_);
+  children_ -= std::erase_if(
+      killed_, [](pid_t child) { return ::waitpid(child, nullptr, WNOHANG | __WALL) != 0; });
   if (children_ >= kMostChildren) return false;
   ++children_;
   return true;
@@ -123,7 +120,7 @@ int SysctlCovers::wait_for(pid_t child) const {
   const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   pollfd ended{pidfd.get(), POLLIN, 0};
   const bool in_time = pidfd.valid() && ::poll(&ended, 1, kPatienceMs) > 0;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   int status = 0;
   if (!in_time) ::kill(child, SIGKILL);
   if (in_time && ::waitpid(child, &status, WNOHANG | __WALL) == child) {
@@ -150,7 +147,7 @@ void SysctlCovers::cover(pid_t tid) const {
     }
     if (child < 0) {
       error = errno;
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       --children_;
     } else {
       error = wait_for(child);

@@ -23,10 +23,10 @@
 
 #include <sys/types.h>
 
-#include <mutex>
 #include <utility>
 #include <vector>
 
+#include "policy/base/mutex.h"
 #include "policy/base/unique_fd.h"
 
 namespace shmvisor {
@@ -51,9 +51,9 @@ class SysctlCovers {
 
   /// The command's, where it is not ours: only in there may we mount.
   UniqueFd user_namespace_;
-  mutable std::mutex mutex_;
-  mutable std::size_t children_ = 0;
-  mutable std::vector<pid_t> killed_;  ///< and not gone yet
+  mutable Mutex mutex_;
+  mutable std::size_t children_ GUARDED_BY(mutex_) = 0;
+  mutable std::vector<pid_t> killed_ GUARDED_BY(mutex_);  ///< and not gone yet
 };
 
 }  // namespace shmvisor

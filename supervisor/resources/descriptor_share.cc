@@ -16,7 +16,7 @@ std::optional<DescriptorShare::Part> DescriptorShare::take(uid_t user, std::int6
                                                            Refusal* refusal) {
   std::optional<Refusal> refused;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     refused = refuses(user, count);
     if (!refused) {
       taken_ += count;
@@ -46,13 +46,13 @@ std::optional<DescriptorShare::Refusal> DescriptorShare::refuses(uid_t user,
 }
 
 void DescriptorShare::add(std::int64_t count) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   taken_ += count;
   pool_.taken_.fetch_add(count);
 }
 
 void DescriptorShare::charge(uid_t user, std::int64_t count) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   taken_ += count;
   pool_.taken_.fetch_add(count);
   const auto account = accounts_.find(user);
@@ -76,7 +76,7 @@ void DescriptorShare::tell_of(const Refusal& refusal, uid_t user) {
       return;
     case Refusal::Of::kUser: {
       {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         const auto known = accounts_.find(user);
         if (known != accounts_.end() && std::exchange(known->second.told, true)) return;
       }

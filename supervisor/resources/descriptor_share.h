@@ -16,11 +16,11 @@
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <utility>
 
+#include "policy/base/mutex.h"
 #include "supervisor/resources/descriptor_plan.h"
 
 namespace shmvisor {
@@ -91,21 +91,21 @@ class DescriptorShare {
 
  private:
   void charge(uid_t user, std::int64_t count);
-  /// mutex_ held.
-  [[nodiscard]] std::optional<Refusal> refuses(uid_t user, std::int64_t count) const;
+  [[nodiscard]] std::optional<Refusal> refuses(uid_t user, std::int64_t count) const
+      REQUIRES(mutex_);
   /// Whoever is refused may ask again and again: once of each.
   void tell_of(const Refusal& refusal, uid_t user);
 
   DescriptorPool& pool_;
   const Group group_;
   const uid_t our_user_;
-  mutable std::mutex mutex_;
-  std::int64_t taken_ = 0;
+  mutable Mutex mutex_;
+  std::int64_t taken_ GUARDED_BY(mutex_) = 0;
   struct Account {
     std::int64_t taken = 0;
     bool told = false;
   };
-  std::unordered_map<uid_t, Account> accounts_;
+  std::unordered_map<uid_t, Account> accounts_ GUARDED_BY(mutex_);
   std::atomic_flag told_of_group_;
   std::atomic_flag told_of_pool_;
 };

@@ -52,7 +52,7 @@ class PidNamespaceTest {
 void ContainerScope::add_container_of(pid_t pid) {
   const auto group = ControlGroup::of(pid);
   const NamespaceIds namespaces = group ? NamespaceIds() : NamespaceIds::of_thread(pid);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (group) {
     const bool known = std::any_of(control_groups_.begin(), control_groups_.end(),
                                    [&](const ControlGroup& one) { return one.contains(*group); });
@@ -66,7 +66,7 @@ void ContainerScope::add_container_of(pid_t pid) {
 }
 
 std::vector<pid_t> ContainerScope::processes() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (everybody_) return numbered_entries("/proc");
   std::vector<pid_t> pids;
   for (const ControlGroup& group : control_groups_) group.append_processes(pids);

@@ -8,9 +8,9 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
 #include <vector>
 
+#include "policy/base/mutex.h"
 #include "supervisor/scope/control_group.h"
 #include "supervisor/scope/process_scope.h"
 
@@ -25,10 +25,10 @@ class ContainerScope : public ProcessScope {
   [[nodiscard]] std::vector<pid_t> processes() const override;
 
  private:
-  mutable std::mutex mutex_;
-  std::vector<ControlGroup> control_groups_;
-  std::vector<std::uint64_t> pid_namespaces_;
-  bool everybody_ = false;
+  mutable Mutex mutex_;
+  std::vector<ControlGroup> control_groups_ GUARDED_BY(mutex_);
+  std::vector<std::uint64_t> pid_namespaces_ GUARDED_BY(mutex_);
+  bool everybody_ GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace shmvisor

@@ -7,7 +7,7 @@ namespace shmvisor {
 std::vector<pid_t> JointScope::processes() const {
   std::vector<std::shared_ptr<const ProcessScope>> scopes;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     scopes = scopes_;
   }
   std::vector<pid_t> all;

@@ -4,9 +4,9 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "policy/base/mutex.h"
 #include "supervisor/scope/process_scope.h"
 
 namespace shmvisor {
@@ -14,19 +14,19 @@ namespace shmvisor {
 class JointScope : public ProcessScope {
  public:
   void add(std::shared_ptr<const ProcessScope> scope) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     scopes_.push_back(std::move(scope));
   }
   void remove(const ProcessScope* scope) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     std::erase_if(scopes_, [scope](const auto& one) { return one.get() == scope; });
   }
 
   [[nodiscard]] std::vector<pid_t> processes() const override;
 
  private:
-  mutable std::mutex mutex_;
-  std::vector<std::shared_ptr<const ProcessScope>> scopes_;
+  mutable Mutex mutex_;
+  std::vector<std::shared_ptr<const ProcessScope>> scopes_ GUARDED_BY(mutex_);
 };
 
 }  // namespace shmvisor

@@ -21,14 +21,14 @@ SupervisedScope::RootId SupervisedScope::add_root(pid_t pid) {
   Root root;
   if (const auto status = TaskStatus::read(pid)) root.filters = status->seccomp_filters + 1;
   root.in_session = ::getsid(pid) > 0;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   roots_.emplace(++last_root_, root);
   verdicts_ = std::make_shared<const Verdicts>();
   return last_root_;
 }
 
 void SupervisedScope::remove_root(RootId root) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   roots_.erase(root);
   verdicts_ = std::make_shared<const Verdicts>();
 }
@@ -37,7 +37,7 @@ std::vector<pid_t> SupervisedScope::processes() const {
   Roots roots;
   std::shared_ptr<const Verdicts> known;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     roots = roots_;
     known = verdicts_;
   }
@@ -72,7 +72,7 @@ std::vector<pid_t> SupervisedScope::processes() const {
     if (belongs.value_or(false)) found.push_back(pid);
     if (belongs && inode > kNoInode) verdicts->insert({pid, {inode, *belongs}});
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (verdicts_ == known) verdicts_ = std::move(verdicts);
   return found;
 }

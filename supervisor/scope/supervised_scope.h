@@ -20,12 +20,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "policy/base/mutex.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/scope/process_scope.h"
 
@@ -64,11 +64,12 @@ class SupervisedScope : public ProcessScope {
   static std::optional<bool> judge(pid_t pid, const Roots& roots, const Verdicts& verdicts);
 
   mutable KernelFeatures features_;
-  mutable std::mutex mutex_;
-  Roots roots_;
-  RootId last_root_ = 0;
+  mutable Mutex mutex_;
+  Roots roots_ GUARDED_BY(mutex_);
+  RootId last_root_ GUARDED_BY(mutex_) = 0;
   /// Of all processes of the last look; replaced, never changed, and a new one with other roots.
-  mutable std::shared_ptr<const Verdicts> verdicts_ = std::make_shared<const Verdicts>();
+  mutable std::shared_ptr<const Verdicts> verdicts_ GUARDED_BY(mutex_) =
+      std::make_shared<const Verdicts>();
 };
 
 }  // namespace shmvisor

@@ -7,7 +7,7 @@ namespace shmvisor {
 
 CallShares::Admission CallShares::arrive(uid_t user, const seccomp_notif& call,
                                          std::optional<Clock::time_point> now) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Account& account = accounts_[user];
   // Those that wait already come first.
   if (account.aside.empty() && admit(user, account)) return Admission::kServe;
@@ -20,7 +20,7 @@ CallShares::Admission CallShares::arrive(uid_t user, const seccomp_notif& call,
 }
 
 std::optional<CallShares::Next> CallShares::leave(uid_t user) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto account = accounts_.find(user);
   // All but one are counted there.
   if (account->second.served > 1) budget_.give_back({group_, user});
@@ -33,20 +33,20 @@ std::optional<CallShares::Next> CallShares::leave(uid_t user) {
 }
 
 bool CallShares::can_resume() {
-  const std::lock_guard lock(mutex_);
-  return first_that([this](uid_t user, const Account& account) {
+  const MutexLock lock(mutex_);
+  return first_that([this](uid_t user, const Account& account) NO_THREAD_SAFETY_ANALYSIS {
            return account.served == 0 || budget_.has_room({group_, user}, waiter_);
          }) != nullptr;
 }
 
 std::optional<CallShares::Next> CallShares::resume() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return take_next();
 }
 
 std::optional<CallShares::Next> CallShares::take_next() {
-  auto* const found =
-      first_that([this](uid_t user, Account& account) { return admit(user, account); });
+  auto* const found = first_that([this](uid_t user, Account& account)
+                                     REQUIRES(mutex_) { return admit(user, account); });
   if (found == nullptr) return std::nullopt;
   auto& [user, account] = *found;
   const Next next{user, account.aside.front().call};
@@ -79,7 +79,7 @@ CallShares::Accounts::value_type* CallShares::first_that(May may) {
 }
 
 void CallShares::limit_to(int most_at_once) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const int before = std::exchange(most_at_once_, std::max(most_at_once, 1));
   if (most_at_once_ > before && aside_ != 0) resume_();
 }

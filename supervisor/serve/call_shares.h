@@ -21,10 +21,10 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <unordered_map>
 
+#include "policy/base/mutex.h"
 #include "supervisor/serve/serving_budget.h"
 
 namespace shmvisor {
@@ -93,31 +93,29 @@ class CallShares {
 
   using Accounts = std::unordered_map<uid_t, Account>;
 
-  // mutex_ held.
-
   /// Whether there are threads for one more call of it.
-  [[nodiscard]] bool has_threads_for(const Account& account) const;
+  [[nodiscard]] bool has_threads_for(const Account& account) const REQUIRES(mutex_);
   /// Counts one more call of the user, if it may be served now.
-  bool admit(uid_t user, Account& account);
+  bool admit(uid_t user, Account& account) REQUIRES(mutex_);
   /// The call that is to be served next.
-  std::optional<Next> take_next();
+  std::optional<Next> take_next() REQUIRES(mutex_);
   /// Of those who wait, the first for whom `may` is true, of the user and the account; null for
   /// none.
   template <typename May>
-  Accounts::value_type* first_that(May may);
+  Accounts::value_type* first_that(May may) REQUIRES(mutex_);
   /// Forgets calls whose callers are gone, if it was not tried just now.
-  void make_room(Account& account);
-  void count_out_of_aside(std::size_t calls);
+  void make_room(Account& account) REQUIRES(mutex_);
+  void count_out_of_aside(std::size_t calls) REQUIRES(mutex_);
 
   ServingBudget& budget_;
   const std::uint32_t group_;
   const std::function<bool(const seccomp_notif&)> alive_;
   const std::function<void()> resume_;
-  std::mutex mutex_;  ///< before the budget's
-  int most_at_once_;
-  int served_ = 0;
-  std::size_t aside_ = 0;
-  Accounts accounts_;
+  Mutex mutex_;  ///< before the budget's
+  int most_at_once_ GUARDED_BY(mutex_);
+  int served_ GUARDED_BY(mutex_) = 0;
+  std::size_t aside_ GUARDED_BY(mutex_) = 0;
+  Accounts accounts_ GUARDED_BY(mutex_);
   ServingBudget::Waiter waiter_;  ///< waits while calls are aside, at most
 };
 

@@ -21,7 +21,7 @@ class Place {
 }  // namespace
 
 bool FollowedClones::enter(uid_t user) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   int& followed = of_user_[user];
   if (followed >= kMostOfUser) return false;
   ++followed;
@@ -29,7 +29,7 @@ bool FollowedClones::enter(uid_t user) {
 }
 
 void FollowedClones::leave(uid_t user) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto known = of_user_.find(user);
   if (--known->second == 0) of_user_.erase(known);
 }

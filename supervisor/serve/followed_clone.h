@@ -12,8 +12,8 @@
 
 #include <functional>
 #include <map>
-#include <mutex>
 
+#include "policy/base/mutex.h"
 #include "supervisor/notify/pending_call.h"
 
 namespace shmvisor {
@@ -28,8 +28,8 @@ class FollowedClones {
   void leave(uid_t user);
 
  private:
-  std::mutex mutex_;
-  std::map<uid_t, int> of_user_;
+  Mutex mutex_;
+  std::map<uid_t, int> of_user_ GUARDED_BY(mutex_);
 };
 
 /// `child_begins`: its tid; it waits meanwhile, the parent does not.

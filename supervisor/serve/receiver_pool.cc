@@ -10,7 +10,6 @@
 
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/tracee.h"
-#include "supervisor/kernel/allowed_cpus.h"
 #include "supervisor/kernel/detached_thread.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/tasks/losable_threads.h"
@@ -29,11 +28,10 @@ ReceiverPool::ReceiverPool(Listener& listener, int most_threads, Handler& handle
     : listener_(listener),
       most_threads_(most_threads),
       handler_(handler),
-      cpus_(allowed_cpus()),
       watchdog_([this] { return look(); }) {}
 
 Result<void> ReceiverPool::start() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   // Only now: a pool at rest since its beginning costs neither descriptor nor thread.
   if (auto started = watchdog_.start(); !started) return started;
   resting_ = false;
@@ -43,7 +41,7 @@ Result<void> ReceiverPool::start() {
 }
 
 void ReceiverPool::rest() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   resting_ = true;
   wake_receivers();
   const bool last_gone = threads_ == 0;
@@ -60,7 +58,7 @@ void ReceiverPool::wake_receivers() {
 }
 
 bool ReceiverPool::idle() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return threads_ == 0;
 }
 
@@ -79,8 +77,8 @@ bool ReceiverPool::add_thread(Begin begin) {
     return false;
   }
   auto* const entry = begin == Begin::kParked ? enter<Begin::kParked> : enter<Begin::kResuming>;
-  const int error = start_detached(entry, this, kStackBytes);
-  if (error == 0) {
+  const auto started = start_detached(entry, this, kStackBytes);
+  if (started) {
     ++threads_;
     if (begin == Begin::kParked) ++parked_;
     handler_.limit_to(calls_of(most_threads_));
@@ -89,13 +87,14 @@ bool ReceiverPool::add_thread(Begin begin) {
   // Whoever calls now shall not take the last thread, which receives.
   handler_.limit_to(threads_ - 1);
   log_limited(spdlog::level::warn, LogTopic::kThreads, LogLimiter::kNobody,
-              "no new serving thread: {}; calls may wait for one another", std::strerror(error));
+              "no new serving thread: {}; calls may wait for one another",
+              std::strerror(started.error().value()));
   return false;
 }
 
 void ReceiverPool::ensure_receiver() {
   if (receivers_.load() != 0) return;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   call_receiver();
 }
 
@@ -128,7 +127,7 @@ void ReceiverPool::look_after_aside() {
   if (!handler_.can_resume()) return;
   // In a thread of its own: the others are to receive. Where none can be had, a call that is over
   // makes room all the same.
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!over_ && !resting_) add_thread(Begin::kResuming);
 }
 
@@ -140,7 +139,7 @@ bool ReceiverPool::look_after_receiver() {
   return false;
 }
 
-bool ReceiverPool::become_receiver(std::unique_lock<std::mutex>& lock) {
+bool ReceiverPool::become_receiver() {
   while (!over_ && !resting_) {
     if (receivers_.load() == 0) {
       receivers_.fetch_add(1);
@@ -150,26 +149,24 @@ bool ReceiverPool::become_receiver(std::unique_lock<std::mutex>& lock) {
     }
     if (parked_ >= kMostParked) return false;
     ++parked_;
-    park(lock);
+    park();
   }
   return false;
 }
 
-void ReceiverPool::park(std::unique_lock<std::mutex>& lock) {
-  called_.wait(lock, [this] { return calls_to_parked_ != 0 || over_ || resting_; });
+void ReceiverPool::park() {
+  while (calls_to_parked_ == 0 && !over_ && !resting_) called_.wait(mutex_);
   --parked_;
   if (calls_to_parked_ != 0) --calls_to_parked_;
 }
 
 void ReceiverPool::run(Begin begin) {
   KickTimer::allow_on_this_thread();
-  // A thread begins with the CPUs of the one that made it, which may hold a CpuPin.
-  (void)::sched_setaffinity(0, sizeof(cpus_), &cpus_);
   Worker self{gettid()};
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   workers_.push_back(&self);
   if (begin == Begin::kParked) {
-    park(lock);
+    park();
   } else {
     lock.unlock();
     served_.fetch_add(1, std::memory_order_relaxed);
@@ -178,7 +175,7 @@ void ReceiverPool::run(Begin begin) {
     lock.lock();
   }
   // The kernel detaches what a thread could not detach when the thread ends.
-  while (!(Tracee::this_thread_abandoned_one() && call_receiver()) && become_receiver(lock)) {
+  while (!(Tracee::this_thread_abandoned_one() && call_receiver()) && become_receiver()) {
     lock.unlock();
     const bool ended = !receive_one(self);
     lock.lock();
@@ -212,12 +209,14 @@ bool ReceiverPool::wait_for_end() {
   constexpr std::chrono::seconds kBound(1);
   constexpr std::chrono::milliseconds kBetweenWakes(5);
   const auto deadline = Clock::now() + kBound;
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   over_ = true;
   // Again and again: a thread that is just about to receive misses it.
   while (threads_ != 0 && Clock::now() < deadline) {
     wake_receivers();
-    ended_.wait_for(lock, kBetweenWakes, [this] { return threads_ == 0; });
+    const auto next_wake = Clock::now() + kBetweenWakes;
+    while (threads_ != 0 && ended_.wait_until(mutex_, next_wake)) {
+    }
   }
   return threads_ == 0;
 }

@@ -23,11 +23,10 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 #include <vector>
 
+#include "policy/base/mutex.h"
 #include "policy/base/result.h"
 #include "supervisor/notify/listener.h"
 #include "supervisor/serve/watchdog.h"
@@ -120,38 +119,35 @@ class ReceiverPool {
   /// Whether the last receiver is gone to serve a call, and has to be looked after.
   bool look_after_receiver();
 
-  // mutex_ held.
-
   /// Calls away who waits for a call.
-  void wake_receivers();
+  void wake_receivers() REQUIRES(mutex_);
   /// The same as ensure_receiver(). False where no thread can be had.
-  bool call_receiver();
+  bool call_receiver() REQUIRES(mutex_);
   /// Returns when a receiver is wanted, and this thread counts as one. False when it is one too
   /// many, or when all is over.
-  bool become_receiver(std::unique_lock<std::mutex>& lock);
+  bool become_receiver() REQUIRES(mutex_);
   /// Waits to be called; counted in parked_ already.
-  void park(std::unique_lock<std::mutex>& lock);
+  void park() REQUIRES(mutex_);
   /// False where none can be had, or there are as many as there may be.
-  bool add_thread(Begin begin = Begin::kParked);
+  bool add_thread(Begin begin = Begin::kParked) REQUIRES(mutex_);
 
   Listener& listener_;
   const int most_threads_;
   Handler& handler_;
-  const cpu_set_t cpus_;  ///< that all threads may run on
   /// Threads in NOTIF_RECV, or on their way there.
   std::atomic<int> receivers_{0};
   std::atomic<std::uint64_t> received_{0};
   std::atomic<int> served_{0};   ///< calls that a thread is busy with
   std::uint64_t looked_at_ = 0;  ///< how many were received when the watchdog last looked
-  mutable std::mutex mutex_;
-  std::condition_variable called_;
-  std::condition_variable ended_;
-  std::vector<Worker*> workers_;
-  int threads_ = 0;
-  int parked_ = 0;
-  int calls_to_parked_ = 0;  ///< to receive; each takes one thread away
-  bool over_ = false;
-  bool resting_ = false;
+  mutable Mutex mutex_;
+  Condition called_;
+  Condition ended_;
+  std::vector<Worker*> workers_ GUARDED_BY(mutex_);
+  int threads_ GUARDED_BY(mutex_) = 0;
+  int parked_ GUARDED_BY(mutex_) = 0;
+  int calls_to_parked_ GUARDED_BY(mutex_) = 0;  ///< to receive; each takes one thread away
+  bool over_ GUARDED_BY(mutex_) = false;
+  bool resting_ GUARDED_BY(mutex_) = false;
   Watchdog watchdog_;  ///< the last member, because it uses the others
 };
 

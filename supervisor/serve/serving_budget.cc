@@ -5,12 +5,12 @@
 namespace shmvisor {
 
 void ServingBudget::Waiter::withdraw() {
-  const std::lock_guard lock(budget_.mutex_);
+  const MutexLock lock(budget_.mutex_);
   if (node_.empty()) node_.splice(node_.end(), budget_.waiters_, place_);
 }
 
 bool ServingBudget::take(const Payer& payer, Waiter& refused) noexcept {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (may_have_one_more(payer)) {
     try {
       ++served_of_[payer];
@@ -24,14 +24,14 @@ bool ServingBudget::take(const Payer& payer, Waiter& refused) noexcept {
 }
 
 bool ServingBudget::has_room(const Payer& payer, Waiter& refused) noexcept {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (may_have_one_more(payer)) return true;
   let_wait(refused);
   return false;
 }
 
 void ServingBudget::give_back(const Payer& payer) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   --served_;
   const auto known = served_of_.find(payer);
   if (--known->second == 0) served_of_.erase(known);

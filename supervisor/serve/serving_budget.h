@@ -22,8 +22,9 @@
 #include <functional>
 #include <list>
 #include <map>
-#include <mutex>
 #include <utility>
+
+#include "policy/base/mutex.h"
 
 namespace shmvisor {
 
@@ -73,15 +74,14 @@ class ServingBudget {
   void give_back(const Payer& payer);
 
  private:
-  // mutex_ held.
-  [[nodiscard]] bool may_have_one_more(const Payer& payer) const;
-  void let_wait(Waiter& refused);
+  [[nodiscard]] bool may_have_one_more(const Payer& payer) const REQUIRES(mutex_);
+  void let_wait(Waiter& refused) REQUIRES(mutex_);
 
   const int most_at_once_;
-  std::mutex mutex_;
-  int served_ = 0;
-  std::map<Payer, int> served_of_;
-  std::list<Waiter*> waiters_;
+  Mutex mutex_;
+  int served_ GUARDED_BY(mutex_) = 0;
+  std::map<Payer, int> served_of_ GUARDED_BY(mutex_);
+  std::list<Waiter*> waiters_ GUARDED_BY(mutex_);
 };
 
 }  // namespace shmvisor

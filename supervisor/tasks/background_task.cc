@@ -10,12 +10,12 @@
 namespace shmvisor {
 
 bool BackgroundTask::running() const {
-  const std::lock_guard lock(state_->mutex);
+  const MutexLock lock(state_->mutex);
   return state_->running;
 }
 
 Result<void> BackgroundTask::start(std::function<void()> task) {
-  const std::lock_guard lock(state_->mutex);
+  const MutexLock lock(state_->mutex);
   if (state_->running) return Errno(EBUSY);
   auto started = LosableThreads::all().run(
       [state = state_, task = std::move(task)]() noexcept {
@@ -24,7 +24,7 @@ Result<void> BackgroundTask::start(std::function<void()> task) {
         } catch (const std::exception& error) {
           spdlog::error("a task in the background failed: {}", error.what());
         }
-        const std::lock_guard ending(state->mutex);
+        const MutexLock ending(state->mutex);
         state->running = false;
         state->ended.notify_all();
       },
@@ -34,8 +34,11 @@ Result<void> BackgroundTask::start(std::function<void()> task) {
 }
 
 bool BackgroundTask::wait_for_end(std::chrono::milliseconds bound) {
-  std::unique_lock lock(state_->mutex);
-  return state_->ended.wait_for(lock, bound, [this] { return !state_->running; });
+  const auto deadline = std::chrono::steady_clock::now() + bound;
+  const MutexLock lock(state_->mutex);
+  while (state_->running && state_->ended.wait_until(state_->mutex, deadline)) {
+  }
+  return !state_->running;
 }
 
 }  // namespace shmvisor

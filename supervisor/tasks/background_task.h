@@ -7,11 +7,10 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 
+#include "policy/base/mutex.h"
 #include "policy/base/result.h"
 
 namespace shmvisor {
@@ -27,9 +26,9 @@ class BackgroundTask {
 
  private:
   struct State {
-    std::mutex mutex;
-    std::condition_variable ended;
-    bool running = false;
+    Mutex mutex;
+    Condition ended;
+    bool running GUARDED_BY(mutex) = false;
   };
   const std::shared_ptr<State> state_ = std::make_shared<State>();
 };

@@ -6,7 +6,6 @@
 #include <new>
 #include <utility>
 
-#include "supervisor/kernel/allowed_cpus.h"
 #include "supervisor/kernel/detached_thread.h"
 
 namespace shmvisor {
@@ -21,10 +20,10 @@ LosableThreads& LosableThreads::all() {
   return *threads;
 }
 
-LosableThreads::LosableThreads() : cpus_(allowed_cpus()) { idle_.reserve(kMost); }
+LosableThreads::LosableThreads() { idle_.reserve(kMost); }
 
 void LosableThreads::keep_reserve() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   keeps_reserve_ = true;
   refill_reserve();
 }
@@ -36,10 +35,13 @@ void LosableThreads::refill_reserve() {
 
 Result<void> LosableThreads::run(std::function<void()> task, std::chrono::milliseconds patience,
                                  Reserve reserve) {
-  std::unique_lock lock(mutex_);
-  Worker* worker = nullptr;
-  const auto find_worker = [&] { return (worker = take_worker(reserve)) != nullptr; };
-  if (!thread_is_free_.wait_for(lock, patience, find_worker)) return Errno(EAGAIN);
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  const MutexLock lock(mutex_);
+  Worker* worker = take_worker(reserve);
+  for (bool in_time = true; worker == nullptr && in_time; worker = take_worker(reserve)) {
+    in_time = thread_is_free_.wait_until(mutex_, deadline);
+  }
+  if (worker == nullptr) return Errno(EAGAIN);
   move_here(*worker);
   worker->task = std::move(task);
   worker->task_came.notify_one();
@@ -78,7 +80,7 @@ LosableThreads::Worker* LosableThreads::make_worker() {
     all().work(*self);
     return nullptr;
   };
-  if (start_detached(entry, worker.get(), kStackBytes) != 0) return nullptr;
+  if (!start_detached(entry, worker.get(), kStackBytes)) return nullptr;
   ++threads_;
   return worker.release();
 }
@@ -93,14 +95,14 @@ int LosableThreads::lost_of_group(std::uintptr_t group) const {
 }
 
 bool LosableThreads::may_lose_of_anybody(std::uintptr_t group) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (lost_ == 0) return true;
   const int of_group = lost_of_group(group);
   return of_group == 0 || 2 * of_group < kMostLost - lost_;
 }
 
 bool LosableThreads::may_lose(const Payer& payer) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const int of_group = lost_of_group(payer.group);
   if (of_group == 0) return true;
   const int left_to_group = kMostLost - lost_ - of_group;
@@ -110,26 +112,24 @@ bool LosableThreads::may_lose(const Payer& payer) const {
 }
 
 void LosableThreads::lose(const Payer& payer) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++lost_;
   ++lost_of_[payer];
   thread_is_free_.notify_one();
 }
 
 void LosableThreads::come_back(const Payer& payer) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   --lost_;
   const auto known = lost_of_.find(payer);
   if (--known->second == 0) lost_of_.erase(known);
 }
 
 void LosableThreads::work(Worker& self) noexcept {
-  // A thread begins with the CPUs of the one that made it, which may hold a CpuPin.
-  (void)::sched_setaffinity(0, sizeof(cpus_), &cpus_);
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   self.tid = gettid();
   for (;;) {
-    self.task_came.wait(lock, [&self] { return self.task != nullptr; });
+    while (self.task == nullptr) self.task_came.wait(mutex_);
     auto task = std::exchange(self.task, nullptr);
     lock.unlock();
     task();

@@ -28,13 +28,12 @@
 
 #include <chrono>
 #include <compare>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <vector>
 
+#include "policy/base/mutex.h"
 #include "policy/base/result.h"
 
 namespace shmvisor {
@@ -72,7 +71,7 @@ class LosableThreads {
 
  private:
   struct Worker {
-    std::condition_variable task_came;
+    Condition task_came;
     std::function<void()> task;
     pid_t tid = 0;  ///< 0: it has not begun yet
     int cpu = -1;   ///< that it may run on alone; -1: any
@@ -80,24 +79,22 @@ class LosableThreads {
 
   LosableThreads();
   void work(Worker& self) noexcept;
-  /// mutex_ held. Null where none can be had.
-  Worker* take_worker(Reserve reserve);
-  /// mutex_ held. Null where none can be made.
-  Worker* make_worker();
-  /// mutex_ held.
-  void refill_reserve();
+  /// Null where none can be had.
+  Worker* take_worker(Reserve reserve) REQUIRES(mutex_);
+  /// Null where none can be made.
+  Worker* make_worker() REQUIRES(mutex_);
+  void refill_reserve() REQUIRES(mutex_);
   static void move_here(Worker& worker);
-  /// mutex_ held.
-  [[nodiscard]] int lost_of_group(std::uintptr_t group) const;
+  [[nodiscard]] int lost_of_group(std::uintptr_t group) const REQUIRES(mutex_);
 
-  const cpu_set_t cpus_;  ///< that all threads may run on
-  mutable std::mutex mutex_;
-  std::condition_variable thread_is_free_;
-  std::vector<Worker*> idle_;  ///< the last is the next to be used; the only one is the reserve
-  bool keeps_reserve_ = false;
-  int threads_ = 0;  ///< lost ones too
-  int lost_ = 0;
-  std::map<Payer, int> lost_of_;
+  mutable Mutex mutex_;
+  Condition thread_is_free_;
+  std::vector<Worker*> idle_
+      GUARDED_BY(mutex_);  ///< the last is the next to be used; the only one is the reserve
+  bool keeps_reserve_ GUARDED_BY(mutex_) = false;
+  int threads_ GUARDED_BY(mutex_) = 0;  ///< lost ones too
+  int lost_ GUARDED_BY(mutex_) = 0;
+  std::map<Payer, int> lost_of_ GUARDED_BY(mutex_);
 };
 
 }  // namespace shmvisor

@@ -6,10 +6,10 @@
 #include <cstring>
 #include <list>
 #include <map>
-#include <mutex>
 #include <new>
 #include <utility>
 
+#include "policy/base/mutex.h"
 #include "supervisor/kernel/detached_thread.h"
 
 namespace shmvisor {
@@ -44,33 +44,31 @@ class Aside {
   void work() noexcept;
   void destroy() noexcept;
 
-  // mutex_ held.
-
-  [[nodiscard]] bool has_thread_for(const User& user) const {
+  [[nodiscard]] bool has_thread_for(const User& user) const REQUIRES(mutex_) {
     return user.threads < std::min(kMostOfOne, kMostAside - threads_);
   }
   [[nodiscard]] bool start(void* (*entry)(void*));
-  [[nodiscard]] Works::iterator first_that_may_run();
+  [[nodiscard]] Works::iterator first_that_may_run() REQUIRES(mutex_);
   /// One thread at a time, which starts the next one where there is work for that, too.
-  void start_if_wanted();
+  void start_if_wanted() REQUIRES(mutex_);
   /// The first that may run now, counted as running; empty where there is none.
-  Works take_next();
-  void end_of(uid_t user);
+  Works take_next() REQUIRES(mutex_);
+  void end_of(uid_t user) REQUIRES(mutex_);
 
-  std::mutex mutex_;
-  Works queued_;
-  Works refused_;  ///< to be destroyed
-  std::map<uid_t, User> users_;
-  int threads_ = 0;  ///< that run work, or are about to
-  bool starting_ = false;
-  bool destroys_ = false;
+  Mutex mutex_;
+  Works queued_ GUARDED_BY(mutex_);
+  Works refused_ GUARDED_BY(mutex_);  ///< to be destroyed
+  std::map<uid_t, User> users_ GUARDED_BY(mutex_);
+  int threads_ GUARDED_BY(mutex_) = 0;  ///< that run work, or are about to
+  bool starting_ GUARDED_BY(mutex_) = false;
+  bool destroys_ GUARDED_BY(mutex_) = false;
 };
 
 bool Aside::add(uid_t user, std::function<void()> work) {
   Works unwanted;  // destroyed after the lock is released
   Works entry;
   entry.push_back({user, std::move(work)});
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   User& its_own = users_[user];
   if (its_own.queued >= kMostQueuedOfOne) {
     refused_.splice(refused_.end(), entry);
@@ -94,9 +92,11 @@ void Aside::start_if_wanted() {
 }
 
 bool Aside::start(void* (*entry)(void*)) {
-  const int error = start_detached(entry, this, kStackBytes);
-  if (error != 0) spdlog::debug("no thread to free memory in: {}", std::strerror(error));
-  return error == 0;
+  const auto started = start_detached(entry, this, kStackBytes);
+  if (!started) {
+    spdlog::debug("no thread to free memory in: {}", std::strerror(started.error().value()));
+  }
+  return started.ok();
 }
 
 void* Aside::work_on(void* self) {
@@ -110,7 +110,7 @@ void* Aside::destroy_on(void* self) {
 }
 
 void Aside::work() noexcept {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   --threads_;
   starting_ = false;
   for (;;) {
@@ -127,7 +127,7 @@ void Aside::work() noexcept {
 }
 
 void Aside::destroy() noexcept {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!refused_.empty()) {
     Works refused;
     refused.swap(refused_);
@@ -139,8 +139,9 @@ void Aside::destroy() noexcept {
 }
 
 Aside::Works::iterator Aside::first_that_may_run() {
-  return std::ranges::find_if(
-      queued_, [this](const Work& one) { return has_thread_for(users_.at(one.user)); });
+  return std::ranges::find_if(queued_, [this](const Work& one) NO_THREAD_SAFETY_ANALYSIS {
+    return has_thread_for(users_.at(one.user));
+  });
 }
 
 Aside::Works Aside::take_next() {
