@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "supervisor/scope/descendant_scope.h"
+#include "tests/no_descriptors.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -32,7 +33,8 @@ class AttachCounterTest : public ::testing::TestWithParam<bool> {
   }
   ~AttachCounterTest() override {
     // Orphans of a test come to this process.
-    for (const pid_t pid : scope_.processes()) ::kill(pid, SIGKILL);
+    const auto left = scope_.processes();
+    for (const pid_t pid : *left) ::kill(pid, SIGKILL);
     while (::waitpid(-1, nullptr, __WALL) > 0) {
     }
   }
@@ -47,7 +49,7 @@ class AttachCounterTest : public ::testing::TestWithParam<bool> {
   }
   bool knows(pid_t pid) {
     const auto pids = scope_.processes();
-    return std::find(pids.begin(), pids.end(), pid) != pids.end();
+    return std::find(pids->begin(), pids->end(), pid) != pids->end();
   }
 
   KernelFeatures features_;
@@ -303,6 +305,19 @@ TEST_P(AttachCounterTest, WhoMapsItMoreOftenThanCanBeWalkedCountsAsLastSeen) {
 
 INSTANTIATE_TEST_SUITE_P(KcmpAndProc, AttachCounterTest, ::testing::Values(true, false),
                          [](const auto& test) { return test.param ? "Kcmp" : "Proc"; });
+
+// Natively nobody ever finds 0 where a segment is mapped: programs take it over then.
+TEST_P(AttachCounterTest, WhereNobodyCanBeLookedAtThereIsNoCount) {
+  Child child([this] { return map_whole() == nullptr ? 1 : ::pause(); });
+  while (count() != 1) ::usleep(1000);
+  {
+    const NoDescriptors none;
+    const auto counted = attach_counter_.count_mappings({&identity_, 1});
+    ASSERT_FALSE(counted);
+    EXPECT_EQ(counted.error(), Errno(ENOMEM));
+  }
+  EXPECT_EQ(count(), 1U);
+}
 
 }  // namespace
 }  // namespace shmvisor

@@ -162,7 +162,7 @@ TEST_F(CallSharesTest, WhoMayNotStandsInTheWayOfNobody) {
 
 TEST_F(CallSharesTest, OfEachUserOnlySoManyArePutAside) {
   EXPECT_EQ(served_of(shares_, kAttacker, 9), 9);
-  for (std::size_t i = 0; i < CallShares::kMostAside; ++i) {
+  for (std::size_t i = 0; i < CallShares::kMostWaitingOfUser; ++i) {
     ASSERT_EQ(shares_.arrive(kAttacker, call()), Admission::kAside);
   }
   EXPECT_EQ(shares_.arrive(kAttacker, call()), Admission::kRefused);
@@ -170,7 +170,7 @@ TEST_F(CallSharesTest, OfEachUserOnlySoManyArePutAside) {
   // Those whose callers died make room, before long.
   for (std::uint64_t id = 10; id <= 1000; ++id) dead_.insert(id);
   bool accepted = false;
-  for (std::size_t i = 0; i < CallShares::kMostAside && !accepted; ++i) {
+  for (std::size_t i = 0; i < CallShares::kMostWaitingOfUser && !accepted; ++i) {
     accepted = shares_.arrive(kAttacker, call()) == Admission::kAside;
   }
   EXPECT_TRUE(accepted);

@@ -10,15 +10,13 @@ const ContainerMetadata kDefaults{{.shmmax = 5, .shmall = 6, .shmmni = 7}, ""};
 
 ContainerMetadata parsed(std::string_view text) {
   const auto result = parse_container_metadata(text, kDefaults);
-  const auto* const bad = std::get_if<BadMetadata>(&result);
-  EXPECT_EQ(bad, nullptr) << text << ": " << bad->reason;
-  return bad == nullptr ? *std::get_if<ContainerMetadata>(&result) : ContainerMetadata{};
+  EXPECT_TRUE(result) << text << ": " << result.error().reason;
+  return result ? *result : ContainerMetadata{};
 }
 
 std::string reason(std::string_view text) {
   const auto result = parse_container_metadata(text, kDefaults);
-  const auto* const bad = std::get_if<BadMetadata>(&result);
-  return bad == nullptr ? "" : bad->reason;
+  return result ? "" : result.error().reason;
 }
 
 TEST(ContainerMetadata, WhatIsNotSetKeepsItsDefault) {

@@ -16,14 +16,15 @@ class DescendantScopeTest : public ::testing::TestWithParam<bool> {
   }
   ~DescendantScopeTest() override {
     const DescendantScope ours(features_);
-    for (const pid_t pid : ours.processes()) ::kill(pid, SIGKILL);
+    const auto left = ours.processes();
+    for (const pid_t pid : *left) ::kill(pid, SIGKILL);
     while (::waitpid(-1, nullptr, __WALL) > 0) {
     }
   }
 
   static bool holds(const DescendantScope& scope, pid_t pid) {
     const auto pids = scope.processes();
-    return std::count(pids.begin(), pids.end(), pid) == 1;
+    return std::count(pids->begin(), pids->end(), pid) == 1;
   }
   /// A child that has a child of its own, `grandchild_`.
   Child family() {

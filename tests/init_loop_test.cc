@@ -61,7 +61,8 @@ class InitLoopTest : public ::testing::Test {
     after_->all_gone = listener.ended();
     siginfo_t info{};
     after_->children_left = ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
-    for (const pid_t pid : scope.processes()) ::kill(pid, SIGKILL);
+    const auto left = scope.processes();
+    for (const pid_t pid : *left) ::kill(pid, SIGKILL);
     while (::waitpid(-1, nullptr, 0) > 0) {
     }
     return status;

@@ -23,8 +23,7 @@ using Json = OrderedJson;
 
 std::string merged(const std::string& text, const ShmProfile& wanted = {}) {
   const auto result = merge_profile(text, wanted);
-  if (const auto* const bad = std::get_if<BadProfile>(&result)) return "refused: " + bad->reason;
-  return *std::get_if<std::string>(&result);
+  return result ? *result : "refused: " + result.error().reason;
 }
 
 Json merged_json(const std::string& text, const ShmProfile& wanted = {}) {

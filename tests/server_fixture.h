@@ -50,7 +50,7 @@ class ServerTest : public ::testing::Test {
    public:
     SlowScope(KernelFeatures& features, SlowCount& count)
         : DescendantScope(features), count_(count) {}
-    std::vector<pid_t> processes() const override {
+    Result<std::vector<pid_t>> processes() const override {
       if (count_.wanted) {
         count_.begun = true;
         EXPECT_TRUE(becomes(count_.others_answered)) << "others wait for who counts";

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "supervisor/procfs/task_status.h"
+#include "tests/no_descriptors.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -20,7 +21,7 @@ class SupervisedScopeTest : public ::testing::Test {
  protected:
   static bool holds(const SupervisedScope& scope, pid_t pid) {
     const auto pids = scope.processes();
-    return std::count(pids.begin(), pids.end(), pid) == 1;
+    return std::count(pids->begin(), pids->end(), pid) == 1;
   }
   /// A filter, of whomever.
   static void get_filter() {
@@ -57,12 +58,21 @@ TEST_F(SupervisedScopeTest, NobodyWithoutARoot) {
   const Child child = family();
   ASSERT_TRUE(ready_.pass());
   SupervisedScope scope;
-  EXPECT_TRUE(scope.processes().empty());
+  EXPECT_TRUE(scope.processes()->empty());
   const auto root = scope.add_root(getpid());
   EXPECT_TRUE(holds(scope, child.pid()));
   EXPECT_TRUE(holds(scope, *grandchild_));
   scope.remove_root(root);
-  EXPECT_TRUE(scope.processes().empty());
+  EXPECT_TRUE(scope.processes()->empty());
+}
+
+TEST_F(SupervisedScopeTest, NobodyIsNoAnswerWhereProcCannotBeRead) {
+  SupervisedScope scope;
+  scope.add_root(getpid());
+  const NoDescriptors none;
+  const auto found = scope.processes();
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error(), Errno(EMFILE));
 }
 
 TEST_F(SupervisedScopeTest, NotThoseWithoutAFilterNorTheRoot) {
@@ -201,7 +211,7 @@ class SupervisedScopeOfManyGroupsTest : public SupervisedScopeTest {
       for (const pid_t pid : family_->pids) EXPECT_TRUE(TaskStatus::read(pid));
     });
     std::vector<pid_t> found;
-    const auto walk = cpu_time_of([&] { found = scope.processes(); });
+    const auto walk = cpu_time_of([&] { found = *scope.processes(); });
     EXPECT_LT(walk.count(), all.count() / 3);
     for (const pid_t pid : family_->pids) EXPECT_EQ(std::ranges::count(found, pid), 1);
   }

@@ -148,10 +148,10 @@ TEST_F(UpkeepTest, ANamespaceThatBeginsWhileTheLoopWaitsIsForgottenWhenItIsOver)
 /// Keeps whoever asks for its processes.
 class HeldScope : public ProcessScope {
  public:
-  [[nodiscard]] std::vector<pid_t> processes() const override {
+  [[nodiscard]] Result<std::vector<pid_t>> processes() const override {
     asked_ = true;
     while (!let_go_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    return {};
+    return std::vector<pid_t>();
   }
   [[nodiscard]] bool asked() const { return asked_; }
   void let_go() { let_go_ = true; }

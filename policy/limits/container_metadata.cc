@@ -37,8 +37,8 @@ bool set(ContainerMetadata& metadata, std::string_view name, std::string_view va
 
 }  // namespace
 
-std::variant<ContainerMetadata, BadMetadata> parse_container_metadata(
-    std::string_view text, const ContainerMetadata& defaults) {
+Result<ContainerMetadata, BadMetadata> parse_container_metadata(std::string_view text,
+                                                                const ContainerMetadata& defaults) {
   ContainerMetadata metadata = defaults;
   std::array<bool, kNames.size()> seen{};
   for (bool more = !text.empty(); more;) {

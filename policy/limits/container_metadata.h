@@ -11,8 +11,8 @@
 
 #include <string>
 #include <string_view>
-#include <variant>
 
+#include "policy/base/result.h"
 #include "policy/limits/limits.h"
 
 namespace shmvisor {
@@ -30,7 +30,7 @@ struct BadMetadata {
 };
 
 /// What is not set keeps its value in `defaults`.
-std::variant<ContainerMetadata, BadMetadata> parse_container_metadata(
-    std::string_view text, const ContainerMetadata& defaults);
+Result<ContainerMetadata, BadMetadata> parse_container_metadata(std::string_view text,
+                                                                const ContainerMetadata& defaults);
 
 }  // namespace shmvisor

@@ -14,8 +14,7 @@ namespace {
 
 using Json = OrderedJson;
 
-/// What is wrong, as a clause; nullopt when nothing is.
-using Trouble = std::optional<std::string>;
+using Merged = Result<void, BadProfile>;
 
 /// The member of that name; null where there is none.
 const Json& member(const Json& object, const char* name) {
@@ -48,9 +47,9 @@ bool is_arch_map_entry(const Json& json) {
          is_list(member(json, "subArchitectures"), is_string);
 }
 
-Trouble wrong_type(const Json& profile) {
+Merged check_types(const Json& profile) {
   const auto wrong = [](const char* name) {
-    return "its \"" + std::string(name) + "\" is malformed";
+    return BadProfile{"its \"" + std::string(name) + "\" is malformed"};
   };
   if (!member(profile, "defaultAction").is_string()) return wrong("defaultAction");
   for (const char* const name : {"listenerPath", "listenerMetadata"}) {
@@ -61,7 +60,7 @@ Trouble wrong_type(const Json& profile) {
   }
   if (!is_list(member(profile, "archMap"), is_arch_map_entry)) return wrong("archMap");
   if (!is_list(member(profile, "syscalls"), is_rule)) return wrong("syscalls");
-  return std::nullopt;
+  return {};
 }
 
 bool contains(const Json& list, std::string_view text) {
@@ -173,18 +172,19 @@ void add_split(const Json& rule, Json& rules) {
 }
 
 /// Appends to `rules` what is left of `rule`.
-Trouble add_without_ours(const Json& rule, bool i386, Json& rules) {
+Merged add_without_ours(const Json& rule, bool i386, Json& rules) {
   // An old way to write names, of one only.
   const bool has_name = member(rule, "name") != nullptr && member(rule, "name") != "";
   const Json& list = member(rule, "names");
-  if (has_name && !list.empty()) return "a rule has both \"name\" and \"names\"";
+  if (has_name && !list.empty()) return BadProfile{"a rule has both \"name\" and \"names\""};
   const Json names = has_name ? Json::array({member(rule, "name")}) : list;
 
   const bool names_ipc = i386 && contains(names, kIpcCall);
   const IpcFate fate = names_ipc ? fate_of_ipc(rule) : IpcFate::kStays;
   if (fate == IpcFate::kIsUnclear) {
-    return "a rule for ipc compares its first argument so that the shm sub-calls cannot be told "
-           "from the others";
+    return BadProfile{
+        "a rule for ipc compares its first argument so that the shm sub-calls cannot be told "
+        "from the others"};
   }
   Json left = Json::array();
   for (const Json& name : names) {
@@ -193,7 +193,7 @@ Trouble add_without_ours(const Json& rule, bool i386, Json& rules) {
   }
   const bool notifies = member(rule, "action") == kActNotify;
   if (notifies && (!left.empty() || fate == IpcFate::kIsSplit)) {
-    return "it notifies of other calls, which the agent would not answer";
+    return BadProfile{"it notifies of other calls, which the agent would not answer"};
   }
   if (left == names) {
     rules.push_back(rule);
@@ -202,30 +202,30 @@ Trouble add_without_ours(const Json& rule, bool i386, Json& rules) {
     rules.back()["names"] = std::move(left);
   }
   if (fate == IpcFate::kIsSplit) add_split(rule, rules);
-  return std::nullopt;
+  return {};
 }
 
-Trouble merge_rules(Json& profile) {
+Merged merge_rules(Json& profile) {
   const bool i386 = is_for_i386(profile);
   Json rules = Json::array();
   for (const Json& rule : member(profile, "syscalls")) {
-    if (auto trouble = add_without_ours(rule, i386, rules)) return trouble;
+    if (auto added = add_without_ours(rule, i386, rules); !added) return added;
   }
   for (Json& rule : shm_rules(i386)) rules.push_back(std::move(rule));
   profile["syscalls"] = std::move(rules);
-  return std::nullopt;
+  return {};
 }
 
-Trouble merge_into_profile(Json& profile, const ShmProfile& wanted) {
-  if (auto trouble = wrong_type(profile)) return trouble;
+Merged merge_into_profile(Json& profile, const ShmProfile& wanted) {
+  if (auto checked = check_types(profile); !checked) return checked;
   const Json& listener = member(profile, "listenerPath");
   if (listener != nullptr && listener != "" && listener != wanted.listener_path) {
-    return "it has another listener, " + listener.dump(-1, ' ', true) +
-           ", and a container can have one only";
+    return BadProfile{"it has another listener, " + listener.dump(-1, ' ', true) +
+                      ", and a container can have one only"};
   }
-  if (member(profile, "defaultAction") == kActNotify) return "it notifies of all calls";
+  if (member(profile, "defaultAction") == kActNotify) return BadProfile{"it notifies of all calls"};
   if (!member(profile, "architectures").empty() && !member(profile, "archMap").empty()) {
-    return "it has both \"architectures\" and \"archMap\"";
+    return BadProfile{"it has both \"architectures\" and \"archMap\""};
   }
   add_architectures(profile, wanted.architectures);
   if (!wanted.flags.empty()) append(profile["flags"], wanted.flags);
@@ -234,30 +234,29 @@ Trouble merge_into_profile(Json& profile, const ShmProfile& wanted) {
   return merge_rules(profile);
 }
 
-Trouble merge_into_document(Json& document, const ShmProfile& wanted) {
-  if (!document.is_object()) return "it is no JSON object";
+Merged merge_into_document(Json& document, const ShmProfile& wanted) {
+  if (!document.is_object()) return BadProfile{"it is no JSON object"};
   if (document.contains("defaultAction")) return merge_into_profile(document, wanted);
   const auto linux_part = document.find("linux");
   if (linux_part == document.end() || !linux_part->is_object()) {
-    return "it is neither a seccomp profile, with a \"defaultAction\", nor a config.json, with "
-           "\"linux\"";
+    return BadProfile{
+        "it is neither a seccomp profile, with a \"defaultAction\", nor a config.json, with "
+        "\"linux\""};
   }
   Json& profile = (*linux_part)["seccomp"];
   if (profile.is_object()) return merge_into_profile(profile, wanted);
-  if (!profile.is_null()) return "its \"seccomp\" is malformed";
+  if (!profile.is_null()) return BadProfile{"its \"seccomp\" is malformed"};
   profile = new_profile(wanted);
-  return std::nullopt;
+  return {};
 }
 
 }  // namespace
 
-std::variant<std::string, BadProfile> merge_profile(std::string_view text,
-                                                    const ShmProfile& wanted) {
-  auto parsed = parse_strict_json(text);
-  if (auto* const bad = std::get_if<BadJson>(&parsed)) return BadProfile{std::move(bad->reason)};
-  auto& document = *std::get_if<Json>(&parsed);
-  if (auto trouble = merge_into_document(document, wanted)) return BadProfile{*std::move(trouble)};
-  return to_text(document);
+Result<std::string, BadProfile> merge_profile(std::string_view text, const ShmProfile& wanted) {
+  auto document = parse_strict_json(text);
+  if (!document) return BadProfile{document.error().reason};
+  if (const auto merged = merge_into_document(*document, wanted); !merged) return merged.error();
+  return to_text(*document);
 }
 
 }  // namespace shmvisor

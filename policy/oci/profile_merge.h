@@ -12,8 +12,8 @@
 
 #include <string>
 #include <string_view>
-#include <variant>
 
+#include "policy/base/result.h"
 #include "policy/oci/shm_profile.h"
 
 namespace shmvisor {
@@ -26,7 +26,6 @@ struct BadProfile {
 /// The merged profile as text. Refused are, besides what is no such profile, one that has another
 /// listener, or other calls notified; and a rule for ipc(2) that compares its first argument in a
 /// way that holds for some of ours and for others.
-std::variant<std::string, BadProfile> merge_profile(std::string_view text,
-                                                    const ShmProfile& wanted);
+Result<std::string, BadProfile> merge_profile(std::string_view text, const ShmProfile& wanted);
 
 }  // namespace shmvisor

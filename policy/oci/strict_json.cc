@@ -6,7 +6,7 @@
 
 namespace shmvisor {
 
-std::variant<OrderedJson, BadJson> parse_strict_json(std::string_view text) {
+Result<OrderedJson, BadJson> parse_strict_json(std::string_view text) {
   std::vector<std::set<std::string>> names;  // of each object that is open
   std::string trouble;
   const auto look = [&](int depth, OrderedJson::parse_event_t event, OrderedJson& parsed) {

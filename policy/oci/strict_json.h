@@ -7,7 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
-#include <variant>
+
+#include "policy/base/result.h"
 
 namespace shmvisor {
 
@@ -21,6 +22,6 @@ struct BadJson {
   std::string reason;
 };
 
-std::variant<OrderedJson, BadJson> parse_strict_json(std::string_view text);
+Result<OrderedJson, BadJson> parse_strict_json(std::string_view text);
 
 }  // namespace shmvisor

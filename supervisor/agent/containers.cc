@@ -23,10 +23,8 @@ Containers::Containers(EventLoop& loop, KernelFeatures& features, const Limits& 
 
 std::optional<std::string> Containers::serve(const ContainerProcess& process, UniqueFd listener) {
   const auto parsed = parse_container_metadata(process.metadata, defaults_);
-  if (const auto* bad = std::get_if<BadMetadata>(&parsed)) {
-    return "its metadata: " + printable(bad->reason);
-  }
-  const auto& metadata = *std::get_if<ContainerMetadata>(&parsed);
+  if (!parsed) return "its metadata: " + printable(parsed.error().reason);
+  const ContainerMetadata& metadata = *parsed;
   pool_.look();  // so that one of the same id that has ended is gone
   auto container = find(process);
   if (container == nullptr) {

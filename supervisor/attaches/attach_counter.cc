@@ -3,7 +3,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <functional>
 #include <utility>
@@ -11,6 +10,7 @@
 
 #include "supervisor/attaches/process_look.h"
 #include "supervisor/log/limited_log.h"
+#include "supervisor/log/warn_once.h"
 #include "supervisor/tasks/losable_threads.h"
 
 namespace shmvisor {
@@ -22,13 +22,9 @@ constexpr std::chrono::microseconds kLongForOthers(500);
 /// Looks that nobody waits for, of one set of processes.
 constexpr int kMostAlone = 2;
 
-/// Who makes it fail may do so again and again.
 Errno out_of(const char* what) {
-  static std::atomic_flag told;
-  if (!told.test_and_set()) {
-    spdlog::warn("attaches cannot be counted: out of {}; calls that ask for them fail with ENOMEM",
-                 what);
-  }
+  static WarnOnce warn;
+  warn("attaches cannot be counted: out of {}; calls that ask for them fail with ENOMEM", what);
   return Errno(ENOMEM);
 }
 
@@ -80,9 +76,9 @@ void AttachCounter::refresh(pid_t pid, std::span<const FileIdentity> files) cons
   }
 }
 
-std::vector<pid_t> AttachCounter::processes_to_look_at(std::span<const FileIdentity> files,
+std::vector<pid_t> AttachCounter::processes_to_look_at(const std::vector<pid_t>& all,
+                                                       std::span<const FileIdentity> files,
                                                        MappingCounts& counts) const {
-  const std::vector<pid_t> all = scope_.processes();
   memory_->prune(all);
   std::vector<pid_t> likely;
   std::vector<pid_t> chosen;
@@ -120,10 +116,12 @@ Result<MappingCounts> AttachCounter::count_mappings(std::span<const FileIdentity
 }
 
 Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> files) const {
+  const Result<std::vector<pid_t>> all = scope_.processes();
+  if (!all) return out_of("descriptors or memory");
   MappingCounts counts{std::vector<std::uint64_t>(files.size())};
   ProcessLook::Patience patience{.most_time = most_time_};
-  auto look =
-      std::make_shared<ProcessLook>(features_, memory_, files, processes_to_look_at(files, counts));
+  auto look = std::make_shared<ProcessLook>(features_, memory_, files,
+                                            processes_to_look_at(*all, files, counts));
   for (;;) {
     if (!LosableThreads::all().run([look] { look->run(); }, kThreadPatience)) {
       return out_of("threads");

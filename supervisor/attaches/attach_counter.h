@@ -67,8 +67,9 @@ class AttachCounter {
 
  private:
   [[nodiscard]] Result<MappingCounts> count_now(std::span<const FileIdentity> files) const;
-  /// Who is to be looked at; all others are added to `counts`.
-  [[nodiscard]] std::vector<pid_t> processes_to_look_at(std::span<const FileIdentity> files,
+  /// Which of `all` are to be looked at; the others are added to `counts`.
+  [[nodiscard]] std::vector<pid_t> processes_to_look_at(const std::vector<pid_t>& all,
+                                                        std::span<const FileIdentity> files,
                                                         MappingCounts& counts) const;
   void add_known(pid_t pid, std::span<const FileIdentity> files, MappingCounts& counts) const;
   /// The same of one that there is no time for. False where nothing is known of it.

@@ -50,7 +50,7 @@ std::uint64_t mappings_of(const FileIdentity& file, std::span<const MappedFile> 
 }
 
 std::optional<KnownMappings::Known> KnownMappings::known_of(pid_t pid) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto record = records_.find(pid);
   const auto late = late_.find(pid);
   if (late == late_.end() && (record == records_.end() || !record->second.slow())) {
@@ -74,7 +74,7 @@ std::optional<KnownMappings::Known> KnownMappings::known_of(pid_t pid) {
 }
 
 bool KnownMappings::takes_long(std::span<const FileIdentity> files) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return std::ranges::any_of(records_, [&](const auto& entry) {
     const Record& record = entry.second;
     return record.slow() && !record.too_slow() &&
@@ -85,18 +85,18 @@ bool KnownMappings::takes_long(std::span<const FileIdentity> files) const {
 }
 
 void KnownMappings::begin_look(pid_t pid) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++looks_[pid].looks;
 }
 
 void KnownMappings::end_look(pid_t pid) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto look = looks_.find(pid);
   if (look != looks_.end() && --look->second.looks == 0) looks_.erase(look);
 }
 
 void KnownMappings::note_attach(pid_t pid, const FileIdentity& file) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (const auto look = looks_.find(pid); look != looks_.end()) {
     std::vector<FileIdentity>& attached = look->second.attached;
     if (attached.size() < kMostFiles && std::ranges::find(attached, file) == attached.end()) {
@@ -110,14 +110,14 @@ void KnownMappings::note_attach(pid_t pid, const FileIdentity& file) {
 bool KnownMappings::knows(pid_t pid) const { return last_seen(pid).has_value(); }
 
 std::optional<std::vector<MappedFile>> KnownMappings::last_seen(pid_t pid) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto record = records_.find(pid);
   return record == records_.end() ? std::nullopt : std::optional(record->second.files);
 }
 
 void KnownMappings::remember(pid_t pid, std::vector<MappedFile> files,
                              std::chrono::nanoseconds took) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (files.empty() && took < kSlow) {
     if (!records_.empty()) records_.erase(pid);
     return;
@@ -144,14 +144,14 @@ LosableThreads::Payer KnownMappings::payer_of(pid_t pid) const {
 void KnownMappings::begin_late(pid_t pid, Phase phase) {
   const LosableThreads::Payer payer = payer_of(pid);
   LosableThreads::all().lose(payer);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Late& late = late_[pid];
   late.phase = phase;
   late.payers.push_back(payer);
 }
 
 void KnownMappings::end_late(pid_t pid) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto late = late_.find(pid);
   if (late == late_.end()) return;
   LosableThreads::all().come_back(late->second.payers.back());
@@ -166,14 +166,14 @@ bool KnownMappings::may_look_at(pid_t pid) const {
 }
 
 int KnownMappings::lost() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   int all = 0;
   for (const auto& [pid, late] : late_) all += static_cast<int>(late.payers.size());
   return all;
 }
 
 void KnownMappings::prune(std::span<const pid_t> living) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (records_.size() <= living.size()) return;
   const std::unordered_set<pid_t> pids(living.begin(), living.end());
   std::erase_if(records_, [&pids](const auto& record) { return !pids.contains(record.first); });

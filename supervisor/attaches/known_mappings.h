@@ -11,13 +11,13 @@
 
 #include <chrono>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "emulation/memmap/backing_memory.h"
+#include "policy/base/mutex.h"
 #include "supervisor/tasks/losable_threads.h"
 
 namespace shmvisor {
@@ -127,10 +127,10 @@ class KnownMappings {
   void end_look(pid_t pid);
   [[nodiscard]] LosableThreads::Payer payer_of(pid_t pid) const;
 
-  mutable std::mutex mutex_;
-  std::unordered_map<pid_t, Record> records_;
-  std::unordered_map<pid_t, Look> looks_;
-  std::unordered_map<pid_t, Late> late_;
+  mutable Mutex mutex_;
+  std::unordered_map<pid_t, Record> records_ GUARDED_BY(mutex_);
+  std::unordered_map<pid_t, Look> looks_ GUARDED_BY(mutex_);
+  std::unordered_map<pid_t, Late> late_ GUARDED_BY(mutex_);
 };
 
 }  // namespace shmvisor

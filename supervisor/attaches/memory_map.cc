@@ -2,35 +2,19 @@
 
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cinttypes>
 #include <cstdio>
 #include <string>
-#include <string_view>
 
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/kernel/uapi.h"
+#include "supervisor/procfs/proc_file.h"
 
 namespace shmvisor {
 namespace {
-
-/// ESRCH where there is nothing: a thread that has ended shows an empty map.
-Result<std::string> read_to_end(int fd) {
-  std::string text;
-  std::array<char, 16384> chunk;
-  for (;;) {
-    const ssize_t got = ::read(fd, chunk.data(), chunk.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Errno::current();
-    if (got == 0) break;
-    text.append(chunk.data(), static_cast<std::size_t>(got));
-  }
-  if (text.empty()) return Errno(ESRCH);
-  return text;
-}
 
 /// One line: "start-end rwxp offset major:minor inode  name", the last letter of the rights being
 /// 's' for a shared mapping.
@@ -105,6 +89,7 @@ Result<std::optional<MappedArea>> MemoryMap::query(std::uint64_t address, Areas 
 Result<void> MemoryMap::parse() {
   const auto whole = read_to_end(maps_.get());
   if (!whole) return whole.error();
+  if (whole->empty()) return Errno(ESRCH);  // a thread that has ended shows an empty map
   const std::string& text = *whole;
   parsed_.emplace();
   for (std::size_t begin = 0; begin < text.size();) {

@@ -118,7 +118,9 @@ Result<ProcessLook::Found> ProcessLook::find_in(pid_t pid) {
   auto found = find_in_task(pid, pid);
   if (found || found.error() != Errno(ESRCH)) return found;
   // A process whose first thread has ended shows its memory through the others.
-  for (const pid_t tid : numbered_entries(proc_path(pid, "task"))) {
+  const auto threads = numbered_entries(proc_path(pid, "task"));
+  if (!threads) return out_of_means(threads.error()) ? threads.error() : found.error();
+  for (const pid_t tid : *threads) {
     found = find_in_task(pid, tid);
     if (found || out_of_means(found.error())) break;
   }
@@ -163,24 +165,24 @@ void ProcessLook::run() noexcept {
   try {
     look();
   } catch (const std::bad_alloc&) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     failure_ = Errno(ENOMEM);
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (late_) memory_->end_late(pids_[at_]);
   done_ = true;
   ended_.notify_all();
 }
 
 void ProcessLook::look() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (given_up_ && !late_) return;  // it came too late itself
-  tid_ = gettid();
+  const pid_t own = tid_ = gettid();
   for (; at_ < pids_.size(); ++at_) {
     const pid_t pid = pids_[at_];
     since_ = Clock::now();
     phase_ = Phase::kOpening;
-    const nanoseconds work_then = work_then_ = cpu_time(tid_);
+    const nanoseconds work_then = work_then_ = cpu_time(own);
     lock.unlock();
     const KnownMappings::Looking looking(*memory_, pid);
     auto found = find_in(pid);
@@ -188,7 +190,7 @@ void ProcessLook::look() {
       std::vector<MappedFile> files;
       files.reserve(found->files.size());
       for (const auto& [file, mappings] : found->files) files.push_back({file, mappings});
-      memory_->remember(pid, std::move(files), cpu_time(tid_) - work_then);
+      memory_->remember(pid, std::move(files), cpu_time(own) - work_then);
     }
     lock.lock();
     if (given_up_) return;
@@ -241,10 +243,14 @@ bool ProcessLook::too_late(Patience& patience) const {
 }
 
 bool ProcessLook::wait(Patience& patience) {
-  std::unique_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const bool hurry = patience.work_left.count() == 0 || patience.wait_left.count() == 0;
   const milliseconds between = hurry ? kLeast : kBetweenGlances;
-  while (!ended_.wait_for(lock, between, [this] { return done_; })) {
+  for (;;) {
+    const auto glance = Clock::now() + between;
+    while (!done_ && ended_.wait_until(mutex_, glance)) {
+    }
+    if (done_) return true;
     // Behind the last process it is about to end.
     if ((tid_ != 0 && at_ >= pids_.size()) || !too_late(patience)) continue;
     ++patience.given_up;
@@ -261,36 +267,36 @@ bool ProcessLook::wait(Patience& patience) {
     }
     return false;
   }
-  return true;
 }
 
 std::optional<Errno> ProcessLook::failure() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return failure_;
 }
 
 std::vector<std::uint64_t> ProcessLook::totals() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return totals_;
 }
 
 ProcessLook::GivenUp ProcessLook::given_up() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!late_) return {0, Phase::kOpening, {pids_.begin(), pids_.end()}};
   const auto behind = pids_.begin() + static_cast<std::ptrdiff_t>(at_) + 1;
   return {pids_[at_], given_up_in_, {behind, pids_.end()}};
 }
 
 std::shared_ptr<ProcessLook> ProcessLook::look_at(std::vector<pid_t> rest) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   auto look = std::make_shared<ProcessLook>(features_, memory_, files_, std::move(rest));
+  const MutexLock its(look->mutex_);
   look->totals_ = totals_;
   look->counted_ = counted_;
   return look;
 }
 
 void ProcessLook::leave_alone() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   given_up_ = late_ = alone_ = true;
   memory_->begin_late(pids_.front(), Phase::kWalking);
 }

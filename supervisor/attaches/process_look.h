@@ -18,17 +18,16 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "emulation/memmap/backing_memory.h"
+#include "policy/base/mutex.h"
 #include "policy/base/result.h"
 #include "supervisor/attaches/known_mappings.h"
 #include "supervisor/kernel/features.h"
@@ -94,10 +93,9 @@ class ProcessLook {
   /// Where in counted_ it belongs; nothing where its address space is counted already.
   std::optional<std::size_t> place_of(const Attached& attached);
   void look();
-  /// mutex_ held.
-  void count(Attached attached, std::optional<std::size_t> place);
-  [[nodiscard]] bool blocked() const;
-  [[nodiscard]] bool too_late(Patience& patience) const;
+  void count(Attached attached, std::optional<std::size_t> place) REQUIRES(mutex_);
+  [[nodiscard]] bool blocked() const REQUIRES(mutex_);
+  [[nodiscard]] bool too_late(Patience& patience) const REQUIRES(mutex_);
 
   KernelFeatures features_;  ///< a copy: whoever made the look may be gone before a lost thread
   const std::shared_ptr<KnownMappings> memory_;
@@ -106,22 +104,24 @@ class ProcessLook {
   std::unordered_map<std::uint64_t, std::vector<std::size_t>> places_;  ///< of files_, by inode
   std::vector<std::uint64_t> devices_;                                  ///< of files_
 
-  std::mutex mutex_;
-  std::condition_variable ended_;
-  std::size_t at_ = 0;  ///< of pids_
+  Mutex mutex_;
+  Condition ended_;
+  std::size_t at_ GUARDED_BY(mutex_) = 0;  ///< of pids_
   std::atomic<Phase> phase_{Phase::kOpening};
-  Clock::time_point since_ = Clock::now();
-  pid_t tid_ = 0;
-  std::chrono::nanoseconds work_then_{0};  ///< of the thread, when it came to the process
-  bool done_ = false;
-  std::atomic<bool> given_up_{false};  ///< changed with mutex_ held
-  bool late_ = false;                  ///< KnownMappings has been told so
+  Clock::time_point since_ GUARDED_BY(mutex_) = Clock::now();
+  pid_t tid_ GUARDED_BY(mutex_) = 0;
+  std::chrono::nanoseconds work_then_ GUARDED_BY(mutex_){
+      0};  ///< of the thread, when it came to the process
+  bool done_ GUARDED_BY(mutex_) = false;
+  std::atomic<bool> given_up_{false};     ///< changed with mutex_ held
+  bool late_ GUARDED_BY(mutex_) = false;  ///< KnownMappings has been told so
   bool alone_ = false;
-  Phase given_up_in_ = Phase::kOpening;
-  std::optional<Errno> failure_;
+  Phase given_up_in_ GUARDED_BY(mutex_) = Phase::kOpening;
+  std::optional<Errno> failure_ GUARDED_BY(mutex_);
+  // The look's own while it compares: no lock, and nobody else changes them then.
   Attached current_;
   std::vector<Attached> counted_;  ///< in the order of kcmp(2), while that is allowed
-  std::vector<std::uint64_t> totals_;
+  std::vector<std::uint64_t> totals_ GUARDED_BY(mutex_);
 };
 
 }  // namespace shmvisor

@@ -95,7 +95,7 @@ void print(const std::vector<Row>& rows, std::ostream& out) {
 
 }  // namespace
 
-int run_probes(std::span<const Probe> probes, std::ostream& out, KernelFeatures& features) {
+bool run_probes(std::span<const Probe> probes, std::ostream& out, KernelFeatures& features) {
   const DefaultChildSignal children_can_be_waited_for;
   std::vector<Row> rows;
   std::string missing;
@@ -107,13 +107,13 @@ int run_probes(std::span<const Probe> probes, std::ostream& out, KernelFeatures&
   print(rows, out);
   if (missing.empty()) {
     out << "\nshmvisor can run here.\n";
-    return 0;
+    return true;
   }
   out << "\nshmvisor cannot run here: " << missing << ".\n";
-  return kCannotRun;
+  return false;
 }
 
-int run_check(std::ostream& out, KernelFeatures& features) {
+bool run_check(std::ostream& out, KernelFeatures& features) {
   std::vector<Probe> probes = environment_probes();
   for (auto* const more : {notify_probes, process_probes, memfd_probes, proc_mount_probes}) {
     std::ranges::move(more(), std::back_inserter(probes));

@@ -5,6 +5,7 @@
 
 #include "supervisor/check/check.h"
 #include "supervisor/cli/subcommand.h"
+#include "supervisor/launch/exit_status.h"
 
 namespace shmvisor {
 
@@ -14,7 +15,9 @@ class CheckSubcommand : public Subcommand {
       : Subcommand(parent, "check", "See what this machine has for shmvisor") {}
 
  private:
-  int run(KernelFeatures& features) override { return run_check(std::cout, features); }
+  int run(KernelFeatures& features) override {
+    return run_check(std::cout, features) ? 0 : exit_status::kOwnFailure;
+  }
 };
 
 }  // namespace shmvisor

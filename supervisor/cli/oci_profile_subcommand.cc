@@ -15,31 +15,19 @@
 #include "policy/limits/container_metadata.h"
 #include "policy/oci/profile_merge.h"
 #include "supervisor/launch/exit_status.h"
+#include "supervisor/procfs/proc_file.h"
 
 namespace shmvisor {
 namespace {
 
+/// Larger than any profile.
 constexpr std::size_t kLargestProfileBytes = std::size_t{1} << 20;
 
-/// EFBIG where it is larger than any profile.
-Result<std::string> read_all(int file) {
-  std::string text;
-  std::array<char, 65536> piece{};
-  for (;;) {
-    const ssize_t got = ::read(file, piece.data(), piece.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Errno::current();
-    if (got == 0) return text;
-    text.append(piece.data(), static_cast<std::size_t>(got));
-    if (text.size() > kLargestProfileBytes) return Errno(EFBIG);
-  }
-}
-
 Result<std::string> read_file(const std::string& path) {
-  if (path == "-") return read_all(STDIN_FILENO);
+  if (path == "-") return read_to_end(STDIN_FILENO, kLargestProfileBytes);
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return Errno::current();
-  return read_all(file.get());
+  return read_to_end(file.get(), kLargestProfileBytes);
 }
 
 int write_out(const std::string& text) {
@@ -99,8 +87,7 @@ OciProfileSubcommand::OciProfileSubcommand(CLI::App& parent)
                   "What the agent is told of the container: shmmax=64M,shmmni=16,group=web")
       ->check([](const std::string& metadata) {
         const auto parsed = parse_container_metadata(metadata, {});
-        const auto* const bad = std::get_if<BadMetadata>(&parsed);
-        return bad == nullptr ? std::string() : bad->reason;
+        return parsed ? std::string() : parsed.error().reason;
       })
       ->type_name("STRING");
   app()
@@ -120,12 +107,12 @@ int OciProfileSubcommand::run(KernelFeatures&) {
     return exit_status::kOwnFailure;
   }
   const auto merged = merge_profile(*text, wanted_);
-  if (const auto* const bad = std::get_if<BadProfile>(&merged)) {
+  if (!merged) {
     spdlog::critical("cannot merge into {}: {}",
-                     merge_path_ == "-" ? "standard input" : merge_path_, bad->reason);
+                     merge_path_ == "-" ? "standard input" : merge_path_, merged.error().reason);
     return exit_status::kOwnFailure;
   }
-  return write_out(*std::get_if<std::string>(&merged));
+  return write_out(*merged);
 }
 
 }  // namespace shmvisor

@@ -8,14 +8,10 @@
 #include <optional>
 
 #include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/kernel/file_inode.h"
 
 namespace shmvisor {
 namespace {
-
-std::uint64_t inode_of(const UniqueFd& fd) {
-  struct stat status {};
-  return ::fstat(fd.get(), &status) == 0 ? status.st_ino : 0;
-}
 
 /// Of the outermost user namespace around the thread that is not ours. Nothing where it cannot be
 /// seen.

@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/kernel/file_inode.h"
 #include "supervisor/kernel/uapi.h"
 
 namespace shmvisor {
@@ -34,10 +35,7 @@ UniqueFd open_thread(pid_t tid, KernelFeatures& features) {
 }
 
 /// pidfs numbers threads once and for all since Linux 6.9, which also brought PIDFD_THREAD.
-std::uint64_t unique_of(const UniqueFd& pidfd) {
-  struct stat status {};
-  return pidfd.valid() && ::fstat(pidfd.get(), &status) == 0 ? status.st_ino : 0;
-}
+std::uint64_t unique_of(const UniqueFd& pidfd) { return inode_of(pidfd); }
 
 /// A pidfd is readable once its thread has ended.
 bool ended(const UniqueFd& pidfd) {

@@ -9,16 +9,12 @@
 
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/credentials/user_namespace.h"
+#include "supervisor/kernel/file_inode.h"
 
 namespace shmvisor {
 namespace {
 
 constexpr std::uint32_t kNoId = ~std::uint32_t{0};
-
-std::uint64_t inode_of(const UniqueFd& fd) {
-  struct stat status {};
-  return ::fstat(fd.get(), &status) == 0 ? status.st_ino : 0;
-}
 
 /// The pid namespaces from the thread's own outwards, ours excluded; those that can be seen.
 Result<std::vector<std::uint64_t>> inner_pid_namespaces(pid_t tid) {

@@ -8,17 +8,13 @@
 #include <algorithm>
 
 #include "supervisor/credentials/thread_identity.h"
+#include "supervisor/kernel/file_inode.h"
 
 namespace shmvisor {
 namespace {
 
 /// PROC_USER_INIT_INO of include/linux/proc_ns.h.
 constexpr std::uint64_t kFirstUserNamespace = 0xEFFFFFFD;
-
-std::uint64_t inode_of(const UniqueFd& fd) {
-  struct stat status {};
-  return ::fstat(fd.get(), &status) == 0 ? status.st_ino : 0;
-}
 
 }  // namespace
 

@@ -83,7 +83,9 @@ struct Filter {
 /// we inherited is among them: that is not close-on-exec.
 std::vector<int> own_descriptors(std::initializer_list<int> needed) {
   std::vector<int> own;
-  for (const int fd : numbered_entries("/proc/self/fd")) {
+  const auto all = numbered_entries("/proc/self/fd");
+  if (!all) return own;
+  for (const int fd : *all) {
     const int flags = ::fcntl(fd, F_GETFD);
     if (fd <= STDERR_FILENO || flags < 0 || (flags & FD_CLOEXEC) == 0) continue;
     if (std::find(needed.begin(), needed.end(), fd) == needed.end()) own.push_back(fd);

@@ -219,15 +219,18 @@ void InitLoop::pass_on(const signalfd_siginfo& info, bool to_group) {
 }
 
 void InitLoop::pass_on_to_rest(const signalfd_siginfo& info) {
-  const std::vector<pid_t> left = scope_.processes();
-  for (const pid_t pid : left) send(pid, info);
-  if (left.empty() && asks_to_end(info)) told_to_end_ = true;
+  const Result<std::vector<pid_t>> left = scope_.processes();
+  if (!left) return;  // whether any is left cannot be told
+  for (const pid_t pid : *left) send(pid, info);
+  if (left->empty() && asks_to_end(info)) told_to_end_ = true;
 }
 
 void InitLoop::send_to_group(const signalfd_siginfo& info) const {
   send(-command_, info);
   // kill(2) is content with one member that may be signalled. The others, without CAP_KILL:
-  for (const pid_t pid : scope_.processes()) {
+  const Result<std::vector<pid_t>> all = scope_.processes();
+  if (!all) return;
+  for (const pid_t pid : *all) {
     if (::getpgid(pid) == command_ && ::kill(pid, 0) != 0 && errno == EPERM) send(pid, info);
   }
 }

@@ -18,9 +18,10 @@ constexpr std::uint64_t kBlocksPerPage = kPageBytes / 512;  // of st_blocks, on 
 
 }  // namespace
 
-bool LockedPages::lock(bool lazy) {
+Result<void> LockedPages::lock(bool lazy) {
   const auto bytes = mapping_.bytes();
-  return ::mlock2(bytes.data(), bytes.size(), lazy ? MLOCK_ONFAULT : 0) == 0;
+  if (::mlock2(bytes.data(), bytes.size(), lazy ? MLOCK_ONFAULT : 0) != 0) return Errno::current();
+  return {};
 }
 
 void LockedPages::unlock() {

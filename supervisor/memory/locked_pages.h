@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/memory/internal_mapping.h"
 
@@ -32,8 +33,8 @@ class LockedPages {
         discarded_(std::move(discarded)),
         pages_a_time_(pages_a_time) {}
 
-  /// mlock2(2): `lazy` with MLOCK_ONFAULT. False with errno where it is refused.
-  [[nodiscard]] bool lock(bool lazy);
+  /// mlock2(2): `lazy` with MLOCK_ONFAULT.
+  Result<void> lock(bool lazy);
   /// Faults in, for the lock, a part of what was allocated since the last time. False when all
   /// pages are there, or nothing is to be locked any more.
   bool renew();

@@ -23,6 +23,7 @@
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/log/limited_log.h"
+#include "supervisor/log/warn_once.h"
 #include "supervisor/memory/heap_trim.h"
 #include "supervisor/memory/memory_room.h"
 
@@ -36,21 +37,16 @@ Errno as_shmget_error(int error) {
   switch (error) {
     case EMFILE:
     case ENFILE: {
-      // Who is refused may ask again and again.
-      static std::atomic_flag told;
-      if (!told.test_and_set()) {
-        spdlog::warn("no new segment: out of file descriptors; raise the {} limit",
-                     error == EMFILE ? "RLIMIT_NOFILE (ulimit -n)" : "system-wide fs.file-max");
-      }
+      static WarnOnce warn;
+      warn("no new segment: out of file descriptors; raise the {} limit",
+           error == EMFILE ? "RLIMIT_NOFILE (ulimit -n)" : "system-wide fs.file-max");
       return Errno(ENOSPC);
     }
     case EFBIG: {  // what a file may be at most was asked before
-      static std::atomic_flag told;
-      if (!told.test_and_set()) {
-        spdlog::warn(
-            "no new segment larger than the hard RLIMIT_FSIZE (ulimit -f), which shmvisor may not "
-            "raise without CAP_SYS_RESOURCE");
-      }
+      static WarnOnce warn;
+      warn(
+          "no new segment larger than the hard RLIMIT_FSIZE (ulimit -f), which shmvisor may not "
+          "raise without CAP_SYS_RESOURCE");
       return Errno(ENOSPC);
     }
     case EINVAL:
@@ -161,35 +157,36 @@ Result<BackingFile> MemfdMemory::open(const Access& maximum) {
     const MutexLock lock(mutex_);
     ++opening_;
   }
-  UniqueFd fd = open_anew(maximum.write ? O_RDWR : O_RDONLY);
-  const int error = errno;
+  Result<UniqueFd> fd = open_anew(maximum.write ? O_RDWR : O_RDONLY);
   {
     const MutexLock lock(mutex_);
     --opening_;
-    if (fd.valid()) {
-      if (!lock_description(fd)) handed_out_unlocked_ = true;
+    if (fd) {
+      if (!lock_description(*fd)) handed_out_unlocked_ = true;
       handed_out_ = ever_handed_out_ = true;
     }
   }
-  if (!fd.valid()) {
+  if (!fd) {
     log_limited(spdlog::level::warn, LogTopic::kAttaches, LogLimiter::kNobody,
-                "cannot attach: no description of segment memory: errno {}", error);
+                "cannot attach: no description of segment memory: errno {}", fd.error().value());
     return Errno(ENOMEM);
   }
-  return BackingFile{std::move(fd)};
+  return BackingFile{std::move(*fd)};
 }
 
-UniqueFd MemfdMemory::open_anew(int mode) const {
+Result<UniqueFd> MemfdMemory::open_anew(int mode) const {
   // Against somebody who does it again and again.
   constexpr int kMostTries = 100;
-  UniqueFd fd;
-  for (int tries = 0; !fd.valid() && tries < kMostTries; ++tries) {
+  Errno error(EACCES);
+  for (int tries = 0; tries < kMostTries; ++tries) {
     if (tries != 0) restore_rights(base_->get());
     // O_NONBLOCK: never to wait for a lease, though nobody can get one beside our own description.
-    fd.reset(::open(path().c_str(), mode | O_CLOEXEC | O_NONBLOCK));
-    if (!fd.valid() && errno != EACCES && errno != EPERM) break;
+    UniqueFd fd(::open(path().c_str(), mode | O_CLOEXEC | O_NONBLOCK));
+    if (fd.valid()) return fd;
+    error = Errno::current();
+    if (error != Errno(EACCES) && error != Errno(EPERM)) break;
   }
-  return fd;
+  return error;
 }
 
 bool MemfdMemory::lock_description(const UniqueFd& fd) {
@@ -303,11 +300,11 @@ void MemfdMemory::lock_pages(bool lazy) {
   auto mapping = InternalMapping::of(base_->get(), size_bytes_, PROT_READ);
   if (!mapping) return;
   locked_ = std::make_shared<LockedPages>(std::move(*mapping), base_, discarded_);
-  if (!locked_->lock(lazy)) {
+  if (const auto locked = locked_->lock(lazy); !locked) {
     log_limited(spdlog::level::info, LogTopic::kLocking, LogLimiter::kNobody,
                 "SHM_LOCK: pages may still be swapped: errno {}; shmvisor needs CAP_IPC_LOCK or a "
                 "higher RLIMIT_MEMLOCK",
-                errno);
+                locked.error().value());
     return;
   }
   if (lazy && locked_->renew()) {

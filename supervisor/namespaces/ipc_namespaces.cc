@@ -17,6 +17,7 @@
 #include <thread>
 #include <utility>
 
+#include "policy/base/shortage.h"
 #include "supervisor/credentials/accountable_user.h"
 #include "supervisor/credentials/borrowed_identity.h"
 
@@ -57,14 +58,20 @@ void erase_named(std::string_view text, Ids& ids) {
   }
 }
 
-/// Takes out of `ids` those that the links in the folder lead to. A process that we may not look
-/// into is taken to refer to everything; what is gone meanwhile refers to nothing.
+/// Whether the process, or its file, is there all the same: one that we may not look into, or
+/// cannot for want of descriptors or memory, is taken to refer to everything.
+bool may_refer(Errno error) { return error == Errno(EACCES) || is_shortage(error); }
+
+/// Takes out of `ids` those that the links in the folder lead to. What is gone meanwhile refers to
+/// nothing.
 void erase_linked(pid_t pid, const char* folder, const char* file, Ids& ids) {
   const std::string path = proc_path(pid, folder);
   const auto looked = with_identity_of(pid, kToRead, [&]() -> Result<void> {
-    const auto listing = open_proc_file(pid, folder);
-    if (!listing && listing.error() == Errno(EACCES)) return Errno(EACCES);
-    for (const int entry : numbered_entries(path)) {
+    const auto entries = numbered_entries(path);
+    if (!entries) {
+      return may_refer(entries.error()) ? Result<void>(entries.error()) : Result<void>();
+    }
+    for (const int entry : *entries) {
       if (ids.empty()) break;
       std::array<char, 64> target{};
       const ssize_t length = ::readlink((path + "/" + std::to_string(entry) + file).c_str(),
@@ -197,10 +204,11 @@ bool IpcNamespaces::need_sweeping() const {
 
 /// False where the sweep shall end, and nothing is known.
 bool IpcNamespaces::look_for(Ids& unreferred, Pace& pace) const {
-  const std::vector<pid_t> pids = scope_.processes();
+  const Result<std::vector<pid_t>> pids = scope_.processes();
+  if (!pids) return false;
   // Most namespaces have a process that lives there, which is soon found.
   for (const bool by_process : {true, false}) {
-    for (const pid_t pid : pids) {
+    for (const pid_t pid : *pids) {
       if (unreferred.empty()) return true;
       if (stopping_.load()) return false;
       if (pid == getpid()) continue;  // among all that there are, and holds those files itself
@@ -208,7 +216,9 @@ bool IpcNamespaces::look_for(Ids& unreferred, Pace& pace) const {
         erase_linked(pid, "task", "/ns/ipc", unreferred);
       } else {
         erase_linked(pid, "fd", "", unreferred);
-        if (const auto mounts = read_proc_file(pid, "mountinfo")) erase_named(*mounts, unreferred);
+        const auto mounts = read_proc_file(pid, "mountinfo");
+        if (mounts) erase_named(*mounts, unreferred);
+        if (!mounts && is_shortage(mounts.error())) return false;
       }
       pace.pause_if_due();
     }

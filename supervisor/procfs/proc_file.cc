@@ -24,21 +24,26 @@ Result<UniqueFd> open_proc_file(pid_t pid, const char* name) {
 Result<std::string> read_proc_file(pid_t pid, const char* name) {
   const auto fd = open_proc_file(pid, name);
   if (!fd) return fd.error();
+  return read_to_end(fd->get());
+}
+
+Result<std::string> read_to_end(int fd, std::size_t most_bytes) {
   std::string text;
-  std::array<char, 4096> chunk;
+  std::array<char, 16384> chunk;  // what /proc/PID/maps gives at a time
   for (;;) {
-    const ssize_t got = ::read(fd->get(), chunk.data(), chunk.size());
+    const ssize_t got = ::read(fd, chunk.data(), chunk.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return Errno::current();
     if (got == 0) return text;
     text.append(chunk.data(), static_cast<std::size_t>(got));
+    if (text.size() > most_bytes) return Errno(EFBIG);
   }
 }
 
-std::vector<NumberedInode> numbered_inodes(const std::string& path) {
-  std::vector<NumberedInode> numbers;
+Result<std::vector<NumberedInode>> numbered_inodes(const std::string& path) {
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), &::closedir);
-  if (folder == nullptr) return numbers;
+  if (folder == nullptr) return Errno::current();
+  std::vector<NumberedInode> numbers;
   while (const dirent* entry = ::readdir(folder.get())) {
     const char* const end = entry->d_name + std::strlen(entry->d_name);
     int number = 0;
@@ -48,9 +53,12 @@ std::vector<NumberedInode> numbered_inodes(const std::string& path) {
   return numbers;
 }
 
-std::vector<int> numbered_entries(const std::string& path) {
+Result<std::vector<int>> numbered_entries(const std::string& path) {
+  const auto entries = numbered_inodes(path);
+  if (!entries) return entries.error();
   std::vector<int> numbers;
-  for (const NumberedInode& entry : numbered_inodes(path)) numbers.push_back(entry.number);
+  numbers.reserve(entries->size());
+  for (const NumberedInode& entry : *entries) numbers.push_back(entry.number);
   return numbers;
 }
 

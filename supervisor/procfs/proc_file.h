@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -17,9 +18,11 @@ std::string proc_path(pid_t pid, const char* name);
 /// ESRCH where the process is gone; otherwise what open(2) says.
 Result<UniqueFd> open_proc_file(pid_t pid, const char* name);
 Result<std::string> read_proc_file(pid_t pid, const char* name);
-/// The entries of a folder that are numbers: pids, tids, descriptors. Empty where it cannot be
-/// read.
-std::vector<int> numbered_entries(const std::string& path);
+/// The rest of an open file. Errors: those of read(2); EFBIG where it is longer than `most_bytes`.
+Result<std::string> read_to_end(int fd, std::size_t most_bytes = SIZE_MAX);
+/// The entries of a folder that are numbers: pids, tids, descriptors. Errors: those of opendir(3);
+/// ENOENT where the process is gone.
+Result<std::vector<int>> numbered_entries(const std::string& path);
 
 struct NumberedInode {
   int number = 0;
@@ -27,6 +30,6 @@ struct NumberedInode {
   /// process that takes over a pid has another one (proc_fill_cache() of fs/proc/base.c).
   std::uint64_t inode = 0;
 };
-std::vector<NumberedInode> numbered_inodes(const std::string& path);
+Result<std::vector<NumberedInode>> numbered_inodes(const std::string& path);
 
 }  // namespace shmvisor

@@ -40,8 +40,9 @@ DescriptorPlan DescriptorPlan::of_this_process() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   // The folder itself is among them for a moment.
-  const auto open = static_cast<std::int64_t>(numbered_entries("/proc/self/fd").size());
-  return of(limit.rlim_cur, std::max<std::int64_t>(open, kLeastReserve / 2));
+  const auto open = numbered_entries("/proc/self/fd");
+  const auto count = open ? static_cast<std::int64_t>(open->size()) : 0;
+  return of(limit.rlim_cur, std::max<std::int64_t>(count, kLeastReserve / 2));
 }
 
 }  // namespace shmvisor

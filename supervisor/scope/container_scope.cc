@@ -9,15 +9,11 @@
 #include <unordered_map>
 
 #include "supervisor/credentials/thread_identity.h"
+#include "supervisor/kernel/file_inode.h"
 #include "supervisor/procfs/proc_file.h"
 
 namespace shmvisor {
 namespace {
-
-std::uint64_t inode_of(const UniqueFd& fd) {
-  struct stat status {};
-  return ::fstat(fd.get(), &status) == 0 ? status.st_ino : 0;
-}
 
 /// Tells whether processes live in one of some pid namespaces or in one below them.
 class PidNamespaceTest {
@@ -65,14 +61,18 @@ void ContainerScope::add_container_of(pid_t pid) {
   }
 }
 
-std::vector<pid_t> ContainerScope::processes() const {
+Result<std::vector<pid_t>> ContainerScope::processes() const {
   const MutexLock lock(mutex_);
   if (everybody_) return numbered_entries("/proc");
   std::vector<pid_t> pids;
-  for (const ControlGroup& group : control_groups_) group.append_processes(pids);
+  for (const ControlGroup& group : control_groups_) {
+    if (const auto appended = group.append_processes(pids); !appended) return appended.error();
+  }
   if (!pid_namespaces_.empty()) {
     PidNamespaceTest in_container(pid_namespaces_);
-    for (const pid_t pid : numbered_entries("/proc")) {
+    const Result<std::vector<int>> all = numbered_entries("/proc");
+    if (!all) return all.error();
+    for (const pid_t pid : *all) {
       if (in_container.holds(pid)) pids.push_back(pid);
     }
   }

@@ -22,7 +22,7 @@ class ContainerScope : public ProcessScope {
   /// already is not added again.
   void add_container_of(pid_t pid);
 
-  [[nodiscard]] std::vector<pid_t> processes() const override;
+  [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
 
  private:
   mutable Mutex mutex_;

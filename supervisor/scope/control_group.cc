@@ -1,6 +1,7 @@
 #include "supervisor/scope/control_group.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,8 @@
 #include <sstream>
 #include <string_view>
 
+#include "policy/base/shortage.h"
+#include "policy/base/unique_fd.h"
 #include "supervisor/procfs/proc_file.h"
 
 namespace shmvisor {
@@ -94,18 +97,34 @@ std::string folder_of(const Membership& membership) {
   return {};
 }
 
-void append_below(const std::string& folder, int levels, std::vector<pid_t>& pids) {
-  std::ifstream list(folder + "/cgroup.procs");
-  for (pid_t pid = 0; list >> pid;) {
+/// A cgroup that is gone has nobody; of one that cannot be looked at nothing is known.
+Result<void> unless_gone(Errno error) {
+  if (is_shortage(error)) return error;
+  return {};
+}
+
+Result<void> append_listed(const std::string& folder, std::vector<pid_t>& pids) {
+  const UniqueFd list(::open((folder + "/cgroup.procs").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!list.valid()) return unless_gone(Errno::current());
+  const auto text = read_to_end(list.get());
+  if (!text) return unless_gone(text.error());
+  std::istringstream numbers(*text);
+  for (pid_t pid = 0; numbers >> pid;) {
     if (pid != 0) pids.push_back(pid);  // 0: not in our pid namespace
   }
-  if (levels == 0) return;
+  return {};
+}
+
+Result<void> append_below(const std::string& folder, int levels, std::vector<pid_t>& pids) {
+  if (const auto listed = append_listed(folder, pids); !listed || levels == 0) return listed;
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), &::closedir);
-  if (entries == nullptr) return;
+  if (entries == nullptr) return unless_gone(Errno::current());
   while (const dirent* entry = ::readdir(entries.get())) {
     if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
-    append_below(folder + "/" + entry->d_name, levels - 1, pids);
+    const auto below = append_below(folder + "/" + entry->d_name, levels - 1, pids);
+    if (!below) return below;
   }
+  return {};
 }
 
 }  // namespace
@@ -142,8 +161,8 @@ bool ControlGroup::contains(const ControlGroup& other) const {
   return same_or_below(other.path_, path_);
 }
 
-void ControlGroup::append_processes(std::vector<pid_t>& pids) const {
-  append_below(path_, kMostLevels, pids);
+Result<void> ControlGroup::append_processes(std::vector<pid_t>& pids) const {
+  return append_below(path_, kMostLevels, pids);
 }
 
 }  // namespace shmvisor

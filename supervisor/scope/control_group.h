@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "policy/base/result.h"
+
 namespace shmvisor {
 
 class ControlGroup {
@@ -29,8 +31,9 @@ class ControlGroup {
   /// Its folder in some cgroup file system.
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] bool contains(const ControlGroup& other) const;
-  /// Appends who is in it or in one below. Nobody where it no longer exists.
-  void append_processes(std::vector<pid_t>& pids) const;
+  /// Appends who is in it or in one below. Nobody where it no longer exists. Errors: EMFILE, ENFILE
+  /// and ENOMEM.
+  Result<void> append_processes(std::vector<pid_t>& pids) const;
 
  private:
   explicit ControlGroup(std::string path) : path_(std::move(path)) {}

@@ -22,15 +22,16 @@ bool is_below(pid_t pid, pid_t root, const std::unordered_map<pid_t, pid_t>& par
 
 }  // namespace
 
-std::vector<pid_t> DescendantScope::processes() const {
-  const std::vector<int> listed = numbered_entries("/proc");
+Result<std::vector<pid_t>> DescendantScope::processes() const {
+  const Result<std::vector<int>> listed = numbered_entries("/proc");
+  if (!listed) return listed.error();
   std::unordered_map<pid_t, pid_t> parents;
-  parents.reserve(listed.size());
-  for (const pid_t pid : listed) {
+  parents.reserve(listed->size());
+  for (const pid_t pid : *listed) {
     if (const auto parent = parent_of(pid)) parents.emplace(pid, *parent);
   }
   std::vector<pid_t> found;
-  for (const pid_t pid : listed) {
+  for (const pid_t pid : *listed) {
     if (is_below(pid, getpid(), parents)) found.push_back(pid);
   }
   return found;

@@ -22,7 +22,7 @@ class DescendantScope : public ProcessScope {
  public:
   explicit DescendantScope(KernelFeatures& features) : features_(features) {}
 
-  [[nodiscard]] std::vector<pid_t> processes() const override;
+  [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
 
  private:
   /// By PIDFD_GET_INFO (Linux 6.13) in 2 µs, or through /proc/PID/status in 14 µs.

@@ -4,7 +4,7 @@
 
 namespace shmvisor {
 
-std::vector<pid_t> JointScope::processes() const {
+Result<std::vector<pid_t>> JointScope::processes() const {
   std::vector<std::shared_ptr<const ProcessScope>> scopes;
   {
     const MutexLock lock(mutex_);
@@ -12,8 +12,9 @@ std::vector<pid_t> JointScope::processes() const {
   }
   std::vector<pid_t> all;
   for (const auto& scope : scopes) {
-    const std::vector<pid_t> pids = scope->processes();
-    all.insert(all.end(), pids.begin(), pids.end());
+    const Result<std::vector<pid_t>> pids = scope->processes();
+    if (!pids) return pids.error();
+    all.insert(all.end(), pids->begin(), pids->end());
   }
   std::sort(all.begin(), all.end());
   all.erase(std::unique(all.begin(), all.end()), all.end());

@@ -22,7 +22,7 @@ class JointScope : public ProcessScope {
     std::erase_if(scopes_, [scope](const auto& one) { return one.get() == scope; });
   }
 
-  [[nodiscard]] std::vector<pid_t> processes() const override;
+  [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
 
  private:
   mutable Mutex mutex_;

@@ -8,6 +8,8 @@
 
 #include <vector>
 
+#include "policy/base/result.h"
+
 namespace shmvisor {
 
 class ProcessScope {
@@ -17,8 +19,9 @@ class ProcessScope {
   ProcessScope& operator=(const ProcessScope&) = delete;
   virtual ~ProcessScope() = default;
 
-  /// Thread group ids, each once, in our pid namespace. Any thread may ask.
-  [[nodiscard]] virtual std::vector<pid_t> processes() const = 0;
+  /// Thread group ids, each once, in our pid namespace. Any thread may ask. Errors: EMFILE, ENFILE
+  /// and ENOMEM, where they cannot be told.
+  [[nodiscard]] virtual Result<std::vector<pid_t>> processes() const = 0;
 };
 
 }  // namespace shmvisor

@@ -33,7 +33,7 @@ void SupervisedScope::remove_root(RootId root) {
   verdicts_ = std::make_shared<const Verdicts>();
 }
 
-std::vector<pid_t> SupervisedScope::processes() const {
+Result<std::vector<pid_t>> SupervisedScope::processes() const {
   Roots roots;
   std::shared_ptr<const Verdicts> known;
   {
@@ -41,15 +41,16 @@ std::vector<pid_t> SupervisedScope::processes() const {
     roots = roots_;
     known = verdicts_;
   }
-  if (roots.empty()) return {};
+  if (roots.empty()) return std::vector<pid_t>();
   const bool none_without_session = std::all_of(
       roots.begin(), roots.end(), [](const auto& entry) { return entry.second.in_session; });
-  const std::vector<NumberedInode> listed = numbered_inodes("/proc");
+  const Result<std::vector<NumberedInode>> listed = numbered_inodes("/proc");
+  if (!listed) return listed.error();
   auto verdicts = std::make_shared<Verdicts>();
-  verdicts->reserve(listed.size());
+  verdicts->reserve(listed->size());
   std::vector<pid_t> found;
   std::vector<NumberedInode> unknown;
-  for (const auto& [pid, inode] : listed) {
+  for (const auto& [pid, inode] : *listed) {
     const auto before = known->find(pid);
     if (before == known->end() || before->second.inode != inode) {
       unknown.push_back({pid, inode});
@@ -58,7 +59,7 @@ std::vector<pid_t> SupervisedScope::processes() const {
     if (before->second.belongs) found.push_back(pid);
     verdicts->insert(*before);
   }
-  if (unknown.empty() && known->size() == listed.size()) return found;
+  if (unknown.empty() && known->size() == listed->size()) return found;
   // Parents have mostly lower numbers than their children, and are judged before them.
   for (const auto& [pid, inode] : unknown) {
     std::optional<bool> belongs;

@@ -42,7 +42,7 @@ class SupervisedScope : public ProcessScope {
   RootId add_root(pid_t pid);
   void remove_root(RootId root);
 
-  [[nodiscard]] std::vector<pid_t> processes() const override;
+  [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
 
  private:
   struct Root {

@@ -131,7 +131,7 @@ std::optional<uid_t> CallDispatcher::admit(PendingCall& call, KnownThread& threa
       log_limited(spdlog::level::warn, LogTopic::kThreads, user,
                   "calls of user {} fail with ENOMEM: it keeps as many calls in service as it may, "
                   "and {} more wait already",
-                  user, CallShares::kMostAside);
+                  user, CallShares::kMostWaitingOfUser);
       break;
   }
   return std::nullopt;

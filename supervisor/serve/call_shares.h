@@ -33,7 +33,7 @@ class CallShares {
  public:
   /// Calls of one user that are put aside at most: as many as it may well have threads, since who
   /// is refused calls again at once, before others whose calls wait to be received. 3 MiB.
-  static constexpr std::size_t kMostAside = 32768;
+  static constexpr std::size_t kMostWaitingOfUser = 32768;
 
   using Clock = std::chrono::steady_clock;
   /// Who waits longer waits for calls that somebody keeps.

@@ -45,7 +45,7 @@ class Aside {
   void destroy() noexcept;
 
   [[nodiscard]] bool has_thread_for(const User& user) const REQUIRES(mutex_) {
-    return user.threads < std::min(kMostOfOne, kMostAside - threads_);
+    return user.threads < std::min(kMostOfOne, kMostThreadsAside - threads_);
   }
   [[nodiscard]] bool start(void* (*entry)(void*));
   [[nodiscard]] Works::iterator first_that_may_run() REQUIRES(mutex_);

@@ -15,7 +15,7 @@
 
 namespace shmvisor {
 
-inline constexpr int kMostAside = 32;
+inline constexpr int kMostThreadsAside = 32;
 inline constexpr int kMostOfOne = 2;
 inline constexpr std::size_t kMostQueuedOfOne = 32;
 

@@ -13,11 +13,11 @@ using namespace shmvisor;
 
 void check_metadata(std::string_view text) {
   const auto parsed = parse_container_metadata(text, {});
-  const auto* const metadata = std::get_if<ContainerMetadata>(&parsed);
-  if (metadata == nullptr) {
-    FUZZ_EXPECT(!std::get<BadMetadata>(parsed).reason.empty());
+  if (!parsed) {
+    FUZZ_EXPECT(!parsed.error().reason.empty());
     return;
   }
+  const ContainerMetadata* const metadata = &*parsed;
   FUZZ_EXPECT(metadata->limits.shmmni <= Limits::ipcmni);
   FUZZ_EXPECT(metadata->group.size() <= 64);
   FUZZ_EXPECT(metadata->group.find('/') == std::string::npos);
