@@ -4,13 +4,15 @@
 
 #include <utility>
 
+#include "policy/limits/fair_share.h"
+
 namespace shmvisor {
 
 bool OpenFileShares::take(uid_t user) {
   const MutexLock lock(mutex_);
   const auto known = of_user_.find(user);
   const std::size_t has = known == of_user_.end() ? 0 : known->second;
-  if (has >= kMost - all_) {
+  if (!within_fair_share(has, kMost - all_)) {
     if (!std::exchange(told_, true)) {
       spdlog::warn("user {} has {} files of /proc open and gets no more: ENFILE", user, has);
     }

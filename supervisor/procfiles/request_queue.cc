@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "policy/limits/fair_share.h"
+
 namespace shmvisor {
 
 void RequestQueue::add(Request request) {
@@ -38,7 +40,7 @@ RequestQueue::Taken RequestQueue::begin() noexcept {
 
 RequestQueue::Taken RequestQueue::begin_one_of(User& user) noexcept {
   Taken begun;
-  if (user.begun >= most_at_once_ - begun_) return begun;
+  if (!within_fair_share(user.begun, most_at_once_ - begun_)) return begun;
   while (!user.waiting.empty() && !has_file(user.waiting)) {
   }
   if (user.waiting.empty()) return begun;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/limits/fair_share.h"
+
 namespace shmvisor {
 
 CallShares::Admission CallShares::arrive(uid_t user, const seccomp_notif& call,
@@ -86,7 +88,7 @@ void CallShares::limit_to(int most_at_once) {
 
 bool CallShares::has_threads_for(const Account& account) const {
   const int free = most_at_once_ - served_;
-  return account.served == 0 ? free > 0 : account.served < free;
+  return within_fair_share(account.served, free);
 }
 
 bool CallShares::admit(uid_t user, Account& account) {

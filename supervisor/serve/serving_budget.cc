@@ -2,6 +2,8 @@
 
 #include <new>
 
+#include "policy/limits/fair_share.h"
+
 namespace shmvisor {
 
 void ServingBudget::Waiter::withdraw() {
@@ -45,7 +47,7 @@ void ServingBudget::give_back(const Payer& payer) {
 bool ServingBudget::may_have_one_more(const Payer& payer) const {
   const auto known = served_of_.find(payer);
   const int its_own = known == served_of_.end() ? 0 : known->second;
-  return its_own < most_at_once_ - served_;
+  return within_fair_share(its_own, most_at_once_ - served_);
 }
 
 void ServingBudget::let_wait(Waiter& refused) {

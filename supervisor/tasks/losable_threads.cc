@@ -6,6 +6,7 @@
 #include <new>
 #include <utility>
 
+#include "policy/limits/fair_share.h"
 #include "supervisor/kernel/detached_thread.h"
 
 namespace shmvisor {
@@ -108,7 +109,7 @@ bool LosableThreads::may_lose(const Payer& payer) const {
   const int left_to_group = kMostLost - lost_ - of_group;
   if (left_to_group <= 0) return false;
   const auto known = lost_of_.find(payer);
-  return known == lost_of_.end() || known->second < left_to_group;
+  return within_fair_share(known == lost_of_.end() ? 0 : known->second, left_to_group);
 }
 
 void LosableThreads::lose(const Payer& payer) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "policy/base/mutex.h"
+#include "policy/limits/fair_share.h"
 #include "supervisor/kernel/detached_thread.h"
 
 namespace shmvisor {
@@ -45,7 +46,8 @@ class Aside {
   void destroy() noexcept;
 
   [[nodiscard]] bool has_thread_for(const User& user) const REQUIRES(mutex_) {
-    return user.threads < std::min(kMostOfOne, kMostThreadsAside - threads_);
+    return user.threads < kMostOfOne &&
+           within_fair_share(user.threads, kMostThreadsAside - threads_);
   }
   [[nodiscard]] bool start(void* (*entry)(void*));
   [[nodiscard]] Works::iterator first_that_may_run() REQUIRES(mutex_);
