@@ -1,24 +1,24 @@
-// AttachCounter: who maps a segment, counted when somebody asks.
+// AttachCounter: counts, when asked, how often the served processes map a segment.
 //
-// Each process of a ProcessScope is looked at (ProcessLook), in a thread that may be lost there; to
-// what ordinary processes take, others can add 45 ms to a count, and 1 ms each. A process that
-// keeps a thread is left out until that has come back, and counts for what is known of it: in the
-// middle of an exec it maps nothing any more, as to the kernel; where its memory map is locked or
-// too long, for what it mapped when it last let us look. MappingCounts::complete says whether there
-// was such a one.
+// Each process of a ProcessScope is looked at (ProcessLook), in a thread that may be lost. Beyond
+// the time that ordinary processes take, hostile processes can add 45 ms to a count, and 1 ms each.
+// A process that keeps a thread is left out until that thread has come back. Meanwhile it counts as
+// last known: in the middle of an exec it maps nothing, as in the kernel's count; where its memory
+// map is locked or too long, it maps what the last look found. MappingCounts::complete says whether
+// all processes could be looked at.
 //
-// A process with very many mappings (a look takes more than half a millisecond) is looked at while
-// somebody waits only if it is known to map one of the files, by the last look or by an attach
-// since then; of others is remembered for a while that they do not. One with still more (25 ms)
-// counts as in its last look, which is made again now and then.
+// A slow process (a look takes more than half a millisecond) is looked at during a count only if it
+// is known to map one of the files, by the last look or by an attach since. Otherwise its last look
+// holds for a while. A very slow process (25 ms) counts as in its last look, which is repeated now
+// and then.
 //
-// A process whose maps we may not read counts for nothing, and one that forks and ends meanwhile
-// may hide its child: Registry::count_attaches() looks again where that leaves nobody.
+// A process whose maps we may not read counts for nothing. A process that forks and ends during a
+// count may hide its child: Registry::count_attaches() counts again where the result is 0.
 //
-// Many who ask at the same time share a count (SharedCounts): those for whom such a process is
-// looked at one count, all others another.
+// Callers that ask at the same time share a count (SharedCounts): one count for those who need a
+// look at a slow process, another for all others.
 //
-// Thread rule: any thread. It may be destroyed while threads are lost.
+// Ownership: may be destroyed while threads are lost. Thread rule: any thread.
 #pragma once
 
 #include <sys/types.h>
@@ -41,7 +41,7 @@ namespace shmvisor {
 
 class AttachCounter {
  public:
-  /// How long a count may take on a machine that is busy, or where there are very many processes.
+  /// The most time that a count takes on a busy machine, or with very many processes.
   static constexpr std::chrono::milliseconds kMostTime{10000};
 
   AttachCounter(KernelFeatures& features, const ProcessScope& scope,
@@ -51,15 +51,16 @@ class AttachCounter {
         most_time_(most_time),
         memory_(std::make_shared<KnownMappings>()) {}
 
-  /// Mappings (VMAs) of each file, as shm_nattch counts them. One walk, however many files.
-  /// ENOMEM: out of descriptors, memory or threads; or a process could not be looked at in that
-  /// time, and nothing is known of it.
+  /// Mappings (VMAs) of each file, as shm_nattch counts them. One pass serves all files. ENOMEM:
+  /// out of descriptors, memory or threads; or a process could not be looked at in kMostTime, and
+  /// no earlier look is known.
   [[nodiscard]] Result<MappingCounts> count_mappings(std::span<const FileIdentity> files);
 
-  /// Whether the last count took longer than others shall wait for one, or somebody keeps a thread.
+  /// Whether the last count took too long for other calls to wait for one, or a process keeps a
+  /// thread.
   [[nodiscard]] bool takes_long() const { return took_long_.load() || memory_->lost() != 0; }
 
-  /// The process has attached the file, which it may not have mapped before.
+  /// Notes that the process has attached the file, which it may not have mapped before.
   void note_attach(pid_t pid, const FileIdentity& file) { memory_->note_attach(pid, file); }
 
   /// Threads that are lost.
@@ -72,7 +73,7 @@ class AttachCounter {
                                                         std::span<const FileIdentity> files,
                                                         MappingCounts& counts) const;
   void add_known(pid_t pid, std::span<const FileIdentity> files, MappingCounts& counts) const;
-  /// The same of one that there is no time for. False where nothing is known of it.
+  /// Adds a process that there is no time to look at. False where no earlier look is known.
   [[nodiscard]] bool add_last_seen(pid_t pid, std::span<const FileIdentity> files,
                                    MappingCounts& counts) const;
   void refresh(pid_t pid, std::span<const FileIdentity> files) const;

@@ -1,9 +1,9 @@
-// KnownMappings: what a AttachCounter remembers of processes from one count to the next: where a
-// look failed to end in time, and what the last look that did end has found.
+// KnownMappings: what an AttachCounter remembers of processes from one count to the next: looks
+// that did not end in time, and what the last finished look found.
 //
-// It is shared with threads that are lost in a look, and lives until the last has come back.
+// Threads that are lost in a look share it, so that it lives until the last of them has come back.
 //
-// Bounds: of one process 4096 files, of all 4096 processes; who is over is forgotten with the next
+// Bounds: 4096 files for each process, 4096 processes. Ended processes are forgotten with a later
 // count. Thread rule: any thread.
 #pragma once
 
@@ -22,7 +22,7 @@
 
 namespace shmvisor {
 
-/// One file, and how often a process maps it.
+/// A file, and how often a process maps it.
 struct MappedFile {
   FileIdentity file;
   std::uint64_t mappings = 0;
@@ -41,19 +41,20 @@ class KnownMappings {
   enum class Phase : std::uint8_t {
     kOpening,    ///< waits while the process is in the middle of an exec
     kWalking,    ///< waits while the process changes its memory map
-    kComparing,  ///< all is found; is the address space another's too?
+    kComparing,  ///< checks whether the address space is shared
   };
 
   /// What is known of a process without a look.
   struct Known {
     std::vector<MappedFile> files;
-    /// A look takes long. What is known is good for a while.
+    /// A look takes long, so that the last one holds for a while.
     bool slow = false;
-    /// So long that nobody waits for another, whatever it maps.
+    /// A look takes so long that no count waits for another one, whatever the process maps.
     bool too_slow = false;
     bool needs_refreshing = false;
-    /// A thread is in it. In kOpening it maps nothing any more: exec(2) has given the old memory up
-    /// (begin_new_exec() of fs/exec.c), and the kernel counts no attach either.
+    /// The phase in which a thread is lost in the process. In kOpening the process maps nothing:
+    /// exec(2) has dropped the old memory (begin_new_exec() of fs/exec.c), and the kernel counts no
+    /// attach either.
     std::optional<Phase> late;
 
     [[nodiscard]] std::uint64_t mappings_of(const FileIdentity& file) const {
@@ -61,17 +62,17 @@ class KnownMappings {
     }
   };
 
-  /// Nothing where the next look tells all.
+  /// Nothing where a new look is to be made.
   [[nodiscard]] std::optional<Known> known_of(pid_t pid);
-  /// Whether an earlier look has told anything.
+  /// Whether an earlier look has found anything.
   [[nodiscard]] bool knows(pid_t pid) const;
-  /// What the last look at the process found, however long that took; nothing where none has found
-  /// anything. The pid may be another process's by now.
+  /// What the last look at the process found, however long it took; nothing where no look has
+  /// finished. Another process may have the pid by now.
   [[nodiscard]] std::optional<std::vector<MappedFile>> last_seen(pid_t pid) const;
-  /// Whether a process that takes long is to be looked at for these.
+  /// Whether a slow process is to be looked at for these files.
   [[nodiscard]] bool takes_long(std::span<const FileIdentity> files) const;
 
-  /// A look at a process, for as long as this is there.
+  /// A look at a process goes on while this object lives.
   class Looking {
    public:
     Looking(KnownMappings& memory, pid_t pid) : memory_(memory), pid_(pid) {
@@ -85,28 +86,28 @@ class KnownMappings {
     KnownMappings& memory_;
     const pid_t pid_;
   };
-  /// It has attached the file just now. A look that goes on may have missed that.
+  /// The process has just attached the file. A look that goes on may have missed that.
   void note_attach(pid_t pid, const FileIdentity& file);
-  /// Of a look that has ended (Looking), `took` of CPU time ago.
+  /// Keeps what a look (Looking) found. `took`: its CPU time.
   void remember(pid_t pid, std::vector<MappedFile> files, std::chrono::nanoseconds took);
-  /// A thread has been given up in a look at it, until end_late().
+  /// Notes that a thread is lost in a look at the process, until end_late().
   void begin_late(pid_t pid, Phase phase);
   void end_late(pid_t pid);
-  /// Whether a thread may be lost in it (LosableThreads).
+  /// Whether a look at the process may lose a thread (LosableThreads).
   [[nodiscard]] bool may_look_at(pid_t pid) const;
   [[nodiscard]] int lost() const;
-  /// Forgets those who are none of these.
+  /// Forgets all processes but these.
   void prune(std::span<const pid_t> living);
 
  private:
   struct Record {
-    /// Of /proc/PID, which no later process of that pid has; 0 where no look at it took long.
+    /// The inode of /proc/PID, which no later process with that pid has; 0 where no look took long.
     std::uint64_t inode = 0;
     std::vector<MappedFile> files;
     std::chrono::nanoseconds took{0};
     Clock::time_point when;
-    /// Looks in a row that took too long. A machine whose CPUs are taken away by its host makes one
-    /// of any process take long; not several.
+    /// Looks in a row that took too long. On a virtual machine that loses its CPUs for a moment one
+    /// look at any process may take long, but not several.
     int slow_looks = 0;
 
     [[nodiscard]] bool slow() const;

@@ -1,8 +1,8 @@
 // MemoryMap: the file mappings of a process, read from the kernel.
 //
-// PROCMAP_QUERY (Linux 6.11) answers one mapping at a time, 0.7 µs each; before it the whole text
-// of /proc/PID/maps is read and parsed once. Errors: ESRCH when the process is gone, EACCES where
-// we may not look (ptrace(2), PTRACE_MODE_READ).
+// PROCMAP_QUERY (Linux 6.11) answers one mapping at a time, in 0.7 µs. Without it the whole text of
+// /proc/PID/maps is read and parsed once. Errors: ESRCH when the process is gone, EACCES where we
+// may not look (ptrace(2), PTRACE_MODE_READ).
 //
 // Thread rule: one thread.
 #pragma once
@@ -30,8 +30,8 @@ class MemoryMap {
  public:
   static Result<MemoryMap> open(pid_t pid, KernelFeatures& features);
 
-  /// The lowest mapping of that kind that ends above `address`.
-  /// ESRCH also where the thread has no address space any more.
+  /// The lowest mapping of that kind that ends above `address`. ESRCH also where the thread has
+  /// lost its address space.
   Result<std::optional<MappedArea>> area_above(std::uint64_t address, Areas which);
 
  private:

@@ -1,15 +1,15 @@
-// ProcessLook: a look at several processes, one after the other, for who maps some files.
+// ProcessLook: looks at several processes, one after the other, and counts their mappings of some
+// files.
 //
-// It is made by a thread that may be lost (LosableThreads), since the kernel makes it wait for
-// locks of each process: exec_update_lock, which an exec holds for as long as a file that it closes
-// keeps it (FUSE), and mmap_lock. Whoever wants to know waits by wait(), with a bound; where the
-// look does not get on, the process that it is at is given up, and what was found so far taken over
-// into a look at the rest. The lost thread finishes alone, and tells KnownMappings of what it
-// found.
+// A look runs in a thread that may be lost (LosableThreads), since it waits in the kernel for locks
+// of each process: mmap_lock, and exec_update_lock, which an exec holds while a FUSE file that it
+// closes does not answer. The counting thread calls wait(), which is bounded. When the look is
+// stuck at a process, wait() gives up that process; look_at() then continues with the rest and with
+// what was found so far. The lost thread finishes alone, and reports to KnownMappings.
 //
 // Mappings are found by device and inode; an address space that several processes share (vfork(2),
-// clone(2) with CLONE_VM) is counted once, which kcmp(2) tells. Where kcmp is forbidden, a process
-// that waits for its vfork child is recognised by what both show in /proc.
+// clone(2) with CLONE_VM) is counted once: kcmp(2) recognises it. Where kcmp is forbidden, a
+// process that waits for its vfork child is recognised by what both show in /proc.
 //
 // Thread rule: run() by one thread, all else by another.
 #pragma once
@@ -44,7 +44,7 @@ class ProcessLook {
 
   void run() noexcept;
 
-  /// What all looks of one count may cost, beyond what ordinary processes take.
+  /// The time that all looks of one count may take beyond what ordinary processes take.
   struct Patience {
     std::chrono::nanoseconds most_time;  ///< of all, on a busy machine
     Clock::time_point began = Clock::now();
@@ -53,7 +53,7 @@ class ProcessLook {
     int given_up = 0;
     [[nodiscard]] bool over() const;
   };
-  /// Until it has ended. False where it was given up at a process, see given_up().
+  /// Waits for the end of the look. False where it was given up at a process, see given_up().
   bool wait(Patience& patience);
 
   // When wait() has returned.
@@ -61,22 +61,23 @@ class ProcessLook {
   /// ENOMEM where descriptors or memory ran out.
   [[nodiscard]] std::optional<Errno> failure();
   [[nodiscard]] std::vector<std::uint64_t> totals();
-  /// The process that keeps the thread, 0 where none had begun; and what is still to be looked at.
+  /// The process that keeps the thread, 0 where no look had begun; and the processes still to be
+  /// looked at.
   struct GivenUp {
     pid_t pid = 0;
     Phase phase = Phase::kOpening;
     std::vector<pid_t> rest;
   };
   [[nodiscard]] GivenUp given_up();
-  /// A look at the rest that goes on with what this one has counted.
+  /// A look at the rest, which continues with what this look has counted.
   [[nodiscard]] std::shared_ptr<ProcessLook> look_at(std::vector<pid_t> rest);
 
-  /// Before run(): nobody will wait for this look, which is at one process.
+  /// Before run(), of a look at one process: no thread will wait for it.
   void leave_alone();
 
  private:
-  /// Where one process maps the files: one list of addresses for each file, and all other files of
-  /// the same kind.
+  /// The addresses at which one process maps each of the files, and all other files of the same
+  /// kind.
   struct Attached {
     pid_t pid = 0;
     std::vector<std::vector<std::uint64_t>> starts;
@@ -90,14 +91,14 @@ class ProcessLook {
   Result<Found> find_in(pid_t pid);
   /// `tid`: a thread of the process `pid`.
   Result<Found> find_in_task(pid_t pid, pid_t tid);
-  /// Where in counted_ it belongs; nothing where its address space is counted already.
+  /// The place in counted_; nothing where that address space is counted already.
   std::optional<std::size_t> place_of(const Attached& attached);
   void look();
   void count(Attached attached, std::optional<std::size_t> place) REQUIRES(mutex_);
   [[nodiscard]] bool blocked() const REQUIRES(mutex_);
   [[nodiscard]] bool too_late(Patience& patience) const REQUIRES(mutex_);
 
-  KernelFeatures features_;  ///< a copy: whoever made the look may be gone before a lost thread
+  KernelFeatures features_;  ///< a copy: a lost thread may outlive the counter
   const std::shared_ptr<KnownMappings> memory_;
   const std::vector<FileIdentity> files_;
   const std::vector<pid_t> pids_;

@@ -1,14 +1,15 @@
-// SharedCounts: counts that many ask for at the same time, made for all of them at once.
+// SharedCounts: one count for all threads that ask at the same time.
 //
-// A count tells each of those who asked before it began what is so at the time of their calls. So
-// whoever asks while enough counts are going on waits for the next one, together with all others
-// who do; one of them makes it, of all files that any of them has asked for. Nobody is before
-// another, a crowd costs what one asker does, and nobody waits for more than the end of a count
-// that is going on and the one behind it. Whose call is void meanwhile keeps nobody from anything.
+// A count is valid for every call that asked before the count began. So while enough counts are
+// running, asking threads wait for the next count together. One of them makes it, for all files
+// that any of them has asked for. So a crowd costs as much as one asking thread. A thread waits at
+// most for the end of a running count and for the next count. A caller that dies meanwhile delays
+// no other.
 //
-// So many counts go on at a time. A process that holds one up lets another begin beside it.
+// Several counts may run at a time, so that a process that delays one count does not delay the
+// next.
 //
-// Errors: those of the count, for all who share it. Thread rule: any thread.
+// Errors: those of the count, for all threads that share it. Thread rule: any thread.
 #pragma once
 
 #include <chrono>
@@ -34,23 +35,23 @@ class SharedCounts {
   /// Counts at a time.
   struct Bounds {
     int quick = 2;
-    int most = 4;  ///< where the last to begin has taken kLong
+    int most = 4;  ///< where the last one begun has taken kLong
   };
   static constexpr std::chrono::milliseconds kLong{5};
 
-  /// `count`: makes one; of whichever asker, it must be the same. It may be called by several
-  /// threads at a time.
+  /// `count`: makes a count; every asking thread must give the same one. Several threads may call
+  /// it at a time.
   SharedCounts(Count count, const Bounds& bounds) : count_(std::move(count)), bounds_(bounds) {}
   SharedCounts(const SharedCounts&) = delete;
   SharedCounts& operator=(const SharedCounts&) = delete;
 
-  /// The counts of these files, in their order, by a count that has begun after this call.
+  /// The counts of these files, in their order, by a count that began after this call.
   [[nodiscard]] Result<MappingCounts> of(std::span<const FileIdentity> files);
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  /// Those who share a count.
+  /// The threads that share a count.
   struct Crowd {
     std::vector<FileIdentity> files;
     std::unordered_map<FileIdentity, std::size_t, FileIdentityHash> places;  ///< of files
@@ -58,7 +59,7 @@ class SharedCounts {
     std::optional<Result<MappingCounts>> result;
     Condition changed;  ///< a count may begin, or the result is there
 
-    /// Where in `files` they are.
+    /// Adds the files, and answers their places in `files`.
     std::vector<std::size_t> add(std::span<const FileIdentity> asked);
   };
   class Turn;

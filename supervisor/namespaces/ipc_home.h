@@ -1,8 +1,8 @@
 // IpcHome: the IPC namespace that the processes under one listener come from, where that is not
-// ours. Their calls in there go to the initial registry (IpcNamespaces).
+// ours. Their calls in that namespace go to the initial registry (IpcNamespaces).
 //
-// It is of one listener, or of one container, and means nothing to others: whoever joins from an
-// IPC namespace that a process of somebody else's lives in as well changes nothing for that one.
+// A home belongs to one listener or one container, and has no effect on others: a run that joins
+// from an IPC namespace changes nothing for other runs' processes in that namespace.
 //
 // Ownership: holds the namespace's file open, so that its inode cannot come to mean another. Thread
 // rule: any thread.
@@ -19,16 +19,16 @@ namespace shmvisor {
 
 class IpcHome {
  public:
-  /// Not known yet: it will be that of the first caller.
+  /// The home is not known yet: it will be that of the first caller.
   IpcHome() = default;
   /// `ipc`: an open file of /proc/PID/ns/ipc.
   explicit IpcHome(UniqueFd ipc) { set(std::move(ipc)); }
 
-  /// Where it is not known yet.
+  /// Sets the home, if it is not known yet.
   void set(UniqueFd ipc);
   /// The namespace's inode; 0 where it is not known.
   [[nodiscard]] std::uint64_t inode() const;
-  /// Whether it is this namespace, which `tid` lives in.
+  /// Whether `ipc_namespace`, the namespace of `tid`, is the home.
   [[nodiscard]] bool is(std::uint64_t ipc_namespace, pid_t tid);
 
  private:

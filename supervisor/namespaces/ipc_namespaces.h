@@ -1,21 +1,22 @@
-// IpcNamespaces: which registry a thread's calls go to, who owns it, and when a namespace is over.
+// IpcNamespaces: which registry a thread's calls go to, which user namespace owns it, and when an
+// IPC namespace is gone.
 //
 // The initial registry is the one that is shared. That of `run` is owned by the user namespace that
 // owns the IPC namespace that `run` started in; that of an agent's group by the innermost user
 // namespace that is at or above those of all its containers, so that none of them is root over
-// another. Those who join may live in IPC namespaces of their own (IpcHome). There they find the
-// initial registry, but have no right over it by that: they may have made such a namespace
-// themselves.
+// another. The processes of a joined run may live in an IPC namespace of their own (IpcHome). There
+// they find the initial registry, but that gives them no right over it: they may have made the
+// namespace themselves.
 //
-// Any other registry stands for an IPC namespace of the kernel's, which was made inside; it has the
-// owner that the kernel gave that one. We hold that namespace's file open, so
-// that its inode cannot come to mean another. The kernel would drop the namespace when no process
-// lives in it, no descriptor or mount refers to it and none of its segments is mapped: sweep()
-// looks for these among the processes we serve, and forgets: at once where nothing new began
-// meanwhile, which may have hidden from it, and otherwise after a minute.
+// Any other registry stands for an IPC namespace that a served process made, and has the owner that
+// the kernel gave that namespace. We hold the namespace's file open, so that its inode cannot come
+// to mean another. The kernel drops a namespace when no process lives in it, no descriptor or mount
+// refers to it and none of its segments is mapped. sweep() looks for such uses among the processes
+// that we serve. It forgets a namespace without uses: at once if no process began meanwhile, which
+// could have hidden a use, otherwise after a minute.
 //
-// Thread rule: any thread. Its lock is held for no longer than it takes to find an entry: what asks
-// a process, or frees anything, is done without it.
+// Thread rule: any thread. The lock is held only to find an entry, never while a process is asked
+// or anything is freed.
 #pragma once
 
 #include <atomic>
@@ -52,26 +53,26 @@ class IpcNamespaces {
   IpcNamespaces(Registries& namespaces, const ProcessScope& scope,
                 DescriptorShare* descriptor_share = nullptr)
       : IpcNamespaces(namespaces, scope, NamespaceIds::ours().ipc, descriptor_share) {}
-  /// The initial registry is for others alone, and has no owner but that of our own IPC namespace
-  /// until one is told.
+  /// The initial registry is not for our own IPC namespace. Until take_in() is called its owner is
+  /// that of our own IPC namespace.
   static IpcNamespaces of_others(Registries& namespaces, const ProcessScope& scope,
                                  DescriptorShare& descriptor_share) {
     return {namespaces, scope, 0, &descriptor_share};
   }
 
   /// The initial registry is for the processes of the IPC namespace `ipc` as well. Its owner is the
-  /// innermost user namespace that is at or above the owners of all of these. Invalid: nobody knows
-  /// which; it counts as ours.
+  /// innermost user namespace at or above the owners of all of these. An invalid `ipc`, of an
+  /// unknown namespace, counts as ours.
   void take_in(const UniqueFd& ipc);
 
   /// The registry that the thread's calls go to: the initial one where the thread lives in our own
   /// IPC namespace, in `home` (null: none), or where we may not look. ENOMEM where the namespace is
-  /// another but cannot be held: we are out of descriptors, those whom we serve have their share,
-  /// or the thread is gone. `real_uid`: of the thread now, where it is known; it pays for a
-  /// namespace that begins.
+  /// another but cannot be held open: we are out of descriptors, the user or the group has its
+  /// share, or the thread is gone. `real_uid`: the thread's current one, where it is known; that
+  /// user is charged for a new namespace.
   [[nodiscard]] Result<OwnedRegistry> of(ThreadIdentity& thread, IpcHome* home = nullptr,
                                          std::optional<uid_t> real_uid = std::nullopt);
-  /// The owner of that registry, which is not made for it. Never null.
+  /// The owner of that registry; never null. Does not create the registry.
   [[nodiscard]] std::shared_ptr<const NamespaceOwner> owner_of(ThreadIdentity& thread,
                                                                IpcHome* home = nullptr);
 
@@ -80,11 +81,11 @@ class IpcNamespaces {
 
   /// Whether sweep() has anything to look for.
   [[nodiscard]] bool need_sweeping() const;
-  /// `told` is called when that becomes so, by any thread, with a lock held. To be set before there
-  /// are other threads.
+  /// `told` is called when need_sweeping() becomes true, in any thread, with a lock held. Set
+  /// before there are other threads.
   void tell_of_need(std::function<void()> told) { tell_of_need_ = std::move(told); }
-  /// Takes as long as those whom we serve like, in a fifth of the time at most: it looks at each
-  /// descriptor of theirs. Not for a main loop; from one thread at a time.
+  /// Takes as long as the served processes like: it looks at each of their descriptors, and sleeps
+  /// for four fifths of the time. Not for a main loop; from one thread at a time.
   void sweep();
   /// A sweep under way ends soon, and later ones do nothing.
   void stop_sweeping() { stopping_.store(true); }
@@ -98,9 +99,9 @@ class IpcNamespaces {
         descriptor_share_(descriptor_share),
         initial_owner_(std::make_shared<const NamespaceOwner>(NamespaceOwner::of_ours())) {}
 
-  /// Whether the initial registry is meant.
+  /// Whether the thread's calls go to the initial registry.
   [[nodiscard]] bool is_initial(ThreadIdentity& thread, IpcHome* home) const;
-  /// Nothing where its user, or the group, has its share.
+  /// Nothing where the thread's user, or the group, has its share.
   std::optional<DescriptorShare::Part> charge(ThreadIdentity& thread,
                                               std::optional<uid_t> real_uid) const;
 
@@ -112,10 +113,11 @@ class IpcNamespaces {
     std::optional<std::chrono::steady_clock::time_point> unseen_since = std::nullopt;
   };
   OwnedRegistry registry_of(std::pair<const IpcNamespaceId, Held>& held) REQUIRES(mutex_);
-  /// The thread's own. Takes no lock: it asks for the thread's files. ENOMEM: see of().
+  /// Opens the thread's IPC namespace. Takes no lock, since it opens files of the thread's. ENOMEM:
+  /// see of().
   Result<Held> hold(ThreadIdentity& thread, std::optional<uid_t> real_uid);
 
-  /// A namespace that is over, unless its registry was asked for since.
+  /// A namespace that is gone, unless its registry was asked for since.
   struct Over {
     IpcNamespaceId id = 0;
     std::uint64_t asked = 0;
@@ -137,7 +139,7 @@ class IpcNamespaces {
   std::shared_ptr<const NamespaceOwner> initial_owner_ GUARDED_BY(mutex_);
   bool owner_told_ GUARDED_BY(mutex_) = false;
   UniqueFd owner_file_
-      GUARDED_BY(mutex_);  ///< of the first owner that was told, which keeps it and those above it
+      GUARDED_BY(mutex_);  ///< of the first take_in(), which keeps that owner and those above it
   std::map<IpcNamespaceId, Held> held_ GUARDED_BY(mutex_);
 };
 

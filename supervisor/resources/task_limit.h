@@ -1,6 +1,6 @@
 // TaskLimit: a resource limit of another process, from /proc/PID/limits.
 //
-// Not by prlimit(2): that wants CAP_SYS_RESOURCE for a process of another user.
+// prlimit(2) would need CAP_SYS_RESOURCE for a process of another user.
 // Errors: those of read_proc_file(); EINVAL where there is no such limit.
 #pragma once
 

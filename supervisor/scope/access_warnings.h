@@ -1,8 +1,8 @@
-// AccessWarnings: tells the operator, once of each kind, why a process is out of our reach and what
-// would help. Its call has failed: shmat(2) with EACCES, shmctl(2) with EFAULT, shmdt(2) with
-// EINVAL.
+// AccessWarnings: warns the operator, once for each kind, why we cannot reach a process and what
+// would help. The process's call has failed: shmat(2) with EACCES, shmctl(2) with EFAULT, shmdt(2)
+// with EINVAL.
 //
-// Once, because such a process calls again and again.
+// Only once, because such a process calls again and again.
 // Thread rule: any thread.
 #pragma once
 
@@ -17,16 +17,16 @@ namespace shmvisor {
 
 class AccessWarnings {
  public:
-  /// What stands between us and a process.
+  /// Why we cannot reach a process.
   enum class Kind : std::uint8_t {
-    kTracer,         ///< somebody else ptraces it, and a process has one tracer
+    kTracer,         ///< another tracer has it, and a process has one tracer
     kForbidden,      ///< a seccomp filter around us forbids ptrace(2) altogether
     kUserNamespace,  ///< it lives in a user namespace of its own (user_namespaces(7))
     kIdentity,       ///< it changed its user without an exec since, or made itself undumpable
     kCount,
   };
 
-  /// To be called when the kernel refused what we need of the thread.
+  /// Called when the kernel refused us access to the thread.
   void warn_of(pid_t tid);
 
  private:

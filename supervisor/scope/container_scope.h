@@ -1,8 +1,8 @@
 // ContainerScope: the processes of one container, which are no descendants of ours.
 //
-// They are those in its cgroup or in a cgroup below; where it has none of its own, those in its pid
-// namespace or in one below; and where it has neither, all that there are. Looking at too many
-// processes costs time and nothing else: a segment is recognised by its file.
+// These are the processes in its cgroup or in a cgroup below. A container without a cgroup of its
+// own has those in its pid namespace or in one below; a container with neither has all processes.
+// To look at too many processes costs time and nothing else: a segment is recognised by its file.
 //
 // Thread rule: any thread.
 #pragma once
@@ -18,8 +18,7 @@ namespace shmvisor {
 
 class ContainerScope : public ProcessScope {
  public:
-  /// Takes in the container that `pid` is a process of, as long as that is so. What is known
-  /// already is not added again.
+  /// Adds the container of the process `pid`, which must be alive. A container is added only once.
   void add_container_of(pid_t pid);
 
   [[nodiscard]] Result<std::vector<pid_t>> processes() const override;

@@ -1,10 +1,11 @@
-// DescendantScope: all processes below this process, as their parents say.
+// DescendantScope: all descendants of this process, found by the parents of processes.
 //
-// An orphan is among them only where this process is PID 1 or a subreaper; for all that may be
-// supervised see SupervisedScope. Whoever is here is ours for certain, and may be signalled.
+// Orphans are included only where this process is PID 1 or a subreaper; SupervisedScope has all
+// processes that may be supervised. A process of this scope is ours for certain, and may be
+// signalled.
 //
-// However many they are, all processes are gone through once. The lists of children in /proc would
-// miss some while others end.
+// One pass over all processes of /proc finds the descendants, however many they are. The lists of
+// children in /proc miss some while others end.
 //
 // Thread rule: any thread.
 #pragma once

@@ -1,7 +1,6 @@
-// ProcessScope: which processes we serve, asked whenever somebody has to look at all of them.
+// ProcessScope: which processes we serve; asked each time that all of them have to be looked at.
 //
-// A list from /proc is out of date as soon as it is made: processes may have ended, and others
-// begun.
+// A list from /proc is out of date as soon as it is made: processes end and others begin.
 #pragma once
 
 #include <sys/types.h>

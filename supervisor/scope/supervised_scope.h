@@ -1,18 +1,18 @@
-// SupervisedScope: every process that may be under our filter, or under that of somebody who
-// joined.
+// SupervisedScope: every process that may be under our filter, or under that of a joined run.
 //
-// An orphan becomes the child of init, or of a subreaper above us, as it does without shmvisor, so
-// that nothing shows it to have been ours but what it inherited: a seccomp filter more than the
-// process that started its command has (a root). Processes of others may look the same; looking at
-// too many costs time and nothing else, since a segment is recognised by its file. So nobody may be
-// signalled because of being here.
+// An orphan becomes the child of init, or of a subreaper above us, as it does without shmvisor.
+// Only what it inherited shows that it was ours: one seccomp filter more than the process that
+// started its command (a root). Unrelated processes may look the same, so a process of this scope
+// must not be signalled. To look at too many costs time and nothing else, since a segment is
+// recognised by its file.
 //
-// However many roots there are, all processes are gone through once. Each is looked at once in its
-// life: who is under a filter stays so, and who is not does not get under ours. A child of one that
-// belongs does too, which takes 2 µs (Linux 6.13). Others take 14 µs, by /proc/PID/status, whose
-// reader no exec keeps; the kernel's threads, which show by being in no session, 0.1 µs.
+// One pass over all processes of /proc serves all roots. Each process is judged once in its life: a
+// filter stays for good, and a process without ours does not get it later. A child of a process in
+// this scope belongs to it, which takes 2 µs to see (Linux 6.13). Other processes take 14 µs, by
+// /proc/PID/status, which does not wait for an exec. The kernel's threads, which are in no session,
+// take 0.1 µs.
 //
-// An orphan with 65536 groups makes its status take 20 ms and more, once.
+// The status of an orphan with 65536 groups takes 20 ms and more, once.
 //
 // Thread rule: any thread.
 #pragma once
@@ -38,7 +38,8 @@ class SupervisedScope : public ProcessScope {
   explicit SupervisedScope(KernelFeatures features = KernelFeatures())
       : features_(std::move(features)) {}
 
-  /// One process may be added several times. Precondition: not reaped, or its pid may be another's.
+  /// One process may be added several times. Precondition: the process is not reaped, so that its
+  /// pid is still its own.
   RootId add_root(pid_t pid);
   void remove_root(RootId root);
 
@@ -46,11 +47,12 @@ class SupervisedScope : public ProcessScope {
 
  private:
   struct Root {
-    /// Of its command, at least. Where that could not be read 0, which all processes have.
+    /// The least number of filters that its command has. 0, which every process has, where that
+    /// could not be read.
     std::uint64_t filters = 0;
-    bool in_session = false;  ///< in one that has a number here, as all that it started are
+    bool in_session = false;  ///< the session has an id here; so have all that it started
   };
-  /// What is known for good of a process, while its pid goes with that inode in /proc.
+  /// The verdict on a process, which holds while /proc/PID has that inode.
   struct Known {
     std::uint64_t inode = 0;
     bool belongs = false;
@@ -58,16 +60,16 @@ class SupervisedScope : public ProcessScope {
   using Verdicts = std::unordered_map<pid_t, Known>;
   using Roots = std::map<RootId, Root>;
 
-  /// Whether its parent is among those who belong, as far as that is cheap to tell.
+  /// Whether its parent belongs to this scope, where that is cheap to tell.
   bool is_child_of_one(pid_t pid, const Verdicts& verdicts) const;
-  /// nullopt where it is gone.
+  /// nullopt where the process is gone.
   static std::optional<bool> judge(pid_t pid, const Roots& roots, const Verdicts& verdicts);
 
   mutable KernelFeatures features_;
   mutable Mutex mutex_;
   Roots roots_ GUARDED_BY(mutex_);
   RootId last_root_ GUARDED_BY(mutex_) = 0;
-  /// Of all processes of the last look; replaced, never changed, and a new one with other roots.
+  /// The verdicts of the last pass; replaced, never changed, and cleared when the roots change.
   mutable std::shared_ptr<const Verdicts> verdicts_ GUARDED_BY(mutex_) =
       std::make_shared<const Verdicts>();
 };
