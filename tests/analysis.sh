@@ -1,9 +1,14 @@
 #!/bin/bash
-# Clang's analysis of locks, and the unit tests under the sanitizers: bash tests/analysis.sh [PRESET...]
-# All of thread-safety, asan and tsan unless presets are given. What is needed is installed already
-# (tests/run.sh).
+# Clang's analysis of locks, and unit tests under the sanitizers: bash tests/analysis.sh [--all] [PRESET...]
+# All of thread-safety, asan and tsan unless presets are given. Of the tests, those with the label
+# unit-quick; --all: all unit tests. What is needed is installed already (tests/run.sh).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+target=quick_tests label=unit-quick
+if [ "${1:-}" = --all ]; then
+  target=unit_tests label=unit
+  shift
+fi
 [ $# != 0 ] || set -- thread-safety asan tsan
 
 for preset in "$@"; do
@@ -12,7 +17,7 @@ for preset in "$@"; do
   if [ "$preset" = thread-safety ]; then
     cmake --build --preset "$preset" | tail -n 1
   else
-    cmake --build --preset "$preset" --target unit_tests | tail -n 1
-    ctest --preset "$preset" -L '^unit$' -j 2 --no-tests=error </dev/null
+    cmake --build --preset "$preset" --target $target | tail -n 1
+    ctest --preset "$preset" -L "$label" -j 2 --no-tests=error </dev/null
   fi
 done
