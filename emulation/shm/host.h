@@ -1,7 +1,7 @@
 // Host: what the registry needs of the machine it runs on.
 //
 // The emulation decides what the kernel would decide; it has no clock, no /proc and no descriptors
-// of its own. supervisor/memory and supervisor/process implement this, tests fake it.
+// of its own. supervisor/memory/machine implements this, tests fake it.
 #pragma once
 
 #include <sys/types.h>
