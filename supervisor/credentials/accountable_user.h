@@ -1,11 +1,10 @@
-// The user whom everything is charged to that a thread makes us keep or do: descriptors, threads,
-// log lines.
+// The user to whom a thread's use of our resources is charged: descriptors, threads, log lines.
 //
-// It is the thread's real user, as RLIMIT_NPROC and the kernel's other counts for each user have it
-// (a setuid program spends what is its caller's). But in a user namespace one user may be as many
-// as its map has ids; there it is the user who made the namespace, the outermost below ours, as
-// inc_ucount() of kernel/ucount.c charges it to. Where that is root or our own user, who need no
-// namespace to be anybody, each user in it stands for itself.
+// This is the thread's real user, as with RLIMIT_NPROC and the kernel's other counts for each user:
+// a setuid program is charged to the user who runs it. In a user namespace one user may have as
+// many uids as its map has. There the creator of the outermost user namespace below ours is
+// charged, as inc_ucount() of kernel/ucount.c does. Where the creator is root or our own user, who
+// can take any uid without a namespace, each uid stands for itself.
 //
 // Thread rule: any thread.
 #pragma once
@@ -16,7 +15,7 @@
 
 namespace shmvisor {
 
-/// `real_uid`: of the thread now, as our user namespace sees it.
+/// `real_uid`: the thread's current real uid, in our user namespace.
 [[nodiscard]] uid_t accountable_user(ThreadIdentity& thread, uid_t real_uid);
 
 }  // namespace shmvisor

@@ -2,21 +2,21 @@
 //
 // A supervisor that is root in a container, but without CAP_SYS_PTRACE, may neither read nor ptrace
 // a process that became another user, nor signal it without CAP_KILL; a thread of that user may.
-// With CAP_SETUID and CAP_SETGID, which such a process must have had itself, a thread can be that.
-// To be tried only where the plain way was refused (with_identity_of()), and held for one
+// With CAP_SETUID and CAP_SETGID, which such a process must have had itself, our thread can become
+// that user. Use it only where our own identity was refused (with_identity_of()), and for one
 // operation.
 //
-// What each extent changes and allows, by what the kernel compares (__ptrace_may_access() of
-// kernel/ptrace.c, kill_ok_by_cred() of kernel/signal.c); all seen on Linux 6.18:
+// The ids that each extent changes, and what it allows (__ptrace_may_access() of kernel/ptrace.c,
+// kill_ok_by_cred() of kernel/signal.c; all seen on Linux 6.18):
 //   kFiles    fsuid, fsgid             open or stat files of /proc/PID
 //   kSignals  effective uid            kill(2)
 //   kAll      real and effective ids   ptrace(2), process_vm_readv(2); and files of a process in a
 //                                      user namespace that its user made
-// Out of reach all the same, without CAP_SYS_PTRACE: a process that is not dumpable (it changed its
-// user and did not exec since, or asked for it), one with capabilities that we lack, one in a user
-// namespace of somebody else.
+// Without CAP_SYS_PTRACE three kinds of processes stay out of reach: those that are not dumpable
+// (they changed their user without an exec since, or asked for it), those with capabilities that we
+// lack, and those in another user's user namespace.
 //
-// What the other process could do to us meanwhile, being hostile:
+// What a hostile process could do to us meanwhile:
 //   ptrace us, read our memory or descriptors: never. That takes all three uids, and the saved one
 //     stays ours; nor do we depend on being undumpable, which the kernel makes us at the first
 //     change of an effective or filesystem id (commit_creds()), but not with fs.suid_dumpable=1.
@@ -28,7 +28,7 @@
 // are made and opened as the other user: no memfd is to be made, opened or leased meanwhile.
 //
 // Changes are made by raw system calls, because the C library's act on all threads.
-// Thread rule: to be destroyed on the thread that made it; they do not nest.
+// Thread rule: destroyed on the thread that made it; does not nest.
 #pragma once
 
 #include <sys/types.h>
@@ -48,8 +48,8 @@ class BorrowedIdentity {
  public:
   enum class Extent : std::uint8_t { kFiles, kSignals, kAll };
 
-  /// EPERM where the process is gone, has our identity, or we may not take its; EMFILE and the like
-  /// (is_shortage()) where it cannot be told which.
+  /// EPERM where the process is gone, has our identity, or we may not take its identity; EMFILE and
+  /// the like (is_shortage()) where its identity cannot be read.
   static Result<BorrowedIdentity> of(pid_t tid, Extent extent);
 
   BorrowedIdentity(BorrowedIdentity&& other) noexcept
@@ -66,9 +66,9 @@ class BorrowedIdentity {
   bool held_ = true;
 };
 
-/// Carries out an operation on a process, which answers a Result: with our identity, and where that
-/// is refused (EPERM, EACCES) with each of `extents` of its identity in turn, the least first. A
-/// shortage of ours is no refusal, and answered as what it is.
+/// Runs `operation`, which returns a Result, with our identity; where that is refused (EPERM,
+/// EACCES), with each of `extents` of the process's identity in turn, the smallest first. A
+/// shortage on our side is returned as it is.
 template <typename Operation>
 auto with_identity_of(pid_t tid, std::span<const BorrowedIdentity::Extent> extents,
                       Operation operation) -> decltype(operation()) {
@@ -92,7 +92,7 @@ inline constexpr std::array kToRead = {BorrowedIdentity::Extent::kFiles,
 inline constexpr std::array kToTrace = {BorrowedIdentity::Extent::kAll};
 inline constexpr std::array kToSignal = {BorrowedIdentity::Extent::kSignals};
 
-/// open_proc_file() of a file that is guarded by the right to trace.
+/// open_proc_file() of a file that only a process with the right to trace may open.
 inline Result<UniqueFd> open_guarded_proc_file(pid_t tid, const char* name) {
   return with_identity_of(tid, kToRead, [&] { return open_proc_file(tid, name); });
 }

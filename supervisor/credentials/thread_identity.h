@@ -1,11 +1,11 @@
 // ThreadIdentity: a thread that called us, recognised when it calls again.
 //
-// What a thread is allowed may change between two calls and is read anew each time. Which
-// namespaces it lives in changes only by unshare(2) and setns(2): where the filter is our own,
-// which shows us these, it is kept from call to call; a filter that somebody else installed may
-// show what it likes, and there it is read anew each time as well (6 µs for each namespace that a
-// decision needs). A thread is recognised by a pidfd of its own (PIDFD_THREAD, Linux 6.9), which
-// never comes to mean another; without that nothing is kept.
+// A thread's credentials may change between two calls, and are read anew for each call. Its
+// namespaces change only by unshare(2) and setns(2). Our own filter notifies us of these, so under
+// it the namespaces are kept from call to call. Another party's filter may not; under it they are
+// read anew for each call (6 µs for each namespace that a decision needs). A thread is recognised
+// by a pidfd of its own (PIDFD_THREAD, Linux 6.9), which never comes to mean another thread;
+// without such a pidfd nothing is kept.
 //
 // Thread rule: any thread.
 #pragma once
@@ -49,17 +49,18 @@ class ThreadIdentity {
       : tid_(tid), pidfd_(std::move(pidfd)), unique_(unique) {}
 
   [[nodiscard]] pid_t tid() const { return tid_; }
-  /// Never given to two threads; 0 where the kernel has no such number.
+  /// The inode number of the pidfd, which no two threads share; 0 where the kernel has no such
+  /// number.
   [[nodiscard]] std::uint64_t unique() const { return unique_; }
   /// Ids by PIDFD_GET_INFO (Linux 6.13, 0.7 µs); nothing where that is missing or the thread died.
   [[nodiscard]] std::optional<TaskStatus> read_ids(KernelFeatures& features) const;
-  /// Inodes of its files in /proc/TID/ns; 0 where we may not look. Each is read when it is first
-  /// asked for.
+  /// Inodes of the thread's files in /proc/TID/ns; 0 where we may not look. Each is read at the
+  /// first use.
   [[nodiscard]] std::uint64_t ipc_namespace() { return inode_of(NamespaceKind::kIpc); }
   [[nodiscard]] std::uint64_t user_namespace() { return inode_of(NamespaceKind::kUser); }
   [[nodiscard]] std::uint64_t pid_namespace() { return inode_of(NamespaceKind::kPid); }
-  /// Who made the user namespace `inode` that it lives in (accountable_user.h); `look` is asked
-  /// once.
+  /// The creator of the user namespace `inode` that the thread lives in (accountable_user.h).
+  /// `look` finds the creator; its answer is kept.
   template <typename Look>
   [[nodiscard]] std::optional<uid_t> namespace_maker(std::uint64_t inode, Look look) {
     {
@@ -73,7 +74,7 @@ class ThreadIdentity {
   }
   /// For supervisor/inject (CallPageUse).
   [[nodiscard]] std::atomic<int>& call_page_misses() { return call_page_misses_; }
-  /// What ThreadIdentities::keep_undo() kept. Taken once.
+  /// Takes what ThreadIdentities::keep_undo() kept; empty afterwards.
   [[nodiscard]] std::function<void()> take_undo();
 
  private:
@@ -94,11 +95,12 @@ class ThreadIdentity {
   std::atomic<int> call_page_misses_{0};
 };
 
-/// A thread, and its ids as they are now; no ids where only /proc can tell.
+/// A thread, and its current ids; no ids where only /proc has them.
 struct KnownThread {
   std::shared_ptr<ThreadIdentity> identity;
   std::optional<TaskStatus> ids;
-  bool remembered = false;  ///< its next call will find the same identity
+  bool remembered =
+      false;  ///< its next call finds the same identity, unless many others call first
 };
 
 /// What is kept of threads that called.
@@ -122,12 +124,13 @@ class ThreadIdentities {
 
   /// Precondition: the thread waits in a call of ours, so that its tid means it.
   [[nodiscard]] KnownThread of(pid_t tid);
-  /// Keeps what takes the thread's last call back, if that was left to it (Reply::undo()). It will
-  /// be found with of(), even if more than kMost others call first.
+  /// Keeps what undoes the thread's last call, if the thread completes that call itself
+  /// (Reply::undo()). The identity that of() finds for the thread's next call has it, also after
+  /// kMost other threads have called; of forgotten threads the newest kMostUndos are kept.
   void keep_undo(ThreadIdentity& thread, std::function<void()> undo);
-  /// Its namespaces may change now. Nothing is remembered of its process any more: a thread that
-  /// execs takes over the tid of the first one, and with it the pidfd (de_thread() of fs/exec.c),
-  /// while its namespaces stay its own.
+  /// The thread's namespaces may change now. From now on nothing is remembered of its process: a
+  /// thread that execs takes over the tid of the first thread, and with it the pidfd (de_thread()
+  /// of fs/exec.c), but keeps its own namespaces.
   void namespaces_change(pid_t tid);
 
  private:

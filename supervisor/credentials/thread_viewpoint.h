@@ -1,7 +1,7 @@
-// ThreadViewpoint: what a thread's user and pid namespace make of our ids.
+// ThreadViewpoint: translates ids between our user and pid namespace and those of a thread.
 //
-// Id maps are read from /proc/TID/uid_map and gid_map, whose "outside" column is in terms of our
-// own user namespace (user_namespaces(7)); only for a thread that lives in another one.
+// Id maps are read from /proc/TID/uid_map and gid_map, for a thread in another user namespace than
+// ours. Their "outside" column is in terms of our user namespace (user_namespaces(7)).
 //
 // Thread rule: one thread.
 #pragma once
@@ -24,7 +24,8 @@ class ThreadViewpoint : public Viewpoint {
   std::optional<gid_t> mean_gid(gid_t shown) override;
   pid_t show_pid(const PidRecord& process) override;
 
-  /// Whether something of it could not be read, so that what it showed is nothing to answer.
+  /// Whether something could not be read. Then the ids that this object translated must not be
+  /// used.
   [[nodiscard]] bool cannot_tell() const { return cannot_tell_; }
 
   /// The record of a process that this thread belongs to.

@@ -2,11 +2,12 @@
 // it: cap_capable() of security/commoncap.c, asked from outside.
 //
 // A registry has the owner of the IPC namespace that it stands for, for good. The IPC namespace
-// that a caller lives in is no help in judging it: whoever may make a user namespace may make an
+// that the caller lives in does not count: any user who may create a user namespace can create an
 // IPC namespace that it owns.
 //
-// What is kept are inodes. They stay those namespaces' as long as the IPC namespace lives, which
-// keeps its owner, which keeps its ancestors: whoever keeps a NamespaceOwner sees to that.
+// The namespaces are kept as inode numbers. These stay valid while the IPC namespace lives, which
+// keeps its owner, which keeps its ancestors. So the holder of a NamespaceOwner must keep the IPC
+// namespace alive.
 //
 // Thread rule: a plain value.
 #pragma once
@@ -22,18 +23,19 @@ namespace shmvisor {
 
 class NamespaceOwner {
  public:
-  /// One out of our sight: nobody whom we can see has a right that follows from it.
+  /// An owner that we cannot see: no process that we can see has a right that follows from it.
   NamespaceOwner() = default;
-  /// `ipc`: an open file of /proc/PID/ns/ipc. Out of sight is an owner that is neither our user
-  /// namespace nor one below it.
+  /// `ipc`: an open file of /proc/PID/ns/ipc. We can see an owner that is our user namespace or one
+  /// below it.
   static NamespaceOwner of(const UniqueFd& ipc);
-  /// Of the IPC namespace that we live in.
+  /// The owner of our own IPC namespace.
   static NamespaceOwner of_ours();
 
-  /// Whether a thread has a capability there. It has when it lives in the owner or in an ancestor
-  /// of it and has the capability in its effective set; and, whatever its capabilities, when it
-  /// lives in the parent of one of those and created that one.
-  /// `user_namespace`: where it lives, 0 where we may not look. `euid`: its effective uid.
+  /// Whether a thread has a capability there. It has the capability if its user namespace is the
+  /// owner or an ancestor of the owner, and its effective set contains the capability. It also has
+  /// every capability if it lives in the parent of one of those namespaces and created that
+  /// namespace.
+  /// `user_namespace`: the thread's, 0 where we may not look. `euid`: its effective uid.
   [[nodiscard]] bool grants(std::uint64_t user_namespace, bool has_effective, uid_t euid) const;
 
   /// The innermost user namespace that is at or above both.

@@ -1,12 +1,13 @@
 // Messages with descriptors beside them, over a SOCK_SEQPACKET socket of AF_UNIX; unix(7).
 //
-// A message is one structure of bytes, the same program at both ends. What does not have its size,
-// was cut off, or carries more descriptors than there is room for, is no message (EBADMSG), and
-// its descriptors are closed.
+// A message is one structure of bytes; both ends are the same program. A message of another size,
+// one that was cut off, and one with more descriptors than there is room for are refused (EBADMSG),
+// and their descriptors are closed.
 //
-// Errors besides: those of send(2) and recv(2); EAGAIN where a socket that does not block has
-// nothing; ENOTCONN at the end of the connection. EINTR is not told.
-// Ownership: what is sent stays the sender's; what is received is the receiver's, with O_CLOEXEC.
+// Errors besides: those of send(2) and recv(2); EAGAIN where a non-blocking socket has nothing;
+// ENOTCONN at the end of the connection. Never EINTR.
+// Ownership: the sender keeps the descriptors that it sends; the receiver owns those that it gets,
+// with O_CLOEXEC.
 // Thread rule: any thread; async-signal-safe.
 #pragma once
 
@@ -24,7 +25,7 @@
 namespace shmvisor {
 
 inline constexpr std::size_t kMostDescriptors = 2;
-/// The first ones are valid, as many as came.
+/// As many valid descriptors as came, then invalid ones.
 using ReceivedDescriptors = std::array<UniqueFd, kMostDescriptors>;
 
 Result<void> send_bytes(int socket, std::span<const std::byte> bytes, std::span<const int> fds);

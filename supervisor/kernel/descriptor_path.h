@@ -1,5 +1,5 @@
-// The path by which a process can open a file anew that it has a descriptor of: "/proc/self/fd/N".
-// An open of it makes an open file description of its own.
+// The path "/proc/self/fd/N", by which a process opens the file of a descriptor anew. Such an open
+// makes a new open file description.
 #pragma once
 
 #include <string>

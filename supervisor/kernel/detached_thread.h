@@ -1,9 +1,9 @@
-// start_detached: a thread that nobody joins, with a small stack and all signals blocked: they are
-// for other threads. It may run on all CPUs that the process began with, also where the thread that
-// makes it is pinned to one for a moment.
+// start_detached: starts a thread that nobody joins, with a small stack. All signals are blocked in
+// it: other threads take them. It may run on all CPUs that the process began with, also where the
+// thread that makes it is pinned to one for a moment.
 //
-// Errors: EAGAIN and ENOMEM, where no thread can be had. Ownership: `argument` is the new thread's,
-// but only where it began. Thread rule: any thread; its own signal mask and CPUs stay.
+// Errors: EAGAIN and ENOMEM, where no thread can be had. Ownership: `argument` is the new thread's
+// if the thread started. Thread rule: any thread; its own signal mask and CPUs stay.
 #pragma once
 
 #include <cstddef>

@@ -1,12 +1,12 @@
 // KernelFeatures: which optional kernel features this run may use.
 //
-// Each is tried by calling it, never by comparing versions: the code that uses one asks usable()
-// and, when the kernel answers that it does not know the call, says mark_absent() and takes the
-// fallback from then on. `--without NAME` says mark_absent() before the start, which is how every
-// fallback is tested on a kernel that has everything.
+// A feature is tried by using it, never by comparing versions. The code that uses a feature asks
+// usable() first. When the kernel does not know the call, that code calls mark_absent() and takes
+// the fallback from then on. `--without NAME` calls mark_absent() before the start, so that every
+// fallback can be tested on a kernel that has all features.
 //
-// Ownership: a copy is the same: what is said to one, all know. A thread that may be lost keeps
-// one. Thread rule: any thread may call any member at any time.
+// Ownership: all copies share one state, so that a thread that may be lost can keep a copy. Thread
+// rule: any thread may call any member at any time.
 #pragma once
 
 #include <array>

@@ -1,10 +1,10 @@
-// SocketFile: the file of a Unix socket that is listened at, unix(7).
+// SocketFile: the file of a listening Unix socket, unix(7).
 //
-// A file that a server left behind when it was killed is replaced; anything else is not touched. Of
-// several servers that find such a file only one replaces it.
+// A socket file without a listener, which a killed server left, is replaced; any other file is not
+// touched. Of several servers that find such a file only one replaces it.
 //
-// Ownership: removes the file at its end, if it still is the one that was there at the beginning;
-// somebody else may have made another in its place. Thread rule: one thread.
+// Ownership: the destructor removes the file, unless another process has put another file in its
+// place. Thread rule: one thread.
 #pragma once
 
 #include <sys/types.h>
@@ -21,9 +21,9 @@ class SocketFile {
  public:
   /// No file.
   SocketFile() = default;
-  /// Binds the socket to a file of that name, and listens. EADDRINUSE where somebody listens there
-  /// already, EEXIST where something else is there; ENAMETOOLONG beyond 107 bytes, and the errors
-  /// of bind(2), listen(2) and unlink(2).
+  /// Binds the socket to a file of that name, and listens. EADDRINUSE where another process listens
+  /// there, EEXIST where the path is no socket; ENAMETOOLONG beyond 107 bytes, and the errors of
+  /// bind(2), listen(2) and unlink(2).
   static Result<SocketFile> listen_at(const std::string& path, const UniqueFd& socket, int backlog);
 
   SocketFile(SocketFile&& other) noexcept

@@ -1,8 +1,8 @@
 // What the kernel has and Debian 12's headers (Linux 6.1) lack, under the kernel's own names.
 //
 // Each block names the header it comes from and the first kernel that has it. Sizes are in bytes
-// and pinned by static_assert, since they are part of the ioctl numbers. A newer set of headers
-// wins: every block stands aside when its name is there already.
+// and pinned by static_assert, since they are part of the ioctl numbers. Newer headers win: a block
+// is skipped when its name is defined already.
 //
 // No thread rule, no ownership: constants and plain structures.
 #pragma once

@@ -27,7 +27,7 @@ void log_limited(spdlog::level::level_enum level, LogTopic topic, uid_t user,
   spdlog::log(level, format, std::forward<Values>(values)...);
 }
 
-/// To be called at the end: says how many lines were left out and not told of yet.
+/// Logs how many lines were left out and not reported yet. Called once, at the end.
 void tell_of_lines_left_out();
 
 }  // namespace shmvisor

@@ -1,8 +1,8 @@
 // LogLimiter: how many log lines one user may cause, of each topic.
 //
-// A caller is hostile and can repeat whatever makes a line. So each user has an allowance of lines
-// for each topic: some at once, and one more every few seconds. Lines beyond it are counted, and
-// the count is told with the next line of that topic and user, or at the end.
+// A hostile caller can repeat whatever makes a line. So each user has an allowance of lines for
+// each topic: some at once, and one more every few seconds. Lines beyond the allowance are counted;
+// the next line of that topic and user reports the count, or the end of the process does.
 //
 // Thread rule: any thread.
 #pragma once
@@ -40,7 +40,7 @@ class LogLimiter {
 
   /// For lines whose cause is no user that we know.
   static constexpr uid_t kNobody = static_cast<uid_t>(-1);
-  /// Allowances that are remembered. Where there are more, all further users share one.
+  /// Allowances that are kept. Users beyond that number share one allowance.
   static constexpr std::size_t kMostAllowances = 512;
 
   explicit LogLimiter(int lines_at_once = 10,
@@ -49,11 +49,11 @@ class LogLimiter {
 
   struct Verdict {
     bool may_log = false;
-    /// Lines of this topic and user that were left out since the last one that was not.
+    /// Lines of this topic and user that were left out since the last line that was logged.
     std::uint64_t left_out = 0;
   };
   Verdict ask(LogTopic topic, uid_t user, Clock::time_point now = Clock::now());
-  /// Lines left out that no verdict has told of. They count as told then.
+  /// Lines left out that no verdict has reported. They count as reported afterwards.
   std::uint64_t take_untold();
 
  private:

@@ -1,16 +1,16 @@
-// LogWriter: writes lines to a descriptor whose reader may be slow, stopped or never read.
+// LogWriter: writes lines to a descriptor whose reader may be slow or stopped, or may never read.
 //
-// A pipe that nobody reads and a terminal that Ctrl-S stopped keep a write(2) for as long as others
-// like. So whoever has a line only queues it, and one thread writes, which may be lost. That thread
-// is made with the first line; while there are none it sleeps. Lines beyond the bound are lost and
-// counted; the count is written where they would have been.
+// A write(2) to a pipe that nobody reads, or to a terminal stopped by Ctrl-S, may block for ever.
+// So a thread that logs only queues its line, and one thread writes; that thread may be lost. It is
+// created with the first line, and sleeps while the queue is empty. Lines beyond the bound are
+// dropped and counted; the count is written in their place.
 //
-// Lines stay whole: as many are written at once as a pipe takes without mixing them with those of
-// other writers.
+// Lines stay whole: one write(2) has no more bytes than a pipe takes without mixing them with those
+// of other writers.
 //
-// Errors: what cannot be written because its reader is gone is dropped. Ownership: borrows the
-// descriptor, also when the LogWriter is gone, for as long as its thread is kept. Thread rule: any
-// thread, but not a forked child. Its lock is the last of all.
+// Errors: lines whose reader is gone are dropped. Ownership: borrows the descriptor until the
+// writing thread ends, which may be after the LogWriter. Thread rule: any thread, but not a forked
+// child. Its lock is the last of all.
 #pragma once
 
 #include <chrono>
@@ -27,15 +27,15 @@ class LogWriter {
   explicit LogWriter(int fd, std::size_t most_bytes = kMostBytes);
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
-  /// What is queued is still written, if the process lives for long enough.
+  /// Queued lines are still written, if the process lives for long enough.
   ~LogWriter();
 
   /// `line` with its newline.
   void add(std::string_view line) noexcept;
-  /// A line could not be made.
+  /// Counts a line that could not be formatted.
   void lose_one() noexcept;
-  /// Waits until all is written that was queued before. False where the bound comes first. Where no
-  /// thread can be had to write, whoever calls does it, while the descriptor is ready for it.
+  /// Waits until all lines queued before are written. False where the bound comes first. Where no
+  /// thread can be created, the calling thread writes, while the descriptor is ready.
   bool flush(std::chrono::milliseconds bound) noexcept;
 
  private:

@@ -1,4 +1,4 @@
-// The log of this process: on standard error, without ever waiting for whoever reads that.
+// The log of this process: on standard error, without ever waiting for the reader of that.
 //
 // Thread rule: set_up_process_log() once, while there is one thread; the others from any thread.
 #pragma once
@@ -9,15 +9,14 @@
 
 namespace shmvisor {
 
-/// Lines below `level` are not made. Where an exception that nobody catches ends the process, the
-/// log says so.
+/// Lines below `level` are not logged. An uncaught exception that ends the process is logged.
 void set_up_process_log(spdlog::level::level_enum level);
 
-/// For the lines that are queued when the process ends, at most.
+/// How long the end of the process waits for queued lines to be written.
 inline constexpr std::chrono::milliseconds kLastLinesBound{1000};
 
-/// LogWriter::flush(): before the process ends, or lets somebody go on whose own lines are to come
-/// later.
+/// LogWriter::flush(): before the process ends, or before it lets another process go on whose own
+/// lines are to come later.
 void flush_process_log(std::chrono::milliseconds bound = kLastLinesBound) noexcept;
 
 }  // namespace shmvisor

@@ -1,17 +1,16 @@
 // EventLoop: the one wait of a main thread: for descriptors, by poll(2), and for points in time.
 //
 // A Source is a descriptor with the events that are waited for, a Timer a point in time. Each has a
-// callback. Callbacks run one after another in the thread that turns the loop, sources first, each
-// kind in the order in which it was made. A callback may make and destroy sources and timers, its
-// own too. None may wait for a process that we do not control: what may take long is done beside
-// the loop (tasks/background_task.h).
+// callback. Callbacks run one after another in the thread that turns the loop: those of sources
+// first, then those of timers, each kind in the order of creation. A callback may make and destroy
+// sources and timers, its own too. No callback may wait for a process that we do not control: work
+// that may take long is a BackgroundTask (tasks/background_task.h).
 //
-// Errors: a callback that throws ends nothing. The log says so, and the callback is called again
-// after kInWant, where its descriptor is still ready or it belongs to a timer. A wait for which the
-// kernel has no memory is repeated. Making a source or a timer may throw std::bad_alloc; a turn
-// allocates nothing by itself.
+// Errors: a callback that throws is logged. It is called again after kInWant; a source's only if
+// its descriptor is still ready. A wait for which the kernel has no memory is repeated. Making a
+// source or a timer may throw std::bad_alloc; a turn allocates nothing by itself.
 //
-// Ownership: the descriptors stay their owners', who destroy a source before they close its
+// Ownership: borrows the descriptors; their owner destroys a source before it closes the
 // descriptor. Sources, timers and loop may be destroyed in any order. Thread rule: one thread.
 #pragma once
 
@@ -34,10 +33,11 @@ class EventLoop {
   using Clock = std::chrono::steady_clock;
   using Time = Clock::time_point;
 
-  /// How long a callback that threw is left alone.
+  /// The pause after which a callback that threw is called again.
   static constexpr std::chrono::milliseconds kInWant{50};
 
-  /// A descriptor is watched for as long as this lives. Without a descriptor it does nothing.
+  /// Watches a descriptor for as long as the Source lives. A Source without a descriptor does
+  /// nothing.
   class Source {
    public:
     Source() = default;
@@ -50,9 +50,9 @@ class EventLoop {
     Source& operator=(const Source&) = delete;
     ~Source() { reset(); }
 
-    /// The descriptor is not watched any more.
+    /// Stops watching the descriptor.
     void reset();
-    /// Nothing is told before that time.
+    /// No callback before that time.
     void pause_until(Time when);
 
    private:
@@ -75,13 +75,13 @@ class EventLoop {
     Timer& operator=(const Timer&) = delete;
     ~Timer() { reset(); }
 
-    /// There is no timer any more.
+    /// Removes the timer from the loop.
     void reset();
 
     // Of a timer that the loop made:
 
     void set(Time when);
-    /// Unless it is set to an earlier time already.
+    /// Sets it, unless it is set to an earlier time already.
     void set_by(Time when);
     void cancel();
     [[nodiscard]] std::optional<Time> due() const;
@@ -98,19 +98,19 @@ class EventLoop {
   EventLoop& operator=(const EventLoop&) = delete;
   ~EventLoop();
 
-  /// `events`: of poll(2); POLLHUP and POLLERR are always told. `ready` gets what is the case. A
-  /// descriptor below 0 is never ready.
+  /// `events`: of poll(2); POLLHUP and POLLERR are always reported. `ready` gets the events that
+  /// occurred. A descriptor below 0 is never ready.
   [[nodiscard]] Source watch(int fd, short events, std::function<void(short)> ready);
-  /// Not set yet.
+  /// The new timer is not set.
   [[nodiscard]] Timer timer(std::function<void()> due);
 
-  /// Waits until something happens, `latest` at most, and calls back. False where poll(2) fails for
-  /// good.
+  /// Waits for an event or a timer, until `latest` at most, and runs the callbacks. False where
+  /// poll(2) fails for good.
   bool turn(std::optional<Time> latest = std::nullopt);
-  /// Turns while `wanted` says so, which is asked before each wait. False: see turn().
+  /// Turns while `wanted` answers true; it is asked before each wait. False: see turn().
   bool run_while(const std::function<bool()>& wanted);
 
-  /// When the next timer is due, or a source that pauses is watched again.
+  /// When the next timer is due, or the next paused source is watched again.
   [[nodiscard]] std::optional<Time> next_due() const;
 
  private:

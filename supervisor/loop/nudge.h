@@ -1,10 +1,10 @@
-// Nudge: lets other threads have something done in an event loop, which may be waiting.
+// Nudge: lets other threads run a callback in an event loop, which may be waiting.
 //
-// The loop's thread is woken by an eventfd(2). Who nudges waits for nobody, allocates nothing, and
-// may hold locks. Nudges that come before the loop has seen to the last one are one.
+// The loop's thread is woken by an eventfd(2). The nudging thread does not wait, allocates nothing,
+// and may hold locks. Nudges that come before the loop has handled the last one count as one.
 //
-// Errors: where no descriptor can be had nobody is heard (valid()). Ownership: whoever may nudge
-// shares what that needs, and may outlive this. Thread rule: one thread, but for the nudger.
+// Errors: without a descriptor nudges do nothing (valid()). Ownership: a nudger shares what it
+// needs, and may outlive the Nudge. Thread rule: one thread, except the nudger.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@ namespace shmvisor {
 
 class Nudge {
  public:
-  /// `nudged` is called by the loop.
+  /// `nudged` runs in the loop's thread.
   Nudge(EventLoop& loop, std::function<void()> nudged);
 
   [[nodiscard]] bool valid() const { return event_->valid(); }

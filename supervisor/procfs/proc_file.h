@@ -15,7 +15,7 @@ namespace shmvisor {
 
 /// "/proc/PID/NAME".
 std::string proc_path(pid_t pid, const char* name);
-/// ESRCH where the process is gone; otherwise what open(2) says.
+/// ESRCH where the process is gone; otherwise the errors of open(2).
 Result<UniqueFd> open_proc_file(pid_t pid, const char* name);
 Result<std::string> read_proc_file(pid_t pid, const char* name);
 /// The rest of an open file. Errors: those of read(2); EFBIG where it is longer than `most_bytes`.
@@ -26,8 +26,9 @@ Result<std::vector<int>> numbered_entries(const std::string& path);
 
 struct NumberedInode {
   int number = 0;
-  /// In /proc the numbers are made with the inode, which lives at most as long as the process: a
-  /// process that takes over a pid has another one (proc_fill_cache() of fs/proc/base.c).
+  /// The inode number of /proc/PID is allotted with the inode, which lives at most as long as the
+  /// process. So a later process with that pid has another number (proc_fill_cache() of
+  /// fs/proc/base.c).
   std::uint64_t inode = 0;
 };
 Result<std::vector<NumberedInode>> numbered_inodes(const std::string& path);

@@ -7,8 +7,9 @@
 
 namespace shmvisor {
 
-/// /proc/PID/comm, with '?' for what is not printable: it is the process's own word, prctl(2)
-/// PR_SET_NAME, and shall be nothing that a terminal obeys. "unknown" where it cannot be read.
+/// /proc/PID/comm, with '?' for each byte that is not printable: the process chooses its name
+/// (prctl(2), PR_SET_NAME), which must not contain terminal escapes. "unknown" where it cannot be
+/// read.
 std::string process_name(pid_t pid);
 
 }  // namespace shmvisor

@@ -1,6 +1,5 @@
-// The parent of a process by PIDFD_GET_INFO (Linux 6.13), in 2 µs whatever process it is.
-// /proc/PID/status tells it too, but lists up to 65536 groups, which takes the kernel 20 ms and
-// more.
+// The parent of a process by PIDFD_GET_INFO (Linux 6.13), in 2 µs for any process. /proc/PID/status
+// has it too, but lists up to 65536 groups, which takes the kernel 20 ms and more.
 //
 // Thread rule: any thread.
 #pragma once
@@ -13,7 +12,7 @@
 
 namespace shmvisor {
 
-/// As seen in our pid namespace: 0 where the parent is outside. Nothing where the kernel cannot
+/// The pid in our pid namespace; 0 where the parent is outside. Nothing where the kernel cannot
 /// tell, or the process is gone.
 [[nodiscard]] std::optional<pid_t> parent_by_pidfd(pid_t pid, KernelFeatures& features);
 

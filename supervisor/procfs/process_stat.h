@@ -14,7 +14,7 @@ struct ProcessStat {
   pid_t ppid = 0;
   std::string memory;  ///< the fields that belong to the address space
 
-  /// ESRCH where it is gone. A tid is as good as a pid.
+  /// ESRCH where the process is gone. `pid` may be a tid.
   static Result<ProcessStat> read(pid_t pid);
 };
 

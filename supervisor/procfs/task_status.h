@@ -1,8 +1,8 @@
 // TaskStatus: what /proc/TID/status says of a thread, proc(5).
 //
-// Ids and pids are as seen in our own user and pid namespace. Errors: ESRCH when it is gone, EACCES
-// where /proc hides it. Who needs to be sure that TID still means the same thread asks the
-// notification afterwards (PendingCall::alive). Costs 14 µs.
+// Ids and pids are as seen in our own user and pid namespace. Costs 14 µs. A later thread may have
+// taken over the tid: PendingCall::alive() afterwards tells whether it still is the caller's.
+// Errors: ESRCH when the thread is gone, EACCES where /proc hides it.
 #pragma once
 
 #include <sys/types.h>
@@ -31,7 +31,7 @@ struct TaskStatus {
   std::uint64_t pending_signals = 0;  ///< of the thread, not of its process
   std::uint64_t blocked_signals = 0;
   std::uint64_t caught_signals = 0;
-  int descriptor_table_size = 0;  ///< so many descriptors have room without its growing
+  int descriptor_table_size = 0;  ///< descriptors that fit without growing the table
 
   static Result<TaskStatus> read(pid_t tid);
 };

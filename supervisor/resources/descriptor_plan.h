@@ -1,9 +1,9 @@
 // DescriptorPlan: what the descriptors that RLIMIT_NOFILE allows this process are for.
 //
-// Serving what exists (an attach, a detach, IPC_STAT, a look into /proc) takes some descriptors for
-// a moment. These are reserved: nothing that lasts (segments, IPC namespaces, joined commands) is
-// ever made of them. How many calls may be served at the same time follows from the reserve, so
-// that it is always enough.
+// To serve existing segments (an attach, a detach, IPC_STAT, a look into /proc) takes some
+// descriptors for a moment. These are reserved: they are never used for what lasts (segments, IPC
+// namespaces, joined commands). The reserve bounds how many calls are served at the same time, so
+// that it always suffices.
 //
 // Thread rule: plain values.
 #pragma once
@@ -21,14 +21,14 @@ struct DescriptorPlan {
   std::int64_t pool = 0;
   /// Calls that may be served at the same time.
   int calls_at_once = 0;
-  /// Callers of one listener that may be remembered, each by a pidfd.
+  /// Callers that one listener may remember, each by a pidfd.
   std::int64_t remembered_callers = 0;
   /// The same for the listener of a joined command, of which there are many.
   std::int64_t remembered_joined_callers = 0;
 
-  /// `limit`: RLIMIT_NOFILE, soft. `open_already`: descriptors that are open and stay so.
+  /// `limit`: RLIMIT_NOFILE, soft. `open_already`: descriptors that are open and stay open.
   static DescriptorPlan of(std::uint64_t limit, std::int64_t open_already);
-  /// Of this process, as it is now. Precondition: its limit does not change any more.
+  /// The plan of this process. Precondition: its limit does not change any more.
   static DescriptorPlan of_this_process();
 };
 

@@ -1,15 +1,15 @@
-// DescriptorShare: how many descriptors a group of callers, and each user in it, may make us keep,
-// of a DescriptorPool.
+// DescriptorShare: how many descriptors of a DescriptorPool a group of callers, and each user in
+// the group, may make us keep.
 //
 // A group gets another descriptor while it has fewer than are free. So the first group that takes
-// all it can get leaves a half, the next one a quarter: always something for others, and for what
-// they have to wait for. Without that, one container could make an agent deaf. The same holds for
-// the users within a group, of what the group may get yet; but not for our own user, who could end
-// us anyway.
+// all it can get leaves a half, the next one a quarter, and something is always left for others.
+// Without that, one container could keep an agent from accepting further ones. The same holds for
+// each user in a group, within what the group may still get; but not for our own user, who could
+// kill us anyway.
 //
-// Charged is the user of accountable_user.h.
+// The charged user is that of accountable_user.h.
 //
-// Thread rule: any thread. A share does not outlive its pool, nor a part its share.
+// Ownership: a share does not outlive its pool, nor a part its share. Thread rule: any thread.
 #pragma once
 
 #include <sys/types.h>
@@ -40,7 +40,7 @@ class DescriptorPool {
 
 class DescriptorShare {
  public:
-  /// Descriptors that are kept; given back with it.
+  /// Descriptors that are counted; the destructor gives them back.
   class Part {
    public:
     Part() = default;
@@ -75,7 +75,7 @@ class DescriptorShare {
 
   explicit DescriptorShare(DescriptorPool& pool, Group group = Group::kOneOfMany);
 
-  /// What stands in the way of a part, and the numbers of it.
+  /// Why a part is refused, with the numbers.
   struct Refusal {
     enum class Of : std::uint8_t { kPool, kGroup, kUser };
     Of of = Of::kPool;
@@ -83,17 +83,17 @@ class DescriptorShare {
     std::int64_t may_have = 0;  ///< at most
   };
 
-  /// For descriptors that are about to be made. Nothing where the group or the user has its share,
-  /// of which the log tells; `refusal` then says more, where it is not null.
+  /// For descriptors that are about to be created. Nothing where the group or the user has its
+  /// share already, which is logged; `refusal`, if not null, then has the details.
   std::optional<Part> take(uid_t user, std::int64_t count = 1, Refusal* refusal = nullptr);
-  /// Those that the group has whatever its share; fewer where `count` is negative.
+  /// Counts descriptors that the group has regardless of its share; `count` may be negative.
   void add(std::int64_t count);
 
  private:
   void charge(uid_t user, std::int64_t count);
   [[nodiscard]] std::optional<Refusal> refuses(uid_t user, std::int64_t count) const
       REQUIRES(mutex_);
-  /// Whoever is refused may ask again and again: once of each.
+  /// Logs each kind of refusal once for each user, since a refused user may ask again and again.
   void tell_of(const Refusal& refusal, uid_t user);
 
   DescriptorPool& pool_;

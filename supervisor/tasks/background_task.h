@@ -1,9 +1,9 @@
-// BackgroundTask: work for a main loop that takes as long as others like; one at a time, in a
-// thread that comes for it and goes.
+// BackgroundTask: work for a main loop that may take as long as other processes like; one task at a
+// time, each in a thread of its own.
 //
-// Ownership: the task owns or outlives-with-us what it uses: whoever destroys that first waits for
-// the end, or ends the process without destroying it. Thread rule: start() and wait_for_end() from
-// one thread.
+// Ownership: what the task uses must live until the task ends. Before any of that is destroyed,
+// wait_for_end() has to succeed; otherwise the process ends without destroying it. Thread rule:
+// start() and wait_for_end() from one thread.
 #pragma once
 
 #include <chrono>
@@ -18,10 +18,9 @@ namespace shmvisor {
 class BackgroundTask {
  public:
   [[nodiscard]] bool running() const;
-  /// EBUSY while the last one runs, EAGAIN where no thread can be had. No exception leaves the
-  /// task.
+  /// EBUSY while the last task runs, EAGAIN where no thread can be created. `task` must not throw.
   Result<void> start(std::function<void()> task);
-  /// False where it has not ended by then.
+  /// False where the task has not ended by then.
   bool wait_for_end(std::chrono::milliseconds bound);
 
  private:

@@ -1,26 +1,26 @@
-// LosableThreads: threads for work that a process of somebody else's may hold up for ever.
+// LosableThreads: threads for work that another process may block for ever.
 //
-// Opening /proc/PID/maps waits for exec_update_lock, asking it for mmap_lock: both are the other
-// process's, which may be in the middle of an exec or an mmap that never ends. No signal but a
-// fatal one ends such a wait, and that would end us. So it is done in a thread that can be lost,
-// while whoever asked waits with a bound of its own. A lost thread comes back when the process goes
+// Opening /proc/PID/maps waits for the other process's exec_update_lock, reading it for its
+// mmap_lock. That process may be in the middle of an exec or an mmap that never ends. Only a fatal
+// signal ends such a wait, and that would end us. So such work runs in a thread that can be lost,
+// while the asking thread waits with a bound. A lost thread comes back when the other process goes
 // on or ends.
 //
-// The thread wakes on the CPU of whoever asks, which is about to sleep: a wake-up across CPUs takes
-// several times as long as the task.
+// The thread wakes on the CPU of the asking thread, which is about to sleep: a wake-up across CPUs
+// takes several times as long as the task.
 //
-// Bounds: kMost threads that are not lost. A process is looked at only while one more thread may be
-// lost for its payer: a group may lose another while it has lost fewer than may be lost yet, and so
-// may a user in it, of what the group may lose yet. So whoever loses all that it can leaves others
-// a half. The first one of each group is always within its share: kMostLost, one for each group
-// beyond it, and what is lost in the same moment (kMost at worst) are all that can be lost. Idle
-// threads: two stay, and one in reserve.
+// Bounds: kMost threads that are not lost. A process is looked at only while its payer may lose one
+// more thread. A group may lose another one while it has lost fewer than may still be lost; the
+// same holds for a user within what its group may still lose. So a payer that loses all it can
+// leaves a half to others. The first thread of each group is always within its share: at most
+// kMostLost, one for each further group, and those lost in the same moment (kMost at worst) are
+// lost. Two idle threads stay, and one in reserve.
 //
-// The reserve, once keep_reserve() was called: where the limits let no thread be made (pids.max,
-// RLIMIT_NPROC), because whoever shares them with us has all, a count has one to be done by. It is
-// used only then, or where there are kMost; and another one is made as soon as that is possible.
+// The reserve exists once keep_reserve() was called. Where a limit that we share with other
+// processes lets no thread be created (pids.max, RLIMIT_NPROC), a count still has a thread. The
+// reserve is used only then, or where there are kMost; it is replaced as soon as possible.
 //
-// Errors: EAGAIN where no thread can be had in time. Thread rule: any thread.
+// Errors: EAGAIN where no thread is free in time. Thread rule: any thread.
 #pragma once
 
 #include <sched.h>
@@ -44,17 +44,17 @@ class LosableThreads {
   static constexpr int kMostLost = 96;
   static constexpr int kMostIdle = 3;  ///< the reserve too
 
-  /// Whose process keeps a thread.
+  /// The owner of a process that keeps a thread.
   struct Payer {
-    std::uintptr_t group = 0;  ///< of the processes that are served together; any number of its own
+    std::uintptr_t group = 0;  ///< of the processes that are served together: a unique number
     uid_t user = 0;            ///< of accountable_user.h
 
     friend auto operator<=>(const Payer&, const Payer&) = default;
   };
-  /// Whether the group has lost so few that it does not matter whose process it is.
+  /// Whether the group has lost so few threads that any user's process may be looked at.
   [[nodiscard]] bool may_lose_of_anybody(std::uintptr_t group) const;
   [[nodiscard]] bool may_lose(const Payer& payer) const;
-  /// A thread that runs is given up, until come_back().
+  /// Counts a running thread as lost, until come_back().
   void lose(const Payer& payer);
   void come_back(const Payer& payer);
 
@@ -65,7 +65,7 @@ class LosableThreads {
   void keep_reserve();
 
   enum class Reserve : std::uint8_t { kMayUse, kIsForOthers };
-  /// Runs `task` in one of them. It owns all that it uses, and lets no exception out.
+  /// Runs `task` in one of these threads. `task` owns all that it uses, and must not throw.
   Result<void> run(std::function<void()> task, std::chrono::milliseconds patience,
                    Reserve reserve = Reserve::kMayUse);
 
