@@ -1,12 +1,12 @@
 // LockKeeper: renews the locks of segments that are locked but not allocated yet.
 //
-// To the kernel SHM_LOCK is a property of the segment: a page that is touched later is never
-// swapped either. Ours is a mapping of our own, mlock2(2) with MLOCK_ONFAULT, which keeps a page
-// only once it is faulted in there; and nobody is told of the first touch of a page elsewhere. So a
-// thread looks once a second, as long as there is such a segment.
+// In the kernel SHM_LOCK is a property of the segment: a page that is touched later is never
+// swapped either. Here it is a mapping of our own, mlock2(2) with MLOCK_ONFAULT, which keeps a page
+// only once it is faulted in there, and the kernel does not tell us of a first touch elsewhere. So
+// a thread looks once a second, as long as there is such a segment.
 //
-// Ownership: a renewal owns what it works on, for it may be going on when its owner, or the keeper
-// itself, is gone. Thread rule: any thread; nobody waits for a renewal.
+// Ownership: a renewal owns what it works on, since it may outlive its owner and the keeper. Thread
+// rule: any thread; no thread waits for a renewal.
 #pragma once
 
 #include <chrono>
@@ -20,8 +20,8 @@ namespace shmvisor {
 
 class LockKeeper {
  public:
-  /// Locks what was allocated since it was asked last, or a part of that: others wait for their
-  /// turn. False when nothing is left to come.
+  /// Locks the pages allocated since its last run, or a part of them, since other segments wait for
+  /// their turn. False when no page is left that could be allocated later.
   using Renewal = std::function<bool()>;
 
   explicit LockKeeper(std::chrono::milliseconds period = std::chrono::seconds(1))
@@ -30,14 +30,14 @@ class LockKeeper {
   LockKeeper& operator=(const LockKeeper&) = delete;
   ~LockKeeper();
 
-  /// Precondition: `owner` has none.
+  /// Precondition: `owner` has no renewal yet.
   void add(const void* owner, Renewal renewal);
-  /// No renewal of it begins from here on. Does nothing where there is none (any more).
+  /// No renewal of `owner` begins after this call. Does nothing where there is none.
   void remove(const void* owner);
 
  private:
   using Entry = std::shared_ptr<const Renewal>;
-  /// The thread's too, which ends when there is nothing to renew.
+  /// Shared with the thread, which ends when there is nothing to renew.
   struct State {
     explicit State(std::chrono::milliseconds between) : period(between) {}
 

@@ -1,4 +1,5 @@
-// LockedPages: our own mapping of a segment that is locked, and what keeps its later pages in.
+// LockedPages: our own mapping of a locked segment, which also keeps pages that are allocated later
+// in memory.
 //
 // Sizes: in pages (kPageBytes). A renewal looks at so many pages a time, and goes on there the
 // next time, because a segment may have hundreds of GiB, most of them never touched.
@@ -21,7 +22,7 @@ namespace shmvisor {
 
 class LockedPages {
  public:
-  /// 8 GiB, which is about 0.1 s for pages that were never touched.
+  /// 8 GiB: about 0.1 s for pages that were never touched.
   static constexpr std::uint64_t kPagesATime = std::uint64_t{1} << 21;
 
   /// `discarded`: set before the file is emptied for good.
@@ -35,17 +36,17 @@ class LockedPages {
 
   /// mlock2(2): `lazy` with MLOCK_ONFAULT.
   Result<void> lock(bool lazy);
-  /// Faults in, for the lock, a part of what was allocated since the last time. False when all
-  /// pages are there, or nothing is to be locked any more.
+  /// Faults in, so that they are locked, a part of the pages allocated since the last time. False
+  /// when all pages are in memory, or nothing is to be locked any more.
   bool renew();
-  /// A renewal that is going on ends soon, and no later one does anything.
+  /// Ends a running renewal soon; later ones do nothing.
   void stop() { stopped_ = true; }
   /// stop(), and nothing is locked on return.
   void unlock();
 
  private:
   [[nodiscard]] bool is_over() const { return stopped_ || *discarded_; }
-  /// Faults in what is in memory already, and nothing else.
+  /// Faults in only pages that are in memory already.
   void populate_allocated(std::uint64_t begin, std::uint64_t end);
 
   const InternalMapping mapping_;
@@ -58,7 +59,7 @@ class LockedPages {
   std::uint64_t pages_locked_ = 0;  ///< allocated when the last whole round began
 };
 
-/// Frees the pages of a file, whoever maps them.
+/// Frees the pages of a file, even if they are mapped.
 void punch_whole(int fd, off_t size_bytes);
 
 }  // namespace shmvisor

@@ -1,5 +1,5 @@
-// Machine: the Host that this machine is, for one set of processes. Memfds, inotify, the processes
-// we serve, the clock.
+// Machine: implements Host for one set of processes, by memfds, inotify, the processes that we
+// serve and the clock.
 //
 // Ownership: borrows its resources and its scope. Thread rule: any thread.
 #pragma once
@@ -16,7 +16,7 @@
 
 namespace shmvisor {
 
-/// What costs a descriptor, and can serve any number of machines.
+/// Resources that cost descriptors and can serve any number of machines.
 struct MachineResources {
   explicit MachineResources(KernelFeatures& known_features);
 
@@ -24,7 +24,7 @@ struct MachineResources {
   Overcommit overcommit;
   ReleaseEvents release_events;
   LockKeeper lock_keeper;
-  /// Kept open, since it is a sysctl and may be asked for when no descriptor can be had.
+  /// Kept open: it is a sysctl, which may be needed when no descriptor is free.
   UniqueFd hugetlb_group_file;
 };
 

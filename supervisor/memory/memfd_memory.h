@@ -1,7 +1,7 @@
 // MemfdMemory: a segment's pages in a memfd, memfd_create(2).
 //
 // Size: sealed against shrinking and growing. Rights: the file belongs to us and has mode 0600, so
-// that nobody else can turn a read-only description into a writable one through /proc/self/fd.
+// that no other user can turn a read-only description into a writable one through /proc/self/fd.
 // Every description handed out is opened anew; ours, the base, was opened anew too, because the one
 // that memfd_create(2) returns does not count as a writer: only so F_SETLEASE can tell that no
 // other is alive (fcntl(2); 1.6 µs). It need not be asked again until the next description is
@@ -10,14 +10,14 @@
 // too, so that nobody else gets a lock that would keep them out. Where the lock is refused, or
 // leases are forbidden while descriptions are alive, the segment counts as in use.
 //
-// Who caught a descriptor of the file and is of our user can change its mode, make it immutable
-// where it has the capability, have each open(2) of it wait (fanotify(7)), and keep the file alive
-// by an O_PATH descriptor that no lease sees. So rights that are gone are restored when an open is
-// refused; an open is waited for without a lock; and the file is emptied when the segment goes
+// A process of our own user that caught a descriptor of the file can change its mode, make it
+// immutable where it has the capability, have each open(2) of it wait (fanotify(7)), and keep the
+// file alive by an O_PATH descriptor that no lease sees. So the mode is restored when an open is
+// refused, no lock is held during an open, and the file is emptied when the segment is freed
 // (discarding()).
 //
-// Thread rule: any thread. A lease and an open must not meet, which mutex_ sees to without being
-// held during an open.
+// Thread rule: any thread. A lease and an open must not happen at the same time: mutex_ prevents it
+// without being held during an open.
 #pragma once
 
 #include <sys/types.h>
@@ -55,9 +55,9 @@ class MemfdMemory : public BackingMemory {
   /// What ftruncate(2) accepts at most.
   static constexpr std::uint64_t kLargestFileBytes = std::numeric_limits<std::int64_t>::max();
 
-  /// `size_bytes`: in whole (huge) pages. The file of a larger size than kLargestFileBytes is
-  /// shorter: no address space has room for so much, so nobody sees it. Errors: ENOMEM, EINVAL,
-  /// ENOSPC (out of descriptors).
+  /// `size_bytes`: in whole (huge) pages. Beyond kLargestFileBytes the file is shorter than the
+  /// segment; no address space is large enough to show that. Errors: ENOMEM, EINVAL, ENOSPC (out of
+  /// descriptors).
   static Result<std::unique_ptr<MemfdMemory>> create(const BackingRequest& request,
                                                      std::uint64_t size_bytes,
                                                      MemoryCharges charges, LockKeeper& lock_keeper,
@@ -96,7 +96,7 @@ class MemfdMemory : public BackingMemory {
   [[nodiscard]] static std::uint64_t page_bytes_of(const BackingRequest& request) {
     return request.huge ? request.huge_page_bytes : kPageBytes;
   }
-  /// As long as the segment, or as long as a file can be.
+  /// The segment's size, at most that of the largest file.
   [[nodiscard]] static off_t file_size_bytes(std::uint64_t size_bytes, std::uint64_t page_bytes) {
     return static_cast<off_t>(std::min(size_bytes, kLargestFileBytes / page_bytes * page_bytes));
   }
@@ -123,14 +123,13 @@ class MemfdMemory : public BackingMemory {
   int opening_ GUARDED_BY(mutex_) = 0;
   /// A description may be alive.
   bool handed_out_ GUARDED_BY(mutex_) = false;
-  /// One that has no lock.
+  /// A description without a lock may be alive.
   bool handed_out_unlocked_ GUARDED_BY(mutex_) = false;
   bool base_is_locked_ GUARDED_BY(mutex_) = false;
   bool ever_handed_out_ GUARDED_BY(mutex_) = false;
-  bool signal_is_set_ GUARDED_BY(mutex_) =
-      false;  ///< by which we would hear that somebody breaks our lease
+  bool signal_is_set_ GUARDED_BY(mutex_) = false;  ///< the signal for a lease that is being broken
   void lock_pages(bool lazy) REQUIRES(lock_mutex_);
-  /// What was locked, where the memory was discarded and nobody else sees to it.
+  /// The locked pages, where the memory was discarded and no other thread unlocks them.
   [[nodiscard]] std::shared_ptr<LockedPages> take_discarded();
 
   /// discarding() was called. Set before lock_mutex_ is tried, read after it was given back.

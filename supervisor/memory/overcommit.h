@@ -1,4 +1,4 @@
-// Overcommit: whether the kernel would promise a segment's memory, proc(5) vm.overcommit_memory.
+// Overcommit: whether the kernel would commit a segment's memory, vm.overcommit_memory of proc(5).
 //
 // The kernel charges a segment without SHM_NORESERVE at once (shmem_kernel_file_setup(),
 // shmem_acct_size() of mm/shmem.c); a memfd is charged page by page. So the question is asked here:
@@ -18,7 +18,7 @@
 
 namespace shmvisor {
 
-/// A charge that is held; given back with it.
+/// A charge; the destructor gives it back.
 class CommitCharge {
  public:
   CommitCharge() = default;
@@ -39,7 +39,7 @@ class Overcommit {
  public:
   Overcommit();
   [[nodiscard]] Result<CommitCharge> charge(std::uint64_t size_bytes, bool reserve) const;
-  /// What charge() compares with in mode 0; 0 in others, where only the kernel knows.
+  /// The bound of charge() in mode 0; 0 in the other modes, where only the kernel knows.
   [[nodiscard]] std::uint64_t most_bytes() const;
 
  private:

@@ -1,6 +1,6 @@
-// ReleaseEvents: one inotify(7) instance, and who wants to know of which of its watches.
+// ReleaseEvents: one inotify(7) instance, and which ReleaseWatch each of its watches belongs to.
 //
-// A user has few instances (128 by default) but many watches, so that everybody shares one.
+// A user has few instances (128 by default) but many watches. So all sessions share one instance.
 //
 // Lock order: mutex_, then that of a ReleaseWatch. Thread rule: any thread.
 #pragma once
@@ -22,10 +22,11 @@ class ReleaseEvents {
 
   explicit ReleaseEvents(KernelFeatures& features);
 
-  /// Tells `watch` of closes of the file from now on. The watch's number, or kUnwatched.
+  /// From now on `watch` is notified when the file is closed. Answers the watch's number, or
+  /// kUnwatched.
   int add(const std::string& path, ReleaseWatch& watch);
   void remove(int descriptor);
-  /// Hands out what has happened up to now.
+  /// Delivers the events up to now.
   void pump();
 
   /// Readable when pump() has something to do; -1 where there is no such descriptor.

@@ -1,11 +1,10 @@
 // ReleaseWatch: tells when a removed segment's last description may have gone, by inotify(7).
 //
 // The kernel queues IN_CLOSE before the munmap, exit or exec that dropped the last mapping of a
-// description returns, so whoever asks afterwards finds the event there. But it does so before the
-// description stops counting as open (__fput(): fsnotify_close(), later put_file_access()): who
-// asks in between, on another CPU, finds the file in use, and is told of it again for a while.
-// Where inotify is refused or full, every watched file is named at every asking instead, and
-// needs_polling() is true.
+// description returns, so that a later take() finds the event. But the description counts as open a
+// moment longer (__fput(): fsnotify_close(), later put_file_access()). A thread on another CPU may
+// find the file in use then; so take() repeats each event for a while. Where inotify is refused or
+// full, every take() names every watched file, and needs_polling() is true.
 //
 // Thread rule: any thread.
 #pragma once
@@ -29,7 +28,7 @@ namespace shmvisor {
 
 class ReleaseWatch {
  public:
-  /// `again_for`: how long an event is told of, unless remove() ends it.
+  /// `again_for`: how long an event is repeated, unless remove() ends it.
   explicit ReleaseWatch(ReleaseEvents& events,
                         std::chrono::milliseconds again_for = std::chrono::seconds(1))
       : events_(events), again_for_(again_for) {}
@@ -39,18 +38,19 @@ class ReleaseWatch {
 
   void add(const FileIdentity& file, const std::string& path);
   void remove(const FileIdentity& file);
-  /// Files that may have been released since the last call, or not long before it; up to `most` of
-  /// them. Where there are more, the next call goes on with those.
+  /// Files that may have been released since the last call, or shortly before it; at most `most`.
+  /// The next call continues with the rest.
   [[nodiscard]] std::vector<FileIdentity> take(std::size_t most = SIZE_MAX);
 
-  /// Readable when take() has something to say; -1 where there is no such descriptor.
+  /// Readable when take() has something to answer; -1 without inotify.
   [[nodiscard]] int fd() const { return events_.fd(); }
-  /// Whether something was noted that take() has not told of yet.
+  /// Whether there is an event that take() has not answered yet.
   [[nodiscard]] bool has_news() const { return has_news_.load(std::memory_order_acquire); }
-  /// Whether some files can only be watched by asking again, or are to be asked for again.
+  /// Whether take() has to be called again in a while: for files without a watch, or for events to
+  /// repeat.
   [[nodiscard]] bool needs_polling();
-  /// `told` is called when that becomes so, by any thread, with locks held. To be set before there
-  /// are other threads.
+  /// `told` is called when needs_polling() becomes true, in any thread, with locks held. Set before
+  /// there are other threads.
   void tell_of_need(std::function<void()> told) { tell_of_need_ = std::move(told); }
 
   /// For ReleaseEvents: the watch `descriptor` has an event.
@@ -75,9 +75,9 @@ class ReleaseWatch {
   /// The watch of each file, or kUnwatched.
   std::unordered_map<FileIdentity, int, FileIdentityHash> descriptors_ GUARDED_BY(mutex_);
   std::unordered_map<int, FileIdentity> files_ GUARDED_BY(mutex_);
-  /// Watches with an event, until it has been told of for long enough.
+  /// Watches with an event, until it has been repeated for long enough.
   std::unordered_map<int, Closed> closed_ GUARDED_BY(mutex_);
-  /// Those in their order; some may be gone from there.
+  /// The keys of closed_ in their order, and some that are gone from there.
   std::deque<int> closed_order_ GUARDED_BY(mutex_);
   std::size_t untold_ GUARDED_BY(mutex_) = 0;  ///< of closed_
   /// Files without a watch, in the order in which they are named; some may be gone.

@@ -1,13 +1,13 @@
-// ExpectedCalls: calls that we made ourselves, in somebody else's name.
+// ExpectedCalls: calls that the supervisor itself causes another thread to make.
 //
-// A process that was set up to borrow a descriptor table (BorrowedTable) makes one of our calls so
-// that the kernel parks it and lets us put a descriptor into it; so does a caller that is to make
-// its call again (RemoteSpace). Whichever thread receives that call hands it to the thread that
-// expects it, instead of serving it.
+// A process that borrows a descriptor table (BorrowedTable) makes one of the served calls, so that
+// the kernel parks it and lets us put a descriptor into its table. A caller that has to make its
+// call again (RemoteSpace) does the same. The thread that receives such a call hands it to the
+// thread that expects it, instead of serving it.
 //
-// Not all that comes from an expected tid is what was expected: a call received before, and void
-// since, may be looked at only now; and the tid may have gone to another thread, through an exec.
-// Who expects must tell them apart; what was none of its is given back, to be served after all.
+// A call from an expected tid may be another call than the expected one: one that was received
+// before and is void since, or one of another thread that took over the tid by an exec. The
+// expecting thread must tell them apart. It gives other calls back, and they are served after all.
 //
 // Thread rule: any thread.
 #pragma once
@@ -31,24 +31,23 @@ namespace shmvisor {
 
 class ExpectedCalls {
  public:
-  /// `somebody_receives`: called when a call is about to be awaited, to see to it that a thread
-  /// other than the awaiting one receives.
+  /// `somebody_receives`: called before a call is awaited; makes another thread receive.
   explicit ExpectedCalls(std::function<void()> somebody_receives)
       : somebody_receives_(std::move(somebody_receives)) {}
 
-  /// Sees to it that a thread other than the calling one receives.
+  /// Makes a thread other than the calling one receive.
   void let_another_receive() const { somebody_receives_(); }
   /// From now on calls of `tid` are kept for next() and await().
   void expect(pid_t tid);
   /// The next call; nothing when none comes in time.
   std::optional<seccomp_notif> next(pid_t tid, std::chrono::milliseconds bound);
-  /// Ends the expectation. What was not taken by next() is given back.
+  /// Ends the expectation. Calls that next() did not take are given back.
   void end(pid_t tid);
-  /// The id of the next call, of a tid that nobody else can have; nothing when it does not come
-  /// within two seconds. Ends the expectation.
+  /// The id of the next call, of a tid that no other thread can take over; nothing when no call
+  /// comes within two seconds. Ends the expectation.
   std::optional<std::uint64_t> await(pid_t tid);
 
-  /// Whether the call was expected, and is taken care of.
+  /// Hands the call to the thread that expects it. False where none does.
   bool claim(const seccomp_notif& notif);
   void give_back(const seccomp_notif& notif);
   /// A call that was given back, to be served.

@@ -4,10 +4,10 @@
 // supervised task is left (Linux 6.11+); EINTR on a signal. The others give ENOENT when the caller
 // is no longer waiting: killed, or interrupted where the filter lacks WAIT_KILLABLE_RECV.
 //
-// Without WAIT_KILLABLE_RECV any signal ends the wait, the call is repeated, and comes again under
-// a new id (kernel/seccomp.c: seccomp_do_user_notification()). Worse: a signal may fall between
-// respond(), which succeeds, and the caller's waking up, which then looks at the signal first. So
-// there an answer that was sent is no answer that arrived.
+// Without WAIT_KILLABLE_RECV any signal ends the wait, and the call is repeated under a new id
+// (kernel/seccomp.c: seccomp_do_user_notification()). A signal may also come between a respond()
+// that succeeds and the caller's waking up, which handles the signal first. So under such a filter
+// an answer that was sent may be lost.
 // Ownership: owns the descriptor. Thread rule: any thread may call any member; receive() blocks.
 #pragma once
 
@@ -23,15 +23,15 @@
 
 namespace shmvisor {
 
-/// An answer that is none: the kernel makes the call again, whatever signal comes, and the program
-/// sees neither. That is what it must find that we take out of its wait: should we die before we
-/// say the result, its call comes again. -ERESTARTNOINTR of include/linux/errno.h; a caller that is
-/// answered so must be about to stop, or to take a signal, because nobody else looks at it.
+/// The answer -ERESTARTNOINTR of include/linux/errno.h: the kernel repeats the call, also after a
+/// signal handler, and the program sees nothing of it. A caller that we take out of its wait gets
+/// it first: if we die before we set the result, the call comes again. Precondition: the caller is
+/// about to stop or to take a signal, since only then does the kernel look at this value.
 inline constexpr std::int64_t kCallAgain = -513;
 
 /// How a caller waits for the answer, which the filter's flags decide.
 enum class WaitKind : std::uint8_t {
-  kUnknown,        ///< somebody else installed the filter, and it did not show yet
+  kUnknown,        ///< another party's filter, and no caller has shown it yet
   kKillable,       ///< WAIT_KILLABLE_RECV: a received call ends by its answer or by death
   kInterruptible,  ///< by any signal
 };
@@ -43,10 +43,10 @@ class Listener {
   [[nodiscard]] int fd() const { return fd_.get(); }
 
   [[nodiscard]] WaitKind wait_kind() const { return wait_kind_.load(std::memory_order_relaxed); }
-  /// What the behaviour of a caller has shown.
+  /// Sets what the behaviour of a caller has shown.
   void learn(WaitKind wait_kind) { wait_kind_.store(wait_kind, std::memory_order_relaxed); }
 
-  /// Wake-ups on the caller's own CPU (Linux 6.6): worth a factor of ten across CPUs.
+  /// Wake-ups on the caller's own CPU (Linux 6.6): ten times as fast as across CPUs.
   void use_sync_wake_up(KernelFeatures& features);
 
   [[nodiscard]] Result<seccomp_notif> receive();
@@ -60,12 +60,12 @@ class Listener {
   /// Puts a copy of `fd` into the caller's table, close-on-exec, as the lowest number that is free;
   /// the call still waits. EMFILE where the table is full.
   Result<int> add_fd(std::uint64_t id, int fd);
-  /// The same as a number of ours, in place of what is open there. EBADF where it is beyond the
-  /// caller's RLIMIT_NOFILE, EBUSY where a call of another thread's is about to open it.
+  /// Puts it at `number`, in place of what is open there. EBADF where that is beyond the caller's
+  /// RLIMIT_NOFILE, EBUSY where another thread's call is about to open it.
   Result<int> add_fd_as(std::uint64_t id, int fd, int number);
-  /// The same, and answers the call with the number, in one step (Linux 5.14). A signal that comes
-  /// to this thread in the middle, a SIGSTOP at least, can spoil it: the call is then answered with
-  /// 0 and no descriptor, and this says EINPROGRESS or ENOENT (kernel/seccomp.c:
+  /// The same, and answers the call with the number, in one step (Linux 5.14). A signal to this
+  /// thread during the step, at least SIGSTOP, can spoil it: then the call is answered with 0,
+  /// there is no descriptor, and the error is EINPROGRESS or ENOENT (kernel/seccomp.c:
   /// seccomp_notify_addfd() counts the call as answered before it waits).
   Result<int> respond_with_fd_as(std::uint64_t id, int fd, int number);
 
@@ -81,7 +81,7 @@ class Listener {
   std::size_t response_size_bytes_;
 };
 
-/// Whether it is the listener of a seccomp filter, whose name in /proc no other file can have.
+/// Whether `fd` is the listener of a seccomp filter: no other file can have its name in /proc.
 [[nodiscard]] bool is_seccomp_listener(const UniqueFd& fd);
 
 }  // namespace shmvisor

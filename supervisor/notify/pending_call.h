@@ -1,11 +1,11 @@
 // PendingCall: one received notification, answered exactly once.
 //
-// A call is answered through its notification; or, once an attach or detach has used that up and
-// holds the caller in a ptrace-stop, through an AnswerRoute that sets its result there. Whoever
-// answers need not know which. A PendingCall that is dropped unanswered answers ENOSYS, so that no
-// caller is left waiting.
+// A call is answered through its notification. An attach or detach uses up the notification and
+// holds the caller in a ptrace-stop; from then on an AnswerRoute sets the result there. The code
+// that answers need not know which. A PendingCall that is destroyed unanswered answers ENOSYS, so
+// that no caller waits for ever.
 //
-// Ownership: borrows the listener; shares an AnswerRoute with whoever works on the held caller.
+// Ownership: borrows the listener; shares an AnswerRoute with the code that holds the caller.
 // Thread rule: the thread that received it.
 #pragma once
 
@@ -20,7 +20,7 @@
 
 namespace shmvisor {
 
-/// Where an answer goes after the notification itself was used up.
+/// The way of an answer after the notification was used up.
 class AnswerRoute {
  public:
   AnswerRoute() = default;
@@ -49,7 +49,7 @@ class PendingCall {
   /// Whether tid() still means the caller. Always so while an AnswerRoute holds it.
   [[nodiscard]] bool alive() const { return route_ != nullptr || listener_.alive(notif_.id); }
 
-  /// The notification was used up; from now on answers go this way.
+  /// The notification was used up; from now on `route` delivers the answer.
   void reroute(std::shared_ptr<AnswerRoute> route) { route_ = std::move(route); }
 
   [[nodiscard]] const seccomp_notif& notification() const { return notif_; }
@@ -57,13 +57,13 @@ class PendingCall {
   /// Lets the kernel carry the call out, as if there were no filter. Precondition: not answered
   /// yet.
   void let_through();
-  /// Somebody else has taken it over, and answers it.
+  /// The call was handed to another thread, which answers it.
   void hand_over() { answered_ = true; }
-  /// The caller makes its call again. Precondition: not answered yet, and a signal is pending for
-  /// it. What answer() says afterwards is not delivered.
+  /// Has the caller make its call again. Precondition: not answered yet, and a signal is pending
+  /// for the caller. A later answer() is not delivered.
   void let_come_again();
   [[nodiscard]] bool comes_again() const { return comes_again_; }
-  /// True when the caller got it. Precondition: not answered yet.
+  /// True when the caller got the result. Precondition: not answered yet.
   bool answer(std::int64_t result);
   [[nodiscard]] bool answered() const { return answered_; }
 

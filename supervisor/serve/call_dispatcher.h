@@ -1,11 +1,10 @@
-// CallDispatcher: what a received call means: who calls, whether its user may have it served now,
-// what the kernel would answer, and that the answer is given.
+// CallDispatcher: serves a received call: finds out who calls, and whether the call may be served
+// now; has emulation/ decide; and answers.
 //
-// A call keeps its thread for as long as its caller likes. So the calls of one user that are in
-// service are bounded (CallShares): further ones of it wait, without a thread, and threads are left
-// for the calls of others.
+// A caller can make its call keep a thread for as long as it likes. So the calls in service of one
+// user are bounded (CallShares): further calls of that user wait without a thread.
 //
-// Ownership: borrows what it is given. Thread rule: any thread, once the pool has started.
+// Ownership: borrows all arguments. Thread rule: any thread, once the pool has started.
 #pragma once
 
 #include <sys/types.h>
@@ -34,11 +33,11 @@ namespace shmvisor {
 
 class CallDispatcher final : public ReceiverPool::Handler {
  public:
-  /// `pool`: of the threads that serve; it need not be there yet.
+  /// `pool`: the serving threads; it may be constructed later.
   CallDispatcher(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& features,
                  const ServerOptions& options, ReceiverPool& pool, CallObserver& observer);
 
-  /// Serves the call, if its user may have it served now, and then those that waited for its end.
+  /// Serves the call, if it may be served now, and then those that waited for its end.
   void serve(const seccomp_notif& notif) noexcept override;
   [[nodiscard]] bool can_resume() override { return shares_.can_resume(); }
   void resume() noexcept override;
@@ -51,16 +50,18 @@ class CallDispatcher final : public ReceiverPool::Handler {
   void serve_received(const seccomp_notif& notif) noexcept;
   /// Serves a call that is counted as in service, and then those that waited for its end.
   void serve_admitted(std::optional<CallShares::Next> next) noexcept;
-  /// Whatever happens, the call is answered: with ENOMEM where memory ran out. `admitted`: the user
-  /// as whose call it is in service already. Answers whose call was in service; nothing where it
-  /// was not.
+  /// The call is answered in any case: with ENOMEM where memory ran out. `admitted`: the user, if
+  /// the call is counted as in service already. Answers the user whose call was in service; nothing
+  /// where it was not.
   std::optional<uid_t> serve_one(const seccomp_notif& notif,
                                  std::optional<uid_t> admitted) noexcept;
-  /// The user as whose call it is in service now. Nothing where it was put aside, or refused.
+  /// Counts the call as in service, and answers its user. Nothing where it was put aside, or
+  /// refused.
   std::optional<uid_t> admit(PendingCall& call, KnownThread& thread);
-  /// `user`: as whose call it is in service.
+  /// `user`: the user whose share the call counts in.
   void answer(PendingCall& call, KnownThread thread, uid_t user);
-  /// A shmget, shmat, shmdt or shmctl, or what is none of them. `caller` waits for it.
+  /// Answers a shmget, shmat, shmdt or shmctl, or a call that is none of them. `caller` waits for
+  /// it.
   void answer_shm_call(PendingCall& call, ServedCaller& caller, Registry& registry,
                        ThreadIdentity& identity);
   void change_namespaces(PendingCall& call, const KnownThread& thread, uid_t user);

@@ -1,5 +1,5 @@
-// CallLog: tells the operator of calls: at -v which limit or right denied a call what it asked for,
-// at -vv every call. At -v one user causes so many lines and no more (LogLimiter).
+// CallLog: logs calls for the operator: at -v each denied call, with the limit or right that denied
+// it; at -vv every call. At -v the lines of each user are bounded (LogLimiter).
 //
 // Thread rule: any thread.
 #pragma once

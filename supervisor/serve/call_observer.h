@@ -1,7 +1,8 @@
-// CallObserver: is told of each call that is answered, before and after its caller is.
+// CallObserver: is called for each call that is answered, before and after the caller gets the
+// answer.
 //
-// Ownership: a record borrows; it is good until the observer returns. Thread rule: the observer is
-// called from all serving threads at once. It waits for nobody.
+// Ownership: a record borrows, and is valid until the observer returns. Thread rule: all serving
+// threads call the observer at once. It must not wait.
 #pragma once
 
 #include <sys/types.h>
@@ -17,7 +18,7 @@ namespace shmvisor {
 
 struct CallRecord {
   pid_t tid = 0;
-  Caller& caller;  ///< good for ids and names until the answer; each may have to be read first
+  Caller& caller;  ///< for ids and names, only before the answer; may read /proc
   const RawCall& raw;
   const Result<ShmCall>& call;
   std::int64_t value = 0;  ///< the answer; of a call whose caller completes it, 0
@@ -32,7 +33,7 @@ class CallObserver {
   CallObserver& operator=(const CallObserver&) = delete;
   virtual ~CallObserver() = default;
 
-  /// The caller still waits, so that /proc tells of it.
+  /// The caller still waits, so that /proc shows it.
   virtual void decided(const CallRecord& record) = 0;
   /// `delivered`: false where the caller was gone.
   virtual void answered(const CallRecord& record, bool delivered) = 0;

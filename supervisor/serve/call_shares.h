@@ -1,14 +1,15 @@
 // CallShares: which of the calls that one listener announces are served now, and which wait.
 //
-// NOTIF_RECV hands out calls of anybody in the order in which they were made. A call of a user who
-// has its share of calls in service (ServingBudget, and the same rule for the threads of this
-// listener) is put aside: it stays received and unanswered, and takes no thread. It is served when
-// another call is over, here or at another listener, or when there are more threads. Of each user
-// only so many are put aside; further ones are refused.
+// NOTIF_RECV hands out the calls of all users in the order in which they were made. When a user has
+// its share of calls in service (ServingBudget, and the same rule for the threads of this
+// listener), its further calls are put aside: they stay received and unanswered, and take no
+// thread. A call put aside is served when another call ends, here or at another listener, or when
+// there are more threads. At most kMostAside calls of a user are put aside; further ones are
+// refused.
 //
-// A user's first call at a listener is always within the share, so that none waits for what happens
-// elsewhere: while calls are aside, some are in service. Among those who wait, whoever has the
-// fewest calls in service comes first, of those that may have one more.
+// A user's first call at a listener is always within the share. So while calls are aside others of
+// this listener are in service, and no listener waits for another. Of the waiting users that may
+// have one more call in service, the user with the fewest comes first.
 //
 // Ownership: borrows the budget. Thread rule: any thread.
 #pragma once
@@ -31,17 +32,17 @@ namespace shmvisor {
 
 class CallShares {
  public:
-  /// Calls of one user that are put aside at most: as many as it may well have threads, since who
-  /// is refused calls again at once, before others whose calls wait to be received. 3 MiB.
+  /// The most calls of one user that are put aside: as many as it may have threads, since a refused
+  /// caller calls again at once, ahead of calls that wait to be received. 3 MiB.
   static constexpr std::size_t kMostWaitingOfUser = 32768;
 
   using Clock = std::chrono::steady_clock;
-  /// Who waits longer waits for calls that somebody keeps.
+  /// A longer wait means that some process keeps calls from ending.
   static constexpr std::chrono::seconds kLongWait{1};
 
   /// `group`: of the payers. `most_at_once`: calls of this listener in service. `alive`: whether a
-  /// call still waits. `resume`: calls that are aside may be served now, perhaps: to be asked of
-  /// can_resume() soon, from another thread. It waits for nothing, and calls none of these.
+  /// call still waits. `resume`: called when calls that are aside may perhaps be served: another
+  /// thread has to ask can_resume() soon. It must not wait, nor call a member of this.
   CallShares(ServingBudget& budget, std::uint32_t group, int most_at_once,
              std::function<bool(const seccomp_notif&)> alive, std::function<void()> resume)
       : budget_(budget),
@@ -66,15 +67,15 @@ class CallShares {
     uid_t user = 0;
     seccomp_notif call{};
   };
-  /// A call of the user is over. The call that is to be served next instead, counted as in service;
-  /// nothing where none waits that may be.
+  /// A call of the user has ended. Answers the call to serve next, counted as in service; nothing
+  /// where no waiting call may be served.
   std::optional<Next> leave(uid_t user);
   /// Whether resume() would give a call.
   [[nodiscard]] bool can_resume();
   /// A call that was put aside and may be served now, counted as in service.
   std::optional<Next> resume();
 
-  /// No more threads are to be had than for so many calls; at least one.
+  /// There are threads for this many calls only; at least one.
   void limit_to(int most_at_once);
 
  private:
@@ -88,7 +89,7 @@ class CallShares {
     std::size_t refused_since_look = 0;
   };
 
-  /// Accounts without a call that are kept, for the next one.
+  /// Accounts that are kept without a call, for the next call.
   static constexpr std::size_t kMostIdle = 64;
 
   using Accounts = std::unordered_map<uid_t, Account>;
@@ -99,11 +100,10 @@ class CallShares {
   bool admit(uid_t user, Account& account) REQUIRES(mutex_);
   /// The call that is to be served next.
   std::optional<Next> take_next() REQUIRES(mutex_);
-  /// Of those who wait, the first for whom `may` is true, of the user and the account; null for
-  /// none.
+  /// The first waiting user for whom `may(user, account)` is true; null for none.
   template <typename May>
   Accounts::value_type* first_that(May may) REQUIRES(mutex_);
-  /// Forgets calls whose callers are gone, if it was not tried just now.
+  /// Forgets calls whose callers are gone, unless that was tried just now.
   void make_room(Account& account) REQUIRES(mutex_);
   void count_out_of_aside(std::size_t calls) REQUIRES(mutex_);
 

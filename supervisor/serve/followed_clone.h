@@ -1,9 +1,10 @@
-// follow_clone: lets a clone(2) through that makes a child with an IPC namespace of its own, and
-// has the child looked at before it begins.
+// follow_clone: lets a clone(2) through that puts the child into a new IPC namespace, and calls
+// back before the child begins.
 //
-// Where it cannot be caught (somebody else traces the parent, the call asks for CLONE_UNTRACED, the
-// child is killed) it begins as it is. So does the child of a clone beyond those of one user that
-// are followed at a time: each keeps a thread for some ms, also where the kernel refuses the clone.
+// A child that cannot be caught begins without that: another tracer has the parent, the call asks
+// for CLONE_UNTRACED, or the child is killed. So does a child beyond the bound of clones of one
+// user that are followed at a time: each keeps a thread for some ms, also where the kernel refuses
+// the clone.
 //
 // Ownership: borrows what it is given. Thread rule: a serving thread.
 #pragma once
@@ -18,7 +19,7 @@
 
 namespace shmvisor {
 
-/// Of whom clones are followed now. Any thread.
+/// Counts the clones that are followed, for each user. Any thread.
 class FollowedClones {
  public:
   static constexpr int kMostOfUser = 4;
@@ -32,7 +33,7 @@ class FollowedClones {
   std::map<uid_t, int> of_user_ GUARDED_BY(mutex_);
 };
 
-/// `child_begins`: its tid; it waits meanwhile, the parent does not.
+/// `child_begins` gets the child's tid; the child waits until it returns, the parent does not.
 void follow_clone(PendingCall& call, FollowedClones& followed, uid_t user,
                   const std::function<void(pid_t)>& child_begins);
 

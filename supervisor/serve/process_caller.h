@@ -1,10 +1,9 @@
 // ProcessCaller: the Caller behind a notification, read from the kernel when first asked for.
 //
-// Who asks is read in two steps: ids by PIDFD_GET_INFO (Linux 6.13, 0.7 µs), groups and
-// capabilities, which few decisions need, from /proc/TID/status (14 µs). If the thread was not the
-// one that called any more, the decision does not matter: a call changes nothing, neither the
-// registry nor the caller's memory, before the notification has said that its caller still waits
-// (confirm()).
+// The caller's credentials are read in two steps: ids by PIDFD_GET_INFO (Linux 6.13, 0.7 µs);
+// groups and capabilities, which few decisions need, from /proc/TID/status (14 µs). If another
+// thread had taken over the tid, the decision has no effect: a call changes neither the registry
+// nor the caller's memory before the notification has said that its caller still waits (confirm()).
 //
 // Thread rule: the thread that received the call.
 #pragma once
@@ -55,8 +54,8 @@ class ProcessCaller : public Caller, private Subject {
 
   void secure() override { space_.secure_answer(); }
   bool confirm(std::int64_t value) override;
-  /// Whether something of the caller could not be read for want of descriptors or memory of ours:
-  /// what was decided since then is nothing to answer.
+  /// Whether we lacked descriptors or memory to read something of the caller. Then the decision
+  /// must not be answered.
   [[nodiscard]] bool cannot_tell() const { return cannot_tell_ || viewpoint_.cannot_tell(); }
   /// See RemoteSpace::restore_signal_mask().
   void restore_signal_mask() { space_.restore_signal_mask(); }
@@ -73,7 +72,7 @@ class ProcessCaller : public Caller, private Subject {
   /// The ids; groups and capabilities only where status() was read.
   const TaskStatus& ids();
   const TaskStatus& status();
-  /// What a copy answers; a refusal is for the operator to know.
+  /// EFAULT for a copy that failed; warns the operator where the kernel refused it.
   Result<void> as_fault(const Result<void>& copied);
 
   PendingCall& call_;

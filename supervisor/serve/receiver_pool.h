@@ -1,10 +1,10 @@
 // ReceiverPool: the threads that receive the calls of one listener, and that serve them.
 //
-// A thread that receives blocks in NOTIF_RECV, itself: only so does the kernel hand it the CPU of
-// the caller (an epoll in between loses that). Each call wakes all threads that are blocked there,
-// and on that one CPU; so a single thread receives, and others are parked. Handing over takes
-// longer than answering a shmget, so that calls which are answered at once queue for it. Another
-// thread takes over
+// A receiving thread blocks in NOTIF_RECV itself: only then does the kernel hand it the CPU of the
+// caller (an epoll in between loses that). Each call wakes all threads that are blocked there, on
+// that one CPU; so a single thread receives, and others are parked. To hand a call over takes
+// longer than to answer a shmget. So short calls queue for the one thread. Another thread takes
+// over
 //   - when an attach or detach begins and another call waits already;
 //   - before a step that takes long (counting a thousand processes);
 //   - when a call keeps its thread for more than a millisecond or two: a mapping that is populated,
@@ -12,7 +12,7 @@
 //     is freed;
 //   - before each such copy, while there is a call that is kept so: there may be many of them.
 //
-// A pool whose callers are quiet can be laid to rest, without a thread.
+// A pool whose callers are quiet can rest, without a thread.
 //
 // Ownership: borrows listener and handler. Thread rule: start, rest, stop_looking and wait from one
 // thread; what a serving thread says of its step from that thread; ask_to_look from any.
@@ -37,10 +37,10 @@ class ReceiverPool {
  public:
   /// Threads that stay parked when there is nothing to do.
   static constexpr int kMostParked = 3;
-  /// Calls that so many threads may serve: others receive, or are on their way there.
+  /// How many calls this many threads may serve; the others receive, or are about to.
   static int calls_of(int threads);
 
-  /// What is done with the calls.
+  /// Serves the received calls.
   class Handler {
    public:
     Handler() = default;
@@ -48,16 +48,16 @@ class ReceiverPool {
     Handler& operator=(const Handler&) = delete;
     virtual ~Handler() = default;
 
-    /// Serves a call. Keeps the thread for as long as the caller likes.
+    /// Serves a call, which may keep the thread for as long as the caller likes.
     virtual void serve(const seccomp_notif& notif) noexcept = 0;
     /// Whether calls that were put aside may be served now.
     [[nodiscard]] virtual bool can_resume() = 0;
-    /// Serves these, in a thread of its own.
+    /// Serves such calls, in a thread of its own.
     virtual void resume() noexcept = 0;
-    /// No more threads are to be had than for so many calls.
+    /// There are threads for this many calls only.
     virtual void limit_to(int calls) = 0;
-    /// A millisecond after somebody asked for it; how much later it is to be called again, 0 for
-    /// not before it is asked for. Must be short.
+    /// Called a millisecond after ask_to_look(). Answers how much later to call it again; 0 for not
+    /// until the next ask_to_look(). Must be short.
     virtual std::chrono::milliseconds look() = 0;
   };
 
@@ -65,32 +65,31 @@ class ReceiverPool {
   ReceiverPool(const ReceiverPool&) = delete;
   ReceiverPool& operator=(const ReceiverPool&) = delete;
 
-  /// Sees to it that a thread receives. EAGAIN where the threads, EMFILE where a descriptor
-  /// cannot be had.
+  /// Makes a thread receive. EAGAIN where no thread, EMFILE where no descriptor can be created.
   Result<void> start();
-  /// Sends the threads away that have no call; the others finish theirs first. To be repeated until
-  /// idle(), because a thread that is just about to receive misses it; and undone by start(). For
-  /// somebody who watches the listener meanwhile.
+  /// Ends the threads that have no call; the others finish theirs first. To be repeated until
+  /// idle(), because a thread that is about to receive misses it; start() undoes it. The owner
+  /// watches the listener meanwhile.
   void rest();
   /// Whether no thread is left.
   [[nodiscard]] bool idle() const;
   /// Calls received so far.
   [[nodiscard]] std::uint64_t received() const { return received_.load(); }
-  /// The handler is not asked to look after this.
+  /// After this Handler::look() is not called any more.
   void stop_looking() { watchdog_.stop(); }
   /// See Server::wait_for_end().
   bool wait_for_end();
 
   // Of a serving thread, about its next step.
 
-  /// Sees to it that a thread receives, other than the one that calls this.
+  /// Makes a thread receive, other than the calling one.
   void ensure_receiver();
   /// The same where a call waits already.
   void ensure_receiver_for_waiting();
-  /// The caller may draw the step out. Where another call is drawn out already, somebody else is to
-  /// receive at once.
+  /// The caller may delay the next step. Where another call is being delayed, another thread
+  /// receives at once.
   void expect_wait();
-  /// A step that takes a moment: where it takes longer, somebody else is to receive.
+  /// The next step is short; if it takes longer, another thread receives.
   void look_if_it_takes_long() {
     if (receivers_.load() == 0) watchdog_.ask();
   }
@@ -99,7 +98,7 @@ class ReceiverPool {
   void ask_to_look() { watchdog_.ask(); }
 
  private:
-  /// A thread of ours, as somebody sees who wants to call it away from NOTIF_RECV.
+  /// A serving thread, for a thread that wants to call it out of NOTIF_RECV.
   struct Worker {
     const pid_t tid;
     std::atomic<bool> receiving{false};
@@ -114,12 +113,12 @@ class ReceiverPool {
   bool receive_one(Worker& self);
   /// Of the watchdog: when it is to look again.
   std::chrono::milliseconds look();
-  /// Sees to calls that were put aside and may be served now.
+  /// Starts a thread for calls that were put aside and may be served now.
   void look_after_aside();
-  /// Whether the last receiver is gone to serve a call, and has to be looked after.
+  /// Whether the last receiver serves a call, and has to be watched.
   bool look_after_receiver();
 
-  /// Calls away who waits for a call.
+  /// Wakes the threads in NOTIF_RECV.
   void wake_receivers() REQUIRES(mutex_);
   /// The same as ensure_receiver(). False where no thread can be had.
   bool call_receiver() REQUIRES(mutex_);
@@ -128,7 +127,7 @@ class ReceiverPool {
   bool become_receiver() REQUIRES(mutex_);
   /// Waits to be called; counted in parked_ already.
   void park() REQUIRES(mutex_);
-  /// False where none can be had, or there are as many as there may be.
+  /// False where no thread can be created, or there are as many as there may be.
   bool add_thread(Begin begin = Begin::kParked) REQUIRES(mutex_);
 
   Listener& listener_;

@@ -1,7 +1,7 @@
-// Server: answers the calls of one listener: threads that receive and serve (ReceiverPool), and
-// what a call means (CallDispatcher).
+// Server: answers the calls of one listener, by threads that receive (ReceiverPool) and a
+// CallDispatcher.
 //
-// Ownership: borrows what it is given. Thread rule: start, rest and wait from one thread.
+// Ownership: borrows all arguments. Thread rule: start, rest and wait from one thread.
 #pragma once
 
 #include <cstdint>
@@ -35,10 +35,10 @@ class Server {
   /// Whether no thread is left: then it may be destroyed.
   [[nodiscard]] bool idle() const { return pool_.idle(); }
   [[nodiscard]] std::uint64_t received() const { return pool_.received(); }
-  /// Receives no further call, and waits until all threads have ended; those that wait for a call
-  /// are woken, for before Linux 6.11 NOTIF_RECV does not say that no supervised task is left.
-  /// False where a thread is kept longer than a second. The process must then end without
-  /// destroying what it uses.
+  /// Receives no further call, and waits until all threads have ended. Threads in NOTIF_RECV are
+  /// woken, since before Linux 6.11 it does not tell that no supervised task is left. False where a
+  /// process keeps a thread longer than a second. Then our process must end without destroying what
+  /// that thread uses.
   bool wait_for_end() { return pool_.wait_for_end(); }
 
  private:

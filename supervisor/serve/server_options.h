@@ -20,22 +20,22 @@
 namespace shmvisor {
 
 struct ServerOptions {
-  /// What is kept of threads from call to call: where they live only if the filter is ours.
+  /// What is kept of threads from call to call; their namespaces only if the filter is ours.
   Remembered remembered = Remembered::kAll;
   /// Where the callers come from; null where that is our own IPC namespace.
   std::shared_ptr<IpcHome> home = {};
-  /// Threads at most; beyond it callers wait for one another.
+  /// The most threads; with more calls, callers wait for one another.
   int most_threads = 1024;
   /// What bounds the calls in service of all servers of this process; borrowed. Null: only
   /// most_threads bounds those of this one.
   ServingBudget* budget = nullptr;
-  /// Of the users who call here, in that budget.
+  /// The group in that budget of the users who call here.
   std::uint32_t payer_group = 0;
   /// Callers that are remembered; each costs a descriptor.
   std::size_t most_remembered = ThreadIdentities::kMost;
-  /// How long an attach or detach waits for somebody else's tracer to leave its caller.
+  /// How long an attach or detach waits for another tracer to leave its caller.
   std::chrono::milliseconds tracer_wait = TracerPatience::kDefault;
-  /// What callers may run, where the filter is ours; borrowed. Null for none.
+  /// The code page that callers may run, where the filter is ours; borrowed. Null for none.
   const CallPage* call_page = nullptr;
   /// A thread that unshare(2) or setns(2) may have put into another IPC namespace is held until
   /// this returns, which gets its tid. Where it is not empty.

@@ -1,6 +1,6 @@
-// ServingBudget: how many calls may be served at the same time, of all listeners of this process
-// together, and how many of them may be one user's. The first call of each user at each listener is
-// not counted: most calls are that, and they need not come here.
+// ServingBudget: bounds the calls in service of all listeners of this process together, and those
+// of each user. The first call of each user at each listener is not counted: most calls are such,
+// and skip the budget.
 //
 // A call in service has a thread, and some descriptors (DescriptorPlan::kOfACall). A caller can
 // make its call last: by memory that a userfaultfd holds back, by a tracer, by an exec that does
@@ -10,7 +10,7 @@
 // Charged is the user of accountable_user.h; users of different groups of containers are different
 // payers, whatever their numbers.
 //
-// Whoever was refused a call is told when one is given back, if it waits for that (Waiter).
+// A Waiter that was refused a call is told when one is given back.
 //
 // Thread rule: any thread.
 #pragma once
@@ -41,7 +41,7 @@ class ServingBudget {
   ServingBudget(const ServingBudget&) = delete;
   ServingBudget& operator=(const ServingBudget&) = delete;
 
-  /// Is told once after each time that it was refused, when a call has been given back.
+  /// Is told once for each refusal, when a call has been given back.
   class Waiter {
    public:
     /// `told` is called with the budget's lock held, from any thread. It waits for nothing.
@@ -51,7 +51,7 @@ class ServingBudget {
     Waiter& operator=(const Waiter&) = delete;
     ~Waiter() { withdraw(); }
 
-    /// It does not wait any more, and is not told after this.
+    /// Stops waiting; it is not told after this.
     void withdraw();
 
    private:

@@ -1,7 +1,7 @@
-// Watchdog: a thread that looks after something a millisecond after it was asked to.
+// Watchdog: a thread that calls a function a millisecond after it was asked to.
 //
-// Asking is for paths that must be short: one atomic exchange, and a system call at most once a
-// millisecond. While nobody asks, the thread sleeps.
+// ask() is cheap: one atomic exchange, and a system call at most once a millisecond. The thread
+// sleeps until then.
 //
 // Thread rule: ask() from any thread, between start() and stop(); these from one at a time. `look`
 // runs on the thread itself.
@@ -19,7 +19,7 @@ namespace shmvisor {
 
 class Watchdog {
  public:
-  /// `look`: how much later it is to be called again; 0: when it is asked to.
+  /// `look` answers how much later to call it again; 0: not until the next ask().
   explicit Watchdog(std::function<std::chrono::milliseconds()> look) : look_(std::move(look)) {}
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
@@ -27,10 +27,10 @@ class Watchdog {
 
   static constexpr std::chrono::milliseconds kLater{1};
 
-  /// Does nothing where it is started. EMFILE where the timer, EAGAIN where the thread cannot be
-  /// had.
+  /// Does nothing where it is started already. EMFILE where no timer, EAGAIN where no thread can be
+  /// created.
   Result<void> start();
-  /// Waits until `look` is not running, nor will be.
+  /// Waits until `look` is not running, and will not run again.
   void stop();
   void ask() {
     if (!asked_.exchange(true)) set_timer(kLater);
