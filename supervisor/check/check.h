@@ -1,8 +1,8 @@
-// `shmvisor check`: what of this kernel and environment shmvisor can use.
+// `shmvisor check`: what shmvisor can use of this kernel and environment.
 //
-// Prints a table, one row for each probe: its name, what was found, and, where something is missing
-// or worth knowing, what that means.
-// It cannot run here when something is missing that nothing replaces.
+// Prints a table with one row for each probe: its name, what it found, and, where something is
+// missing or worth knowing, what that means. It cannot run here when something is missing that
+// nothing replaces.
 // Thread rule: forks, so call from a program's only thread.
 #pragma once
 

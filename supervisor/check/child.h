@@ -1,6 +1,6 @@
-// Children that a probe tries things in or on.
+// Child processes for probes: a probe runs in one, or tries something on one.
 //
-// Each is killed when its parent's thread ends, and reaped by whoever started it, so that a check
+// Each is killed when the thread that started it ends, and that thread reaps it, so that a check
 // leaves no process behind. Every wait ends after kPatience at the latest.
 // Thread rule: as every fork that goes on to allocate, from a program's only thread.
 #pragma once
@@ -16,7 +16,7 @@
 
 namespace shmvisor {
 
-/// How long a probe waits for what the kernel does at once; only a wedged machine needs so long.
+/// How long a probe waits for what the kernel does at once: only a stuck machine takes as long.
 inline constexpr std::chrono::milliseconds kPatience{10000};
 
 /// Waits until `fd` is readable; ETIMEDOUT when it is not in time.
@@ -38,8 +38,8 @@ class Child {
   [[nodiscard]] Result<void> started() const;
   [[nodiscard]] pid_t pid() const { return pid_; }
 
-  /// Waits for the next change of state, with waitpid's `options`; the status, or ETIMEDOUT.
-  /// After an exit the process is reaped, and ECHILD is all that is left to say.
+  /// Waits for the next change of state, with waitpid's `options`; the status, or ETIMEDOUT. After
+  /// an exit the process is reaped, and further calls answer ECHILD.
   Result<int> wait(int options);
 
  private:
@@ -47,7 +47,7 @@ class Child {
   Errno fork_error_{0};
 };
 
-/// A child that sits still with a copy of our memory until it is destroyed.
+/// A child that does nothing, with a copy of our memory, until it is destroyed.
 class IdleChild : public Child {
  public:
   IdleChild();

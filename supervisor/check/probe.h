@@ -1,8 +1,8 @@
-// Probe: one thing that shmvisor uses, and how to find out whether it is there.
+// Probe: one thing that shmvisor uses, and a test of whether it is there.
 //
 // A probe tries the thing rather than asking for a version. It may change the state of a forked
 // child, never of its caller, and leaves no process, descriptor or file.
-// Errors: none; what goes wrong is the finding. Every wait is bounded.
+// Errors: none; a failure is the finding. Every wait is bounded.
 // Thread rule: forks, so call from a program's only thread.
 #pragma once
 
@@ -25,9 +25,10 @@ struct Finding {
   };
 
   State state = State::kNo;
-  /// kNo: why. kNote: the value. kYes: more exactly, where there is more to say.
+  /// kNo: why. kNote: the value. kYes: details, if any.
   std::string detail;
-  /// What it means for shmvisor; empty where Probe::otherwise says it or nothing needs saying.
+  /// What the finding means for shmvisor; empty where Probe::otherwise says it, or nothing has to
+  /// be said.
   std::string meaning;
 
   static Finding yes(std::string detail = {}) { return {State::kYes, std::move(detail), {}}; }
@@ -46,7 +47,7 @@ struct Probe {
 
   std::string name;
   std::function<Finding()> run;
-  /// Where it is missing: what is used instead, or, if fatal, why nothing else will do.
+  /// Where it is missing: what is used instead, or, if that is fatal, why there is no other way.
   std::string otherwise;
   Need need = Need::kOptional;
   /// The feature that `--without` switches off, where there is one.

@@ -1,9 +1,10 @@
-// FuseMount: a file system of ours that is made, and mounted nowhere yet.
+// FuseMount: a FUSE file system of ours that is created, and mounted nowhere yet.
 //
-// The pid in a FUSE request is numbered by the pid namespace of the process that made the file
-// system (fuse_conn_init() of fs/fuse/inode.c), and we judge by it. So whoever serves a file system
-// makes it itself, and gives the mount away: whoever has that descriptor may put it anywhere
-// (move_mount(2)), in other namespaces too. One that somebody else made is never served.
+// The pid in a FUSE request is numbered by the pid namespace of the process that created the file
+// system (fuse_conn_init() of fs/fuse/inode.c), and we judge rights by it. So the serving process
+// creates the file system itself, and gives the mount's descriptor away. Its receiver may put the
+// mount anywhere (move_mount(2)), in other namespaces too. A file system that another process
+// created is never served.
 //
 // Thread rule: make() is async-signal-safe; make_for() any thread.
 #pragma once

@@ -1,7 +1,8 @@
-// MountIdentity: which mount a descriptor lies in, and of which file system, without asking that.
+// MountIdentity: the mount that a descriptor lies in, and its file system, without a request to
+// that.
 //
-// statfs(2) and stat(2) would ask the file system, which may be somebody's FUSE and never answer.
-// /proc/self/fdinfo knows the mount, and /proc/self/mountinfo its type and source.
+// statfs(2) and stat(2) would ask the file system, which may be another process's FUSE and never
+// answer. /proc/self/fdinfo has the mount, and /proc/self/mountinfo its type and source.
 //
 // Async-signal-safe: for a forked child. Thread rule: one thread.
 #pragma once
@@ -17,8 +18,8 @@ class MountIdentity {
 
   /// Whether both lie in one mount. False where that cannot be told.
   [[nodiscard]] bool is_same(int fd, int other) const;
-  /// Whether it lies in a mount of the current mount namespace, of that type and, if not null, that
-  /// source.
+  /// Whether `fd` lies in a mount of the current mount namespace, of that type and, if not null,
+  /// that source.
   [[nodiscard]] bool is_of(int fd, const char* type, const char* source) const;
 
  private:

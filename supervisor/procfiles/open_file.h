@@ -1,8 +1,8 @@
 // OpenFile: one of our files in /proc as one open(2) sees it.
 //
-// What is shown belongs to the IPC namespace, and ids and pids are translated to the user and pid
-// namespace, of the thread that opened it, whoever reads; whether it may write is asked of each
-// writer (proc_sys_call_handler() of fs/proc/proc_sysctl.c).
+// The namespaces of the thread that opened the file count, whichever thread reads: the IPC
+// namespace for what is shown, the user and pid namespace for its ids and pids. The right to write
+// is checked for each writer (proc_sys_call_handler() of fs/proc/proc_sysctl.c).
 //
 // Thread rule: one thread.
 #pragma once
@@ -27,7 +27,7 @@ class OpenFile {
   OpenFile& operator=(const OpenFile&) = delete;
   virtual ~OpenFile() = default;
 
-  /// A page at most, whatever was asked for; empty at the end of the file. ENOMEM: the attaches
+  /// One page at most, also for a larger `size`; empty at the end of the file. ENOMEM: the attaches
   /// cannot be counted.
   virtual Result<std::string> read(std::uint64_t offset, std::size_t size) = 0;
   /// The bytes taken. EPERM: not this writer; EINVAL: not this text.
@@ -35,9 +35,8 @@ class OpenFile {
                                     Reader& writer) = 0;
 };
 
-/// /proc/sysvipc/shm. Each read takes the lines that it needs, as the kernel's does, and nothing of
-/// the table is kept between reads but the rest of one page: whoever opens it often and reads costs
-/// little.
+/// /proc/sysvipc/shm. Each read makes the lines that it needs, as in the kernel, and only the rest
+/// of one page is kept between reads. So an open file costs little memory.
 class TableFile : public OpenFile {
  public:
   TableFile(std::shared_ptr<Registry> registry, const Reader& opener);
@@ -47,8 +46,8 @@ class TableFile : public OpenFile {
   Result<std::size_t> write(std::string_view bytes, std::uint64_t offset, Reader& writer) override;
 
  private:
-  /// Lines that one read has taken from the table at once: a look at all processes for each line
-  /// would be too many.
+  /// Lines that one read has taken from the table at once, since each taking looks at all
+  /// processes.
   struct Taken {
     std::vector<ShmTableRow> rows;
     int first_index = 0;

@@ -1,8 +1,7 @@
-// OpenFiles: the files of one mount that are open, by the handle that the kernel names in its
-// requests.
+// OpenFiles: the open files of one mount, by the handle that the kernel's requests name.
 //
-// A file description can be shared by processes, and read by several at a time (pread(2)): each
-// file has a lock of its own, for which nobody waits (RequestQueue).
+// Several processes can share a file description, and read it at the same time (pread(2)): each
+// file has a lock of its own, for which no thread waits (RequestQueue).
 //
 // Ownership: the files. Thread rule: any thread.
 #pragma once
@@ -27,11 +26,11 @@ class OpenFiles {
   OpenFiles& operator=(const OpenFiles&) = delete;
   ~OpenFiles();
 
-  /// Its handle, never 0. ENFILE where the user has its share.
+  /// Answers the file's handle, never 0. ENFILE where the user has its share already.
   Result<std::uint64_t> add(uid_t user, std::unique_ptr<OpenFile> file);
-  /// Nothing where there is none.
+  /// Does nothing where there is none.
   void remove(std::uint64_t handle);
-  /// What `use` answers; EIO where there is none.
+  /// Answers what `use` answers; EIO where there is no such file.
   template <typename Use>
   auto with(std::uint64_t handle, Use use) -> decltype(use(std::declval<OpenFile&>())) {
     const std::shared_ptr<Entry> entry = find(handle);

@@ -1,22 +1,23 @@
-// ProcFileSystem: serves the files of proc_file_list.h to whoever opens them in the command's mount
-// namespace, over FUSE.
+// ProcFileSystem: serves the files of proc_file_list.h over FUSE, to all processes that open them
+// in the command's mount namespace.
 //
-// Threads of its own (RequestThreads), which wait for nobody: to answer they read /proc and take
-// registry locks, which no holder keeps while it waits for a process in such a request; and a page
-// fault, which would keep that process's memory map locked, is refused before either. Each user has
-// a share of them (RequestQueue), and of the files that may be open (OpenFileShares).
+// It has threads of its own (RequestThreads), which wait for no process that makes a request: to
+// answer they read /proc and take registry locks, and no thread holds such a lock while it waits
+// for a process. A page fault, which would keep the process's memory map locked, is refused before
+// that. Each user has a share of the threads (RequestQueue), and of the open files
+// (OpenFileShares).
 //
-// No exception passes through libfuse: a request for which there is no memory fails with ENOMEM.
+// No exception passes through libfuse: a request fails with ENOMEM where there is no memory.
 //
-// Sizes: stat(2) and SEEK_END show 0, as for all files of /proc. To the kernel the files shall have
-// some contents all the same: sendfile(2) and splice(2) read by way of the page cache, and would
-// find the end of the file there without asking us, so that copies came out empty. We refuse such
-// reads (EINVAL, as the kernel's own table does), and programs read(2) instead.
+// Sizes: stat(2) and SEEK_END show 0, as for all files of /proc. But the kernel is told of a size
+// above 0: sendfile(2) and splice(2) read through the page cache, and with size 0 they would see
+// the end of the file there without asking us, so that copies came out empty. We refuse such reads
+// (EINVAL, as the kernel's own table does), and programs read(2) instead.
 //
-// The kernel ends the connection when the last mount of it has gone, or when we die: requests
-// under way fail then, and nobody keeps waiting.
+// The kernel ends the connection when its last mount is gone, or when we die. Requests under way
+// fail then, and no process keeps waiting.
 //
-// Ownership: borrows what it is given. Thread rule: start and wait_for_end from one thread.
+// Ownership: borrows all arguments. Thread rule: start and wait_for_end from one thread.
 #pragma once
 
 #include <sys/types.h>
@@ -52,35 +53,35 @@ class ProcFileSystem {
 
   /// Serves a connection that is mounted already. Errors: EAGAIN, ENOMEM, EINVAL.
   Result<void> start(UniqueFd connection);
-  /// Whether it is mounted anywhere still.
+  /// Whether it is still mounted anywhere.
   [[nodiscard]] bool running() const { return threads_.running(); }
-  /// Waits until the last mount has gone; false where it has not in time, since somebody holds the
-  /// mount namespace. The process must then end without destroying this.
+  /// Waits until the last mount is gone. False where a process holds the mount namespace for
+  /// longer. Our process must then end without destroying this.
   bool wait_for_end(std::chrono::milliseconds bound) { return threads_.wait_for_end(bound); }
 
  private:
-  /// The callbacks of libfuse, which know us as the session's user data.
+  /// The callbacks of libfuse, which get `this` as the session's user data.
   struct Operations;
-  /// What the kernel takes a file's size for.
+  /// The size that a file has in the kernel's cache.
   struct KernelSize {
     bool announced = false;   ///< it is above 0
     off_t highest_bytes = 0;  ///< it has been, at most
   };
 
-  /// Who is charged for what the thread asks for.
+  /// The user who is charged for the thread's requests.
   static uid_t payer(pid_t tid);
   [[nodiscard]] fuse_entry_param entry(std::uint64_t inode, Reader& reader) const;
   [[nodiscard]] struct stat attributes(std::uint64_t inode, Reader& reader) const;
   Result<std::uint64_t> open(const ProcFileInfo& file, int flags, pid_t tid);
   [[nodiscard]] KernelSize& size_of(std::uint64_t inode) REQUIRES(sizes_mutex_);
-  /// The kernel is about to take it for a file of size 0.
+  /// The kernel is about to set the file's size to 0.
   void forget_contents(std::uint64_t inode);
-  /// The kernel takes a file for that long at least after a write.
+  /// After a write the kernel's size of the file is `end` at least.
   void note_write(std::uint64_t inode, off_t end);
   /// Tells the kernel of a size above 0, if need be: fuse_notify_store() of fs/fuse/dev.c.
   void announce_contents(std::uint64_t inode);
-  /// Lets the kernel pass the size in our next answer on to who asked, and keep its own:
-  /// fuse_change_attributes() of fs/fuse/inode.c does so with answers older than what it knows.
+  /// Makes the kernel show the size of our next answer to the process that asked, but keep its own:
+  /// fuse_change_attributes() of fs/fuse/inode.c does so with answers that are out of date.
   void outdate_size(std::uint64_t inode);
 
   [[nodiscard]] Reader reader(pid_t tid) { return {tid, namespaces_, home_.get()}; }

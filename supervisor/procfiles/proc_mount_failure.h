@@ -25,7 +25,7 @@ struct ProcMountFailure {
   [[nodiscard]] bool failed() const { return step != Step::kNone; }
   /// "cannot open /dev/fuse: Permission denied".
   [[nodiscard]] std::string text() const;
-  /// The same for who asked for it, with what to do.
+  /// The same for a user who asked for the files, with what to do.
   [[nodiscard]] std::string advice() const;
 };
 

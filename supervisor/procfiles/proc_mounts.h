@@ -1,17 +1,16 @@
 // ProcMounts: what the command sees in /proc, arranged by the child between fork and exec in a
 // mount namespace of its own.
 //
-// kFuse mounts single files over the kernel's; kHide covers /proc/sysvipc with an empty tmpfs, so
-// that util-linux asks by SHM_STAT; kOff changes nothing. kAuto is kFuse where that is possible.
+// kFuse mounts single files over the kernel's. kHide covers /proc/sysvipc with an empty tmpfs, so
+// that util-linux uses SHM_STAT. kOff changes nothing. kAuto is kFuse where that is possible.
 //
 // Only the mounts at and below /proc become slaves of the host's: what is mounted anywhere else
 // goes to and fro as the host has it, and nothing of ours leaves the namespace. With
 // `user_namespace` the kernel makes every mount a slave.
 //
-// In two steps, since the files of a FUSE file system can only be found when it is served:
-// prepare() makes it, attach() puts its files in their places, waiting for whoever serves it. Where
-// another shmvisor serves it that one makes it (FuseMount), and take_mount() comes between the
-// steps.
+// There are two steps, since the files of a FUSE file system can be found only while it is served:
+// prepare() creates it; attach() mounts its files, and waits for the server. Where another shmvisor
+// serves the file system it also creates it (FuseMount), and take_mount() comes between the steps.
 //
 // Ownership: keeps the two descriptors between the steps; the caller closes them.
 // Thread rule: constructed before the fork; prepare() and attach() are the child's and
@@ -36,22 +35,23 @@ class ProcMounts {
   /// `joining`: another shmvisor makes the file system.
   ProcMounts(ProcMode mode, bool user_namespace, bool joining = false);
 
-  /// Whether /proc has anything of the kernel's System V IPC to mount over. A kernel without
-  /// CONFIG_SYSVIPC has nothing, nor has a /proc of processes alone (subset=pid); and /proc takes
-  /// no new names. Programs then ask by SHM_STAT.
+  /// Whether /proc has files of System V IPC to mount over. A kernel without CONFIG_SYSVIPC has
+  /// none, nor has a /proc of processes alone (subset=pid), and no name can be added to /proc.
+  /// Programs then use SHM_STAT.
   static bool kernel_has_files();
 
-  /// The user namespace when asked for, the mount namespace, and the file system or the cover.
+  /// Makes the user namespace if asked for, the mount namespace, and the file system or the cover.
   /// Nothing is mounted anywhere when it fails.
   ProcMountFailure prepare();
-  /// Of the file system, to be served; invalid where there is none.
+  /// The file system's connection, to be served; invalid where there is none.
   [[nodiscard]] const UniqueFd& connection() const { return files_.connection; }
   /// Whether another shmvisor is to make the file system.
   [[nodiscard]] bool wants_mount() const { return wants_mount_; }
   /// What it made.
   void take_mount(UniqueFd mount) { files_.mount = std::move(mount); }
-  /// Leaves the connection to who serves it. Before attach(): who walks the file system while it
-  /// holds the connection itself waits for ever when the server dies, past SIGKILL.
+  /// Closes the child's copy of the connection. Call it before attach(): a process that walks the
+  /// file system while it holds the connection waits for ever when the server dies, even after
+  /// SIGKILL.
   void leave_connection() { files_.connection.reset(); }
   /// Where the kernel has no such file, none appears. Until it is served, this waits.
   /// Precondition: leave_connection().
@@ -59,7 +59,7 @@ class ProcMounts {
   /// Closes both descriptors.
   void close();
 
-  /// Whether the command shall not run without what was asked for.
+  /// Whether the command must not run after this failure.
   [[nodiscard]] bool required(const ProcMountFailure& failure) const;
 
  private:

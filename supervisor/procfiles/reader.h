@@ -1,12 +1,13 @@
 // Reader: the thread behind a request for one of our files in /proc, and what it may do there.
 //
-// The thread waits in the kernel until we answer, so its tid means it and it changes nothing of
-// itself meanwhile.
+// The thread waits in the kernel until we answer. So its tid stays its own, and its credentials do
+// not change meanwhile.
 //
-// Rules: /proc/sysvipc/shm is root's, mode 0444, so that nobody but who overrides permissions can
-// open it for writing. The sysctls go by ipc_permissions() of ipc/ipc_sysctl.c: root of the user
-// namespace that owns the registry (IpcNamespaces) may write, by its effective uid and not by
-// capability; shm_next_id is for CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN there, whoever has them.
+// Rules: /proc/sysvipc/shm is root's, mode 0444, so that only a thread that overrides permissions
+// can open it for writing. The sysctls follow ipc_permissions() of ipc/ipc_sysctl.c: root of the
+// user namespace that owns the registry (IpcNamespaces) may write, by its effective uid and not by
+// capability; shm_next_id may be written by any thread with CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN
+// there.
 //
 // Thread rule: one thread; lives for one request.
 #pragma once
@@ -24,7 +25,7 @@
 
 namespace shmvisor {
 
-/// Who owns the sysctls of an IPC namespace, as ids of our user namespace.
+/// The owner of the sysctls of an IPC namespace, as ids of our user namespace.
 struct SysctlOwner {
   std::optional<uid_t> uid;  ///< nothing: nobody whom we can see
   std::optional<gid_t> gid;
@@ -38,16 +39,17 @@ class Reader {
   Reader(pid_t tid, IpcNamespaces& namespaces, IpcHome* home);
 
   [[nodiscard]] const std::shared_ptr<ThreadIdentity>& thread() const { return thread_; }
-  /// What its calls go to.
+  /// The registry that the reader's calls go to.
   [[nodiscard]] Result<OwnedRegistry> registry() { return namespaces_.of(*thread_, home_); }
-  /// Of that. Where its user namespace is neither ours nor the reader's, whoever made that one
-  /// stands for its root.
+  /// The owner of that registry's sysctls. Where its user namespace is neither ours nor the
+  /// reader's, the creator of that namespace stands for its root.
   [[nodiscard]] SysctlOwner sysctl_owner();
-  /// Whether it may open or write `file`, a sysctl of the namespace that `owner` owns or the table.
+  /// Whether the reader may open or write `file`: the table, or a sysctl of the namespace that
+  /// `owner` owns.
   [[nodiscard]] bool may_write(ProcFile file, const SysctlOwner& owner);
-  /// What access(2) says of that: without capabilities, unless the real uid is root's.
+  /// The same for access(2): by the real uid, and without capabilities unless that is root's.
   [[nodiscard]] bool may_write_by_real_uid(ProcFile file, const SysctlOwner& owner);
-  /// inode_owner_or_capable(): whether it may set the times.
+  /// Whether the reader may set the times: inode_owner_or_capable().
   [[nodiscard]] bool owns(const SysctlOwner& owner);
 
  private:

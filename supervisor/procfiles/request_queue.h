@@ -1,12 +1,12 @@
-// RequestQueue: FUSE requests that have been read and not begun, in an order that keeps nobody
-// waiting for another user's.
+// RequestQueue: FUSE requests that have been read and not begun, in an order that is fair to each
+// user.
 //
 // So many may be under way at once. A user begins one more while fewer of its requests are under
 // way than are free: who asks for all that it can get leaves a half to others, the next one a
 // quarter. The users take turns; each one's requests begin in the order in which they came.
 //
-// Reads and writes of one open file go one after the other. One that waits for that is not under
-// way, and keeps no thread.
+// Reads and writes of one open file are done one after the other. A request that waits for its file
+// is not under way, and keeps no thread.
 //
 // Errors: only add() needs memory. Thread rule: the owner locks.
 #pragma once
@@ -34,9 +34,10 @@ class RequestQueue {
 
   explicit RequestQueue(int most_at_once) : most_at_once_(most_at_once) {}
 
-  /// Throws std::bad_alloc, and has not taken it then.
+  /// Strong guarantee: throws std::bad_alloc without having taken the request.
   void add(Request request);
-  /// The next that may begin; empty where there is none. Each is given to end() afterwards.
+  /// The next request that may begin; empty where there is none. The caller gives it to end()
+  /// afterwards.
   [[nodiscard]] Taken begin() noexcept;
   void end(const Taken& begun) noexcept;
 
@@ -53,7 +54,7 @@ class RequestQueue {
   };
 
   Taken begin_one_of(User& user) noexcept;
-  /// Whether it has its file; otherwise it has been put to who waits for that.
+  /// Whether the request has its file; otherwise it was moved to those that wait for the file.
   bool has_file(std::list<Request>& waiting) noexcept;
 
   const int most_at_once_;

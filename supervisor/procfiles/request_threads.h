@@ -1,12 +1,12 @@
 // RequestThreads: the threads that read a FUSE connection's requests and answer them.
 //
-// One waits in a read of /dev/fuse. What it gets comes into a RequestQueue, and if that lets one
-// begin and no other thread waits, another thread begins to: so there is always one that reads, and
-// a request that takes long (counting attaches, freeing a removed segment) keeps others waiting
-// only where kMostAtOnce are under way, of several users. Of threads that have nothing to do two
+// One thread waits in a read of /dev/fuse, and puts each request into a RequestQueue. If the queue
+// lets a request begin while no other thread waits, another thread starts to read first. So there
+// is always a reading thread. A request that takes long (counting attaches, freeing a removed
+// segment) delays others only where kMostAtOnce are under way, of several users. Two idle threads
 // stay.
 //
-// No exception leaves a thread: what a request needs and cannot have it fails with, see
+// No exception leaves a thread: a request without the memory that it needs fails, see
 // ProcFileSystem.
 //
 // Ownership: borrows the session, until running() is false. Thread rule: start() and
@@ -31,28 +31,28 @@ namespace shmvisor {
 class RequestThreads {
  public:
   static constexpr int kMostAtOnce = 8;
-  /// Who pays for the requests of a thread, by its tid in our pid namespace; 0: of none there.
+  /// The user charged for a thread's requests. `tid`: in our pid namespace; 0 for a thread outside.
   using PayerOf = std::function<uid_t(pid_t tid)>;
 
   RequestThreads() = default;
   RequestThreads(const RequestThreads&) = delete;
   RequestThreads& operator=(const RequestThreads&) = delete;
 
-  /// EAGAIN where no thread can be had.
+  /// EAGAIN where no thread can be created.
   Result<void> start(fuse_session* session, PayerOf payer_of);
-  /// Whether the connection is there still, or a thread that has not noticed its end.
+  /// Whether the connection lives, or a thread that has not noticed its end.
   [[nodiscard]] bool running() const;
-  /// Waits until that has changed; false where it has not in time.
+  /// Waits until running() is false. False where it is not in time.
   bool wait_for_end(std::chrono::milliseconds bound);
 
  private:
   static constexpr int kMostThreads = kMostAtOnce + 1;  ///< with the one that reads
 
   void run() noexcept;
-  /// Sees to what has been read, and to what waits, as long as there is something that may begin.
-  /// False where the thread is one too many.
+  /// Handles the request just read, and queued ones as long as one may begin. False where there is
+  /// a thread too many.
   bool serve(fuse_buf& received, std::size_t bytes) noexcept;
-  /// Into the queue; false where it is to be answered at once, or there is no memory.
+  /// Queues the request; false where it is to be answered at once, or there is no memory.
   bool queue(const fuse_buf& received, std::size_t bytes) noexcept;
   bool add_thread() REQUIRES(mutex_);
 

@@ -1,21 +1,21 @@
 // SysctlCovers: mounts our files over kernel.shm* of an IPC namespace that a process has entered.
 //
-// Each IPC namespace has sysctl files of its own in /proc/sys/kernel: entries that are found by who
-// lives in it and by nobody else (is_seen() of ipc/ipc_sysctl.c). What ProcMounts mounted covers
-// those of the first namespace alone; a process that goes into another one would see and set the
-// kernel's. So whoever is about to use another namespace is held back until cover() has mounted the
-// same files once more. /proc/sysvipc/shm is one file for all.
+// Each IPC namespace has sysctl files of its own in /proc/sys/kernel, which only its own processes
+// find (is_seen() of ipc/ipc_sysctl.c). ProcMounts covers only those of the first namespace. A
+// process that enters another one would see and set the kernel's. So a thread that has entered
+// another namespace is held until cover() has mounted our files there too. /proc/sysvipc/shm is one
+// file for all.
 //
 // A process that clone(2) puts into a new IPC namespace is not seen by the filter, and has the
 // kernel's files until it calls unshare(2) or setns(2).
 //
-// How: a forked child without descriptors of ours enters the thread's mount namespace, takes our
-// files from where they show, enters its IPC namespace, and mounts them where they do not. 1 ms.
-// What is mounted in there is the thread's, and may be a file system that it serves itself and
-// never answers. So nothing in there is asked anything: /proc is found in the kernel's cache
-// (RESOLVE_CACHED) or not at all, must be procfs by what /proc of our own says of the mount, and no
-// step below it leads into another mount (RESOLVE_NO_XDEV). A child that is not done in time all
-// the same is killed, and bounded in number.
+// How: a forked child without our descriptors enters the thread's mount namespace, takes our files
+// from where they are mounted, enters the thread's IPC namespace, and mounts them there. This takes
+// 1 ms. The thread may have mounted a file system there that it serves itself and that never
+// answers. So no request goes to a file system there: /proc is found in the kernel's cache
+// (RESOLVE_CACHED) or not at all, must be procfs as our own /proc shows the mount, and no step
+// below it leads into another mount (RESOLVE_NO_XDEV). A child that still takes too long is killed;
+// the number of such children is bounded.
 //
 // Errors: none; what cannot be covered stays as it is, and the log says so. Thread rule: any
 // thread.
@@ -33,7 +33,7 @@ namespace shmvisor {
 
 class SysctlCovers {
  public:
-  /// `command`: who has our files in its mount namespace.
+  /// `command`: a process with our files in its mount namespace.
   explicit SysctlCovers(pid_t command);
   /// `user_namespace`: the command's; invalid where it is ours.
   explicit SysctlCovers(UniqueFd user_namespace) : user_namespace_(std::move(user_namespace)) {}
@@ -42,14 +42,14 @@ class SysctlCovers {
   void cover(pid_t tid) const;
 
  private:
-  /// Children that may be under way, or killed and not gone, at a time.
+  /// The most children at a time that run, or are killed and not reaped.
   static constexpr std::size_t kMostChildren = 8;
 
   /// Its exit status, or an errno.
   [[nodiscard]] int wait_for(pid_t child) const;
   [[nodiscard]] bool may_fork() const;
 
-  /// The command's, where it is not ours: only in there may we mount.
+  /// The command's user namespace, where it is not ours: only in there may we mount.
   UniqueFd user_namespace_;
   mutable Mutex mutex_;
   mutable std::size_t children_ GUARDED_BY(mutex_) = 0;

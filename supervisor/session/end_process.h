@@ -1,8 +1,8 @@
-// end_process_at_once: the end of a process whose sessions are given up: a thread is kept by a
-// process that we do not control, and uses what would be destroyed by returning.
+// end_process_at_once: ends this process without destroying its sessions. For when another process
+// keeps one of our threads, which uses what a return from main() would destroy.
 //
-// This is the only place where that is done: no destructor runs, of a session or of anything
-// static, and lines that are queued for the log are written as far as somebody takes them.
+// This is the only place that does so. No destructor runs, not even a static one. Queued log lines
+// are written as far as their reader takes them.
 //
 // Thread rule: the main thread.
 #pragma once

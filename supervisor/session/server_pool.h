@@ -1,9 +1,9 @@
 // ServerPool: the servers of any number of listeners, which come and go; most of them are quiet.
 //
-// A listener whose callers call has threads of its own (Server). One that was quiet for a second
-// has none, and is watched by epoll(7) together with all others; it gets them back with the next
-// call. When the last process under a filter has ended, whoever added its listener is told, its
-// server is destroyed as soon as no thread needs it, and with the last of its users the session.
+// A busy listener has threads of its own (Server). A listener that was quiet for a second has none:
+// it is watched by epoll(7) together with all others, and gets threads again with the next call.
+// When the last process under a filter has ended, Client::ended is called. The server is destroyed
+// as soon as no thread needs it, and the session with the last of its users.
 //
 // Ownership: owns listeners and servers, shares sessions. It may be destroyed once drain()
 // has succeeded; otherwise the process must end without that. Borrows the loop, in which it does
@@ -40,11 +40,11 @@ class ServerPool {
 
   /// Whether listeners can be watched at all.
   [[nodiscard]] bool valid() const { return epoll_.valid(); }
-  /// Serves its calls from now on. EMFILE or ENOSPC where it cannot be watched.
+  /// Serves the listener's calls from now on. EMFILE or ENOSPC where it cannot be watched.
   Result<void> add(UniqueFd listener, WaitKind wait_kind, Client client);
 
-  /// Sees at once to what has happened: gives threads to who calls, and ends what has ended. The
-  /// loop does so as well.
+  /// Does at once what the loop also does: gives threads to listeners with calls, and ends those
+  /// whose last process has ended.
   void look();
 
   /// Listeners that are served, or are about to be forgotten.
@@ -52,8 +52,8 @@ class ServerPool {
   /// Listeners that have threads.
   [[nodiscard]] std::size_t awake() const { return awake_.size(); }
 
-  /// Receives no further call, and waits until those in flight are answered. False where some were
-  /// not in time.
+  /// Receives no further call, and waits until the calls in service are answered. False where some
+  /// were not in time.
   bool drain(std::chrono::milliseconds bound);
 
  private:
@@ -71,7 +71,7 @@ class ServerPool {
   Entries resting_;
   Entries awake_;
   Entries ended_;
-  /// Whose calls wait, since no thread was to be had for them.
+  /// Listeners whose calls wait, since no thread could be created.
   std::vector<Entry*> unwoken_;
   const EventLoop::Source some_happened_;
   EventLoop::Timer rest_time_;      ///< while some are awake

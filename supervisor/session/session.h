@@ -1,12 +1,12 @@
-// Session: one set of segments, and all that is needed to serve it: whose processes use it, their
-// registries, the machine as they see it, their shares, what is mapped into callers.
+// Session: one set of segments, and all that is needed to serve it: the scope of its processes, its
+// registries, its machine, its shares of our resources, its call page.
 //
-// `run` has one, which the commands that join have as well; the agent has one for each group of
-// containers. What goes on of itself there is an Upkeep's.
+// `run` has one session, which it shares with the commands that join; the agent has one for each
+// group of containers. Upkeep does what has to be done without a call.
 //
-// Ownership: a session is owned together by all who use it: each server and each task that looks
-// after it holds it for as long as it may need it. It owns what it lends. Thread rule: made by the
-// main thread; what it lends has its own rules.
+// Ownership: each server and each upkeep task shares the session for as long as it may need it. The
+// session owns what it lends. Thread rule: made by the main thread; what it lends has rules of its
+// own.
 #pragma once
 
 #include <cstddef>
@@ -32,12 +32,12 @@ namespace shmvisor {
 
 class Session {
  public:
-  /// Of a command of ours: its initial registry is that of our own IPC namespace, it may have all
-  /// descriptors that there are, and its callers have a filter of ours.
+  /// For a command that we start: the initial registry is that of our own IPC namespace, the
+  /// session may use all descriptors of the pool, and its callers have our filter.
   static std::shared_ptr<Session> of_command(std::shared_ptr<SessionResources> resources,
                                              const Limits& limits, const MemoryPolicy& memory = {});
-  /// Of processes that others start, under filters of theirs: one of many sessions. `number`: no
-  /// other session's.
+  /// For processes that others start under other filters, beside other sessions. `number` is
+  /// unique.
   static std::shared_ptr<Session> of_others(std::shared_ptr<SessionResources> resources,
                                             const Limits& limits, std::uint32_t number);
   Session(const Session&) = delete;
@@ -49,7 +49,7 @@ class Session {
   [[nodiscard]] DescriptorShare& descriptors() { return descriptors_; }
   [[nodiscard]] Registries& registries() { return registries_; }
   [[nodiscard]] IpcNamespaces& namespaces() { return namespaces_; }
-  /// How a listener of this session is served, as far as the session tells.
+  /// The options for a server of this session; the caller adds those of the listener.
   [[nodiscard]] ServerOptions server_options();
   /// Files in /proc of a command that was started in `home` (null: in our own IPC namespace). They
   /// borrow the session.
@@ -57,20 +57,21 @@ class Session {
 
   // For Upkeep, all but sweep() from its loop:
 
-  /// Whether only looking tells of segments that nobody maps any more.
+  /// Whether segments that are no longer mapped can only be found by looking, not by events.
   [[nodiscard]] bool needs_settling() { return machine_.release_watch().needs_polling(); }
-  /// Whether there are namespaces that may be over some time.
+  /// Whether there are namespaces that may end.
   [[nodiscard]] bool needs_sweeping() const { return namespaces_.need_sweeping(); }
-  /// `told` is called when one of these becomes so, by any thread, with locks held. Before anything
-  /// is served.
+  /// `told` is called when one of these becomes true, in any thread, with locks held. Set before
+  /// anything is served.
   void tell_of_need(const std::function<void()>& told);
-  /// Whether something was noted of segments that settle() has not seen to yet.
+  /// Whether there are events of segments that settle() has not handled yet.
   [[nodiscard]] bool has_news() { return machine_.release_watch().has_news(); }
-  /// Lets go of segments that nobody maps any more, of many a part.
+  /// Frees segments that are no longer mapped; of many, a part.
   void settle() { registries_.files().settle(); }
-  /// Forgets namespaces that are over. Takes as long as the processes like: not for a main loop.
+  /// Forgets namespaces that have ended. Takes as long as the served processes like: not for a main
+  /// loop.
   void sweep() { namespaces_.sweep(); }
-  /// A sweep that is under way ends soon, and there is no other.
+  /// Ends a running sweep soon; later ones do nothing.
   void stop_sweeping() { namespaces_.stop_sweeping(); }
 
  private:

@@ -1,8 +1,8 @@
-// SessionResources: what all sessions of this process have in common: what its descriptors are for,
-// how many calls may be served at a time, and what of the machine costs a descriptor.
+// SessionResources: what all sessions of this process share: the plan of its descriptors, the bound
+// of calls in service, and those resources of the machine that cost a descriptor.
 //
 // Ownership: shared by the sessions; borrows the features, which outlive all. Thread rule: made by
-// the main thread, when RLIMIT_NOFILE does not change any more; its parts have their own.
+// the main thread, when RLIMIT_NOFILE does not change any more; its parts have rules of their own.
 #pragma once
 
 #include "supervisor/kernel/features.h"

@@ -1,12 +1,12 @@
-// Upkeep: what goes on of itself in the sessions of a main loop: segments that nobody maps any more
-// go, and IPC namespaces that are over are forgotten.
+// Upkeep: what the main loop does for its sessions without a call: frees removed segments that are
+// no longer mapped, and forgets IPC namespaces that have ended.
 //
-// The loop hears of released segments by inotify(7), and looks once a second while a session says
-// that only looking tells. What a look takes of the loop's time is bounded; namespaces are looked
-// for beside it, since whoever has many descriptors makes that long.
+// Released segments are found by inotify(7), or once a second while a session needs_settling(). The
+// time that this takes in the loop is bounded. Namespaces are swept by a BackgroundTask, since a
+// process with many descriptors makes a sweep long.
 //
-// Ownership: borrows the loop; shares the resources. Sessions are held while they are looked after,
-// no longer, so that each ends with whom it serves. Thread rule: the main thread, in the loop.
+// Ownership: borrows the loop; shares the resources. Holds a session only while it works on it, so
+// that a session ends with the processes that it serves. Thread rule: the main thread, in the loop.
 #pragma once
 
 #include <chrono>
@@ -26,19 +26,19 @@ class Upkeep {
 
   Upkeep(EventLoop& loop, std::shared_ptr<SessionResources> resources);
 
-  /// Looks after it from now on. Before anything is served from it.
+  /// Takes the session in. Call it before anything is served from the session.
   void add(const std::shared_ptr<Session>& session);
 
-  /// Ends what goes on beside the loop. False where that takes longer: see end_process.h.
+  /// Ends the background tasks. False where that takes longer: see end_process.h.
   bool wait_for_end(std::chrono::milliseconds bound);
 
  private:
   using Sessions = std::vector<std::shared_ptr<Session>>;
 
-  /// Those that have not ended.
+  /// The sessions that have not ended.
   Sessions sessions();
-  /// Lets go of what nobody maps any more, for as long as the loop's time allows. False where some
-  /// are left, which are the first the next time.
+  /// Frees segments that are no longer mapped, within the time that the loop has for it. False
+  /// where some are left; the next call begins with those.
   bool settle(const Sessions& some);
   void see_releases();
   void look();
