@@ -71,7 +71,7 @@ timeout 100 /usr/bin/python3 queued.py "$SHMVISOR" run -- >supervised 2>err || f
 expect "sigqueue" 'code -1 sender as it was uid 0' "$(cat native)"
 diff -u native supervised || fail "sigqueue"
 
-# SIGKILL: nothing can be forwarded, but nothing hangs either: the command's next call ends.
+# SIGKILL cannot be forwarded. With --no-kill the command lives on, and its next call ends instead of waiting.
 cat >session <<'END'
 echo $$ >pid
 while [ ! -e go ]; do sleep 0.05; done

@@ -23,8 +23,8 @@ namespace shmvisor {
 struct ShmProfile {
   /// SCMP_ARCH_X86_64, SCMP_ARCH_X86. Empty: not asked for; both, where a profile is new.
   std::vector<std::string> architectures{};
-  /// SECCOMP_FILTER_FLAG_*. None by default: runc before 1.2 starts no container with any, and
-  /// crun none with one that it does not know.
+  /// SECCOMP_FILTER_FLAG_*. None by default: runc before 1.2 starts no container with any flag, and
+  /// before 1.4.1 none with WAIT_KILLABLE_RECV; crun starts none with a flag that it does not know.
   std::vector<std::string> flags{};
   /// Where the agent's socket unit listens (supervisor/agent/systemd).
   std::string listener_path = "/run/shmvisor/agent.sock";

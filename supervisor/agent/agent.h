@@ -1,9 +1,8 @@
 // Agent: receives the listeners that container runtimes send (linux.seccomp.listenerPath of the OCI
 // runtime specification) and serves them, until SIGTERM or SIGINT.
 //
-// What is not as it should be is refused with a line in the log and harms nobody else: the
-// connection and whatever came over it are closed, and the calls of that container fail with
-// ENOSYS.
+// An invalid message is refused with a line in the log, and affects no other container: the
+// connection and its descriptors are closed, and the calls of that container fail with ENOSYS.
 //
 // Thread rule: the main thread.
 #pragma once
@@ -36,7 +35,8 @@ class Agent {
   Agent(ListeningSocket socket, const sigset_t& ends, const ServiceManager& manager,
         const Limits& limits, KernelFeatures& features);
 
-  /// The exit status. Where calls in flight do not end the process must, without destroying this.
+  /// The exit status. Where calls in service do not end, the process must end without destroying
+  /// this.
   struct Ending {
     int status = 0;
     bool drained = true;
@@ -44,8 +44,8 @@ class Agent {
   Ending run();
 
  private:
-  /// Connections that are read at a time. When more come the oldest gives way, so that those who
-  /// say nothing keep nobody waiting.
+  /// Connections that are read at a time. When more come the oldest is closed, so that silent peers
+  /// keep no other waiting.
   static constexpr std::size_t kMostConnections = 512;
 
   struct Connection {
@@ -61,7 +61,7 @@ class Agent {
   void take_in(UniqueFd socket);
   void read_from(Connections::iterator connection);
   void drop_late(Connections::iterator connection);
-  /// Whose message is complete. Why it is refused, if it is.
+  /// Serves a runtime whose message is complete. Answers why it is refused, if it is.
   std::optional<std::string> serve(RuntimeConnection& runtime);
   Ending end();
 

@@ -1,14 +1,13 @@
-// Container and ContainerGroup: who is served together, and for how long.
+// Container and ContainerGroup: which containers are served together, and for how long.
 //
 // A ContainerGroup is the containers that share a session; a container whose metadata names no
-// group has one of its own. Where the containers of a group have different
-// user namespaces none of them is root over the registry (IpcNamespaces). A Container is one
-// container of a runtime. It is over when its last listener is (one came for its first process, one
-// for each `exec`), and so its last process; its group's segments go with the group's last
-// container.
+// group has one of its own. Where the containers of a group have different user namespaces none of
+// them is root over the registry (IpcNamespaces). A Container is one container of a runtime. It has
+// a listener for its first process and one for each `exec`, and ends with the last of them, and so
+// with its last process. The group's segments are freed with its last container.
 //
-// Ownership: servers share the session and the home, and may need them a moment longer than the
-// container is known here. Thread rule: one thread.
+// Ownership: servers share the session and the home, which they may need a moment longer than the
+// Container lives. Thread rule: one thread.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +47,7 @@ class ContainerGroup {
 
 class Container {
  public:
-  /// `ended` is called when it is over.
+  /// `ended` is called when the container has ended.
   Container(std::string id, const ContainerMetadata& metadata,
             std::shared_ptr<ContainerGroup> group, std::function<void(const Container&)> ended);
   Container(const Container&) = delete;
@@ -59,15 +58,15 @@ class Container {
   [[nodiscard]] const ContainerMetadata& metadata() const { return metadata_; }
   [[nodiscard]] ContainerGroup& group() const { return *group_; }
 
-  /// One call of each for every listener.
+  /// Each is called once for every listener.
   void listener_begins();
   void listener_ends();
 
-  /// `pid` is a process of it; 0: one whose pid nobody told.
+  /// `pid` is a process of the container; 0: of unknown pid.
   void take_in(pid_t pid);
-  /// Where its processes find the group's registry.
+  /// The IPC namespace in which its processes find the group's registry.
   [[nodiscard]] const std::shared_ptr<IpcHome>& home() const { return home_; }
-  /// Whether `pid` may be a process of it, and not of a container that has its id after it.
+  /// Whether `pid` may be a process of this container, and not of a later one with the same id.
   [[nodiscard]] bool may_hold(pid_t pid) const;
 
  private:

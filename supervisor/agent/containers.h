@@ -1,8 +1,8 @@
 // Containers: all containers that the agent serves, by id and by group. All that is known of them
 // is here.
 //
-// Ownership: borrows the loop, in which it does its part, and `features`. Thread rule: one thread.
-// It may be destroyed once drain() has succeeded, as ServerPool.
+// Ownership: borrows the loop, in which it runs, and `features`; may be destroyed once drain() has
+// succeeded, as ServerPool. Thread rule: one thread.
 #pragma once
 
 #include <chrono>
@@ -30,12 +30,12 @@ class Containers {
   /// `limits`: of a container whose metadata sets none.
   Containers(EventLoop& loop, KernelFeatures& features, const Limits& limits);
 
-  /// Serves the process from now on; or says in one clause why not.
+  /// Serves the process from now on; otherwise answers one clause that says why not.
   std::optional<std::string> serve(const ContainerProcess& process, UniqueFd listener);
 
   /// Whether listeners can be watched at all. Precondition of all else.
   [[nodiscard]] bool valid() const { return pool_.valid(); }
-  /// Sees at once to those that have ended.
+  /// Removes at once those that have ended.
   void look() { pool_.look(); }
   /// Containers that are served.
   [[nodiscard]] std::size_t count() const { return count_; }
@@ -53,8 +53,8 @@ class Containers {
   Upkeep upkeep_;
   std::uint32_t sessions_made_ = 0;
   std::size_t count_ = 0;
-  /// Those that are not over. Two have one id where it was given away too early; the later is
-  /// behind.
+  /// Containers that have not ended. Two have the same id where a runtime reused it early; the
+  /// later one is behind.
   std::multimap<std::string, std::shared_ptr<Container>> by_id_;
   std::unordered_map<std::string, std::shared_ptr<ContainerGroup>> by_name_;
   /// Last, because its servers use all of the above.

@@ -1,7 +1,7 @@
-// ObjectScanner: finds where a JSON object ends in a stream that says nothing of lengths, and that
-// may stay open behind it.
+// ObjectScanner: finds the end of a JSON object in a stream without lengths, which may stay open
+// after the object.
 //
-// It follows braces and strings and judges nothing else; a parser looks at the whole afterwards.
+// It follows only braces and strings; a parser checks the whole object afterwards.
 // Thread rule: one thread.
 #pragma once
 
@@ -16,7 +16,7 @@ class ObjectScanner {
   enum class Found : std::uint8_t {
     kMore,    ///< the object goes on
     kEnd,     ///< it is complete, with nothing but white space behind it
-    kGarbage  ///< no object, too deep, or something behind it
+    kGarbage  ///< no object, too deep, or text behind it
   };
 
   /// Most braces and brackets around anything.

@@ -5,7 +5,7 @@
 // connection open for as long as the container runs. A runtime whose container failed to start
 // closes it without having sent anything.
 //
-// Whoever is at the other end may be anybody: bytes, descriptors and time are bounded.
+// The peer may be hostile: bytes, descriptors and time are bounded.
 //
 // Ownership: owns the socket, and the descriptor until it is taken. Thread rule: one thread.
 #pragma once
@@ -45,8 +45,7 @@ class RuntimeConnection {
   Progress read();
 
   [[nodiscard]] std::string_view text() const { return text_; }
-  /// Whether the runtime is seen to live in another pid namespace, where numbers of processes mean
-  /// others than here.
+  /// Whether the runtime lives in another pid namespace, where pids mean other processes than here.
   [[nodiscard]] bool has_other_pids() const { return has_other_pids_; }
   [[nodiscard]] UniqueFd take_listener() { return std::move(listener_); }
   /// One clause for a log line.

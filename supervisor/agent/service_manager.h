@@ -1,9 +1,9 @@
-// ServiceManager: what systemd, or whoever speaks its protocol, hands to a service and wants to
-// hear of it: sd_listen_fds(3) and sd_notify(3).
+// ServiceManager: the protocol of systemd with a service: the sockets that it hands over,
+// sd_listen_fds(3), and notifications to it, sd_notify(3).
 //
-// Both are a few environment variables, which are taken out of the environment here; without them
-// nobody listens. Ownership: owns what was handed over until it is taken. Thread rule: the main
-// thread, before there are others.
+// Both use environment variables, which are removed from the environment here; without them nothing
+// is sent. Ownership: owns the sockets until they are taken. Thread rule: the main thread, before
+// there are others.
 #pragma once
 
 #include <cstddef>
@@ -19,10 +19,10 @@ class ServiceManager {
  public:
   ServiceManager();
 
-  /// The sockets of LISTEN_FDS, in their order; none where LISTEN_PID is not us.
+  /// The sockets of LISTEN_FDS, in their order; none where LISTEN_PID is not our pid.
   [[nodiscard]] std::vector<UniqueFd> take_sockets() { return std::move(sockets_); }
 
-  /// Says for example "READY=1". What does not arrive is no concern of ours.
+  /// Sends for example "READY=1". Errors are ignored.
   void notify(std::string_view state) const;
 
  private:

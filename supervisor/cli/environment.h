@@ -13,8 +13,8 @@ namespace shmvisor {
 /// "SHMVISOR_LOG_LEVEL" for "--log-level"; empty for an option that has no long name.
 std::string variable_of(const CLI::Option& option);
 
-/// Gives `app`, already parsed, what the command line did not. A bad value, or two variables
-/// that do not go together, is a CLI::ValidationError that names the variable.
+/// Sets the options of `app`, already parsed, that the command line did not give. A bad value, or
+/// two variables that exclude each other, is a CLI::ValidationError that names the variable.
 void read_environment(CLI::App& app);
 
 }  // namespace shmvisor

@@ -10,8 +10,8 @@ class RunSubcommand : public Subcommand {
  public:
   explicit RunSubcommand(CLI::App& parent);
 
-  /// The command, which begins at the first word that is no option of ours, or behind "--": CLI11
-  /// would go on looking for options behind it.
+  /// Takes the command, which begins at the first word that is no option of ours, or after "--".
+  /// CLI11 would look for options in the command too.
   void take_words(std::vector<std::string>& words) override;
 
  private:

@@ -1,7 +1,7 @@
 // Subcommand: one of `shmvisor run`, `shmvisor check` and so on: its options, and what it does.
 //
-// CLI11 reports bad options by exception (CLI::ParseError): they are thrown while parsing, and by
-// execute() for values that only it can judge, and go no further than main().
+// CLI11 reports bad options by an exception (CLI::ParseError): while parsing, and from execute()
+// for values that only execute() can check. main() catches it.
 //
 // Ownership: the CLI::App belongs to its parent. Thread rule: the main thread.
 #pragma once
@@ -25,14 +25,14 @@ class Subcommand {
   [[nodiscard]] const std::string& name() const { return name_; }
   /// Whether the command line named it.
   [[nodiscard]] bool chosen() const { return app_.parsed(); }
-  /// Takes from the words behind the subcommand's name what is not for CLI11.
+  /// Takes from the words after the subcommand's name those that are not for CLI11.
   virtual void take_words(std::vector<std::string>&) {}
   /// Sets up the log and runs it. The exit status.
   int execute();
 
  protected:
-  /// What is wrong with the path, for CLI::Option::check(); empty where nothing is. An empty one is
-  /// what a script's variable that is not set leaves behind.
+  /// What is wrong with the path, for CLI::Option::check(); empty where nothing is. An empty path
+  /// comes from an unset variable of a script.
   static std::string check_path(const std::string& path) {
     return path.empty() ? "the path is empty" : "";
   }

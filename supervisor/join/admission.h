@@ -1,14 +1,13 @@
-// Admission: hears what a visitor wants, and asks the kernel what must be known before a command is
-// taken in, on a thread of its own: whether its processes can be reached at all, and a file system
-// for its /proc.
+// Admission: on a thread of its own, receives a visitor's request and prepares what is needed to
+// admit its command: whether we can reach its processes, and a file system for its /proc.
 //
 // A visitor can make both last as long as it likes: by the files that it sends
-// (receive_screened()), and process_vm_readv(2) waits for an exec that is under way
-// (exec_update_lock), which may read from a file system of the visitor's. So whoever waits for the
-// findings does so for a bounded time, and forgets the thread otherwise: it ends when the visitor
-// does, or lets it, and touches nothing but what it shares with this object.
+// (receive_screened()), and by an exec that reads from a file system of its own, for which
+// process_vm_readv(2) waits (exec_update_lock). So the main loop waits for the findings for a
+// bounded time, and then forgets the thread. The thread ends when the visitor ends or lets it, and
+// uses only what it shares with this object.
 //
-// Ownership: the findings go to whoever takes them. Thread rule: one thread, beside its own.
+// Ownership: take() gives the findings away. Thread rule: one thread, beside its own.
 #pragma once
 
 #include <sys/types.h>
@@ -26,7 +25,7 @@ namespace shmvisor {
 class Admission {
  public:
   struct Findings {
-    bool heard = false;  ///< that it sent a request, which is `asked`
+    bool heard = false;  ///< a request came; it is `asked`
     ScreenedRequest asked;
     bool within_reach = false;
     FuseMount files;           ///< where they were wanted
@@ -34,8 +33,8 @@ class Admission {
     UniqueFd user_namespace;   ///< the command's, where it is not ours
   };
 
-  /// `connection`: has a message. Stays the caller's.
-  /// Errors: EAGAIN where the thread, EMFILE where a descriptor cannot be had.
+  /// `connection`: has a message; borrowed.
+  /// Errors: EAGAIN where no thread, EMFILE where no descriptor can be created.
   static Result<std::shared_ptr<Admission>> begin(pid_t pid, const UniqueFd& connection);
 
   /// Readable when it is over.

@@ -1,10 +1,10 @@
 // JoinConnection: the joining side: finds a server, and hands the command's listener to it.
 //
-// The server gets the power to answer the command's calls, so it must be root's or of this
-// process's own user: whoever else put a socket there is refused. It has ten seconds for each step.
+// The server gets the power to answer the command's calls. So it must run as root or as this
+// process's user; other servers are refused. It has ten seconds for each step.
 //
-// Errors come as a sentence for the user (Trouble). Ownership: the connection; what is handed over
-// is the server's, too. Thread rule: one thread.
+// Errors come as a sentence for the user (Trouble). Ownership: the connection; the server gets
+// copies of the descriptors. Thread rule: one thread.
 #pragma once
 
 #include <chrono>
@@ -30,18 +30,19 @@ class JoinConnection {
     UniqueFd mount;            ///< of the files in /proc
     ProcMountFailure missing;  ///< why there is none that was wanted
   };
-  /// `user_namespace`: the command's, an open file of /proc/PID/ns/user; invalid where it wants no
-  /// files in /proc. Why not, where the server refuses.
+  /// Hands the listener over. `user_namespace`: the command's, an open file of /proc/PID/ns/user;
+  /// invalid where it wants no files in /proc. Trouble where the server refuses.
   ///
-  /// While the command was prepared, the server may have sent us away to make room for others who
-  /// want to join (JoinedCommands). So a connection that has ended is made anew.
+  /// While the command was prepared, the server may have closed the connection to make room for
+  /// other visitors (JoinedCommands). So a closed connection is made anew.
   std::variant<Accepted, Trouble> hand_over(const UniqueFd& listener,
                                             const UniqueFd& user_namespace,
                                             std::chrono::milliseconds tracer_wait);
 
   /// Readable when the server has something to say, or has ended.
   [[nodiscard]] int fd() const { return fd_.get(); }
-  /// Whether it took its leave, having served the last process. Precondition: fd() is readable.
+  /// Whether the server said farewell, having served the last process. Precondition: fd() is
+  /// readable.
   [[nodiscard]] bool hear_farewell() const;
   [[nodiscard]] const std::string& path() const { return path_; }
 

@@ -8,9 +8,9 @@
 //   when the last process of the command has ended, it takes
 //     its leave; a server that closes without has ended itself Farewell
 //
-// Both are the same program on one machine; what a greeting or a request begins with changes with
-// the structures here. Nothing that the server judges by comes from the joining one: who that is
-// the kernel says of the connection, what its filter does the server learns.
+// Both are the same program on one machine; the first field of a greeting and of a request changes
+// with the structures here. The server trusts nothing that the joining side sends: the kernel names
+// the peer of the connection, and the server learns how the filter behaves.
 #pragma once
 
 #include <array>
@@ -31,12 +31,12 @@ struct Greeting {
 
 struct Request {
   Words words = kRequestWords;
-  std::uint32_t tracer_wait_ms = 0;  ///< how long a caller waits for a tracer of its to leave
-  std::uint8_t wants_files = 0;      ///< 1: in /proc
+  std::uint32_t tracer_wait_ms = 0;  ///< how long a caller waits for its tracer to leave
+  std::uint8_t wants_files = 0;      ///< 1: it wants files in /proc
 };
 
 struct Answer {
-  std::uint8_t accepted = 0;       ///< 1: it is
+  std::uint8_t accepted = 0;       ///< 1: accepted
   ProcMountFailure missing = {};   ///< why there are no files in /proc that were wanted
   std::array<char, 255> reason{};  ///< why it is not accepted; ends with a zero
 };

@@ -1,20 +1,19 @@
 // JoinedCommands: the serving side: takes the listeners of commands that other shmvisors started,
 // and serves their calls, and their files in /proc, from one session.
 //
-// A joining shmvisor is met with no more trust than its command: whoever may connect (JoinSocket)
-// is served if the kernel lets us reach its processes at all (ptrace(2), access mode checks: of our
-// own user, or anybody's with CAP_SYS_PTRACE). What it sends must be what it should be; it has a
-// bounded time, and nothing here waits for it: what may take long is done by an Admission. When too
-// many say nothing, the oldest of the user who has most of them is sent away; and each user may
-// have so many commands joined, and asking: so nobody can keep another user from joining. A user is
-// that of accountable_user.h.
+// A joining shmvisor is trusted no more than its command. A process that may connect (JoinSocket)
+// is served if the kernel lets us reach its processes (ptrace(2), access mode checks: those of our
+// own user, or all with CAP_SYS_PTRACE). Its messages are checked, and its time is bounded. Nothing
+// here waits for it: what may take long is done by an Admission. When too many visitors are silent,
+// the user with most of them loses its oldest one. The commands of each user, joined and asking,
+// are bounded. So no user can keep another one from joining. Users are those of accountable_user.h.
 //
-// The command finds the shared registry in the IPC namespace that its shmvisor lives in, if
-// another, and has no right over it by that (IpcNamespaces). What its filter shows of unshare(2)
-// and setns(2) is not relied on.
+// If its shmvisor lives in another IPC namespace, the command finds the shared registry there, but
+// gets no right over it by that (IpcNamespaces). Its filter's notifications of unshare(2) and
+// setns(2) are not relied on.
 //
-// Ownership: borrows the loop, in which it does its part; shares the session, to whose scope it
-// adds one of who has joined; owns all else. To be destroyed after drain() succeeded; otherwise the
+// Ownership: borrows the loop, in which it runs; shares the session, to whose scope it adds that of
+// the joined processes; owns all else. Destroyed only after drain() succeeded; otherwise the
 // process must end without that: end_process.h. Thread rule: the main thread.
 #pragma once
 
@@ -38,9 +37,9 @@ namespace shmvisor {
 
 class JoinedCommands {
  public:
-  /// Connected, and not heard yet.
+  /// The most visitors: connected, without a request yet.
   static constexpr std::size_t kMostVisitors = 32;
-  /// Commands of one user who is not the server's, joined or about to be.
+  /// The most commands, joined or asking, of one user other than the server's.
   static constexpr std::ptrdiff_t kMostOfAnotherUser = 64;
 
   JoinedCommands(EventLoop& loop, JoinSocket socket, std::shared_ptr<Session> session);
@@ -48,28 +47,28 @@ class JoinedCommands {
   JoinedCommands& operator=(const JoinedCommands&) = delete;
   ~JoinedCommands();
 
-  /// Whether no process of any joined command is left. Files in /proc that somebody else keeps
-  /// mounted count for a second only.
+  /// Whether no process of any joined command is left. Files in /proc that a process keeps mounted
+  /// count for a second only.
   [[nodiscard]] bool all_gone() const;
 
-  /// Nobody can join any more, and calls in flight are answered. False where some are not in time,
-  /// or where joined commands live on, unserved from now on.
+  /// Ends joining, and waits until the calls in service are answered. False where some are not in
+  /// time, or where joined commands live on, which are not served any more.
   bool drain();
 
  private:
   using Clock = EventLoop::Clock;
 
-  /// Connected, and has not asked yet.
+  /// A process that is connected, and has not sent a request yet.
   struct Visitor {
     UniqueFd connection;
     PeerProcess peer;
     DescriptorShare::Part descriptors = {};
     EventLoop::Source asked = {};
-    EventLoop::Source ended = {};  ///< its process; somebody else may keep the connection open
+    EventLoop::Source ended = {};  ///< its process; another one may keep the connection open
     EventLoop::Timer late = {};
   };
   using Visitors = std::list<Visitor>;
-  /// Has asked for something, and is being heard and looked at or is to be.
+  /// A process that has sent a request, whose Admission runs or is still to begin.
   struct Applicant {
     Visitor visitor;
     std::shared_ptr<Admission> admission = nullptr;
@@ -77,7 +76,7 @@ class JoinedCommands {
     EventLoop::Timer late = {};
   };
   using Applicants = std::list<Applicant>;
-  /// One that is under way still, though whoever asked for it may have been sent away.
+  /// An Admission that still runs; its applicant may be gone.
   struct Underway {
     uid_t payer = 0;
     std::weak_ptr<Admission> admission;
@@ -85,25 +84,25 @@ class JoinedCommands {
   struct Joined;
 
   void greet_visitors();
-  /// Waits for what it has to say, for a while. `visitor`: the only one in its list.
+  /// Waits for the visitor's request, for a while. `visitor`: a list of this visitor alone.
   void expect(Visitors& visitor);
-  /// Sends a visitor away. Precondition: there is one.
+  /// Drops a visitor. Precondition: there is one.
   void make_room();
-  /// All who have asked.
+  /// Makes applicants of the visitors that have sent a request.
   void hear_visitors();
   void hear(Visitors::iterator visitor);
-  /// Of one that is to be an applicant: why it cannot be.
+  /// Why the visitor cannot become an applicant; empty where it can.
   [[nodiscard]] std::string check(const Visitor& visitor) const;
-  /// Has all looked at that wait for it, and may be by now.
+  /// Begins the admissions that wait and may begin now.
   void begin_admissions();
-  /// Answers, and is done with it.
+  /// Answers the applicant, and removes it.
   void conclude(Applicants::iterator applicant);
   void give_up(Applicants::iterator applicant, const std::string& why);
-  /// How many commands of the user may join yet.
+  /// How many more commands of the user may join.
   [[nodiscard]] std::ptrdiff_t room_for(uid_t payer) const;
   /// Whether another admission of the user's may begin.
   bool may_begin(uid_t payer);
-  /// Takes the command in, or says why not.
+  /// Admits the command; otherwise answers why not.
   std::string admit(Applicant& applicant, Admission::Findings& findings);
   void answer(Applicant& applicant, const std::string& refusal,
               const Admission::Findings& findings);
@@ -123,7 +122,7 @@ class JoinedCommands {
   EventLoop::Source newcomers_;
   EventLoop::Timer admit_again_;   ///< while applicants wait for the admissions of others
   EventLoop::Timer forget_again_;  ///< while files of those that have ended are mounted
-  /// Last, because its servers use what is joined.
+  /// The last member, because its servers use the others.
   ServerPool pool_;
 };
 

@@ -1,10 +1,11 @@
-// PeerProcess: the process that made a connection, unix(7): its number, who pays for it, and
+// PeerProcess: the process that made a connection, unix(7): its pid, the user to charge, and
 // whether it lives.
 //
-// It may be gone, and its number another's. Before Linux 6.5 it is told by its user, so that its
-// number can have come to mean only another process of that one.
+// It may be gone, and its pid another process's. Linux 6.5 and newer give a pidfd of the peer;
+// before, its user is compared, so that the pid can only have come to mean another process of that
+// user.
 //
-// Ownership: a pidfd, where the process can be told for sure. Thread rule: one thread.
+// Ownership: a pidfd, where the peer is known for sure. Thread rule: one thread.
 #pragma once
 
 #include <sys/types.h>
@@ -18,15 +19,15 @@ class PeerProcess {
   PeerProcess() = default;
   static PeerProcess of(const UniqueFd& connection);
 
-  /// In our pid namespace; 0: it cannot be seen from there.
+  /// In our pid namespace; 0 for a process outside.
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] uid_t user() const { return user_; }
-  /// Who is charged for it. All whose process cannot be told are one user, or whoever has many uids
-  /// would be many by ending at once.
+  /// The user to charge. All peers whose process is not known count as one user: otherwise a user
+  /// with many uids could be many by ending its processes at once.
   [[nodiscard]] uid_t payer() const { return payer_; }
-  /// Whether its number still means it.
+  /// Whether its pid still is its own.
   [[nodiscard]] bool lives() const;
-  /// Readable when it has ended; invalid where it cannot be told for sure.
+  /// Readable when the peer has ended; invalid where it is not known for sure.
   [[nodiscard]] const UniqueFd& pidfd() const { return pidfd_; }
 
  private:

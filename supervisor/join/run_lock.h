@@ -1,15 +1,16 @@
-// RunLock: tells whether any process of the runs at a path lives, the server's and those of who
-// joined it, whoever of their supervisors has ended.
+// RunLock: tells whether any process of the runs at a path lives, of the serving run or of a joined
+// one, also when their supervisors have ended.
 //
 // A killed server leaves processes that still have its segments, and no registry knows of them. A
-// second server would find nothing, where natively shm_nattch would tell: the interlock of a data
-// directory is lost (README.md: Joined runs). So each run has the file PATH.lock open, shared
-// and locked (flock(2)), and each command inherits that descriptor: the lock is gone when all of
-// them have ended. The file stays, because who removes it takes it from under another's lock.
+// second server would find no segment, where natively shm_nattch would show the use: the interlock
+// of a data directory would fail (README.md: Joined runs). So each run holds a shared lock
+// (flock(2)) on the file PATH.lock, and its command inherits that descriptor: the lock ends with
+// the last of these processes. The file stays, since another run may lock it at the moment of its
+// removal.
 //
-// A process that closes what it does not know is not seen. One that unlocks it hides all processes
-// of its own command, which have one open file; those of other runs have others. Nor is a process
-// of another user seen, who may not open the file (mode 0600). Such a user may join, and not serve.
+// A process that closes the descriptor is not seen. A process that unlocks it hides all processes
+// of its own command, since these share one open file description. Processes of another user, who
+// may not open the file (mode 0600), are not seen either. Such a user may join, and not serve.
 //
 // Ownership: the descriptor. Thread rule: the main thread.
 #pragma once
@@ -23,15 +24,16 @@ namespace shmvisor {
 
 class RunLock {
  public:
-  /// Not locked yet. Errors: open(2)'s; EINVAL where it is no regular file.
+  /// Opens the file without locking it. Errors: those of open(2); EINVAL where it is no regular
+  /// file.
   static Result<RunLock> at(const std::string& socket_path);
 
-  /// Alone, or not at all: false where somebody has it.
+  /// Takes the lock exclusively. False where another process holds it.
   [[nodiscard]] bool try_alone() const;
-  /// With all others who share it, from now on. False where somebody has it alone.
+  /// Takes the lock shared. False where another process holds it exclusively.
   [[nodiscard]] bool share() const;
   void drop() const;
-  /// The command's processes have it too from now on: those that are forked later.
+  /// Processes that are forked from now on inherit the lock.
   void bequeath() const;
 
  private:

@@ -1,13 +1,12 @@
-// receive_screened: receives what a visitor sends by a child process, and hands on what it should
-// be.
+// receive_screened: receives a visitor's message in a child process, and passes on only descriptors
+// of the right kinds.
 //
-// A descriptor is open before anybody can look at it. To close it may wait for its file system, a
-// FUSE of the visitor's say, which need not answer: close(2) asks it to flush, no signal ends that
-// wait, and neither does the end of a process. So a child receives that has nothing of ours. It
-// looks at what came, hands on a listener and a user namespace, whose end waits for nobody, and
-// ends with all else, whenever that is.
+// A received descriptor is open before it can be looked at. Its close(2) may wait for ever: a FUSE
+// of the visitor's is asked to flush and need not answer, and neither a signal nor the end of the
+// process ends that wait. So a child without our descriptors receives. It passes on a listener and
+// a user namespace, whose close never waits, and ends with all others, however long that takes.
 //
-// Errors: those of receive_message(); EAGAIN where the child cannot be had, ETIMEDOUT where it does
+// Errors: those of receive_message(); EAGAIN where no child can be created, ETIMEDOUT where it does
 // not answer. Thread rule: a thread that may be lost.
 #pragma once
 
@@ -21,12 +20,12 @@ namespace shmvisor {
 
 struct ScreenedRequest {
   join::Request request;
-  UniqueFd listener;        ///< invalid where what came beside the request is not what it asks for
+  UniqueFd listener;        ///< invalid where the descriptors do not fit the request
   UniqueFd user_namespace;  ///< valid where it wants files in /proc
 };
 
-/// `connection`: does not block, and has a message. `take` gets what came of it, once, in the
-/// calling thread. After that this returns when the child has ended, which may be never.
+/// `connection`: non-blocking, and has a message. `take` gets the result, once, in the calling
+/// thread. After that this returns when the child has ended, which may be never.
 void receive_screened(UniqueFd connection,
                       const std::function<void(Result<ScreenedRequest>)>& take);
 

@@ -3,11 +3,12 @@
 // The child installs the filter on itself and then needs the parent to take the listener before it
 // execs. The parent takes it with pidfd_getfd(2), or where that is refused (common container
 // profiles allow it only with CAP_SYS_PTRACE) the child sends it over the socket between them. The
-// FUSE connection of the files in /proc goes the same way; whoever has it must serve it, or close
-// it, before wait_for_exec(). The child stays where it is until it is told to go on.
+// FUSE connection of the files in /proc is fetched the same way; its owner must serve or close it
+// before wait_for_exec(). The child waits for go_on().
 //
-// Until its exec the child holds nothing of ours, and ends when we do (PR_SET_PDEATHSIG), so that
-// we may be killed at any moment. The signal is sent when the thread that called start() ends.
+// Until its exec the child has none of our descriptors, and is killed when we end
+// (PR_SET_PDEATHSIG), so that we may be killed at any moment. The kernel sends that signal when the
+// thread that called start() ends.
 //
 // Errors come as a Failure: a sentence for the user that says what to do. Thread rule: start()
 // before there are threads, on one that ends last.
@@ -31,7 +32,7 @@
 
 namespace shmvisor {
 
-/// Why the command does not run, and the exit status that says so.
+/// Why the command does not run, and the exit status for it.
 struct Failure {
   int exit_status = 0;
   std::string message;
@@ -45,11 +46,12 @@ class Command {
                                               KernelFeatures& features);
 
   [[nodiscard]] pid_t pid() const { return pid_; }
-  /// The listener; the caller's from now on.
+  /// The listener; the owner is the caller from now on.
   [[nodiscard]] UniqueFd take_listener() { return std::move(listener_); }
-  /// How its callers wait for their answers.
+  /// How the command's callers wait for their answers.
   [[nodiscard]] WaitKind wait_kind() const { return wait_kind_; }
-  /// The connection of the files in /proc, the caller's from now on; invalid where there are none.
+  /// The connection of the files in /proc; the owner is the caller from now on. Invalid without
+  /// files.
   [[nodiscard]] UniqueFd take_connection() { return std::move(connection_); }
   /// Whether the child waits for a file system that another shmvisor makes; take_mount() before
   /// go_on().
@@ -58,10 +60,10 @@ class Command {
     mount_ = std::move(mount);
     missing_mount_ = missing;
   }
-  /// The descriptors are where they belong: the child goes on to its exec.
+  /// Lets the child go on to its exec. Precondition: the descriptors were taken.
   void go_on();
-  /// Waits until the program runs, or could not be executed. Before it runs it may be stopped or
-  /// killed like any process: `wait_readable` is to care for that while it waits for a descriptor.
+  /// Waits until the program runs, or could not be executed. Before that the child may be stopped
+  /// or killed like any process: `wait_readable` handles that while it waits for a descriptor.
   std::optional<Failure> wait_for_exec(const std::function<void(int)>& wait_readable = [](int) {});
   /// Why the command runs without files in /proc that were wanted but not demanded.
   [[nodiscard]] const ProcMountFailure& missing_in_proc() const { return missing_in_proc_; }

@@ -1,8 +1,8 @@
-// EndingSignals: while this lives, signals that ask a process to end do end this one, also as PID
-// 1: it waits for another shmvisor, and the command does not run yet.
+// EndingSignals: while this object lives, signals that ask a process to end do end this process,
+// also as PID 1. For the time before the command runs, in which it waits for another shmvisor.
 //
-// The exit status is that of a command that such a signal ended. A child that waits for us to let
-// it go on to its exec ends with us (Command). What whoever started us ignores or blocks stays so.
+// The exit status is that of a command that such a signal ended. A child that waits for go_on()
+// ends with us (Command). Signals that our parent ignored or blocked stay so.
 //
 // Thread rule: the main thread, while it is the only one.
 #pragma once
@@ -14,7 +14,7 @@ namespace shmvisor {
 
 class EndingSignals {
  public:
-  /// `mask`: the signals that whoever started us had blocked.
+  /// `mask`: the signals that were blocked when we were started.
   explicit EndingSignals(const sigset_t& mask);
   EndingSignals(const EndingSignals&) = delete;
   EndingSignals& operator=(const EndingSignals&) = delete;

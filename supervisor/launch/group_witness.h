@@ -12,11 +12,11 @@
 // descriptors but its socket, and ends when we do. It sends no SIGCHLD, and wait(2) without __WALL
 // does not see it.
 //
-// Others may stop, trace or kill it: it is asked within a bound. One that does not answer is
-// replaced a few times at most. Its end may come late, since its tracer may keep it from us, or it
-// gets no CPU: until gone() says so it is a child of ours, which who looks for those would see.
+// Other processes may stop, trace or kill the witness: it is asked within a bound. A witness that
+// does not answer is replaced, a few times at most. Its end may come late, since a tracer may delay
+// it, or it gets no CPU: until gone() is true it shows as a child of ours.
 //
-// Errors: where no witness can be had nothing counts as sent to the group. Ownership: the process.
+// Errors: without a witness no signal counts as sent to the group. Ownership: the process.
 // Thread rule: one thread, which must not end before the witness.
 #pragma once
 
@@ -33,7 +33,7 @@ namespace shmvisor {
 
 class GroupWitness {
  public:
-  /// One signal, as siginfo tells of it.
+  /// One signal, by its siginfo.
   struct Heard {
     int number = 0;
     int code = 0;
@@ -46,16 +46,17 @@ class GroupWitness {
   GroupWitness() { start(); }
   GroupWitness(const GroupWitness&) = delete;
   GroupWitness& operator=(const GroupWitness&) = delete;
-  /// Waits for the end, but not for long.
+  /// Waits for the witness's end, but not for long.
   ~GroupWitness();
 
-  /// What it got since the last question. Whatever for the group had reached us by then is among
-  /// it, and whatever is has reached us by now.
+  /// The signals that the witness got since the last call. Each signal for the group that had
+  /// reached us before this call is among them, and each of them that is for the group has reached
+  /// us on return.
   std::vector<Heard> ask();
 
-  /// It hears of no signal any more, and ends.
+  /// Ends the witness.
   void dismiss();
-  /// Whether nothing is left of one that was dismissed, or replaced. To be asked again otherwise.
+  /// Whether all dismissed and replaced witnesses are reaped. If not, ask again later.
   bool gone();
 
  private:
@@ -64,11 +65,11 @@ class GroupWitness {
   using Answer = std::array<Heard, kMostInAnAnswer>;
 
   static int stand_witness(void* socket);
-  /// Nothing where it does not answer.
+  /// Nothing where the witness does not answer.
   std::optional<Answer> ask_once();
   [[nodiscard]] bool wait_for_answer() const;
   void start();
-  /// For a moment.
+  /// Waits for a moment.
   void wait_until_gone();
 
   static constexpr int kMostFailures = 5;
@@ -76,7 +77,7 @@ class GroupWitness {
   pid_t pid_ = -1;
   UniqueFd socket_;
   int failures_ = 0;
-  /// Killed, and not gone yet; 0: none.
+  /// Witnesses that are killed and not reaped yet; 0: none.
   std::array<pid_t, kMostFailures + 1> ending_{};
 };
 

@@ -1,9 +1,9 @@
 // InheritedLimits: the resource limits that we were started with, getrlimit(2).
 //
 // They are meant for the command, and do not bind the kernel's own shared memory: a segment may be
-// larger than RLIMIT_FSIZE, and whoever serves it needs no processor time, address space or stack
-// of the command's. So we take what of them would bind us as far as we may: the hard limit as the
-// soft one, and with CAP_SYS_RESOURCE no limit at all. The command gets back what there was.
+// larger than RLIMIT_FSIZE, and serving it takes none of the command's processor time, address
+// space or stack. So we raise the limits that would bind us as far as we may: the soft limit to the
+// hard one, and with CAP_SYS_RESOURCE to no limit at all. The command gets the old limits back.
 //
 // RLIMIT_NOFILE is taken up to its hard limit only, which is what bounds the number of segments.
 //

@@ -1,7 +1,7 @@
-// InheritedState: what the command must find as we found it: signal mask, the dispositions of
-// SIGCHLD and of our own signal, resource limits, whether it is a subreaper. And what it is given
-// anew: its process group, the variables of the environment that name its pid, and the signal that
-// it gets when we die.
+// InheritedState: process state that we change, and that the command gets back as it was: the
+// signal mask, the dispositions of SIGCHLD and of our own signal, resource limits, the subreaper
+// flag. The command also gets new state: its process group, the environment variables that name its
+// pid, and the signal that it gets when we die.
 //
 // Everything else a process inherits (standard streams, working directory, umask, the rest of the
 // environment, open descriptors, the other dispositions) we leave alone.
@@ -18,7 +18,7 @@
 
 namespace shmvisor {
 
-/// What becomes of the command when we die before it, by SIGKILL for instance.
+/// What happens to the command when we die before it, by SIGKILL for instance.
 enum class AtOurDeath : std::uint8_t {
   kKillCommand,   ///< by PR_SET_PDEATHSIG, prctl(2)
   kLeaveCommand,  ///< it gets the signal that we would have got at our parent's death, if any
@@ -26,21 +26,21 @@ enum class AtOurDeath : std::uint8_t {
 
 class InheritedState {
  public:
-  /// Remembers, and blocks every signal that is to be read rather than taken, here and in all
-  /// threads to come. Faults of our own end us nevertheless.
+  /// Saves the state, and blocks all signals, which are read from a signalfd, in this thread and in
+  /// all later ones. Faults of our own still end us.
   explicit InheritedState(const ProcessGroup& group,
                           AtOurDeath at_our_death = AtOurDeath::kKillCommand);
 
-  /// Takes as much of every limit as we may have, see InheritedLimits.
+  /// Raises our limits, see InheritedLimits.
   void raise_limits() const { limits_.raise(); }
-  /// Async-signal-safe.
+  /// In the child, before its exec. Async-signal-safe.
   void restore() const;
 
   /// The signals that were blocked when we were started.
   [[nodiscard]] const sigset_t& mask() const { return mask_; }
   /// The blocked signals.
   [[nodiscard]] const sigset_t& watched() const { return watched_; }
-  /// What restore() needs open; -1 for none.
+  /// The descriptor that restore() needs open; -1 for none.
   [[nodiscard]] int needed_fd() const { return group_.terminal().fd(); }
 
  private:

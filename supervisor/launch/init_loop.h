@@ -6,17 +6,17 @@
 // process every stop of such a child (wait_consider_task() of kernel/exit.c). So nothing here waits
 // but for what a look without consuming it (WNOWAIT) showed to be a death.
 //
-// Signals: those for a process group in which the command is with us, from the terminal or from
-// another process (GroupWitness), reach the command by themselves; every other one is passed on, to
-// it or to its process group, but for SIGTTIN and SIGTTOU, which are between a process and its own
-// use of the terminal. When the command has ended, what is left of it below us gets them: orphans
-// are there where we are PID 1, or a subreaper. Where none is left, those that ask to end end the
-// loop. A command that became another user gets them as well, also without CAP_KILL
-// (BorrowedIdentity). What is sent on says that we sent it, but for sigqueue(3): the kernel lets
-// nobody speak for others in a signal of kill(2).
+// Signals: those for a process group that the command shares with us, from the terminal or from
+// another process (GroupWitness), reach the command by themselves. Every other signal is passed on,
+// to the command or to its process group; except SIGTTIN and SIGTTOU, which concern only the
+// receiver's own use of the terminal. When the command has ended, its descendants that are below us
+// get the signals: orphans are there where we are PID 1 or a subreaper. Where none is left, signals
+// that ask to end end the loop. A command that became another user gets signals too, also without
+// CAP_KILL (BorrowedIdentity). A signal that is passed on names us as its sender, except one of
+// sigqueue(3): the kernel lets no process name another sender in a signal of kill(2).
 //
-// Ownership: borrows the loop and all else that it is given. Thread rule: the main thread: children
-// and orphans are its.
+// Ownership: borrows the loop and all other arguments. Thread rule: the main thread, which waits
+// for children and orphans.
 #pragma once
 
 #include <sys/types.h>
@@ -45,33 +45,33 @@ class InitLoop {
   InitLoop(EventLoop& loop, pid_t command, const ProcessGroup& group, bool signal_group,
            const sigset_t& watched, const ProcessScope& scope);
 
-  /// Whether it can wait for signals and children at all. Precondition of all else.
+  /// Whether it can wait for signals and children. Precondition of all other members.
   [[nodiscard]] bool valid() const { return signals_.valid(); }
-  /// Where the command is in our process group. It ends with the command.
+  /// For a command in our process group. The witness ends with the command.
   void use(std::unique_ptr<GroupWitness> witness) { witness_ = std::move(witness); }
   /// When the parent ends, the command is killed, and the loop ends with it. Borrowed.
   void end_with(const ParentWatch& parent);
-  /// Until the command has ended and, when `linger`, the last supervised process, as `all_gone`
-  /// says after each turn of the loop. The command's exit status in the terms of exit_status.h.
+  /// Runs until the command has ended and, with `linger`, until `all_gone` answers true; it is
+  /// asked after each turn of the loop. Answers the command's exit status as in exit_status.h.
   int run(bool linger, const std::function<bool()>& all_gone);
-  /// Until the descriptor is readable, or the command has ended. Before run().
+  /// Runs until the descriptor is readable, or the command has ended. Before run().
   void run_until(int fd);
 
  private:
   void see_end_of_parent();
   void read_signals();
-  /// What the witness heard up to now.
+  /// Takes the signals that the witness got up to now.
   void ask_witness();
-  /// The command has ended; so does the witness, in a while.
+  /// The command has ended: ends the witness, which may take a while.
   void see_witness_off();
-  /// `to_group`: to all of our process group.
+  /// `to_group`: the signal was for our whole process group.
   void pass_on(const signalfd_siginfo& info, bool to_group);
   void pass_on_to_rest(const signalfd_siginfo& info);
-  /// These three answer whether there was anything to see to.
+  /// These three answer whether there was anything to do.
   bool look_at_children();
   bool reap();
   bool follow_stop();
-  /// Whether one of those for our group was meant for this signal that we got.
+  /// Whether this signal, which we got, matches one in for_group_.
   bool was_for_group(const signalfd_siginfo& info);
   [[nodiscard]] bool command_heard(const signalfd_siginfo& info, bool to_group) const;
   void send_to_group(const signalfd_siginfo& info) const;
@@ -83,7 +83,7 @@ class InitLoop {
   const ProcessScope& scope_;
   const UniqueFd signals_;
   std::unique_ptr<GroupWitness> witness_;
-  /// Signals for the group that the witness told of and we have not come to yet.
+  /// Signals for the group that the witness reported, and that we have not handled yet.
   std::vector<GroupWitness::Heard> for_group_;
   std::optional<int> status_;
   bool told_to_end_ = false;

@@ -1,8 +1,10 @@
 // LastProcess: tells, in an event loop, when the last process under a filter has ended.
 //
-// The kernel says so at the filter's listener, whoever receives there: POLLHUP.
+// The kernel reports it at the filter's listener, by POLLHUP, also while other threads receive
+// there.
 //
-// Ownership: borrows the loop and the listener, which goes later. Thread rule: the main thread.
+// Ownership: borrows the loop, and the listener, which outlives this object. Thread rule: the main
+// thread.
 #pragma once
 
 #include "supervisor/loop/event_loop.h"

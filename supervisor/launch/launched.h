@@ -1,5 +1,5 @@
-// Launched: a command that waits to go on to its exec, and what belongs to it; and the steps that
-// are the same whoever serves its calls.
+// Launched: a command that waits to go on to its exec, with what belongs to it, and the steps that
+// do not depend on which shmvisor serves its calls.
 //
 // Errors: a Failure is a sentence for the user. Ownership: borrows all. Thread rule: the main
 // thread.
@@ -30,18 +30,19 @@ struct Launched {
   /// With --die-with-parent.
   const std::optional<ParentWatch>& parent;
 
-  /// Of a file system that whoever serves makes for the command: what its mounts belong to.
+  /// The command's user namespace, in which the serving shmvisor makes a file system for it.
   [[nodiscard]] UniqueFd user_namespace() const;
   [[nodiscard]] std::chrono::milliseconds tracer_wait() const;
-  /// Of the group that the command is in with us, if any.
+  /// The witness of the process group that the command shares with us; null where it has its own.
   [[nodiscard]] std::unique_ptr<GroupWitness> make_witness() const;
-  /// To the command's exec. Why not, otherwise.
+  /// Lets the command go on to its exec. Answers why it does not run, if it does not.
   std::optional<Failure> let_go(InitLoop& init) const;
-  /// It does not run after all, and is killed where it still is there. The exit status.
+  /// The command does not run: kills it if it still lives, and logs the failure. Answers the exit
+  /// status.
   [[nodiscard]] int give_up(const Failure& failure) const;
 };
 
-/// Tells of it. The exit status.
+/// Logs the failure, and answers the exit status.
 int fail(const Failure& failure);
 
 }  // namespace shmvisor

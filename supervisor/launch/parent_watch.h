@@ -1,8 +1,8 @@
 // ParentWatch: tells when the process that is our parent has ended.
 //
-// By a pidfd, so that it is the process that counts and not the thread that started us, as it would
-// be with PR_SET_PDEATHSIG, prctl(2). Where the parent cannot be had so (it lives outside of our
-// pid namespace, or pidfd_open(2) is forbidden) that is what is used: SIGKILL ends us then.
+// A pidfd watches the process; PR_SET_PDEATHSIG of prctl(2) would watch the thread that started us.
+// Where no pidfd of the parent can be opened (it lives outside of our pid namespace, or
+// pidfd_open(2) is forbidden) PR_SET_PDEATHSIG is used, and SIGKILL ends us.
 //
 // Ownership: a descriptor. Thread rule: made by the main thread.
 #pragma once
@@ -15,7 +15,7 @@ class ParentWatch {
  public:
   ParentWatch();
 
-  /// Readable when the parent has ended; -1 where the kernel will tell us by itself.
+  /// Readable when the parent has ended; -1 where the kernel kills us then.
   [[nodiscard]] int fd() const { return pidfd_.get(); }
 
  private:

@@ -1,10 +1,10 @@
 // PidVariables: environment variables that name the process they are meant for, by its pid.
 //
-// Whoever starts shmvisor as a service writes shmvisor's pid there, and the command would take the
-// sockets or the watchdog for somebody else's. Where such a variable names this process, it names
-// the command for the command: LISTEN_PID and LISTEN_PIDFDID (sd_listen_fds(3): the pid, and the
-// inode of its pidfd), WATCHDOG_PID (sd_watchdog_enabled(3)), SYSTEMD_EXEC_PID (systemd.exec(5)).
-// One that names another process stays as it is.
+// A service manager that starts shmvisor writes shmvisor's pid there, and the command would think
+// that the sockets or the watchdog are for another process. So a variable that names this process
+// names the command in the command's environment: LISTEN_PID and LISTEN_PIDFDID (sd_listen_fds(3):
+// the pid, and the inode of its pidfd), WATCHDOG_PID (sd_watchdog_enabled(3)), SYSTEMD_EXEC_PID
+// (systemd.exec(5)). A variable that names another process stays as it is.
 //
 // Ownership: borrows the strings of the environment. Thread rule: made before the fork; renamed()
 // is for the forked child, async-signal-safe.

@@ -1,4 +1,5 @@
-// ProcessGroup: whether the command has a process group of its own, and who has the terminal.
+// ProcessGroup: whether the command has a process group of its own, and which group has the
+// terminal.
 //
 // Under a shell the command stays in our group: the shell made one for us, and the terminal's keys
 // reach both. As PID 1 of a container with a terminal there is no shell: there, and where it is
@@ -23,9 +24,10 @@ class ProcessGroup {
 
   [[nodiscard]] const Terminal& terminal() const { return terminal_; }
   [[nodiscard]] bool own() const { return own_; }
-  /// The command's group has stopped and so have we, and we go on: it gets back what it had.
+  /// After a stop of the command's group and of ours, when we go on: the command's group goes on,
+  /// with the terminal if it had it.
   void resume(pid_t command) const;
-  /// The command has ended: the terminal is ours again, if it was.
+  /// The command has ended: takes the terminal back, if it was ours.
   void leave(pid_t command) const;
 
  private:

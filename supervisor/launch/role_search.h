@@ -1,10 +1,10 @@
-// RoleSearch: whose registry a run is to have: another shmvisor's, or its own, perhaps for others
-// to join.
+// RoleSearch: decides whether a run joins another shmvisor or has a registry of its own, perhaps
+// for others to join.
 //
-// With --join-or-serve several may look at the same time: of those who find nobody one gets the
-// socket, and the others find that one. A server may also end at any moment. And nobody serves as
-// long as a process of an earlier server's is left (RunLock), nor does anybody who may not open the
-// lock, which would tell.
+// With --join-or-serve several runs may look at the same time: of those that find no server one
+// gets the socket, and the others find that server. A server may also end at any moment. No run
+// serves while a process of an earlier server is left (RunLock), nor without permission to open the
+// lock file.
 //
 // Errors: a sentence for the user. Ownership: borrows the options. Thread rule: the main thread.
 #pragma once
@@ -34,9 +34,9 @@ class RoleSearch {
 
   /// While nothing has been started: signals that ask to end do end this process.
   std::variant<Role, Failure> first();
-  /// Where the server has ended meanwhile.
+  /// Looks again, after the server has ended.
   std::variant<Role, Failure> again();
-  /// Processes that are forked from now on show to later servers that they live.
+  /// Later servers see that processes forked from now on live.
   void bequeath_lock() const;
 
  private:
@@ -47,7 +47,7 @@ class RoleSearch {
   [[nodiscard]] std::string not_allowed() const;
 
   const RunOptions& options_;
-  /// With --join-or-serve. Without it there we may join only.
+  /// Set with --join-or-serve. Without a lock we may only join.
   std::optional<RunLock> lock_;
 };
 

@@ -36,14 +36,15 @@ struct RunOptions {
   bool user_namespace = false;
   /// Where other runs find this one's registry; empty: nowhere.
   std::string serve_path;
-  /// Whose registry to use instead of one of its own; empty: of its own. Limits are that one's.
+  /// The path of the run whose registry, with its limits, to use; empty: a registry of its own.
   std::string join_path;
-  /// The two paths are one: whoever serves there is joined, and if nobody does, this one serves.
+  /// The two paths are the same: joins the run that serves there; if there is none, this run
+  /// serves.
   bool join_or_serve = false;
 };
 
-/// The exit status, see exit_status.h; what goes wrong is logged. Takes over the process's signal
-/// handling; to be called once.
+/// Answers the exit status, see exit_status.h; failures are logged. Takes over the process's signal
+/// handling; called once.
 int run_command(const RunOptions& options, KernelFeatures& features);
 
 }  // namespace shmvisor

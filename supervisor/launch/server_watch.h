@@ -1,9 +1,9 @@
-// ServerWatch: for a shmvisor whose command's calls another one serves: it watches for that one's
-// end, which is told once, and for the end of the last process under the command's filter.
+// ServerWatch: for a shmvisor that has joined: watches for the end of the serving shmvisor, which
+// is reported once, and for the end of the last process under the command's filter.
 //
-// That shows at the listener, of which it has a copy and never receives. The copy goes when the
-// server ends: nobody would answer, and calls are to fail rather than wait. Who is left cannot be
-// told any more then, but for children.
+// The latter shows at the listener, of which this object has a copy without receiving from it. The
+// copy is closed when the server ends: no process would answer, and calls must fail rather than
+// wait. After that only children of ours can be seen to live.
 //
 // Ownership: borrows the loop and the connection. Thread rule: the main thread.
 #pragma once
@@ -22,7 +22,7 @@ class ServerWatch {
  public:
   ServerWatch(EventLoop& loop, const JoinConnection& server, UniqueFd listener);
 
-  /// Whether no process is left whom the server serves, or served.
+  /// Whether no process is left that the server serves, or served.
   [[nodiscard]] bool all_gone() const;
 
  private:
@@ -33,7 +33,7 @@ class ServerWatch {
   std::optional<Listener> listener_;
   std::optional<LastProcess> last_process_;
   EventLoop::Source server_speaks_;
-  bool all_served_ = false;  ///< the server took its leave
+  bool all_served_ = false;  ///< the server said farewell
 };
 
 }  // namespace shmvisor

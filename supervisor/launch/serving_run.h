@@ -1,9 +1,9 @@
 // ServingRun: a run whose command's calls are served here, and perhaps those of commands that join.
 //
-// Ownership: its members, in this order, are all that a serving run has; they go in the reverse
-// order once every thread that uses them has ended. Where one is kept by a process that we do not
-// control they are given up instead: end_process.h. Borrows the launched command. Thread rule: the
-// main thread.
+// Ownership: its members are all that a serving run owns; they are destroyed in the reverse of
+// their order, once every thread that uses them has ended. Where another process blocks such a
+// thread, the process ends without destroying them: end_process.h. Borrows the launched command.
+// Thread rule: the main thread.
 #pragma once
 
 #include <chrono>
@@ -33,17 +33,18 @@ class ServingRun {
   ServingRun(const ServingRun&) = delete;
   ServingRun& operator=(const ServingRun&) = delete;
 
-  /// Until the command has ended, or longer where the options say so. Once. The exit status.
+  /// Serves until the command has ended, or longer where the options say so. Called once. Answers
+  /// the exit status.
   int run();
 
  private:
-  /// Null where the command has none of ours.
+  /// Null where the command has no files of ours in /proc.
   std::unique_ptr<ProcFileSystem> serve_files();
   [[nodiscard]] ServerOptions server_options();
   std::optional<Failure> start();
   /// Whether no process of the command, or of those that joined, is left.
   [[nodiscard]] bool all_gone() const;
-  /// Nobody is served any more. False where a thread is kept.
+  /// Stops serving. False where another process blocks a thread.
   bool end_threads();
 
   const Launched& launched_;

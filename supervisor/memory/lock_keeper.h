@@ -21,7 +21,7 @@ namespace shmvisor {
 class LockKeeper {
  public:
   /// Locks the pages allocated since its last run, or a part of them, since other segments wait for
-  /// their turn. False when no page is left that could be allocated later.
+  /// their turn. False when all pages are locked, or nothing is to be locked any more.
   using Renewal = std::function<bool()>;
 
   explicit LockKeeper(std::chrono::milliseconds period = std::chrono::seconds(1))
@@ -51,7 +51,7 @@ class LockKeeper {
 
   void start() REQUIRES(state_->mutex);
   static void* run(void* state);
-  /// Each once, with the mutex held before and after.
+  /// Runs each renewal once. The mutex is held before and after, but not meanwhile.
   static void renew_all(State& state) REQUIRES(state.mutex);
 
   const std::shared_ptr<State> state_;

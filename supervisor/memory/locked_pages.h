@@ -1,8 +1,8 @@
 // LockedPages: our own mapping of a locked segment, which also keeps pages that are allocated later
 // in memory.
 //
-// Sizes: in pages (kPageBytes). A renewal looks at so many pages a time, and goes on there the
-// next time, because a segment may have hundreds of GiB, most of them never touched.
+// Sizes: in pages (kPageBytes). A renewal looks at kPagesATime pages, and the next one continues
+// there: a segment may have hundreds of GiB, most of them never touched.
 //
 // Ownership: the mapping, and a share of the file. Thread rule: renew() is one thread's at a time;
 // stop() and unlock() are any thread's, during a renewal too.

@@ -100,7 +100,7 @@ class MemfdMemory : public BackingMemory {
   [[nodiscard]] static off_t file_size_bytes(std::uint64_t size_bytes, std::uint64_t page_bytes) {
     return static_cast<off_t>(std::min(size_bytes, kLargestFileBytes / page_bytes * page_bytes));
   }
-  /// A description, whatever somebody did to the file's rights. Errors: those of open(2).
+  /// A new description, even if the file's mode was changed. Errors: those of open(2).
   [[nodiscard]] Result<UniqueFd> open_anew(int mode) const;
   /// Whether it has a lock now, by which the end of the description can be seen.
   [[nodiscard]] bool lock_description(const UniqueFd& fd) REQUIRES(mutex_);

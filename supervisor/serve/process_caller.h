@@ -72,7 +72,8 @@ class ProcessCaller : public Caller, private Subject {
   /// The ids; groups and capabilities only where status() was read.
   const TaskStatus& ids();
   const TaskStatus& status();
-  /// EFAULT for a copy that failed; warns the operator where the kernel refused it.
+  /// The errno of a failed copy: ENOMEM for a shortage of ours, otherwise EFAULT. Warns the
+  /// operator where the kernel refused it.
   Result<void> as_fault(const Result<void>& copied);
 
   PendingCall& call_;
