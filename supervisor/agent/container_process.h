@@ -1,4 +1,4 @@
-// ContainerProcess: what a container runtime says about a process whose listener it sends.
+// ContainerProcess: what a container runtime tells about the process whose listener it sends.
 //
 // It is the ContainerProcessState of the OCI runtime specification (1.1, config-linux.md), as JSON.
 // It reads "fds", "pid", "metadata" and the "id" of "state"; other fields are ignored. Runtimes

@@ -119,7 +119,7 @@ class ProcessLook {
   bool alone_ = false;
   Phase given_up_in_ GUARDED_BY(mutex_) = Phase::kOpening;
   std::optional<Errno> failure_ GUARDED_BY(mutex_);
-  // The look's own while it compares: no lock, and nobody else changes them then.
+  // Only the look's thread uses these, while it compares: no lock.
   Attached current_;
   std::vector<Attached> counted_;  ///< in the order of kcmp(2), while that is allowed
   std::vector<std::uint64_t> totals_ GUARDED_BY(mutex_);

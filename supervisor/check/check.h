@@ -14,8 +14,8 @@
 
 namespace shmvisor {
 
-/// Runs every probe. Whether shmvisor can run here. Features that `features` has as absent show as
-/// switched off and are not tried; those that are found missing are absent in it afterwards.
+/// Runs every probe. Answers whether shmvisor can run here. Features that are absent in `features`
+/// are shown as switched off, and not tried. Features found missing are absent in it afterwards.
 [[nodiscard]] bool run_check(std::ostream& out, KernelFeatures& features);
 
 /// The same for a list of probes.

@@ -106,8 +106,8 @@ struct KnownThread {
 /// What is kept of threads that called.
 enum class Remembered : std::uint8_t {
   kAll,      ///< under a filter of ours
-  kThreads,  ///< and not where they live, under a filter of somebody else's
-  kNothing,  ///< the same where a descriptor for each thread is too much
+  kThreads,  ///< all but their namespaces, under another party's filter
+  kNothing,  ///< as kThreads, where a descriptor for each thread is too much
 };
 
 class ThreadIdentities {

@@ -25,7 +25,7 @@ class JoinConnection {
   };
   static std::variant<JoinConnection, Trouble> to(const std::string& path);
 
-  /// What the server gives in return.
+  /// The server's part of an accepted request.
   struct Accepted {
     UniqueFd mount;            ///< of the files in /proc
     ProcMountFailure missing;  ///< why there is none that was wanted

@@ -1,4 +1,4 @@
-// What a joining and a serving shmvisor tell each other over the socket of `run --serve`.
+// The messages of a joining and a serving shmvisor over the socket of `run --serve`.
 //
 //   the server greets, as soon as somebody has connected       Greeting
 //   the joining one hands its listener over, and the user

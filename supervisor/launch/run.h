@@ -30,7 +30,7 @@ struct RunOptions {
   bool die_with_parent = false;
   /// Whether orphaned descendants become shmvisor's children, instead of init's.
   bool subreaper = false;
-  /// What the command sees in /proc. Nothing: the registry where that is possible.
+  /// What the command sees in /proc. Nothing: its registry, where that is possible.
   std::optional<ProcMode> proc;
   /// Whether it runs in a user namespace of its own, with this user's ids.
   bool user_namespace = false;

@@ -29,7 +29,7 @@ class ServerWatch {
   void hear_server();
 
   const JoinConnection& server_;
-  // While somebody serves:
+  // While the server lives:
   std::optional<Listener> listener_;
   std::optional<LastProcess> last_process_;
   EventLoop::Source server_speaks_;

@@ -1,6 +1,6 @@
 // Terminal: our controlling terminal, where we have one, tty_ioctl(4).
 //
-// Found through /dev/tty, or, in an image that has none, through a standard stream.
+// Found through /dev/tty, or, in an image without that file, through a standard stream.
 // Ownership: a descriptor of its own. Thread rule: a value of the main thread; hand_to() is
 // async-signal-safe. SIGTTOU must be blocked: changing the foreground group from the background
 // would otherwise stop us.

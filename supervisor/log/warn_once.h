@@ -1,5 +1,5 @@
-// WarnOnce: a warning that is worth one line for as long as this lives, since whoever causes it may
-// do so again and again.
+// WarnOnce: a warning that is logged once in this object's life, since its cause may come again and
+// again.
 //
 // Thread rule: any thread.
 #pragma once

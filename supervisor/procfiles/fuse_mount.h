@@ -18,11 +18,11 @@ struct FuseMount {
   UniqueFd connection;  ///< to be served
   UniqueFd mount;
 
-  /// In the namespaces of the calling process. Where `connection` is open already it is used.
+  /// Creates it in the namespaces of the calling process. An open `connection` is used.
   /// `uid`, `gid`: its own, in decimal.
   ProcMountFailure make(const char* uid, const char* gid);
-  /// The same, for processes that live in another user namespace: only in there may a supervisor
-  /// without CAP_SYS_ADMIN make one, and only where its own user made that namespace.
+  /// The same for processes in another user namespace: a supervisor without CAP_SYS_ADMIN may
+  /// create it only in there, and only where its own user created that namespace.
   /// `user_namespace`: invalid where it is ours.
   ProcMountFailure make_for(const UniqueFd& user_namespace);
 };

@@ -4,8 +4,8 @@
 // kFuse mounts single files over the kernel's. kHide covers /proc/sysvipc with an empty tmpfs, so
 // that util-linux uses SHM_STAT. kOff changes nothing. kAuto is kFuse where that is possible.
 //
-// Only the mounts at and below /proc become slaves of the host's: what is mounted anywhere else
-// goes to and fro as the host has it, and nothing of ours leaves the namespace. With
+// Only the mounts at and below /proc become slaves of the host's, so that nothing of ours leaves
+// the namespace. Other mounts propagate in both directions as before. With
 // `user_namespace` the kernel makes every mount a slave.
 //
 // There are two steps, since the files of a FUSE file system can be found only while it is served:
@@ -47,13 +47,13 @@ class ProcMounts {
   [[nodiscard]] const UniqueFd& connection() const { return files_.connection; }
   /// Whether another shmvisor is to make the file system.
   [[nodiscard]] bool wants_mount() const { return wants_mount_; }
-  /// What it made.
+  /// Takes the file system that the other shmvisor created.
   void take_mount(UniqueFd mount) { files_.mount = std::move(mount); }
   /// Closes the child's copy of the connection. Call it before attach(): a process that walks the
   /// file system while it holds the connection waits for ever when the server dies, even after
   /// SIGKILL.
   void leave_connection() { files_.connection.reset(); }
-  /// Where the kernel has no such file, none appears. Until it is served, this waits.
+  /// Mounts our files over those that the kernel has. Waits until the file system is served.
   /// Precondition: leave_connection().
   ProcMountFailure attach();
   /// Closes both descriptors.

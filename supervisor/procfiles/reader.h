@@ -27,7 +27,7 @@ namespace shmvisor {
 
 /// The owner of the sysctls of an IPC namespace, as ids of our user namespace.
 struct SysctlOwner {
-  std::optional<uid_t> uid;  ///< nothing: nobody whom we can see
+  std::optional<uid_t> uid;  ///< nothing: no user that we can see
   std::optional<gid_t> gid;
   std::shared_ptr<const NamespaceOwner> user_namespace;
 };

@@ -25,7 +25,7 @@ class RequestQueue {
  public:
   struct Request {
     std::vector<char> bytes;
-    uid_t user = 0;            ///< who is charged
+    uid_t user = 0;            ///< the user who is charged
     std::uint64_t handle = 0;  ///< of the open file that it must have for itself; 0: none
     bool has_handle = false;   ///< the queue's own
   };
@@ -60,7 +60,7 @@ class RequestQueue {
   const int most_at_once_;
   int begun_ = 0;
   uid_t last_user_ = 0;          ///< whose turn was last
-  std::map<uid_t, User> users_;  ///< who have requests
+  std::map<uid_t, User> users_;  ///< those with requests
   std::unordered_map<std::uint64_t, File> files_;
 };
 
