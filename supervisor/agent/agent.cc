@@ -169,7 +169,7 @@ void Agent::drop_late(Connections::iterator connection) {
 
 Agent::Ending Agent::end() {
   manager_.notify("STOPPING=1");
-  containers_.look();  // so that who has ended is not counted
+  containers_.look();  // so that ended containers are not counted
   const bool drained = containers_.drain(kDrainPatience);
   if (!drained) spdlog::warn("some calls in flight did not end");
   if (const std::size_t count = containers_.count(); count != 0) {

@@ -47,7 +47,7 @@ void Container::listener_ends() {
 }
 
 void Container::take_in(pid_t pid) {
-  // Who joins a container is in its cgroup.
+  // A process that joins a container is in its cgroup.
   if (pid == 0 && has_processes_) return;
   has_processes_ = true;
   scope_->add_container_of(pid);

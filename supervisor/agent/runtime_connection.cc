@@ -14,7 +14,7 @@ namespace shmvisor {
 namespace {
 
 constexpr std::size_t kBytesAtOnce = std::size_t{16} * 1024;
-/// What does not fit the kernel closes, and says so (MSG_CTRUNC).
+/// The kernel closes descriptors that do not fit, and sets MSG_CTRUNC.
 constexpr std::size_t kDescriptorsAtOnce = 4;
 
 /// False as well of one that has ended already; it is root's or ours, and no stranger.

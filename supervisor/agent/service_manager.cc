@@ -16,7 +16,8 @@ constexpr int kFirstSocket = 3;  // SD_LISTEN_FDS_START
 constexpr int kMostSockets = 64;
 constexpr time_t kPatienceSeconds = 2;
 
-/// The variable's value, which nobody after us shall take for its own.
+/// Takes the variable's value out of the environment, so that no other process takes it for its
+/// own.
 std::string take_variable(const char* name) {
   const char* const value = std::getenv(name);
   std::string taken = value == nullptr ? "" : value;

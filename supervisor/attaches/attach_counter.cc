@@ -19,7 +19,7 @@ namespace {
 constexpr std::chrono::milliseconds kThreadPatience(500);
 /// Half of what the server's watchdog waits for before it lets others go ahead by itself.
 constexpr std::chrono::microseconds kLongForOthers(500);
-/// Looks that nobody waits for, of one set of processes.
+/// The most looks that no thread waits for, of one set of processes.
 constexpr int kMostAlone = 2;
 
 Errno out_of(const char* what) {
@@ -28,7 +28,7 @@ Errno out_of(const char* what) {
   return Errno(ENOMEM);
 }
 
-/// A number that leaves out processes that nobody has looked at would be a guess.
+/// A number that leaves out processes without any look would be a guess.
 Errno too_many_processes() {
   log_limited(spdlog::level::warn, LogTopic::kRefusedCalls, LogLimiter::kNobody,
               "attaches cannot be counted in time, there are too many processes or mappings; "
@@ -68,7 +68,7 @@ void AttachCounter::refresh(pid_t pid, std::span<const FileIdentity> files) cons
   const auto look =
       std::make_shared<ProcessLook>(features_, memory_, files, std::vector<pid_t>{pid});
   std::function<void()> task = [look] { look->run(); };
-  // From here on nothing needs memory: whoever is late must come back.
+  // From here on nothing needs memory: a late thread must come back.
   look->leave_alone();
   if (!LosableThreads::all().run(std::move(task), std::chrono::milliseconds(0),
                                  LosableThreads::Reserve::kIsForOthers)) {

@@ -18,7 +18,7 @@ using std::chrono::milliseconds;
 constexpr std::chrono::microseconds kSlow(500);
 constexpr milliseconds kTooSlow(25);
 constexpr int kSlowLooks = 3;
-/// Looks at a slow process that nobody waits for take a fiftieth of the time at most.
+/// Looks at a slow process that no thread waits for take a fiftieth of the time at most.
 constexpr int kRestAfterLook = 50;
 constexpr milliseconds kShortestRest(200);
 

@@ -38,7 +38,7 @@ nanoseconds cpu_time(pid_t tid) {
   return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
 }
 
-/// What one has found nothing by, for want of means of ours.
+/// The errors of a look that failed because we lack resources.
 bool out_of_means(Errno error) {
   return error == Errno(EMFILE) || error == Errno(ENFILE) || error == Errno(ENOMEM);
 }
@@ -97,7 +97,7 @@ Result<ProcessLook::Found> ProcessLook::find_in_task(pid_t pid, pid_t tid) {
     if (!*area) break;
     const MappedArea& mapped = **area;
     cursor = mapped.range.end();
-    // Nobody waits for it, and what an earlier look has found will do.
+    // No thread waits for this look, and what an earlier look found suffices.
     if (given_up_ && !alone_ && memory_->knows(pid)) return Errno(EAGAIN);
     if (std::ranges::find(devices_, mapped.file.device) == devices_.end()) continue;
     if (const auto known = found.files.find(mapped.file); known != found.files.end()) {

@@ -21,7 +21,8 @@ class SharedCounts::Turn {
   }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
-  /// What the crowd is told at the end of the turn, with the mutex held: it may look at any time.
+  /// The crowd's result at the end of the turn; with the mutex held, since the crowd may look at
+  /// any time.
   void tell(Result<MappingCounts> counted) { counted_ = std::move(counted); }
   ~Turn() NO_THREAD_SAFETY_ANALYSIS {
     counts_.mutex_.lock();

@@ -19,7 +19,7 @@
 namespace shmvisor {
 namespace {
 
-/// What a probe answers its call with: nothing that shmdt(2) returns by itself.
+/// The value with which a probe answers its call; shmdt(2) never returns it by itself.
 constexpr long kAnswer = 4242;
 
 /// Installs the filter on the calling process, a throw-away one.
@@ -75,7 +75,7 @@ long call_shm() { return ::syscall(SYS_shmdt, nullptr); }
 
 bool gets_the_answer() { return call_shm() == kAnswer; }
 
-/// What it says of a notification's finer points that there is no listener to try them with.
+/// The finding of probes that need a listener, where there is none.
 Finding not_tried(Errno error) {
   return Finding::note("not tried",
                        error == Errno(EBUSY) ? "see no-other-listener" : "see listener");

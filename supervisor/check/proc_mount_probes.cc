@@ -5,7 +5,7 @@
 namespace shmvisor {
 namespace {
 
-/// What `run` would do, in a child, up to where somebody has to serve it.
+/// Does in a child what `run` would do, up to where the file system has to be served.
 Finding try_mounts(ProcMode mode, bool user_namespace) {
   if (mode != ProcMode::kOff && !ProcMounts::kernel_has_files()) {
     return Finding::note("not needed",

@@ -114,7 +114,7 @@ KnownThread ThreadIdentities::of(pid_t tid) {
         if (remembered_ != Remembered::kAll) known.identity->forget_namespaces();
         return known;
       }
-      recent_first_.erase(found->second);  // its tid belongs to somebody else now
+      recent_first_.erase(found->second);  // its tid belongs to another thread now
       by_tid_.erase(found);
     }
   }

@@ -42,7 +42,7 @@ std::variant<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const s
   const auto address = SocketAddress::of(path);
   if (!address) return Trouble{no_server(path, std::strerror(address.error().value()))};
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  // It holds for connect(2), too, which waits while the server accepts nobody.
+  // The bound holds for connect(2), too, which waits while the server accepts no connection.
   const timeval patience{kPatienceMs / 1000, 0};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
   if (::connect(fd.get(), address->get(), SocketAddress::size_bytes()) != 0) {

@@ -29,13 +29,13 @@ constexpr std::chrono::seconds kVisitBound(30);
 constexpr std::chrono::seconds kAdmissionBound(5);
 /// Of one user: each may keep a thread for as long as the visitor likes.
 constexpr std::ptrdiff_t kMostAdmissionsOfAUser = 4;
-/// Those who come and go faster than we look wait in the socket.
+/// Visitors beyond that wait in the socket's queue.
 constexpr int kMostGreetedInATurn = 32;
 constexpr std::ptrdiff_t kMostJoined = 1024;
 /// Of one joined command: who joins may be hostile, and threads are shared by all.
 constexpr int kMostThreads = 256;
 constexpr int kMostThreadsOfAnotherUser = 8;
-/// What --tracer-wait may be.
+/// The largest --tracer-wait.
 constexpr std::chrono::milliseconds kMostTracerWait = std::chrono::hours(1);
 constexpr std::chrono::milliseconds kDrainBound(1000);
 /// At admissions whose thread is about to end; and at files in /proc whose last mount is.
@@ -73,7 +73,7 @@ JoinedCommands::JoinedCommands(EventLoop& loop, JoinSocket socket, std::shared_p
       scope_(std::make_shared<SupervisedScope>(session_->features())),
       newcomers_(loop.watch(socket_.fd(), POLLIN,
                             [this](short) {
-                              hear_visitors();  // before somebody who has asked must make room
+                              hear_visitors();  // before a visitor with a request must make room
                               greet_visitors();
                             })),
       admit_again_(loop.timer([this] { begin_admissions(); })),

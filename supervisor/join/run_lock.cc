@@ -15,7 +15,7 @@ constexpr int kLeastNumber = 100;
 }  // namespace
 
 Result<RunLock> RunLock::at(const std::string& socket_path) {
-  // Without O_NONBLOCK a FIFO that somebody put there keeps us until it has a writer.
+  // Without O_NONBLOCK the open of a FIFO there would wait until it has a writer.
   constexpr int kFlags = O_RDONLY | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC;
   const UniqueFd opened(::open((socket_path + ".lock").c_str(), kFlags, 0600));
   if (!opened.valid()) return Errno::current();

@@ -31,7 +31,7 @@ UniqueFd lock_folder(const std::string& path) {
   return fd;
 }
 
-/// Whether nobody listens there any more, by connecting as the clients of such a socket do.
+/// Whether no process listens there any more: tries to connect, as clients of such a socket do.
 bool is_deserted(const SocketAddress& address, const UniqueFd& socket) {
   int type = SOCK_STREAM;
   socklen_t size = sizeof(type);

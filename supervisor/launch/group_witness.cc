@@ -23,8 +23,8 @@
 namespace shmvisor {
 namespace {
 
-/// It answers within microseconds, unless somebody has stopped it or it gets no CPU. In the latter
-/// case it is waited for: without its answer a signal would come twice.
+/// The witness answers within microseconds, unless it is stopped or gets no CPU. In the latter case
+/// it is waited for: without its answer a signal would come twice.
 constexpr int kPatienceMs = 100;
 constexpr int kMostPatiences = 20;
 /// Of real-time signals any number may wait.
@@ -41,10 +41,10 @@ constexpr int kCloneFlags = CLONE_VM;
 
 alignas(16) std::array<std::byte, 16384> g_stack;
 
-/// Who signals a group holds tasklist_lock until all members have the signal (kill_something_info()
-/// of kernel/signal.c). setpgid(2) takes that for writing, though it changes nothing here: behind
-/// it, all members have what one had before. A group whose leader is outside of our pid namespace
-/// has no number; one that nobody has makes it fail, behind that lock as well.
+/// A process that signals a group holds tasklist_lock until all members have the signal
+/// (kill_something_info() of kernel/signal.c). setpgid(2) takes that for writing, though it changes
+/// nothing here: behind it, all members have what one had before. A group whose leader is outside
+/// of our pid namespace has no number; one that nobody has makes it fail, behind that lock as well.
 void wait_for_senders() {
   const pid_t group = ::getpgrp();
   (void)::setpgid(0, group != 0 ? group : INT_MAX);

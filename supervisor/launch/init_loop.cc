@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds kUntilReapedAgain(5);
 constexpr std::chrono::milliseconds kPause(5);
 constexpr std::chrono::milliseconds kBetweenLooksAtWitness(20);
 
-/// Of a timer that whoever started us had set: it outlives exec(2), and natively would be the
+/// SIGALRM of a timer that our parent had set: it outlives exec(2), and natively would be the
 /// command's.
 bool is_alarm(const signalfd_siginfo& info) {
   return info.ssi_code == SI_KERNEL && info.ssi_signo == SIGALRM;
@@ -265,12 +265,13 @@ bool InitLoop::follow_stop() {
     return false;
   }
   if (getpid() == 1) {
-    // Nobody could continue it: as PID 1 itself it would not have been stopped by a key either.
+    // No process could continue the command: as PID 1 it would not have been stopped by a key
+    // either.
     if (seen.si_status == SIGTSTP) group_.resume(command_);
     return true;
   }
   stop_like(seen.si_status);
-  group_.resume(command_);  // whoever continued us means it
+  group_.resume(command_);  // a SIGCONT for us is for the command, too
   return true;
 }
 

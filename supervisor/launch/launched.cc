@@ -15,7 +15,8 @@
 namespace shmvisor {
 namespace {
 
-/// Lines about how the command is started come before its own, unless nobody takes them.
+/// Log lines about the start come before the command's own output, unless the log's reader is
+/// stuck.
 constexpr std::chrono::milliseconds kBeforeCommand(100);
 
 constexpr const char* kKernelsTable =
@@ -23,7 +24,7 @@ constexpr const char* kKernelsTable =
 
 void tell_of_proc(const RunOptions& options, const ProcMountFailure& missing) {
   if (!ProcMounts::kernel_has_files()) {
-    // Nobody shows another table then.
+    // Then no file shows the kernel's table instead.
     if (options.proc == ProcMode::kFuse) {
       spdlog::warn(
           "--proc=fuse: /proc has no sysvipc here, since the kernel has no System V IPC or shows "
@@ -84,7 +85,7 @@ std::optional<Failure> Launched::let_go(InitLoop& init) const {
 
 int Launched::give_up(const Failure& failure) const {
   const pid_t pid = command.pid();
-  // The init loop may have reaped it, and its number may be somebody else's.
+  // The init loop may have reaped it, and its pid may be another process's.
   siginfo_t info{};
   if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
     ::kill(pid, SIGKILL);

@@ -14,7 +14,7 @@ ParentWatch::ParentWatch() {
   if (pidfd_.valid() && ::getppid() == parent) return;
   pidfd_.reset();
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  // It ended just now: who is our parent since then did not start us.
+  // It ended just now: our present parent did not start us.
   if (::getppid() != parent) ::raise(SIGKILL);
 }
 

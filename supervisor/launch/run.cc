@@ -100,7 +100,7 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   const ProcessGroup group(options.own_group || options.signal_group);
   const InheritedState inherited(group, options.at_our_death);
   inherited.raise_limits();
-  // What we were started as is the command's, see InheritedState.
+  // The state that we were started with is the command's, see InheritedState.
   ::prctl(PR_SET_CHILD_SUBREAPER, options.subreaper ? 1 : 0, 0, 0, 0);
   std::optional<ParentWatch> parent;
   if (options.die_with_parent) parent.emplace();

@@ -106,7 +106,7 @@ bool ServingRun::all_gone() const {
 }
 
 bool ServingRun::end_threads() {
-  // Whoever is left keeps the mounts.
+  // The processes that are left keep the mounts.
   const auto unmount_bound = all_gone() ? kUnmountBound : std::chrono::milliseconds(0);
   if (joined_ && !joined_->drain()) return false;
   return served_.server().wait_for_end() &&

@@ -85,16 +85,16 @@ struct LogWriter::State : std::enable_shared_from_this<State> {
   Condition came;
   Condition written;
   std::string queued GUARDED_BY(mutex);
-  std::string writing;  ///< of whoever writes
+  std::string writing;  ///< of the writing thread
   std::uint64_t lost GUARDED_BY(mutex) = 0;
   std::uint64_t written_out GUARDED_BY(mutex) = 0;  ///< how often what was queued has been written
   bool has_thread GUARDED_BY(mutex) = false;
-  bool busy GUARDED_BY(mutex) = false;  ///< somebody writes
+  bool busy GUARDED_BY(mutex) = false;  ///< a thread writes
   bool ending GUARDED_BY(mutex) = false;
 
   [[nodiscard]] bool any() const REQUIRES(mutex) { return !queued.empty() || lost != 0; }
   bool start() REQUIRES(mutex);
-  /// Releases the mutex meanwhile. Precondition: nobody is busy.
+  /// Releases the mutex meanwhile. Precondition: no thread is busy.
   void write_out(const Deadline& deadline) REQUIRES(mutex);
 
   void work() noexcept;
@@ -145,7 +145,7 @@ void LogWriter::State::write_out(const Deadline& deadline) {
   busy = false;
   ++written_out;
   written.notify_all();
-  came.notify_one();  // the thread, where somebody else wrote
+  came.notify_one();  // wakes the writing thread, where another one wrote
 }
 
 LogWriter::LogWriter(int fd, std::size_t most_bytes)

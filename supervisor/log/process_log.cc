@@ -63,8 +63,8 @@ void set_up_process_log(spdlog::level::level_enum level) {
   logger->set_error_handler([](const std::string& /*reason*/) { writer().lose_one(); });
   spdlog::set_default_logger(logger);
   spdlog::set_level(level);
-  // Not with the first line: a thread that has borrowed somebody's identity, or is kept on one CPU,
-  // would hand that on to the one that writes.
+  // Not with the first line: a thread that has borrowed an identity, or is kept on one CPU, would
+  // hand that on to the one that writes.
   (void)writer();
   std::set_terminate(end_by_exception);
 }

@@ -146,7 +146,8 @@ void EventLoop::forget_removed() {
 }
 
 void EventLoop::call_sources(Time now) {
-  // Those that a callback makes come behind these, and none goes before the turn is over.
+  // Sources that a callback makes are added behind these, and none is removed before the turn is
+  // over.
   for (std::size_t place = 0; place < polled_.size(); ++place) {
     if (polled_[place].revents == 0) continue;
     const std::shared_ptr<SourceEntry> source = sources_[place];

@@ -41,7 +41,7 @@ bool LockedPages::renew() {
   const std::uint64_t end = std::min(pages, next_ + pages_a_time_);
   populate_allocated(next_, end);
   if (*discarded_) {
-    // What was emptied meanwhile may have been filled again.
+    // Pages that were emptied meanwhile may have been filled again.
     punch_whole(file_->get(), static_cast<off_t>(mapping_.bytes().size()));
   }
   if (is_over()) return false;
@@ -52,8 +52,8 @@ bool LockedPages::renew() {
 }
 
 void LockedPages::populate_allocated(std::uint64_t begin, std::uint64_t end) {
-  // Asks mincore(2), since lseek(2) would wait for whoever writes to the file by a descriptor that
-  // it caught.
+  // Asks mincore(2), since lseek(2) would wait for a process that writes to the file by a
+  // descriptor that it caught.
   constexpr std::uint64_t kPagesAtOnce = 4096;
   std::array<unsigned char, kPagesAtOnce> there;  // filled as far as it is read
   std::byte* const address = mapping_.bytes().data();

@@ -175,12 +175,13 @@ Result<BackingFile> MemfdMemory::open(const Access& maximum) {
 }
 
 Result<UniqueFd> MemfdMemory::open_anew(int mode) const {
-  // Against somebody who does it again and again.
+  // Bounded, against a process that takes the rights away again and again.
   constexpr int kMostTries = 100;
   Errno error(EACCES);
   for (int tries = 0; tries < kMostTries; ++tries) {
     if (tries != 0) restore_rights(base_->get());
-    // O_NONBLOCK: never to wait for a lease, though nobody can get one beside our own description.
+    // O_NONBLOCK: never to wait for a lease, though no process can get one beside our own
+    // description.
     UniqueFd fd(::open(path().c_str(), mode | O_CLOEXEC | O_NONBLOCK));
     if (fd.valid()) return fd;
     error = Errno::current();
@@ -206,9 +207,9 @@ bool MemfdMemory::in_use() {
 }
 
 std::optional<bool> MemfdMemory::in_use_by_lease() {
-  // Who opens the file in the moment of our lease breaks it, and we are told by a signal: SIGIO,
-  // which would end us, or be passed on to the command. This one is ignored. To give the lease
-  // back takes it back (lease_modify() of fs/locks.c).
+  // A process that opens the file in the moment of our lease breaks it, and we are told by a
+  // signal: SIGIO, which would end us, or be passed on to the command. This one is ignored. To give
+  // the lease back takes it back (lease_modify() of fs/locks.c).
   if (!std::exchange(signal_is_set_, true)) (void)::fcntl(base_->get(), F_SETSIG, SIGURG);
   if (::fcntl(base_->get(), F_SETLEASE, F_WRLCK) == 0) {
     ::fcntl(base_->get(), F_SETLEASE, F_UNLCK);
@@ -227,8 +228,8 @@ bool MemfdMemory::in_use_by_locks() const {
 
 std::function<void()> MemfdMemory::discarding() {
   discarded_->store(true);
-  // Where somebody locks the memory now, which may take long, that thread sees to what it mapped.
-  // So does one that renews the lock now (LockedPages).
+  // Where another thread locks the memory now, which may take long, that thread unlocks what it
+  // mapped. So does one that renews the lock now (LockedPages).
   auto locked = take_discarded();
   bool may_be_kept = committed_;  // by a thread of ours that is looking at it, for a moment
   {

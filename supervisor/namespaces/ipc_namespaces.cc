@@ -77,7 +77,7 @@ void erase_linked(pid_t pid, const char* folder, const char* file, Ids& ids) {
       const ssize_t length = ::readlink((path + "/" + std::to_string(entry) + file).c_str(),
                                         target.data(), target.size());
       if (length < 0 && errno == EACCES) return Errno(EACCES);
-      // A path of somebody else's begins otherwise.
+      // The links of other kinds of files begin otherwise.
       if (length > 0 && target.front() == 'i') {
         erase_named({target.data(), static_cast<std::size_t>(length)}, ids);
       }
@@ -90,7 +90,7 @@ void erase_linked(pid_t pid, const char* folder, const char* file, Ids& ids) {
 /// At a machine where something new begins all the time. Once more only where that is quick.
 constexpr int kMostLooks = 8;
 constexpr std::chrono::milliseconds kQuickLook(50);
-/// Of not having been seen, where it cannot be known that nobody was missed.
+/// How long a namespace must not have been seen, where a process may have been missed.
 constexpr std::chrono::minutes kLongUnseen(1);
 
 /// The thread that was made last in our pid namespace or one below: the last word of
@@ -232,7 +232,7 @@ void IpcNamespaces::sweep() {
     const MutexLock lock(mutex_);
     for (const auto& [id, held] : held_) unreferred.insert(id);
   }
-  // Callers need the lock, and whoever may open many descriptors makes this long.
+  // Callers need the lock, and a process with many descriptors makes this long.
   Pace pace;
   bool certain = false;
   for (int look = 0; look < kMostLooks && !certain && !unreferred.empty(); ++look) {

@@ -13,7 +13,7 @@ TableFile::TableFile(std::shared_ptr<Registry> registry, const Reader& opener)
       viewpoint_(opener.thread()),
       lines_(
           [this](std::size_t position, SeqFile::Wanted wanted) { return show(position, wanted); }) {
-  // What it needs of the opener is read now, who may be gone when somebody reads.
+  // The opener's id maps and namespaces are read now: it may be gone at the time of a read.
   (void)viewpoint_.show_uid(0);
   (void)viewpoint_.show_gid(0);
   (void)viewpoint_.show_pid({});

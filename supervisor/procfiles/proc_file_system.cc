@@ -22,11 +22,12 @@
 namespace shmvisor {
 namespace {
 
-/// Where a name leads never changes; what stat(2) says depends on who asks.
+/// A name always leads to the same file; what stat(2) shows depends on the process that asks.
 constexpr double kEntrySeconds = 1e6;
 constexpr double kAttributeSeconds = 0;
 constexpr fuse_ino_t kFirstFile = FUSE_ROOT_ID + 1;
-/// Who pays for requests of threads that cannot be seen from our pid namespace, or are gone.
+/// The user charged for requests of threads outside of our pid namespace, and of threads that are
+/// gone.
 constexpr uid_t kNobodyInSight = static_cast<uid_t>(-1);
 constexpr blksize_t kProcBlockBytes = 1024;
 /// Longer ones come in pieces.

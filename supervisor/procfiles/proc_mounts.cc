@@ -143,7 +143,8 @@ ProcMountFailure ProcMounts::prepare_all() {
 
 ProcMountFailure ProcMounts::enter_user_namespace() const {
   if (::unshare(CLONE_NEWUSER) != 0) return failure(Step::kUserNamespace);
-  // user_namespaces(7): who has no privilege outside gives up setgroups(2) before mapping a group.
+  // user_namespaces(7): a process without privilege outside gives up setgroups(2) before mapping a
+  // group.
   if (!write_file("/proc/self/setgroups", "deny") ||
       !write_file("/proc/self/uid_map", uid_map_.c_str()) ||
       !write_file("/proc/self/gid_map", gid_map_.c_str())) {

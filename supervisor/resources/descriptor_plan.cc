@@ -10,7 +10,8 @@
 namespace shmvisor {
 namespace {
 
-/// What this process opens once and keeps: inotify, timers, the call page, signalfd and the like.
+/// Descriptors that this process opens once and keeps: inotify, timers, the call page, signalfd and
+/// the like.
 constexpr std::int64_t kOpenedLater = 8;
 /// For the main loop, which accepts connections and looks into /proc.
 constexpr std::int64_t kForTheMainLoop = 4;

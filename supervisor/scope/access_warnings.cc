@@ -37,7 +37,7 @@ AccessWarnings::Kind kind_of(pid_t tid, pid_t tracer_pid) {
 
 void AccessWarnings::warn_of(pid_t tid) {
   const auto status = TaskStatus::read(tid);
-  if (!status) return;  // gone: nobody misses anything
+  if (!status) return;  // the thread is gone: no warning is needed
   const Kind kind = kind_of(tid, status->tracer_pid);
   if (told_.at(static_cast<std::size_t>(kind)).test_and_set()) return;
   switch (kind) {

@@ -97,7 +97,7 @@ std::string folder_of(const Membership& membership) {
   return {};
 }
 
-/// A cgroup that is gone has nobody; of one that cannot be looked at nothing is known.
+/// A cgroup that is gone has no processes; of one that we may not look at nothing is known.
 Result<void> unless_gone(Errno error) {
   if (is_shortage(error)) return error;
   return {};

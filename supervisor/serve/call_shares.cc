@@ -11,7 +11,7 @@ CallShares::Admission CallShares::arrive(uid_t user, const seccomp_notif& call,
                                          std::optional<Clock::time_point> now) {
   const MutexLock lock(mutex_);
   Account& account = accounts_[user];
-  // Those that wait already come first.
+  // Calls that wait already come first.
   if (account.aside.empty() && admit(user, account)) return Admission::kServe;
   if (account.aside.size() >= kMostWaitingOfUser) make_room(account);
   if (account.aside.size() >= kMostWaitingOfUser) return Admission::kRefused;
@@ -73,7 +73,7 @@ CallShares::Accounts::value_type* CallShares::first_that(May may) {
       }
       if (next == nullptr || order(one) < order(*next)) next = &one;
     }
-    // Who has more calls in service is refused threads as well.
+    // Users with more calls in service are refused threads as well.
     if (next == nullptr || !has_threads_for(next->second)) return nullptr;
     if (may(next->first, next->second)) return next;
     refused = next;

@@ -84,7 +84,7 @@ bool ReceiverPool::add_thread(Begin begin) {
     handler_.limit_to(calls_of(most_threads_));
     return true;
   }
-  // Whoever calls now shall not take the last thread, which receives.
+  // Further calls must not take the last thread, which receives.
   handler_.limit_to(threads_ - 1);
   log_limited(spdlog::level::warn, LogTopic::kThreads, LogLimiter::kNobody,
               "no new serving thread: {}; calls may wait for one another",
@@ -143,7 +143,7 @@ bool ReceiverPool::become_receiver() {
   while (!over_ && !resting_) {
     if (receivers_.load() == 0) {
       receivers_.fetch_add(1);
-      // Somebody must be left to take over when this one is kept.
+      // A thread must be left that takes over when this one is kept.
       if (parked_ == calls_to_parked_) add_thread();
       return true;
     }

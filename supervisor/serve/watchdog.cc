@@ -44,12 +44,12 @@ void Watchdog::run() {
     (void)!::read(timer_.get(), &expirations, sizeof(expirations));
     if (stopping_.load()) return;
     if (expirations == 0) continue;  // a signal
-    // From here on who asks sets the timer anew, so nothing asked for is missed.
+    // From here on ask() sets the timer anew, so that no request is missed.
     asked_.store(false);
     const auto again = look_();
     if (again == std::chrono::milliseconds(0)) continue;
     set_timer(again);
-    // What whoever asked meanwhile, or stops us, has set it to was sooner.
+    // A thread that asked meanwhile, or stops us, had set an earlier time.
     if (asked_.load() || stopping_.load()) set_timer(kLater);
   }
 }

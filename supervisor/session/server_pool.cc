@@ -141,7 +141,7 @@ void ServerPool::lay_quiet_ones_to_rest() {
     const bool quiet = received == entry.received_at_last_look;
     entry.received_at_last_look = received;
     if (!quiet && !entry.wants_rest) continue;
-    // From here on nobody may be left who receives, so a call must wake us.
+    // From here on no thread may be left that receives, so a call must wake us.
     if (!entry.wants_rest) watch(entry, EPOLLIN);
     entry.wants_rest = true;
     entry.server().rest();
@@ -155,7 +155,7 @@ void ServerPool::lay_quiet_ones_to_rest() {
 void ServerPool::destroy_ended_ones() {
   destroy_again_.cancel();
   for (auto at = ended_.begin(); at != ended_.end();) {
-    // Before Linux 6.11 NOTIF_RECV does not say that nobody is left.
+    // Before Linux 6.11 NOTIF_RECV does not tell that no process is left.
     at->server().rest();
     at = at->server().idle() ? ended_.erase(at) : std::next(at);
   }

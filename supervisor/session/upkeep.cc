@@ -75,7 +75,7 @@ void Upkeep::look() {
   Sessions swept = settled;
   std::erase_if(settled, [](const auto& session) { return !session->needs_settling(); });
   std::erase_if(swept, [](const auto& session) { return !session->needs_sweeping(); });
-  // Where nobody can nudge, only looking tells that there is a need.
+  // Without nudges the need can only be found by looking.
   if (!settled.empty() || !swept.empty() || !need_begins_.valid()) expect_look();
   settle(settled);
   if (swept.empty()) return;
