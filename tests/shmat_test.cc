@@ -1,4 +1,11 @@
 // shmat(2), against do_shmat() of ipc/shm.c.
+#include <unistd.h>
+
+#include <atomic>
+#include <functional>
+#include <thread>
+#include <utility>
+
 #include "tests/fakes/shm_test.h"
 
 namespace shmvisor {
@@ -158,6 +165,28 @@ TEST_F(ShmatTest, ARemapThatFailsStampsNothing) {
   caller.space().map_error = ENOMEM;
   EXPECT_EQ(at(id, kSpot, SHM_REMAP), -ENOMEM);
   EXPECT_EQ(stat(id).shm_dtime, 0);
+}
+
+// Another thread is told of the end of what it replaces, and may be first to drop that.
+TEST_F(ShmatTest, AReplacementWaitsForTheThreadThatFreesWhatItReplaces) {
+  const int replaced = segment();
+  attach(replaced, kSpot);
+  ASSERT_EQ(ctl(replaced, IPC_RMID), 0);
+  std::atomic<bool> freed = false;
+  std::thread freeing;
+  host.free_in = [&](std::function<void()> free) {
+    freeing = std::thread([&freed, free = std::move(free)] {
+      ::usleep(20000);
+      freed = true;
+      free();
+    });
+  };
+  caller.space().after_mapping = [&] { files.settle(); };
+  attach(segment(), kSpot, SHM_REMAP);
+  host.free_in = [](const auto& free) { free(); };
+  ASSERT_TRUE(freeing.joinable()) << "settle() was not the first";
+  EXPECT_TRUE(freed);
+  freeing.join();
 }
 
 TEST_F(ShmatTest, RemapNeedsAnAddress) {

@@ -45,27 +45,35 @@ Result<Wanted> decode_arguments(const ShmCall& call) {
 /// To the kernel that is a munmap(2), which splits first and then closes.
 class Displaced {
  public:
-  Displaced(const MapRequest& request, MappingSpace& space) : range_(request.addresses()) {
+  Displaced(const MapRequest& request, MappingSpace& space, const SegmentFiles& files)
+      : range_(request.addresses()) {
     if (request.placement != Placement::kReplacing || range_.wraps()) return;
-    auto areas = space.list(range_);
-    if (areas) areas_ = std::move(*areas);
+    const auto areas = space.list(range_);
+    if (!areas) return;
+    for (const MappedArea& area : *areas) {
+      // Kept from now on: another thread may drop a removed one before this call comes to it.
+      if (auto segment = files.find(area.file)) parts_.push_back({area.range, std::move(segment)});
+    }
   }
 
   /// Once they are gone.
   void tell(SegmentFiles& files, MappingSpace& space, const MappingActor& by) const {
-    for (const MappedArea& area : areas_) {
-      const auto segment = files.find(area.file);
-      if (segment == nullptr) continue;
-      if (area.range.start < range_.start) segment->note_attach(by);
-      if (area.range.end() > range_.end()) segment->note_attach(by);
-      segment->note_detach(by);
-      drop_detached(segment, space, files);
+    for (const Part& part : parts_) {
+      if (part.range.start < range_.start) part.segment->note_attach(by);
+      if (part.range.end() > range_.end()) part.segment->note_attach(by);
+      part.segment->note_detach(by);
+      drop_detached(part.segment, space, files);
     }
   }
 
  private:
+  struct Part {
+    AddressRange range;
+    std::shared_ptr<Segment> segment;
+  };
+
   const AddressRange range_;
-  std::vector<MappedArea> areas_;
+  std::vector<Part> parts_;
 };
 
 /// The kernel's shm_nattch++, until there is a description that keeps a removed segment alive.
@@ -149,7 +157,7 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
       AddressRange{request.address, file_size_bytes}.wraps()) {
     return Errno(EINVAL);
   }
-  const Displaced displaced(request, caller.space());
+  const Displaced displaced(request, caller.space(), registry.files());
   const auto address = caller.space().map(request, std::move(*file));
   if (!address) return address.error();
   const MappingActor by{caller.process(), registry.host().now_seconds()};

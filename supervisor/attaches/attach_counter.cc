@@ -131,14 +131,16 @@ Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> fil
     counts.complete = false;
     if (given_up.pid != 0) {
       spdlog::debug("process {} keeps a look at its memory map waiting", given_up.pid);
-      if (given_up.phase == KnownMappings::Phase::kWalking) add_known(given_up.pid, files, counts);
     }
+    const bool walking = given_up.pid != 0 && given_up.phase == KnownMappings::Phase::kWalking;
     if (patience.over()) {
+      if (walking) given_up.rest.push_back(given_up.pid);
       for (const pid_t pid : given_up.rest) {
         if (!add_last_seen(pid, files, counts)) return too_many_processes();
       }
       break;
     }
+    if (walking) add_known(given_up.pid, files, counts);
     look = look->look_at(std::move(given_up.rest));
   }
   if (look->failure()) return out_of("descriptors or memory");

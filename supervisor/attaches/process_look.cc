@@ -255,7 +255,8 @@ bool ProcessLook::wait(Patience& patience) {
     if ((tid_ != 0 && at_ >= pids_.size()) || !too_late(patience)) continue;
     ++patience.given_up;
     given_up_ = true;
-    given_up_in_ = phase_;
+    // One that is opened no faster because this machine is busy is in no exec.
+    given_up_in_ = phase_ == Phase::kOpening && !blocked() ? Phase::kWalking : phase_.load();
     if (tid_ == 0) return false;
     late_ = true;
     memory_->begin_late(pids_[at_], given_up_in_);

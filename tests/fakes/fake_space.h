@@ -79,6 +79,7 @@ class FakeSpace : public MappingSpace {
   std::vector<AddressRange> unmapped;
   int finished_unmapping = 0;
   std::function<void()> while_finishing_unmapping = [] {};
+  std::function<void()> after_mapping = [] {};
 
  private:
   Result<std::optional<std::uint64_t>> do_map(const MapRequest& request,
@@ -113,6 +114,7 @@ class FakeSpace : public MappingSpace {
     }
     add(address, {request.length_bytes, request.offset_bytes, pages, request.access,
                   request.maximum, request.lock});
+    after_mapping();
     if (leaves_to_callers && request.may_be_left) return std::optional<std::uint64_t>();
     return std::optional(address);
   }
