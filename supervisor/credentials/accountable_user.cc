@@ -13,8 +13,7 @@
 namespace shmvisor {
 namespace {
 
-/// Of the outermost user namespace around the thread that is not ours. Nothing where it cannot be
-/// seen.
+/// The creator of the thread's outermost user namespace below ours. Nothing where we cannot see it.
 std::optional<uid_t> maker_of_namespace(pid_t tid) {
   auto own = open_guarded_proc_file(tid, "ns/user");
   UniqueFd at(own ? std::move(*own) : UniqueFd());

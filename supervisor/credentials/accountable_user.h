@@ -4,7 +4,7 @@
 // a setuid program is charged to the user who runs it. In a user namespace one user may have as
 // many uids as its map has. There the creator of the outermost user namespace below ours is
 // charged, as inc_ucount() of kernel/ucount.c does. Where the creator is root or our own user, who
-// can take any uid without a namespace, each uid stands for itself.
+// gain nothing by more uids, each uid stands for itself.
 //
 // Thread rule: any thread.
 #pragma once

@@ -37,7 +37,7 @@ class Admission {
   /// Errors: EAGAIN where no thread, EMFILE where no descriptor can be created.
   static Result<std::shared_ptr<Admission>> begin(pid_t pid, const UniqueFd& connection);
 
-  /// Readable when it is over.
+  /// Readable when the admission has ended.
   [[nodiscard]] int fd() const { return over_event_.get(); }
   [[nodiscard]] bool over() const { return over_.load(); }
   /// Precondition: over(). Once.
@@ -53,7 +53,7 @@ class Admission {
   const pid_t pid_;
   UniqueFd connection_;  ///< until it was heard
   const UniqueFd over_event_;
-  Findings findings_;  ///< the thread's until it is over
+  Findings findings_;  ///< the thread's until it has ended
   std::atomic<bool> over_{false};
 };
 

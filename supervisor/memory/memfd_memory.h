@@ -6,9 +6,9 @@
 // that memfd_create(2) returns does not count as a writer: only so F_SETLEASE can tell that no
 // other is alive (fcntl(2); 1.6 µs). It need not be asked again until the next description is
 // handed out: from none alive none can come. Where leases are forbidden (fs.leases-enable=0) each
-// description has a read lock of its own, F_OFD_SETLK, which goes when it does; the base has one
-// too, so that no other process gets a lock that conflicts with theirs. Where the lock is refused,
-// or leases are forbidden while descriptions are alive, the segment counts as in use.
+// description has a read lock of its own, F_OFD_SETLK, which ends with it; the base has one too, so
+// that no other process gets a lock that conflicts with theirs. Where the lock is refused, or
+// leases are forbidden while descriptions are alive, the segment counts as in use.
 //
 // A process of our own user that caught a descriptor of the file can change its mode, make it
 // immutable where it has the capability, have each open(2) of it wait (fanotify(7)), and keep the

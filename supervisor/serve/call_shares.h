@@ -54,7 +54,7 @@ class CallShares {
   CallShares(const CallShares&) = delete;
   CallShares& operator=(const CallShares&) = delete;
   enum class Admission : std::uint8_t {
-    kServe,    ///< counted as in service; leave() when it is over
+    kServe,    ///< counted as in service; leave() when it has ended
     kAside,    ///< leave() will give it back, and it is not to be answered before
     kStuck,    ///< the same, and another call of the user waits for a kLongWait already
     kRefused,  ///< to be answered with an error

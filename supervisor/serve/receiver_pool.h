@@ -123,7 +123,7 @@ class ReceiverPool {
   /// The same as ensure_receiver(). False where no thread can be had.
   bool call_receiver() REQUIRES(mutex_);
   /// Returns when a receiver is wanted, and this thread counts as one. False when it is one too
-  /// many, or when all is over.
+  /// many, or when the pool ends.
   bool become_receiver() REQUIRES(mutex_);
   /// Waits to be called; counted in parked_ already.
   void park() REQUIRES(mutex_);
