@@ -50,7 +50,7 @@ bool Upkeep::settle(const Sessions& some) {
   for (const auto& session : some) {
     if (Clock::now() >= late) {
       const auto is_it = [&session](const auto& known) { return known.lock() == session; };
-      std::ranges::rotate(sessions_, std::ranges::find_if(sessions_, is_it));
+      std::rotate(sessions_.begin(), std::ranges::find_if(sessions_, is_it), sessions_.end());
       return false;
     }
     session->settle();
