@@ -4,6 +4,10 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <fstream>
+#include <new>
+#include <string>
+
 #include "tests/expected_receiver.h"
 #include "tests/remote_space_fixture.h"
 
@@ -87,6 +91,31 @@ TEST_F(BorrowedTableTest, ALenderThatNobodyHears) {
   const auto memory = make(1);
   serve_map(child, *memory, whole(*memory));
   EXPECT_EQ(exit_status_of(child.child()), 0);
+  EXPECT_FALSE(memory->in_use());
+}
+
+// A lender that was let go would write what the child writes once its call is over.
+TEST_F(BorrowedTableTest, WantOfMemoryDoesNotLetTheLenderGo) {
+  SupervisedChild child([&] {
+    fill_table(64);
+    const long result = raw_call(SYS_shmat);
+    seen_->resident[0] += 1;
+    if (::waitpid(-1, nullptr, __WALL) != -1 || errno != ECHILD) return 2;
+    return result == -ENOMEM ? 0 : 1;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(1);
+  const std::string pid = std::to_string(child.pid());
+  const std::string children = "/proc/" + pid + "/task/" + pid + "/children";
+  ExpectedCalls short_of_memory([&] {
+    std::string lender;
+    if (std::ifstream(children) >> lender) throw std::bad_alloc();
+  });
+  PendingCall call(child.listener(), child.receive());
+  RemoteSpace space(call, short_of_memory, features_, access_warnings_);
+  EXPECT_TRUE(call.answer(as_result(space.map(whole(*memory), open(*memory)))));
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+  EXPECT_EQ(seen_->resident[0], 1);
   EXPECT_FALSE(memory->in_use());
 }
 

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <memory>
+#include <new>
 
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/inject/attached_thread.h"
@@ -56,8 +57,13 @@ Result<MapAttempt> BorrowedTable::map(Mapping& mapping) {
   // Its process may move it into a control group that is frozen.
   auto child = AttachedThread::adopt(lender->tid, Tracee::Waits::kLimited).wait_until_stopped();
   if (child) {
-    child->die_with_us();  // what it would run is the caller's own code, a second time
-    mapped = map_in(*child, mapping);
+    // Let go, it would run the caller's own code, a second time.
+    child->die_with_us();
+    try {
+      mapped = map_in(*child, mapping);
+    } catch (const std::bad_alloc&) {
+      hold_.expected().end(child->tid());
+    }
     child->kill();
   }
   // It is the caller's child, and must not stay behind as a zombie that the caller never made. One

@@ -21,7 +21,7 @@ constexpr int kEnoughLooks = 8;
 
 Result<void> CallerHold::hold() {
   if (held()) return {};
-  if (missed_) return Errno(ESRCH);
+  if (notification_used_up_) return Errno(ESRCH);
   const auto taken = waits_killably() ? take_from_notification({}) : take_over();
   if (!taken) return reported(taken.error());
   return {};
@@ -30,7 +30,7 @@ Result<void> CallerHold::hold() {
 Result<int> CallerHold::hold_and_lend(const LentDescriptor& lent,
                                       const std::function<void()>& while_it_waits) {
   if (!held() && waits_killably()) {
-    if (missed_) return Errno(ESRCH);
+    if (notification_used_up_) return Errno(ESRCH);
     Result<int> number = Errno(ENOMEM);
     const auto taken = take_from_notification([&] {
       while_it_waits();
@@ -55,7 +55,6 @@ Result<void> CallerHold::take_from_notification(const std::function<void()>& whi
   auto attached = attach_and_interrupt();
   if (!attached) return attached.error();
   if (while_it_waits) while_it_waits();
-  missed_ = true;
   if (!send_out_of_notification()) return Errno(ESRCH);
   auto thread = stopped(std::move(*attached));
   if (!thread) return thread.error();
@@ -96,10 +95,11 @@ void CallerHold::observe_wait() {
 
 void CallerHold::secure_answer() {
   tracer_wait_.patience = nullptr;
-  if (!held() && !waits_killably()) (void)take_over();
+  if (!held() && !waits_killably() && !notification_used_up_) (void)take_over();
 }
 
 bool CallerHold::send_out_of_notification() {
+  notification_used_up_ = true;
   return call_.listener().respond(call_.id(), kCallAgain).ok();
 }
 

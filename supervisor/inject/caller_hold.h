@@ -94,8 +94,8 @@ class CallerHold {
   TracerWait tracer_wait_;
   std::optional<CpuPin> pin_;
   std::shared_ptr<HeldCaller> caller_;
-  /// The caller's notification is used up, and the caller is not held.
-  bool missed_ = false;
+  /// A caller that is not held then got away, and its tid says nothing any more.
+  bool notification_used_up_ = false;
 };
 
 }  // namespace shmvisor

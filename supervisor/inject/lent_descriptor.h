@@ -35,8 +35,8 @@ class LentDescriptor {
   [[nodiscard]] std::uint64_t mark() const { return mark_; }
 
   /// Puts the descriptor into the table of the thread `tid`, which waits in the call `id`, and
-  /// returns its number there. Errors: EMFILE
-  /// where the table is full, ENOENT where the thread waits no longer.
+  /// returns its number there. Errors: EMFILE where the table is full, ENOENT where the thread
+  /// waits no longer.
   Result<int> lend(Listener& listener, std::uint64_t id, pid_t tid) const;
   /// The same, and answers the call with the number: in one step, where the kernel can.
   Result<int> lend_as_answer(Listener& listener, std::uint64_t id, pid_t tid) const;

@@ -1,6 +1,7 @@
 #include "supervisor/inject/repeated_call.h"
 
 #include <chrono>
+#include <new>
 
 namespace shmvisor {
 namespace {
@@ -25,12 +26,17 @@ Result<int> RepeatedCall::lend(const LentDescriptor& lent) {
 Result<int> RepeatedCall::lend_once(const LentDescriptor& lent) {
   expected_.expect(call_.tid());
   auto repeated = thread_.begin_again(call_.raw().abi);
-  const auto id = repeated ? await(*repeated) : std::nullopt;
+  std::optional<std::uint64_t> id;
+  Result<int> number = Errno(ENOENT);
+  try {
+    if (repeated) id = await(*repeated);
+    if (id) number = lent.lend(call_.listener(), *id, call_.tid());
+  } catch (const std::bad_alloc&) {  // the caller must get out of the call that it repeats
+    number = Errno(ENOMEM);
+  }
   expected_.end(call_.tid());
   if (!repeated) return Errno(ESRCH);
-  Result<int> number = Errno(ENOENT);
   if (id) {
-    number = lent.lend(call_.listener(), *id, call_.tid());
     (void)call_.listener().respond(*id, kCallAgain);
   } else if (!repeated->over()) {
     (void)repeated->interrupt();  // it waits to be received; or somebody will receive it yet

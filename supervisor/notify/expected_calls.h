@@ -2,7 +2,7 @@
 //
 // A process that borrows a descriptor table (BorrowedTable) makes one of the served calls, so that
 // the kernel parks it and lets us put a descriptor into its table. A caller that has to make its
-// call again (RemoteSpace) does the same. The thread that receives such a call hands it to the
+// call again (RepeatedCall) does the same. The thread that receives such a call hands it to the
 // thread that expects it, instead of serving it.
 //
 // A call from an expected tid may be another call than the expected one: one that was received
