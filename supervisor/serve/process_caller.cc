@@ -6,13 +6,12 @@
 
 #include <algorithm>
 
-#include "emulation/abi/pages.h"
 #include "emulation/ipc/rw_lock.h"
 #include "policy/base/shortage.h"
-#include "supervisor/attaches/memory_map.h"
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/credentials/user_namespace.h"
 #include "supervisor/resources/task_limit.h"
+#include "supervisor/serve/caller_stack.h"
 
 namespace shmvisor {
 namespace {
@@ -45,34 +44,14 @@ Result<void> transfer(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
   });
 }
 
-/// The kernel's own copies grow a stack where they reach below it; process_vm_readv(2) does not,
-/// and reading /proc/PID/mem does (__access_remote_vm() of mm/memory.c), but by *our* RLIMIT_STACK,
-/// which is larger. Whether there may be something now that was not. Errors: is_shortage().
-Result<bool> grow_stack(pid_t tid, std::uint64_t address, KernelFeatures& features) {
-  const auto not_grown = [](Errno error) -> Result<bool> {
-    if (is_shortage(error)) return error;
-    return false;
-  };
-  // Where something is mapped its rights refused the copy, and reading would bring in a page.
-  auto map = MemoryMap::open(tid, features);
-  if (!map) return not_grown(map.error());
-  const auto above = map->area_above(address, Areas::kAll);
-  if (!above) return not_grown(above.error());
-  if (!*above || (*above)->range.start <= address) return false;
-  const auto limit = TaskLimit::read(tid, "Max stack size");
-  if (!limit) return not_grown(limit.error());
-  // acct_stack_growth() of mm/mmap.c, with the caller's limit.
-  const std::uint64_t page = page_of(address);
-  if ((*above)->range.end() - page > limit->soft) return false;
-  const auto memory = open_guarded_proc_file(tid, "mem");
-  if (!memory) return not_grown(memory.error());
-  std::byte first{};
-  return ::pread(memory->get(), &first, 1, static_cast<off_t>(address)) == 1;
-}
-
 template <typename Byte, typename Transfer>
 Result<void> transfer_all(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
                           Transfer system_call, KernelFeatures& features) {
+  if (copies_grow_stacks()) {
+    const auto too_far = is_too_far_below_stack(tid, address, features);
+    if (!too_far) return too_far.error();
+    if (*too_far) return Errno(EFAULT);
+  }
   const auto moved = transfer(tid, address, bytes, system_call);
   if (moved || moved.error() != Errno(EFAULT)) return moved;
   const auto grown = grow_stack(tid, address, features);
