@@ -8,12 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <fstream>
 #include <string>
 
 #include "supervisor/check/child.h"
 #include "supervisor/check/probes.h"
 #include "supervisor/kernel/uapi.h"
+#include "supervisor/kernel/yama.h"
 
 namespace shmvisor {
 namespace {
@@ -147,18 +147,18 @@ Finding probe_user_dispatch_config() {
   });
 }
 
-/// Documentation/admin-guide/LSM/Yama.rst
 Finding probe_yama() {
-  std::ifstream file("/proc/sys/kernel/yama/ptrace_scope");
-  int scope = 0;
-  if (!(file >> scope)) return Finding::note("absent", "no restriction on ptrace");
-  const std::string value = "ptrace_scope " + std::to_string(scope);
-  switch (scope) {
-    case 0:
+  const auto scope = yama::ptrace_scope();
+  if (!scope) return Finding::note("absent", "no restriction on ptrace");
+  const std::string value = "ptrace_scope " + std::to_string(*scope);
+  switch (*scope) {
+    case yama::kUnrestricted:
       return Finding::note(value, "no restriction on ptrace");
-    case 1:
-      return Finding::note(value, "descendants only, which callers are");
-    case 2:
+    case yama::kDescendants:
+      return Finding::note(value,
+                           "without CAP_SYS_PTRACE descendants only, so that orphans become "
+                           "children of shmvisor's, and no other run can join");
+    case yama::kPrivileged:
       return Finding::note(value, "only with CAP_SYS_PTRACE: see ptrace");
     default:
       return Finding::note(value, "nobody may attach: see ptrace");
@@ -210,11 +210,11 @@ std::vector<Probe> process_probes() {
       feature_probe(KernelFeature::kProcmapQuery, probe_procmap_query, "/proc/PID/maps, slower"),
       {"process-vm", probe_process_vm,
        "a caller's structures cannot be read and written: a container's profile must allow "
-       "process_vm_readv(2) and process_vm_writev(2)",
+       "process_vm_readv(2) and process_vm_writev(2), Yama what is said at ptrace",
        kFatal},
       {"ptrace", probe_ptrace,
        "nothing can be mapped into a caller: a container needs CAP_SYS_PTRACE or a profile that "
-       "allows ptrace(2), Yama a ptrace_scope of 0 or 1",
+       "allows ptrace(2), Yama a ptrace_scope of 0 or 1, or of 2 with CAP_SYS_PTRACE",
        kFatal},
       feature_probe(KernelFeature::kUserDispatchConfig, probe_user_dispatch_config,
                     "attaches and detaches take one stop more"),

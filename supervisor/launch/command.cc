@@ -1,7 +1,6 @@
 #include "supervisor/launch/command.h"
 
 #include <fcntl.h>
-#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -12,12 +11,12 @@
 #include <array>
 #include <csignal>
 #include <cstring>
-#include <memory>
 
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/seccomp_install.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/launch/exit_status.h"
+#include "supervisor/launch/own_capability.h"
 #include "supervisor/procfs/proc_file.h"
 
 namespace shmvisor {
@@ -53,14 +52,7 @@ std::optional<Message> receive_step(int socket, UniqueFd* descriptor = nullptr) 
 
 /// Without CAP_SYS_ADMIN the kernel wants no_new_privs before a filter (seccomp(2)); with it,
 /// setuid programs keep working.
-bool needs_no_new_privs() {
-  const std::unique_ptr<std::remove_pointer_t<cap_t>, int (*)(void*)> capabilities(::cap_get_proc(),
-                                                                                   &::cap_free);
-  cap_flag_value_t value = CAP_CLEAR;
-  return capabilities == nullptr ||
-         ::cap_get_flag(capabilities.get(), CAP_SYS_ADMIN, CAP_EFFECTIVE, &value) != 0 ||
-         value != CAP_SET;
-}
+bool needs_no_new_privs() { return !has_own_capability(CAP_SYS_ADMIN); }
 
 struct Filter {
   std::span<const sock_filter> program;

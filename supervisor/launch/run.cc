@@ -13,11 +13,13 @@
 
 #include "policy/filter/filter_program.h"
 #include "supervisor/join/join_connection.h"
+#include "supervisor/kernel/yama.h"
 #include "supervisor/launch/command.h"
 #include "supervisor/launch/ending_signals.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/init_loop.h"
 #include "supervisor/launch/launched.h"
+#include "supervisor/launch/own_capability.h"
 #include "supervisor/launch/parent_watch.h"
 #include "supervisor/launch/role_search.h"
 #include "supervisor/launch/server_watch.h"
@@ -67,6 +69,12 @@ int run_joined(const Launched& launched, const JoinConnection& server, UniqueFd 
   return init.run(launched.options.linger, [&watch] { return watch.all_gone(); });
 }
 
+/// Whether an orphan that becomes init's child is out of our reach, because Yama lets us trace
+/// descendants alone.
+bool orphans_need_us() {
+  return yama::ptrace_scope() == yama::kDescendants && !has_own_capability(CAP_SYS_PTRACE);
+}
+
 /// Whether /proc shows processes by the numbers that we know them by. Not asked of the files in
 /// /proc/self/ns: a kernel without CONFIG_IPC_NS has none of IPC.
 bool proc_is_ours() {
@@ -101,7 +109,7 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   const InheritedState inherited(group, options.at_our_death);
   inherited.raise_limits();
   // The state that we were started with is the command's, see InheritedState.
-  ::prctl(PR_SET_CHILD_SUBREAPER, options.subreaper ? 1 : 0, 0, 0, 0);
+  ::prctl(PR_SET_CHILD_SUBREAPER, options.subreaper || orphans_need_us() ? 1 : 0, 0, 0, 0);
   std::optional<ParentWatch> parent;
   if (options.die_with_parent) parent.emplace();
 

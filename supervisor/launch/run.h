@@ -28,7 +28,8 @@ struct RunOptions {
   AtOurDeath at_our_death = AtOurDeath::kKillCommand;
   /// Whether the command is killed, and shmvisor ends, when shmvisor's parent ends.
   bool die_with_parent = false;
-  /// Whether orphaned descendants become shmvisor's children, instead of init's.
+  /// Whether orphaned descendants become shmvisor's children, instead of init's. So it is anyway
+  /// where Yama lets shmvisor trace nobody but its descendants.
   bool subreaper = false;
   /// What the command sees in /proc. Nothing: its registry, where that is possible.
   std::optional<ProcMode> proc;

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "supervisor/kernel/yama.h"
 #include "supervisor/procfs/proc_file.h"
 #include "supervisor/procfs/process_name.h"
 #include "supervisor/procfs/task_status.h"
@@ -29,6 +30,7 @@ bool ptrace_is_forbidden() {
 AccessWarnings::Kind kind_of(pid_t tid, pid_t tracer_pid) {
   if (tracer_pid != 0) return AccessWarnings::Kind::kTracer;
   if (ptrace_is_forbidden()) return AccessWarnings::Kind::kForbidden;
+  if (yama::ptrace_scope().value_or(0) >= yama::kPrivileged) return AccessWarnings::Kind::kYama;
   if (lives_in_another_user_namespace(tid)) return AccessWarnings::Kind::kUserNamespace;
   return AccessWarnings::Kind::kIdentity;
 }
@@ -51,6 +53,12 @@ void AccessWarnings::warn_of(pid_t tid) {
       spdlog::warn(
           "cannot map shared memory into process {} ({}): a seccomp filter around shmvisor forbids "
           "ptrace(2), and shmat fails with EACCES; allow it there, see 'shmvisor check'",
+          status->tgid, process_name(tid));
+      break;
+    case Kind::kYama:
+      spdlog::warn(
+          "cannot map shared memory into process {} ({}): kernel.yama.ptrace_scope forbids it, and "
+          "shmat fails with EACCES; set it to 0 or 1, or to 2 and give shmvisor CAP_SYS_PTRACE",
           status->tgid, process_name(tid));
       break;
     case Kind::kUserNamespace:

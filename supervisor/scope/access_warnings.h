@@ -21,6 +21,7 @@ class AccessWarnings {
   enum class Kind : std::uint8_t {
     kTracer,         ///< another tracer has it, and a process has one tracer
     kForbidden,      ///< a seccomp filter around us forbids ptrace(2) altogether
+    kYama,           ///< kernel.yama.ptrace_scope, see supervisor/kernel/yama.h
     kUserNamespace,  ///< it lives in a user namespace of its own (user_namespaces(7))
     kIdentity,       ///< it changed its user without an exec since, or made itself undumpable
     kCount,
