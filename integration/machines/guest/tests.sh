@@ -1,0 +1,57 @@
+#!/bin/bash
+# tests.sh [NAME...]: runs the tests named, or all of them, and prints a line for each, with its output where it
+# did not pass.
+
+# A line for each: NAME COMMAND...
+list() {
+  local program
+  cat <<'END'
+check bash /integration/machines/guest/check.sh
+ends_on_time bash /integration/machines/guest/ends_on_time.sh
+CallerStackTest /programs/caller_stack_test
+procfiles.modes bash /integration/procfiles/modes.sh
+END
+  for program in shmget shmat shmdt shmctl memory memory_static permissions identifiers removal \
+    registers process_state concurrency shmat_i386 shmctl_i386; do
+    echo "oracle.$program bash /integration/oracle/compare.sh /programs/oracle_$program"
+  done
+  for program in memory removal; do
+    echo "oracle.${program}_as_user bash /integration/oracle/compare.sh --as-user /programs/oracle_$program"
+  done
+  # Before Linux 5.19 a signal ends the wait for an answer, and an emulated machine gets none ready between two.
+  if "$SHMVISOR" check | grep -q '^wait-killable-recv *yes'; then
+    echo 'oracle.signals bash /integration/oracle/compare.sh /programs/oracle_signals'
+  else
+    echo 'oracle.signals skip without wait-killable-recv a signal each half millisecond leaves no time for a call'
+  fi
+  # The last, since nobody can lower Yama's strictest value again.
+  echo 'yama bash /integration/machines/guest/yama.sh'
+}
+
+# run_test NAME COMMAND...
+run_test() {
+  local name=$1 status
+  shift
+  if [ "$1" = skip ]; then
+    shift
+    echo "SKIPPED $name: $*"
+    return
+  fi
+  timeout --kill-after=10 300 "$@" >/tmp/output 2>&1 </dev/null
+  status=$?
+  case $status in
+    0) echo "PASSED $name" ;;
+    77) echo "SKIPPED $name: $(grep -a '^SKIPPED' /tmp/output | head -n 1 | cut -c 10-)" ;;
+    *)
+      echo "FAILED $name: status $status"
+      { head -c 6000 /tmp/output && echo; } | sed 's/^/    /'
+      ;;
+  esac
+}
+
+list | while read -r name command; do
+  if [ $# = 0 ] || [[ " $* " == *" $name "* ]]; then
+    # shellcheck disable=SC2086
+    run_test "$name" $command
+  fi
+done

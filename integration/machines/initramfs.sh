@@ -1,0 +1,45 @@
+# The machine's only file system; sourced by run.sh. It holds what the tests need and no more.
+
+# Programs of the host that scripts of the tests run, with the libraries that each asks for.
+guest_programs='bash cat chmod chown cp cut date diff dirname echo env expr false find grep head id install kill ln ls mkdir mknod
+  mktemp mount mv nproc od paste printf ps readlink rm rmdir sed seq setpriv sh sleep sort stat sysctl tail tee test
+  timeout touch tr true umount uname unshare wc xargs ipcmk ipcrm ipcs awk prlimit setsid nsenter'
+
+# copy_program ROOT PROGRAM [PLACE]: at the same place, or there.
+copy_program() {
+  local root=$1 program=$2 place=${3:-$2} library
+  install -D -m 755 "$program" "$root$place" || return 1
+  # "not a dynamic executable" of a static one, or of a script, is no failure.
+  for library in $(ldd "$program" 2>/dev/null | grep -oE '/[^ ]+'); do
+    [ -e "$root$library" ] || install -D -m 755 "$library" "$root$library" || return 1
+  done
+}
+
+# make_root ROOT: the part that is the same for all kernels.
+make_root() {
+  local root=$1 name path
+  mkdir -p "$root"/{proc,sys,dev,tmp,run,root,etc,usr/bin,lib/modules} || return 1
+  chmod 755 "$root" && chmod 1777 "$root/tmp" && ln -sfn usr/bin "$root/bin" && ln -sfn usr/bin "$root/sbin" || return 1
+  printf 'root:x:0:0::/root:/bin/bash\nuser:x:1000:1000::/tmp:/bin/bash\n' >"$root/etc/passwd"
+  printf 'root:x:0:\nuser:x:1000:\n' >"$root/etc/group"
+  for name in $guest_programs; do
+    path=$(command -v "$name" | grep '^/') || path=$(type -P "$name") || { echo "$name is missing" >&2 && return 1; }
+    copy_program "$root" "$(readlink -f "$path")" "/usr/bin/$name" || return 1
+  done
+  copy_program "$root" "$(command -v busybox)" /usr/bin/busybox &&
+    copy_program "$root" "$SHMVISOR" /usr/bin/shmvisor || return 1
+  # The tree's own scripts at the same places as in the tree, so that each finds what it sources.
+  mkdir -p "$root/integration" &&
+    cp -r "$integration/lib.sh" "$integration/oracle" "$integration/procfiles" "$integration/machines" "$root/integration" || return 1
+  for path in "$build"/integration/oracle/oracle_* "$build/integration/command/command_attach_once" \
+    "$build/tests/caller_stack_test"; do
+    [ ! -f "$path" ] || copy_program "$root" "$path" "/programs/${path##*/}" || return 1
+  done
+  cp "$integration/machines/guest/init.sh" "$root/init" && chmod 755 "$root/init"
+}
+
+# make_initramfs ROOT KERNEL FILE: that folder with the modules of a kernel.
+make_initramfs() {
+  rm -rf "$1/lib/modules" && cp -r "$2/modules" "$1/lib/modules" || return 1
+  (cd "$1" && find . | busybox cpio -o -H newc 2>/dev/null) >"$3"
+}
