@@ -27,11 +27,11 @@ class CommandTest : public ::testing::TestWithParam<bool> {
     const ProcessGroup group(false);
     const InheritedState inherited(group);
     auto started = Command::start(arguments, *program, inherited, mounts_, features_);
-    if (const auto* failure = std::get_if<Failure>(&started)) {
-      message_ = failure->message;
-      return failure->exit_status;
+    if (!started) {
+      message_ = started.error().message;
+      return started.error().exit_status;
     }
-    auto& command = std::get<Command>(started);
+    Command& command = *started;
     const UniqueFd listener = command.take_listener();
     command.go_on();
     if (!listener.valid()) return 201;
@@ -110,7 +110,7 @@ TEST_P(CommandTest, SignalsAreAsTheyWere) {
                 ::signal(SIGCHLD, SIG_DFL);  // as the init loop does
                 auto started = Command::start({"grep", "-q", expected, "/proc/self/status"},
                                               *program, inherited, mounts_, features_);
-                auto& command = std::get<Command>(started);
+                Command& command = *started;
                 const UniqueFd listener = command.take_listener();
                 command.go_on();
                 if (command.wait_for_exec()) return 201;
@@ -164,10 +164,9 @@ TEST_P(CommandTest, AFilterThatTheKernelRefuses) {
               const InheritedState inherited(group);
               const std::array<sock_filter, 1> bad{sock_filter{0xffff, 0, 0, 0}};
               auto started = Command::start({"true"}, bad, inherited, mounts_, features_);
-              const auto* failure = std::get_if<Failure>(&started);
-              if (failure == nullptr) return 1;
+              if (started) return 1;
               if (::waitpid(-1, nullptr, 0) != -1 || errno != ECHILD) return 2;
-              return failure->exit_status == exit_status::kOwnFailure ? 0 : 3;
+              return started.error().exit_status == exit_status::kOwnFailure ? 0 : 3;
             }),
             0);
 }

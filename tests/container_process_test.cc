@@ -10,15 +10,13 @@ namespace {
 
 std::string reason(std::string_view text) {
   const auto result = parse_container_process(text);
-  const auto* const bad = std::get_if<BadMessage>(&result);
-  return bad == nullptr ? "" : bad->reason;
+  return result ? "" : result.error().reason;
 }
 
 ContainerProcess parsed(std::string_view text) {
   EXPECT_EQ(reason(text), "") << text;
   const auto result = parse_container_process(text);
-  const auto* const process = std::get_if<ContainerProcess>(&result);
-  return process == nullptr ? ContainerProcess{} : *process;
+  return result ? *result : ContainerProcess{};
 }
 
 TEST(ContainerProcess, AsRuncSaysIt) {

@@ -42,8 +42,8 @@ class InitLoopTest : public ::testing::Test {
     KernelFeatures features;
     ProcMounts mounts(ProcMode::kOff, false);
     auto started = Command::start({"sh", "-c", script}, *program, inherited, mounts, features);
-    if (std::holds_alternative<Failure>(started)) return 200;
-    auto& command = std::get<Command>(started);
+    if (!started) return 200;
+    Command& command = *started;
     Listener listener(command.take_listener());
     command.go_on();
     const DescendantScope scope(features);
@@ -216,7 +216,7 @@ TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {
     if (registry->read()->in_use() != 1) return 1;
     // The command inherits the mapping and unmaps it by its exec.
     auto started = Command::start({"sleep", "0.1"}, *program, inherited, mounts, features);
-    auto& command = std::get<Command>(started);
+    Command& command = *started;
     Listener listener(command.take_listener());
     command.go_on();
     ::munmap(mapped, 4096);

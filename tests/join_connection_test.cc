@@ -45,16 +45,14 @@ class FakeServer {
   Child child_;
 };
 
-std::string trouble_of(const std::variant<JoinConnection, JoinConnection::Trouble>& connection) {
-  const auto* const trouble = std::get_if<JoinConnection::Trouble>(&connection);
-  return trouble == nullptr ? "" : trouble->text;
+std::string trouble_of(const Result<JoinConnection, JoinConnection::Trouble>& connection) {
+  return connection ? "" : connection.error().text;
 }
 
 /// Why not, where the server did not accept.
 std::optional<std::string> refusal_of(
-    const std::variant<JoinConnection::Accepted, JoinConnection::Trouble>& handed_over) {
-  const auto* const trouble = std::get_if<JoinConnection::Trouble>(&handed_over);
-  return trouble == nullptr ? std::nullopt : std::optional(trouble->text);
+    const Result<JoinConnection::Accepted, JoinConnection::Trouble>& handed_over) {
+  return handed_over ? std::nullopt : std::optional(handed_over.error().text);
 }
 
 bool greet(int connection) { return send_message(connection, join::Greeting()).ok(); }
@@ -81,7 +79,7 @@ class JoinConnectionTest : public ::testing::Test {
     EXPECT_EQ(trouble_of(connection), "");
     if (!trouble_of(connection).empty()) return std::nullopt;
     const UniqueFd listener(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    auto& joined = std::get<JoinConnection>(connection);
+    JoinConnection& joined = *connection;
     auto refusal = refusal_of(joined.hand_over(listener, files, kTracerWait));
     if (!refusal && wait_readable(joined.fd())) heard_farewell_ = joined.hear_farewell();
     return refusal;
@@ -140,7 +138,7 @@ TEST_F(JoinConnectionTest, OneWhoWasSentAwayComesAgain) {
       [] {}, 3);
   auto connection = JoinConnection::to(path_);
   ASSERT_EQ(trouble_of(connection), "");
-  auto& joined = std::get<JoinConnection>(connection);
+  JoinConnection& joined = *connection;
   EXPECT_EQ(refusal_of(joined.hand_over(listener, UniqueFd(), kTracerWait)), std::nullopt);
 }
 
@@ -150,7 +148,7 @@ TEST_F(JoinConnectionTest, OneWhoIsSentAwayAlwaysGivesUp) {
       path_, [](int connection) { greet(connection); }, [] {}, 100);
   auto connection = JoinConnection::to(path_);
   ASSERT_EQ(trouble_of(connection), "");
-  auto& joined = std::get<JoinConnection>(connection);
+  JoinConnection& joined = *connection;
   const auto refusal = refusal_of(joined.hand_over(listener, UniqueFd(), kTracerWait));
   ASSERT_TRUE(refusal);
   EXPECT_TRUE(refusal->ends_with("ended, or does not answer")) << *refusal;
@@ -185,16 +183,15 @@ TEST_F(JoinConnectionTest, WhatTheServerGivesForProc) {
   auto connection = JoinConnection::to(path_);
   ASSERT_EQ(trouble_of(connection), "");
   const UniqueFd any(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  const auto handed_over = std::get<JoinConnection>(connection).hand_over(any, any, kTracerWait);
+  const auto handed_over = connection->hand_over(any, any, kTracerWait);
   ASSERT_EQ(refusal_of(handed_over), std::nullopt);
-  EXPECT_TRUE(std::get<JoinConnection::Accepted>(handed_over).mount.valid());
+  EXPECT_TRUE(handed_over->mount.valid());
 }
 
 TEST_F(JoinConnectionTest, WhetherNobodyServes) {
   const auto nobody_serves = [](const std::string& path) {
     const auto connection = JoinConnection::to(path);
-    const auto* const trouble = std::get_if<JoinConnection::Trouble>(&connection);
-    return trouble != nullptr && trouble->nobody_serves;
+    return !connection && connection.error().nobody_serves;
   };
   EXPECT_TRUE(nobody_serves(path_)) << "no file";
   {

@@ -16,13 +16,10 @@
 namespace shmvisor {
 namespace {
 
-using Listening = std::variant<JoinSocket, std::string>;
+using Listening = Result<JoinSocket, std::string>;
 
 /// Why there is no socket; empty where there is one.
-std::string trouble_of(const Listening& listening) {
-  const auto* const trouble = std::get_if<std::string>(&listening);
-  return trouble == nullptr ? "" : *trouble;
-}
+std::string trouble_of(const Listening& listening) { return listening ? "" : listening.error(); }
 
 UniqueFd connect_to(const std::string& path) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -44,7 +41,7 @@ TEST(JoinSocketTest, ItIsThereForAsLongAsItIsServed) {
     Listening listening = JoinSocket::listen_at(path);
     ::umask(before);
     ASSERT_EQ(trouble_of(listening), "");
-    const auto& socket = std::get<JoinSocket>(listening);
+    const JoinSocket& socket = *listening;
     struct stat status {};
     ASSERT_EQ(::stat(path.c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0777U, 0750U) << "as the umask says";
@@ -64,7 +61,7 @@ TEST(JoinSocketTest, RemovedNobodyCanConnect) {
   const std::string path = folder.path("socket");
   Listening listening = JoinSocket::listen_at(path);
   ASSERT_EQ(trouble_of(listening), "");
-  std::get<JoinSocket>(listening).remove();
+  listening->remove();
   EXPECT_FALSE(exists(path));
   EXPECT_EQ(trouble_of(JoinSocket::listen_at(path)), "");
 }
@@ -118,7 +115,7 @@ TEST(JoinSocketTest, AnothersInItsPlaceStays) {
   ASSERT_EQ(::unlink(path.c_str()), 0);
   const Listening second = JoinSocket::listen_at(path);
   ASSERT_EQ(trouble_of(second), "");
-  std::get<JoinSocket>(first).remove();
+  first->remove();
   EXPECT_TRUE(connect_to(path).valid());
 }
 

@@ -10,7 +10,6 @@
 #include <chrono>
 #include <memory>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "supervisor/join/joined_commands.h"
@@ -24,7 +23,7 @@ namespace shmvisor {
 class Serving {
  public:
   explicit Serving(const std::string& path)
-      : joined(loop_, std::get<JoinSocket>(JoinSocket::listen_at(path)),
+      : joined(loop_, *JoinSocket::listen_at(path),
                Session::of_command(std::make_shared<SessionResources>(features_), Limits())) {}
 
   /// What waits already is seen to.

@@ -31,8 +31,8 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-std::variant<ListeningSocket, ListeningSocket::Trouble> find_socket(const AgentOptions& options,
-                                                                    ServiceManager& manager) {
+Result<ListeningSocket, ListeningSocket::Trouble> find_socket(const AgentOptions& options,
+                                                              ServiceManager& manager) {
   std::vector<UniqueFd> handed_over = manager.take_sockets();
   if (!options.socket.empty()) return ListeningSocket::make(options.socket);
   if (handed_over.size() == 1) return ListeningSocket::take(std::move(handed_over.front()));
@@ -56,12 +56,11 @@ int run_agent(const AgentOptions& options, KernelFeatures& features) {
 
   ServiceManager manager;
   auto socket = find_socket(options, manager);
-  if (const auto* trouble = std::get_if<ListeningSocket::Trouble>(&socket)) {
-    spdlog::critical("{}", trouble->text);
+  if (!socket) {
+    spdlog::critical("{}", socket.error().text);
     return exit_status::kOwnFailure;
   }
-  Agent agent(std::move(*std::get_if<ListeningSocket>(&socket)), ends, manager, options.limits,
-              features);
+  Agent agent(std::move(*socket), ends, manager, options.limits, features);
   const Agent::Ending ending = agent.run();
   if (!ending.drained) end_process_at_once(ending.status);
   return ending.status;
@@ -149,8 +148,8 @@ void Agent::read_from(Connections::iterator connection) {
 
 std::optional<std::string> Agent::serve(RuntimeConnection& runtime) {
   auto parsed = parse_container_process(runtime.text());
-  if (auto* const bad = std::get_if<BadMessage>(&parsed)) return std::move(bad->reason);
-  auto& process = *std::get_if<ContainerProcess>(&parsed);
+  if (!parsed) return parsed.error().reason;
+  ContainerProcess& process = *parsed;
   if (runtime.has_other_pids() && process.pid != 0) {
     spdlog::info("container {}: its runtime counts processes in another pid namespace",
                  printable(process.container_id));

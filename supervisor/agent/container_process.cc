@@ -25,7 +25,7 @@ bool names_the_listener_alone(const Json& fds) {
 
 }  // namespace
 
-std::variant<ContainerProcess, BadMessage> parse_container_process(std::string_view text) {
+Result<ContainerProcess, BadMessage> parse_container_process(std::string_view text) {
   const Json message = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
   if (!message.is_object()) return BadMessage{"it is no JSON object"};
   if (!names_the_listener_alone(member(message, "fds"))) {

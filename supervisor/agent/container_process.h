@@ -12,7 +12,8 @@
 
 #include <string>
 #include <string_view>
-#include <variant>
+
+#include "policy/base/result.h"
 
 namespace shmvisor {
 
@@ -31,7 +32,7 @@ struct BadMessage {
 constexpr std::size_t kLongestContainerId = 1024;
 
 /// `text`: one whole JSON object, which names one descriptor, "seccompFd".
-std::variant<ContainerProcess, BadMessage> parse_container_process(std::string_view text);
+Result<ContainerProcess, BadMessage> parse_container_process(std::string_view text);
 
 /// For a log line: bytes that are not printable ASCII become '?', and long text is cut.
 std::string printable(std::string_view text);

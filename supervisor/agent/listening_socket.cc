@@ -30,7 +30,7 @@ std::string trouble(const std::string& path, int error) {
 
 }  // namespace
 
-std::variant<ListeningSocket, Trouble> ListeningSocket::make(const std::string& path) {
+Result<ListeningSocket, Trouble> ListeningSocket::make(const std::string& path) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return Trouble{trouble(path, errno)};
   const mode_t before = ::umask(kOwnerOnly);
@@ -40,7 +40,7 @@ std::variant<ListeningSocket, Trouble> ListeningSocket::make(const std::string& 
   return ListeningSocket(std::move(fd), std::move(*file));
 }
 
-std::variant<ListeningSocket, Trouble> ListeningSocket::take(UniqueFd socket) {
+Result<ListeningSocket, Trouble> ListeningSocket::take(UniqueFd socket) {
   if (socket_option(socket.get(), SO_DOMAIN) != AF_UNIX ||
       socket_option(socket.get(), SO_TYPE) != SOCK_STREAM ||
       socket_option(socket.get(), SO_ACCEPTCONN) != 1) {

@@ -9,7 +9,6 @@
 
 #include <string>
 #include <utility>
-#include <variant>
 
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
@@ -25,9 +24,9 @@ class ListeningSocket {
   };
 
   /// Makes a socket at `path`; a socket file without a listener is replaced.
-  static std::variant<ListeningSocket, Trouble> make(const std::string& path);
+  static Result<ListeningSocket, Trouble> make(const std::string& path);
   /// Takes a socket that another process made and bound.
-  static std::variant<ListeningSocket, Trouble> take(UniqueFd socket);
+  static Result<ListeningSocket, Trouble> take(UniqueFd socket);
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   /// The next connection, non-blocking. EAGAIN where there is none; EPERM where the peer was

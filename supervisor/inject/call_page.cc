@@ -12,6 +12,7 @@
 #include <string>
 
 #include "emulation/abi/abi.h"
+#include "supervisor/inject/bit_claim.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/procfs/task_status.h"
@@ -71,26 +72,6 @@ bool draw(std::uint64_t& number) {
 
 }  // namespace
 
-/// Keeps our other threads from a slot.
-class CallPage::SlotClaim {
- public:
-  SlotClaim(std::atomic<std::uint32_t>& claimed, std::size_t slot)
-      : claimed_(claimed), bit_(std::uint32_t{1} << slot) {
-    held_ = (claimed_.fetch_or(bit_) & bit_) == 0;
-  }
-  SlotClaim(const SlotClaim&) = delete;
-  SlotClaim& operator=(const SlotClaim&) = delete;
-  ~SlotClaim() {
-    if (held_) claimed_.fetch_and(~bit_);
-  }
-  [[nodiscard]] bool held() const { return held_; }
-
- private:
-  std::atomic<std::uint32_t>& claimed_;
-  const std::uint32_t bit_;
-  bool held_ = false;
-};
-
 std::unique_ptr<CallPage> CallPage::create(KernelFeatures& features) {
   if (!features.usable(KernelFeature::kCallPage)) return nullptr;
   std::uint64_t place = 0;
@@ -148,7 +129,7 @@ std::optional<Registers> CallPage::begin(StoppedThread& thread, const Work& work
                                          bool tells) const {
   if (thread.registers().steps()) return std::nullopt;
   for (std::size_t slot = 0; slot < kMostLooks; ++slot) {
-    const SlotClaim claim(claimed_slots_, slot);
+    const BitClaim claim(claimed_slots_, static_cast<unsigned>(slot));
     const std::uint64_t address = slot_address(slot);
     if (!claim.held() || thread.peek(address) != address) continue;
     page_code::Slot kept =

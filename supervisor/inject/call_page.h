@@ -124,8 +124,6 @@ class CallPage {
         signature_(signature),
         filters_of_callers_(filters_of_callers) {}
 
-  class SlotClaim;
-
   [[nodiscard]] std::uint64_t slot_address(std::size_t slot) const;
   const UniqueFd fd_;
   const LentDescriptor file_;  ///< for all callers

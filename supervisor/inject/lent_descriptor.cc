@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/inject/bit_claim.h"
 #include "supervisor/procfs/proc_file.h"
 #include "supervisor/procfs/task_status.h"
 
@@ -41,26 +42,9 @@ std::uint64_t draw_mark() {
   return ((first + drawn.fetch_add(1, std::memory_order_relaxed)) & kMask) | kLeast;
 }
 
-/// Keeps our other threads from lending the same number of a table at the same time.
-class NumberClaim {
- public:
-  explicit NumberClaim(int number) : bit_(std::uint64_t{1} << (number % 64)) {
-    held_ = (claimed.fetch_or(bit_) & bit_) == 0;
-  }
-  NumberClaim(const NumberClaim&) = delete;
-  NumberClaim& operator=(const NumberClaim&) = delete;
-  ~NumberClaim() {
-    if (held_) claimed.fetch_and(~bit_);
-  }
-  [[nodiscard]] bool held() const { return held_; }
-
- private:
-  static std::atomic<std::uint64_t> claimed;
-  const std::uint64_t bit_;
-  bool held_ = false;
-};
-
-std::atomic<std::uint64_t> NumberClaim::claimed{0};
+/// Numbers, modulo 64, that a thread is lending: two threads shall not lend the same one of a
+/// table.
+std::atomic<std::uint64_t> claimed_numbers{0};
 
 /// Whether nothing is open there, as far as we can see.
 bool is_free(pid_t tid, int number) {
@@ -83,7 +67,7 @@ LentDescriptor::LentDescriptor(int fd) : fd_(fd), mark_(draw_mark()) {
 std::optional<Result<int>> LentDescriptor::lend_as(Add add, int highest, Listener& listener,
                                                    std::uint64_t id, pid_t tid) const {
   for (int number = highest; number > highest - kMostLooks; --number) {
-    const NumberClaim claim(number);
+    const BitClaim claim(claimed_numbers, static_cast<unsigned>(number) % 64);
     if (!claim.held() || !is_free(tid, number)) continue;
     const Result<int> lent = (listener.*add)(id, fd_, number);
     if (lent || lent.error() == Errno(ENOENT) || lent.error() == Errno(EINPROGRESS)) return lent;

@@ -38,7 +38,7 @@ bool is_socket(const std::string& path) {
 
 }  // namespace
 
-std::variant<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const std::string& path) {
+Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const std::string& path) {
   const auto address = SocketAddress::of(path);
   if (!address) return Trouble{no_server(path, std::strerror(address.error().value()))};
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
@@ -73,7 +73,7 @@ std::variant<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const s
   return JoinConnection(std::move(fd), path);
 }
 
-std::variant<JoinConnection::Accepted, JoinConnection::Trouble> JoinConnection::hand_over(
+Result<JoinConnection::Accepted, JoinConnection::Trouble> JoinConnection::hand_over(
     const UniqueFd& listener, const UniqueFd& user_namespace,
     std::chrono::milliseconds tracer_wait) {
   join::Request request;
@@ -95,8 +95,9 @@ std::variant<JoinConnection::Accepted, JoinConnection::Trouble> JoinConnection::
     }
     const std::string trouble = "the server at '" + path_ + "' ended, or does not answer";
     if (!patient || tries == kMostTries) return Trouble{trouble};
-    if (const auto refusal = connect_again()) {
-      return Trouble{trouble + "; then " + refusal->text, refusal->nobody_serves};
+    if (const auto connected = connect_again(); !connected) {
+      const Trouble& refusal = connected.error();
+      return Trouble{trouble + "; then " + refusal.text, refusal.nobody_serves};
     }
   }
   accepted.missing = answer.missing;
@@ -105,11 +106,11 @@ std::variant<JoinConnection::Accepted, JoinConnection::Trouble> JoinConnection::
   return Trouble{"the server at '" + path_ + "' refuses: " + answer.reason.data()};
 }
 
-std::optional<JoinConnection::Trouble> JoinConnection::connect_again() {
+Result<void, JoinConnection::Trouble> JoinConnection::connect_again() {
   auto connection = to(path_);
-  if (auto* const trouble = std::get_if<Trouble>(&connection)) return std::move(*trouble);
-  *this = std::move(std::get<JoinConnection>(connection));
-  return std::nullopt;
+  if (!connection) return connection.error();
+  *this = std::move(*connection);
+  return {};
 }
 
 bool JoinConnection::hear_farewell() const {

@@ -10,8 +10,8 @@
 #include <chrono>
 #include <optional>
 #include <string>
-#include <variant>
 
+#include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/procfiles/proc_mount_failure.h"
 
@@ -23,7 +23,7 @@ class JoinConnection {
     std::string text;
     bool nobody_serves = false;  ///< at that path
   };
-  static std::variant<JoinConnection, Trouble> to(const std::string& path);
+  static Result<JoinConnection, Trouble> to(const std::string& path);
 
   /// The server's part of an accepted request.
   struct Accepted {
@@ -35,9 +35,8 @@ class JoinConnection {
   ///
   /// While the command was prepared, the server may have closed the connection to make room for
   /// other visitors (JoinedCommands). So a closed connection is made anew.
-  std::variant<Accepted, Trouble> hand_over(const UniqueFd& listener,
-                                            const UniqueFd& user_namespace,
-                                            std::chrono::milliseconds tracer_wait);
+  Result<Accepted, Trouble> hand_over(const UniqueFd& listener, const UniqueFd& user_namespace,
+                                      std::chrono::milliseconds tracer_wait);
 
   /// Readable when the server has something to say, or has ended.
   [[nodiscard]] int fd() const { return fd_.get(); }
@@ -50,7 +49,7 @@ class JoinConnection {
   JoinConnection(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
   /// Why not, otherwise.
-  std::optional<Trouble> connect_again();
+  Result<void, Trouble> connect_again();
 
   UniqueFd fd_;
   std::string path_;

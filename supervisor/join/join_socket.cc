@@ -20,7 +20,7 @@ std::string trouble(const std::string& path, int error) {
 
 }  // namespace
 
-std::variant<JoinSocket, std::string> JoinSocket::listen_at(const std::string& path) {
+Result<JoinSocket, std::string> JoinSocket::listen_at(const std::string& path) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return trouble(path, errno);
   auto file = SocketFile::listen_at(path, fd, kBacklog);

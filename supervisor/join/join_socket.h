@@ -10,8 +10,8 @@
 
 #include <string>
 #include <utility>
-#include <variant>
 
+#include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/kernel/socket_file.h"
 
@@ -19,7 +19,7 @@ namespace shmvisor {
 
 class JoinSocket {
  public:
-  static std::variant<JoinSocket, std::string> listen_at(const std::string& path);
+  static Result<JoinSocket, std::string> listen_at(const std::string& path);
 
   /// Readable when a process wants to connect.
   [[nodiscard]] int fd() const { return fd_.get(); }

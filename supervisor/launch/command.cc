@@ -220,10 +220,10 @@ std::optional<Message> receive_step(int socket, ProcMountFailure& missing_in_pro
 
 }  // namespace
 
-std::variant<Command, Failure> Command::start(const std::vector<std::string>& arguments,
-                                              std::span<const sock_filter> filter,
-                                              const InheritedState& inherited, ProcMounts& mounts,
-                                              KernelFeatures& features) {
+Result<Command, Failure> Command::start(const std::vector<std::string>& arguments,
+                                        std::span<const sock_filter> filter,
+                                        const InheritedState& inherited, ProcMounts& mounts,
+                                        KernelFeatures& features) {
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
     return own_failure("cannot make a socket pair", errno);

@@ -21,9 +21,9 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <variant>
 #include <vector>
 
+#include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/launch/inherited_state.h"
@@ -40,10 +40,10 @@ struct Failure {
 
 class Command {
  public:
-  static std::variant<Command, Failure> start(const std::vector<std::string>& arguments,
-                                              std::span<const sock_filter> filter,
-                                              const InheritedState& inherited, ProcMounts& mounts,
-                                              KernelFeatures& features);
+  static Result<Command, Failure> start(const std::vector<std::string>& arguments,
+                                        std::span<const sock_filter> filter,
+                                        const InheritedState& inherited, ProcMounts& mounts,
+                                        KernelFeatures& features);
 
   [[nodiscard]] pid_t pid() const { return pid_; }
   /// The listener; the owner is the caller from now on.

@@ -19,7 +19,7 @@ constexpr std::chrono::milliseconds kBetweenTries(50);
 
 }  // namespace
 
-std::variant<Role, Failure> RoleSearch::first() {
+Result<Role, Failure> RoleSearch::first() {
   sigset_t mask;
   pthread_sigmask(SIG_SETMASK, nullptr, &mask);
   const EndingSignals ending(mask);
@@ -27,7 +27,7 @@ std::variant<Role, Failure> RoleSearch::first() {
   return search();
 }
 
-std::variant<Role, Failure> RoleSearch::again() {
+Result<Role, Failure> RoleSearch::again() {
   if (lock_) lock_->drop();
   return search();
 }
@@ -64,7 +64,7 @@ std::string RoleSearch::not_allowed() const {
          "owner serve, or remove it when all processes of those runs have ended";
 }
 
-std::variant<Role, Failure> RoleSearch::search() {
+Result<Role, Failure> RoleSearch::search() {
   for (int tries = 1;; ++tries) {
     const bool last = tries == kMostTries;
     if (tries > 1) std::this_thread::sleep_for(kBetweenTries);
@@ -72,15 +72,15 @@ std::variant<Role, Failure> RoleSearch::search() {
     bool server_may_come = false;
     if (!options_.join_path.empty()) {
       auto found = JoinConnection::to(options_.join_path);
-      if (auto* const connection = std::get_if<JoinConnection>(&found)) {
-        role.server.emplace(std::move(*connection));
+      if (found) {
+        role.server.emplace(std::move(*found));
         // One that is about to serve has the lock alone, for a moment.
         if (!lock_ || lock_->share() || last) return role;
         continue;
       }
-      auto& missing = std::get<JoinConnection::Trouble>(found);
+      const JoinConnection::Trouble& missing = found.error();
       if (!options_.join_or_serve || !missing.nobody_serves) {
-        return Failure{exit_status::kOwnFailure, std::move(missing.text)};
+        return Failure{exit_status::kOwnFailure, missing.text};
       }
       server_may_come = true;
     }
@@ -95,14 +95,14 @@ std::variant<Role, Failure> RoleSearch::search() {
       continue;
     }
     auto listening = JoinSocket::listen_at(options_.serve_path);
-    if (auto* const socket = std::get_if<JoinSocket>(&listening)) {
-      role.socket.emplace(std::move(*socket));
+    if (listening) {
+      role.socket.emplace(std::move(*listening));
       if (lock_) (void)lock_->share();
       return role;
     }
     if (lock_) lock_->drop();
     if (!server_may_come || last) {
-      return Failure{exit_status::kOwnFailure, std::move(std::get<std::string>(listening))};
+      return Failure{exit_status::kOwnFailure, listening.error()};
     }
   }
 }

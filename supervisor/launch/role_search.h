@@ -11,8 +11,8 @@
 
 #include <optional>
 #include <string>
-#include <variant>
 
+#include "policy/base/result.h"
 #include "supervisor/join/join_connection.h"
 #include "supervisor/join/join_socket.h"
 #include "supervisor/join/run_lock.h"
@@ -33,16 +33,16 @@ class RoleSearch {
   explicit RoleSearch(const RunOptions& options) : options_(options) {}
 
   /// While nothing has been started: signals that ask to end do end this process.
-  std::variant<Role, Failure> first();
+  Result<Role, Failure> first();
   /// Looks again, after the server has ended.
-  std::variant<Role, Failure> again();
+  Result<Role, Failure> again();
   /// Later servers see that processes forked from now on live.
   void bequeath_lock() const;
 
  private:
   /// Why not, otherwise.
   std::optional<Failure> open_lock();
-  std::variant<Role, Failure> search();
+  Result<Role, Failure> search();
   [[nodiscard]] std::string still_live() const;
   [[nodiscard]] std::string not_allowed() const;
 

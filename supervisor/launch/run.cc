@@ -9,7 +9,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 
 #include "policy/filter/filter_program.h"
 #include "supervisor/join/join_connection.h"
@@ -32,27 +31,26 @@ namespace {
 
 /// Hands its calls to another shmvisor. Where that has ended meanwhile and --join-or-serve is asked
 /// for, another role is taken: true where the command is joined. Why not, otherwise.
-std::variant<bool, Failure> hand_over(const Launched& launched, Role& role, RoleSearch& search,
-                                      const UniqueFd& listener) {
+Result<bool, Failure> hand_over(const Launched& launched, Role& role, RoleSearch& search,
+                                const UniqueFd& listener) {
   std::optional<EndingSignals> ending;
   if (role.server) ending.emplace(launched.inherited.mask());
   for (int tries = 1; role.server; ++tries) {
     auto handed_over =
         role.server->hand_over(listener, launched.user_namespace(), launched.tracer_wait());
-    if (auto* const accepted = std::get_if<JoinConnection::Accepted>(&handed_over)) {
-      launched.command.take_mount(std::move(accepted->mount), accepted->missing);
+    if (handed_over) {
+      launched.command.take_mount(std::move(handed_over->mount), handed_over->missing);
       return true;
     }
-    auto& trouble = std::get<JoinConnection::Trouble>(handed_over);
+    const JoinConnection::Trouble& trouble = handed_over.error();
     if (!launched.options.join_or_serve || !trouble.nobody_serves ||
         tries == RoleSearch::kMostTries) {
-      return Failure{exit_status::kOwnFailure, std::move(trouble.text)};
+      return Failure{exit_status::kOwnFailure, trouble.text};
     }
     auto other = search.again();
-    if (auto* const failure = std::get_if<Failure>(&other)) return std::move(*failure);
-    auto& taken = std::get<Role>(other);
-    role.server = std::move(taken.server);
-    if (taken.socket) role.socket.emplace(std::move(*taken.socket));
+    if (!other) return other.error();
+    role.server = std::move(other->server);
+    if (other->socket) role.socket.emplace(std::move(*other->socket));
   }
   return false;
 }
@@ -102,8 +100,8 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   if (!ProcMounts::kernel_has_files()) proc = ProcMode::kOff;
   RoleSearch search(options);
   auto taken = search.first();
-  if (const auto* failure = std::get_if<Failure>(&taken)) return fail(*failure);
-  Role& role = std::get<Role>(taken);
+  if (!taken) return fail(taken.error());
+  Role& role = *taken;
   search.bequeath_lock();
   const ProcessGroup group(options.own_group || options.signal_group);
   const InheritedState inherited(group, options.at_our_death);
@@ -115,15 +113,13 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
 
   ProcMounts mounts(proc, options.user_namespace, role.server.has_value());
   auto started = Command::start(options.command, *filter, inherited, mounts, features);
-  if (const auto* failure = std::get_if<Failure>(&started)) return fail(*failure);
-  auto& command = std::get<Command>(started);
+  if (!started) return fail(started.error());
+  Command& command = *started;
   const Launched launched{options, features, group, inherited, command, parent};
   UniqueFd listener = command.take_listener();
-  auto handed_over = hand_over(launched, role, search, listener);
-  if (const auto* failure = std::get_if<Failure>(&handed_over)) {
-    return launched.give_up(*failure);
-  }
-  if (!std::get<bool>(handed_over)) {
+  const auto joined = hand_over(launched, role, search, listener);
+  if (!joined) return launched.give_up(joined.error());
+  if (!*joined) {
     return ServingRun(launched, std::move(listener), std::move(role.socket)).run();
   }
   return run_joined(launched, *role.server, std::move(listener));

@@ -26,14 +26,13 @@ void check_metadata(std::string_view text) {
 
 void check_process(std::string_view text) {
   const auto parsed = parse_container_process(text);
-  const auto* const process = std::get_if<ContainerProcess>(&parsed);
-  if (process == nullptr) {
-    FUZZ_EXPECT(!std::get<BadMessage>(parsed).reason.empty());
+  if (!parsed) {
+    FUZZ_EXPECT(!parsed.error().reason.empty());
     return;
   }
-  FUZZ_EXPECT(process->pid >= 0);
-  FUZZ_EXPECT(process->container_id.size() <= kLongestContainerId);
-  check_metadata(process->metadata);
+  FUZZ_EXPECT(parsed->pid >= 0);
+  FUZZ_EXPECT(parsed->container_id.size() <= kLongestContainerId);
+  check_metadata(parsed->metadata);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ using namespace shmvisor;
 /// What `run --serve` has.
 struct Serving {
   explicit Serving(const std::string& path)
-      : joined(loop, std::get<JoinSocket>(JoinSocket::listen_at(path)),
+      : joined(loop, *JoinSocket::listen_at(path),
                Session::of_command(std::make_shared<SessionResources>(features), Limits())) {}
 
   void turn() { FUZZ_EXPECT(loop.turn(EventLoop::Clock::now())); }
