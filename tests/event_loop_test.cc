@@ -252,6 +252,21 @@ TEST_F(EventLoopTest, WhoThrowsEndsNothingAndIsCalledAgain) {
   EXPECT_EQ(std::count(said_.begin(), said_.end(), 't'), 2);
 }
 
+TEST_F(EventLoopTest, ANudgeWhoseCallbackThrowsIsNotLost) {
+  int tries = 0;
+  const Nudge nudge(loop_, [&] {
+    if (++tries == 1) throw std::bad_alloc();
+  });
+  nudge.nudger()();
+  turn();
+  EXPECT_EQ(tries, 1);
+  EXPECT_TRUE(loop_.next_due()) << "it is called again";
+  EXPECT_TRUE(loop_.run_while([&] { return tries < 2 && loop_.next_due(); }));
+  EXPECT_TRUE(loop_.turn(Clock::now() + milliseconds(20)));
+  EXPECT_TRUE(loop_.turn(Clock::now()));
+  EXPECT_EQ(tries, 2) << "once";
+}
+
 TEST_F(EventLoopTest, ManySources) {
   rlimit limit{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);

@@ -4,8 +4,12 @@
 #include <fcntl.h>
 #include <sys/prctl.h>
 
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <string>
+#include <thread>
 
 #include "policy/filter/filter_program.h"
 #include "supervisor/launch/command.h"
@@ -120,6 +124,38 @@ TEST_F(InitLoopTest, OrphansAreReaped) {
                 "ps -o stat= --ppid $PPID | grep -q Z && exit 1; exit 0"),
             0);
   EXPECT_FALSE(after_->children_left);
+}
+
+TEST_F(InitLoopTest, ManyOrphansAreReaped) {
+  EXPECT_EQ(run("i=0; while [ $i -lt 200 ]; do (: &) ; i=$((i+1)); done; sleep 0.5; "
+                "ps -o stat= --ppid $PPID | grep -q Z && exit 1; exit 0"),
+            0);
+  EXPECT_FALSE(after_->children_left);
+}
+
+// Of real-time signals each one is passed on. More of them come than can be, and the loop sees the
+// command's end nevertheless.
+TEST_F(InitLoopTest, AFloodOfSignalsDelaysNothing) {
+  const int number = SIGRTMIN + 6;
+  const auto child =
+      start("trap '' " + std::to_string(number) + "; echo >&9; sleep 0.3; exit 7", false);
+  ASSERT_TRUE(ready_.pass());
+  std::atomic<bool> ended{false};
+  const auto flood = [&, until = std::chrono::steady_clock::now() + std::chrono::seconds(20)] {
+    while (!ended && std::chrono::steady_clock::now() < until) {
+      for (int i = 0; i < 100; ++i) ::kill(child->pid(), number);
+    }
+  };
+  std::thread one(flood);
+  std::thread other(flood);
+  siginfo_t info{};
+  const auto began = std::chrono::steady_clock::now();
+  ::waitid(P_PID, static_cast<id_t>(child->pid()), &info, WEXITED | WNOWAIT);
+  ended = true;
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(15));
+  one.join();
+  other.join();
+  EXPECT_EQ(exit_status_of(*child), 7);
 }
 
 TEST_F(InitLoopTest, SignalsArePassedOn) {

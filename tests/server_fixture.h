@@ -117,6 +117,7 @@ class ServerTest : public ::testing::Test {
     EXPECT_TRUE(ended || !child->listener().ended()) << "threads are left";
     supervisor->namespaces.files().settle();  // as the init loop does
     segments_left_ = supervisor->namespaces.initial()->read()->in_use();
+    has_left_ = supervisor->ipc_namespaces.has_left();
     wait_kind_ = child->listener().wait_kind();
     if (!ended) {
       // Older than Linux 6.11: threads still wait in what would be destroyed.
@@ -132,6 +133,7 @@ class ServerTest : public ::testing::Test {
   bool somebody_elses_filter_ = false;
   bool start_pinned_ = false;
   int segments_left_ = 0;
+  bool has_left_ = false;
   WaitKind wait_kind_ = WaitKind::kUnknown;
 };
 

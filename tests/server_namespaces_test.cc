@@ -30,6 +30,19 @@ TEST_F(ServerTest, EachIpcNamespaceHasItsOwn) {
   EXPECT_EQ(segments_left_, 1);
 }
 
+TEST_F(ServerTest, WhoLeavesANamespaceThatIsNotTheInitialOneIsNoted) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can make an IPC namespace";
+  const auto leave_twice = [] {
+    if (::unshare(CLONE_NEWIPC) != 0) return 1;
+    if (::shmget(kKey, kPage, IPC_CREAT | 0600) < 0) return 2;
+    return ::unshare(CLONE_NEWIPC) == 0 ? 0 : 3;
+  };
+  EXPECT_EQ(serve([] { return ::unshare(CLONE_NEWIPC) == 0 ? 0 : 1; }), 0);
+  EXPECT_FALSE(has_left_);
+  EXPECT_EQ(serve(leave_twice), 0);
+  EXPECT_TRUE(has_left_);
+}
+
 // A thread with namespaces of its own execs: it takes over the leader's tid, and keeps them.
 TEST_F(ServerTest, AThreadsNamespaceOutlivesItsExec) {
   if (geteuid() != 0) GTEST_SKIP() << "only root can make an IPC namespace";

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "supervisor/scope/descendant_scope.h"
+#include "tests/no_descriptors.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -30,7 +31,7 @@ class UpkeepTest : public ::testing::Test {
 
   /// Begins to look after a session.
   void begin() {
-    resources_ = std::make_shared<SessionResources>(features_);
+    if (resources_ == nullptr) resources_ = std::make_shared<SessionResources>(features_);
     upkeep_ = std::make_unique<Upkeep>(loop_, resources_);
     session_ = Session::of_command(resources_, Limits());
     session_->scope().add(std::make_shared<DescendantScope>(features_));
@@ -143,6 +144,47 @@ TEST_F(UpkeepTest, ANamespaceThatBeginsWhileTheLoopWaitsIsForgottenWhenItIsOver)
   // A minute, where other programs begin all the time: see IpcNamespaces.
   EXPECT_TRUE(turn_until([&] { return own.expired(); }, std::chrono::seconds(100)));
   EXPECT_TRUE(upkeep_->wait_for_end(kSoon));
+}
+
+// The kernel drops a namespace when its last thread leaves it; others may leave theirs all the
+// time.
+TEST_F(UpkeepTest, ANamespaceThatAThreadHasLeftIsLookedForSoonButNotAllTheTime) {
+  begin();
+  const Child stays([] { return ::pause(); });
+  const auto other = Session::of_others(resources_, Limits(), 1);
+  other->scope().add(std::make_shared<DescendantScope>(features_));
+  upkeep_->add(other);
+  ThreadIdentities threads(features_);
+  ASSERT_TRUE(other->namespaces().of(*threads.of(::gettid()).identity));
+  EXPECT_TRUE(loop_.turn(Clock::now()));
+  const auto began = Clock::now();
+  ASSERT_TRUE(loop_.next_due());
+  EXPECT_GT(*loop_.next_due(), began) << "a second is left";
+  other->namespaces().left({}, 1);
+  EXPECT_FALSE(other->has_left_namespace()) << "nobody's";
+  int sweeps = -1;
+  while (Clock::now() < began + 5 * Upkeep::kBetweenSweeps) {
+    if (!other->has_left_namespace()) {
+      ++sweeps;
+      std::thread([&] { other->namespaces().left({}, NamespaceIds::ours().ipc); }).join();
+    }
+    EXPECT_TRUE(loop_.turn(Clock::now() + std::chrono::milliseconds(1)));
+  }
+  EXPECT_GE(sweeps, 1);
+  EXPECT_LE(sweeps, (Clock::now() - began) / Upkeep::kBetweenSweeps + 1);
+  EXPECT_TRUE(other->needs_sweeping()) << "the child is there";
+  EXPECT_TRUE(upkeep_->wait_for_end(kSoon));
+}
+
+TEST_F(UpkeepTest, WhereNobodyCanNudgeItLooks) {
+  features_.mark_absent(KernelFeature::kInotify);
+  resources_ = std::make_shared<SessionResources>(features_);
+  {
+    const NoDescriptors none;
+    begin();
+  }
+  ::munmap(map_removed_segment(), kPage);
+  EXPECT_TRUE(turn_until([this] { return segments() == 0; }, kSoon));
 }
 
 /// Keeps whoever asks for its processes.

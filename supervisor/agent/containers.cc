@@ -90,13 +90,13 @@ std::shared_ptr<ContainerGroup> Containers::group_of(const ContainerMetadata& me
 }
 
 void Containers::forget(const Container& container) {
-  spdlog::info("container {} has ended", printable(container.id()));
   --count_;
   const auto [first, end] = by_id_.equal_range(container.id());
   const auto known =
       std::find_if(first, end, [&](const auto& one) { return one.second.get() == &container; });
   if (known != end) by_id_.erase(known);
   if (container.group().over()) by_name_.erase(container.metadata().group);
+  spdlog::info("container {} has ended", printable(container.id()));
 }
 
 bool Containers::drain(std::chrono::milliseconds bound) {

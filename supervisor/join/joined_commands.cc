@@ -257,7 +257,8 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
           covers->cover(tid);
         };
   }
-  Joined& joined = joined_.emplace_back(visitor.peer.payer());
+  std::list<Joined> newcomer;  // forgotten where memory runs out before it is served
+  Joined& joined = newcomer.emplace_back(visitor.peer.payer());
   joined.descriptors = std::move(*descriptors);
   ServerPool::Client client;
   client.session = session_;
@@ -269,9 +270,9 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
   };
   // How its callers wait only they can show: it may say what it likes.
   if (!pool_.add(std::move(listener), WaitKind::kUnknown, std::move(client))) {
-    joined_.pop_back();
     return "the server cannot watch another listener";
   }
+  joined_.splice(joined_.end(), newcomer);
   // From here on it is served until it ends.
   joined.root = scope_->add_root(visitor.peer.pid());
   if (!findings.files.connection.valid()) return {};

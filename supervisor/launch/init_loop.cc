@@ -22,6 +22,12 @@ namespace {
 constexpr std::chrono::milliseconds kUntilReapedAgain(5);
 constexpr std::chrono::milliseconds kPause(5);
 constexpr std::chrono::milliseconds kBetweenLooksAtWitness(20);
+/// In one turn of the loop, which has other things to do: any process that may signal us can send
+/// signals faster than they are passed on, and orphans may end faster than they are reaped.
+constexpr int kMostReadsInATurn = 4;
+constexpr int kMostReapedInATurn = 64;
+/// Those that we came to leave it at once.
+constexpr std::size_t kMostForGroup = 4096;
 
 /// SIGALRM of a timer that our parent had set: it outlives exec(2), and natively would be the
 /// command's.
@@ -143,9 +149,11 @@ void InitLoop::read_signals() {
   constexpr std::size_t kAtOnce = 16;
   std::array<signalfd_siginfo, kAtOnce> infos;
   bool child_changed = false;
-  for (std::size_t count = 1; count != 0;) {
+  bool all_read = false;
+  for (int reads = 0; reads < kMostReadsInATurn && !all_read; ++reads) {
     const ssize_t bytes = ::read(signals_.get(), infos.data(), sizeof(infos));
-    count = bytes < 0 ? 0 : static_cast<std::size_t>(bytes) / sizeof(signalfd_siginfo);
+    const auto count = bytes < 0 ? 0 : static_cast<std::size_t>(bytes) / sizeof(signalfd_siginfo);
+    all_read = count == 0;
     const auto got = std::span(infos).first(count);
     const auto is_sigchld = [](const auto& info) { return info.ssi_signo == SIGCHLD; };
     child_changed = child_changed || std::any_of(got.begin(), got.end(), is_sigchld);
@@ -158,7 +166,7 @@ void InitLoop::read_signals() {
   }
   // All that the witness told of had reached us too, or was merged with one for us alone,
   // signal(7).
-  for_group_.clear();
+  if (all_read || for_group_.size() > kMostForGroup) for_group_.clear();
   if (child_changed && !look_at_children()) {
     signals_came_.pause_until(EventLoop::Clock::now() + kPause);
   }
@@ -237,7 +245,12 @@ void InitLoop::send_to_group(const signalfd_siginfo& info) const {
 
 bool InitLoop::reap() {
   reap_again_.cancel();
-  for (bool any = false;; any = true) {
+  for (int count = 0;; ++count) {
+    const bool any = count != 0;
+    if (count == kMostReapedInATurn) {
+      reap_again_.set(EventLoop::Clock::now());
+      return any;
+    }
     siginfo_t seen{};
     if (::waitid(P_ALL, 0, &seen, WEXITED | WNOHANG | WNOWAIT | __WNOTHREAD) != 0 ||
         seen.si_pid == 0) {

@@ -90,7 +90,7 @@ class InitLoop {
   EventLoop::Source parent_ended_;
   /// Paused for a moment after a SIGCHLD that told of a ptrace-stop only.
   EventLoop::Source signals_came_;
-  /// While a child is held in a ptrace-stop and hides the ones behind it.
+  /// While a child is held in a ptrace-stop and hides the ones behind it, or many have ended.
   EventLoop::Timer reap_again_;
   /// While the witness that was dismissed is not gone.
   EventLoop::Timer witness_again_;

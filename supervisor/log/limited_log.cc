@@ -1,10 +1,24 @@
 #include "supervisor/log/limited_log.h"
 
+#include <new>
+
 namespace shmvisor {
+
+namespace {
 
 LogLimiter& process_log_limiter() {
   static LogLimiter limiter;
   return limiter;
+}
+
+}  // namespace
+
+LogLimiter::Verdict ask_process_log_limiter(LogTopic topic, uid_t user) noexcept {
+  try {
+    return process_log_limiter().ask(topic, user);
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
 }
 
 void tell_of_lines_left_out() {

@@ -11,15 +11,16 @@
 
 namespace shmvisor {
 
-/// Of this process, as the logger is.
-LogLimiter& process_log_limiter();
+/// Of this process, as the logger is. No line is allowed where there is no memory to count it.
+LogLimiter::Verdict ask_process_log_limiter(LogTopic topic, uid_t user) noexcept;
 
-/// `user`: who caused the line, LogLimiter::kNobody where that is not known.
+/// `user`: who caused the line, LogLimiter::kNobody where that is not known. Throws nothing, so
+/// that it may tell of exceptions.
 template <typename... Values>
 void log_limited(spdlog::level::level_enum level, LogTopic topic, uid_t user,
-                 spdlog::format_string_t<Values...> format, Values&&... values) {
+                 spdlog::format_string_t<Values...> format, Values&&... values) noexcept {
   if (!spdlog::should_log(level)) return;
-  const LogLimiter::Verdict verdict = process_log_limiter().ask(topic, user);
+  const LogLimiter::Verdict verdict = ask_process_log_limiter(topic, user);
   if (!verdict.may_log) return;
   if (verdict.left_out != 0) {
     spdlog::log(level, "{} lines like the next one were left out", verdict.left_out);

@@ -3,8 +3,9 @@
 // The loop's thread is woken by an eventfd(2). The nudging thread does not wait, allocates nothing,
 // and may hold locks. Nudges that come before the loop has handled the last one count as one.
 //
-// Errors: without a descriptor nudges do nothing (valid()). Ownership: a nudger shares what it
-// needs, and may outlive the Nudge. Thread rule: one thread, except the nudger.
+// Errors: without a descriptor nudges do nothing (valid()). A callback that throws is called again,
+// as EventLoop says. Ownership: a nudger shares what it needs, and may outlive the Nudge. Thread
+// rule: one thread, except the nudger.
 #pragma once
 
 #include <functional>

@@ -197,6 +197,12 @@ std::optional<DescriptorShare::Part> IpcNamespaces::charge(ThreadIdentity& threa
   return descriptor_share_->take(accountable_user(thread, *real_uid));
 }
 
+void IpcNamespaces::left(const CreatorThread& thread, IpcNamespaceId former) {
+  namespaces_.disown(thread);
+  const std::lock_guard lock(mutex_);
+  if (held_.contains(former) && !has_left_.exchange(true)) tell_of_need_();
+}
+
 bool IpcNamespaces::need_sweeping() const {
   const MutexLock lock(mutex_);
   return !held_.empty();
@@ -227,6 +233,7 @@ bool IpcNamespaces::look_for(Ids& unreferred, Pace& pace) const {
 }
 
 void IpcNamespaces::sweep() {
+  has_left_.store(false);
   Ids unreferred;
   {
     const MutexLock lock(mutex_);

@@ -76,13 +76,16 @@ class IpcNamespaces {
   [[nodiscard]] std::shared_ptr<const NamespaceOwner> owner_of(ThreadIdentity& thread,
                                                                IpcHome* home = nullptr);
 
-  /// `thread` has left its IPC namespace by unshare(2), and with it the segments that it created.
-  void left(const CreatorThread& thread) { namespaces_.disown(thread); }
+  /// `thread` has left its IPC namespace `former` by unshare(2), and with it the segments that it
+  /// created.
+  void left(const CreatorThread& thread, IpcNamespaceId former);
 
   /// Whether sweep() has anything to look for.
   [[nodiscard]] bool need_sweeping() const;
-  /// `told` is called when need_sweeping() becomes true, in any thread, with a lock held. Set
-  /// before there are other threads.
+  /// Whether a thread has left a namespace that sweep() looks for, since the last sweep began.
+  [[nodiscard]] bool has_left() const { return has_left_.load(); }
+  /// `told` is called when need_sweeping() or has_left() becomes true, in any thread, with a lock
+  /// held. Set before there are other threads.
   void tell_of_need(std::function<void()> told) { tell_of_need_ = std::move(told); }
   /// Takes as long as the served processes like: it looks at each of their descriptors, and sleeps
   /// for four fifths of the time. Not for a main loop; from one thread at a time.
@@ -134,6 +137,7 @@ class IpcNamespaces {
   DescriptorShare* const descriptor_share_;
   std::function<void()> tell_of_need_ = [] {};
   std::atomic_flag told_of_descriptors_;
+  std::atomic<bool> has_left_{false};
   std::atomic<bool> stopping_{false};
   mutable Mutex mutex_;
   std::shared_ptr<const NamespaceOwner> initial_owner_ GUARDED_BY(mutex_);

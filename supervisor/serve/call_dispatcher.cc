@@ -221,7 +221,7 @@ void CallDispatcher::change_namespaces(PendingCall& call, const KnownThread& thr
   const auto stop = let_through_and_hold(call);
   if (!stop) return;
   if (may_leave && NamespaceIds::of_thread(tid).ipc != before) {
-    namespaces_.left({tid, thread.identity->unique()});
+    namespaces_.left({tid, thread.identity->unique()}, before);
   }
   if (options_.on_namespace_change) options_.on_namespace_change(tid);
 }

@@ -103,6 +103,7 @@ void ServerPool::see(Entry& entry, unsigned events) {
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry.fd(), nullptr);
     std::erase(unwoken_, &entry);
     entry.move_to(ended_);
+    destroy_again_.set(Clock::now());  // also where ended() throws
     entry.ended();
     return;
   }

@@ -61,6 +61,8 @@ class Session {
   [[nodiscard]] bool needs_settling() { return machine_.release_watch().needs_polling(); }
   /// Whether there are namespaces that may end.
   [[nodiscard]] bool needs_sweeping() const { return namespaces_.need_sweeping(); }
+  /// Whether a thread has left one of them since the last sweep began.
+  [[nodiscard]] bool has_left_namespace() const { return namespaces_.has_left(); }
   /// `told` is called when one of these becomes true, in any thread, with locks held. Set before
   /// anything is served.
   void tell_of_need(const std::function<void()>& told);

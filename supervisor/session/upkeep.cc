@@ -20,10 +20,8 @@ Upkeep::Upkeep(EventLoop& loop, std::shared_ptr<SessionResources> resources)
                                 [this](short) { see_releases(); })),
       look_again_(loop.timer([this] { look(); })),
       go_on_(loop.timer([this] { see_releases(); })),
-      need_begins_(loop, [this] {
-        see_releases();  // another session may have taken the news from the loop
-        expect_look();
-      }) {
+      sweep_soon_(loop.timer([this] { sweep_left_ones(); })),
+      need_begins_(loop, [this] { see_need(); }) {
   if (!need_begins_.valid()) expect_look();
 }
 
@@ -59,13 +57,22 @@ bool Upkeep::settle(const Sessions& some) {
 }
 
 void Upkeep::see_releases() {
+  // Stays set where memory runs out: events that were taken do not make the loop call again.
+  go_on_.set_by(Clock::now() + kBeforeGoingOn);
   resources_->machine.release_events.pump();
   const auto has_news = [](const auto& session) { return session->has_news(); };
   Sessions with_news = sessions();
   std::erase_if(with_news, [&](const auto& session) { return !has_news(session); });
-  if (!settle(with_news) || std::ranges::any_of(with_news, has_news)) {
-    go_on_.set_by(Clock::now() + kBeforeGoingOn);
+  if (settle(with_news) && std::ranges::none_of(with_news, has_news)) go_on_.cancel();
+}
+
+void Upkeep::see_need() {
+  expect_look();
+  const auto has_left = [](const auto& session) { return session->has_left_namespace(); };
+  if (std::ranges::any_of(sessions(), has_left)) {
+    sweep_soon_.set_by(std::max(Clock::now(), swept_at_ + kBetweenSweeps));
   }
+  see_releases();  // another session may have taken the news from the loop
 }
 
 void Upkeep::expect_look() { look_again_.set_by(Clock::now() + kBetweenLooks); }
@@ -78,14 +85,25 @@ void Upkeep::look() {
   // Without nudges the need can only be found by looking.
   if (!settled.empty() || !swept.empty() || !need_begins_.valid()) expect_look();
   settle(settled);
-  if (swept.empty()) return;
+  sweep(std::move(swept));
+}
+
+void Upkeep::sweep(Sessions some) {
+  if (some.empty()) return;
+  swept_at_ = Clock::now();
   // Each is let go before the task counts as ended.
-  (void)sweeping_.start([swept = std::move(swept)]() mutable {
-    for (auto& session : swept) {
+  (void)sweeping_.start([some = std::move(some)]() mutable {
+    for (auto& session : some) {
       session->sweep();
       session.reset();
     }
   });
+}
+
+void Upkeep::sweep_left_ones() {
+  Sessions left = sessions();
+  std::erase_if(left, [](const auto& session) { return !session->has_left_namespace(); });
+  sweep(std::move(left));
 }
 
 bool Upkeep::wait_for_end(std::chrono::milliseconds bound) {

@@ -3,7 +3,8 @@
 //
 // Released segments are found by inotify(7), or once a second while a session needs_settling(). The
 // time that this takes in the loop is bounded. Namespaces are swept by a BackgroundTask, since a
-// process with many descriptors makes a sweep long.
+// process with many descriptors makes a sweep long: once a second, and soon after a thread has left
+// one, since the kernel drops a namespace with its last thread.
 //
 // Ownership: borrows the loop; shares the resources. Holds a session only while it works on it, so
 // that a session ends with the processes that it serves. Thread rule: the main thread, in the loop.
@@ -23,6 +24,8 @@ namespace shmvisor {
 class Upkeep {
  public:
   static constexpr std::chrono::milliseconds kBetweenLooks{1000};
+  /// Between sweeps for namespaces that threads have left, which some may do all the time.
+  static constexpr std::chrono::milliseconds kBetweenSweeps{100};
 
   Upkeep(EventLoop& loop, std::shared_ptr<SessionResources> resources);
 
@@ -41,8 +44,12 @@ class Upkeep {
   /// where some are left; the next call begins with those.
   bool settle(const Sessions& some);
   void see_releases();
+  void see_need();
   void look();
   void expect_look();
+  /// Beside the loop. While another sweep goes on there is none; the next look makes up for that.
+  void sweep(Sessions some);
+  void sweep_left_ones();
 
   const std::shared_ptr<SessionResources> resources_;
   std::vector<std::weak_ptr<Session>> sessions_;
@@ -50,6 +57,8 @@ class Upkeep {
   const EventLoop::Source some_released_;
   EventLoop::Timer look_again_;  ///< while a session needs it
   EventLoop::Timer go_on_;       ///< with what one look left undone
+  EventLoop::Timer sweep_soon_;  ///< when a thread has left a namespace
+  EventLoop::Time swept_at_;
   const Nudge need_begins_;
 };
 
