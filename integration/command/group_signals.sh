@@ -66,7 +66,7 @@ done
 for prefix in '' setsid; do
   $prefix "$SHMVISOR" run -- "$programs/command_signal_log" >log 2>log.err &
   wait_until 30 grep -q ready log || fail "the command did not start: $(cat log.err)"
-  shmvisor=$(pgrep -x shmvisor) witness=$(pgrep -x signal-witness)
+  shmvisor=$(pgrep -o -x shmvisor) witness=$(pgrep -o -x signal-witness)
   group=$(ps -o pgid= -p "$shmvisor")
   for _ in 1 2 3; do
     env kill -USR1 "$witness"

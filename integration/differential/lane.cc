@@ -147,16 +147,40 @@ void Lane::work_on(const Sequence& sequence, const std::string& name) {
     if (!options_.replays.empty()) print(name + ": alike\n");
     return;
   }
-  shared_.diverging_sequences.fetch_add(1);
   if (options_.expect_divergence) {
+    shared_.diverging_sequences.fetch_add(1);
     const Divergence& divergence = *examined.comparison.divergence;
     print(name + ": diverges as expected: " + divergence.operation + ": " + divergence.field +
           " is " + divergence.native + " natively, " + divergence.supervised + " under shmvisor\n");
     return;
   }
+  if (kernel_contradicts_itself(sequence, examined)) {
+    shared_.native_contradictions.fetch_add(1);
+    const Divergence& once = *examined.comparison.divergence;
+    print(name + ": the kernel said otherwise when repeated, and then what shmvisor had said: " +
+          once.signature() + "\n# " + once.operation +
+          "\n# natively, at first: " + once.native_step + "\n");
+    return;
+  }
+  shared_.diverging_sequences.fetch_add(1);
   if (!first_of(examined.comparison.divergence->signature())) return;
   shared_.distinct_divergences.fetch_add(1);
   report(sequence, name, examined);
+}
+
+bool Lane::kernel_contradicts_itself(const Sequence& sequence, const Examined& examined) {
+  constexpr int kRepetitions = 3;
+  if (!examined.supervised.complaint().empty()) return false;
+  const Transcript supervised = examined.supervised.transcript();
+  for (int repetition = 0; repetition < kRepetitions; ++repetition) {
+    const auto again = bed_.natively(sequence);
+    if (again.complaint().empty() &&
+        !compare(sequence, again.transcript(), supervised, options_.disabled_exclusions)
+             .divergence) {
+      return true;
+    }
+  }
+  return false;
 }
 
 void Lane::report(const Sequence& sequence, const std::string& name, const Examined& examined) {

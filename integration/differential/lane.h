@@ -48,6 +48,7 @@ struct Shared {
   std::atomic<std::uint64_t> native_nanoseconds;
   std::atomic<std::uint64_t> supervised_nanoseconds;
   std::atomic<std::uint64_t> diverging_sequences;
+  std::atomic<std::uint64_t> native_contradictions;  ///< sequences, none of the diverging ones
   std::atomic<std::uint64_t> distinct_divergences;
   std::atomic<std::uint64_t> failures;  ///< a lane could not work
   std::atomic<std::uint64_t> excused[kMostExclusions];
@@ -70,6 +71,10 @@ class Lane {
 
   [[nodiscard]] Examined examine(const Sequence& sequence);
   void work_on(const Sequence& sequence, const std::string& name);
+  /// Whether the kernel, asked again, answers as shmvisor did: what it answered at first depended
+  /// on something outside of the sequence. A process that another one looks at in /proc, for
+  /// instance, ends a moment before its memory does.
+  [[nodiscard]] bool kernel_contradicts_itself(const Sequence& sequence, const Examined& examined);
   void report(const Sequence& sequence, const std::string& name, const Examined& examined);
   void count(const Examined& examined);
   /// Whether this signature is seen for the first time.

@@ -104,6 +104,10 @@ void summarise(const LaneOptions& options, const Shared& shared, double seconds)
               static_cast<unsigned long long>(operations),
               static_cast<unsigned long long>(shared.diverging_sequences),
               static_cast<unsigned long long>(shared.distinct_divergences));
+  if (shared.native_contradictions != 0) {
+    std::printf("in %llu more the kernel contradicts itself\n",
+                static_cast<unsigned long long>(shared.native_contradictions));
+  }
   std::printf("operations/s: natively %.0f, under shmvisor %.0f, both and all lanes %.0f\n",
               per_second(operations, shared.native_nanoseconds),
               per_second(operations, shared.supervised_nanoseconds),

@@ -58,7 +58,13 @@ std::optional<KnownMappings::Known> KnownMappings::known_of(pid_t pid) {
   }
   Known known;
   if (late != late_.end()) known.late = late->second.phase;
-  if (record == records_.end()) return known;
+  if (record == records_.end()) {
+    // Whatever it has attached during the look that is late.
+    if (const auto look = looks_.find(pid); look != looks_.end()) {
+      for (const FileIdentity& file : look->second.attached) add_attached(known.files, file);
+    }
+    return known;
+  }
   // While a thread is in it the process is there.
   if (!known.late && inode_of(pid) != record->second.inode) {
     records_.erase(record);

@@ -256,7 +256,11 @@ bool ProcessLook::wait(Patience& patience) {
     ++patience.given_up;
     given_up_ = true;
     // One that is opened no faster because this machine is busy is in no exec.
-    given_up_in_ = phase_ == Phase::kOpening && !blocked() ? Phase::kWalking : phase_.load();
+    const bool out_of_time = Clock::now() - patience.began >= patience.most_time;
+    given_up_in_ = phase_;
+    if (given_up_in_ == Phase::kOpening && (out_of_time || !blocked())) {
+      given_up_in_ = Phase::kWalking;
+    }
     if (tid_ == 0) return false;
     late_ = true;
     memory_->begin_late(pids_[at_], given_up_in_);
