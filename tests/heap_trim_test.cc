@@ -26,6 +26,9 @@ std::size_t heap_kib() {
 
 // What lies between two pieces that stay malloc(3) gives back to nobody by itself.
 TEST(HeapTrim, GivesBackWhatLiesBetween) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizer has a heap of its own";
+#endif
   constexpr std::size_t kPieceBytes = 64 * 1024;
   constexpr std::size_t kKib = 16 * 1024;
   ::mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
