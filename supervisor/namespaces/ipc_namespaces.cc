@@ -199,7 +199,7 @@ std::optional<DescriptorShare::Part> IpcNamespaces::charge(ThreadIdentity& threa
 
 void IpcNamespaces::left(const CreatorThread& thread, IpcNamespaceId former) {
   namespaces_.disown(thread);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (held_.contains(former) && !has_left_.exchange(true)) tell_of_need_();
 }
 
