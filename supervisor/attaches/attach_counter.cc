@@ -36,9 +36,11 @@ Errno too_many_processes() {
   return Errno(ENOMEM);
 }
 
-bool maps_one_of(std::span<const FileIdentity> files, std::span<const MappedFile> mapped) {
-  return std::ranges::any_of(
-      files, [&](const FileIdentity& file) { return mappings_of(file, mapped) != 0; });
+void add(std::span<const MappedFile> mapped, std::span<const FileIdentity> files,
+         MappingCounts& counts) {
+  for (std::size_t place = 0; place < files.size(); ++place) {
+    counts.of_files[place] += mappings_of(files[place], mapped);
+  }
 }
 
 }  // namespace
@@ -48,18 +50,14 @@ void AttachCounter::add_known(pid_t pid, std::span<const FileIdentity> files,
   counts.complete = false;
   const auto known = memory_->known_of(pid);
   if (!known || known->late == KnownMappings::Phase::kOpening) return;
-  for (std::size_t place = 0; place < files.size(); ++place) {
-    counts.of_files[place] += known->mappings_of(files[place]);
-  }
+  add(known->files, files, counts);
 }
 
 bool AttachCounter::add_last_seen(pid_t pid, std::span<const FileIdentity> files,
                                   MappingCounts& counts) const {
   const auto seen = memory_->last_seen(pid);
   if (!seen) return false;
-  for (std::size_t place = 0; place < files.size(); ++place) {
-    counts.of_files[place] += mappings_of(files[place], *seen);
-  }
+  add(*seen, files, counts);
   return true;
 }
 
@@ -89,8 +87,7 @@ std::vector<pid_t> AttachCounter::processes_to_look_at(const std::vector<pid_t>&
     if ((known && known->late) || !memory_->may_look_at(pid)) {
       add_known(pid, files, counts);
     } else if (!known) {
-      const auto seen = memory_->last_seen(pid);
-      (seen && maps_one_of(files, *seen) ? likely : chosen).push_back(pid);
+      (memory_->mapped_one_of(pid, files) ? likely : chosen).push_back(pid);
     } else {
       if (maps_one_of(files, known->files) && !known->too_slow) {
         slow.push_back(pid);

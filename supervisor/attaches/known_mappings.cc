@@ -49,6 +49,11 @@ std::uint64_t mappings_of(const FileIdentity& file, std::span<const MappedFile> 
   return found == files.end() ? 0 : found->mappings;
 }
 
+bool maps_one_of(std::span<const FileIdentity> files, std::span<const MappedFile> mapped) {
+  return std::ranges::any_of(
+      files, [&](const FileIdentity& file) { return mappings_of(file, mapped) != 0; });
+}
+
 std::optional<KnownMappings::Known> KnownMappings::known_of(pid_t pid) {
   const MutexLock lock(mutex_);
   const auto record = records_.find(pid);
@@ -83,10 +88,7 @@ bool KnownMappings::takes_long(std::span<const FileIdentity> files) const {
   const MutexLock lock(mutex_);
   return std::ranges::any_of(records_, [&](const auto& entry) {
     const Record& record = entry.second;
-    return record.slow() && !record.too_slow() &&
-           std::ranges::any_of(files, [&](const FileIdentity& file) {
-             return std::ranges::find(record.files, file, &MappedFile::file) != record.files.end();
-           });
+    return record.slow() && !record.too_slow() && maps_one_of(files, record.files);
   });
 }
 
@@ -113,12 +115,21 @@ void KnownMappings::note_attach(pid_t pid, const FileIdentity& file) {
   if (record != records_.end() && record->second.slow()) add_attached(record->second.files, file);
 }
 
-bool KnownMappings::knows(pid_t pid) const { return last_seen(pid).has_value(); }
+bool KnownMappings::knows(pid_t pid) const {
+  const MutexLock lock(mutex_);
+  return records_.contains(pid);
+}
 
 std::optional<std::vector<MappedFile>> KnownMappings::last_seen(pid_t pid) const {
   const MutexLock lock(mutex_);
   const auto record = records_.find(pid);
   return record == records_.end() ? std::nullopt : std::optional(record->second.files);
+}
+
+bool KnownMappings::mapped_one_of(pid_t pid, std::span<const FileIdentity> files) const {
+  const MutexLock lock(mutex_);
+  const auto record = records_.find(pid);
+  return record != records_.end() && maps_one_of(files, record->second.files);
 }
 
 void KnownMappings::remember(pid_t pid, std::vector<MappedFile> files,

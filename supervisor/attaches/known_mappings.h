@@ -30,6 +30,8 @@ struct MappedFile {
 
 [[nodiscard]] std::uint64_t mappings_of(const FileIdentity& file,
                                         std::span<const MappedFile> files);
+[[nodiscard]] bool maps_one_of(std::span<const FileIdentity> files,
+                               std::span<const MappedFile> mapped);
 
 class KnownMappings {
  public:
@@ -56,10 +58,6 @@ class KnownMappings {
     /// exec(2) has dropped the old memory (begin_new_exec() of fs/exec.c), and the kernel counts no
     /// attach either.
     std::optional<Phase> late;
-
-    [[nodiscard]] std::uint64_t mappings_of(const FileIdentity& file) const {
-      return shmvisor::mappings_of(file, files);
-    }
   };
 
   /// Nothing where a new look is to be made.
@@ -69,6 +67,8 @@ class KnownMappings {
   /// What the last look at the process found, however long it took; nothing where no look has
   /// finished. Another process may have the pid by now.
   [[nodiscard]] std::optional<std::vector<MappedFile>> last_seen(pid_t pid) const;
+  /// Whether last_seen() has one of the files.
+  [[nodiscard]] bool mapped_one_of(pid_t pid, std::span<const FileIdentity> files) const;
   /// Whether a slow process is to be looked at for these files.
   [[nodiscard]] bool takes_long(std::span<const FileIdentity> files) const;
 
