@@ -1,12 +1,6 @@
 // shmat(2), against do_shmat() of ipc/shm.c.
-#include <unistd.h>
-
-#include <atomic>
-#include <functional>
-#include <thread>
-#include <utility>
-
 #include "tests/fakes/shm_test.h"
+#include "tests/fakes/slow_freeing.h"
 
 namespace shmvisor {
 namespace {
@@ -172,21 +166,11 @@ TEST_F(ShmatTest, AReplacementWaitsForTheThreadThatFreesWhatItReplaces) {
   const int replaced = segment();
   attach(replaced, kSpot);
   ASSERT_EQ(ctl(replaced, IPC_RMID), 0);
-  std::atomic<bool> freed = false;
-  std::thread freeing;
-  host.free_in = [&](std::function<void()> free) {
-    freeing = std::thread([&freed, free = std::move(free)] {
-      ::usleep(20000);
-      freed = true;
-      free();
-    });
-  };
+  const SlowFreeing freeing(host);
   caller.space().after_mapping = [&] { files.settle(); };
   attach(segment(), kSpot, SHM_REMAP);
-  host.free_in = [](const auto& free) { free(); };
-  ASSERT_TRUE(freeing.joinable()) << "settle() was not the first";
-  EXPECT_TRUE(freed);
-  freeing.join();
+  ASSERT_TRUE(freeing.begun()) << "settle() was not the first";
+  EXPECT_TRUE(freeing.done());
 }
 
 TEST_F(ShmatTest, RemapNeedsAnAddress) {

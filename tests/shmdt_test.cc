@@ -1,12 +1,9 @@
 // shmdt(2), against ksys_shmdt() of ipc/shm.c.
-#include <unistd.h>
-
-#include <atomic>
 #include <functional>
-#include <thread>
 #include <utility>
 
 #include "tests/fakes/shm_test.h"
+#include "tests/fakes/slow_freeing.h"
 
 namespace shmvisor {
 namespace {
@@ -198,20 +195,11 @@ TEST_F(ShmdtTest, ADetachOfARemovedSegmentEndsIt) {
 // memory is freed in a thread then.
 TEST_F(ShmdtTest, ADetachWaitsForTheThreadThatFreesItsSegment) {
   ASSERT_EQ(ctl(id_, IPC_RMID), 0);
-  std::atomic<bool> freed = false;
-  std::thread freeing;
-  host.free_in = [&](std::function<void()> free) {
-    freeing = std::thread([&freed, free = std::move(free)] {
-      ::usleep(20000);
-      freed = true;
-      free();
-    });
-  };
+  const SlowFreeing freeing(host);
   space().while_finishing_unmapping = [&] { files.settle(); };
   EXPECT_EQ(dt(kSpot), 0);
-  ASSERT_TRUE(freeing.joinable()) << "settle() was not the first";
-  EXPECT_TRUE(freed);
-  freeing.join();
+  ASSERT_TRUE(freeing.begun()) << "settle() was not the first";
+  EXPECT_TRUE(freeing.done());
 }
 
 // A write(2) that never ends keeps the memory: the caller is not kept as well.
