@@ -17,6 +17,7 @@
 #include "supervisor/launch/last_process.h"
 #include "supervisor/scope/descendant_scope.h"
 #include "supervisor/session/upkeep.h"
+#include "tests/removed_segment.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -231,31 +232,14 @@ TEST_F(InitLoopTest, ARemovedSegmentGoesWithoutAnyCall) {
     const auto session = Session::of_command(resources, Limits());
     upkeep.add(session);
     const auto& registry = session->registries().initial();
-    Machine machine(resources->machine, scope);
-    auto memory = machine.create_memory({.name = "SYSV00000000", .size_bytes = 4096});
-    auto file = (*memory)->open(kAnyAccess);
-    void* const mapped = ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, file->fd.get(), 0);
-    file->fd.reset();
-    {
-      Registry::WriteGuard state = registry->write();
-      const auto free = state->next_id();
-      Segment::Creation creation;
-      creation.id = free->id;
-      creation.size_bytes = 4096;
-      const auto segment = std::make_shared<Segment>(std::move(creation), std::move(*memory));
-      Dropped dropped;
-      state.apply(InsertSegment{*free, segment}, dropped);
-      segment->begin_opening();
-      state.apply(RemoveSegment{segment}, dropped);
-      segment->end_opening();
-    }
+    void* const mapped = map_removed_segment(*session, *resources, scope);
     if (registry->read()->in_use() != 1) return 1;
     // The command inherits the mapping and unmaps it by its exec.
     auto started = Command::start({"sleep", "0.1"}, *program, inherited, mounts, features);
     Command& command = *started;
     Listener listener(command.take_listener());
     command.go_on();
-    ::munmap(mapped, 4096);
+    ::munmap(mapped, kPageBytes);
     LastProcess last(loop, listener);
     InitLoop init(loop, command.pid(), group, false, inherited.watched(), scope);
     if (command.wait_for_exec()) return 2;

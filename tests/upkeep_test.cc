@@ -16,14 +16,13 @@
 
 #include "supervisor/scope/descendant_scope.h"
 #include "tests/no_descriptors.h"
+#include "tests/removed_segment.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
 namespace {
 
 using Clock = EventLoop::Clock;
-
-constexpr std::size_t kPage = 4096;
 
 class UpkeepTest : public ::testing::Test {
  protected:
@@ -37,26 +36,8 @@ class UpkeepTest : public ::testing::Test {
     session_->scope().add(std::make_shared<DescendantScope>(features_));
     upkeep_->add(session_);
   }
-  /// A removed segment that is mapped here, as calls would have made it.
   void* map_removed_segment() {
-    const DescendantScope scope(features_);
-    Machine machine(resources_->machine, scope);
-    auto memory = machine.create_memory({.name = "SYSV00000000", .size_bytes = kPage});
-    auto file = (*memory)->open(kAnyAccess);
-    void* const mapped = ::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, file->fd.get(), 0);
-    file->fd.reset();
-    Registry::WriteGuard state = session_->registries().initial()->write();
-    const auto free = state->next_id();
-    Segment::Creation creation;
-    creation.id = free->id;
-    creation.size_bytes = kPage;
-    const auto segment = std::make_shared<Segment>(std::move(creation), std::move(*memory));
-    Dropped dropped;
-    state.apply(InsertSegment{*free, segment}, dropped);
-    segment->begin_opening();
-    state.apply(RemoveSegment{segment}, dropped);
-    segment->end_opening();
-    return mapped;
+    return shmvisor::map_removed_segment(*session_, *resources_, DescendantScope(features_));
   }
   [[nodiscard]] std::size_t segments() const {
     return static_cast<std::size_t>(session_->registries().initial()->read()->in_use());
@@ -90,7 +71,7 @@ TEST_F(UpkeepTest, WhatIsReleasedGoes) {
   EXPECT_EQ(segments(), 1U) << "it is mapped";
   std::thread other([mapped] {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    ::munmap(mapped, kPage);
+    ::munmap(mapped, kPageBytes);
   });
   EXPECT_TRUE(turn_until([this] { return segments() == 0; }, kSoon));
   other.join();
@@ -102,7 +83,7 @@ TEST_F(UpkeepTest, WhatIsReleasedGoes) {
 TEST_F(UpkeepTest, NewsThatAServingThreadTookAreSeenTo) {
   begin();
   if (resources_->machine.release_events.fd() < 0) GTEST_SKIP() << "no inotify instance";
-  ::munmap(map_removed_segment(), kPage);
+  ::munmap(map_removed_segment(), kPageBytes);
   std::thread([this] { resources_->machine.release_events.pump(); }).join();
   EXPECT_TRUE(turn_until([this] { return segments() == 0; }, kSoon));
 }
@@ -114,7 +95,7 @@ TEST_F(UpkeepTest, WithoutInotifyANeedThatBeginsInAServingThreadIsSeenTo) {
   std::atomic<bool> unmapped{false};
   std::thread other([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    ::munmap(map_removed_segment(), kPage);
+    ::munmap(map_removed_segment(), kPageBytes);
     unmapped = true;
   });
   EXPECT_TRUE(turn_until([&] { return unmapped && segments() == 0; }, kSoon));
@@ -183,7 +164,7 @@ TEST_F(UpkeepTest, WhereNobodyCanNudgeItLooks) {
     const NoDescriptors none;
     begin();
   }
-  ::munmap(map_removed_segment(), kPage);
+  ::munmap(map_removed_segment(), kPageBytes);
   EXPECT_TRUE(turn_until([this] { return segments() == 0; }, kSoon));
 }
 
@@ -213,7 +194,7 @@ TEST_F(UpkeepTest, ASweepThatIsDrawnOutKeepsNoSegments) {
   ThreadIdentities threads(features_);
   ASSERT_TRUE(other->namespaces().of(*threads.of(::gettid()).identity));
   EXPECT_TRUE(turn_until([&] { return held->asked(); }, kSoon));
-  ::munmap(map_removed_segment(), kPage);
+  ::munmap(map_removed_segment(), kPageBytes);
   EXPECT_TRUE(turn_until([this] { return segments() == 0; }, kSoon));
   EXPECT_FALSE(upkeep_->wait_for_end(std::chrono::milliseconds(1))) << "it goes on";
   held->let_go();
@@ -229,7 +210,7 @@ TEST_F(UpkeepTest, ASessionEndsWithItsUsers) {
   const std::weak_ptr<Session> watched = session_;
   session_.reset();
   EXPECT_TRUE(turn_until([&] { return watched.expired() && at_rest(); }, kSoon));
-  ::munmap(mapped, kPage);
+  ::munmap(mapped, kPageBytes);
 }
 
 }  // namespace
