@@ -4,13 +4,21 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <exception>
 #include <iostream>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "supervisor/cli/agent_subcommand.h"
 #include "supervisor/cli/check_subcommand.h"
+#include "supervisor/cli/client_subcommands.h"
+#include "supervisor/cli/complaints.h"
+#include "supervisor/cli/completion_subcommand.h"
+#include "supervisor/cli/config_subcommand.h"
+#include "supervisor/cli/help_formatter.h"
 #include "supervisor/cli/oci_profile_subcommand.h"
 #include "supervisor/cli/run_subcommand.h"
 #include "supervisor/launch/exit_status.h"
@@ -19,6 +27,15 @@
 namespace {
 
 using namespace shmvisor;
+
+constexpr HelpText kProgramHelp = {
+    .examples =
+        "shmvisor run -- postgres -D \"$PGDATA\"\n"
+        "shmvisor run --name db --shmmax 1G -- postgres -D \"$PGDATA\"\n"
+        "shmvisor ls\n"
+        "shmvisor trace --name db\n"
+        "shmvisor rm --orphans",
+    .notes = "Each subcommand has a help of its own: shmvisor run --help. More is in shmvisor(1)."};
 
 /// A log would be written to whatever of ours came to lie at the number of a stream that is closed.
 /// The command finds it closed.
@@ -37,33 +54,51 @@ bool all_printed() {
   return false;
 }
 
+/// All of them; `run` alone where a command is to start, which waits for this.
+std::vector<std::unique_ptr<Subcommand>> make_subcommands(CLI::App& app, bool starts) {
+  std::vector<std::unique_ptr<Subcommand>> all;
+  all.push_back(std::make_unique<RunSubcommand>(app));
+  if (starts) return all;
+  all.push_back(std::make_unique<CheckSubcommand>(app));
+  all.push_back(std::make_unique<ConfigSubcommand>(app));
+  all.push_back(std::make_unique<CompletionSubcommand>(app));
+  all.push_back(std::make_unique<AgentSubcommand>(app));
+  all.push_back(std::make_unique<OciProfileSubcommand>(app));
+  for (auto& client : make_client_subcommands(app)) all.push_back(std::move(client));
+  return all;
+}
+
 int parse_and_execute(int argc, char** argv) {
   CLI::App app("System V shared memory of its own for any command.", "shmvisor");
-  app.set_version_flag("--version", std::string("shmvisor ") + SHMVISOR_VERSION);
+  app.formatter(std::make_shared<HelpFormatter>(kProgramHelp));
+  app.get_help_ptr()->description("Print this; behind a subcommand: its options");
+  app.set_version_flag("--version", std::string("shmvisor ") + SHMVISOR_VERSION,
+                       "Print the version");
   app.require_subcommand(1);
-  RunSubcommand run(app);
-  AgentSubcommand agent(app);
-  OciProfileSubcommand oci_profile(app);
-  CheckSubcommand check(app);
-  const std::array<Subcommand*, 4> subcommands{&run, &agent, &oci_profile, &check};
+  const auto subcommands = make_subcommands(app, argc > 1 && std::string_view(argv[1]) == "run");
 
+  std::vector<std::string> own_words;  // without those of a command
   try {
     std::vector<std::string> words(argv + 1, argv + argc);
-    for (Subcommand* const subcommand : subcommands) {
+    for (const auto& subcommand : subcommands) {
       if (words.empty() || words.front() != subcommand->name()) continue;
       std::vector<std::string> behind(words.begin() + 1, words.end());
       subcommand->take_words(behind);
       words.resize(1);
       words.insert(words.end(), behind.begin(), behind.end());
     }
+    own_words = words;
     std::reverse(words.begin(), words.end());  // as CLI11 wants them
     app.parse(std::move(words));
-    for (Subcommand* const subcommand : subcommands) {
+    for (const auto& subcommand : subcommands) {
       if (subcommand->chosen()) return subcommand->execute();
     }
   } catch (const CLI::ParseError& error) {
     // --help and --version come this way too, with 0.
-    return app.exit(error) == 0 ? 0 : exit_status::kOwnFailure;
+    if (error.get_exit_code() == 0) return app.exit(error);
+    // Who threw this has said why.
+    if (dynamic_cast<const CLI::RuntimeError*>(&error) != nullptr) return exit_status::kOwnFailure;
+    (void)std::fprintf(stderr, "shmvisor: %s\n", complaint_about(app, own_words, error).c_str());
   }
   return exit_status::kOwnFailure;
 }

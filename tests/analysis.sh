@@ -18,6 +18,6 @@ for preset in "$@"; do
     cmake --build --preset "$preset" | tail -n 1
   else
     cmake --build --preset "$preset" --target $target | tail -n 1
-    ctest --preset "$preset" -L "$label" -j 2 --no-tests=error </dev/null
+    bash tests/run_ctest.sh "$preset" -L "$label"
   fi
 done

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "emulation/abi/abi.h"
 #include "supervisor/scope/descendant_scope.h"
 #include "tests/no_descriptors.h"
 #include "tests/supervised_child.h"
@@ -17,7 +18,7 @@
 namespace shmvisor {
 namespace {
 
-constexpr std::size_t kPage = 4096;
+constexpr std::size_t kPage = kPageBytes;
 
 /// With kcmp(2), and by what /proc shows of a process that waits for its vfork child.
 class AttachCounterTest : public ::testing::TestWithParam<bool> {
@@ -194,6 +195,13 @@ void map_much(int mappings) {
   }
 }
 
+/// Mappings of no file, no two of which merge.
+void map_apart(std::size_t mappings) {
+  auto* const at = static_cast<char*>(::mmap(nullptr, mappings * kPage, PROT_NONE,
+                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  for (std::size_t i = 0; i < mappings; i += 2) ::mprotect(at + i * kPage, kPage, PROT_READ);
+}
+
 TEST_P(AttachCounterTest, WhoMapsMuchElseKeepsNobodyWaiting) {
   constexpr int kMany = 50000;
   SharedPage<std::atomic<int>> ready;
@@ -227,6 +235,32 @@ TEST_P(AttachCounterTest, WhoMapsMuchElseKeepsNobodyWaiting) {
   EXPECT_EQ(counted->of_files.front(), 1U);
   EXPECT_FALSE(counted->complete) << "it says so";
   EXPECT_LT(std::clock() - cpu_before, CLOCKS_PER_SEC / 10);
+}
+
+// Not each of them alone: what they cost together.
+TEST_P(AttachCounterTest, ManyWhoTakeLongAndMapItKeepNobodyWaiting) {
+  constexpr std::uint64_t kChildren = 12;
+  SharedPage<std::atomic<std::uint64_t>> ready;
+  std::vector<std::unique_ptr<Child>> children;
+  for (std::uint64_t i = 0; i < kChildren; ++i) {
+    children.push_back(std::make_unique<Child>([&] {
+      map_whole();
+      map_apart(60000);
+      ++*ready;
+      return ::pause();
+    }));
+  }
+  for (int wait = 0; wait < 60000 && ready->load() < kChildren; ++wait) ::usleep(1000);
+  ASSERT_EQ(ready->load(), kChildren);
+  const auto settled = [&] {
+    for (int wait = 0; wait < 500 && attach_counter_.lost() != 0; ++wait) ::usleep(10000);
+  };
+  for (int look = 0; look < 20 && count() != kChildren; ++look) settled();
+  settled();
+  const auto cpu_before = std::clock();
+  constexpr int kCounts = 5;
+  for (int look = 0; look < kCounts; ++look) EXPECT_EQ(count(), kChildren);
+  EXPECT_LT(std::clock() - cpu_before, kCounts * CLOCKS_PER_SEC / 10);
 }
 
 // Where there is no time to look at all, a count is refused rather than guessed.

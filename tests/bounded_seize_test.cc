@@ -2,6 +2,7 @@
 #include "supervisor/inject/bounded_seize.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -87,6 +88,21 @@ TEST(BoundedSeizeTest, AKickThatWasMeantForAnotherWaitDoesNotEndIt) {
   kicker.join();
   EXPECT_EQ(seized.error(), Errno(EAGAIN)) << "the exec is in the way";
   EXPECT_GE(took, kBound);
+}
+
+// Other processes of the same user that fill its queue of signals shall not take the bound away.
+TEST(BoundedSeizeTest, ItNeedsNoPlaceInTheQueueOfSignals) {
+  HeldExec exec;
+  ASSERT_TRUE(exec.is_held());
+  Child tracer([&exec] {
+    const rlimit none{0, 0};
+    if (::setrlimit(RLIMIT_SIGPENDING, &none) != 0) return 1;
+    KickTimer::install_handler(nullptr);
+    KickTimer::allow_on_this_thread();
+    const auto seized = seize_within(exec.pid(), 0, std::chrono::milliseconds(50));
+    return seized.error() == Errno(EAGAIN) ? 0 : 2;
+  });
+  EXPECT_EQ(exit_status_of(tracer), 0);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ TEST(CallLogTest, NamesTheLimitItsValueAndWhatWasAskedFor) {
   EXPECT_EQ(describe({Reason::kShmmni, 2, 1, 2}), "there are 2 segments, and shmmni is 2");
   EXPECT_EQ(describe({Reason::kMode, 0640, 0666, 0}),
             "the mode of the segment, 0640, does not grant 0666");
-  for (int reason = 1; reason <= static_cast<int>(Reason::kDescriptorsOfUser); ++reason) {
+  for (int reason = 1; reason <= static_cast<int>(Denial::kLastReason); ++reason) {
     EXPECT_NE(describe({static_cast<Reason>(reason), 1, 2, 3}), "for another reason") << reason;
   }
 }
@@ -36,15 +36,24 @@ TEST(CallLogTest, SaysWhoWasDenied) {
   sink->set_pattern("%v");
   spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", sink));
   FakeHost host;
+  SegmentFiles files(host);
+  const Registry registry(host, files, Limits());
   FakeCaller caller(host);
   caller.subject().become(65534, 65534);
   const RawCall raw{Abi::kX86_64, 29, {0, 4096, 01600}};
   const auto decoded = decode(raw);
   const Denial full{Denial::Reason::kShmmni, 2, 1, 2};
   const Denial none;
+  const CallOrigin origin{.pid = ::getpid(), .tid = gettid()};
   CallLog calls;
   const auto decide = [&](const Denial& denial) {
-    calls.decided({gettid(), caller, raw, decoded, -ENOSPC, denial});
+    calls.decided({.origin = origin,
+                   .registry = registry,
+                   .caller = caller,
+                   .raw = raw,
+                   .call = decoded,
+                   .value = -ENOSPC,
+                   .denial = denial});
   };
   spdlog::set_level(spdlog::level::warn);
   decide(full);

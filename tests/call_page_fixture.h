@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "emulation/abi/abi.h"
 #include "supervisor/attaches/memory_map.h"
 #include "supervisor/inject/call_page.h"
 #include "supervisor/inject/kick_timer.h"
@@ -68,7 +69,7 @@ inline bool answer_calls(std::uint32_t number, std::uint32_t action) {
 
 class CallPageTest : public ::testing::Test {
  protected:
-  static constexpr std::uint64_t kPage = 4096;
+  static constexpr std::uint64_t kPage = kPageBytes;
 
   static void SetUpTestSuite() {
     KickTimer::install_handler(nullptr);
@@ -132,10 +133,10 @@ class CallPageTest : public ::testing::Test {
         UniqueFd fd(
             ::open(("/proc/self/fd/" + std::to_string(memory_.get())).c_str(), O_RDWR | O_CLOEXEC));
         MapRequest asked = request;
-        asked.may_be_left = true;
-        // A child that cannot complete it after all makes its call once more.
+        asked.caller_may_complete = true;
+        // A child without the page, or that cannot complete it after all, makes its call once more.
         std::optional<ExpectedReceiver> receiver;
-        if (caller_may_complete_ && misses_ == CallPageUse::kUsed) {
+        if (caller_may_complete_ || misses_ != CallPageUse::kUsed) {
           receiver.emplace(child.listener(), expected_);
         }
         const auto mapped = space.map(asked, BackingFile{std::move(fd)});
@@ -144,7 +145,7 @@ class CallPageTest : public ::testing::Test {
         call.answer(as_result(mapped));
       } else if (notif->data.nr == SYS_shmdt) {
         const auto unmapped = space.unmap({address, kPage}, true);
-        completed_ += unmapped && *unmapped == MappingSpace::Outcome::kLeft ? 1 : 0;
+        completed_ += unmapped && *unmapped == MappingSpace::Outcome::kCompletedByCaller ? 1 : 0;
         call.answer(unmapped ? 0 : -unmapped.error().value());
       } else {
         call.answer(0);

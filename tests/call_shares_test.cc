@@ -162,16 +162,18 @@ TEST_F(CallSharesTest, WhoMayNotStandsInTheWayOfNobody) {
 
 TEST_F(CallSharesTest, OfEachUserOnlySoManyArePutAside) {
   EXPECT_EQ(served_of(shares_, kAttacker, 9), 9);
+  // All at once: calls that wait for long are told of.
+  const auto now = CallShares::Clock::now();
   for (std::size_t i = 0; i < CallShares::kMostWaitingOfUser; ++i) {
-    ASSERT_EQ(shares_.arrive(kAttacker, call()), Admission::kAside);
+    ASSERT_EQ(shares_.arrive(kAttacker, call(), now), Admission::kAside);
   }
-  EXPECT_EQ(shares_.arrive(kAttacker, call()), Admission::kRefused);
-  EXPECT_EQ(shares_.arrive(kOther, call()), Admission::kServe);
+  EXPECT_EQ(shares_.arrive(kAttacker, call(), now), Admission::kRefused);
+  EXPECT_EQ(shares_.arrive(kOther, call(), now), Admission::kServe);
   // Those whose callers died make room, before long.
   for (std::uint64_t id = 10; id <= 1000; ++id) dead_.insert(id);
   bool accepted = false;
   for (std::size_t i = 0; i < CallShares::kMostWaitingOfUser && !accepted; ++i) {
-    accepted = shares_.arrive(kAttacker, call()) == Admission::kAside;
+    accepted = shares_.arrive(kAttacker, call(), now) == Admission::kAside;
   }
   EXPECT_TRUE(accepted);
   const auto next = shares_.leave(kAttacker);

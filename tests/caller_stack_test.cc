@@ -5,12 +5,13 @@
 #include <sys/resource.h>
 #include <sys/uio.h>
 
+#include "emulation/abi/abi.h"
 #include "supervisor/check/child.h"
 
 namespace shmvisor {
 namespace {
 
-constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kPage = kPageBytes;
 constexpr std::uint64_t kMiB = 1 << 20;
 
 /// With PROCMAP_QUERY where the kernel has it, and by the text of /proc/PID/maps.

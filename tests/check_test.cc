@@ -58,6 +58,8 @@ constexpr std::array kEveryRow = {
     "proc-hide",
     "userns",
     "userns-proc-fuse",
+    "private-ipc",
+    "userns-private-ipc",
 };
 
 /// What stands for a machine that shmvisor cannot run on.

@@ -96,6 +96,7 @@ TEST_P(CommandTest, SignalsAreAsTheyWere) {
                 sigemptyset(&mask);
                 sigaddset(&mask, SIGUSR2);
                 sigaddset(&mask, SIGRTMAX);
+                sigaddset(&mask, SIGSTKFLT);
                 ::sigprocmask(SIG_SETMASK, &mask, nullptr);
                 ::signal(SIGCHLD, SIG_IGN);
                 ::signal(SIGQUIT, SIG_IGN);

@@ -202,7 +202,7 @@ TEST_F(ConcurrentCallsTest, TheLastDetachOfARemovedSegmentFreesItBeforeItsAnswer
   const int stays = segment(kPage, 0666);
   const int goes = segment();
   FakePages& pages = host.last();
-  caller.space().leaves_to_callers = true;
+  caller.space().callers_complete = true;
   const std::uint64_t address = 0x7000'0000;
   ASSERT_EQ(at(goes, address), 0);
   ASSERT_EQ(ctl(goes, IPC_RMID), 0);

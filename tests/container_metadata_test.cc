@@ -32,6 +32,18 @@ TEST(ContainerMetadata, AllSettingsInAnyOrder) {
   EXPECT_EQ(all.group, "web-1.a_B");
 }
 
+TEST(ContainerMetadata, WhatItSetsIsKnownBesideTheDefaults) {
+  const ContainerMetadata set = parsed("shmmni=7");
+  EXPECT_EQ(set.own, (LimitSettings{.shmmni = 7}));
+  EXPECT_EQ(set.limits, kDefaults.limits);
+  EXPECT_FALSE(same_settings(set, kDefaults));
+  const auto later = parse_container_metadata("shmmni=7", {{.shmmax = 1}, ""});
+  ASSERT_TRUE(later);
+  EXPECT_TRUE(same_settings(set, *later));
+  LimitSettings changed{.shmmax = 9, .shmmni = 9};
+  EXPECT_EQ(changed.without(set.own), (LimitSettings{.shmmax = 9}));
+}
+
 TEST(ContainerMetadata, WhatIsNoSetting) {
   EXPECT_EQ(reason("shmmax"), "'shmmax' is not NAME=VALUE");
   EXPECT_EQ(reason(","), "'' is not NAME=VALUE");

@@ -18,6 +18,7 @@
 
 #include "policy/base/unique_fd.h"
 #include "supervisor/loop/nudge.h"
+#include "tests/no_descriptors.h"
 
 namespace shmvisor {
 namespace {
@@ -265,6 +266,30 @@ TEST_F(EventLoopTest, ANudgeWhoseCallbackThrowsIsNotLost) {
   EXPECT_TRUE(loop_.turn(Clock::now() + milliseconds(20)));
   EXPECT_TRUE(loop_.turn(Clock::now()));
   EXPECT_EQ(tries, 2) << "once";
+}
+
+// Any process of our user may lower it, and poll(2) fails then.
+TEST_F(EventLoopTest, ALoweredLimitOfDescriptorsEndsNothing) {
+  const Pipe ready;
+  const Pipe silent;
+  Pipe left;
+  const auto one = note(ready.read_end.get(), "r");
+  const auto another = note(silent.read_end.get(), "s");
+  short seen = 0;
+  const auto hung_up = loop_.watch(left.read_end.get(), 0, [&](short events) { seen = events; });
+  auto timer = note_timer("t");
+  const NoDescriptors none;
+  const auto when = Clock::now() + milliseconds(30);
+  timer.set(when);
+  while (said_.empty()) ASSERT_TRUE(loop_.turn());
+  EXPECT_EQ(said_, "t");
+  EXPECT_GE(Clock::now(), when);
+  EXPECT_EQ(seen, 0);
+  ready.fill();
+  left.write_end.reset();
+  ASSERT_TRUE(loop_.turn());
+  EXPECT_EQ(said_, "tr");
+  EXPECT_EQ(seen, POLLHUP);
 }
 
 TEST_F(EventLoopTest, ManySources) {

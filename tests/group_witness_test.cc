@@ -1,11 +1,13 @@
 #include "supervisor/launch/group_witness.h"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <csignal>
 #include <vector>
 
 #include "tests/foreign_tracer.h"
-#include "tests/supervised_child.h"
+#include "tests/own_group.h"
 
 namespace shmvisor {
 namespace {
@@ -13,15 +15,22 @@ namespace {
 /// Each in a child that leads a group of its own, with all signals blocked.
 class GroupWitnessTest : public ::testing::Test {
  protected:
-  static int in_own_group(const std::function<int()>& body) {
-    Child child([&] {
-      sigset_t all;
-      sigfillset(&all);
-      ::sigprocmask(SIG_BLOCK, &all, nullptr);
-      ::setpgid(0, 0);
-      return body();
-    });
-    return exit_status_of(child);
+  /// What it answers; nothing where it does not.
+  static std::vector<GroupWitness::Heard> ask(GroupWitness& witness) {
+    std::vector<GroupWitness::Heard> heard;
+    if (!witness.ask()) return heard;
+    for (;;) {
+      pollfd readable{witness.fd(), POLLIN, 0};
+      if (::poll(&readable, 1, 2000) != 1) return {};
+      switch (witness.take(heard)) {
+        case GroupWitness::Answered::kNotYet:
+          continue;
+        case GroupWitness::Answered::kAll:
+          return heard;
+        case GroupWitness::Answered::kNever:
+          return {};
+      }
+    }
   }
   static int count(const std::vector<GroupWitness::Heard>& heard, int number) {
     return static_cast<int>(std::ranges::count(heard, number, &GroupWitness::Heard::number));
@@ -34,7 +43,7 @@ TEST_F(GroupWitnessTest, WhatIsForTheGroupIsCounted) {
               for (int round = 0; round < 50; ++round) {
                 ::kill(0, SIGUSR1);
                 ::kill(0, SIGTERM);
-                const auto heard = witness.ask();
+                const auto heard = ask(witness);
                 if (count(heard, SIGUSR1) != 1 || count(heard, SIGTERM) != 1 || heard.size() != 2)
                   return 1;
               }
@@ -48,7 +57,7 @@ TEST_F(GroupWitnessTest, WhatIsForOneProcessIsNot) {
               GroupWitness witness;
               ::kill(::getpid(), SIGUSR1);
               ::raise(SIGTERM);
-              return witness.ask().empty() ? 0 : 1;
+              return ask(witness).empty() ? 0 : 1;
             }),
             0);
 }
@@ -57,27 +66,16 @@ TEST_F(GroupWitnessTest, RealTimeSignalsAreCountedEachTime) {
   EXPECT_EQ(in_own_group([] {
               GroupWitness witness;
               for (int i = 0; i < 200; ++i) ::kill(0, SIGRTMIN);
-              return count(witness.ask(), SIGRTMIN);
+              return count(ask(witness), SIGRTMIN);
             }),
             200);
-}
-
-/// Our only child; 0 where there is none.
-pid_t find_child() {
-  siginfo_t info{};
-  for (pid_t pid = ::getpid() + 1; pid < ::getpid() + 1000; ++pid) {
-    if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0) {
-      return pid;
-    }
-  }
-  return 0;
 }
 
 // A zombie of ours would be seen by who looks for our children, until we end.
 TEST_F(GroupWitnessTest, OneWhoseEndComesLateIsReapedThen) {
   EXPECT_EQ(in_own_group([] {
               GroupWitness witness;
-              const pid_t child = find_child();
+              const pid_t child = find_witness();
               if (child == 0) return 1;
               ForeignTracer tracer(child);
               if (!tracer.traces()) return 2;
@@ -88,7 +86,7 @@ TEST_F(GroupWitnessTest, OneWhoseEndComesLateIsReapedThen) {
               }
               if (tracer.end() != 0) return 4;
               for (int looks = 0; looks < 10000 && !witness.gone(); ++looks) ::usleep(1000);
-              if (!witness.ask().empty()) return 5;
+              if (!ask(witness).empty()) return 5;
               return witness.gone() && ::kill(child, 0) != 0 && errno == ESRCH ? 0 : 6;
             }),
             0);
@@ -100,12 +98,16 @@ TEST_F(GroupWitnessTest, OneThatIsStoppedIsReplaced) {
               siginfo_t info{};
               // wait(2) sees it with __WALL alone.
               if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 || errno != ECHILD) return 1;
-              const pid_t child = find_child();
+              const pid_t child = find_witness();
               if (child == 0) return 2;
               ::kill(child, SIGSTOP);
-              (void)witness.ask();
+              if (!witness.ask()) return 3;
+              pollfd readable{witness.fd(), POLLIN, 0};
+              if (::poll(&readable, 1, 50) != 0 || witness.wants_cpu()) return 4;
+              witness.dismiss();
+              for (int looks = 0; looks < 10000 && !witness.start_again(); ++looks) ::usleep(1000);
               ::kill(0, SIGUSR1);
-              return count(witness.ask(), SIGUSR1) == 1 ? 0 : 3;
+              return count(ask(witness), SIGUSR1) == 1 ? 0 : 5;
             }),
             0);
 }

@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "emulation/abi/abi.h"
 #include "supervisor/inject/attached_thread.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/stopped_thread.h"
@@ -21,7 +22,7 @@ namespace shmvisor {
 
 class HeldChildTest : public ::testing::Test {
  protected:
-  static constexpr std::uint64_t kPage = 4096;
+  static constexpr std::uint64_t kPage = kPageBytes;
 
   static void SetUpTestSuite() {
     KickTimer::install_handler(nullptr);

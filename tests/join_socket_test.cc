@@ -45,11 +45,12 @@ TEST(JoinSocketTest, ItIsThereForAsLongAsItIsServed) {
     struct stat status {};
     ASSERT_EQ(::stat(path.c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0777U, 0750U) << "as the umask says";
-    EXPECT_FALSE(socket.accept().valid()) << "nobody has come";
+    EXPECT_EQ(socket.accept().error(), Errno(EAGAIN)) << "nobody has come";
     const UniqueFd visitor = connect_to(path);
     ASSERT_TRUE(visitor.valid());
-    const UniqueFd accepted = socket.accept();
-    ASSERT_TRUE(accepted.valid());
+    const auto connection = socket.accept();
+    ASSERT_TRUE(connection);
+    const UniqueFd& accepted = *connection;
     EXPECT_NE(::fcntl(accepted.get(), F_GETFD) & FD_CLOEXEC, 0);
     EXPECT_NE(::fcntl(accepted.get(), F_GETFL) & O_NONBLOCK, 0);
   }

@@ -16,6 +16,7 @@
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/socket_address.h"
 #include "tests/supervised_child.h"
+#include "tests/turn_until.h"
 
 namespace shmvisor {
 
@@ -32,12 +33,7 @@ class Serving {
   /// False where it does not happen in time.
   template <typename Condition>
   bool turn_until(Condition condition) {
-    const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      if (!loop_.turn(EventLoop::Clock::now() + std::chrono::milliseconds(20))) return false;
-    }
-    return true;
+    return shmvisor::turn_until(loop_, condition);
   }
 
  private:

@@ -3,7 +3,6 @@
 #include "supervisor/join/joined_commands.h"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -12,13 +11,13 @@
 #include <filesystem>
 #include <thread>
 
-#include "supervisor/inject/kick_timer.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/socket_address.h"
 #include "supervisor/scope/descendant_scope.h"
-#include "supervisor/tasks/losable_threads.h"
 #include "tests/join_visitor.h"
+#include "tests/refused_call.h"
 #include "tests/scratch_folder.h"
+#include "tests/serving_suite.h"
 #include "tests/supervised_child.h"
 #include "tests/unclosable_file.h"
 
@@ -31,12 +30,7 @@ constexpr key_t kKey = 0x701;
 class JoinedCommandsTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    spdlog::set_level(spdlog::level::off);
-    KickTimer::install_handler(nullptr);
-    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    // A sanitizer may start a thread of its own together with the first.
-    std::thread([] {}).join();
-    LosableThreads::all().keep_reserve();  // which the first server would make otherwise
+    set_up_serving_suite();
     threads_at_rest_ = entries_of("/proc/self/task");
   }
   /// Threads that free what the last test had may be left, and descriptors with them.
@@ -316,6 +310,28 @@ TEST_F(JoinedCommandsTest, AVisitorThatHasEndedIsRefused) {
   EXPECT_TRUE(receive_message(socket.get(), answer));
   EXPECT_EQ(answer.accepted, 0);
   EXPECT_TRUE(serving_.joined.all_gone());
+}
+
+// A security module may refuse the connection each time.
+TEST_F(JoinedCommandsTest, WhoCannotBeAcceptedKeepsNobodyBusy) {
+  const std::string path = folder_.path("refused");
+  Gate ready;
+  Child server([&] {
+    Serving theirs(path);
+    if (!refuse_call(SYS_accept4, EACCES)) return 1;
+    ready.open();
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
+    int turns = 0;
+    theirs.turn_until([&] {
+      ++turns;
+      return std::chrono::steady_clock::now() >= end;
+    });
+    return turns < 200 ? 0 : 2;
+  });
+  ASSERT_TRUE(ready.pass());
+  const Visitor visitor(path);
+  EXPECT_TRUE(visitor.connected());
+  EXPECT_EQ(exit_status_of(server), 0);
 }
 
 TEST_F(JoinedCommandsTest, WhoIsOutOfReachIsRefused) {

@@ -1,13 +1,15 @@
 #include "supervisor/attaches/memory_map.h"
 
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
+#include "emulation/abi/abi.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
 namespace {
 
-constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kPage = kPageBytes;
 
 std::uint64_t number(const void* address) { return reinterpret_cast<std::uintptr_t>(address); }
 
@@ -107,6 +109,33 @@ TEST_P(MemoryMapTest, AWalkFindsEveryMappingOnceInOrder) {
   EXPECT_EQ(starts, (std::vector<std::uint64_t>{at(0), at(2), at(4), at(6), at(8)}));
 }
 
+TEST_P(MemoryMapTest, StepsFindWhatAWalkFinds) {
+  for (std::size_t page = 0; page < 10; page += 2) map_file(page, 1, page);
+  auto map = MemoryMap::open(getpid(), features_);
+  ASSERT_TRUE(map);
+  std::vector<MappedArea> walked;
+  for (std::uint64_t cursor = 0;;) {
+    const auto area = map->area_above(cursor, Areas::kShared);
+    ASSERT_TRUE(area);
+    if (!*area) break;
+    walked.push_back(**area);
+    cursor = (*area)->range.end();
+  }
+  const auto again = MemoryMap::open(getpid(), features_);
+  ASSERT_TRUE(again);
+  MapsText text = again->text();
+  std::vector<MapsText::Area> areas;
+  for (;;) {
+    const auto more = text.read_on(true, areas);
+    ASSERT_TRUE(more);
+    if (!*more) break;
+  }
+  std::vector<MappedArea> read;
+  for (const MapsText::Area& area : areas) read.push_back(area.area);
+  EXPECT_EQ(read, walked);
+  EXPECT_GE(read.size(), 5U);
+}
+
 TEST_P(MemoryMapTest, AnotherProcess) {
   map_file(3, 2, 7);
   Gate ready;
@@ -135,6 +164,43 @@ TEST_P(MemoryMapTest, AProcessThatIsGone) {
   const auto gone = MemoryMap::open(child.pid(), features_);
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error(), Errno(ESRCH));
+}
+
+TEST(MapsTextTest, LinesThatLieAcrossSteps) {
+  constexpr int kLines = 1000;
+  UniqueFd file(::memfd_create("maps", MFD_CLOEXEC));
+  for (int i = 0; i < kLines; ++i) {
+    const std::string line = std::to_string(10000 + i) + "000-" + std::to_string(10000 + i) +
+                             "fff " + (i % 3 == 0 ? "rw-s" : "r--p") + " 2a 08:01 7 /a rw-s name" +
+                             std::string(static_cast<std::size_t>(i % 50), 'x') + "\n";
+    ASSERT_EQ(::write(file.get(), line.data(), line.size()), static_cast<ssize_t>(line.size()));
+  }
+  for (const bool shared_only : {true, false}) {
+    ASSERT_EQ(::lseek(file.get(), 0, SEEK_SET), 0);
+    MapsText text(file.get());
+    std::vector<MapsText::Area> areas;
+    int steps = 0;
+    for (;; ++steps) {
+      const auto more = text.read_on(shared_only, areas);
+      ASSERT_TRUE(more);
+      if (!*more) break;
+    }
+    EXPECT_GT(steps, 2);
+    ASSERT_EQ(areas.size(), shared_only ? (kLines + 2) / 3 : kLines);
+    const MappedArea& last = areas.back().area;
+    EXPECT_EQ(last.range, (AddressRange{0x10999000, 0xfff}));
+    EXPECT_EQ(last.file_offset_bytes, 0x2aU);
+    EXPECT_EQ(last.file, (FileIdentity{makedev(8, 1), 7}));
+    EXPECT_EQ(last.access, (Access{true, true, false}));
+    EXPECT_TRUE(areas.back().shared);
+  }
+}
+
+TEST(MapsTextTest, WhatIsNoMapping) {
+  for (const char* line : {"", "-", "1-2", "1-2 rw-s", "1-2 rw-s 0 08:01", "1-2 rw-s 0 08:01 x"}) {
+    EXPECT_FALSE(MapsText::parse(line)) << line;
+  }
+  EXPECT_TRUE(MapsText::parse("1-2 rw-s 0 08:01 0"));
 }
 
 INSTANTIATE_TEST_SUITE_P(QueryAndText, MemoryMapTest, ::testing::Values(true, false),

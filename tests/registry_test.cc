@@ -263,23 +263,25 @@ TEST_F(RegistryTest, WhatCannotBeEnteredLeavesNothingBehind) {
   registry.set_rmid_forced(true);
   auto memory = host.create_memory({.name = "", .size_bytes = 4096});
   const FileIdentity file = host.last().identity;
-  Registry::WriteGuard state = registry.write();
-  const auto free = state->next_id();
-  const auto segment = std::make_shared<Segment>(creation(free->id, 7, 4096), std::move(*memory));
-  host.out_of_memory = true;
-  EXPECT_THROW(state.prepare(InsertSegment{*free, segment}), std::bad_alloc);
-  EXPECT_EQ(state->find_key(7), nullptr);
-  EXPECT_EQ(files.find(file), nullptr);
-  EXPECT_EQ(state->in_use(), 0);
-  host.out_of_memory = false;
-  state.prepare(InsertSegment{*free, segment});
-  EXPECT_TRUE(host.is_watched(file));
-  state.cancel();
-  EXPECT_EQ(state->find_key(7), nullptr);
+  std::shared_ptr<Segment> segment;
+  {
+    Registry::WriteGuard state = registry.write();
+    const auto free = state->next_id();
+    segment = std::make_shared<Segment>(creation(free->id, 7, 4096), std::move(*memory));
+    Dropped none;
+    host.out_of_memory = true;
+    EXPECT_THROW(state.prepare(InsertSegment{*free, segment}, none), std::bad_alloc);
+    EXPECT_EQ(state->find_key(7), nullptr);
+    EXPECT_EQ(files.find(file), nullptr);
+    EXPECT_EQ(state->in_use(), 0);
+    host.out_of_memory = false;
+    state.prepare(InsertSegment{*free, segment}, none);
+    EXPECT_TRUE(host.is_watched(file));
+  }
+  EXPECT_EQ(registry.read()->find_key(7), nullptr);
   EXPECT_EQ(files.find(file), nullptr);
   EXPECT_FALSE(host.is_watched(file));
-  EXPECT_EQ(state->total_pages(), 0U);
-  state.cancel();
+  EXPECT_EQ(registry.read()->total_pages(), 0U);
 }
 
 TEST_F(RegistryTest, ItsEndNeedsNoMemory) {

@@ -3,14 +3,18 @@
 #include <poll.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+
+#include "emulation/abi/abi.h"
 #include "supervisor/memory/memfd_memory.h"
 #include "supervisor/scope/descendant_scope.h"
+#include "tests/failing_memory.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
 namespace {
 
-constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kPage = kPageBytes;
 
 class ReleaseWatchTest : public ::testing::Test {
  protected:
@@ -55,6 +59,56 @@ TEST_F(ReleaseWatchTest, TheLastMappingIsToldAtOnce) {
   EXPECT_EQ(watch.take(), Files{memory->identity()});
   EXPECT_EQ(watch.take(), Files{}) << "once";
   EXPECT_FALSE(readable(watch.fd()));
+}
+
+TEST_F(ReleaseWatchTest, NoEventIsLostWithoutMemory) {
+  for (int allocations = 0; allocations < 4; ++allocations) {
+    ReleaseEvents events(features_);
+    ReleaseWatch watch(events, kOnce);
+    if (watch.fd() < 0) GTEST_SKIP() << "no inotify instance to be had";
+    const auto memory = make();
+    const auto other = make();
+    void* const address = attach(*memory);
+    watch.add(memory->identity(), memory->path());
+    watch.add(other->identity(), other->path());
+    ::munmap(address, kPage);
+    {
+      const FailingMemory scarce(allocations);
+      events.pump();
+    }
+    EXPECT_TRUE(watch.has_news());
+    {
+      const FailingMemory scarce(0);
+      EXPECT_THROW((void)watch.take(), std::bad_alloc);
+    }
+    const Files released = watch.take();
+    EXPECT_NE(std::ranges::find(released, memory->identity()), released.end());
+  }
+}
+
+TEST_F(ReleaseWatchTest, WhatCannotBeWatchedIsNotHalfWatched) {
+  for (int allocations = 0; allocations < 20; ++allocations) {
+    ReleaseEvents events(features_);
+    ReleaseWatch watch(events, kOnce);
+    if (watch.fd() < 0) GTEST_SKIP() << "no inotify instance to be had";
+    const auto memory = make();
+    void* const address = attach(*memory);
+    const std::string path = memory->path();
+    bool watched = false;
+    {
+      const FailingMemory scarce(allocations);
+      try {
+        watch.add(memory->identity(), path);
+        watched = true;
+      } catch (const std::bad_alloc&) {
+        watched = false;
+      }
+    }
+    ::munmap(address, kPage);
+    EXPECT_EQ(watch.take(), watched ? Files{memory->identity()} : Files{});
+    if (watched) return;
+  }
+  FAIL() << "it is never watched";
 }
 
 TEST_F(ReleaseWatchTest, ReadOnlyAttachesTooAndByWhicheverEnd) {

@@ -11,12 +11,14 @@
 #include <optional>
 #include <utility>
 
+#include "emulation/abi/abi.h"
 #include "supervisor/attaches/memory_map.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/remote_space.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/scope/descendant_scope.h"
 #include "tests/area_limits.h"
+#include "tests/expected_receiver.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -42,7 +44,7 @@ inline char* pointer(long address) { return reinterpret_cast<char*>(address); }
 
 class RemoteSpaceTest : public ::testing::Test {
  protected:
-  static constexpr std::uint64_t kPage = 4096;
+  static constexpr std::uint64_t kPage = kPageBytes;
   static constexpr Access kReadWrite{true, true, false};
   static constexpr Access kReadOnly{true, false, false};
 
@@ -79,7 +81,10 @@ class RemoteSpaceTest : public ::testing::Test {
   bool serve(SupervisedChild& child, Act act) {
     PendingCall call(child.listener(), child.receive());
     RemoteSpace space(call, expected_, features_, access_warnings_);
-    return call.answer(act(space));
+    std::optional<ExpectedReceiver> receiver(std::in_place, child.listener(), expected_);
+    const std::int64_t answer = act(space);
+    receiver.reset();
+    return call.answer(answer);
   }
   /// Maps `memory` as `request` says and answers like shmat.
   void serve_map(SupervisedChild& child, BackingMemory& memory, const MapRequest& request,

@@ -4,18 +4,21 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <optional>
 #include <string_view>
 
+#include "emulation/abi/abi.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/remote_space.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/scope/descendant_scope.h"
+#include "tests/expected_receiver.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
 namespace {
 
-constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kPage = kPageBytes;
 constexpr std::uint64_t kPages = 4;
 
 class RemoteSpaceI386Test : public ::testing::Test {
@@ -58,7 +61,9 @@ class RemoteSpaceI386Test : public ::testing::Test {
     RemoteSpace space(call, expected_, features_, access_warnings_);
     auto file = memory_->open(request.maximum);
     EXPECT_TRUE(file);
+    std::optional<ExpectedReceiver> receiver(std::in_place, child.listener(), expected_);
     const auto address = space.map(request, std::move(*file));
+    receiver.reset();
     const std::int64_t answer = address ? static_cast<std::int64_t>(address->value())
                                         : std::int64_t{-address.error().value()};
     EXPECT_TRUE(call.answer(answer));

@@ -3,7 +3,11 @@
 
 #include <sys/resource.h>
 
+#include <array>
 #include <csignal>
+#include <fstream>
+#include <string>
+#include <thread>
 
 #include "tests/foreign_tracer.h"
 #include "tests/remote_space_fixture.h"
@@ -55,6 +59,60 @@ TEST_F(RemoteSpaceTest, OnlyTheMappingKeepsTheDescription) {
   EXPECT_FALSE(memory->in_use());
   EXPECT_TRUE(child.listener().respond(unmapped.id, 0));
   EXPECT_EQ(exit_status_of(child.child()), 0);
+}
+
+/// Where the child, which is blocked in a call, goes on: the last word of /proc/PID/syscall.
+std::uint64_t place_in_code(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/syscall");
+  std::string word;
+  std::string last;
+  while (file >> word) last = word;
+  return std::stoull(last, nullptr, 16);
+}
+
+// Code in place of the call's keeps the caller from mapping, and from closing, what it was lent. It
+// holds the segment as an attach would, and for no longer.
+TEST_F(RemoteSpaceTest, ADescriptorThatStaysIsNoMoreThanAnAttach) {
+  SupervisedChild child([&] {
+    seen_->descriptors_before = count_descriptors();
+    seen_->result = raw_call(SYS_shmat);
+    seen_->descriptors_after = count_descriptors();
+    raw_call(SYS_shmdt);
+    ::execl("/bin/true", "true", nullptr);
+    return 1;
+  });
+  ASSERT_EQ(child.trouble(), "");
+  const auto memory = make(1);
+  PendingCall call(child.listener(), child.receive());
+  const std::string path = "/proc/" + std::to_string(child.pid()) + "/mem";
+  const UniqueFd code(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  const auto entry = static_cast<off_t>(place_in_code(child.pid()) - 2);
+  constexpr std::array<std::uint8_t, 2> kAnotherAbi{0xcd, 0x80};  // int $0x80
+  std::array<std::uint8_t, 2> before{};
+  ASSERT_EQ(::pread(code.get(), before.data(), before.size(), entry), 2);
+  {
+    RemoteSpace space(call, expected_, features_, access_warnings_);
+    // Once it waits to be lent the descriptor.
+    std::thread other([&] {
+      const seccomp_notif repeated = child.receive();
+      EXPECT_EQ(::pwrite(code.get(), kAnotherAbi.data(), kAnotherAbi.size(), entry), 2);
+      EXPECT_TRUE(expected_.claim(repeated));
+    });
+    const auto address = space.map(whole(*memory), open(*memory));
+    other.join();
+    EXPECT_EQ(as_result(address), -EACCES);
+    ASSERT_EQ(::pwrite(code.get(), before.data(), before.size(), entry), 2);
+    EXPECT_TRUE(call.answer(as_result(address)));
+  }
+  const seccomp_notif later = child.receive();
+  EXPECT_EQ(seen_->result, -EACCES);
+  EXPECT_EQ(seen_->descriptors_after, seen_->descriptors_before + 1);
+  EXPECT_TRUE(memory->in_use()) << "as an attach would keep it";
+  const FileIdentity file = memory->identity();
+  EXPECT_EQ(machine_.count_mappings({&file, 1})->of_files.front(), 0U);
+  EXPECT_TRUE(child.listener().respond(later.id, 0));
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+  EXPECT_FALSE(memory->in_use()) << "it ends with the program";
 }
 
 TEST_F(RemoteSpaceTest, ReadOnlyCannotBecomeWritable) {
@@ -259,16 +317,23 @@ TEST_F(RemoteSpaceTest, WhatCannotBeIdentifiedIsNeitherMappedNorClosed) {
   });
   ASSERT_EQ(child.trouble(), "");
   const auto memory = make(1);
-  EXPECT_TRUE(serve(child, [&](RemoteSpace& space) {
-    auto file = open(*memory);
+  PendingCall call(child.listener(), child.receive());
+  {
+    RemoteSpace space(call, expected_, features_, access_warnings_);
     rlimit usual{};
     ::getrlimit(RLIMIT_NOFILE, &usual);
-    const rlimit none{0, usual.rlim_max};
-    ::setrlimit(RLIMIT_NOFILE, &none);
-    const std::int64_t result = as_result(space.map(whole(*memory), std::move(file)));
-    ::setrlimit(RLIMIT_NOFILE, &usual);
-    return result;
-  }));
+    // Once it waits to be lent the descriptor.
+    std::thread other([&] {
+      const seccomp_notif repeated = child.receive();
+      const rlimit none{0, usual.rlim_max};
+      EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+      EXPECT_TRUE(expected_.claim(repeated));
+    });
+    const auto address = space.map(whole(*memory), open(*memory));
+    other.join();
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &usual), 0);
+    EXPECT_TRUE(call.answer(as_result(address)));
+  }
   EXPECT_EQ(exit_status_of(child.child()), 0);
   EXPECT_EQ(seen_->result, -ENOMEM);
   EXPECT_EQ(seen_->descriptors_after, seen_->descriptors_before + 1);

@@ -14,7 +14,7 @@ TEST(ReplyTest, ValuesAndErrnos) {
 TEST(ReplyTest, WhatIsLeftToTheCallerCanBeTakenBack) {
   EXPECT_FALSE(Reply(7).undo());
   int undone = 0;
-  const auto undo = Reply::left_to_caller([&] { ++undone; }).undo();
+  const auto undo = Reply::completed_by_caller([&] { ++undone; }).undo();
   ASSERT_TRUE(undo);
   EXPECT_EQ(undone, 0) << "only if it is asked for";
   undo();

@@ -38,31 +38,31 @@ TEST_F(SegmentTest, WhatDidNotHappenIsTakenBackAndNothingElse) {
   const MappingActor first{{5, nullptr}, 100};
   const MappingActor second{{6, nullptr}, 200};
   segment_.note_attach({{4, nullptr}, 50});
-  const auto failed = segment_.change_for_now(Segment::Change::kAttach, first);
-  const auto failed_later = segment_.change_for_now(Segment::Change::kDetach, second);
+  const auto failed = segment_.note_provisionally(Segment::Change::kAttach, first);
+  const auto failed_later = segment_.note_provisionally(Segment::Change::kDetach, second);
   EXPECT_EQ(segment_.stamps().atime, 100);
   EXPECT_EQ(segment_.stamps().dtime, 200);
-  segment_.take_back(failed);
+  segment_.retract(failed);
   EXPECT_EQ(segment_.stamps().atime, 50);
   EXPECT_EQ(segment_.stamps().dtime, 200);
   EXPECT_EQ(segment_.stamps().lpid.pid, 6);
-  segment_.take_back(failed_later);
+  segment_.retract(failed_later);
   EXPECT_EQ(segment_.stamps().dtime, 0);
   EXPECT_EQ(segment_.stamps().lpid.pid, 4);
 
-  const auto failed_again = segment_.change_for_now(Segment::Change::kAttach, first);
+  const auto failed_again = segment_.note_provisionally(Segment::Change::kAttach, first);
   segment_.note_attach(first);
-  segment_.take_back(failed_again);
+  segment_.retract(failed_again);
   EXPECT_EQ(segment_.stamps().atime, 100) << "of another thread, in the same second";
   EXPECT_EQ(segment_.stamps().lpid.pid, 5);
 }
 
 TEST_F(SegmentTest, AfterManyOthersNothingIsTakenBack) {
-  const auto failed = segment_.change_for_now(Segment::Change::kDetach, {{5, nullptr}, 100});
+  const auto failed = segment_.note_provisionally(Segment::Change::kDetach, {{5, nullptr}, 100});
   for (int others = 0; others < 20; ++others) {
     segment_.note_attach({{6, nullptr}, 200});
   }
-  segment_.take_back(failed);
+  segment_.retract(failed);
   EXPECT_EQ(segment_.stamps().dtime, 100);
   EXPECT_EQ(segment_.stamps().lpid.pid, 6);
 }

@@ -1,4 +1,7 @@
 // Server, where many call at once, or somebody keeps a thread.
+#include <algorithm>
+#include <array>
+
 #include "tests/server_fixture.h"
 
 namespace shmvisor {
@@ -55,6 +58,53 @@ TEST_F(ServerTest, NobodyWaitsForWhoCountsMappings) {
     return ::waitpid(other, &ended, 0) == other && ended == 0 ? 0 : 6;
   });
   EXPECT_EQ(status, 0);
+}
+
+/// One call is in service, one waits, and all others are refused meanwhile: observers hear of
+/// these.
+TEST_F(ServerTest, CallsBeyondAUsersShareAreRefusedAndObserved) {
+  constexpr int kRefused = 3;
+  CallRing ring;
+  CallTally tally;
+  ring.open([] {});
+  tally.begin();
+  options_.most_threads = 3;
+  options_.most_waiting_of_user = 1;
+  options_.ring = &ring;
+  options_.tally = &tally;
+  ASSERT_EQ(ReceiverPool::calls_of(options_.most_threads), 1);
+  const SharedPage<std::atomic<int>> refused;
+  const int status = serve([&] {
+    const int id = ::shmget(1, kPage, IPC_CREAT | 0600);
+    if (attach(id) == nullptr) return 1;
+    for (int child = 0; child < kRefused + 1; ++child) {
+      if (::fork() != 0) continue;
+      if (!becomes(slow_count_->begun)) ::_exit(2);
+      const int found = ::shmget(1, 0, 0);
+      if (found == id) ::_exit(0);
+      if (errno != ENOMEM) ::_exit(3);
+      if (++*refused == kRefused) slow_count_->others_answered = true;
+      ::_exit(0);
+    }
+    slow_count_->wanted = true;
+    if (nattch(id) == 999) return 4;
+    int failed = 0;
+    int ended = 0;
+    while (::wait(&ended) > 0) failed += ended != 0;
+    return failed == 0 ? 0 : 5;
+  });
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(refused->load(), kRefused);
+  EXPECT_EQ(tally.refusals(Denial::Reason::kCallsOfUser), std::uint64_t{kRefused});
+  EXPECT_EQ(tally.of(ShmOperation::kShmget).errors, std::uint64_t{kRefused});
+  std::array<CallEvent, 32> events;
+  const std::size_t count = ring.take(events);
+  EXPECT_EQ(std::count_if(events.begin(), events.begin() + static_cast<std::ptrdiff_t>(count),
+                          [](const CallEvent& event) {
+                            return event.value == -ENOMEM &&
+                                   event.denial.reason == Denial::Reason::kCallsOfUser;
+                          }),
+            kRefused);
 }
 
 // A thread that serves keeps to one CPU meanwhile; one that it makes then does not.

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <spdlog/spdlog.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
 #include <sys/time.h>
@@ -17,13 +16,13 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "supervisor/inject/cpu_pin.h"
-#include "supervisor/inject/kick_timer.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/scope/descendant_scope.h"
 #include "supervisor/serve/server.h"
-#include "supervisor/tasks/losable_threads.h"
+#include "tests/serving_suite.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -33,12 +32,7 @@ inline constexpr std::size_t kPage = kPageBytes;
 
 class ServerTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    spdlog::set_level(spdlog::level::off);
-    KickTimer::install_handler(nullptr);
-    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    LosableThreads::all().keep_reserve();  // which the first server would make otherwise
-  }
+  static void SetUpTestSuite() { set_up_serving_suite(); }
 
   /// A count of all processes that lasts until other callers have their answers.
   struct SlowCount {
@@ -70,14 +64,20 @@ class ServerTest : public ::testing::Test {
 
   /// Everything that serving threads use.
   struct Supervisor {
-    Supervisor(Listener& listener, KernelFeatures& features, SlowCount& slow_count)
+    Supervisor(Listener& listener, KernelFeatures& features, SlowCount& slow_count,
+               ServerOptions options = {})
         : scope(features, slow_count),
           resources(features),
           machine(resources, scope),
           namespaces(machine, Limits(), NamespaceIds::ours().ipc),
           ipc_namespaces(namespaces, scope),
           call_page(CallPage::create(features)),
-          server(listener, ipc_namespaces, features, {.call_page = call_page.get()}) {}
+          server(listener, ipc_namespaces, features, with_page(std::move(options))) {}
+
+    ServerOptions with_page(ServerOptions options) const {
+      options.call_page = call_page.get();
+      return options;
+    }
 
     SlowScope scope;
     MachineResources resources;
@@ -99,7 +99,8 @@ class ServerTest : public ::testing::Test {
     EXPECT_EQ(child->trouble(), "");
     if (!child->trouble().empty()) return -1;
     if (somebody_elses_filter_) child->listener().learn(WaitKind::kUnknown);
-    auto supervisor = std::make_unique<Supervisor>(child->listener(), features_, *slow_count_);
+    auto supervisor =
+        std::make_unique<Supervisor>(child->listener(), features_, *slow_count_, options_);
     {
       std::optional<CpuPin> pin;
       if (start_pinned_) pin.emplace();
@@ -129,6 +130,7 @@ class ServerTest : public ::testing::Test {
   }
 
   KernelFeatures features_;
+  ServerOptions options_;
   SharedPage<SlowCount> slow_count_;
   bool somebody_elses_filter_ = false;
   bool start_pinned_ = false;

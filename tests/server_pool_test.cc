@@ -2,23 +2,23 @@
 #include "supervisor/session/server_pool.h"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
 
 #include <filesystem>
 #include <thread>
 
-#include "supervisor/inject/kick_timer.h"
+#include "emulation/abi/abi.h"
 #include "supervisor/scope/descendant_scope.h"
-#include "supervisor/tasks/losable_threads.h"
+#include "tests/serving_suite.h"
 #include "tests/supervised_child.h"
+#include "tests/turn_until.h"
 
 namespace shmvisor {
 namespace {
 
 constexpr key_t kKey = 0x5e13;
-constexpr std::size_t kPage = 4096;
+constexpr std::size_t kPage = kPageBytes;
 
 std::ptrdiff_t entries_of(const char* folder) {
   return std::distance(std::filesystem::directory_iterator(folder), {});
@@ -26,14 +26,7 @@ std::ptrdiff_t entries_of(const char* folder) {
 
 class ServerPoolTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    spdlog::set_level(spdlog::level::off);
-    KickTimer::install_handler(nullptr);
-    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    LosableThreads::all().keep_reserve();  // which the first server would make otherwise
-    // A sanitizer may start a thread of its own together with the first.
-    std::thread([] {}).join();
-  }
+  static void SetUpTestSuite() { set_up_serving_suite(); }
 
   /// What the test before left behind is freed in a thread that nobody waits for.
   void SetUp() override {
@@ -59,12 +52,7 @@ class ServerPoolTest : public ::testing::Test {
   /// False where it does not happen in time.
   template <typename Condition>
   bool turn_until(Condition condition) {
-    const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      if (!loop_.turn(EventLoop::Clock::now() + std::chrono::milliseconds(100))) return false;
-    }
-    return true;
+    return shmvisor::turn_until(loop_, condition);
   }
 
   KernelFeatures features_;

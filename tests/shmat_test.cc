@@ -249,7 +249,7 @@ TEST_F(ShmatTest, LeftToTheCallerItIsDoneAtOnceAndCanBeTakenBack) {
   const int id = segment(kPage, 0666);
   ASSERT_GT(at(id), 0);
   FakeCaller other(host, 815);
-  other.space().leaves_to_callers = true;
+  other.space().callers_complete = true;
   host.now = 2'000'000;
   for (const std::uint64_t address : {0, 0x7000'0000}) {
     Reply reply = answer_call(decode(at_call(id, address, 0)), other, registry);
@@ -268,7 +268,7 @@ TEST_F(ShmatTest, LeftToTheCallerItIsDoneAtOnceAndCanBeTakenBack) {
 TEST_F(ShmatTest, WhatCameAfterItIsNotTakenBack) {
   const int id = segment(kPage, 0666);
   FakeCaller other(host, 815);
-  other.space().leaves_to_callers = true;
+  other.space().callers_complete = true;
   const auto undo = answer_call(decode(at_call(id, 0, 0)), other, registry).undo();
   ASSERT_TRUE(undo);
   host.now = 3'000'000;
@@ -280,7 +280,7 @@ TEST_F(ShmatTest, WhatCameAfterItIsNotTakenBack) {
 
 TEST_F(ShmatTest, WhatMayHaveToBeTakenBackDoesNotKeepTheSegment) {
   const int id = segment();
-  caller.space().leaves_to_callers = true;
+  caller.space().callers_complete = true;
   const auto undo = answer_call(decode(at_call(id, 0, 0)), caller, registry).undo();
   ASSERT_EQ(ctl(id, IPC_RMID, 0), 0);
   caller.space().exit();
@@ -290,7 +290,7 @@ TEST_F(ShmatTest, WhatMayHaveToBeTakenBackDoesNotKeepTheSegment) {
 }
 
 TEST_F(ShmatTest, InAnothersPlaceNothingIsLeftToTheCaller) {
-  caller.space().leaves_to_callers = true;
+  caller.space().callers_complete = true;
   const int id = segment();
   EXPECT_FALSE(answer_call(decode(at_call(id, 0x7000'0000, SHM_REMAP)), caller, registry).undo());
 }

@@ -32,7 +32,7 @@ TEST_F(ShmdtTest, AWholeAttach) {
 }
 
 TEST_F(ShmdtTest, LeftToTheCallerItIsDoneAtOnceAndCanBeTakenBack) {
-  space().leaves_to_callers = true;
+  space().callers_complete = true;
   host.now = 3'000'000;
   const auto undo = answer_call(decode(dt_call(kSpot)), caller, registry).undo();
   ASSERT_TRUE(undo);
@@ -42,7 +42,7 @@ TEST_F(ShmdtTest, LeftToTheCallerItIsDoneAtOnceAndCanBeTakenBack) {
 }
 
 TEST_F(ShmdtTest, OneOfSeveralFragmentsIsNotLeftToTheCaller) {
-  space().leaves_to_callers = true;
+  space().callers_complete = true;
   space().split({kSpot + kPage, kPage});
   EXPECT_FALSE(answer_call(decode(dt_call(kSpot)), caller, registry).undo());
   EXPECT_TRUE(space().areas().empty());

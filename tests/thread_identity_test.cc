@@ -6,6 +6,7 @@
 #include <csignal>
 #include <thread>
 
+#include "tests/no_descriptors.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -187,6 +188,10 @@ TEST_F(ThreadIdentityTest, ADeadOneIsSeenToBeDead) {
   const auto identity = threads_.of(child.pid()).identity;
   const std::uint64_t unique = identity->unique();
   EXPECT_TRUE(thread_lives(child.pid(), unique, features_));
+  {
+    const NoDescriptors none;
+    EXPECT_TRUE(thread_lives(child.pid(), unique, features_)) << "it cannot be told";
+  }
   if (unique != 0) {
     EXPECT_FALSE(thread_lives(child.pid(), unique + 1, features_)) << "a successor of its tid";
   }

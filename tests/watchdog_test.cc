@@ -7,6 +7,8 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "tests/no_descriptors.h"
+
 namespace shmvisor {
 namespace {
 
@@ -44,6 +46,18 @@ TEST_F(WatchdogTest, EveryQuestionIsFollowedByALook) {
     watchdog_.ask();
     ASSERT_TRUE(wait_for_looks(before + 1)) << round;
   }
+}
+
+TEST_F(WatchdogTest, ItNeedsNoDescriptor) {
+  const NoDescriptors none;
+  wanted_looks_ = 5;
+  ASSERT_TRUE(watchdog_.start());
+  for (int round = 1; round <= 20; ++round) {
+    const int before = looks();
+    watchdog_.ask();
+    ASSERT_TRUE(wait_for_looks(before + 1)) << round;
+  }
+  watchdog_.stop();
 }
 
 TEST_F(WatchdogTest, LooksAgainWhileThereIsSomethingToSee) {

@@ -16,6 +16,11 @@ struct Denial {
     kShmmax,          ///< bytes
     kShmall,          ///< pages; `taken` by all other segments
     kShmmni,          ///< segments
+    kUserShmmax,      ///< bytes: the limits of one user
+    kUserShmall,      ///< pages; `taken` by the user's other segments
+    kUserShmmni,      ///< segments; `taken` by the user
+    kRule,            ///< of the operator's: `limit` its place among the rules, `asked` its line
+    kFault,           ///< the same of a rule that makes calls fail for tests
     kSmallerSegment,  ///< bytes: the key's segment is smaller
     kMode,            ///< permission bits: `limit` the segment's, `asked` those wanted
     kOwner,           ///< `limit`: the uid of the segment's owner
@@ -26,7 +31,9 @@ struct Denial {
     kDescriptors,     ///< all that this process may make of what lasts
     kDescriptorsOfGroup,
     kDescriptorsOfUser,
+    kCallsOfUser,  ///< `taken`: the user's calls that wait already, and `limit` may
   };
+  static constexpr Reason kLastReason = Reason::kCallsOfUser;
 
   Reason reason = Reason::kNone;
   std::uint64_t limit = 0;

@@ -62,6 +62,8 @@ class BackingMemory {
   /// long, and may wait for somebody who caught a descriptor: to be called without a lock, when
   /// nobody is to map the memory any more. Null where the end of this object frees all.
   [[nodiscard]] virtual std::function<void()> discarding() = 0;
+  /// The same at once. Needs no memory.
+  virtual void discard() = 0;
 };
 
 }  // namespace shmvisor

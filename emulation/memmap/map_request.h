@@ -30,15 +30,15 @@ struct MapRequest {
   std::uint64_t address = 0;
   std::uint64_t length_bytes = 0;  ///< 0 is mmap's to refuse
   Placement placement = Placement::kAnywhere;
-  Access access;                    ///< what it can do at first
-  Access maximum = kAnyAccess;      ///< what mprotect(2) can make of it; the description's rights
-  std::uint64_t offset_bytes = 0;   ///< where in the file it begins
-  bool below_4gib = false;          ///< where the kernel chooses: for a 32-bit call
-  bool populate = false;            ///< bring all pages in now, as far as there is memory
-  bool may_be_left = false;         ///< to the process itself: see MappingSpace::map()
-  bool commit = true;               ///< reserve huge pages that are not reserved yet
-  LockMode lock = LockMode::kNone;  ///< charged to the process that maps
-  std::string name = {};            ///< BackingMemory::name(), for messages
+  Access access;                     ///< what it can do at first
+  Access maximum = kAnyAccess;       ///< what mprotect(2) can make of it; the description's rights
+  std::uint64_t offset_bytes = 0;    ///< where in the file it begins
+  bool below_4gib = false;           ///< where the kernel chooses: for a 32-bit call
+  bool populate = false;             ///< bring all pages in now, as far as there is memory
+  bool caller_may_complete = false;  ///< it may map by itself: see MappingSpace::map()
+  bool commit = true;                ///< reserve huge pages that are not reserved yet
+  LockMode lock = LockMode::kNone;   ///< charged to the process that maps
+  std::string name = {};             ///< BackingMemory::name(), for messages
 
   [[nodiscard]] AddressRange addresses() const { return {address, length_bytes}; }
 

@@ -22,13 +22,14 @@ Result<std::optional<std::uint64_t>> MappingSpace::map(const MapRequest& request
                                                        BackingFile file) {
   assert(request.valid());
   auto address = do_map(request, std::move(file));
-  assert(!address || (*address ? as_requested(request, **address) : request.may_be_left));
+  assert(!address || (*address ? as_requested(request, **address) : request.caller_may_complete));
   return address;
 }
 
-Result<MappingSpace::Outcome> MappingSpace::unmap(const AddressRange& range, bool may_be_left) {
-  const auto outcome = do_unmap(range, may_be_left);
-  assert(!outcome || *outcome == Outcome::kDone || may_be_left);
+Result<MappingSpace::Outcome> MappingSpace::unmap(const AddressRange& range,
+                                                  bool caller_may_complete) {
+  const auto outcome = do_unmap(range, caller_may_complete);
+  assert(!outcome || *outcome == Outcome::kDone || caller_may_complete);
   return outcome;
 }
 

@@ -40,9 +40,10 @@ class MappingSpace {
 
   /// Maps `file` shared. Returns the address. When this returns nothing but the mapping holds the
   /// description any more.
-  /// Where request.may_be_left, nothing may be returned instead of an address: then the process is
-  /// a caller that maps it on its way out of its call, once that is answered, and finds the address
-  /// as the result. Where it cannot map it, it makes the same call again, which is not left to it.
+  /// Where request.caller_may_complete, nothing may be returned instead of an address: then the
+  /// caller maps the file on its way out of its call, once the call is answered, and finds the
+  /// address as the result. A caller that cannot map it makes the same call again, and may not
+  /// complete that one.
   /// Precondition: request.valid(), and `file` was opened with request.maximum.
   /// Postcondition: the address asked for, unless that was a hint; otherwise below 4 GiB if so
   /// asked. (A 64-bit program's 32-bit call may attach across 4 GiB, at an address that it names.)
@@ -51,11 +52,12 @@ class MappingSpace {
 
   enum class Outcome : std::uint8_t {
     kDone,
-    kLeft,  ///< as with map(): the caller unmaps it once its call is answered, and finds a 0
+    kCompletedByCaller,  ///< the caller unmaps it once its call is answered, and finds a 0
   };
   /// Errors: EPERM where mseal(2) protects a part of it, and nothing was unmapped.
-  /// Postcondition: nothing of `range` is mapped but what other threads mapped meanwhile; or kLeft.
-  [[nodiscard]] Result<Outcome> unmap(const AddressRange& range, bool may_be_left = false);
+  /// Postcondition: nothing of `range` is mapped but what other threads mapped meanwhile; or
+  /// kCompletedByCaller.
+  [[nodiscard]] Result<Outcome> unmap(const AddressRange& range, bool caller_may_complete = false);
 
   /// Returns once the descriptions of what was unmapped are closed, unless somebody else has them:
   /// the kernel closes them only on the process's way back to its program.
@@ -71,7 +73,7 @@ class MappingSpace {
  private:
   virtual Result<std::optional<std::uint64_t>> do_map(const MapRequest& request,
                                                       BackingFile file) = 0;
-  virtual Result<Outcome> do_unmap(const AddressRange& range, bool may_be_left) = 0;
+  virtual Result<Outcome> do_unmap(const AddressRange& range, bool caller_may_complete) = 0;
   virtual Result<void> do_finish_unmapping() = 0;
   virtual Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) = 0;
 };

@@ -13,6 +13,7 @@
 
 #include "emulation/ipc/id_table.h"
 #include "emulation/shm/segment.h"
+#include "policy/limits/user_limits.h"
 
 namespace shmvisor {
 
@@ -64,6 +65,12 @@ struct SetLimit {
   std::uint64_t value = 0;  ///< in bytes, pages and segments
 };
 
+/// What each user may have from now on; null: as much as the registry has. Segments that exist
+/// stay.
+struct SetUserLimits {
+  std::shared_ptr<const UserLimits> limits;
+};
+
 /// A write to kernel.shm_next_id; or -1, where the identifier that it asked for could not be had.
 struct SetNextId {
   int id = -1;
@@ -75,6 +82,6 @@ struct SetRmidForced {
 };
 
 using Change = std::variant<InsertSegment, RemoveSegment, SetPermissions, SetLocked, DropIfOver,
-                            ForgetCreator, SetLimit, SetNextId, SetRmidForced>;
+                            ForgetCreator, SetLimit, SetUserLimits, SetNextId, SetRmidForced>;
 
 }  // namespace shmvisor

@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -27,24 +28,41 @@ class Dropped {
  public:
   Dropped() = default;
 
+  /// Makes add() of so many need no memory.
+  void reserve(std::size_t count, FreeingMemory& freeing) {
+    segments_.reserve(segments_.size() + count);
+    spare_.reserve(count);
+    while (spare_.size() < count) spare_.push_back(freeing.begin());
+  }
   void add(std::shared_ptr<Segment> segment, FreeingMemory& freeing) {
-    segments_.push_back({freeing.begin(), nullptr});
+    segments_.push_back({spare_.empty() ? freeing.begin() : std::move(spare_.back()), nullptr});
+    if (!spare_.empty()) spare_.pop_back();
     // Before it leaves its registry: who finds it gone must know what to wait for.
     segment->set_freeing(segments_.back().ticket.number());
     segments_.back().segment = std::move(segment);
   }
   [[nodiscard]] bool empty() const { return segments_.empty(); }
 
-  /// Frees the memory, whoever else still holds a segment.
+  /// Frees the memory, whoever else still holds a segment. Needs no memory for that.
   void free() {
-    for (Entry& entry : segments_) {
-      if (const auto discard = entry.segment->memory().discarding()) discard();
-    }
+    spare_.clear();
+    for (Entry& entry : segments_) entry.segment->memory().discard();
     segments_.clear();
   }
 
-  /// The same in threads that nobody waits for, another one for each user whose they are.
-  void free_aside(Host& host) {
+  /// The same in threads that nobody waits for, another one for each user whose they are. Where
+  /// memory is short, the pages go with their last descriptor.
+  void free_aside(Host& host) noexcept {
+    spare_.clear();
+    try {
+      have_freed(host);
+    } catch (const std::bad_alloc&) {
+      segments_.clear();
+    }
+  }
+
+ private:
+  void have_freed(Host& host) {
     std::map<uid_t, std::shared_ptr<std::vector<Discarding>>> works;
     for (Entry& entry : segments_) {
       auto discard = entry.segment->memory().discarding();
@@ -64,7 +82,6 @@ class Dropped {
     }
   }
 
- private:
   // The ticket of each is first, and so ends last.
   struct Entry {
     FreeingMemory::Ticket ticket;
@@ -76,6 +93,19 @@ class Dropped {
   };
 
   std::vector<Entry> segments_;
+  std::vector<FreeingMemory::Ticket> spare_;  ///< reserved
+};
+
+/// Segments that free_aside() takes when this is destroyed, also by an exception.
+class DroppedAside : public Dropped {
+ public:
+  explicit DroppedAside(Host& host) : host_(host) {}
+  DroppedAside(const DroppedAside&) = delete;
+  DroppedAside& operator=(const DroppedAside&) = delete;
+  ~DroppedAside() { free_aside(host_); }
+
+ private:
+  Host& host_;
 };
 
 }  // namespace shmvisor

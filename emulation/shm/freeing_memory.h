@@ -8,7 +8,8 @@
 // A caller that lets go of a removed segment waits for that segment alone, where another thread was
 // first to drop it (wait_for()).
 //
-// Ownership: a Ticket keeps it. Thread rule: any thread. Its mutex is the last of all.
+// Ownership: a Ticket keeps it. Thread rule: any thread. No other mutex is
+// taken while its own is held.
 #pragma once
 
 #include <algorithm>

@@ -74,7 +74,7 @@ class Host {
   /// The process maps the memory from now on, or is about to: what a count remembers of it may not
   /// show that.
   virtual void note_attach([[maybe_unused]] const PidRecord& process,
-                           [[maybe_unused]] const BackingMemory& memory) {}
+                           [[maybe_unused]] const BackingMemory& memory) noexcept {}
 
   /// Whether the thread that created a segment has not ended yet.
   [[nodiscard]] virtual bool thread_lives(const CreatorThread& thread) = 0;

@@ -4,21 +4,40 @@ namespace shmvisor {
 
 std::shared_ptr<Registry> Registries::of(IpcNamespaceId id) {
   const MutexLock lock(mutex_);
-  auto& registry = registries_[id];
-  if (registry == nullptr)
-    registry = std::make_shared<Registry>(host_, files_, limits_, memory_policy_);
-  return registry;
+  if (const auto known = registries_.find(id); known != registries_.end()) return known->second;
+  auto made = std::make_shared<Registry>(host_, files_, limits_, memory_policy_);
+  if (user_limits_ != nullptr) made->change(SetUserLimits{user_limits_});
+  registries_.emplace(id, made);
+  return made;
+}
+
+std::vector<std::shared_ptr<Registry>> Registries::all() const {
+  const MutexLock lock(mutex_);
+  std::vector<std::shared_ptr<Registry>> all;
+  all.reserve(registries_.size());
+  for (const auto& [id, registry] : registries_) all.push_back(registry);
+  return all;
+}
+
+void Registries::set_user_limits(const std::shared_ptr<const UserLimits>& limits) {
+  {
+    const MutexLock lock(mutex_);
+    user_limits_ = limits;
+  }
+  for (const auto& registry : all()) registry->change(SetUserLimits{limits});
+}
+
+void Registries::set_limits(const LimitSettings& settings) {
+  {
+    const MutexLock lock(mutex_);
+    settings.apply_to(limits_);
+  }
+  for (const auto& registry : all()) registry->set_limits(settings);
 }
 
 void Registries::disown(const CreatorThread& creator) {
-  std::vector<std::shared_ptr<Registry>> all;
-  {
-    const MutexLock lock(mutex_);
-    all.reserve(registries_.size());
-    for (const auto& [id, registry] : registries_) all.push_back(registry);
-  }
   // What it frees takes time, and so may the end of a registry that is forgotten meanwhile.
-  for (const auto& registry : all) registry->change(ForgetCreator{creator});
+  for (const auto& registry : all()) registry->change(ForgetCreator{creator});
 }
 
 bool Registries::knows(IpcNamespaceId id) const {

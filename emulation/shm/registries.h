@@ -26,15 +26,19 @@ class Registries {
   Registries(Host& host, const Limits& limits, IpcNamespaceId initial,
              const MemoryPolicy& policy = {})
       : host_(host),
-        limits_(limits),
         memory_policy_(policy),
         files_(host),
         initial_(initial),
+        limits_(limits),
         first_(of(initial)) {}
 
   [[nodiscard]] const std::shared_ptr<Registry>& initial() const { return first_; }
   /// Made when there is none yet. A new one has the limits that the operator set.
   [[nodiscard]] std::shared_ptr<Registry> of(IpcNamespaceId id);
+  /// SetUserLimits in all of them, and in those that are made from now on.
+  void set_user_limits(const std::shared_ptr<const UserLimits>& limits);
+  /// SetLimit in all of them, and in those that are made from now on.
+  void set_limits(const LimitSettings& settings);
   /// ForgetCreator in all of them.
   void disown(const CreatorThread& creator);
   [[nodiscard]] bool knows(IpcNamespaceId id) const;
@@ -52,12 +56,15 @@ class Registries {
   [[nodiscard]] SegmentFiles& files() { return files_; }
 
  private:
+  [[nodiscard]] std::vector<std::shared_ptr<Registry>> all() const;
+
   Host& host_;
-  const Limits limits_;
   const MemoryPolicy memory_policy_;
   SegmentFiles files_;
   const IpcNamespaceId initial_;
   mutable Mutex mutex_;
+  Limits limits_ GUARDED_BY(mutex_);
+  std::shared_ptr<const UserLimits> user_limits_ GUARDED_BY(mutex_);
   std::map<IpcNamespaceId, std::shared_ptr<Registry>> registries_ GUARDED_BY(mutex_);
   const std::shared_ptr<Registry> first_;
 };

@@ -4,7 +4,6 @@
 #include <new>
 #include <optional>
 #include <utility>
-#include <variant>
 
 namespace shmvisor {
 namespace {
@@ -18,7 +17,7 @@ constexpr std::size_t kMostCreators = 256;
 }  // namespace
 
 Registry::~Registry() {
-  Dropped dropped;
+  DroppedAside dropped(host_);
   {
     const WriteLock lock(lock_);
     state_.for_each([&](const SegmentPointer& entered) NO_THREAD_SAFETY_ANALYSIS {
@@ -31,27 +30,21 @@ Registry::~Registry() {
       withdraw(segment);
     });
   }
-  try {
-    dropped.free_aside(host_);
-  } catch (const std::bad_alloc&) {  // the same
-  }
 }
 
 void Registry::change(const Change& change) {
-  Dropped dropped;
+  DroppedAside dropped(host_);
   {
     const WriteLock lock(lock_);
     apply(change, dropped);
   }
-  dropped.free_aside(host_);
 }
 
 void Registry::settle() {
   files_.settle();
   if (!rmid_forced_) return;
-  Dropped dropped;
+  DroppedAside dropped(host_);
   drop_orphans(dropped);
-  dropped.free_aside(host_);
 }
 
 void Registry::settle_id(int id) {
@@ -94,13 +87,12 @@ void Registry::settle_one(const SegmentPointer& segment) {
   }
   const bool orphaned = rmid_forced_ && creator && !may_be_over && !host_.thread_lives(*creator);
   if (!may_be_over && !orphaned) return;
-  Dropped dropped;
+  DroppedAside dropped(host_);
   {
     const WriteLock lock(lock_);
     if (orphaned) apply(ForgetCreator{*creator}, dropped);
     apply(DropIfOver{segment}, dropped);
   }
-  dropped.free_aside(host_);
 }
 
 bool Registry::over(const Segment& segment) const {
@@ -119,10 +111,7 @@ void Registry::drop_if_over(const SegmentPointer& segment, Dropped& dropped) {
 void Registry::end_opening(const SegmentPointer& segment) noexcept {
   segment->end_opening();
   // Whoever looked meanwhile found it in use.
-  try {
-    files_.drop_if_over(segment);
-  } catch (const std::bad_alloc&) {  // the next call that names it drops it
-  }
+  files_.drop_if_over(segment);
 }
 
 bool Registry::anything_mapped() const {
@@ -199,7 +188,7 @@ void Registry::set_rmid_forced(bool forced) {
   // What it has doomed so far goes, also where nobody has seen it yet.
   settle();
   if (rmid_forced_ == forced) return;
-  Dropped dropped;
+  DroppedAside dropped(host_);
   {
     const WriteLock lock(lock_);
     apply(SetRmidForced{forced}, dropped);
@@ -207,7 +196,6 @@ void Registry::set_rmid_forced(bool forced) {
   next_creator_index_ = 0;
   while (forced && !drop_orphans(dropped)) {
   }
-  dropped.free_aside(host_);
 }
 
 bool Registry::drop_orphans(Dropped& dropped) {
@@ -255,134 +243,6 @@ PageUsage Registry::usage() const {
 
 std::uint64_t Registry::locked_pages(uid_t uid) const {
   return files_.lock_accounts().pages_of(uid);
-}
-
-void Registry::apply(const Change& change, Dropped& dropped) {
-  std::visit([&](const auto& one) NO_THREAD_SAFETY_ANALYSIS { carry_out(one, dropped); }, change);
-}
-
-void Registry::prepare(const Change& change) {
-  const auto* const insert = std::get_if<InsertSegment>(&change);
-  if (insert == nullptr) return;
-  const SegmentPointer& segment = insert->segment;
-  try {
-    state_.prepare(*insert);
-    files_.add(segment, *this);
-    if (rmid_forced_) files_.watch(*segment);
-  } catch (...) {
-    state_.cancel(*segment);
-    files_.remove(*segment);
-    throw;
-  }
-  prepared_ = segment.get();
-}
-
-void Registry::cancel() {
-  if (prepared_ == nullptr) return;
-  Segment& segment = *std::exchange(prepared_, nullptr);
-  if (rmid_forced_) files_.unwatch(segment);
-  files_.remove(segment);
-  state_.cancel(segment);
-}
-
-void Registry::carry_out(const InsertSegment& change, Dropped& /*dropped*/) {
-  const SegmentPointer& segment = change.segment;
-  if (prepared_ != segment.get()) prepare(change);
-  prepared_ = nullptr;
-  state_.insert(change.free, segment);
-}
-
-// do_shm_rmid(): destroys it, or marks it SHM_DEST and takes its key away while it is mapped.
-void Registry::carry_out(const RemoveSegment& change, Dropped& dropped) {
-  const SegmentPointer& segment = change.segment;
-  state_.take_key(*segment);
-  mode_t& mode = state_.of(*segment).perm.mode;
-  if ((mode & abi::kShmDest) != 0) return;  // it is watched already
-  if (segment->in_use()) {
-    mode |= abi::kShmDest;
-    if (!rmid_forced_) files_.watch(*segment);
-    // The last mapping may have gone between the question and the watch.
-    if (segment->in_use()) return;
-  }
-  destroy(segment, dropped);
-}
-
-void Registry::carry_out(const SetPermissions& change, Dropped& /*dropped*/) {
-  SegmentState& state = state_.of(*change.segment);
-  state.perm.uid = change.uid;
-  state.perm.gid = change.gid;
-  state.perm.mode =
-      (state.perm.mode & ~abi::kPermissionBits) | (change.mode & abi::kPermissionBits);
-  state.ctime_seconds = change.now_seconds;
-}
-
-void Registry::carry_out(const SetLocked& change, Dropped& /*dropped*/) {
-  account_lock(*change.segment, change.locked, change.uid);
-}
-
-void Registry::carry_out(const DropIfOver& change, Dropped& dropped) {
-  const auto current = state_.find(change.segment->id());
-  if (current && *current == change.segment && over(*change.segment)) {
-    destroy(change.segment, dropped);
-  }
-}
-
-void Registry::carry_out(const ForgetCreator& change, Dropped& dropped) {
-  for (const SegmentPointer& segment : state_.all()) {
-    SegmentState& state = state_.of(*segment);
-    if (state.creator != change.creator) continue;
-    state.creator.reset();
-    if (rmid_forced_ && over(*segment)) destroy(segment, dropped);
-  }
-}
-
-void Registry::carry_out(const SetLimit& change, Dropped& /*dropped*/) { state_.set(change); }
-
-// ipc_idr_alloc() takes kernel.shm_next_id back before it looks for a free index.
-void Registry::carry_out(const SetNextId& change, Dropped& /*dropped*/) {
-  state_.set_next_id_hint(change.id);
-}
-
-void Registry::carry_out(const SetRmidForced& change, Dropped& dropped) {
-  if (rmid_forced_ == change.forced) return;
-  rmid_forced_ = change.forced;
-  // Every last detach counts from now on, not only those of removed segments.
-  for (const SegmentPointer& segment : state_.all()) {
-    if ((state_.of(*segment).perm.mode & abi::kShmDest) != 0) continue;
-    if (change.forced) {
-      if (!segment->in_use()) segment->forget_openings();
-      files_.watch(*segment);
-      if (over(*segment)) destroy(segment, dropped);
-    } else {
-      files_.unwatch(*segment);
-    }
-  }
-}
-
-void Registry::destroy(const SegmentPointer& segment, Dropped& dropped) {
-  dropped.add(segment, files_.freeing());
-  withdraw(segment);
-}
-
-void Registry::withdraw(const SegmentPointer& segment) {
-  const bool removed = (state_.of(*segment).perm.mode & abi::kShmDest) != 0;
-  if (removed || rmid_forced_) files_.unwatch(*segment);
-  account_lock(*segment, false, 0);
-  files_.remove(*segment);
-  state_.erase(*segment);
-}
-
-void Registry::account_lock(Segment& segment, bool locked, uid_t uid) {
-  SegmentState& state = state_.of(segment);
-  if (locked == ((state.perm.mode & abi::kShmLocked) != 0)) return;
-  if (locked) {
-    files_.lock_accounts().charge(uid, segment.size_pages());
-    state.locked_by = uid;
-    state.perm.mode |= abi::kShmLocked;
-  } else {
-    files_.lock_accounts().give_back(state.locked_by, segment.size_pages());
-    state.perm.mode &= ~abi::kShmLocked;
-  }
 }
 
 LockMode Registry::lock_mode(const Segment& segment) const {

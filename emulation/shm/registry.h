@@ -85,6 +85,8 @@ class Registry : public std::enable_shared_from_this<Registry> {
 
   /// Carries out a change that needs no look. What it drops is freed in a thread of its own.
   void change(const Change& change);
+  /// SetLimit of each that is set.
+  void set_limits(const LimitSettings& settings);
   /// Drops what became over since the last time, up to a bound. A call that looks at all segments,
   /// or makes one, begins with it.
   void settle();
@@ -121,7 +123,13 @@ class Registry : public std::enable_shared_from_this<Registry> {
   [[nodiscard]] std::uint64_t locked_pages(uid_t uid) const;
 
  private:
-  void prepare(const Change& change) REQUIRES(lock_);
+  void prepare(const Change& change, Dropped& dropped) REQUIRES(lock_);
+  void prepare_for(const InsertSegment& change, Dropped& dropped) REQUIRES(lock_);
+  void prepare_for(const RemoveSegment& change, Dropped& dropped) REQUIRES(lock_);
+  void prepare_for(const SetLocked& change, Dropped& dropped) REQUIRES(lock_);
+  /// Of a change that needs no memory, or one that nobody decides for a caller.
+  template <typename Other>
+  void prepare_for(const Other& /*change*/, Dropped& /*dropped*/) {}
   void cancel() REQUIRES(lock_);
   void apply(const Change& change, Dropped& dropped) REQUIRES(lock_);
   void carry_out(const InsertSegment& change, Dropped& dropped) REQUIRES(lock_);
@@ -131,10 +139,15 @@ class Registry : public std::enable_shared_from_this<Registry> {
   void carry_out(const DropIfOver& change, Dropped& dropped) REQUIRES(lock_);
   void carry_out(const ForgetCreator& change, Dropped& dropped) REQUIRES(lock_);
   void carry_out(const SetLimit& change, Dropped& dropped) REQUIRES(lock_);
+  void carry_out(const SetUserLimits& change, Dropped& dropped) REQUIRES(lock_);
   void carry_out(const SetNextId& change, Dropped& dropped) REQUIRES(lock_);
   void carry_out(const SetRmidForced& change, Dropped& dropped) REQUIRES(lock_);
-  void account_lock(Segment& segment, bool locked, uid_t uid) REQUIRES(lock_);
-  void destroy(const SegmentPointer& segment, Dropped& dropped) REQUIRES(lock_);
+  /// Watches all of them, or none where memory runs out (std::bad_alloc).
+  void watch_all(const std::vector<SegmentPointer>& segments) REQUIRES(lock_);
+  void unlock(Segment& segment) REQUIRES(lock_);
+  [[nodiscard]] bool is_removed(const Segment& segment) const REQUIRES_SHARED(lock_);
+  [[nodiscard]] bool is_locked(const Segment& segment) const REQUIRES_SHARED(lock_);
+  void destroy(const SegmentPointer& segment, Dropped& dropped) noexcept REQUIRES(lock_);
   /// Takes it out of the registry, and leaves its memory to whoever maps it.
   void withdraw(const SegmentPointer& segment) REQUIRES(lock_);
   /// settle_one() of the segment that `find` finds in the state; nothing where it finds none.
@@ -152,9 +165,18 @@ class Registry : public std::enable_shared_from_this<Registry> {
   const MemoryPolicy memory_policy_;
   mutable RwLock lock_;
   RegistryState state_ GUARDED_BY(lock_);
-  Segment* prepared_ GUARDED_BY(lock_) = nullptr;  ///< of InsertSegment, until it is applied
-  std::atomic<bool> rmid_forced_{false};           ///< changed with the lock held
-  std::atomic<int> next_creator_index_{0};         ///< where next_creators() goes on
+  /// Of a change that is yet to be applied.
+  struct Prepared {
+    Segment* inserted = nullptr;  ///< has its key and file already
+    Segment* removed = nullptr;   ///< has a place in what is dropped
+    bool stays_mapped = false;    ///< the removed one, which may be in use still
+    Segment* watched = nullptr;   ///< the removed one, where it was not watched before
+    Segment* locked = nullptr;    ///< charged already
+    uid_t locked_by = 0;
+  };
+  Prepared prepared_ GUARDED_BY(lock_);
+  std::atomic<bool> rmid_forced_{false};    ///< changed with the lock held
+  std::atomic<int> next_creator_index_{0};  ///< where next_creators() goes on
 };
 
 /// Holds the registry's lock shared while it lives: nobody changes anything.
@@ -178,15 +200,19 @@ class Registry::WriteGuard {
  public:
   explicit WriteGuard(Registry& registry) NO_THREAD_SAFETY_ANALYSIS : registry_(registry),
                                                                       lock_(registry.lock_) {}
+  WriteGuard(const WriteGuard&) = delete;
+  WriteGuard& operator=(const WriteGuard&) = delete;
+  ~WriteGuard() NO_THREAD_SAFETY_ANALYSIS { registry_.cancel(); }
 
   const RegistryState* operator->() const NO_THREAD_SAFETY_ANALYSIS { return &registry_.state_; }
   const RegistryState& operator*() const NO_THREAD_SAFETY_ANALYSIS { return registry_.state_; }
-  /// All of the change that may fail for want of memory, which throws std::bad_alloc: before the
-  /// caller is told. Followed by apply() or cancel() while the guard lives.
-  void prepare(const Change& change) NO_THREAD_SAFETY_ANALYSIS { registry_.prepare(change); }
-  void cancel() NO_THREAD_SAFETY_ANALYSIS { registry_.cancel(); }
-  /// What is dropped by it is to be freed once the guard has gone. Not prepared, it may fail as
-  /// well.
+  /// All of a caller's change that may fail for want of memory, which throws std::bad_alloc: before
+  /// the caller is told. Then apply(), with the same `dropped`, cannot fail. Without apply() the
+  /// guard takes it back when it goes.
+  void prepare(const Change& change, Dropped& dropped) NO_THREAD_SAFETY_ANALYSIS {
+    registry_.prepare(change, dropped);
+  }
+  /// What is dropped by it is to be freed once the guard has gone. Not prepared, it may fail.
   void apply(const Change& change, Dropped& dropped) NO_THREAD_SAFETY_ANALYSIS {
     registry_.apply(change, dropped);
   }

@@ -37,18 +37,30 @@ ShmidDs RegistryState::describe(const Segment& segment, Viewpoint& viewpoint) co
 void RegistryState::prepare(const InsertSegment& change) {
   table_.reserve(change.free);
   const key_t key = of(*change.segment).perm.key;
+  if (user_limits_ != nullptr) users_.try_emplace(change.segment->account());
   if (key != abi::kIpcPrivate) by_key_.emplace(key, change.segment);
+}
+
+void RegistryState::cancel(const Segment& segment) {
+  by_key_.erase(of(segment).perm.key);
+  const auto user = users_.find(segment.account());
+  if (user != users_.end() && user->second.segments == 0) users_.erase(user);
 }
 
 void RegistryState::insert(const FreeId& free, const SegmentPointer& segment) {
   table_.insert(free, segment);
   total_pages_ += segment->size_pages();
+  if (user_limits_ != nullptr) count_in(users_, *segment);
   next_id_hint_ = -1;
 }
 
 void RegistryState::erase(Segment& segment) {
   take_key(segment);
   total_pages_ -= segment.size_pages();
+  if (const auto user = users_.find(segment.account()); user != users_.end()) {
+    user->second.pages -= segment.size_pages();
+    if (--user->second.segments == 0) users_.erase(user);
+  }
   table_.erase(segment.id());
 }
 
@@ -56,6 +68,26 @@ void RegistryState::take_key(Segment& segment) {
   key_t& key = of(segment).perm.key;
   if (key != abi::kIpcPrivate) by_key_.erase(key);
   key = abi::kIpcPrivate;
+}
+
+void RegistryState::count_in(Users& users, const Segment& segment) {
+  UserUsage& usage = users[segment.account()];
+  ++usage.segments;
+  usage.pages += segment.size_pages();
+}
+
+UserUsage RegistryState::usage_of(uid_t user) const {
+  const auto known = users_.find(user);
+  return known == users_.end() ? UserUsage() : known->second;
+}
+
+void RegistryState::set(const SetUserLimits& change) {
+  Users users;
+  if (change.limits != nullptr) {
+    table_.for_each([&users](const SegmentPointer& segment) { count_in(users, *segment); });
+  }
+  user_limits_ = change.limits;
+  users_ = std::move(users);
 }
 
 void RegistryState::set(const SetLimit& change) {

@@ -21,6 +21,7 @@
 #include "emulation/shm/segment.h"
 #include "policy/base/result.h"
 #include "policy/limits/limits.h"
+#include "policy/limits/user_limits.h"
 
 namespace shmvisor {
 
@@ -31,6 +32,11 @@ class RegistryState {
   explicit RegistryState(const Limits& limits) : limits_(limits) {}
 
   [[nodiscard]] const Limits& limits() const { return limits_; }
+  /// What the user may have, and has. Nothing is counted for users without limits.
+  [[nodiscard]] LimitSettings limit_of(uid_t user) const {
+    return user_limits_ == nullptr ? LimitSettings() : user_limits_->of(user);
+  }
+  [[nodiscard]] UserUsage usage_of(uid_t user) const;
   /// The identifier that the next segment shall have; -1 for none.
   [[nodiscard]] int next_id_hint() const { return next_id_hint_; }
   /// IPC_PRIVATE and removed segments are found by no key.
@@ -70,18 +76,26 @@ class RegistryState {
   /// Makes insert() need no memory. The key finds the segment from now on.
   void prepare(const InsertSegment& change);
   /// It is not inserted after all.
-  void cancel(const Segment& segment) { by_key_.erase(of(segment).perm.key); }
+  void cancel(const Segment& segment);
   /// Precondition: prepared.
   void insert(const FreeId& free, const SegmentPointer& segment);
   void erase(Segment& segment);
   /// It is found by no key from now on.
   void take_key(Segment& segment);
   void set(const SetLimit& change);
+  /// May throw std::bad_alloc, and has changed nothing then.
+  void set(const SetUserLimits& change);
   void set_next_id_hint(int id) { next_id_hint_ = id; }
   [[nodiscard]] Creations& creations() { return creations_; }
 
  private:
+  using Users = std::unordered_map<uid_t, UserUsage>;
+
+  static void count_in(Users& users, const Segment& segment);
+
   Limits limits_;
+  std::shared_ptr<const UserLimits> user_limits_;
+  Users users_;  ///< who has segments, while users have limits
   Creations creations_;
   IdTable<Segment> table_;
   std::unordered_map<key_t, SegmentPointer> by_key_;

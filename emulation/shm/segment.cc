@@ -1,13 +1,15 @@
 #include "emulation/shm/segment.h"
 
+#include <new>
+
 namespace shmvisor {
 
-void Segment::note_attach(const MappingActor& by) {
+void Segment::note_attach(const MappingActor& by) noexcept {
   const MutexLock lock(stamps_mutex_);
   note(0, Change::kAttach, by);
 }
 
-void Segment::note_detach(const MappingActor& by) {
+void Segment::note_detach(const MappingActor& by) noexcept {
   const MutexLock lock(stamps_mutex_);
   note(0, Change::kDetach, by);
 }
@@ -24,24 +26,32 @@ AttachStamps Segment::stamps() const {
   return stamps;
 }
 
-std::uint64_t Segment::change_for_now(Change change, const MappingActor& by) {
+std::uint64_t Segment::note_provisionally(Change change, const MappingActor& by) noexcept {
   const MutexLock lock(stamps_mutex_);
   note(++last_number_, change, by);
   return last_number_;
 }
 
-void Segment::take_back(std::uint64_t number) {
+void Segment::retract(std::uint64_t number) {
   const MutexLock lock(stamps_mutex_);
   std::erase_if(recent_, [number](const Recent& recent) { return recent.number == number; });
-  settle();
+  fold_recent();
 }
 
+/// Where there is no memory to remember it, it is for good, and what came before it too.
 void Segment::note(std::uint64_t number, Change change, const MappingActor& by) {
-  recent_.push_back({number, change, by});
-  settle();
+  const Recent now{number, change, by};
+  try {
+    recent_.push_back(now);
+    fold_recent();
+  } catch (const std::bad_alloc&) {
+    for (const Recent& recent : recent_) recent.apply_to(settled_);
+    recent_.clear();
+    now.apply_to(settled_);
+  }
 }
 
-void Segment::settle() {
+void Segment::fold_recent() {
   std::size_t settled = 0;
   while (settled < recent_.size() &&
          (recent_[settled].number == 0 || recent_.size() - settled > kMostRecent)) {

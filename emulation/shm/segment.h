@@ -117,16 +117,17 @@ class Segment {
   // kernel does not announce. So it is who was last, never how many.
 
   /// A mapping was made: __shm_open(). To the kernel a copy of one is an attach too.
-  void note_attach(const MappingActor& by);
+  void note_attach(const MappingActor& by) noexcept;
   /// A mapping is gone: shm_close().
-  void note_detach(const MappingActor& by);
+  void note_detach(const MappingActor& by) noexcept;
 
   enum class Change : std::uint8_t { kAttach, kDetach };
-  /// As note_attach() or note_detach(), of what may turn out not to have happened. What
-  /// take_back() takes.
-  [[nodiscard]] std::uint64_t change_for_now(Change change, const MappingActor& by);
-  /// It did not happen. What others did since then stays; where that is much, so does this.
-  void take_back(std::uint64_t number);
+  /// As note_attach() or note_detach(), for a change that the caller completes by itself and may
+  /// fail to. Returns the number by which retract() knows the change.
+  [[nodiscard]] std::uint64_t note_provisionally(Change change, const MappingActor& by) noexcept;
+  /// The change `number` did not happen. Changes that others made since then stay; after
+  /// kMostRecent of them the change `number` stays too.
+  void retract(std::uint64_t number);
 
  private:
   friend class RegistryState;  // to which the registry's lock belongs
@@ -138,10 +139,10 @@ class Segment {
 
     void apply_to(AttachStamps& stamps) const;
   };
-  /// Of which those are remembered that may be taken back, and what came after them.
+  /// So many changes are remembered: those that may be retracted, and what came after them.
   static constexpr std::size_t kMostRecent = 16;
   void note(std::uint64_t number, Change change, const MappingActor& by) REQUIRES(stamps_mutex_);
-  void settle() REQUIRES(stamps_mutex_);
+  void fold_recent() REQUIRES(stamps_mutex_);
 
   SegmentState state_;
   const int id_;

@@ -19,7 +19,7 @@ std::shared_ptr<Segment> SegmentFiles::find(const FileIdentity& file) const {
 
 void SegmentFiles::settle() {
   if (!watches_any()) return;
-  Dropped dropped;
+  DroppedAside dropped(host_);
   {
     const MutexLock settling(settling_);
     for (const FileIdentity& file : host_.take_released(kMostSettled)) {
@@ -29,10 +29,9 @@ void SegmentFiles::settle() {
       if (segment != nullptr && registry != nullptr) registry->drop_if_over(segment, dropped);
     }
   }
-  dropped.free_aside(host_);
 }
 
-void SegmentFiles::drop_if_over(const std::shared_ptr<Segment>& segment) {
+void SegmentFiles::drop_if_over(const std::shared_ptr<Segment>& segment) noexcept {
   if (segment->ends_unmapped()) {
     if (const auto registry = entry(segment->memory().identity()).registry.lock()) {
       Dropped dropped;
@@ -57,8 +56,8 @@ void SegmentFiles::remove(const Segment& segment) {
 }
 
 void SegmentFiles::watch(Segment& segment) {
-  segment.set_ends_unmapped(true);
   host_.watch_release(segment.memory());
+  segment.set_ends_unmapped(true);
   watched_.fetch_add(1, std::memory_order_release);
 }
 

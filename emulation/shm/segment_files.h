@@ -42,7 +42,7 @@ class SegmentFiles {
   /// Drops one that the caller itself let go of, and frees its memory before this returns. Where
   /// another thread has dropped it already and is freeing it, this waits for that thread
   /// (FreeingMemory::kOwnSegment at most).
-  void drop_if_over(const std::shared_ptr<Segment>& segment);
+  void drop_if_over(const std::shared_ptr<Segment>& segment) noexcept;
   [[nodiscard]] bool watches_any() const { return watched_.load(std::memory_order_acquire) != 0; }
 
   [[nodiscard]] FreeingMemory& freeing() { return *freeing_; }

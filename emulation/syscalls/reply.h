@@ -4,8 +4,8 @@
 // here: what a call changes is changed while its caller is known to be there (Caller::confirm()),
 // and stays even if the caller is killed before it has the answer, the new segment of a shmget too.
 //
-// A caller may be left to find its result itself (MappingSpace::map()). What its call did is then
-// done at once, and taken back if it calls again because it did not succeed.
+// A caller may complete its call by itself, after the answer (MappingSpace::map()). What the call
+// changes is changed at once, and undone if the caller calls again because it did not succeed.
 #pragma once
 
 #include <cstdint>
@@ -23,28 +23,38 @@ class [[nodiscard]] Reply {
   Reply(Errno error) : value_(-std::int64_t{error.value()}) {}  // NOLINT: implicit
   Reply(Errno error, const Denial& denial) : Reply(error) { denial_ = denial; }
 
-  /// The result is the caller's to find. `take_back` undoes what was done as if it had one.
-  static Reply left_to_caller(std::function<void()> take_back) {
+  /// The caller completes the call and finds the result. `undo` undoes what the call changed.
+  static Reply completed_by_caller(std::function<void()> undo) {
     Reply reply(0);
-    reply.take_back_ = std::move(take_back);
+    reply.undo_ = std::move(undo);
     return reply;
   }
 
-  /// The system call's result: a value, or an errno negated. Of no meaning when it is left.
+  /// The system call's result: a value, or an errno negated. Of no meaning where the caller
+  /// completes the call.
   [[nodiscard]] std::int64_t value() const { return value_; }
 
   /// What denied it, where a limit or a right did and it was noted.
   [[nodiscard]] const Denial& denial() const { return denial_; }
   void explain(const Denial& denial) { denial_ = denial; }
 
-  /// What is to be done if the same thread calls again to say that it did not find its result.
-  /// Empty where the result was not left to it.
-  [[nodiscard]] std::function<void()> undo() { return std::move(take_back_); }
+  /// For who observes calls: the segment that the call concerned, -1 where that is not known; and
+  /// whether the registry was changed.
+  [[nodiscard]] int shmid() const { return shmid_; }
+  [[nodiscard]] bool changed() const { return changed_; }
+  void note_segment(int shmid) { shmid_ = shmid; }
+  void note_change() { changed_ = true; }
+
+  /// To be run if the same thread calls again to say that it could not complete its call. Empty
+  /// where the call is complete.
+  [[nodiscard]] std::function<void()> undo() { return std::move(undo_); }
 
  private:
   std::int64_t value_;
   Denial denial_;
-  std::function<void()> take_back_;
+  int shmid_ = -1;
+  bool changed_ = false;
+  std::function<void()> undo_;
 };
 
 }  // namespace shmvisor

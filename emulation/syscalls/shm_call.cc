@@ -1,46 +1,65 @@
 #include "emulation/syscalls/shm_call.h"
 
+#include <functional>
+#include <new>
+#include <utility>
+
 namespace shmvisor {
 
 Reply carry_out(Caller& caller, Registry& registry, const Decide& decide) {
   Dropped dropped;
   Denial denial;
   std::int64_t value = 0;
+  bool changed = false;
   {
     Registry::WriteGuard state = registry.write();
     const Result<Decision> decision = decide(*state, denial);
     if (!decision) return Reply(decision.error(), denial);
     value = decision->value;
     if (decision->change) {
-      state.prepare(*decision->change);
+      state.prepare(*decision->change, dropped);
       // Also because a caller that is gone may not be who we took it for when we asked for its
       // rights.
-      if (!caller.confirm(value)) {
-        state.cancel();
-        return Errno(EINTR);  // which nobody gets to see
-      }
+      if (!caller.confirm(value)) return Errno(EINTR);  // which nobody gets to see
+      // From here on nothing needs memory: what was decided happens as a whole.
       state.apply(*decision->change, dropped);
+      changed = true;
     }
   }
   dropped.free();
   Reply reply(value);
   reply.explain(denial);
+  if (changed) reply.note_change();
   return reply;
 }
 
-Reply left_to_caller(const std::shared_ptr<Segment>& segment, Segment::Change change,
-                     const MappingActor& by) {
-  // It may never be needed, and must not keep the segment till then.
-  return Reply::left_to_caller(
-      [kept = std::weak_ptr(segment), number = segment->change_for_now(change, by)] {
-        if (const auto still = kept.lock()) still->take_back(number);
-      });
+Reply completed_by_caller(const std::shared_ptr<Segment>& segment, Segment::Change change,
+                          const MappingActor& by) {
+  const std::uint64_t number = segment->note_provisionally(change, by);
+  const auto completed = [&](std::function<void()> undo) {
+    Reply reply = Reply::completed_by_caller(std::move(undo));
+    reply.note_segment(segment->id());
+    return reply;
+  };
+  try {
+    // It may never be needed, and must not keep the segment till then.
+    return completed([kept = std::weak_ptr(segment), number] {
+      if (const auto still = kept.lock()) still->retract(number);
+    });
+  } catch (const std::bad_alloc&) {
+    // The caller completes its call all the same. Should it fail to, the stamps stay.
+    return completed([] {});
+  }
 }
 
 void drop_detached(const std::shared_ptr<Segment>& segment, MappingSpace& space,
-                   SegmentFiles& files) {
-  // Where that fails the caller is dying, and whoever settles next will see that it is over.
-  if (segment->ends_unmapped()) (void)space.finish_unmapping();
+                   SegmentFiles& files) noexcept {
+  // Where that fails the caller is dying, or memory is short; whoever settles next will see that it
+  // is over.
+  try {
+    if (segment->ends_unmapped()) (void)space.finish_unmapping();
+  } catch (const std::bad_alloc&) {  // NOLINT: see above
+  }
   // Also where another thread was told of its end first, and has dropped it.
   files.drop_if_over(segment);
 }

@@ -27,14 +27,19 @@ using Decide = std::function<Result<Decision>(const RegistryState&, Denial&)>;
 /// the caller is secured.
 Reply carry_out(Caller& caller, Registry& registry, const Decide& decide);
 
-/// For shmat and shmdt, where the caller finds the result: makes `change` to `segment`, which is
-/// taken back if it does not.
-Reply left_to_caller(const std::shared_ptr<Segment>& segment, Segment::Change change,
-                     const MappingActor& by);
+/// For a shmat or shmdt that the caller completes by itself: makes `change` to `segment`, which is
+/// undone if the caller cannot complete the call.
+Reply completed_by_caller(const std::shared_ptr<Segment>& segment, Segment::Change change,
+                          const MappingActor& by);
 
 /// The caller has unmapped `segment`: drops it and frees its memory if that was the end of it.
 void drop_detached(const std::shared_ptr<Segment>& segment, MappingSpace& space,
-                   SegmentFiles& files);
+                   SegmentFiles& files) noexcept;
+
+/// The segment of the attach at `address` of the caller, as shmdt would find it; null where there
+/// is none, or it cannot be told. Reads the caller's mappings.
+std::shared_ptr<Segment> find_attached(std::uint64_t address, MappingSpace& space,
+                                       SegmentFiles& files);
 
 // One file each.
 Reply shmget(const ShmCall& call, Caller& caller, Registry& registry);

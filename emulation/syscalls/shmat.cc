@@ -144,7 +144,8 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   // What it takes the place of is told of below, which could not be taken back. With
   // shm_rmid_forced an attach in vain ends the segment, as in the kernel: a call that came again to
   // learn why would no longer find it.
-  request.may_be_left = request.placement != Placement::kReplacing && !registry.rmid_forced();
+  request.caller_may_complete =
+      request.placement != Placement::kReplacing && !registry.rmid_forced();
   // Huge pages were reserved, or were not, when the segment was made.
   request.commit = !memory.is_huge();
   request.populate = registry.memory_policy().populate_on_attach;
@@ -158,12 +159,14 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
     return Errno(EINVAL);
   }
   const Displaced displaced(request, caller.space(), registry.files());
+  // Once it is mapped nothing may fail.
+  MappingActor by{caller.process(), 0};
   const auto address = caller.space().map(request, std::move(*file));
   if (!address) return address.error();
-  const MappingActor by{caller.process(), registry.host().now_seconds()};
+  by.now_seconds = registry.host().now_seconds();
   registry.host().note_attach(by.process, memory);
   displaced.tell(registry.files(), caller.space(), by);
-  if (!*address) return left_to_caller(segment, Segment::Change::kAttach, by);
+  if (!*address) return completed_by_caller(segment, Segment::Change::kAttach, by);
   segment->note_attach(by);
   return deliver(call, caller, **address);
 }

@@ -1,4 +1,6 @@
 // shmdt(2): ksys_shmdt() of ipc/shm.c.
+#include <new>
+
 #include "emulation/abi/pages.h"
 #include "emulation/syscalls/shm_call.h"
 #include "policy/base/shortage.h"
@@ -20,7 +22,7 @@ class AttachFragments {
       if (segment_ != nullptr && cursor_ - address_ >= size_bytes_) {
         return std::optional<MappedArea>();
       }
-      auto area = space_.area_above(cursor_);
+      auto area = look();
       if (!area || !*area) return area;
       const MappedArea& found = **area;
       cursor_ = found.range.end();
@@ -35,6 +37,14 @@ class AttachFragments {
   [[nodiscard]] const std::shared_ptr<Segment>& segment() const { return segment_; }
 
  private:
+  Result<std::optional<MappedArea>> look() {
+    try {
+      return space_.area_above(cursor_);
+    } catch (const std::bad_alloc&) {
+      return Errno(ENOMEM);
+    }
+  }
+
   bool belongs(const MappedArea& area) {
     if (area.range.start - address_ != area.file_offset_bytes) return false;
     if (segment_ != nullptr) return segment_->memory().identity() == area.file;
@@ -59,7 +69,7 @@ Errno as_answer(Errno error) {
   return error == Errno(EAGAIN) ? error : Errno(EINVAL);
 }
 
-/// Unmaps the fragments. Whether there were any; nothing where that is left to the caller.
+/// Unmaps the fragments. Whether there were any; nothing where the caller completes that.
 class Detaching {
  public:
   Detaching(const ShmCall& call, Caller& caller, Registry& registry)
@@ -72,9 +82,11 @@ class Detaching {
     auto next = fragments_.next();
     while (next && *next) {
       const MappedArea fragment = **next;
+      (void)actor();  // once it is unmapped nothing may fail
       next = fragments_.next();
+      if (!found_ && !next && is_shortage(next.error())) break;  // nothing has happened yet
       const bool is_all = !found_ && next && !*next;
-      const auto unmapped = space_.unmap(fragment.range, is_all && may_be_left());
+      const auto unmapped = space_.unmap(fragment.range, is_all && caller_may_complete());
       // One that mseal(2) protects stays, and neither the others nor the result care.
       if (!unmapped && unmapped.error() != Errno(EPERM)) {
         next = unmapped.error();
@@ -82,20 +94,22 @@ class Detaching {
       }
       found_ = true;
       if (!unmapped) continue;
-      if (*unmapped == MappingSpace::Outcome::kLeft) {
-        return left_to_caller(fragments_.segment(), Segment::Change::kDetach, actor());
+      if (*unmapped == MappingSpace::Outcome::kCompletedByCaller) {
+        return completed_by_caller(fragments_.segment(), Segment::Change::kDetach, actor());
       }
       fragments_.segment()->note_detach(actor());
     }
     if (!found_) return next ? Errno(EINVAL) : as_answer(next.error());
     drop_detached(fragments_.segment(), space_, registry_.files());
-    return 0;
+    Reply reply(0);
+    reply.note_segment(fragments_.segment()->id());
+    return reply;
   }
 
  private:
-  /// Of a removed segment it may be the last one, whose memory must be free when the call is over:
-  /// by nobody but us.
-  [[nodiscard]] bool may_be_left() const { return !fragments_.segment()->ends_unmapped(); }
+  /// Not where the segment is removed: this may be its last mapping, and the segment's memory must
+  /// be free when the call is over, which the supervisor alone can see to.
+  [[nodiscard]] bool caller_may_complete() const { return !fragments_.segment()->ends_unmapped(); }
 
   const MappingActor& actor() {
     if (!by_) by_.emplace(MappingActor{caller_.process(), registry_.host().now_seconds()});
@@ -111,6 +125,13 @@ class Detaching {
 };
 
 }  // namespace
+
+std::shared_ptr<Segment> find_attached(std::uint64_t address, MappingSpace& space,
+                                       SegmentFiles& files) {
+  AttachFragments fragments(address, space, files);
+  const auto first = fragments.next();
+  return first && *first ? fragments.segment() : nullptr;
+}
 
 Reply shmdt(const ShmCall& call, Caller& caller, Registry& registry) {
   if (!is_page_aligned(call.address)) return Errno(EINVAL);

@@ -35,6 +35,40 @@ std::optional<Reply> refuse_size(std::uint64_t size_bytes, const Limits& limits,
   return std::nullopt;
 }
 
+/// The same for what one user may have. `before`: the user's other segments.
+std::optional<Reply> refuse_user(std::uint64_t size_bytes, const LimitSettings& limit,
+                                 const UserUsage& before) {
+  using Reason = Denial::Reason;
+  if (limit.shmmax && size_bytes > *limit.shmmax) {
+    return Reply(Errno(EINVAL), {Reason::kUserShmmax, *limit.shmmax, size_bytes, 0});
+  }
+  const std::uint64_t pages = pages_of(size_bytes);
+  if (limit.shmall && before.pages + pages > *limit.shmall) {
+    return Reply(Errno(ENOSPC), {Reason::kUserShmall, *limit.shmall, pages, before.pages});
+  }
+  if (limit.shmmni && before.segments >= *limit.shmmni) {
+    return Reply(Errno(ENOSPC), {Reason::kUserShmmni, *limit.shmmni, 1, before.segments});
+  }
+  return std::nullopt;
+}
+
+/// Both. `others`: whether segments that are being made count too.
+std::optional<Reply> refuse(std::uint64_t size_bytes, uid_t user, const RegistryState& state,
+                            bool others) {
+  const Creations& creations = state.creations();
+  const std::uint64_t pages = state.total_pages() + (others ? creations.pages() : 0);
+  if (auto refused = refuse_size(size_bytes, state.limits(), pages)) return refused;
+  const LimitSettings limit = state.limit_of(user);
+  if (!limit.sets_any()) return std::nullopt;
+  UserUsage before = state.usage_of(user);
+  if (others) {
+    const UserUsage making = creations.of_user(user);
+    before.segments += making.segments;
+    before.pages += making.pages;
+  }
+  return refuse_user(size_bytes, limit, before);
+}
+
 /// What the flags ask of the memory. Huge pages are for CAP_IPC_LOCK and for one group:
 /// hugetlb_file_setup() of fs/hugetlbfs/inode.c.
 Result<BackingRequest> backing_for(const ShmCall& call, Caller& caller, const Registry& registry,
@@ -84,52 +118,53 @@ std::optional<Reply> use_existing(const ShmCall& call, Caller& caller, const Reg
 /// it is there and this has not ended yet, whoever lacks the pages waits for that end.
 class Reservation {
  public:
-  Reservation(Registry& registry, Registry::WriteGuard& held, const ShmCall& call)
-      : registry_(registry), key_(call.key), pages_(pages_of(call.size_bytes)) {
-    held.creations().begin(key_, pages_);
+  Reservation(Registry& registry, Registry::WriteGuard& held, const ShmCall& call, uid_t user)
+      : registry_(registry), key_(call.key), pages_(pages_of(call.size_bytes)), user_(user) {
+    held.creations().begin(key_, pages_, user_);
   }
   Reservation(const Reservation&) = delete;
   Reservation& operator=(const Reservation&) = delete;
   ~Reservation() {
     Registry::WriteGuard held = registry_.write();
-    held.creations().end(key_, pages_);
+    held.creations().end(key_, pages_, user_);
   }
 
  private:
   Registry& registry_;
   const key_t key_;
   const std::uint64_t pages_;
+  const uid_t user_;
 };
 
 /// For another's creation. As long as making much memory may take.
 constexpr std::chrono::seconds kMostPatience(30);
 
 /// Reserves what the new segment will need, or answers; nothing where `others` have to end first.
-std::optional<Reply> try_to_reserve(const ShmCall& call, Caller& caller, Registry& registry,
-                                    Registry::WriteGuard& state,
+std::optional<Reply> try_to_reserve(const ShmCall& call, Caller& caller, uid_t user,
+                                    Registry& registry, Registry::WriteGuard& state,
                                     std::optional<Reservation>& reservation) {
   if (auto existing = use_existing(call, caller, *state)) return existing;
-  const Creations& others = state->creations();
-  const std::uint64_t there = state->total_pages();
-  const auto refused = refuse_size(call.size_bytes, state->limits(), there + others.pages());
-  if (refused) return refuse_size(call.size_bytes, state->limits(), there);
-  if (!others.of_key(call.key)) reservation.emplace(registry, state, call);
+  if (refuse(call.size_bytes, user, *state, true)) {
+    return refuse(call.size_bytes, user, *state, false);
+  }
+  if (!state->creations().of_key(call.key)) reservation.emplace(registry, state, call, user);
   return std::nullopt;
 }
 
 /// The same with the patience to wait for others, and with the lock held for moments only.
 std::optional<Reply> reserve(const ShmCall& call, Caller& caller, Registry& registry,
                              std::optional<Reservation>& reservation) {
+  const uid_t user = caller.account();  // may look into /proc
   {
     Registry::WriteGuard state = registry.write();
-    auto answer = try_to_reserve(call, caller, registry, state, reservation);
+    auto answer = try_to_reserve(call, caller, user, registry, state, reservation);
     if (answer || reservation) return answer;
   }
   caller.long_step();
   const auto deadline = std::chrono::steady_clock::now() + kMostPatience;
   Registry::WriteGuard state = registry.write();
   for (;;) {
-    auto answer = try_to_reserve(call, caller, registry, state, reservation);
+    auto answer = try_to_reserve(call, caller, user, registry, state, reservation);
     if (answer || reservation) return answer;
     // In the kernel it would be the other's turn until that has ended: newseg().
     if (!state.wait_for_a_creation(deadline)) return Errno(ENOMEM);

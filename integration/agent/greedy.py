@@ -81,7 +81,7 @@ loop = (
     "import ctypes\n"
     "libc = ctypes.CDLL(None)\n"
     "made = sum(libc.shmget(0, ctypes.c_size_t(4096), 0o600) >= 0 for _ in range(300))\n"
-    "print(150 < made < 200)"
+    "print(140 < made < 200)"
 )
 if os.environ.get("SHMVISOR_SANITIZED"):
     print("not compared: UBSan needs descriptors, to look at the types of objects")

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """service.py: the agent as a service: sockets that it makes and that it is handed, what it tells the service manager,
 and how it ends."""
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
+import time
 
 import agent as lib
 from agent import BOUND_SECONDS, contained, expect, fail, wait_until
@@ -107,7 +110,24 @@ with open(f"{folder}/file", "w", encoding="utf-8"):
 expect_failure("a file", "is there and is no socket", arguments=["--socket", f"{folder}/file"])
 expect_failure("no folder", "No such file", arguments=["--socket", f"{folder}/no/socket"])
 expect_failure("a long path", "File name too long", arguments=["--socket", "/" + "x" * 200])
-expect_failure("none at all", "no socket: give --socket PATH", arguments=[])
+
+heading("no path at all: where the profiles say")
+# In the mount namespace of this script alone.
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+profile = json.loads(subprocess.run([os.environ["SHMVISOR"], "oci-profile"], check=True, capture_output=True).stdout)
+place = profile["listenerPath"]
+agent = lib.Agent(folder, arguments=[])
+wait_until("a socket at the profile's place", lambda: os.path.exists(place))
+expect("modes", (0o700, 0o600), tuple(os.stat(one).st_mode & 0o777 for one in (os.path.dirname(place), place)))
+process = contained(place)
+expect("a call", 0, process.call())
+process.end()
+expect("status", 0, agent.stop())
+expect("its socket", False, os.path.exists(place))
+os.rmdir(os.path.dirname(place))
+subprocess.run(["mount", "-o", "remount,ro", "/run"], check=True)
+nowhere = "cannot make /run/shmvisor: Read-only file system; give --socket PATH"
+expect_failure("a folder that cannot be made", nowhere, arguments=[])
 
 heading("a socket that is handed over, and a service manager that listens")
 
@@ -170,7 +190,7 @@ heading("variables of a service manager's that mean nothing")
 for pid, count in (("$$", "abc"), ("$$", "-1"), ("$$", "0"), ("$$", "100000"), ("$$", ""), ("abc", "1"), ("", "1"), ("-1", "1")):
     agent = lib.Agent(folder, command=["sh", "-c", f'LISTEN_PID={pid} LISTEN_FDS={count} exec "$SHMVISOR" agent'])
     expect(f"LISTEN_PID={pid} LISTEN_FDS={count}: status", 125, agent.wait())
-    if "no socket: give --socket PATH" not in agent.log():
+    if nowhere not in agent.log():
         fail(agent.log())
 
 heading("a service manager that cannot be reached, or does not listen")
@@ -190,3 +210,13 @@ for address in (f"{folder}/nobody", "@" + name + "-nobody", "x" * 200, "@", "not
     process.end()
     expect("status", 0, agent.stop())
     expect("log", "", agent.log())
+
+heading("a service manager that listens late")
+agent = lib.Agent(folder, environment={"NOTIFY_SOCKET": f"{folder}/deaf.sock"}).wait_for_socket()
+time.sleep(2.5)
+deaf.settimeout(BOUND_SECONDS)
+heard = b"x"
+while heard == b"x":
+    heard = deaf.recv(100)
+expect("ready", b"READY=1", heard)
+expect("status", 0, agent.stop())

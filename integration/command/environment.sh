@@ -97,6 +97,9 @@ if "$SHMVISOR" run --userns -- true 2>err; then
 else
   echo "not tried, SHMVISOR_USERNS: $(cat err)"
 fi
+# shellcheck disable=SC2016
+prints other SHMVISOR_PRIVATE_IPC=1 -- bash -c '[ "$(readlink /proc/self/ns/ipc)" = "$0" ] || echo other' \
+  "$(readlink /proc/self/ns/ipc)"
 rm -f go
 SHMVISOR_SERVE=socket "$SHMVISOR" run -- bash -c 'ipcmk -M 4096 >made; while [ ! -e go ]; do sleep 0.05; done' &
 server=$!
@@ -127,9 +130,22 @@ wait "$agent" || fail "the agent: status $?"
 SHMVISOR_SHMMAX=banana SHMVISOR_SOCKET=$scratch/agent "$SHMVISOR" agent 2>err
 expect "SHMVISOR_SHMMAX of the agent" 125 $?
 
+printf '[limits]\nshmmax = "8K"\nshmall = 9\n' >config.toml
+# shellcheck disable=SC2086
+prints "shmmax 8192 shmall 9 shmmni 5 shmmin 1
+made 1: all" SHMVISOR_CONFIG=config.toml SHMVISOR_SHMMNI=5 -- $limits
+SHMVISOR_CONTROL=$scratch/control timeout --kill-after=10 60 "$SHMVISOR" run -- "$SHMVISOR" ls --control "$scratch/control" \
+  >out 2>err || fail "SHMVISOR_CONTROL: $(cat err)"
+XDG_RUNTIME_DIR=$scratch SHMVISOR_NAME=named timeout --kill-after=10 60 "$SHMVISOR" run -- "$SHMVISOR" ls --name named \
+  >out 2>err || fail "SHMVISOR_NAME: $(cat err)"
+SHMVISOR_TRACE=$scratch/trace SHMVISOR_REPORT=$scratch/report timeout --kill-after=10 60 "$SHMVISOR" run -- ipcmk -M 4096 \
+  >out 2>err || fail "SHMVISOR_TRACE: $(cat err)"
+grep -q 'shmget(.* 4096, ' trace || fail "SHMVISOR_TRACE: $(cat trace)"
+grep -q 'shmget  *1 ' report || fail "SHMVISOR_REPORT: $(cat report)"
+
 # No option is left out here.
 for subcommand in run agent check; do
-  for option in $("$SHMVISOR" "$subcommand" --help | grep -oE '^ +(-.,)?--[a-z-]+' | sed 's/.*--//'); do
+  for option in $("$SHMVISOR" "$subcommand" --help | grep -oE '^  (-., )?--[a-z-]+' | sed 's/.*--//'); do
     variable=SHMVISOR_$(tr 'a-z-' 'A-Z_' <<<"$option")
     [ "$option" = help ] || grep -q "$variable=" "$0" || fail "$subcommand --$option: $variable is not tested"
   done

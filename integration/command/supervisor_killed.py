@@ -16,20 +16,23 @@ BOUND_SECONDS = 60
 
 
 def read_until(pipe, wanted, text=b""):
+    """What the program says until `wanted`, and whether all that have its output have ended."""
     deadline = time.monotonic() + BOUND_SECONDS
     while wanted not in text:
         ready, _, _ = select.select([pipe], [], [], max(0, deadline - time.monotonic()))
-        piece = os.read(pipe.fileno(), 4096) if ready else b""
+        if not ready:
+            return text, False
+        piece = os.read(pipe.fileno(), 4096)
         if not piece:
-            break
+            return text, True
         text += piece
-    return text
+    return text, False
 
 
 def once(program, quiet, options, delay):
     run = subprocess.Popen([os.environ["SHMVISOR"], "run", *options, "--", program, quiet],
                            stdout=subprocess.PIPE)
-    said = read_until(run.stdout, b"ready\n")
+    said, _ = read_until(run.stdout, b"ready\n")
     if b"ready" not in said:
         run.kill()
         run.wait()
@@ -39,10 +42,12 @@ def once(program, quiet, options, delay):
         pass
     run.send_signal(signal.SIGKILL)
     run.wait()
-    said = read_until(run.stdout, b"end\n", said)
+    said, gone = read_until(run.stdout, b"end\n", said)
     lines = said.decode().split("\n")
     faults = [line for line in lines if line not in ("ready", "end", "")]
-    return faults if "end" in lines else faults + ["did not end"]
+    if "end" not in lines:
+        faults.append("killed" if gone else "did not end")
+    return faults
 
 
 def main():

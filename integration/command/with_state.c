@@ -25,6 +25,7 @@ static void unusual_state(void) {
   sigaddset(&blocked, SIGTERM);
   sigaddset(&blocked, SIGALRM);
   sigaddset(&blocked, SIGRTMAX);
+  sigaddset(&blocked, SIGSTKFLT);
   sigprocmask(SIG_SETMASK, &blocked, NULL);
   umask(0137);
   setpriority(PRIO_PROCESS, 0, 5);

@@ -219,6 +219,23 @@ bool executed_thread(const Difference& difference, const DifferenceContext& cont
   }
 }
 
+/// shm_rss in pages, the table's rss in bytes. A huge page of 2 MiB is 512 pages, counted 512
+/// times.
+bool huge_rss(const Difference& difference, const DifferenceContext& context) {
+  constexpr std::uint64_t kPagesTooMany = 511 * 512;
+  const auto number = [](std::string_view text) {
+    std::uint64_t value = 0;
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    return value;
+  };
+  const bool is_in_pages = context.operation.kind == Kind::kShmctl && difference.field == "shm_rss";
+  const bool is_in_bytes = context.operation.kind == Kind::kProcTable && difference.field == "rss";
+  const std::uint64_t native = number(difference.native);
+  const std::uint64_t supervised = number(difference.supervised);
+  return (is_in_pages || is_in_bytes) && native > supervised &&
+         (native - supervised) % (is_in_bytes ? 4096 * kPagesTooMany : kPagesTooMany) == 0;
+}
+
 /// In kB. The second page may be refused.
 bool one_or_two_pages_more(const Difference& difference, const DifferenceContext& context) {
   const auto kilobytes = [](std::string_view text) {
@@ -272,6 +289,12 @@ constexpr auto kExclusions = std::to_array<Exclusion>({
      "with kernel.shm_rmid_forced a segment goes with the thread that created it; a thread that "
      "execs takes over the first one's id in all that shmvisor can see, but not its segments",
      executed_thread, true},
+    {"huge-rss",
+     "since Linux 6.7 the pages of a segment of huge pages that are in memory are counted in small "
+     "pages already, and multiplied once more by how many of these one has; no case shows it, "
+     "since "
+     "that takes a pool of huge pages",
+     huge_rss, false, 6007},
 });
 
 }  // namespace

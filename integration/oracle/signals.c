@@ -1,11 +1,14 @@
 // A storm of signals while calls are under way: no call is repeated or lost, and with SA_RESTART
-// none is interrupted.
+// none is interrupted. Usage: oracle_signals [MICROSECONDS], the time from one signal to the next.
+// Handlers that attach get six times as long.
 #include <stdatomic.h>
 
 #include "transcript.h"
 #include "uninterrupted.h"
 
 enum { kRounds = 300 };
+
+static long period_us = 500;
 
 static volatile sig_atomic_t ticks;
 
@@ -18,7 +21,7 @@ static void start_storm(int flags) {
   struct sigaction action = {.sa_handler = on_tick, .sa_flags = flags};
   sigemptyset(&action.sa_mask);
   sigaction(SIGALRM, &action, NULL);
-  const struct itimerval often = {{0, 500}, {0, 500}};
+  const struct itimerval often = {{0, period_us}, {0, period_us}};
   setitimer(ITIMER_REAL, &often, NULL);
 }
 
@@ -138,7 +141,7 @@ static void calls_in_the_handler(void) {
   struct sigaction action = {.sa_handler = on_tick_attach, .sa_flags = RESTART};
   sigemptyset(&action.sa_mask);
   sigaction(SIGALRM, &action, NULL);
-  const struct itimerval often = {{0, 3000}, {0, 3000}};
+  const struct itimerval often = {{0, 6 * period_us}, {0, 6 * period_us}};
   setitimer(ITIMER_REAL, &often, NULL);
   for (int i = 0; i < kRounds || ticks < 10; ++i) {
     const long at = UNINTERRUPTED(shm_at(handler_id, NULL, 0));
@@ -183,7 +186,10 @@ static void stopped_and_continued(void) {
   TRY(shm_ctl(id, IPC_RMID, NULL));
 }
 
-int main(void) {
+int main(int argc, char** argv) {
+  if (argc > 1) {
+    period_us = atol(argv[1]);
+  }
   calls_in_a_storm("handler", RESTART);
   calls_in_a_storm("handler that may be interrupted by itself", RESTART | SA_NODEFER);
   no_signal_is_lost();

@@ -25,6 +25,29 @@ seen=$(timeout --kill-after=10 60 "$SHMVISOR" run --proc=fuse -- bash -c "$sessi
 expect "what ipcs shows" "$(printf '1\n1\n0')" "$seen"
 grep -q 'warning: --proc=fuse: /proc has no sysvipc' "$scratch/err" || fail "it does not say so: $(cat "$scratch/err")"
 
+# As on a kernel without CONFIG_IPC_NS: shmvisor itself finds no such file.
+heading 'root without IPC namespaces'
+need strace strace
+cat >"$scratch/rights.py" <<'END'
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+made, told = os.pipe()
+user = os.fork()
+if user == 0:
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+    os.write(told, str(libc.shmget(0, ctypes.c_size_t(4096), 0o1600)).encode())
+    os._exit(0)
+segment = int(os.read(made, 20))
+os.waitpid(user, 0)
+print(segment >= 0, [libc.shmctl(segment, command, ctypes.create_string_buffer(200)) for command in (2, 11, 12, 0)])
+END
+seen=$(timeout --kill-after=10 60 strace -qq -o "$scratch/calls" -P /proc/thread-self/ns/ipc -e trace=openat \
+  -e inject=openat:error=ENOENT "$SHMVISOR" run -- python3 "$scratch/rights.py" 2>"$scratch/err") ||
+  fail "status $?: $(cat "$scratch/err")"
+grep -q INJECTED "$scratch/calls" || fail "the file was not asked for"
+expect "IPC_STAT, SHM_LOCK, SHM_UNLOCK, IPC_RMID" 'True [0, 0, 0, 0]' "$seen"
+
 heading check
 "$SHMVISOR" check >"$scratch/out" || fail "check: $(cat "$scratch/out")"
 expect "lines that say so" 2 "$(grep -cE '^proc-(fuse|hide) +not needed' "$scratch/out")"

@@ -124,10 +124,14 @@ full
     bwrap --dev-bind / / --unshare-ipc bash -c "cat /proc/sys/kernel/shmmni
       echo 1 >/proc/sys/kernel/shmmni; ipcmk -M 1 >one; ipcmk -M 1 >two 2>&1 || echo full"
     cat /proc/sys/kernel/shmmni'
+  prints 0 'bwrap --ro-bind / / --unshare-ipc true; echo $?'
+  prints 0 'bwrap --ro-bind / / --dev /dev --proc /proc --unshare-all true; echo $?'
 else
   echo "not tried: bwrap --unshare-ipc: $(cat err)"
 fi
 expect "the kernel's own shmmni" 0 "$(cat /proc/sys/kernel/shmmni)"
+cp "$here/beside_mounts.py" . || fail cp
+prints '400 of 400' 'python3 -B beside_mounts.py 400'
 # A nested mount namespace that was there before the IPC namespace.
 prints '4096 EINVAL' '
   unshare --mount sleep 60 &

@@ -33,8 +33,8 @@ import_image "$root" postgres:15 \
   'ENTRYPOINT ["docker-entrypoint.sh"]' 'CMD ["postgres"]'
 for folder in bin lib lib64 share; do run_options+=(--volume "/usr/$folder:/usr/$folder:ro"); done
 
-recipe dockerfile 'ENTRYPOINT' >Dockerfile
-recipe sh 'podman build' >commands
+recipe dockerfile 'FROM postgres' >Dockerfile
+recipe sh 'podman build --file Dockerfile' >commands
 mapfile -t commands <commands
 expect "the number of commands" 3 "${#commands[@]}"
 # run_command NUMBER WORDS: as it is typed, but for the name of the container.

@@ -1,6 +1,6 @@
 #!/bin/bash
-# systemd.sh AGENT_UNITS: the recipe's unit and those of the agent (in the folder AGENT_UNITS), under a systemd of their
-# own, which is PID 1 of a container: checked, started, and stopped.
+# systemd.sh AGENT_UNITS FAKE_RUNTIME SEGMENT: the recipe's unit and those of the agent (in the folder AGENT_UNITS), under
+# a systemd of their own, which is PID 1 of a container: checked, started, used, and stopped.
 . "$(dirname "$0")/lib.sh" || exit 1
 agent_units=$1
 [ -x /lib/systemd/systemd ] || skip "systemd is missing (Debian package systemd)"
@@ -13,7 +13,7 @@ nobody:x:65534:65534::/:/bin/sh' >"$root/etc/passwd"
 echo 'root:x:0:
 nogroup:x:65534:' >"$root/etc/group"
 : >"$root/etc/machine-id"
-install -m 755 "$(dirname "$0")/server" "$scratch/bin/" || fail install
+install -m 755 "$(dirname "$0")/server" "$2" "$3" "$scratch/bin/" || fail install
 strip -o "$scratch/bin/shmvisor" "$SHMVISOR_STATIC" || fail strip
 units=$root/etc/systemd/system
 cp "$agent_units"/shmvisor-agent.* "$units/" || fail cp
@@ -46,6 +46,7 @@ for unit in service socket; do
   mkdir "$units/shmvisor-agent.$unit.d"
   printf '[Unit]\nDefaultDependencies=no\n' >"$units/shmvisor-agent.$unit.d/test.conf"
 done
+printf '[Service]\nStandardError=file:/out/agent.log\n' >>"$units/shmvisor-agent.service.d/test.conf"
 cat >"$scratch/out/session" <<'END'
 until_logged() {
   for _ in {1..600}; do
@@ -62,7 +63,20 @@ show server.service
 systemctl start shmvisor-agent.socket shmvisor-agent.service
 show shmvisor-agent.service
 stat -c '%F, mode %a' /run/shmvisor /run/shmvisor/agent.sock
-systemctl stop shmvisor-agent.service shmvisor-agent.socket
+# A container of it, with all that the unit forbids the agent.
+agent_fake_runtime /run/shmvisor/agent.sock one shmmni=7 5 && echo five rounds
+agent_fake_runtime /run/shmvisor/agent.sock two shmmni=7 -- agent_segment hold 5 text >/out/held &
+for _ in {1..600}; do
+  grep -qsx held /out/held && break
+  sleep 0.1
+done
+shmvisor limits --name agent --registry two | grep '^max number of segments'
+shmvisor maps --name agent --registry two | tail -n +2 | wc -l
+grep -h ^Seccomp: "/proc/$(systemctl show --property MainPID --value shmvisor-agent.service)/status"
+systemctl stop shmvisor-agent.service 2>/out/warning
+stat -c '%F, mode %a' /run/shmvisor/agent.sock
+ls /run/shmvisor
+systemctl stop shmvisor-agent.socket
 show shmvisor-agent.service
 END
 
@@ -88,6 +102,12 @@ server.service: success 0 inactive
 shmvisor-agent.service: success 0 active 
 directory, mode 700
 socket, mode 600
+five rounds
+max number of segments = 7
+1
+Seccomp:	2
+socket, mode 600
+agent.sock
 shmvisor-agent.service: success 0 inactive 
 END
 diff -u - "$scratch/out/server.log" <<'END' || fail "the server says something else"
@@ -98,3 +118,5 @@ ready
 told to end
 removed
 END
+sed 's/^shmvisor[^ ]* //' "$scratch/out/agent.log" | diff -u - <(echo 'warning: 1 container loses service: their shared memory calls fail with ENOSYS') ||
+  fail "the agent says something else: $(cat "$scratch/out/agent.log")"

@@ -15,11 +15,8 @@
 #include <utility>
 
 #include "policy/base/unique_fd.h"
+#include "policy/filter/arch/filtered_architectures.h"
 #include "policy/filter/notified_calls.h"
-
-#ifndef __x86_64__
-#error "The filter knows the x86 architectures only"
-#endif
 
 namespace shmvisor {
 namespace {
@@ -42,9 +39,6 @@ Result<void> checked(int rc) {
   if (rc < 0) return Errno(-rc);
   return {};
 }
-
-/// An empty filter; nullptr when out of memory, the only failure of seccomp_init here.
-Context make_context() { return Context(seccomp_init(SCMP_ACT_ALLOW)); }
 
 /// Makes `context` one for a single architecture. The rules of a filter apply to all of its
 /// architectures, so one that answers differently for each is merged from several.
@@ -79,11 +73,6 @@ Result<void> add_calls(const Context& context, std::uint32_t action, CallNames n
   return {};
 }
 
-Result<void> add_notified_calls(const Context& context) {
-  if (auto added = add_calls(context, SCMP_ACT_NOTIFY, kShmCalls); !added) return added;
-  return add_calls(context, SCMP_ACT_NOTIFY, kNamespaceCalls);
-}
-
 /// `action` for `call` where its first argument compares so with kTracedArgument.
 Result<void> add_by_argument(const Context& context, std::uint32_t action, const char* call,
                              scmp_compare comparison) {
@@ -91,7 +80,8 @@ Result<void> add_by_argument(const Context& context, std::uint32_t action, const
   return add_call(context, action, call, &first_argument);
 }
 
-Result<void> add_native_calls(const Context& context) {
+/// The four calls; shmat and shmdt stop for a tracer where their first argument says so.
+Result<void> add_notified_or_traced(const Context& context) {
   for (const char* const call : kShmCalls) {
     if (std::ranges::find(kTracedCalls, std::string_view(call)) == kTracedCalls.end()) {
       if (auto added = add_call(context, SCMP_ACT_NOTIFY, call); !added) return added;
@@ -102,7 +92,19 @@ Result<void> add_native_calls(const Context& context) {
       return added;
     }
   }
-  return add_calls(context, SCMP_ACT_NOTIFY, kNamespaceCalls);
+  return {};
+}
+
+Result<void> add_shm_calls(const Context& context, FilteredArchitecture::ShmCalls calls) {
+  switch (calls) {
+    case FilteredArchitecture::ShmCalls::kNotified:
+      return add_calls(context, SCMP_ACT_NOTIFY, kShmCalls);
+    case FilteredArchitecture::ShmCalls::kNotifiedOrTraced:
+      return add_notified_or_traced(context);
+    case FilteredArchitecture::ShmCalls::kMissing:
+      return add_calls(context, kNoSuchCall, kShmCalls);
+  }
+  __builtin_unreachable();
 }
 
 /// A clone(2) that gives the child an IPC namespace of its own. The flags are its first argument.
@@ -122,6 +124,25 @@ Result<void> add_ipc_subcalls(const Context& context) {
     }
   }
   return {};
+}
+
+/// The filter of one architecture alone.
+Result<Context> make_filter_of(const FilteredArchitecture& architecture) {
+  // An empty filter; nullptr when out of memory, the only failure of seccomp_init here.
+  Context context(seccomp_init(SCMP_ACT_ALLOW));
+  if (!context) return Errno(ENOMEM);
+  if (auto set = set_architecture(context, architecture.token); !set) return set.error();
+  if (auto added = add_shm_calls(context, architecture.shm_calls); !added) return added.error();
+  if (auto added = add_calls(context, SCMP_ACT_NOTIFY, kNamespaceCalls); !added) {
+    return added.error();
+  }
+  if (architecture.has_ipc_multiplexer) {
+    if (auto added = add_ipc_subcalls(context); !added) return added.error();
+  }
+  if (architecture.shows_clone) {
+    if (auto added = add_clone_with_ipc_namespace(context); !added) return added.error();
+  }
+  return context;
 }
 
 /// Puts the rules of `other` into `context`; seccomp_merge releases it only where it succeeds.
@@ -162,28 +183,15 @@ Result<std::vector<sock_filter>> build_filter_program() {
   // By itself libseccomp asks the kernel, and refuses where a filter around us forbids seccomp(2).
   // That is for whoever installs the program to find out, and to tell.
   if (auto set = checked(seccomp_api_set(kApiLevel)); !set) return set.error();
-  const Context native = make_context();
-  Context x32 = make_context();
-  Context compat = make_context();
-  if (!native || !x32 || !compat) return Errno(ENOMEM);
-
-  if (auto set = set_architecture(native, SCMP_ARCH_X86_64); !set) return set.error();
-  if (auto added = add_native_calls(native); !added) return added.error();
-  if (auto added = add_clone_with_ipc_namespace(native); !added) return added.error();
-
-  if (auto set = set_architecture(x32, SCMP_ARCH_X32); !set) return set.error();
-  if (auto added = add_calls(x32, kNoSuchCall, kShmCalls); !added) return added.error();
-  // A kernel that has x32 (syscall.x32=y) carries these out for any x86-64 program.
-  if (auto added = add_calls(x32, SCMP_ACT_NOTIFY, kNamespaceCalls); !added) return added.error();
-
-  if (auto set = set_architecture(compat, SCMP_ARCH_X86); !set) return set.error();
-  if (auto added = add_notified_calls(compat); !added) return added.error();
-  if (auto added = add_ipc_subcalls(compat); !added) return added.error();
-  if (auto added = add_clone_with_ipc_namespace(compat); !added) return added.error();
-
-  if (auto merged = merge(native, std::move(x32)); !merged) return merged.error();
-  if (auto merged = merge(native, std::move(compat)); !merged) return merged.error();
-  return exported(native);
+  const auto architectures = filtered_architectures();
+  const auto program = make_filter_of(architectures.front());
+  if (!program) return program.error();
+  for (const FilteredArchitecture& other : architectures.subspan(1)) {
+    auto filter = make_filter_of(other);
+    if (!filter) return filter.error();
+    if (auto merged = merge(*program, std::move(*filter)); !merged) return merged.error();
+  }
+  return exported(*program);
 }
 
 }  // namespace shmvisor

@@ -24,15 +24,7 @@ bool set(ContainerMetadata& metadata, std::string_view name, std::string_view va
     metadata.group = value;
     return true;
   }
-  if (name == "shmmni") {
-    const auto number = parse_shmmni(value);
-    if (number) metadata.limits.shmmni = *number;
-    return number.ok();
-  }
-  const auto size = parse_size(value);
-  if (!size) return false;
-  (name == "shmmax" ? metadata.limits.shmmax : metadata.limits.shmall) = *size;
-  return true;
+  return metadata.own.set(name, value);
 }
 
 }  // namespace
@@ -61,6 +53,7 @@ Result<ContainerMetadata, BadMetadata> parse_container_metadata(std::string_view
       return BadMetadata{"bad value in '" + std::string(setting) + "'"};
     }
   }
+  metadata.own.apply_to(metadata.limits);
   return metadata;
 }
 

@@ -19,10 +19,17 @@ namespace shmvisor {
 
 struct ContainerMetadata {
   Limits limits;
-  std::string group;  ///< empty: none
+  std::string group;       ///< empty: none
+  LimitSettings own = {};  ///< of the limits those that the text sets
 
   friend bool operator==(const ContainerMetadata&, const ContainerMetadata&) = default;
 };
+
+/// Whether both come of the same settings, whatever the defaults were.
+[[nodiscard]] inline bool same_settings(const ContainerMetadata& one,
+                                        const ContainerMetadata& other) {
+  return one.own == other.own && one.group == other.group;
+}
 
 /// One clause for a log line.
 struct BadMetadata {

@@ -51,4 +51,15 @@ Result<std::uint32_t> parse_shmmni(std::string_view text) {
   return static_cast<std::uint32_t>(*number);
 }
 
+bool LimitSettings::set(std::string_view name, std::string_view text) {
+  if (name == "shmmni") {
+    const auto number = parse_shmmni(text);
+    if (number) shmmni = *number;
+    return number.ok();
+  }
+  const auto size = parse_size(text);
+  if (size) (name == "shmmax" ? shmmax : shmall) = *size;
+  return size.ok();
+}
+
 }  // namespace shmvisor

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string_view>
 
 #include "policy/base/result.h"
@@ -34,6 +35,40 @@ struct Limits {
   std::uint32_t shmmni = 4096;
 
   friend constexpr bool operator==(const Limits&, const Limits&) = default;
+};
+
+/// Some of the limits; what is not set stays.
+struct LimitSettings {
+  std::optional<std::uint64_t> shmmax = {};
+  std::optional<std::uint64_t> shmall = {};
+  std::optional<std::uint32_t> shmmni = {};
+
+  void apply_to(Limits& limits) const {
+    if (shmmax) limits.shmmax = *shmmax;
+    if (shmall) limits.shmall = *shmall;
+    if (shmmni) limits.shmmni = *shmmni;
+  }
+  /// Those of them that `other` does not set.
+  [[nodiscard]] LimitSettings without(const LimitSettings& other) const {
+    LimitSettings left = *this;
+    if (other.shmmax) left.shmmax.reset();
+    if (other.shmall) left.shmall.reset();
+    if (other.shmmni) left.shmmni.reset();
+    return left;
+  }
+  /// These, and of `others` those that these do not set.
+  [[nodiscard]] LimitSettings or_else(const LimitSettings& others) const {
+    LimitSettings all = others;
+    if (shmmax) all.shmmax = shmmax;
+    if (shmall) all.shmall = shmall;
+    if (shmmni) all.shmmni = shmmni;
+    return all;
+  }
+  [[nodiscard]] bool sets_any() const { return shmmax || shmall || shmmni; }
+  /// Sets the limit of that name ("shmmax", "shmall", "shmmni") to what the text says. False where
+  /// it says no such limit.
+  bool set(std::string_view name, std::string_view text);
+  friend bool operator==(const LimitSettings&, const LimitSettings&) = default;
 };
 
 /// A decimal number with an optional suffix K, M, G or T (either case, powers of 1024).

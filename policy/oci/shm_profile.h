@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/oci/listener_path.h"
 #include "policy/oci/strict_json.h"
 
 namespace shmvisor {
@@ -26,8 +27,7 @@ struct ShmProfile {
   /// SECCOMP_FILTER_FLAG_*. None by default: runc before 1.2 starts no container with any flag, and
   /// before 1.4.1 none with WAIT_KILLABLE_RECV; crun starts none with a flag that it does not know.
   std::vector<std::string> flags{};
-  /// Where the agent's socket unit listens (supervisor/agent/systemd).
-  std::string listener_path = "/run/shmvisor/agent.sock";
+  std::string listener_path = kDefaultListenerPath;
   std::optional<std::string> metadata{};  ///< policy/limits/container_metadata.h
 };
 

@@ -1,8 +1,8 @@
 #include "supervisor/agent/agent.h"
 
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,9 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "policy/oci/listener_path.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/launch/exit_status.h"
+#include "supervisor/launch/inherited_limits.h"
 #include "supervisor/log/limited_log.h"
+#include "supervisor/loop/accept_pause.h"
 #include "supervisor/session/end_process.h"
 
 namespace shmvisor {
@@ -22,13 +25,17 @@ using Clock = EventLoop::Clock;
 
 /// For calls in flight, when we are to end; they take microseconds.
 constexpr std::chrono::seconds kDrainPatience(5);
-constexpr std::chrono::milliseconds kBeforeAcceptAgain(100);
+constexpr std::chrono::milliseconds kBeforeTellingAgain(100);
+/// For a file whose disk does not answer.
+constexpr std::chrono::milliseconds kReloadPatience(1000);
 
-void raise_descriptor_limit() {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
+/// As the socket unit does. A sentence where the folder cannot be had.
+std::string make_default_folder() {
+  const std::string path = kDefaultListenerPath;
+  const std::string folder = path.substr(0, path.rfind('/'));
+  constexpr mode_t kOwnerOnly = 0700;
+  if (::mkdir(folder.c_str(), kOwnerOnly) == 0 || errno == EEXIST) return {};
+  return "cannot make " + folder + ": " + std::strerror(errno) + "; give --socket PATH";
 }
 
 Result<ListeningSocket, ListeningSocket::Trouble> find_socket(const AgentOptions& options,
@@ -36,9 +43,11 @@ Result<ListeningSocket, ListeningSocket::Trouble> find_socket(const AgentOptions
   std::vector<UniqueFd> handed_over = manager.take_sockets();
   if (!options.socket.empty()) return ListeningSocket::make(options.socket);
   if (handed_over.size() == 1) return ListeningSocket::take(std::move(handed_over.front()));
-  return ListeningSocket::Trouble{
-      handed_over.empty() ? "no socket: give --socket PATH, or start it by socket activation"
-                          : "more than one socket was handed over"};
+  if (!handed_over.empty()) return ListeningSocket::Trouble{"more than one socket was handed over"};
+  if (std::string trouble = make_default_folder(); !trouble.empty()) {
+    return ListeningSocket::Trouble{std::move(trouble)};
+  }
+  return ListeningSocket::make(kDefaultListenerPath);
 }
 
 }  // namespace
@@ -49,10 +58,11 @@ int run_agent(const AgentOptions& options, KernelFeatures& features) {
   sigemptyset(&ends);
   sigaddset(&ends, SIGTERM);
   sigaddset(&ends, SIGINT);
+  sigaddset(&ends, SIGHUP);  // which ends nothing: read_signals()
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
   KickTimer::install_handler(nullptr);
   ::signal(SIGPIPE, SIG_IGN);  // the log's reader may be gone
-  raise_descriptor_limit();
+  InheritedLimits().raise();
 
   ServiceManager manager;
   auto socket = find_socket(options, manager);
@@ -61,6 +71,11 @@ int run_agent(const AgentOptions& options, KernelFeatures& features) {
     return exit_status::kOwnFailure;
   }
   Agent agent(std::move(*socket), ends, manager, options.limits, features);
+  agent.steer(options.steering, options.read_again);
+  if (const auto trouble = agent.open_control(options.control)) {
+    spdlog::critical("{}", *trouble);
+    return exit_status::kOwnFailure;
+  }
   const Agent::Ending ending = agent.run();
   if (!ending.drained) end_process_at_once(ending.status);
   return ending.status;
@@ -71,9 +86,79 @@ Agent::Agent(ListeningSocket socket, const sigset_t& ends, const ServiceManager&
     : socket_(std::move(socket)),
       signals_(::signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK)),
       manager_(manager),
-      signals_came_(loop_.watch(signals_.get(), POLLIN, [this](short) { told_to_end_ = true; })),
+      signals_came_(loop_.watch(signals_.get(), POLLIN, [this](short) { read_signals(); })),
       containers_(loop_, features, limits),
-      runtimes_come_(loop_.watch(socket_.fd(), POLLIN, [this](short) { accept_all(); })) {}
+      has_read_(loop_, [this] { finish_reload(); }),
+      runtimes_come_(loop_.watch(socket_.fd(), POLLIN, [this](short) { accept_all(); })),
+      ready_again_(loop_.timer([this] { tell_ready(); })) {}
+
+void Agent::steer(const Steering& steering, ReadSteering read_again) {
+  containers_.steer(steering);
+  read_again_ = std::move(read_again);
+}
+
+void Agent::read_signals() {
+  signalfd_siginfo info{};
+  while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+    if (info.ssi_signo == SIGHUP) {
+      begin_reload();
+    } else {
+      told_to_end_ = true;
+    }
+  }
+}
+
+void Agent::begin_reload() {
+  if (!read_again_) {
+    spdlog::warn("SIGHUP: there is nothing to read again, since no --config was given");
+    return;
+  }
+  if (read_ != nullptr) {
+    reload_once_more_ = true;
+    return;
+  }
+  auto update = std::make_shared<SteeringUpdate>();
+  const auto started = reloading_.start([update, read = read_again_, tell = has_read_.nudger()] {
+    try {
+      *update = read();
+    } catch (const std::exception& error) {  // no memory, most likely
+      *update = {.problems = {error.what()}};
+    }
+    tell();
+  });
+  if (started) {
+    read_ = std::move(update);
+  } else {
+    spdlog::warn("SIGHUP: no thread can be had to read the configuration; send it again");
+  }
+}
+
+void Agent::finish_reload() {
+  if (read_ == nullptr) return;
+  const auto update = std::exchange(read_, nullptr);
+  for (const std::string& problem : update->problems) {
+    spdlog::warn("the configuration stays as it was: {}", problem);
+  }
+  if (update->problems.empty()) containers_.steer(update->steering);
+  if (std::exchange(reload_once_more_, false)) begin_reload();
+}
+
+std::optional<std::string> Agent::open_control(const ControlOptions& wanted) {
+  if (!wanted.wanted()) return std::nullopt;
+  const auto place = control::place_for(wanted);
+  if (!place) return place.error().text;
+  auto socket = ControlSocket::listen_at(*place);
+  if (!socket) return socket.error().text;
+  control_.emplace(loop_, containers_.resources(), ControlServer::Identity{"agent", wanted.name},
+                   [this] { return containers_.sessions(); });
+  if (read_again_) {
+    control_->reload_by(read_again_,
+                        [this](const Steering& steering) { containers_.steer(steering); });
+  }
+  control_->listen(std::move(*socket));
+  if (control_->valid()) return std::nullopt;
+  return "no descriptor for a control socket; raise RLIMIT_NOFILE";
+}
 
 Agent::Ending Agent::run() {
   if (!signals_.valid() || !containers_.valid()) {
@@ -82,16 +167,25 @@ Agent::Ending Agent::run() {
         "seccomp filter forbids them");
     return {exit_status::kOwnFailure, true};
   }
-  manager_.notify("READY=1");
+  tell_ready();
   if (!loop_.run_while([this] { return !told_to_end_; })) {
     spdlog::critical("poll: {}", std::strerror(errno));
   }
   return end();
 }
 
+void Agent::tell_ready() {
+  if (!manager_.notify("READY=1")) ready_again_.set(Clock::now() + kBeforeTellingAgain);
+}
+
 void Agent::accept_all() {
   for (std::size_t accepted = 0; accepted < kMostConnections; ++accepted) {
     auto connection = socket_.accept();
+    if (connection && !connection->valid()) {
+      log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
+                  "refused a connection: its user is neither root nor ours");
+      continue;
+    }
     if (connection) {
       if (connections_.size() >= kMostConnections) {
         spdlog::warn("refused a message: it was not complete when too many others came");
@@ -101,16 +195,10 @@ void Agent::accept_all() {
       continue;
     }
     const Errno error = connection.error();
-    if (error == Errno(EAGAIN)) return;
-    if (error == Errno(EPERM)) {
-      spdlog::warn("refused a connection: its user is neither root nor ours");
-    } else if (error != Errno(EINTR) && error != Errno(ECONNABORTED)) {
-      if (!std::exchange(told_of_accept_, true)) {
-        spdlog::warn("cannot accept a connection yet: {}", std::strerror(error.value()));
-      }
-      runtimes_come_.pause_until(Clock::now() + kBeforeAcceptAgain);
-      return;
+    if (paused_after_accept(error, runtimes_come_) && !std::exchange(told_of_accept_, true)) {
+      spdlog::warn("cannot accept a connection yet: {}", std::strerror(error.value()));
     }
+    return;
   }
 }
 
@@ -167,9 +255,12 @@ void Agent::drop_late(Connections::iterator connection) {
 }
 
 Agent::Ending Agent::end() {
-  manager_.notify("STOPPING=1");
+  ready_again_.cancel();
+  (void)manager_.notify("STOPPING=1");
   containers_.look();  // so that ended containers are not counted
-  const bool drained = containers_.drain(kDrainPatience);
+  bool drained = containers_.drain(kDrainPatience);
+  drained = reloading_.wait_for_end(kReloadPatience) && drained;
+  if (control_) drained = control_->drain(kDrainPatience) && drained;
   if (!drained) spdlog::warn("some calls in flight did not end");
   if (const std::size_t count = containers_.count(); count != 0) {
     spdlog::warn("{} container{} lose{} service: their shared memory calls fail with ENOSYS", count,

@@ -1,5 +1,6 @@
 // Agent: receives the listeners that container runtimes send (linux.seccomp.listenerPath of the OCI
-// runtime specification) and serves them, until SIGTERM or SIGINT.
+// runtime specification) and serves them, until SIGTERM or SIGINT. SIGHUP reads the configuration
+// again.
 //
 // An invalid message is refused with a line in the log, and affects no other container: the
 // connection and its descriptors are closed, and the calls of that container fail with ENOSYS.
@@ -9,6 +10,7 @@
 
 #include <csignal>
 #include <list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,13 +20,21 @@
 #include "supervisor/agent/listening_socket.h"
 #include "supervisor/agent/runtime_connection.h"
 #include "supervisor/agent/service_manager.h"
+#include "supervisor/control/control_server.h"
 #include "supervisor/loop/event_loop.h"
+#include "supervisor/loop/nudge.h"
+#include "supervisor/session/steering.h"
+#include "supervisor/tasks/background_task.h"
 
 namespace shmvisor {
 
 struct AgentOptions {
-  std::string socket;  ///< empty: the service manager hands one over
-  Limits limits;       ///< of containers whose metadata sets none
+  /// Empty: the one that the service manager hands over, or one at the default path.
+  std::string socket;
+  Limits limits;                 ///< of containers whose metadata sets none
+  Steering steering = {};        ///< limits of users, and rules for calls
+  ReadSteering read_again = {};  ///< null: there is no configuration
+  ControlOptions control;
 };
 
 /// `shmvisor agent`: the exit status.
@@ -35,6 +45,9 @@ class Agent {
   Agent(ListeningSocket socket, const sigset_t& ends, const ServiceManager& manager,
         const Limits& limits, KernelFeatures& features);
 
+  /// Takes over limits and rules; `read_again` reads them anew, null where there is no
+  /// configuration. Before run().
+  void steer(const Steering& steering, ReadSteering read_again);
   /// The exit status. Where calls in service do not end, the process must end without destroying
   /// this.
   struct Ending {
@@ -42,6 +55,8 @@ class Agent {
     bool drained = true;
   };
   Ending run();
+  /// Opens the control socket that the options ask for; a sentence where it cannot be had.
+  std::optional<std::string> open_control(const ControlOptions& wanted);
 
  private:
   /// Connections that are read at a time. When more come the oldest is closed, so that silent peers
@@ -57,6 +72,12 @@ class Agent {
   };
   using Connections = std::list<Connection>;
 
+  void read_signals();
+  /// Beside the loop; what comes of it is taken over in the loop.
+  void begin_reload();
+  void finish_reload();
+  /// Tells the service manager, now or when it reads again.
+  void tell_ready();
   void accept_all();
   void take_in(UniqueFd socket);
   void read_from(Connections::iterator connection);
@@ -72,10 +93,17 @@ class Agent {
   bool told_to_end_ = false;
   const EventLoop::Source signals_came_;
   Containers containers_;
+  std::optional<ControlServer> control_;
+  ReadSteering read_again_;
+  BackgroundTask reloading_;
+  bool reload_once_more_ = false;
+  std::shared_ptr<SteeringUpdate> read_;  ///< by the task that runs
+  const Nudge has_read_;
   Connections connections_;  ///< the oldest first
   /// Paused for a while after accept(2) ran out of something.
   EventLoop::Source runtimes_come_;
   bool told_of_accept_ = false;
+  EventLoop::Timer ready_again_;
 };
 
 }  // namespace shmvisor

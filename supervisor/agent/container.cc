@@ -32,6 +32,11 @@ Container::Container(std::string id, const ContainerMetadata& metadata,
       ended_(std::move(ended)),
       scope_(std::make_shared<ContainerScope>()) {
   group_->add(scope_);
+  in_group_ = true;
+}
+
+void Container::leave_group() {
+  if (std::exchange(in_group_, false)) group_->remove(scope_.get());
 }
 
 void Container::listener_begins() {
@@ -42,15 +47,15 @@ void Container::listener_begins() {
 void Container::listener_ends() {
   group_->session()->descriptors().add(-kDescriptorsOfAListener);
   if (--listeners_ != 0) return;
-  group_->remove(scope_.get());
+  leave_group();
   ended_(*this);
 }
 
 void Container::take_in(pid_t pid) {
   // A process that joins a container is in its cgroup.
   if (pid == 0 && has_processes_) return;
-  has_processes_ = true;
   scope_->add_container_of(pid);
+  has_processes_ = true;
   if (home_->inode() != 0) return;
   UniqueFd ipc(pid == 0 ? -1 : ::open(proc_path(pid, "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
   group_->session()->namespaces().take_in(ipc);

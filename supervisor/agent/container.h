@@ -26,13 +26,14 @@ namespace shmvisor {
 
 class ContainerGroup {
  public:
-  ContainerGroup(std::shared_ptr<Session> session, const Limits& limits)
-      : session_(std::move(session)), limits_(limits) {}
+  /// `own`: the limits that the containers' metadata set.
+  ContainerGroup(std::shared_ptr<Session> session, const LimitSettings& own)
+      : session_(std::move(session)), own_(own) {}
   ContainerGroup(const ContainerGroup&) = delete;
   ContainerGroup& operator=(const ContainerGroup&) = delete;
 
   [[nodiscard]] const std::shared_ptr<Session>& session() const { return session_; }
-  [[nodiscard]] const Limits& limits() const { return limits_; }
+  [[nodiscard]] const LimitSettings& own_limits() const { return own_; }
 
   void add(std::shared_ptr<const ProcessScope> container);
   void remove(const ProcessScope* container);
@@ -41,7 +42,7 @@ class ContainerGroup {
 
  private:
   const std::shared_ptr<Session> session_;
-  const Limits limits_;
+  const LimitSettings own_;
   int containers_ = 0;
 };
 
@@ -52,7 +53,7 @@ class Container {
             std::shared_ptr<ContainerGroup> group, std::function<void(const Container&)> ended);
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;
-  ~Container() = default;
+  ~Container() { leave_group(); }
 
   [[nodiscard]] const std::string& id() const { return id_; }
   [[nodiscard]] const ContainerMetadata& metadata() const { return metadata_; }
@@ -70,11 +71,14 @@ class Container {
   [[nodiscard]] bool may_hold(pid_t pid) const;
 
  private:
+  void leave_group();
+
   const std::string id_;
   const ContainerMetadata metadata_;
   const std::shared_ptr<ContainerGroup> group_;
   const std::function<void(const Container&)> ended_;
   const std::shared_ptr<ContainerScope> scope_;
+  bool in_group_ = false;
   bool has_processes_ = false;
   const std::shared_ptr<IpcHome> home_ = std::make_shared<IpcHome>();
   int listeners_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "supervisor/log/limited_log.h"
@@ -12,6 +13,25 @@ namespace {
 /// Of one listener: who keeps its calls waiting keeps no more threads of ours. A container has one
 /// listener, and one more for each `exec` into it, which is the operator's to do.
 constexpr int kMostThreads = 64;
+
+/// A listener that nobody serves yet, and perhaps nobody will: also an exception ends it then, and
+/// its container with it where there is no other.
+class NewListener {
+ public:
+  explicit NewListener(Container& container) : container_(container) {
+    container_.listener_begins();
+  }
+  NewListener(const NewListener&) = delete;
+  NewListener& operator=(const NewListener&) = delete;
+  ~NewListener() {
+    if (!served_) container_.listener_ends();
+  }
+  void is_served() { served_ = true; }
+
+ private:
+  Container& container_;
+  bool served_ = false;
+};
 
 }  // namespace
 
@@ -25,15 +45,16 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   const auto parsed = parse_container_metadata(process.metadata, defaults_);
   if (!parsed) return "its metadata: " + printable(parsed.error().reason);
   const ContainerMetadata& metadata = *parsed;
+  const std::string shown = printable(process.container_id);
   pool_.look();  // so that one of the same id that has ended is gone
   auto container = find(process);
   if (container == nullptr) {
     container = make(process.container_id, metadata);
-  } else if (container->metadata() != metadata) {
+  } else if (!same_settings(container->metadata(), metadata)) {
     log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
-                "container {}: its metadata was another before, which stays",
-                printable(process.container_id));
+                "container {}: its metadata was another before, which stays", shown);
   }
+  NewListener begins(*container);
   container->take_in(process.pid);
   // What a profile shows us of unshare(2) and setns(2) is not ours to say; and there may be very
   // many containers.
@@ -41,17 +62,18 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   options.remembered = Remembered::kNothing;
   options.home = container->home();
   options.most_threads = kMostThreads;
-  container->listener_begins();
+  options.containers.push_back(container->id());
+  if (const std::string& group = container->metadata().group; !group.empty()) {
+    options.containers.push_back("group:" + group);
+  }
   const auto added =
       pool_.add(std::move(listener), WaitKind::kUnknown,
                 {.session = container->group().session(), .options = options, .ended = [container] {
                    container->listener_ends();
                  }});
-  if (!added) {
-    container->listener_ends();
-    return std::string("no listener more: ") + std::strerror(added.error().value());
-  }
-  spdlog::info("container {}: process {} is served", printable(process.container_id), process.pid);
+  if (!added) return std::string("no listener more: ") + std::strerror(added.error().value());
+  begins.is_served();
+  spdlog::info("container {}: process {} is served", shown, process.pid);
   return std::nullopt;
 }
 
@@ -67,7 +89,9 @@ std::shared_ptr<Container> Containers::find(const ContainerProcess& process) con
 std::shared_ptr<Container> Containers::make(const std::string& id,
                                             const ContainerMetadata& metadata) {
   auto group = group_of(metadata);
-  if (group->limits() != metadata.limits) {
+  Limits of_group = defaults_.limits;
+  group->own_limits().apply_to(of_group);
+  if (of_group != metadata.limits) {
     log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
                 "container {}: its group '{}' has other limits already, which stay", printable(id),
                 metadata.group);
@@ -81,10 +105,12 @@ std::shared_ptr<Container> Containers::make(const std::string& id,
 
 std::shared_ptr<ContainerGroup> Containers::group_of(const ContainerMetadata& metadata) {
   const std::string& name = metadata.group;
-  if (const auto known = by_name_.find(name); known != by_name_.end()) return known->second;
+  if (const auto known = by_name_.find(name); known != by_name_.end()) {
+    if (auto group = known->second.lock()) return group;
+  }
   const auto session = Session::of_others(resources_, metadata.limits, ++sessions_made_);
   upkeep_.add(session);
-  auto group = std::make_shared<ContainerGroup>(session, metadata.limits);
+  auto group = std::make_shared<ContainerGroup>(session, metadata.own);
   if (!name.empty()) by_name_.insert_or_assign(name, group);
   return group;
 }
@@ -96,7 +122,37 @@ void Containers::forget(const Container& container) {
       std::find_if(first, end, [&](const auto& one) { return one.second.get() == &container; });
   if (known != end) by_id_.erase(known);
   if (container.group().over()) by_name_.erase(container.metadata().group);
-  spdlog::info("container {} has ended", printable(container.id()));
+  try {
+    spdlog::info("container {} has ended", printable(container.id()));
+  } catch (const std::bad_alloc&) {  // only the line is missing
+  }
+}
+
+void Containers::steer(const Steering& steering) {
+  steering.limits.apply_to(defaults_.limits);
+  resources_->steer(steering);
+  const auto one = [&steering](ContainerGroup& group) {
+    group.session()->steer(steering, group.own_limits());
+  };
+  for (const auto& [name, known] : by_name_) {
+    if (const auto group = known.lock()) one(*group);
+  }
+  for (const auto& [id, container] : by_id_) {
+    if (container->metadata().group.empty()) one(container->group());
+  }
+}
+
+std::vector<NamedSession> Containers::sessions() const {
+  std::vector<NamedSession> named;
+  for (const auto& [name, known] : by_name_) {
+    if (const auto group = known.lock()) named.push_back({"group:" + name, group->session()});
+  }
+  for (const auto& [id, container] : by_id_) {
+    if (container->metadata().group.empty()) {
+      named.push_back({printable(id), container->group().session()});
+    }
+  }
+  return named;
 }
 
 bool Containers::drain(std::chrono::milliseconds bound) {

@@ -13,11 +13,13 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "policy/base/unique_fd.h"
 #include "policy/limits/container_metadata.h"
 #include "supervisor/agent/container.h"
 #include "supervisor/agent/container_process.h"
+#include "supervisor/control/named_registry.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/session/server_pool.h"
@@ -39,6 +41,12 @@ class Containers {
   void look() { pool_.look(); }
   /// Containers that are served.
   [[nodiscard]] std::size_t count() const { return count_; }
+  /// Of each group and of each container without one, by the names that NamedSession says.
+  [[nodiscard]] std::vector<NamedSession> sessions() const;
+  /// Takes over limits and rules: those of metadata stay.
+  void steer(const Steering& steering);
+  /// What all containers share.
+  [[nodiscard]] SessionResources& resources() { return *resources_; }
   /// See ServerPool.
   bool drain(std::chrono::milliseconds bound);
 
@@ -48,7 +56,7 @@ class Containers {
   std::shared_ptr<ContainerGroup> group_of(const ContainerMetadata& metadata);
   void forget(const Container& container);
 
-  const ContainerMetadata defaults_;
+  ContainerMetadata defaults_;
   const std::shared_ptr<SessionResources> resources_;
   Upkeep upkeep_;
   std::uint32_t sessions_made_ = 0;
@@ -56,7 +64,8 @@ class Containers {
   /// Containers that have not ended. Two have the same id where a runtime reused it early; the
   /// later one is behind.
   std::multimap<std::string, std::shared_ptr<Container>> by_id_;
-  std::unordered_map<std::string, std::shared_ptr<ContainerGroup>> by_name_;
+  /// Kept by their containers.
+  std::unordered_map<std::string, std::weak_ptr<ContainerGroup>> by_name_;
   /// Last, because its servers use all of the above.
   ServerPool pool_;
 };

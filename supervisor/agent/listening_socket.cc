@@ -8,6 +8,9 @@
 #include <cstring>
 #include <utility>
 
+#include "supervisor/kernel/accept_connection.h"
+#include "supervisor/kernel/peer_user.h"
+
 namespace shmvisor {
 namespace {
 
@@ -52,14 +55,8 @@ Result<ListeningSocket, Trouble> ListeningSocket::take(UniqueFd socket) {
 }
 
 Result<UniqueFd> ListeningSocket::accept() const {
-  UniqueFd connection(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!connection.valid()) return Errno::current();
-  ucred peer{};
-  socklen_t size = sizeof(peer);
-  if (::getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
-      (peer.uid != 0 && peer.uid != ::geteuid())) {
-    return Errno(EPERM);
-  }
+  auto connection = accept_connection(fd_);
+  if (connection && !peer_is_root_or_ours(*connection)) connection->reset();
   return connection;
 }
 

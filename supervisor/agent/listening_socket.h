@@ -29,8 +29,8 @@ class ListeningSocket {
   static Result<ListeningSocket, Trouble> take(UniqueFd socket);
 
   [[nodiscard]] int fd() const { return fd_.get(); }
-  /// The next connection, non-blocking. EAGAIN where there is none; EPERM where the peer was
-  /// refused, and its connection closed; EMFILE and the like of accept(2).
+  /// The next connection, non-blocking; an invalid one where the peer was refused, and its
+  /// connection closed. Errors: those of accept_connection().
   [[nodiscard]] Result<UniqueFd> accept() const;
 
  private:

@@ -2,19 +2,20 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 
+#include <cerrno>
 #include <charconv>
 #include <cstddef>
 #include <cstdlib>
+
+#include "policy/base/shortage.h"
 
 namespace shmvisor {
 namespace {
 
 constexpr int kFirstSocket = 3;  // SD_LISTEN_FDS_START
 constexpr int kMostSockets = 64;
-constexpr time_t kPatienceSeconds = 2;
 
 /// Takes the variable's value out of the environment, so that no other process takes it for its
 /// own.
@@ -45,19 +46,20 @@ ServiceManager::ServiceManager() : address_(take_variable("NOTIFY_SOCKET")) {
   }
 }
 
-void ServiceManager::notify(std::string_view state) const {
+Result<void> ServiceManager::notify(std::string_view state) const {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (address_.empty() || address_.size() >= sizeof(address.sun_path)) return;
+  if (address_.empty() || address_.size() >= sizeof(address.sun_path)) return {};
   address_.copy(address.sun_path, address_.size());
   if (address.sun_path[0] == '@') address.sun_path[0] = '\0';  // unix(7), abstract
   const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  // While the manager reads nothing its queue may be full.
-  const timeval patience{kPatienceSeconds, 0};
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-  (void)::sendto(socket.get(), state.data(), state.size(), MSG_NOSIGNAL,
-                 reinterpret_cast<const sockaddr*>(&address),
-                 static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address_.size()));
+  if (!socket.valid() && is_shortage(Errno::current())) return Errno(EAGAIN);
+  const ssize_t sent =
+      ::sendto(socket.get(), state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+               reinterpret_cast<const sockaddr*>(&address),
+               static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address_.size()));
+  if (sent < 0 && errno == EAGAIN) return Errno(EAGAIN);
+  return {};
 }
 
 }  // namespace shmvisor

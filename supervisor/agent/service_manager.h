@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 
 namespace shmvisor {
@@ -22,8 +23,11 @@ class ServiceManager {
   /// The sockets of LISTEN_FDS, in their order; none where LISTEN_PID is not our pid.
   [[nodiscard]] std::vector<UniqueFd> take_sockets() { return std::move(sockets_); }
 
-  /// Sends for example "READY=1". Errors are ignored.
-  void notify(std::string_view state) const;
+  /// Sends for example "READY=1", and waits for nobody. EAGAIN where the manager has not read
+  /// enough of what it got before, or where we are out of descriptors or memory; then it may be
+  /// tried again. Nothing is sent to a manager that
+  /// cannot be reached.
+  Result<void> notify(std::string_view state) const;
 
  private:
   std::vector<UniqueFd> sockets_;

@@ -43,15 +43,15 @@ void add(std::span<const MappedFile> mapped, std::span<const FileIdentity> files
   }
 }
 
-}  // namespace
-
-void AttachCounter::add_known(pid_t pid, std::span<const FileIdentity> files,
-                              MappingCounts& counts) const {
+/// What is known of a process that is not looked at.
+void add_known(const std::optional<KnownMappings::Known>& known,
+               std::span<const FileIdentity> files, MappingCounts& counts) {
   counts.complete = false;
-  const auto known = memory_->known_of(pid);
   if (!known || known->late == KnownMappings::Phase::kOpening) return;
   add(known->files, files, counts);
 }
+
+}  // namespace
 
 bool AttachCounter::add_last_seen(pid_t pid, std::span<const FileIdentity> files,
                                   MappingCounts& counts) const {
@@ -74,33 +74,52 @@ void AttachCounter::refresh(pid_t pid, std::span<const FileIdentity> files) cons
   }
 }
 
+void AttachCounter::add_slow(pid_t pid, const std::optional<KnownMappings::Known>& known,
+                             std::span<const FileIdentity> files, MappingCounts& counts) const {
+  add_known(known, files, counts);
+  // A look that nobody waits for ends early.
+  if (known && known->needs_refreshing) refresh(pid, files);
+}
+
+void AttachCounter::leave_out_slow(std::vector<pid_t>& pids, std::span<const FileIdentity> files,
+                                   MappingCounts& counts) const {
+  std::erase_if(pids, [&](pid_t pid) {
+    const auto known = memory_->known_of(pid);
+    if (!known || known->late || !known->slow) return false;
+    add_slow(pid, known, files, counts);
+    return true;
+  });
+}
+
 std::vector<pid_t> AttachCounter::processes_to_look_at(const std::vector<pid_t>& all,
                                                        std::span<const FileIdentity> files,
                                                        MappingCounts& counts) const {
   memory_->prune(all);
   std::vector<pid_t> likely;
   std::vector<pid_t> chosen;
-  std::vector<pid_t> slow;
+  using Slow = std::pair<KnownMappings::Clock::time_point, pid_t>;
+  std::vector<Slow> slow;
   chosen.reserve(all.size());
   for (const pid_t pid : all) {
     const auto known = memory_->known_of(pid);
     if ((known && known->late) || !memory_->may_look_at(pid)) {
-      add_known(pid, files, counts);
+      add_known(known, files, counts);
     } else if (!known) {
       (memory_->mapped_one_of(pid, files) ? likely : chosen).push_back(pid);
     } else {
       if (maps_one_of(files, known->files) && !known->too_slow) {
-        slow.push_back(pid);
+        slow.emplace_back(known->when, pid);
       } else {
-        add_known(pid, files, counts);
-        if (known->needs_refreshing) refresh(pid, files);
+        add_slow(pid, known, files, counts);
       }
     }
   }
   // First the processes that mapped one of the files when they were last looked at: of these the
-  // count is true, however many others there are. Last those that take long.
+  // count is true, however many others there are. Last those that take long, of which there may be
+  // no time for all: the one whose last look is the oldest comes first.
   likely.insert(likely.end(), chosen.begin(), chosen.end());
-  likely.insert(likely.end(), slow.begin(), slow.end());
+  std::ranges::sort(slow);
+  for (const auto& [when, pid] : slow) likely.push_back(pid);
   return likely;
 }
 
@@ -137,7 +156,8 @@ Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> fil
       }
       break;
     }
-    if (walking) add_known(given_up.pid, files, counts);
+    if (walking) add_slow(given_up.pid, memory_->known_of(given_up.pid), files, counts);
+    if (patience.work_left.count() == 0) leave_out_slow(given_up.rest, files, counts);
     look = look->look_at(std::move(given_up.rest));
   }
   if (look->failure()) return out_of("descriptors or memory");

@@ -1,7 +1,8 @@
 // AttachCounter: counts, when asked, how often the served processes map a segment.
 //
 // Each process of a ProcessScope is looked at (ProcessLook), in a thread that may be lost. Beyond
-// the time that ordinary processes take, hostile processes can add 45 ms to a count, and 1 ms each.
+// the time that ordinary processes take, hostile processes can add 45 ms to a count, and 1 ms each
+// until their first look has ended; where these are more than 32, 25 ms each.
 // A process that keeps a thread is left out until that thread has come back. Meanwhile it counts as
 // last known: in the middle of an exec it maps nothing, as in the kernel's count; where its memory
 // map is locked or too long, it maps what the last look found. MappingCounts::complete says whether
@@ -9,8 +10,10 @@
 //
 // A slow process (a look takes more than half a millisecond) is looked at during a count only if it
 // is known to map one of the files, by the last look or by an attach since. Otherwise its last look
-// holds for a while. A very slow process (25 ms) counts as in its last look, which is repeated now
-// and then.
+// holds for a while. All slow processes of a count together have 25 ms of CPU time, and 3 µs for
+// each mapping that is counted. When these are used up, the others count as in their last looks;
+// the next count begins with the oldest of these. A very slow process (25 ms) counts as in its last
+// look, which is repeated now and then.
 //
 // A process whose maps we may not read counts for nothing. A process that forks and ends during a
 // count may hide its child: Registry::count_attaches() counts again where the result is 0.
@@ -72,10 +75,15 @@ class AttachCounter {
   [[nodiscard]] std::vector<pid_t> processes_to_look_at(const std::vector<pid_t>& all,
                                                         std::span<const FileIdentity> files,
                                                         MappingCounts& counts) const;
-  void add_known(pid_t pid, std::span<const FileIdentity> files, MappingCounts& counts) const;
   /// Adds a process that there is no time to look at. False where no earlier look is known.
   [[nodiscard]] bool add_last_seen(pid_t pid, std::span<const FileIdentity> files,
                                    MappingCounts& counts) const;
+  /// Adds a process that takes long to look at, by its last look.
+  void add_slow(pid_t pid, const std::optional<KnownMappings::Known>& known,
+                std::span<const FileIdentity> files, MappingCounts& counts) const;
+  /// The same of all such processes among `pids`, which keeps the others.
+  void leave_out_slow(std::vector<pid_t>& pids, std::span<const FileIdentity> files,
+                      MappingCounts& counts) const;
   void refresh(pid_t pid, std::span<const FileIdentity> files) const;
 
   KernelFeatures& features_;

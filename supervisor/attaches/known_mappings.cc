@@ -13,9 +13,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// Of CPU time: of a process with hundreds of mappings of files, or very many others. Others are
-/// looked at whenever somebody asks.
-constexpr std::chrono::microseconds kSlow(500);
 constexpr milliseconds kTooSlow(25);
 constexpr int kSlowLooks = 3;
 /// Looks at a slow process that no thread waits for take a fiftieth of the time at most.
@@ -78,6 +75,7 @@ std::optional<KnownMappings::Known> KnownMappings::known_of(pid_t pid) {
   known.files = record->second.files;
   known.slow = record->second.slow();
   known.too_slow = record->second.too_slow();
+  known.when = record->second.when;
   const auto rest =
       std::max<KnownMappings::Clock::duration>(record->second.took * kRestAfterLook, kShortestRest);
   known.needs_refreshing = known.slow && Clock::now() - record->second.when >= rest;
@@ -120,6 +118,12 @@ bool KnownMappings::knows(pid_t pid) const {
   return records_.contains(pid);
 }
 
+bool KnownMappings::wants_steps(pid_t pid) const {
+  const MutexLock lock(mutex_);
+  const auto record = records_.find(pid);
+  return record != records_.end() && record->second.wants_steps;
+}
+
 std::optional<std::vector<MappedFile>> KnownMappings::last_seen(pid_t pid) const {
   const MutexLock lock(mutex_);
   const auto record = records_.find(pid);
@@ -133,7 +137,7 @@ bool KnownMappings::mapped_one_of(pid_t pid, std::span<const FileIdentity> files
 }
 
 void KnownMappings::remember(pid_t pid, std::vector<MappedFile> files,
-                             std::chrono::nanoseconds took) {
+                             std::chrono::nanoseconds took, bool wants_steps) {
   const MutexLock lock(mutex_);
   if (files.empty() && took < kSlow) {
     if (!records_.empty()) records_.erase(pid);
@@ -146,16 +150,27 @@ void KnownMappings::remember(pid_t pid, std::vector<MappedFile> files,
   Record& record = records_[pid];
   const std::uint64_t inode = took < kSlow ? 0 : inode_of(pid);
   const bool in_a_row = took >= kTooSlow && record.inode == inode;
-  record = {inode, std::move(files), took, Clock::now(),
-            in_a_row ? record.slow_looks + 1 : (took >= kTooSlow ? 1 : 0)};
+  record = {inode,
+            std::move(files),
+            took,
+            Clock::now(),
+            in_a_row ? record.slow_looks + 1 : (took >= kTooSlow ? 1 : 0),
+            wants_steps};
 }
 
 /// By the user id alone, which /proc tells of any process at once: its namespaces cannot be read
 /// while it is in an exec, and such a process is why threads are lost.
 LosableThreads::Payer KnownMappings::payer_of(pid_t pid) const {
   const auto group = reinterpret_cast<std::uintptr_t>(this);
+  // The owner of the folder is the process's effective user, but root where it is not dumpable
+  // (task_dump_owner() of fs/proc/base.c): asked for each process of a count while any thread is
+  // lost, so cheaply.
+  struct stat folder {};
+  if (::stat(("/proc/" + std::to_string(pid)).c_str(), &folder) == 0 && folder.st_uid != 0) {
+    return {group, folder.st_uid};
+  }
   const auto status = TaskStatus::read(pid);
-  return {group, status ? status->uid : static_cast<uid_t>(-1)};
+  return {group, status ? status->euid : static_cast<uid_t>(-1)};
 }
 
 void KnownMappings::begin_late(pid_t pid, Phase phase) {

@@ -38,6 +38,9 @@ class KnownMappings {
   using Clock = std::chrono::steady_clock;
   static constexpr std::size_t kMostFiles = 4096;
   static constexpr std::size_t kMostProcesses = 4096;
+  /// Of CPU time: of a process with hundreds of mappings of files, or very many others. Others are
+  /// looked at whenever somebody asks.
+  static constexpr std::chrono::microseconds kSlow{500};
 
   /// Where a look at a process stands.
   enum class Phase : std::uint8_t {
@@ -54,6 +57,7 @@ class KnownMappings {
     /// A look takes so long that no count waits for another one, whatever the process maps.
     bool too_slow = false;
     bool needs_refreshing = false;
+    Clock::time_point when;  ///< of the last look
     /// The phase in which a thread is lost in the process. In kOpening the process maps nothing:
     /// exec(2) has dropped the old memory (begin_new_exec() of fs/exec.c), and the kernel counts no
     /// attach either.
@@ -64,6 +68,8 @@ class KnownMappings {
   [[nodiscard]] std::optional<Known> known_of(pid_t pid);
   /// Whether an earlier look has found anything.
   [[nodiscard]] bool knows(pid_t pid) const;
+  /// Whether the next look is to be made in steps (MapsText).
+  [[nodiscard]] bool wants_steps(pid_t pid) const;
   /// What the last look at the process found, however long it took; nothing where no look has
   /// finished. Another process may have the pid by now.
   [[nodiscard]] std::optional<std::vector<MappedFile>> last_seen(pid_t pid) const;
@@ -89,7 +95,8 @@ class KnownMappings {
   /// The process has just attached the file. A look that goes on may have missed that.
   void note_attach(pid_t pid, const FileIdentity& file);
   /// Keeps what a look (Looking) found. `took`: its CPU time.
-  void remember(pid_t pid, std::vector<MappedFile> files, std::chrono::nanoseconds took);
+  void remember(pid_t pid, std::vector<MappedFile> files, std::chrono::nanoseconds took,
+                bool wants_steps);
   /// Notes that a thread is lost in a look at the process, until end_late().
   void begin_late(pid_t pid, Phase phase);
   void end_late(pid_t pid);
@@ -109,6 +116,7 @@ class KnownMappings {
     /// Looks in a row that took too long. On a virtual machine that loses its CPUs for a moment one
     /// look at any process may take long, but not several.
     int slow_looks = 0;
+    bool wants_steps = false;
 
     [[nodiscard]] bool slow() const;
     [[nodiscard]] bool too_slow() const;

@@ -1,8 +1,9 @@
 // MemoryMap: the file mappings of a process, read from the kernel.
 //
 // PROCMAP_QUERY (Linux 6.11) answers one mapping at a time, in 0.7 µs. Without it the whole text of
-// /proc/PID/maps is read and parsed once. Errors: ESRCH when the process is gone, EACCES where we
-// may not look (ptrace(2), PTRACE_MODE_READ).
+// /proc/PID/maps is read and parsed once. Who walks through the shared mappings of a process that
+// may have very many others reads the text in steps (MapsText). Errors: ESRCH when the process is
+// gone, EACCES where we may not look (ptrace(2), PTRACE_MODE_READ).
 //
 // Thread rule: one thread.
 #pragma once
@@ -16,6 +17,7 @@
 #include "emulation/memmap/mapping_space.h"
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
+#include "supervisor/attaches/maps_text.h"
 #include "supervisor/kernel/features.h"
 
 namespace shmvisor {
@@ -34,6 +36,9 @@ class MemoryMap {
   /// lost its address space.
   Result<std::optional<MappedArea>> area_above(std::uint64_t address, Areas which);
 
+  /// The same by text, from the beginning, as long as this object lives.
+  [[nodiscard]] MapsText text() const { return MapsText(maps_.get()); }
+
  private:
   MemoryMap(UniqueFd maps, KernelFeatures& features)
       : maps_(std::move(maps)), features_(features) {}
@@ -43,11 +48,7 @@ class MemoryMap {
 
   UniqueFd maps_;
   KernelFeatures& features_;
-  struct ParsedArea {
-    MappedArea area;
-    bool shared = false;
-  };
-  std::optional<std::vector<ParsedArea>> parsed_;
+  std::optional<std::vector<MapsText::Area>> parsed_;
 };
 
 }  // namespace shmvisor

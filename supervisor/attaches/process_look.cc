@@ -21,6 +21,7 @@
 namespace shmvisor {
 namespace {
 
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
@@ -28,7 +29,15 @@ constexpr milliseconds kBetweenGlances(5);
 /// The first process that keeps us, or is long, gets the more time; the others, when that is used
 /// up, what an ordinary process takes ten times.
 constexpr milliseconds kLeast(1);
+/// What no other thread shall wait for a CPU: less than a tick of the scheduler.
+constexpr milliseconds kLongQuery(2);
+/// A mapping that is counted, twice what it takes: never what makes a count inexact.
+constexpr microseconds kForOneFound(3);
 constexpr int kMostGivenUp = 64;
+/// Where hostile processes are so many that a count would end without them, each gets the time that
+/// one may take: a late answer is better than none.
+constexpr int kManyGivenUp = 32;
+constexpr milliseconds kMostForOne(25);
 
 /// CPU time of a thread of ours: MAKE_THREAD_CPUCLOCK() of include/linux/posix-timers.h.
 nanoseconds cpu_time(pid_t tid) {
@@ -61,6 +70,33 @@ bool vfork_pair(pid_t one, pid_t other) {
          (second->ppid == one && first->state == 'D');
 }
 
+/// Visits the shared mappings. `go_on` is asked between steps; EAGAIN where it says no.
+template <typename Visit, typename GoOn>
+Result<void> visit_in_steps(const MemoryMap& map, Visit visit, GoOn go_on) {
+  MapsText text = map.text();
+  std::vector<MapsText::Area> areas;
+  for (;;) {
+    if (!go_on()) return Errno(EAGAIN);
+    areas.clear();
+    const auto more = text.read_on(true, areas);
+    if (!more) return more.error();
+    if (!*more) return {};
+    for (const MapsText::Area& area : areas) visit(area.area);
+  }
+}
+
+template <typename Visit, typename GoOn>
+Result<void> visit_by_queries(MemoryMap& map, Visit visit, GoOn go_on) {
+  for (std::uint64_t cursor = 0;;) {
+    const auto area = map.area_above(cursor, Areas::kShared);
+    if (!area) return area.error();
+    if (!*area) return {};
+    cursor = (*area)->range.end();
+    if (!go_on()) return Errno(EAGAIN);
+    visit(**area);
+  }
+}
+
 }  // namespace
 
 ProcessLook::ProcessLook(const KernelFeatures& features, std::shared_ptr<KnownMappings> memory,
@@ -82,6 +118,32 @@ bool ProcessLook::Attached::at_all() const {
   return std::ranges::any_of(starts, [](const auto& one) { return !one.empty(); });
 }
 
+/// Each query takes the walk to a shared mapping, or to the end.
+bool ProcessLook::Found::wants_steps(nanoseconds worked) const {
+  return (by_text ? worked : worked / (shared + 1)) >= kLongQuery;
+}
+
+void ProcessLook::Found::add(const MappedArea& mapped, const ProcessLook& look) {
+  ++shared;
+  if (std::ranges::find(look.devices_, mapped.file.device) == look.devices_.end()) return;
+  if (const auto known = files.find(mapped.file); known != files.end()) {
+    ++known->second;
+  } else if (files.size() < KnownMappings::kMostFiles) {
+    files.emplace(mapped.file, 1);
+  }
+  const auto same_inode = look.places_.find(mapped.file.inode);
+  if (same_inode == look.places_.end()) return;
+  for (const std::size_t place : same_inode->second) {
+    if (look.files_[place] == mapped.file) attached.starts[place].push_back(mapped.range.start);
+  }
+}
+
+std::int64_t ProcessLook::Attached::mappings() const {
+  std::int64_t all = 0;
+  for (const auto& one : starts) all += static_cast<std::int64_t>(one.size());
+  return all;
+}
+
 /// ESRCH where the task has no address space (any more).
 Result<ProcessLook::Found> ProcessLook::find_in_task(pid_t pid, pid_t tid) {
   phase_ = Phase::kOpening;
@@ -91,26 +153,13 @@ Result<ProcessLook::Found> ProcessLook::find_in_task(pid_t pid, pid_t tid) {
   Found found;
   found.attached.pid = tid;
   found.attached.starts.resize(files_.size());
-  for (std::uint64_t cursor = 0;;) {
-    const auto area = map->area_above(cursor, Areas::kShared);
-    if (!area) return area.error();
-    if (!*area) break;
-    const MappedArea& mapped = **area;
-    cursor = mapped.range.end();
-    // No thread waits for this look, and what an earlier look found suffices.
-    if (given_up_ && !alone_ && memory_->knows(pid)) return Errno(EAGAIN);
-    if (std::ranges::find(devices_, mapped.file.device) == devices_.end()) continue;
-    if (const auto known = found.files.find(mapped.file); known != found.files.end()) {
-      ++known->second;
-    } else if (found.files.size() < KnownMappings::kMostFiles) {
-      found.files.emplace(mapped.file, 1);
-    }
-    const auto same_inode = places_.find(mapped.file.inode);
-    if (same_inode == places_.end()) continue;
-    for (const std::size_t place : same_inode->second) {
-      if (files_[place] == mapped.file) found.attached.starts[place].push_back(mapped.range.start);
-    }
-  }
+  const auto visit = [&](const MappedArea& mapped) { found.add(mapped, *this); };
+  // No thread waits for a look that was given up, and what an earlier look found suffices.
+  const auto go_on = [&] { return !given_up_ || alone_ || !memory_->knows(pid); };
+  found.by_text = memory_->wants_steps(pid) || !features_.usable(KernelFeature::kProcmapQuery);
+  const auto visited =
+      found.by_text ? visit_in_steps(*map, visit, go_on) : visit_by_queries(*map, visit, go_on);
+  if (!visited) return visited.error();
   return found;
 }
 
@@ -185,14 +234,21 @@ void ProcessLook::look() {
     const nanoseconds work_then = work_then_ = cpu_time(own);
     lock.unlock();
     const KnownMappings::Looking looking(*memory_, pid);
+    const bool is_known = memory_->knows(pid);
     auto found = find_in(pid);
+    const nanoseconds worked = cpu_time(own) - work_then;
     if (found) {
       std::vector<MappedFile> files;
       files.reserve(found->files.size());
       for (const auto& [file, mappings] : found->files) files.push_back({file, mappings});
-      memory_->remember(pid, std::move(files), cpu_time(own) - work_then);
+      memory_->remember(pid, std::move(files), worked, found->wants_steps(worked));
     }
+    const nanoseconds beside =
+        worked - (found ? kForOneFound * found->attached.mappings() : nanoseconds(0));
     lock.lock();
+    // A process that is not known counts as 0 where its look is given up: a first look takes
+    // nothing from the looks at others.
+    if (is_known && beside >= KnownMappings::kSlow) long_work_ += beside;
     if (given_up_) return;
     if (!found && out_of_means(found.error())) {
       failure_ = Errno(ENOMEM);
@@ -207,6 +263,15 @@ void ProcessLook::look() {
     if (given_up_) return;
     count(std::move(current_), place);
   }
+}
+
+nanoseconds ProcessLook::Patience::work_for_one() const {
+  if (given_up >= kManyGivenUp) return kMostForOne;
+  return std::max<nanoseconds>(work_left, kLeast);
+}
+
+void ProcessLook::Patience::charge(nanoseconds worked) {
+  work_left = std::max(work_left - worked, nanoseconds(0));
 }
 
 bool ProcessLook::Patience::over() const {
@@ -231,8 +296,8 @@ bool ProcessLook::too_late(Patience& patience) const {
   if (now - patience.began >= patience.most_time) return true;
   if (tid_ == 0) return false;  // no thread has begun yet
   const nanoseconds worked = cpu_time(tid_) - work_then_;
-  if (worked >= std::max<nanoseconds>(patience.work_left, kLeast)) {
-    patience.work_left = std::max(patience.work_left - worked, nanoseconds(0));
+  if (worked >= patience.work_for_one()) {
+    patience.charge(worked);
     return true;
   }
   // A thread that could run and does not get to is waited for.
@@ -250,6 +315,7 @@ bool ProcessLook::wait(Patience& patience) {
     const auto glance = Clock::now() + between;
     while (!done_ && ended_.wait_until(mutex_, glance)) {
     }
+    patience.charge(std::exchange(long_work_, nanoseconds(0)));
     if (done_) return true;
     // Behind the last process it is about to end.
     if ((tid_ != 0 && at_ >= pids_.size()) || !too_late(patience)) continue;

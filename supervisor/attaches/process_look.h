@@ -7,6 +7,9 @@
 // stuck at a process, wait() gives up that process; look_at() then continues with the rest and with
 // what was found so far. The lost thread finishes alone, and reports to KnownMappings.
 //
+// A process that has very many mappings besides is looked at in short steps (MapsText), so that the
+// look keeps no other thread from its CPU.
+//
 // Mappings are found by device and inode; an address space that several processes share (vfork(2),
 // clone(2) with CLONE_VM) is counted once: kcmp(2) recognises it. Where kcmp is forbidden, a
 // process that waits for its vfork child is recognised by what both show in /proc.
@@ -27,6 +30,7 @@
 #include <vector>
 
 #include "emulation/memmap/backing_memory.h"
+#include "emulation/memmap/mapping_space.h"
 #include "policy/base/mutex.h"
 #include "policy/base/result.h"
 #include "supervisor/attaches/known_mappings.h"
@@ -49,9 +53,14 @@ class ProcessLook {
     std::chrono::nanoseconds most_time;  ///< of all, on a busy machine
     Clock::time_point began = Clock::now();
     std::chrono::nanoseconds wait_left = std::chrono::milliseconds(20);  ///< for locks
-    std::chrono::nanoseconds work_left = std::chrono::milliseconds(25);  ///< CPU time
+    /// CPU time, of looks that take long (KnownMappings::kSlow) for other reasons than what they
+    /// count.
+    std::chrono::nanoseconds work_left = std::chrono::milliseconds(25);
     int given_up = 0;
     [[nodiscard]] bool over() const;
+    /// CPU time for the next process.
+    [[nodiscard]] std::chrono::nanoseconds work_for_one() const;
+    void charge(std::chrono::nanoseconds worked);
   };
   /// Waits for the end of the look. False where it was given up at a process, see given_up().
   bool wait(Patience& patience);
@@ -82,10 +91,16 @@ class ProcessLook {
     pid_t pid = 0;
     std::vector<std::vector<std::uint64_t>> starts;
     [[nodiscard]] bool at_all() const;
+    [[nodiscard]] std::int64_t mappings() const;
   };
   struct Found {
     Attached attached;
     std::unordered_map<FileIdentity, std::uint64_t, FileIdentityHash> files;
+    std::uint32_t shared = 0;  ///< mappings
+    bool by_text = false;
+
+    void add(const MappedArea& mapped, const ProcessLook& look);
+    [[nodiscard]] bool wants_steps(std::chrono::nanoseconds worked) const;
   };
 
   Result<Found> find_in(pid_t pid);
@@ -113,6 +128,8 @@ class ProcessLook {
   pid_t tid_ GUARDED_BY(mutex_) = 0;
   std::chrono::nanoseconds work_then_ GUARDED_BY(mutex_){
       0};  ///< of the thread, when it came to the process
+  /// What looks that took long have cost, and no patience was charged for yet.
+  std::chrono::nanoseconds long_work_ GUARDED_BY(mutex_){0};
   bool done_ GUARDED_BY(mutex_) = false;
   std::atomic<bool> given_up_{false};     ///< changed with mutex_ held
   bool late_ GUARDED_BY(mutex_) = false;  ///< KnownMappings has been told so

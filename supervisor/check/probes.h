@@ -13,7 +13,7 @@ std::vector<Probe> notify_probes();
 std::vector<Probe> process_probes();
 /// Memory files: what segments are made of, and how the last mapping of one is noticed.
 std::vector<Probe> memfd_probes();
-/// What the command may be shown in /proc, see --proc and --userns.
+/// What the command may be shown in /proc, and have for itself: --proc, --userns, --private-ipc.
 std::vector<Probe> proc_mount_probes();
 /// /proc and the limits of this user.
 std::vector<Probe> environment_probes();

@@ -1,3 +1,8 @@
+#include <sched.h>
+
+#include <cerrno>
+#include <cstring>
+
 #include "supervisor/check/child.h"
 #include "supervisor/check/probes.h"
 #include "supervisor/procfiles/proc_mounts.h"
@@ -17,6 +22,15 @@ Finding try_mounts(ProcMode mode, bool user_namespace) {
   });
 }
 
+/// After the user namespace that --userns makes.
+Finding try_private_ipc(bool user_namespace) {
+  return in_throwaway_child([user_namespace] {
+    const ProcMountFailure failure = ProcMounts(ProcMode::kOff, user_namespace).prepare();
+    if (failure.failed()) return Finding::no(failure.text());
+    return ::unshare(CLONE_NEWIPC) == 0 ? Finding::yes() : Finding::no(std::strerror(errno));
+  });
+}
+
 }  // namespace
 
 std::vector<Probe> proc_mount_probes() {
@@ -28,6 +42,10 @@ std::vector<Probe> proc_mount_probes() {
       {"userns", [] { return try_mounts(ProcMode::kOff, true); }, "--userns is refused"},
       {"userns-proc-fuse", [] { return try_mounts(ProcMode::kFuse, true); },
        "with --userns too ipcs and sysctl show the kernel's table and limits"},
+      {"private-ipc", [] { return try_private_ipc(false); },
+       "--private-ipc leaves semaphores and message queues shared, unless with --userns"},
+      {"userns-private-ipc", [] { return try_private_ipc(true); },
+       "with --userns too --private-ipc leaves semaphores and message queues shared"},
   };
 }
 

@@ -12,7 +12,10 @@ namespace shmvisor {
 class CheckSubcommand : public Subcommand {
  public:
   explicit CheckSubcommand(CLI::App& parent)
-      : Subcommand(parent, "check", "See what this machine has for shmvisor") {}
+      : Subcommand(parent, "check", "See what this machine has for shmvisor",
+                   {.examples = "shmvisor check\nshmvisor check --without kcmp"}) {
+    app().group("Start");
+  }
 
  private:
   int run(KernelFeatures& features) override {

@@ -20,12 +20,16 @@ void add_limit_options(CLI::App& app, Limits& limits) {
          "--shmmax",
          [&limits](const std::string& text) { limits.shmmax = size_or_throw(text, "--shmmax"); },
          "Largest segment, in bytes (K, M, G, T)")
-      ->type_name("SIZE");
+      ->type_name("SIZE")
+      ->default_str(std::to_string(Limits().shmmax))
+      ->group(kLimitsGroup);
   app.add_option_function<std::string>(
          "--shmall",
          [&limits](const std::string& text) { limits.shmall = size_or_throw(text, "--shmall"); },
-         "All segments together, in pages of 4 KiB (K, M, G, T)")
-      ->type_name("PAGES");
+         "All segments together, in 4 KiB pages (K, M, G, T)")
+      ->type_name("PAGES")
+      ->default_str(std::to_string(Limits().shmall))
+      ->group(kLimitsGroup);
   app.add_option_function<std::string>(
          "--shmmni",
          [&limits](const std::string& text) {
@@ -33,8 +37,10 @@ void add_limit_options(CLI::App& app, Limits& limits) {
            if (!shmmni) throw CLI::ValidationError("--shmmni", "at most 32768");
            limits.shmmni = *shmmni;
          },
-         "Most segments at a time")
-      ->type_name("NUMBER");
+         "Most segments at a time, up to 32768")
+      ->type_name("NUMBER")
+      ->default_str(std::to_string(Limits().shmmni))
+      ->group(kLimitsGroup);
 }
 
 }  // namespace shmvisor

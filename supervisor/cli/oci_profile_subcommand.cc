@@ -56,19 +56,22 @@ std::string replace_architecture(std::string& name) {
 
 OciProfileSubcommand::OciProfileSubcommand(CLI::App& parent)
     : Subcommand(parent, "oci-profile",
-                 "Print a seccomp profile that has containers served by the agent") {
+                 "Print a seccomp profile that has containers served by the agent",
+                 {.examples = "shmvisor oci-profile --metadata shmmax=64M,group=web >shm.json\n"
+                              "shmvisor oci-profile --merge /usr/share/containers/seccomp.json\n"
+                              "podman run --security-opt seccomp=shm.json IMAGE"}) {
+  app().group("Containers");
   app()
       .add_option("--arch", wanted_.architectures,
-                  "Architectures whose calls are served: x86_64, x86. Default: both; with --merge "
-                  "those of the profile")
+                  "Whose calls are served: x86_64, x86. Default: both, with --merge those of the "
+                  "profile")
       ->delimiter(',')
       ->transform(CLI::Validator(replace_architecture, "", "architecture"))
       ->type_name("ARCH");
   app()
       .add_option("--flags", wanted_.flags,
-                  "Flags of the filter, where the runtime knows them: "
-                  "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (crun; runc from 1.5), "
-                  "SECCOMP_FILTER_FLAG_SPEC_ALLOW, SECCOMP_FILTER_FLAG_LOG")
+                  "Flags of the filter that the runtime knows: "
+                  "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, ..._SPEC_ALLOW, ..._LOG")
       ->delimiter(',')
       ->check([](const std::string& flag) {
         return is_filter_flag(flag) ? std::string() : "no such flag: '" + flag + "'";
@@ -84,7 +87,7 @@ OciProfileSubcommand::OciProfileSubcommand(CLI::App& parent)
       ->type_name("PATH");
   app()
       .add_option("--metadata", wanted_.metadata,
-                  "What the agent is told of the container: shmmax=64M,shmmni=16,group=web")
+                  "What the agent is told: shmmax=64M,shmmni=16,group=web")
       ->check([](const std::string& metadata) {
         const auto parsed = parse_container_metadata(metadata, {});
         return parsed ? std::string() : parsed.error().reason;
@@ -92,7 +95,8 @@ OciProfileSubcommand::OciProfileSubcommand(CLI::App& parent)
       ->type_name("STRING");
   app()
       .add_option("--merge", merge_path_,
-                  "Print this profile or config.json with ours merged into it; - is standard input")
+                  "Print this profile or config.json with ours merged into it; - is standard "
+                  "input")
       ->check(check_path)
       ->type_name("FILE");
 }

@@ -1,39 +1,98 @@
 #include "supervisor/cli/run_subcommand.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <map>
 
+#include "supervisor/cli/control_options.h"
 #include "supervisor/cli/limit_options.h"
 
 namespace shmvisor {
+namespace {
+
+constexpr const char* kProcessesGroup = "Processes and signals";
+
+/// A file, or empty for standard error; nothing where the option was not given. A folder is refused
+/// before the command starts.
+std::optional<std::string> output_of(const CLI::Option& option, const std::string& file) {
+  if (option.count() == 0) return std::nullopt;
+  // CLI11's word for an option without its value; and what a flag in the environment has.
+  const bool is_none = file == "true" || file == "1" || file == "-";
+  if (is_none) return std::string();
+  struct stat status {};
+  if (::stat(file.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
+    throw CLI::ValidationError(option.get_name(), "'" + file + "' is a directory");
+  }
+  return file;
+}
+
+}  // namespace
 
 RunSubcommand::RunSubcommand(CLI::App& parent)
-    : Subcommand(parent, "run",
-                 "Run a command with segments of its own: run [OPTIONS] [--] COMMAND [ARG...]") {
+    : Subcommand(parent, "run", "Run a command with shared memory segments of its own",
+                 {.operands = " [--] COMMAND [ARG...]",
+                  .examples = "shmvisor run --name db --shmmax 1G -- postgres -D \"$PGDATA\"\n"
+                              "shmvisor run --trace -- ipcmk -M 4096\n"
+                              "shmvisor run --join-or-serve /run/x.shm -- x11perf -shmput500"}),
+      config_(app(), name()) {
+  app().group("Start");
   add_limit_options(app(), options_.limits);
-  app().add_flag("--populate", options_.memory.populate_on_attach,
-                 "Bring all pages of a segment in when it is attached");
-  app().add_flag("--commit", options_.memory.commit_on_create,
-                 "Allocate all pages of a segment when it is created, or refuse it");
-  CLI::Option* const serve =
+  add_memory_options();
+  add_control_options(app(), options_.control);
+  add_outputs();
+  CLI::Option* const no_linger =
       app()
-          .add_option("--serve", options_.serve_path,
-                      "Let other runs join, at a socket of this name; permissions decide whose")
-          ->check(check_path)
-          ->type_name("PATH");
+          .add_flag("--no-linger", no_linger_, "End with the command, not with its last descendant")
+          ->group(kProcessesGroup);
+  add_sharing(no_linger);
+  add_process_options();
+  add_surroundings();
+}
+
+void RunSubcommand::add_memory_options() {
+  app()
+      .add_flag("--commit", options_.memory.commit_on_create,
+                "Allocate a segment when it is created, or refuse it")
+      ->group(kLimitsGroup);
+  app()
+      .add_flag("--populate", options_.memory.populate_on_attach,
+                "Bring a segment's pages in when it is attached")
+      ->group(kLimitsGroup);
+}
+
+/// The command begins behind such an option where no file follows it: take_words().
+void RunSubcommand::add_outputs() {
+  const auto add = [this](const char* name, std::string& file, const char* description) {
+    app()
+        .add_option(name, file, description)
+        ->expected(0, 1)
+        ->type_name("FILE")
+        ->group(kControlGroup);
+  };
+  add("--report", report_, "Print at the end what was called and what is left");
+  add("--trace", trace_, "Print each call, as strace does");
+}
+
+void RunSubcommand::add_sharing(CLI::Option* no_linger) {
+  constexpr const char* kGroup = "Sharing with other runs";
+  CLI::Option* const serve = app()
+                                 .add_option("--serve", options_.serve_path,
+                                             "Let other runs join, at a socket of this name")
+                                 ->check(check_path)
+                                 ->type_name("PATH")
+                                 ->group(kGroup);
   CLI::Option* const join =
       app()
-          .add_option("--join", options_.join_path,
-                      "Share the segments of the run that serves there, and its limits")
+          .add_option("--join", options_.join_path, "Share segments and limits of the run there")
           ->check(check_path)
           ->type_name("PATH")
+          ->group(kGroup)
           ->excludes(serve);
-  for (const char* const server_s :
-       {"--shmmax", "--shmall", "--shmmni", "--populate", "--commit"}) {
+  for (const char* const server_s : {"--shmmax", "--shmall", "--shmmni", "--populate", "--commit",
+                                     "--control", "--name", "--trace", "--report"}) {
     join->excludes(app().get_option(server_s));
   }
-  CLI::Option* const no_linger = app().add_flag(
-      "--no-linger", no_linger_, "End with the command, even if descendants of it live on");
   // With --no-linger, processes could be left behind that the next one knows nothing of.
   app()
       .add_option_function<std::string>(
@@ -42,46 +101,56 @@ RunSubcommand::RunSubcommand(CLI::App& parent)
             options_.join_path = options_.serve_path = path;
             options_.join_or_serve = true;
           },
-          "Join the run that serves there, or serve there where none does")
+          "Join the run there, or serve where there is none")
       ->check(check_path)
       ->type_name("PATH")
+      ->group(kGroup)
       ->excludes(serve)
       ->excludes(join)
       ->excludes(no_linger);
-  CLI::Option* const die_with_parent =
-      app().add_flag("--die-with-parent", options_.die_with_parent,
-                     "Kill the command, and end, when the parent of shmvisor ends");
-  app()
-      .add_flag("--no-kill", no_kill_,
-                "Leave the command alive when shmvisor is killed; its shm calls fail with ENOSYS "
-                "then")
+}
+
+void RunSubcommand::add_process_options() {
+  const auto add = [this](const char* name, bool& flag, const char* description) {
+    return app().add_flag(name, flag, description)->group(kProcessesGroup);
+  };
+  CLI::Option* const die_with_parent = add("--die-with-parent", options_.die_with_parent,
+                                           "End, with the command, when the parent ends");
+  add("--no-kill", no_kill_, "Leave the command alive when shmvisor is killed")
       ->excludes(die_with_parent);
-  app().add_flag("--subreaper", options_.subreaper,
-                 "Adopt orphaned descendants, reap them, and pass signals on to them when the "
-                 "command has ended; always so as PID 1");
-  app().add_flag("--group", options_.signal_group,
-                 "Pass signals on to the command's whole process group, one of its own");
-  app().add_flag("--own-group", options_.own_group,
-                 "Give the command a process group of its own, the terminal's foreground group "
-                 "where we are in it; always so as PID 1 with a terminal");
+  add("--subreaper", options_.subreaper, "Adopt orphaned descendants; always so as PID 1");
+  add("--group", options_.signal_group, "Pass signals on to the command's own process group");
+  add("--own-group", options_.own_group, "Give the command a process group of its own");
+}
+
+void RunSubcommand::add_surroundings() {
+  constexpr const char* kGroup = "What the command finds";
   app()
       .add_option("--tracer-wait", options_.tracer_wait_seconds,
-                  "How long shmat and shmdt wait for a tracer of their caller (gdb, strace) to "
-                  "leave, before they fail; 2 by default")
+                  "Wait so long for gdb or strace to let go; 2 by default")
       ->check(CLI::Range(0.0, 3600.0))
-      ->type_name("SECONDS");
+      ->default_str("2")
+      ->type_name("SECONDS")
+      ->group(kGroup);
   static const std::map<std::string, ProcMode> kModes = {
       {"fuse", ProcMode::kFuse}, {"hide", ProcMode::kHide}, {"off", ProcMode::kOff}};
   app()
       .add_option_function<std::string>(
           "--proc", [this](const std::string& mode) { options_.proc = kModes.at(mode); },
-          "What /proc/sysvipc/shm and kernel.shm* show the command: fuse: its own segments and "
-          "limits; hide: no /proc/sysvipc; off: the kernel's. Default: fuse where possible")
+          "Segments and limits in /proc: fuse: its own; hide: none; off: the kernel's. Default: "
+          "fuse where possible")
       ->check(CLI::IsMember({"fuse", "hide", "off"}))
-      ->type_name("MODE");
-  app().add_flag(
-      "--userns", options_.user_namespace,
-      "Run it in a user namespace with this user's ids, where --proc needs no privilege");
+      ->type_name("MODE")
+      ->group(kGroup);
+  app()
+      .add_flag("--userns", options_.user_namespace,
+                "A user namespace with this user's ids, for --proc=fuse")
+      ->group(kGroup);
+  app()
+      .add_flag("--private-ipc", options_.private_ipc,
+                "Make semaphores and message queues private too, where possible")
+      ->excludes(app().get_option("--join"))
+      ->group(kGroup);
 }
 
 std::size_t RunSubcommand::command_position(const std::vector<std::string>& words) const {
@@ -105,7 +174,11 @@ void RunSubcommand::take_words(std::vector<std::string>& words) {
 int RunSubcommand::run(KernelFeatures& features) {
   if (options_.command.empty()) throw CLI::RequiredError("COMMAND");
   options_.linger = !no_linger_;
+  options_.report = output_of(*app().get_option("--report"), report_);
+  options_.trace = output_of(*app().get_option("--trace"), trace_);
   if (no_kill_) options_.at_our_death = AtOurDeath::kLeaveCommand;
+  options_.steering = config_.steering();
+  options_.read_again = config_.reader();
   return run_command(options_, features);
 }
 

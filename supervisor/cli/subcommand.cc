@@ -3,6 +3,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <memory>
+#include <string_view>
 
 #include "supervisor/cli/environment.h"
 #include "supervisor/log/limited_log.h"
@@ -11,7 +13,8 @@
 namespace shmvisor {
 namespace {
 
-constexpr const char* kLogLevels = "trace, debug, info, warning, error, critical, off";
+constexpr std::string_view kVariables =
+    "An option --some-name is also taken from the environment: SHMVISOR_SOME_NAME.";
 
 /// Written before the end, also by an exception.
 class LastLines {
@@ -24,26 +27,31 @@ class LastLines {
 
 }  // namespace
 
-Subcommand::Subcommand(CLI::App& parent, const std::string& name, const std::string& description)
+Subcommand::Subcommand(CLI::App& parent, const std::string& name, const std::string& description,
+                       HelpText help)
     : name_(name), app_(*parent.add_subcommand(name, description)) {
-  app_.footer("An option --some-name is also taken from the environment: SHMVISOR_SOME_NAME.");
-  app_.add_flag("-v,--verbose", verbosity_, "Log more; repeat for more");
-  app_.add_option("--log-level", log_level_,
-                  std::string("What to log on standard error: ") + kLogLevels)
+  if (help.notes.empty()) help.notes = kVariables;
+  app_.formatter(std::make_shared<HelpFormatter>(help));
+  app_.get_help_ptr()->description("Print this")->group(kCommonGroup);
+  app_.add_flag("-v,--verbose", verbosity_, "Log more; repeat for more")->group(kCommonGroup);
+  app_.add_option("--log-level", log_level_, "What to log on standard error; warning by default")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}))
-      ->type_name("LEVEL");
-  app_.add_option("--without", without_,
-                  "Do without a kernel feature, by its name in 'shmvisor check'")
+      ->default_str(log_level_)
+      ->type_name("LEVEL")
+      ->group(kCommonGroup);
+  app_.add_option("--without", without_, "Do without a kernel feature that 'shmvisor check' names")
       ->delimiter(',')
       ->check([](const std::string& feature) {
         if (KernelFeatures::by_name(feature)) return std::string();
         return "no feature is called '" + feature + "'";
       })
-      ->type_name("FEATURE");
+      ->type_name("FEATURE")
+      ->group(kCommonGroup);
 }
 
 int Subcommand::execute() {
   read_environment(app_);
+  read_configuration();
   KernelFeatures features;
   set_up_log();
   const LastLines last_lines;

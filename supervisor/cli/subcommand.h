@@ -7,9 +7,12 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "supervisor/cli/help_formatter.h"
+#include "supervisor/config/configuration.h"
 #include "supervisor/kernel/features.h"
 
 namespace shmvisor {
@@ -17,7 +20,8 @@ namespace shmvisor {
 class Subcommand {
  public:
   /// Adds itself to `parent`, with the options that all have.
-  Subcommand(CLI::App& parent, const std::string& name, const std::string& description);
+  Subcommand(CLI::App& parent, const std::string& name, const std::string& description,
+             HelpText help = {});
   Subcommand(const Subcommand&) = delete;
   Subcommand& operator=(const Subcommand&) = delete;
   virtual ~Subcommand() = default;
@@ -27,6 +31,13 @@ class Subcommand {
   [[nodiscard]] bool chosen() const { return app_.parsed(); }
   /// Takes from the words after the subcommand's name those that are not for CLI11.
   virtual void take_words(std::vector<std::string>&) {}
+  /// Takes options from a file, behind the command line and the environment.
+  virtual void read_configuration() {}
+  /// Null where there is none.
+  [[nodiscard]] virtual std::shared_ptr<const config::Configuration> configuration() const {
+    return nullptr;
+  }
+  [[nodiscard]] CLI::App& app() const { return app_; }
   /// Sets up the log and runs it. The exit status.
   int execute();
 
@@ -37,7 +48,6 @@ class Subcommand {
     return path.empty() ? "the path is empty" : "";
   }
 
-  [[nodiscard]] CLI::App& app() const { return app_; }
   virtual int run(KernelFeatures& features) = 0;
 
  private:

@@ -1,6 +1,5 @@
 #include "supervisor/credentials/thread_identity.h"
 
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -8,9 +7,12 @@
 
 #include <algorithm>
 #include <csignal>
+#include <new>
+#include <utility>
 
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/kernel/file_inode.h"
+#include "supervisor/kernel/poll_files.h"
 #include "supervisor/kernel/uapi.h"
 
 namespace shmvisor {
@@ -27,21 +29,21 @@ std::uint64_t read_inode(pid_t tid, const char* name) {
   return seen ? status.st_ino : 0;
 }
 
-UniqueFd open_thread(pid_t tid, KernelFeatures& features) {
-  if (!features.usable(KernelFeature::kPidfdThread)) return UniqueFd();
+/// EINVAL where the kernel has no descriptors of threads.
+Result<UniqueFd> open_thread(pid_t tid, KernelFeatures& features) {
+  if (!features.usable(KernelFeature::kPidfdThread)) return Errno(EINVAL);
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, tid, unsigned{PIDFD_THREAD})));
-  if (!pidfd.valid() && errno == EINVAL) features.mark_absent(KernelFeature::kPidfdThread);
-  return pidfd;
+  if (pidfd.valid()) return pidfd;
+  const Errno error = Errno::current();
+  if (error == Errno(EINVAL)) features.mark_absent(KernelFeature::kPidfdThread);
+  return error;
 }
 
 /// pidfs numbers threads once and for all since Linux 6.9, which also brought PIDFD_THREAD.
 std::uint64_t unique_of(const UniqueFd& pidfd) { return inode_of(pidfd); }
 
 /// A pidfd is readable once its thread has ended.
-bool ended(const UniqueFd& pidfd) {
-  pollfd waiting{pidfd.get(), POLLIN, 0};
-  return ::poll(&waiting, 1, 0) != 0;
-}
+bool ended(const UniqueFd& pidfd) { return events_now(pidfd.get(), POLLIN).value_or(0) != 0; }
 
 }  // namespace
 
@@ -98,7 +100,8 @@ std::function<void()> ThreadIdentity::take_undo() {
 }
 
 std::shared_ptr<ThreadIdentity> ThreadIdentities::make(pid_t tid) {
-  UniqueFd pidfd = open_thread(tid, features_);
+  auto opened = open_thread(tid, features_);
+  UniqueFd pidfd = opened ? std::move(*opened) : UniqueFd();
   const std::uint64_t unique = unique_of(pidfd);
   return std::make_shared<ThreadIdentity>(tid, std::move(pidfd), unique);
 }
@@ -148,7 +151,11 @@ void ThreadIdentities::keep_undo(ThreadIdentity& thread, std::function<void()> u
 void ThreadIdentities::save_undo(ThreadIdentity& forgotten) {
   auto undo = forgotten.take_undo();
   if (!undo) return;
-  undos_.push_back({forgotten.unique(), std::move(undo)});
+  try {
+    undos_.push_back({forgotten.unique(), std::move(undo)});
+  } catch (const std::bad_alloc&) {
+    return;  // should the call that it is of fail in its caller, the stamps stay
+  }
   if (undos_.size() > kMostUndos) undos_.pop_front();
 }
 
@@ -189,11 +196,13 @@ void ThreadIdentities::never_remember(pid_t tgid) {
 
 bool thread_lives(pid_t tid, std::uint64_t unique, KernelFeatures& features) {
   if (unique != 0) {
-    const UniqueFd pidfd = open_thread(tid, features);
-    if (unique_of(pidfd) != unique || ended(pidfd)) return false;
+    const auto pidfd = open_thread(tid, features);
+    if (!pidfd && is_shortage(pidfd.error())) return true;
+    if (!pidfd || unique_of(*pidfd) != unique || ended(*pidfd)) return false;
   }
   // A first thread that ended before the others is shown as a zombie, and its pidfd says nothing.
   const auto status = TaskStatus::read(tid);
+  if (!status && is_shortage(status.error())) return true;
   return status && status->state != 'Z' && status->state != 'X';
 }
 

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <utility>
 
 #include "supervisor/credentials/thread_identity.h"
 #include "supervisor/kernel/file_inode.h"
@@ -19,10 +21,13 @@ constexpr std::uint64_t kFirstUserNamespace = 0xEFFFFFFD;
 }  // namespace
 
 NamespaceOwner NamespaceOwner::of(const UniqueFd& ipc) {
+  return at_or_above(UniqueFd(ipc.valid() ? ::ioctl(ipc.get(), NS_GET_USERNS) : -1));
+}
+
+NamespaceOwner NamespaceOwner::at_or_above(UniqueFd at) {
   NamespaceOwner owner;
   // Both ioctls answer EPERM for what is not at or below our own user namespace (ns_get_owner() of
   // kernel/user_namespace.c).
-  UniqueFd at(ipc.valid() ? ::ioctl(ipc.get(), NS_GET_USERNS) : -1);
   while (at.valid()) {
     Level level{inode_of(at), static_cast<uid_t>(-1)};
     if (level.inode == 0 || ::ioctl(at.get(), NS_GET_OWNER_UID, &level.creator) != 0) break;
@@ -33,7 +38,15 @@ NamespaceOwner NamespaceOwner::of(const UniqueFd& ipc) {
 }
 
 NamespaceOwner NamespaceOwner::of_ours() {
-  return of(UniqueFd(::open("/proc/thread-self/ns/ipc", O_RDONLY | O_CLOEXEC)));
+  const UniqueFd ipc(::open("/proc/thread-self/ns/ipc", O_RDONLY | O_CLOEXEC));
+  if (ipc.valid() || errno != ENOENT) return of(ipc);
+  // A kernel without IPC namespaces (IPC_NS=n). A new one would be owned by our user namespace.
+  UniqueFd user(::open("/proc/thread-self/ns/user", O_RDONLY | O_CLOEXEC));
+  if (user.valid() || errno != ENOENT) return at_or_above(std::move(user));
+  // Without user namespaces too (USER_NS=n) every thread's shows as 0.
+  NamespaceOwner owner;
+  owner.levels_.push_back({0, 0});
+  return owner;
 }
 
 NamespaceOwner NamespaceOwner::innermost_above(const NamespaceOwner& other) const {

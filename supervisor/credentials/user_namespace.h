@@ -28,7 +28,7 @@ class NamespaceOwner {
   /// `ipc`: an open file of /proc/PID/ns/ipc. We can see an owner that is our user namespace or one
   /// below it.
   static NamespaceOwner of(const UniqueFd& ipc);
-  /// The owner of our own IPC namespace.
+  /// The owner of our own IPC namespace; our user namespace on a kernel without IPC namespaces.
   static NamespaceOwner of_ours();
 
   /// Whether a thread has a capability there. It has the capability if its user namespace is the
@@ -47,6 +47,9 @@ class NamespaceOwner {
   [[nodiscard]] uid_t creator() const { return levels_.front().creator; }
 
  private:
+  /// `user`: an open file of a user namespace.
+  static NamespaceOwner at_or_above(UniqueFd user);
+
   struct Level {
     std::uint64_t inode = 0;
     uid_t creator = 0;  ///< in terms of our user namespace

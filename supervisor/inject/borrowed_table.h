@@ -6,6 +6,9 @@
 // ours instead, maps it, and is killed and reaped. It never runs an instruction of the caller's but
 // those that enter the kernel.
 //
+// A caller that is killed in the middle takes the lender with it, or the end of this thread does,
+// which is to end then (Tracee::abandon_unknown_one()).
+//
 // Errors: ENOMEM where the process cannot be made or does not do its part.
 // Thread rule: the thread that holds the caller.
 #pragma once

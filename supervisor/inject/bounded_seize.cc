@@ -10,7 +10,7 @@ namespace shmvisor {
 Result<void> seize_within(pid_t tid, std::uint64_t options, std::chrono::milliseconds bound) {
   thread_local KickTimer timer;
   const auto deadline = std::chrono::steady_clock::now() + bound;
-  timer.arm(bound);
+  if (!timer.arm(bound)) return Errno(ENOMEM);
   long result = seize_call(tid, options);
   // A kick that was meant for another wait says nothing about this one.
   while (result == -EAGAIN && std::chrono::steady_clock::now() < deadline) {

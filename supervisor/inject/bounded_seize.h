@@ -18,7 +18,8 @@
 
 namespace shmvisor {
 
-/// Errors: those of ptrace(2); EAGAIN at the bound.
+/// Errors: those of ptrace(2); EAGAIN at the bound. ENOMEM where there would be no bound, since no
+/// thread can be had for it.
 Result<void> seize_within(pid_t tid, std::uint64_t options, std::chrono::milliseconds bound);
 
 }  // namespace shmvisor

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "supervisor/inject/attach_to_caller.h"
-#include "supervisor/inject/repeated_call.h"
 #include "supervisor/procfs/process_stat.h"
 
 namespace shmvisor {
@@ -27,21 +26,22 @@ Result<void> CallerHold::hold() {
   return {};
 }
 
-Result<int> CallerHold::hold_and_lend(const LentDescriptor& lent,
-                                      const std::function<void()>& while_it_waits) {
-  if (!held() && waits_killably()) {
+Result<int> CallerHold::hold_and_lend(const LentDescriptor& lent, LendingOrder order,
+                                      const WhileItWaits& while_it_waits) {
+  const bool killably = waits_killably();
+  if (!held() && killably && order == LendingOrder::kLendFirst) {
     if (notification_used_up_) return Errno(ESRCH);
     Result<int> number = Errno(ENOMEM);
-    const auto taken = take_from_notification([&] {
-      while_it_waits();
-      number = lent.lend(call_.listener(), call_.id(), call_.tid());
+    const auto taken = take_from_notification([&](std::uint64_t id) {
+      while_it_waits(id);
+      number = lent.lend(call_.listener(), id, call_.tid());
     });
     if (!taken) return reported(taken.error());
     if (!number && number.error() != Errno(EMFILE)) return Errno(ENOMEM);
     return number;
   }
   if (const auto taken = hold(); !taken) return taken.error();
-  return RepeatedCall(call_, thread(), expected_).lend(lent);
+  return RepeatedCall(call_, thread(), expected_).lend(lent, killably ? while_it_waits : nullptr);
 }
 
 Result<AttachedThread> CallerHold::attach_and_interrupt() {
@@ -51,10 +51,10 @@ Result<AttachedThread> CallerHold::attach_and_interrupt() {
   return attached;
 }
 
-Result<void> CallerHold::take_from_notification(const std::function<void()>& while_it_waits) {
+Result<void> CallerHold::take_from_notification(const WhileItWaits& while_it_waits) {
   auto attached = attach_and_interrupt();
   if (!attached) return attached.error();
-  if (while_it_waits) while_it_waits();
+  if (while_it_waits) while_it_waits(call_.id());
   if (!send_out_of_notification()) return Errno(ESRCH);
   auto thread = stopped(std::move(*attached));
   if (!thread) return thread.error();

@@ -2,7 +2,7 @@
 // call is answered from then on (HeldCaller).
 //
 // The notification is answered with the order to make the call again, which the caller finds only
-// if we die. Where the caller is to be lent a descriptor, it gets that while it still waits.
+// if we die. How a caller is lent a descriptor: see LendingOrder.
 //
 // Where the filter lacks WAIT_KILLABLE_RECV, or may lack it (Listener::wait_kind), asking the
 // caller to stop ends its notification, and no answer through a notification is sure to arrive. So
@@ -18,7 +18,7 @@
 // is given; shares the held caller with the call. Thread rule: the thread that received the call.
 #pragma once
 
-#include <functional>
+#include <cstdint>
 #include <memory>
 #include <optional>
 
@@ -27,12 +27,24 @@
 #include "supervisor/inject/cpu_pin.h"
 #include "supervisor/inject/held_caller.h"
 #include "supervisor/inject/lent_descriptor.h"
+#include "supervisor/inject/repeated_call.h"
 #include "supervisor/inject/tracer_patience.h"
 #include "supervisor/notify/expected_calls.h"
 #include "supervisor/notify/pending_call.h"
 #include "supervisor/scope/access_warnings.h"
 
 namespace shmvisor {
+
+/// When a caller that waits killably gets a descriptor.
+enum class LendingOrder : std::uint8_t {
+  /// While it waits in its notification. Should we be killed before it runs code that closes the
+  /// descriptor, it keeps that.
+  kLendFirst,
+  /// In a repetition of its call (RepeatedCall), 40 us later: so that it keeps nothing, but is
+  /// killed with us from then on. For a caller that is to run calls step by step, which dies with
+  /// us anyway.
+  kHoldFirst,
+};
 
 class CallerHold {
  public:
@@ -52,10 +64,10 @@ class CallerHold {
   /// Holds the caller, if it is not held already.
   Result<void> hold();
   /// The same, and lends the caller a descriptor, whose number there is returned. EMFILE where the
-  /// caller's table is full: it is held all the same. `while_it_waits`: called where the caller
-  /// waits in its notification, attached to, so that it may be given more.
-  Result<int> hold_and_lend(const LentDescriptor& lent,
-                            const std::function<void()>& while_it_waits);
+  /// caller's table is full: it is held all the same. `while_it_waits`: called with the id of a
+  /// notification in which the caller waits killably, attached to, so that it may be given more.
+  Result<int> hold_and_lend(const LentDescriptor& lent, LendingOrder order,
+                            const WhileItWaits& while_it_waits);
 
   /// For a call that is to change something: makes sure, by taking the caller over, that no signal
   /// keeps its answer from it. Does nothing where that is sure anyway, and where the caller cannot
@@ -71,7 +83,7 @@ class CallerHold {
   /// Attaches to the caller, however often that takes (attach_to_caller.h), and asks it to stop.
   Result<AttachedThread> attach_and_interrupt();
   /// Holds a caller that waits killably. `while_it_waits`: see hold_and_lend().
-  Result<void> take_from_notification(const std::function<void()>& while_it_waits);
+  Result<void> take_from_notification(const WhileItWaits& while_it_waits);
   /// Holds a caller without trusting its notification.
   Result<void> take_over();
   void observe_wait();

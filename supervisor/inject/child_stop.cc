@@ -50,7 +50,10 @@ std::optional<StoppedThread> ChildStop::wait_for_child() {
       return std::move(*stopped);
     }
     if (std::exchange(asked, true)) return std::nullopt;  // and given up
-    if (!parent_.interrupt()) return std::nullopt;
+    if (!parent_.interrupt()) {
+      Tracee::abandon_unknown_one();
+      return std::nullopt;
+    }
     deadline = Clock::now() + kUntilGivenUp;
   }
 }
@@ -75,6 +78,8 @@ std::optional<pid_t> ChildStop::look_at_news() {
   // A signal that it is about to take, before its call or after it.
   const auto signal = static_cast<std::uint64_t>(news.si_status);
   if (stopped && event == 0 && ptrace_value(PTRACE_CONT, parent_.tid(), 0, signal) == 0) return 0;
+  // A parent that died, now or before it could be asked for its child, may have made one.
+  if (!stopped || is_birth(event)) Tracee::abandon_unknown_one();
   parent_.let_go();
   return std::nullopt;
 }

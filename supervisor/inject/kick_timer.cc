@@ -1,30 +1,47 @@
 #include "supervisor/inject/kick_timer.h"
 
 #include <pthread.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "supervisor/inject/arch/seize_call.h"
+#include "supervisor/inject/kick_thread.h"
 
 namespace shmvisor {
 namespace {
 
 void (*g_pass_on)(int signal_number) = nullptr;
+thread_local std::atomic<bool> t_kick_is_due{false};
+
+/// The process that sent it; 0 where the signal does not say, since our user's queue of signals was
+/// full; -1 where the kernel sent it.
+pid_t sender_of(const siginfo_t& info) {
+  return info.si_code == SI_USER || info.si_code == SI_TKILL ? info.si_pid : -1;
+}
 
 void handle_kick(int signal_number, siginfo_t* info, void* context) {
   const int saved_errno = errno;
-  const bool ours = info->si_code == SI_TIMER ||
-                    (info->si_code == SI_TKILL && info->si_pid == ::getpid());  // ReceiverPool's
-  if (ours) {
-    skip_seize_call(context);
-  } else if (g_pass_on != nullptr) {
-    g_pass_on(signal_number);
-  }
+  // A kick that finds somebody else's signal pending is merged with it: one signal is both then.
+  const bool was_due = t_kick_is_due.exchange(false);
+  const pid_t sender = sender_of(*info);
+  const bool is_ours = sender == ::getpid() || (sender == 0 && was_due);
+  if (is_ours || was_due) skip_seize_call(context);
+  if (!is_ours && g_pass_on != nullptr) g_pass_on(signal_number);
   errno = saved_errno;
 }
 
 }  // namespace
+
+KickTarget KickTarget::of_this_thread() { return {gettid(), t_kick_is_due}; }
+
+void KickTarget::kick() const {
+  is_due_->store(true);
+  if (::syscall(SYS_tgkill, ::getpid(), tid_, KickTimer::signal_number()) != 0) {
+    is_due_->store(false);
+  }
+}
 
 void KickTimer::install_handler(void (*pass_on)(int signal_number)) {
   g_pass_on = pass_on;
@@ -42,38 +59,26 @@ void KickTimer::allow_on_this_thread() {
   pthread_sigmask(SIG_UNBLOCK, &kick, nullptr);
 }
 
-KickTimer::KickTimer() { create(); }
+void KickTimer::keep_ready() { (void)KickThread::current(); }
 
-void KickTimer::create() {
-  sigevent event{};
-  event.sigev_notify = SIGEV_THREAD_ID;
-  event.sigev_signo = signal_number();
-  event._sigev_un._tid = gettid();
-  timer_t made{};
-  if (timer_create(CLOCK_MONOTONIC, &event, &made) == 0) timer_ = made;
+bool KickTimer::arm(std::chrono::milliseconds patience) {
+  KickThread* const thread = KickThread::current();
+  if (thread == nullptr) return false;
+  if (known_to_ != thread->number()) {
+    target_ = KickTarget::of_this_thread();
+    if (!thread->add(*this)) return false;
+    known_to_ = thread->number();
+  }
+  const std::int64_t period = std::chrono::nanoseconds(patience).count();
+  const std::int64_t due = KickThread::now() + period;
+  period_.store(period, std::memory_order_relaxed);
+  due_.store(due);
+  thread->wake_by(due);
+  return true;
 }
 
 KickTimer::~KickTimer() {
-  if (timer_) timer_delete(*timer_);
-}
-
-void KickTimer::arm(std::chrono::milliseconds patience) {
-  // Each timer takes a place in our user's queue of signals (RLIMIT_SIGPENDING), which others of
-  // that user may have filled, then.
-  if (!timer_) create();
-  if (!timer_) return;
-  // It repeats: the first kick may come just before the wait begins.
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(patience);
-  const std::chrono::nanoseconds rest = patience - seconds;
-  const timespec period{seconds.count(), rest.count()};
-  const itimerspec repeated{period, period};
-  timer_settime(*timer_, 0, &repeated, nullptr);
-}
-
-void KickTimer::disarm() {
-  if (!timer_) return;
-  const itimerspec never{};
-  timer_settime(*timer_, 0, &never, nullptr);
+  if (known_to_ != 0) KickThread::forget(*this, known_to_);
 }
 
 }  // namespace shmvisor

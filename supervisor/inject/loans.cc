@@ -19,7 +19,7 @@ constexpr std::chrono::seconds kLongest(10);
 }  // namespace
 
 bool Loans::reserve(std::uint64_t unique, pid_t tid, uid_t user) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   forget(unique);
   const auto its_own = std::ranges::count(loans_, user, &Loan::user);
   if (static_cast<std::size_t>(its_own) >= kMost - loans_.size()) return false;
@@ -29,7 +29,7 @@ bool Loans::reserve(std::uint64_t unique, pid_t tid, uid_t user) {
 }
 
 void Loans::keep(std::uint64_t unique, UniqueFd file, const LentDescriptor& lent) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto reserved = std::ranges::find(loans_, unique, &Loan::unique);
   reserved->file = std::move(file);
   reserved->lent = lent;
@@ -37,7 +37,7 @@ void Loans::keep(std::uint64_t unique, UniqueFd file, const LentDescriptor& lent
 }
 
 void Loans::cancel(std::uint64_t unique) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   forget(unique);
 }
 
@@ -49,7 +49,7 @@ void Loans::forget(std::uint64_t unique) {
 void Loans::answer(PendingCall& call, std::uint64_t unique) {
   std::optional<Loan> loan;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto found = std::ranges::find(loans_, unique, &Loan::unique);
     if (found != loans_.end() && found->file.valid()) {
       loan.emplace(std::move(*found));
@@ -73,7 +73,7 @@ std::chrono::milliseconds Loans::look(KernelFeatures& features) {
   if (count_.load() == 0) return {};
   const auto now = Clock::now();
   std::chrono::milliseconds again{};
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::erase_if(loans_, [&](const Loan& loan) {
     if (!loan.file.valid()) return false;  // whoever keeps it asks for a look then
     const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - loan.since);

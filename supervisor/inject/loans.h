@@ -17,10 +17,10 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <vector>
 
+#include "policy/base/mutex.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/inject/lent_descriptor.h"
 #include "supervisor/kernel/features.h"
@@ -55,12 +55,11 @@ class Loans {
     Clock::time_point since = {};
   };
 
-  /// mutex_ held.
-  void forget(std::uint64_t unique);
+  void forget(std::uint64_t unique) REQUIRES(mutex_);
 
-  std::mutex mutex_;
-  std::vector<Loan> loans_;
-  std::atomic<std::size_t> count_{0};
+  Mutex mutex_;
+  std::vector<Loan> loans_ GUARDED_BY(mutex_);
+  std::atomic<std::size_t> count_{0};  ///< of loans_
 };
 
 }  // namespace shmvisor

@@ -50,7 +50,11 @@ class Lending : public WayToMap {
   Result<MapAttempt> map_once(Mapping& mapping) {
     const Abi abi = hold_.call().raw().abi;
     PageInstaller installer(hold_.call(), page_.use());
-    const auto number = hold_.hold_and_lend(*mapping.lent, [&] { installer.lend_if_due(); });
+    // Who has the page, as far as we know, is not to be killed with us.
+    const auto order = page_.use().page != nullptr && page_.use().used() ? LendingOrder::kLendFirst
+                                                                         : LendingOrder::kHoldFirst;
+    const auto number = hold_.hold_and_lend(*mapping.lent, order,
+                                            [&](std::uint64_t id) { installer.lend_if_due(id); });
     if (!number) {
       if (hold_.held()) installer.finish(hold_.thread(), abi, false);
       if (number.error() == Errno(EMFILE)) return MapAttempt::of(Outcome::kNotThisWay);

@@ -18,8 +18,9 @@ class PageInstaller {
  public:
   PageInstaller(PendingCall& call, const CallPageUse& use) : call_(call), use_(use) {}
 
-  /// Lends the waiting caller the page's file, if the caller is to get it now.
-  void lend_if_due();
+  /// Lends the caller, which waits in the notification `id`, the page's file, if the caller is to
+  /// get it now. Does nothing once it was lent.
+  void lend_if_due(std::uint64_t id);
   [[nodiscard]] bool lent() const { return number_.has_value(); }
   /// If it was lent: closes it in the held caller, and maps it before that where it is wanted.
   void finish(StoppedThread& thread, Abi abi, bool wanted);

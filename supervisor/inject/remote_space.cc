@@ -19,7 +19,7 @@ Result<std::optional<std::uint64_t>> RemoteSpace::do_map(const MapRequest& reque
   Mapping mapping;
   mapping.arguments = mmap_arguments(request, abi_);
   mapping.file = std::move(file.fd);
-  mapping.caller_may_complete = request.may_be_left && request.lock != LockMode::kLazy;
+  mapping.caller_may_complete = request.caller_may_complete && request.lock != LockMode::kLazy;
   const auto attempt = map_in_caller(hold_, page_, features_, mapping);
   mapping.file.reset();  // only the mapping shall count for in_use()
   if (attempt && attempt->outcome == MapAttempt::Outcome::kCompletedByCaller) {
@@ -46,7 +46,7 @@ Result<MappingSpace::Outcome> RemoteSpace::do_unmap(const AddressRange& range,
   if (page_.is_in(thread)) {
     const auto ran = page_.run(thread, {CallPage::Task::kUnmap, {range.start, range.length}, 0},
                                caller_may_complete);
-    if (ran && !*ran) return Outcome::kLeft;
+    if (ran && !*ran) return Outcome::kCompletedByCaller;
     if (ran && (*ran)->result < 0) return Errno(static_cast<int>(-(*ran)->result));
     if (ran) return Outcome::kDone;
     if (ran.error() != Errno(EAGAIN)) return ran.error();

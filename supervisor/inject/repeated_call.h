@@ -5,11 +5,12 @@
 //
 // Errors: EMFILE where the caller's table is full; ENOMEM where it cannot be lent anything. ESRCH
 // where the caller has died, or was stopped and continued so often that it could not be lent
-// anything: it is then told to repeat its call.
+// anything: it is then told to repeat its call. EACCES where it does not run what it should.
 // Ownership: borrows what it is given. Thread rule: the thread that holds the caller.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "supervisor/inject/lent_descriptor.h"
@@ -19,17 +20,20 @@
 
 namespace shmvisor {
 
+/// What is done for a caller that waits in the notification `id`.
+using WhileItWaits = std::function<void(std::uint64_t id)>;
+
 class RepeatedCall {
  public:
   RepeatedCall(PendingCall& call, StoppedThread& thread, ExpectedCalls& expected)
       : call_(call), thread_(thread), expected_(expected) {}
 
-  /// The number that it has there.
-  Result<int> lend(const LentDescriptor& lent);
+  /// The number that it has there. `while_it_waits`: done before that, if it is given.
+  Result<int> lend(const LentDescriptor& lent, const WhileItWaits& while_it_waits);
 
  private:
   /// Lends it in one repetition. ENOENT where the call was over before that.
-  Result<int> lend_once(const LentDescriptor& lent);
+  Result<int> lend_once(const LentDescriptor& lent, const WhileItWaits& while_it_waits);
   /// The id of the call; nothing where it was over before anybody received it, or is not received.
   std::optional<std::uint64_t> await(const StoppedThread::BlockingCall& repeated);
 

@@ -65,7 +65,9 @@ Result<std::int64_t> StoppedThread::call(Abi abi, RemoteCall call,
 }
 
 Result<Registers> StoppedThread::run(const Registers& begin) {
-  if (replaced_ || !set_registers(begin)) return Errno(ESRCH);
+  if (!block_signals() || replaced_ || !set_registers(begin)) return Errno(ESRCH);
+  // Should we die from here on the code gives everything back.
+  if ((tracee_.options() & PTRACE_O_EXITKILL) != 0) (void)tracee_.remove_option(PTRACE_O_EXITKILL);
   const Stop stop = resume_to_stop(false, Wait::kBounded);
   if (stop == Stop::kReplaced || stop == Stop::kGone) return Errno(ESRCH);
   if (stop == Stop::kFault) tracee_.drop_pending_signal();  // not of the program's doing
@@ -148,13 +150,24 @@ Result<std::int64_t> StoppedThread::result_after(Abi abi, Stop stop) {
 Result<StoppedThread::Cloned> StoppedThread::clone_stopped(Abi abi, std::uint64_t flags) {
   if (!tracee_.add_option(PTRACE_O_TRACECLONE)) return Errno::current();
   (void)tracee_.take_cloned();
-  const auto cloned = call(abi, RemoteCall::kClone, {flags, 0, 0, 0, 0});
-  if (!cloned) return cloned.error();
+  const std::array<std::uint64_t, 6> arguments{flags};
+  const auto entered = enter(abi, registers_.entering(abi, RemoteCall::kClone, arguments));
+  if (!entered) return entered.error();
+  const auto cloned = result_after(abi, resume_to_stop(true, Wait::kWhileItTakes));
+  if (!cloned) {
+    // It may have died after it made the child. That is traced by this thread, stopped, and dies
+    // with it: die_with_us(), whose option a child inherits.
+    Tracee::abandon_unknown_one();
+    return cloned.error();
+  }
   (void)tracee_.remove_option(PTRACE_O_TRACECLONE);
   consume_stop(tid());  // so that waiting for the clone does not find it
   if (*cloned < 0) return Errno(static_cast<int>(-*cloned));
   const pid_t tid = tracee_.take_cloned();
-  if (tid == 0) return Errno(EAGAIN);
+  if (tid == 0) {
+    Tracee::abandon_unknown_one();
+    return Errno(EAGAIN);
+  }
   return Cloned{tid, *cloned};
 }
 

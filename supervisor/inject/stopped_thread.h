@@ -96,9 +96,9 @@ class StoppedThread {
   /// The same, with the very call that it was stopped in.
   Result<BlockingCall> begin_again(Abi abi);
 
-  /// Runs it from `begin` until it makes a call that the filter wants traced (kTracedArgument).
-  /// What its registers are then; or where it got no further, because of a fault or an endless
-  /// loop. Errors: ESRCH.
+  /// Runs it from `begin` until it makes a call that the filter wants traced (kTracedArgument); the
+  /// code there is to end well without us too. What its registers are then; or where it got no
+  /// further, because of a fault or an endless loop. Errors: ESRCH.
   Result<Registers> run(const Registers& begin);
 
   struct Cloned {

@@ -33,6 +33,8 @@ void Tracee::abandon() {
   if (end()) t_abandoned_one = true;
 }
 
+void Tracee::abandon_unknown_one() { t_abandoned_one = true; }
+
 bool Tracee::this_thread_abandoned_one() { return t_abandoned_one; }
 
 void Tracee::kill() {

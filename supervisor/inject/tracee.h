@@ -48,7 +48,7 @@ class Tracee {
 
   /// PTRACE_SEIZE, which the thread does not notice. Errors: EPERM where we may not, or somebody
   /// else traces it. ESRCH where it is gone. EAGAIN where its process is in an execve(2) that does
-  /// not end within `bound`.
+  /// not end within `bound`. ENOMEM where we lack the means.
   static Result<Tracee> seize(pid_t tid, std::uint64_t options, std::chrono::milliseconds bound);
   /// One that the kernel attached to this thread, with the options of the tracee that made it.
   static Tracee adopt(pid_t tid, std::uint64_t options, Waits waits) {
@@ -76,6 +76,10 @@ class Tracee {
   /// Gives up a thread that cannot be detached, because it does not stop. The kernel detaches it
   /// when the tracing thread ends, which whoever runs that thread sees to.
   void abandon();
+  /// For a thread that may trace a task of which nobody knows: the child of a tracee that died
+  /// before it told of it. Such a task stays stopped until the tracing thread ends; then it is
+  /// killed where it has PTRACE_O_EXITKILL, and goes on otherwise.
+  static void abandon_unknown_one();
   /// Whether this thread abandoned a tracee, and is to end soon.
   static bool this_thread_abandoned_one();
   /// Kills the whole process and waits for its end: for two seconds, then it is abandoned. Not for

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "supervisor/inject/kick_timer.h"
@@ -15,26 +16,55 @@ namespace {
 /// What to wait for, without consuming it.
 constexpr int kNews = WSTOPPED | WEXITED | __WALL | __WNOTHREAD | WNOWAIT;
 
-KickTimer& kick_timer() {
-  thread_local KickTimer timer;
-  return timer;
-}
+/// Between looks where nothing would kick us out of a wait.
+constexpr std::chrono::milliseconds kBetweenLooks(1);
+
+/// The kicks of this thread.
+class Kicks {
+ public:
+  static Kicks& of_this_thread() {
+    thread_local Kicks kicks;
+    return kicks;
+  }
+
+  void arm(std::chrono::milliseconds patience = KickTimer::kPatience) {
+    can_be_had_ = timer_.arm(patience);
+  }
+  void disarm() { timer_.disarm(); }
+  /// waitid(2) until a kick comes: EINTR. Where none would come it ends soon all the same.
+  [[nodiscard]] int wait(idtype_t type, pid_t id, siginfo_t& info, int events) const {
+    info = {};
+    if (can_be_had_) return wait_once(type, id, info, events);
+    const int error = wait_once(type, id, info, events | WNOHANG);
+    if (error != 0 || info.si_pid != 0) return error;
+    std::this_thread::sleep_for(kBetweenLooks);
+    return EINTR;
+  }
+
+ private:
+  static int wait_once(idtype_t type, pid_t id, siginfo_t& info, int events) {
+    return ::waitid(type, static_cast<id_t>(id), &info, events) == 0 ? 0 : errno;
+  }
+
+  KickTimer timer_;
+  bool can_be_had_ = true;
+};
 
 /// Of a wait that kicks end: those that were meant for another one do not end it for good.
 class Deadline {
  public:
   explicit Deadline(std::chrono::milliseconds first_kick)
       : at_(Clock::now() + KickTimer::kPatience) {
-    kick_timer().arm(first_kick);
+    Kicks::of_this_thread().arm(first_kick);
   }
   Deadline(const Deadline&) = delete;
   Deadline& operator=(const Deadline&) = delete;
-  ~Deadline() { kick_timer().disarm(); }
+  ~Deadline() { Kicks::of_this_thread().disarm(); }
   [[nodiscard]] bool over() const { return Clock::now() >= at_; }
   /// Precondition: it is not over.
   void kick_then() const {
     const auto rest = std::chrono::duration_cast<std::chrono::milliseconds>(at_ - Clock::now());
-    kick_timer().arm(std::max(rest, std::chrono::milliseconds(1)));
+    Kicks::of_this_thread().arm(std::max(rest, std::chrono::milliseconds(1)));
   }
 
  private:
@@ -52,15 +82,14 @@ int wait_for_news(pid_t tid, siginfo_t& info) {
   // A wait for this tid alone would never end where the thread leads its group and another thread
   // of it execs: the kernel gives the leader's tid away before it wakes us (de_thread() of
   // fs/exec.c, seen on Linux 6.18). A wait for everything we trace is woken.
-  info = {};
-  if (::waitid(P_ALL, 0, &info, kNews) != 0) return errno;
+  Kicks& kicks = Kicks::of_this_thread();
+  if (const int error = kicks.wait(P_ALL, 0, info, kNews); error != 0) return error;
   if (info.si_pid == tid) return 0;
   // Something else that this thread traced and that the init loop has not reaped yet. As this may
   // be the wait that never ends, look again after a while.
-  info = {};
-  kick_timer().arm();
-  const int error = ::waitid(P_PID, static_cast<id_t>(tid), &info, kNews) != 0 ? errno : 0;
-  kick_timer().disarm();
+  kicks.arm();
+  const int error = kicks.wait(P_PID, tid, info, kNews);
+  kicks.disarm();
   return error;
 }
 
@@ -88,7 +117,7 @@ bool reap_within_bound(pid_t tid) {
   const Deadline deadline(KickTimer::kPatience);
   siginfo_t info{};
   constexpr int kEnd = WEXITED | __WALL | __WNOTHREAD;
-  while (::waitid(P_PID, static_cast<id_t>(tid), &info, kEnd) != 0 && errno == EINTR) {
+  while (Kicks::of_this_thread().wait(P_PID, tid, info, kEnd) == EINTR) {
     if (deadline.over()) return false;
     deadline.kick_then();
   }
@@ -109,7 +138,7 @@ void consume_stop(pid_t tid) {
 bool wait_for_end(pid_t tid, const std::function<bool()>& stopped) {
   siginfo_t info{};
   bool lives = false;
-  kick_timer().arm();
+  Kicks::of_this_thread().arm();
   while (!lives) {
     const int error = wait_for_news(tid, info);
     if (error == EINTR) continue;
@@ -117,7 +146,7 @@ bool wait_for_end(pid_t tid, const std::function<bool()>& stopped) {
     consume_stop(tid);
     lives = stopped();
   }
-  kick_timer().disarm();
+  Kicks::of_this_thread().disarm();
   return !lives;
 }
 

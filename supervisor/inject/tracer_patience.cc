@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds kStale(500);
 
 TracerPatience::Turn::~Turn() {
   if (patience_ == nullptr) return;
-  const std::lock_guard lock(patience_->mutex_);
+  const MutexLock lock(patience_->mutex_);
   --patience_->waiting_;
   const auto of_user = patience_->waiting_of_.find(user_);
   if (--of_user->second == 0) patience_->waiting_of_.erase(of_user);
@@ -29,7 +29,7 @@ TracerPatience::Turn::~Turn() {
 
 std::optional<TracerPatience::Turn> TracerPatience::begin(pid_t caller, pid_t tracer, uid_t user) {
   const auto now = Clock::now();
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (tracer == stays_ || waiting_ >= kMostWaiting) return std::nullopt;
   const auto of_user = waiting_of_.find(user);
   if (of_user != waiting_of_.end() && of_user->second >= kMostOfUser) return std::nullopt;

@@ -15,9 +15,10 @@
 
 #include <chrono>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <utility>
+
+#include "policy/base/mutex.h"
 
 namespace shmvisor {
 
@@ -56,11 +57,11 @@ class TracerPatience {
   };
 
   const std::chrono::milliseconds bound_;
-  std::mutex mutex_;
-  std::map<pid_t, Caller> callers_;
-  int waiting_ = 0;
-  std::map<uid_t, int> waiting_of_;  ///< each user that has any
-  pid_t stays_ = 0;                  ///< the last tracer that did not detach in time
+  Mutex mutex_;
+  std::map<pid_t, Caller> callers_ GUARDED_BY(mutex_);
+  int waiting_ GUARDED_BY(mutex_) = 0;
+  std::map<uid_t, int> waiting_of_ GUARDED_BY(mutex_);  ///< each user that has any
+  pid_t stays_ GUARDED_BY(mutex_) = 0;  ///< the last tracer that did not detach in time
 };
 
 /// How a caller waits.

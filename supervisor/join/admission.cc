@@ -7,10 +7,11 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <new>
 
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/credentials/thread_identity.h"
-#include "supervisor/kernel/detached_thread.h"
+#include "supervisor/kernel/thread.h"
 
 namespace shmvisor {
 namespace {
@@ -59,12 +60,23 @@ Result<std::shared_ptr<Admission>> Admission::begin(pid_t pid, const UniqueFd& c
   return admission;
 }
 
-void Admission::run() {
+void Admission::run() noexcept {
   receive_screened(std::move(connection_),
                    [this](Result<ScreenedRequest> asked) { find(std::move(asked)); });
 }
 
 void Admission::find(Result<ScreenedRequest> asked) {
+  try {
+    look_into(std::move(asked));
+  } catch (const std::bad_alloc&) {
+    findings_.out_of_memory = true;
+  }
+  over_.store(true);
+  const std::uint64_t once = 1;
+  (void)!::write(over_event_.get(), &once, sizeof(once));
+}
+
+void Admission::look_into(Result<ScreenedRequest> asked) {
   findings_.heard = asked.ok();
   if (asked) findings_.asked = std::move(*asked);
   if (findings_.asked.listener.valid()) findings_.within_reach = is_within_reach(pid_);
@@ -72,9 +84,6 @@ void Admission::find(Result<ScreenedRequest> asked) {
     findings_.user_namespace = other_than_ours(findings_.asked.user_namespace);
     findings_.missing = findings_.files.make_for(findings_.user_namespace);
   }
-  over_.store(true);
-  const std::uint64_t once = 1;
-  (void)!::write(over_event_.get(), &once, sizeof(once));
 }
 
 }  // namespace shmvisor

@@ -25,7 +25,8 @@ namespace shmvisor {
 class Admission {
  public:
   struct Findings {
-    bool heard = false;  ///< a request came; it is `asked`
+    bool heard = false;          ///< a request came; it is `asked`
+    bool out_of_memory = false;  ///< what is found is not all
     ScreenedRequest asked;
     bool within_reach = false;
     FuseMount files;           ///< where they were wanted
@@ -39,16 +40,18 @@ class Admission {
 
   /// Readable when the admission has ended.
   [[nodiscard]] int fd() const { return over_event_.get(); }
+  /// Whether the findings are there. The order of memory comes from here, not from fd().
   [[nodiscard]] bool over() const { return over_.load(); }
-  /// Precondition: over(). Once.
+  /// Precondition: over() was true. Once.
   [[nodiscard]] Findings take() { return std::move(findings_); }
 
   Admission(pid_t pid, UniqueFd connection, UniqueFd over_event)
       : pid_(pid), connection_(std::move(connection)), over_event_(std::move(over_event)) {}
 
  private:
-  void run();
+  void run() noexcept;
   void find(Result<ScreenedRequest> asked);
+  void look_into(Result<ScreenedRequest> asked);
 
   const pid_t pid_;
   UniqueFd connection_;  ///< until it was heard

@@ -1,28 +1,29 @@
 #include "supervisor/join/join_connection.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstring>
 
 #include "supervisor/credentials/user_namespace.h"
 #include "supervisor/join/join_messages.h"
 #include "supervisor/kernel/descriptor_message.h"
+#include "supervisor/kernel/poll_files.h"
 #include "supervisor/kernel/socket_address.h"
 
 namespace shmvisor {
 namespace {
 
-constexpr int kPatienceMs = 10'000;
+constexpr std::chrono::milliseconds kPatience(10'000);
 constexpr int kMostTries = 5;
 
 bool wait_readable(int fd) {
   pollfd readable{fd, POLLIN, 0};
-  return ::poll(&readable, 1, kPatienceMs) == 1;
+  return poll_files({&readable, 1}, kPatience) == 1;
 }
 
 std::string no_server(const std::string& path, const std::string& why) {
@@ -43,7 +44,7 @@ Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const std::st
   if (!address) return Trouble{no_server(path, std::strerror(address.error().value()))};
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   // The bound holds for connect(2), too, which waits while the server accepts no connection.
-  const timeval patience{kPatienceMs / 1000, 0};
+  const timeval patience{kPatience.count() / 1000, 0};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
   if (::connect(fd.get(), address->get(), SocketAddress::size_bytes()) != 0) {
     const int error = errno;

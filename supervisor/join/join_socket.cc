@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "supervisor/kernel/accept_connection.h"
+
 namespace shmvisor {
 namespace {
 
@@ -28,9 +30,7 @@ Result<JoinSocket, std::string> JoinSocket::listen_at(const std::string& path) {
   return JoinSocket(std::move(fd), std::move(*file));
 }
 
-UniqueFd JoinSocket::accept() const {
-  return UniqueFd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-}
+Result<UniqueFd> JoinSocket::accept() const { return accept_connection(fd_); }
 
 void JoinSocket::remove() {
   file_.remove();

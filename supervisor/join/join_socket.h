@@ -23,8 +23,8 @@ class JoinSocket {
 
   /// Readable when a process wants to connect.
   [[nodiscard]] int fd() const { return fd_.get(); }
-  /// The next connection, non-blocking; invalid when there is none.
-  [[nodiscard]] UniqueFd accept() const;
+  /// See accept_connection().
+  [[nodiscard]] Result<UniqueFd> accept() const;
   /// Removes the file: no process can connect any more.
   void remove();
 

@@ -7,17 +7,19 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <span>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 
-#include "policy/base/shortage.h"
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/join/join_messages.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/descriptor_path.h"
+#include "supervisor/kernel/poll_files.h"
 #include "supervisor/log/limited_log.h"
+#include "supervisor/loop/accept_pause.h"
 #include "supervisor/procfiles/proc_file_system.h"
 #include "supervisor/procfiles/sysctl_covers.h"
 
@@ -41,7 +43,6 @@ constexpr std::chrono::milliseconds kDrainBound(1000);
 /// At admissions whose thread is about to end; and at files in /proc whose last mount is.
 constexpr std::chrono::milliseconds kBetweenAdmissions(10);
 constexpr std::chrono::milliseconds kBetweenLooks(100);
-constexpr std::chrono::milliseconds kUntilDescriptorsAreFree(100);
 /// The connection, a pidfd, what may come over it, and what tells that an admission is over.
 constexpr std::int64_t kDescriptorsOfAVisitor = 5;
 /// Connection, listener, files, the timer of its threads, a pidfd, its IPC and user namespace; and
@@ -49,8 +50,22 @@ constexpr std::int64_t kDescriptorsOfAVisitor = 5;
 constexpr std::int64_t kDescriptorsOfAJoined = 7;
 /// For files in /proc, once the last process under the filter has ended.
 constexpr std::chrono::seconds kUnmountBound(1);
+constexpr std::string_view kOutOfMemory = "the server is out of memory";
 
 }  // namespace
+
+/// A process whose descendants are looked at as long as this lives.
+class JoinedCommands::Root {
+ public:
+  Root(SupervisedScope& scope, pid_t pid) : scope_(scope), id_(scope.add_root(pid)) {}
+  Root(const Root&) = delete;
+  Root& operator=(const Root&) = delete;
+  ~Root() { scope_.remove_root(id_); }
+
+ private:
+  SupervisedScope& scope_;
+  const SupervisedScope::RootId id_;
+};
 
 struct JoinedCommands::Joined {
   explicit Joined(uid_t its_payer) : payer(its_payer) {}
@@ -61,7 +76,7 @@ struct JoinedCommands::Joined {
   DescriptorShare::Part descriptors;
   bool ended = false;  ///< its last process
   Clock::time_point ended_at;
-  SupervisedScope::RootId root = 0;
+  std::optional<Root> root;
   /// Where its /proc has files of ours.
   std::unique_ptr<ProcFileSystem> files;
 };
@@ -86,14 +101,16 @@ JoinedCommands::~JoinedCommands() = default;
 
 void JoinedCommands::greet_visitors() {
   for (int greeted = 0; greeted < kMostGreetedInATurn; ++greeted) {
-    UniqueFd connection = socket_.accept();
-    if (!connection.valid()) {
-      // It stays in the queue, and the queue readable.
-      if (is_shortage(Errno::current())) {
-        newcomers_.pause_until(Clock::now() + kUntilDescriptorsAreFree);
+    auto accepted = socket_.accept();
+    if (!accepted) {
+      if (paused_after_accept(accepted.error(), newcomers_)) {
+        log_limited(spdlog::level::warn, LogTopic::kJoins, LogLimiter::kNobody,
+                    "cannot accept a connection of a command that wants to join yet: {}",
+                    std::strerror(accepted.error().value()));
       }
       return;
     }
+    UniqueFd connection = std::move(*accepted);
     PeerProcess peer = PeerProcess::of(connection);
     auto descriptors = session_->descriptors().take(peer.payer(), kDescriptorsOfAVisitor);
     if (!descriptors) continue;  // it finds its connection closed
@@ -132,8 +149,7 @@ void JoinedCommands::make_room() {
 void JoinedCommands::hear_visitors() {
   for (auto visitor = visitors_.begin(); visitor != visitors_.end();) {
     const auto current = visitor++;
-    pollfd readable{current->connection.get(), POLLIN, 0};
-    if (::poll(&readable, 1, 0) != 0) hear(current);
+    if (events_now(current->connection.get(), POLLIN).value_or(0) != 0) hear(current);
   }
 }
 
@@ -141,7 +157,7 @@ void JoinedCommands::hear(Visitors::iterator visitor) {
   // What it has sent is received elsewhere, since it may not be possible to close the files.
   char byte = 0;
   const bool asks = ::recv(visitor->connection.get(), &byte, sizeof(byte), MSG_PEEK) > 0;
-  const std::string refusal = asks ? check(*visitor) : "";
+  const std::string_view refusal = asks ? check(*visitor) : "";
   if (!refusal.empty()) refuse(*visitor, refusal);
   if (!asks || !refusal.empty()) {
     visitors_.erase(visitor);
@@ -160,7 +176,7 @@ void JoinedCommands::hear(Visitors::iterator visitor) {
   begin_admissions();
 }
 
-std::string JoinedCommands::check(const Visitor& visitor) const {
+std::string_view JoinedCommands::check(const Visitor& visitor) const {
   if (room_for(visitor.peer.payer()) <= 0) return "too many commands have joined already";
   if (visitor.peer.pid() == 0) return "it cannot be seen from the server's pid namespace";
   return {};
@@ -177,27 +193,44 @@ void JoinedCommands::begin_admissions() {
       some_wait = true;
       continue;
     }
+    std::list<Underway> underway;
+    underway.push_back({visitor.peer.payer(), {}});
     auto begun = Admission::begin(visitor.peer.pid(), visitor.connection);
     if (!begun) {
       give_up(applicant, "the server has no thread or descriptor for it");
       continue;
     }
+    underway.back().admission = *begun;
+    underway_.splice(underway_.end(), underway);
     applicant->admission = std::move(*begun);
-    underway_.push_back({visitor.peer.payer(), applicant->admission});
-    applicant->admission_over = loop_.watch(applicant->admission->fd(), POLLIN,
-                                            [this, applicant](short) { conclude(applicant); });
+    try {
+      applicant->admission_over = loop_.watch(applicant->admission->fd(), POLLIN,
+                                              [this, applicant](short) { conclude(applicant); });
+    } catch (const std::bad_alloc&) {  // its request is received, and cannot be once more
+      give_up(applicant, kOutOfMemory);
+    }
   }
   if (!some_wait) admit_again_.cancel();
 }
 
 void JoinedCommands::conclude(Applicants::iterator applicant) {
+  if (!applicant->admission->over()) return;  // what hands the findings over; the event only wakes
   Admission::Findings findings = applicant->admission->take();
-  answer(*applicant, admit(*applicant, findings), findings);
+  std::optional<std::string> refusal;
+  try {
+    refusal = admit(*applicant, findings);
+  } catch (const std::bad_alloc&) {  // no words of our own are to be had
+  }
+  if (refusal && refusal->empty()) {
+    answer(*applicant, findings);
+  } else {
+    refuse(applicant->visitor, refusal ? std::string_view(*refusal) : kOutOfMemory);
+  }
   applicants_.erase(applicant);
   begin_admissions();
 }
 
-void JoinedCommands::give_up(Applicants::iterator applicant, const std::string& why) {
+void JoinedCommands::give_up(Applicants::iterator applicant, std::string_view why) {
   refuse(applicant->visitor, why);
   applicants_.erase(applicant);
 }
@@ -219,19 +252,26 @@ std::ptrdiff_t JoinedCommands::room_for(uid_t payer) const {
   return std::min(kMostJoined - all, kMostOfAnotherUser - of_user);
 }
 
-std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& findings) {
-  const Visitor& visitor = applicant.visitor;
-  const join::Request& request = findings.asked.request;
-  UniqueFd& listener = findings.asked.listener;
+std::string JoinedCommands::object_to(const Visitor& visitor, const Admission::Findings& findings) {
+  if (findings.out_of_memory) return std::string(kOutOfMemory);
   if (!findings.heard) return "it sent no request";
-  if (request.words != join::kRequestWords) return "it is another version of shmvisor";
-  if (!listener.valid()) return "it handed over something else than a seccomp listener";
+  if (findings.asked.request.words != join::kRequestWords)
+    return "it is another version of shmvisor";
+  if (!findings.asked.listener.valid())
+    return "it handed over something else than a seccomp listener";
   if (!findings.within_reach) {
     return "the kernel lets the server map nothing into processes of process " +
            std::to_string(visitor.peer.pid()) +
            ": both must be of one user, and kernel.yama.ptrace_scope 0, or the server needs "
            "CAP_SYS_PTRACE";
   }
+  return {};
+}
+
+std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& findings) {
+  const Visitor& visitor = applicant.visitor;
+  const join::Request& request = findings.asked.request;
+  if (auto objection = object_to(visitor, findings); !objection.empty()) return objection;
   const std::size_t remembered =
       std::min(static_cast<std::size_t>(session_->plan().remembered_joined_callers),
                ThreadIdentities::kMostOfOthers);
@@ -246,20 +286,26 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
   options.remembered = Remembered::kThreads;
   options.tracer_wait =
       std::min(std::chrono::milliseconds(request.tracer_wait_ms), kMostTracerWait);
-  if (auto ipc = open_guarded_proc_file(visitor.peer.pid(), "ns/ipc")) {
-    options.home = std::make_shared<IpcHome>(std::move(*ipc));
-  }
+  auto ipc = open_guarded_proc_file(visitor.peer.pid(), "ns/ipc");
   // All that was read of it by its number is its own.
   if (!visitor.peer.lives()) return "its process has ended, or cannot be told for sure";
+  if (ipc) {
+    // Root of the served command's user namespace is not root over those who come from outside.
+    if (session_->namespaces().initial_is_private()) session_->namespaces().take_in(*ipc);
+    options.home = std::make_shared<IpcHome>(std::move(*ipc));
+  }
   if (findings.files.connection.valid()) {
     options.on_namespace_change =
         [covers = std::make_shared<SysctlCovers>(std::move(findings.user_namespace))](pid_t tid) {
           covers->cover(tid);
         };
   }
-  std::list<Joined> newcomer;  // forgotten where memory runs out before it is served
+  // All that needs memory comes before it is served.
+  std::list<Joined> newcomer;
   Joined& joined = newcomer.emplace_back(visitor.peer.payer());
   joined.descriptors = std::move(*descriptors);
+  joined.root.emplace(*scope_, visitor.peer.pid());
+  if (findings.files.connection.valid()) joined.files = session_->make_files(options.home);
   ServerPool::Client client;
   client.session = session_;
   client.options = options;
@@ -269,28 +315,31 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
     forget_again_.set_by(joined.ended_at);
   };
   // How its callers wait only they can show: it may say what it likes.
-  if (!pool_.add(std::move(listener), WaitKind::kUnknown, std::move(client))) {
+  if (!pool_.add(std::move(findings.asked.listener), WaitKind::kUnknown, std::move(client))) {
     return "the server cannot watch another listener";
   }
-  joined_.splice(joined_.end(), newcomer);
   // From here on it is served until it ends.
-  joined.root = scope_->add_root(visitor.peer.pid());
-  if (!findings.files.connection.valid()) return {};
-  joined.files = session_->make_files(options.home);
-  if (const auto started = joined.files->start(std::move(findings.files.connection)); !started) {
-    findings.missing = {ProcMountFailure::Step::kServe, started.error().value()};
-    findings.files.mount.reset();
-  }
+  joined_.splice(joined_.end(), newcomer);
+  serve_files(joined, findings);
   return {};
 }
 
-void JoinedCommands::answer(Applicant& applicant, const std::string& refusal,
-                            const Admission::Findings& findings) {
-  Visitor& visitor = applicant.visitor;
-  if (!refusal.empty()) {
-    refuse(visitor, refusal);
-    return;
+void JoinedCommands::serve_files(Joined& joined, Admission::Findings& findings) noexcept {
+  if (joined.files == nullptr) return;
+  int error = ENOMEM;
+  try {
+    const auto started = joined.files->start(std::move(findings.files.connection));
+    error = started ? 0 : started.error().value();
+  } catch (const std::bad_alloc&) {
+    error = ENOMEM;
   }
+  if (error == 0) return;
+  findings.missing = {ProcMountFailure::Step::kServe, error};
+  findings.files.mount.reset();
+}
+
+void JoinedCommands::answer(Applicant& applicant, const Admission::Findings& findings) {
+  Visitor& visitor = applicant.visitor;
   join::Answer answer;
   answer.accepted = 1;
   answer.missing = findings.missing;
@@ -301,7 +350,7 @@ void JoinedCommands::answer(Applicant& applicant, const std::string& refusal,
   joined_.back().connection = std::move(visitor.connection);
 }
 
-void JoinedCommands::refuse(const Visitor& visitor, const std::string& refusal) {
+void JoinedCommands::refuse(const Visitor& visitor, std::string_view refusal) {
   // What it has sent, where nobody received that: left there it would take our answer with it. So
   // received, without room for them, descriptors are never open here.
   char byte = 0;
@@ -334,7 +383,6 @@ bool JoinedCommands::all_gone() const {
 }
 
 void JoinedCommands::forget(const Joined& joined) {
-  scope_->remove_root(joined.root);
   (void)send_message(joined.connection.get(), join::Farewell());
 }
 

@@ -22,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "supervisor/join/admission.h"
@@ -81,6 +82,7 @@ class JoinedCommands {
     uid_t payer = 0;
     std::weak_ptr<Admission> admission;
   };
+  class Root;
   struct Joined;
 
   void greet_visitors();
@@ -92,21 +94,24 @@ class JoinedCommands {
   void hear_visitors();
   void hear(Visitors::iterator visitor);
   /// Why the visitor cannot become an applicant; empty where it can.
-  [[nodiscard]] std::string check(const Visitor& visitor) const;
+  [[nodiscard]] std::string_view check(const Visitor& visitor) const;
   /// Begins the admissions that wait and may begin now.
   void begin_admissions();
   /// Answers the applicant, and removes it.
   void conclude(Applicants::iterator applicant);
-  void give_up(Applicants::iterator applicant, const std::string& why);
+  void give_up(Applicants::iterator applicant, std::string_view why);
   /// How many more commands of the user may join.
   [[nodiscard]] std::ptrdiff_t room_for(uid_t payer) const;
   /// Whether another admission of the user's may begin.
   bool may_begin(uid_t payer);
-  /// Admits the command; otherwise answers why not.
+  /// Admits the command; otherwise answers why not. What throws has admitted nothing.
   std::string admit(Applicant& applicant, Admission::Findings& findings);
-  void answer(Applicant& applicant, const std::string& refusal,
-              const Admission::Findings& findings);
-  void refuse(const Visitor& visitor, const std::string& refusal);
+  /// Why what was found does not do; empty where it does.
+  static std::string object_to(const Visitor& visitor, const Admission::Findings& findings);
+  /// Serves the files in /proc, where the command wants some.
+  static void serve_files(Joined& joined, Admission::Findings& findings) noexcept;
+  void answer(Applicant& applicant, const Admission::Findings& findings);
+  static void refuse(const Visitor& visitor, std::string_view refusal);
   void forget_ended();
   void forget(const Joined& joined);
 
@@ -118,7 +123,7 @@ class JoinedCommands {
   Applicants applicants_;
   std::list<Underway> underway_;
   std::list<Joined> joined_;
-  /// Paused for a while after accept(2) ran out of descriptors.
+  /// Paused for a while after accept(2) failed.
   EventLoop::Source newcomers_;
   EventLoop::Timer admit_again_;   ///< while applicants wait for the admissions of others
   EventLoop::Timer forget_again_;  ///< while files of those that have ended are mounted

@@ -1,6 +1,5 @@
 #include "supervisor/join/peer_process.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 
 #include "supervisor/credentials/accountable_user.h"
 #include "supervisor/credentials/thread_identity.h"
+#include "supervisor/kernel/poll_files.h"
 #include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
@@ -51,9 +51,6 @@ PeerProcess PeerProcess::of(const UniqueFd& connection) {
   return peer;
 }
 
-bool PeerProcess::lives() const {
-  pollfd ended{pidfd_.get(), POLLIN, 0};
-  return pidfd_.valid() && ::poll(&ended, 1, 0) == 0;
-}
+bool PeerProcess::lives() const { return pidfd_.valid() && events_now(pidfd_.get(), POLLIN) == 0; }
 
 }  // namespace shmvisor

@@ -1,7 +1,6 @@
 #include "supervisor/join/screening.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,6 +16,7 @@
 
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/descriptor_path.h"
+#include "supervisor/kernel/poll_files.h"
 #include "supervisor/notify/listener.h"
 
 namespace shmvisor {
@@ -73,9 +73,9 @@ bool wait_for(int socket) {
   const auto deadline = Clock::now() + kPatience;
   pollfd answered{socket, POLLIN, 0};
   for (;;) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    const auto left = deadline - Clock::now();
     if (left.count() <= 0) return false;
-    const int ready = ::poll(&answered, 1, static_cast<int>(left.count()));
+    const int ready = poll_files({&answered, 1}, left);
     if (ready >= 0 || errno != EINTR) return ready > 0;
   }
 }

@@ -1,6 +1,7 @@
 #include "supervisor/launch/command.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -15,6 +16,7 @@
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/seccomp_install.h"
 #include "supervisor/kernel/uapi.h"
+#include "supervisor/launch/end_child.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/own_capability.h"
 #include "supervisor/procfs/proc_file.h"
@@ -40,6 +42,7 @@ struct Message {
   bool wants_mount = false;  ///< with kListener
   ProcMountFailure missing = {};
   WaitKind wait_kind = WaitKind::kUnknown;  ///< with kListener
+  int ipc_errno = 0;  ///< with kListener: why the child has no IPC namespace of its own
 };
 
 std::optional<Message> receive_step(int socket, UniqueFd* descriptor = nullptr) {
@@ -87,7 +90,7 @@ std::vector<int> own_descriptors(std::initializer_list<int> needed) {
 
 /// The child's way to its exec. Never returns. Async-signal-safe.
 [[noreturn]] void become_command(int socket, char* const* arguments, const Filter& filter,
-                                 const InheritedState& inherited, ProcMounts& mounts,
+                                 const InheritedState& inherited, ProcMounts& mounts, IpcOf ipc_of,
                                  const std::vector<int>& not_theirs) {
   // The parent may be killed at any time, and whatever this child waits for then must end: it
   // dies with it. Should the parent be dead already, the socket says so, whose other end nobody
@@ -109,6 +112,10 @@ std::vector<int> own_descriptors(std::initializer_list<int> needed) {
   }
   // Before the filter, which would ask us about every unshare(2).
   if (const auto missing = mounts.prepare(); missing.failed()) tell_missing(missing);
+  // In the new user namespace, if there is one; and before our files are mounted over those that
+  // /proc/sys shows in this IPC namespace.
+  const bool refused = ipc_of == IpcOf::kCommand && ::unshare(CLONE_NEWIPC) != 0;
+  const int ipc_errno = refused ? errno : 0;
   // A new user namespace may have cleared it: commit_creds() of kernel/cred.c.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   const int connection = mounts.connection().get();
@@ -117,7 +124,7 @@ std::vector<int> own_descriptors(std::initializer_list<int> needed) {
   if (!listener) give_up(Step::kFilter, listener.error().value(), exit_status::kOwnFailure);
 
   const Message named{Step::kListener, listener->get(), connection, mounts.wants_mount(), {},
-                      wait_kind};
+                      wait_kind,       ipc_errno};
   (void)send_message(socket, named);
   UniqueFd mount;
   std::optional<Message> reply = receive_step(socket, &mount);
@@ -223,7 +230,7 @@ std::optional<Message> receive_step(int socket, ProcMountFailure& missing_in_pro
 Result<Command, Failure> Command::start(const std::vector<std::string>& arguments,
                                         std::span<const sock_filter> filter,
                                         const InheritedState& inherited, ProcMounts& mounts,
-                                        KernelFeatures& features) {
+                                        KernelFeatures& features, IpcOf ipc_of) {
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
     return own_failure("cannot make a socket pair", errno);
@@ -243,14 +250,13 @@ Result<Command, Failure> Command::start(const std::vector<std::string>& argument
   const pid_t pid = ::fork();
   if (pid < 0) return own_failure("cannot fork", errno);
   if (pid == 0) {
-    become_command(theirs.get(), argument_pointers.data(), to_install, inherited, mounts,
+    become_command(theirs.get(), argument_pointers.data(), to_install, inherited, mounts, ipc_of,
                    not_theirs);
   }
   theirs.reset();
 
   const auto give_up = [pid](Failure failure) {
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
+    end_child(pid);
     return failure;
   };
   Command command(pid, std::move(ours), arguments[0]);
@@ -266,9 +272,16 @@ Result<Command, Failure> Command::start(const std::vector<std::string>& argument
   }
   command.wants_mount_ = message->wants_mount;
   command.wait_kind_ = message->wait_kind;
+  if (message->ipc_errno != 0) command.ipc_refused_ = Errno(message->ipc_errno);
+  command.made_ipc_ = ipc_of == IpcOf::kCommand && message->ipc_errno == 0;
   if (message->wait_kind != WaitKind::kKillable)
     features.mark_absent(KernelFeature::kWaitKillableRecv);
   return command;
+}
+
+UniqueFd Command::ipc_namespace() const {
+  if (!made_ipc_) return UniqueFd();
+  return UniqueFd(::open(proc_path(pid_, "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
 }
 
 void Command::go_on() {

@@ -17,6 +17,7 @@
 #include <linux/filter.h>
 #include <sys/types.h>
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>
@@ -38,12 +39,17 @@ struct Failure {
   std::string message;
 };
 
+/// The IPC namespace that the command starts in: ours, or one that the child makes, in its user
+/// namespace. Where it may not, the command stays in ours.
+enum class IpcOf : std::uint8_t { kSupervisor, kCommand };
+
 class Command {
  public:
   static Result<Command, Failure> start(const std::vector<std::string>& arguments,
                                         std::span<const sock_filter> filter,
                                         const InheritedState& inherited, ProcMounts& mounts,
-                                        KernelFeatures& features);
+                                        KernelFeatures& features,
+                                        IpcOf ipc_of = IpcOf::kSupervisor);
 
   [[nodiscard]] pid_t pid() const { return pid_; }
   /// The listener; the owner is the caller from now on.
@@ -60,6 +66,10 @@ class Command {
     mount_ = std::move(mount);
     missing_mount_ = missing;
   }
+  /// An open file of the IPC namespace that the child made; invalid without one.
+  [[nodiscard]] UniqueFd ipc_namespace() const;
+  /// Why the child made none; nothing where it made one, or was not to.
+  [[nodiscard]] const std::optional<Errno>& ipc_refused() const { return ipc_refused_; }
   /// Lets the child go on to its exec. Precondition: the descriptors were taken.
   void go_on();
   /// Waits until the program runs, or could not be executed. Before that the child may be stopped
@@ -79,6 +89,8 @@ class Command {
   WaitKind wait_kind_ = WaitKind::kUnknown;
   UniqueFd connection_;
   bool wants_mount_ = false;
+  bool made_ipc_ = false;
+  std::optional<Errno> ipc_refused_;
   UniqueFd mount_;
   ProcMountFailure missing_mount_;
   ProcMountFailure missing_in_proc_;

@@ -1,6 +1,5 @@
 #include "supervisor/launch/group_witness.h"
 
-#include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <climits>
 #include <csignal>
@@ -23,12 +23,6 @@
 namespace shmvisor {
 namespace {
 
-/// The witness answers within microseconds, unless it is stopped or gets no CPU. In the latter case
-/// it is waited for: without its answer a signal would come twice.
-constexpr int kPatienceMs = 100;
-constexpr int kMostPatiences = 20;
-/// Of real-time signals any number may wait.
-constexpr int kMostAnswers = 64;
 constexpr int kMostLooks = 20;
 constexpr std::chrono::milliseconds kBetweenLooks(1);
 constexpr std::size_t kKernelMaskBytes = 8;
@@ -118,44 +112,41 @@ bool GroupWitness::gone() {
   return pid_ <= 0 && std::ranges::count(ending_, 0) == std::ssize(ending_);
 }
 
-std::optional<GroupWitness::Answer> GroupWitness::ask_once() {
-  Answer answer{};
+bool GroupWitness::ask() {
+  if (!socket_.valid()) return false;
+  wait_for_senders();
+  return send_question();
+}
+
+bool GroupWitness::send_question() const {
   const char question = 0;
-  const bool answered =
-      ::send(socket_.get(), &question, 1, MSG_NOSIGNAL) == 1 && wait_for_answer() &&
-      ::read(socket_.get(), answer.data(), sizeof(answer)) == static_cast<ssize_t>(sizeof(answer));
-  if (!answered) return std::nullopt;
-  return answer;
+  return ::send(socket_.get(), &question, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
-bool GroupWitness::wait_for_answer() const {
-  pollfd readable{socket_.get(), POLLIN, 0};
-  for (int patiences = 0; patiences < kMostPatiences; ++patiences) {
-    if (::poll(&readable, 1, kPatienceMs) == 1) return true;
-    const auto witness = ProcessStat::read(pid_);
-    if (!witness || witness->state != 'R') return false;
+GroupWitness::Answered GroupWitness::take(std::vector<Heard>& heard) {
+  Answer answer{};
+  const ssize_t got = ::recv(socket_.get(), answer.data(), sizeof(answer), MSG_DONTWAIT);
+  if (got != static_cast<ssize_t>(sizeof(answer))) {
+    return got < 0 && (errno == EAGAIN || errno == EINTR) ? Answered::kNotYet : Answered::kNever;
   }
-  return false;
+  const auto end = std::ranges::find(answer, 0, &Heard::number);
+  heard.insert(heard.end(), answer.begin(), end);
+  if (end == answer.end()) return send_question() ? Answered::kNotYet : Answered::kNever;
+  wait_for_senders();
+  return Answered::kAll;
 }
 
-std::vector<GroupWitness::Heard> GroupWitness::ask() {
-  std::vector<Heard> all;
-  if (!socket_.valid()) return all;
-  wait_for_senders();
-  for (int answers = 0; answers < kMostAnswers; ++answers) {
-    const auto answer = ask_once();
-    if (!answer) {
-      dismiss();
-      wait_until_gone();
-      if (++failures_ < kMostFailures) start();
-      break;
-    }
-    const auto end = std::ranges::find(*answer, 0, &Heard::number);
-    all.insert(all.end(), answer->begin(), end);
-    if (end != answer->end()) break;
-  }
-  wait_for_senders();
-  return all;
+bool GroupWitness::wants_cpu() const {
+  const auto witness = ProcessStat::read(pid_);
+  return witness && witness->state == 'R';
+}
+
+bool GroupWitness::start_again() {
+  if (pid_ > 0) return true;
+  if (failures_ >= kMostFailures || !gone()) return false;
+  ++failures_;
+  start();
+  return pid_ > 0;
 }
 
 }  // namespace shmvisor

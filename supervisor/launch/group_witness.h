@@ -12,9 +12,10 @@
 // descriptors but its socket, and ends when we do. It sends no SIGCHLD, and wait(2) without __WALL
 // does not see it.
 //
-// Other processes may stop, trace or kill the witness: it is asked within a bound. A witness that
-// does not answer is replaced, a few times at most. Its end may come late, since a tracer may delay
-// it, or it gets no CPU: until gone() is true it shows as a child of ours.
+// Other processes may stop, trace or kill the witness, and it may get no CPU. So nothing here waits
+// for it: it is asked, and its answer taken when that is there. A witness that is given up is
+// dismissed, and another one may be started, a few times at most. The witness's end may come late:
+// until gone() is true it shows as a child of ours.
 //
 // Errors: without a witness no signal counts as sent to the group. Ownership: the process.
 // Thread rule: one thread, which must not end before the witness.
@@ -24,7 +25,7 @@
 
 #include <array>
 #include <cstddef>
-#include <optional>
+#include <cstdint>
 #include <vector>
 
 #include "policy/base/unique_fd.h"
@@ -49,10 +50,20 @@ class GroupWitness {
   /// Waits for the witness's end, but not for long.
   ~GroupWitness();
 
-  /// The signals that the witness got since the last call. Each signal for the group that had
-  /// reached us before this call is among them, and each of them that is for the group has reached
-  /// us on return.
-  std::vector<Heard> ask();
+  /// Readable when there is an answer, or none will come; -1 without a witness.
+  [[nodiscard]] int fd() const { return socket_.get(); }
+  /// Asks for the signals that it got since the last answer: each signal for the group that had
+  /// reached us before is among them. False where no answer will come.
+  [[nodiscard]] bool ask();
+  enum class Answered : std::uint8_t { kNotYet, kAll, kNever };
+  /// Adds what the answer names to `heard`. kAll: each of these signals that is for the group has
+  /// reached us by now. kNotYet: there is no answer yet, or more is to come.
+  [[nodiscard]] Answered take(std::vector<Heard>& heard);
+  /// Whether it would answer, and only lacks a CPU, as far as we can see.
+  [[nodiscard]] bool wants_cpu() const;
+  /// After dismiss(): starts another one once the last is gone. False where there is none yet, or
+  /// too many have failed.
+  bool start_again();
 
   /// Ends the witness.
   void dismiss();
@@ -65,9 +76,7 @@ class GroupWitness {
   using Answer = std::array<Heard, kMostInAnAnswer>;
 
   static int stand_witness(void* socket);
-  /// Nothing where the witness does not answer.
-  std::optional<Answer> ask_once();
-  [[nodiscard]] bool wait_for_answer() const;
+  [[nodiscard]] bool send_question() const;
   void start();
   /// Waits for a moment.
   void wait_until_gone();

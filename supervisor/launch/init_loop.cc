@@ -9,25 +9,20 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <new>
 #include <span>
 
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/launch/exit_status.h"
-#include "supervisor/log/limited_log.h"
 
 namespace shmvisor {
 namespace {
 
 constexpr std::chrono::milliseconds kUntilReapedAgain(5);
 constexpr std::chrono::milliseconds kPause(5);
-constexpr std::chrono::milliseconds kBetweenLooksAtWitness(20);
 /// In one turn of the loop, which has other things to do: any process that may signal us can send
 /// signals faster than they are passed on, and orphans may end faster than they are reaped.
 constexpr int kMostReadsInATurn = 4;
 constexpr int kMostReapedInATurn = 64;
-/// Those that we came to leave it at once.
-constexpr std::size_t kMostForGroup = 4096;
 
 /// SIGALRM of a timer that our parent had set: it outlives exec(2), and natively would be the
 /// command's.
@@ -85,18 +80,6 @@ void send(pid_t pid, const signalfd_siginfo& info) {
   });
 }
 
-/// A signal that was read is not read again: what there is no memory for is left out, and the rest
-/// is done.
-template <typename Step>
-void as_memory_allows(Step step) {
-  try {
-    step();
-  } catch (const std::bad_alloc&) {
-    log_limited(spdlog::level::err, LogTopic::kMemory, LogLimiter::kNobody,
-                "out of memory: a signal may not be passed on, or may come twice");
-  }
-}
-
 }  // namespace
 
 InitLoop::InitLoop(EventLoop& loop, pid_t command, const ProcessGroup& group, bool signal_group,
@@ -109,7 +92,9 @@ InitLoop::InitLoop(EventLoop& loop, pid_t command, const ProcessGroup& group, bo
       signals_(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK)),
       signals_came_(loop.watch(signals_.get(), POLLIN, [this](short) { read_signals(); })),
       reap_again_(loop.timer([this] { reap(); })),
-      witness_again_(loop.timer([this] { see_witness_off(); })) {
+      got_(
+          loop, [this](const auto& info, bool to_group) { pass_on(info, to_group); },
+          [this] { read_signals(); }) {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
   // Every attach stops a process, and would wake us; only a job-control shell wants to know. With
@@ -146,54 +131,25 @@ void InitLoop::see_end_of_parent() {
 }
 
 void InitLoop::read_signals() {
-  constexpr std::size_t kAtOnce = 16;
-  std::array<signalfd_siginfo, kAtOnce> infos;
+  std::array<signalfd_siginfo, GroupSignals::kAtOnce> infos;
   bool child_changed = false;
   bool all_read = false;
-  for (int reads = 0; reads < kMostReadsInATurn && !all_read; ++reads) {
+  for (int reads = 0; reads < kMostReadsInATurn && !all_read && !got_.full(); ++reads) {
     const ssize_t bytes = ::read(signals_.get(), infos.data(), sizeof(infos));
     const auto count = bytes < 0 ? 0 : static_cast<std::size_t>(bytes) / sizeof(signalfd_siginfo);
     all_read = count == 0;
-    const auto got = std::span(infos).first(count);
-    const auto is_sigchld = [](const auto& info) { return info.ssi_signo == SIGCHLD; };
-    child_changed = child_changed || std::any_of(got.begin(), got.end(), is_sigchld);
-    if (witness_ != nullptr && !std::all_of(got.begin(), got.end(), is_sigchld)) {
-      as_memory_allows([this] { ask_witness(); });
-    }
-    for (const signalfd_siginfo& info : got) {
-      if (!is_sigchld(info)) as_memory_allows([&] { pass_on(info, was_for_group(info)); });
+    for (const signalfd_siginfo& info : std::span(infos).first(count)) {
+      if (info.ssi_signo == SIGCHLD) {
+        child_changed = true;
+      } else {
+        got_.add(info);
+      }
     }
   }
-  // All that the witness told of had reached us too, or was merged with one for us alone,
-  // signal(7).
-  if (all_read || for_group_.size() > kMostForGroup) for_group_.clear();
-  if (child_changed && !look_at_children()) {
+  if (all_read) got_.all_added();
+  if ((child_changed && !look_at_children()) || got_.full()) {
     signals_came_.pause_until(EventLoop::Clock::now() + kPause);
   }
-}
-
-void InitLoop::ask_witness() {
-  const std::vector<GroupWitness::Heard> heard = witness_->ask();
-  for_group_.insert(for_group_.end(), heard.begin(), heard.end());
-}
-
-void InitLoop::see_witness_off() {
-  if (witness_ == nullptr) return;
-  witness_->dismiss();
-  if (witness_->gone()) {
-    witness_.reset();
-  } else {
-    witness_again_.set(EventLoop::Clock::now() + kBetweenLooksAtWitness);
-  }
-}
-
-bool InitLoop::was_for_group(const signalfd_siginfo& info) {
-  const GroupWitness::Heard same{static_cast<int>(info.ssi_signo), info.ssi_code,
-                                 static_cast<pid_t>(info.ssi_pid), info.ssi_uid};
-  const auto heard = std::ranges::find(for_group_, same);
-  if (heard == for_group_.end()) return false;
-  for_group_.erase(heard);
-  return true;
 }
 
 /// Also where no SIGCHLD came: one that was pending when we set its action is gone, signal(7).
@@ -216,7 +172,8 @@ void InitLoop::pass_on(const signalfd_siginfo& info, bool to_group) {
   if (info.ssi_signo == SIGXCPU && info.ssi_code == SI_KERNEL) return;  // for our processor time
   if (!is_from_terminal(info) && !from_a_process(info) && !is_alarm(info)) return;
   if (status_) {
-    pass_on_to_rest(info);
+    // A signal for the group has reached those of the rest that are in the group.
+    if (!to_group) pass_on_to_rest(info);
   } else if (!command_heard(info, to_group)) {
     if (signal_group_) {
       send_to_group(info);
@@ -263,10 +220,10 @@ bool InitLoop::reap() {
     siginfo_t dead{};
     ::waitid(P_PID, static_cast<id_t>(seen.si_pid), &dead, WEXITED | WNOHANG | __WNOTHREAD);
     if (seen.si_pid != command_) continue;
-    see_witness_off();
     group_.leave(command_);
     status_ =
         seen.si_code == CLD_EXITED ? seen.si_status : exit_status::kSignalBase + seen.si_status;
+    got_.dismiss_witness();
   }
 }
 

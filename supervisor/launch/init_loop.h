@@ -7,7 +7,7 @@
 // but for what a look without consuming it (WNOWAIT) showed to be a death.
 //
 // Signals: those for a process group that the command shares with us, from the terminal or from
-// another process (GroupWitness), reach the command by themselves. Every other signal is passed on,
+// another process (GroupSignals), reach the command by themselves. Every other signal is passed on,
 // to the command or to its process group; except SIGTTIN and SIGTTOU, which concern only the
 // receiver's own use of the terminal. When the command has ended, its descendants that are below us
 // get the signals: orphans are there where we are PID 1 or a subreaper. Where none is left, signals
@@ -25,10 +25,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "policy/base/unique_fd.h"
-#include "supervisor/launch/group_witness.h"
+#include "supervisor/launch/group_signals.h"
 #include "supervisor/launch/parent_watch.h"
 #include "supervisor/launch/process_group.h"
 #include "supervisor/loop/event_loop.h"
@@ -48,7 +47,7 @@ class InitLoop {
   /// Whether it can wait for signals and children. Precondition of all other members.
   [[nodiscard]] bool valid() const { return signals_.valid(); }
   /// For a command in our process group. The witness ends with the command.
-  void use(std::unique_ptr<GroupWitness> witness) { witness_ = std::move(witness); }
+  void use(std::unique_ptr<GroupWitness> witness) { got_.use(std::move(witness)); }
   /// When the parent ends, the command is killed, and the loop ends with it. Borrowed.
   void end_with(const ParentWatch& parent);
   /// Runs until the command has ended and, with `linger`, until `all_gone` answers true; it is
@@ -60,10 +59,6 @@ class InitLoop {
  private:
   void see_end_of_parent();
   void read_signals();
-  /// Takes the signals that the witness got up to now.
-  void ask_witness();
-  /// The command has ended: ends the witness, which may take a while.
-  void see_witness_off();
   /// `to_group`: the signal was for our whole process group.
   void pass_on(const signalfd_siginfo& info, bool to_group);
   void pass_on_to_rest(const signalfd_siginfo& info);
@@ -71,8 +66,6 @@ class InitLoop {
   bool look_at_children();
   bool reap();
   bool follow_stop();
-  /// Whether this signal, which we got, matches one in for_group_.
-  bool was_for_group(const signalfd_siginfo& info);
   [[nodiscard]] bool command_heard(const signalfd_siginfo& info, bool to_group) const;
   void send_to_group(const signalfd_siginfo& info) const;
 
@@ -82,9 +75,6 @@ class InitLoop {
   const bool signal_group_;
   const ProcessScope& scope_;
   const UniqueFd signals_;
-  std::unique_ptr<GroupWitness> witness_;
-  /// Signals for the group that the witness reported, and that we have not handled yet.
-  std::vector<GroupWitness::Heard> for_group_;
   std::optional<int> status_;
   bool told_to_end_ = false;
   EventLoop::Source parent_ended_;
@@ -92,8 +82,7 @@ class InitLoop {
   EventLoop::Source signals_came_;
   /// While a child is held in a ptrace-stop and hides the ones behind it, or many have ended.
   EventLoop::Timer reap_again_;
-  /// While the witness that was dismissed is not gone.
-  EventLoop::Timer witness_again_;
+  GroupSignals got_;
 };
 
 }  // namespace shmvisor

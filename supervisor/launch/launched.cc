@@ -7,7 +7,9 @@
 
 #include <csignal>
 #include <cstdint>
+#include <thread>
 
+#include "supervisor/launch/end_child.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/log/process_log.h"
 #include "supervisor/procfs/proc_file.h"
@@ -37,6 +39,14 @@ void tell_of_proc(const RunOptions& options, const ProcMountFailure& missing) {
   } else if (missing.failed()) {
     spdlog::info("{}: {}", kKernelsTable, missing.text());
   }
+}
+
+void tell_of_ipc(const RunOptions& options, const std::optional<Errno>& refused) {
+  if (!refused) return;
+  spdlog::warn(
+      "--private-ipc: the kernel refuses a new IPC namespace ({}){}; semaphores and message queues "
+      "stay shared",
+      std::strerror(refused->value()), options.user_namespace ? "" : ", try it with --userns");
 }
 
 }  // namespace
@@ -80,18 +90,13 @@ std::optional<Failure> Launched::let_go(InitLoop& init) const {
   command.go_on();
   auto failure = command.wait_for_exec([&init](int fd) { init.run_until(fd); });
   if (!failure) tell_of_proc(options, command.missing_in_proc());
+  if (!failure) tell_of_ipc(options, command.ipc_refused());
   return failure;
 }
 
 int Launched::give_up(const Failure& failure) const {
-  const pid_t pid = command.pid();
-  // The init loop may have reaped it, and its pid may be another process's.
-  siginfo_t info{};
-  if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
-  }
-  group.leave(pid);
+  end_child(command.pid());  // unless the init loop has reaped it
+  group.leave(command.pid());
   return fail(failure);
 }
 

@@ -1,5 +1,6 @@
 #include "supervisor/launch/run.h"
 
+#include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -82,6 +83,16 @@ bool proc_is_ours() {
                            std::to_string(::getpid());
 }
 
+/// Those who join a run share its segments: each stays where it was started.
+IpcOf ipc_of(const RunOptions& options, const Role& role) {
+  if (!options.private_ipc) return IpcOf::kSupervisor;
+  if (!role.server) return IpcOf::kCommand;
+  spdlog::warn(
+      "--private-ipc: this run joins another one, so its semaphores and message queues stay "
+      "shared");
+  return IpcOf::kSupervisor;
+}
+
 }  // namespace
 
 int run_command(const RunOptions& options, KernelFeatures& features) {
@@ -112,7 +123,8 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   if (options.die_with_parent) parent.emplace();
 
   ProcMounts mounts(proc, options.user_namespace, role.server.has_value());
-  auto started = Command::start(options.command, *filter, inherited, mounts, features);
+  auto started =
+      Command::start(options.command, *filter, inherited, mounts, features, ipc_of(options, role));
   if (!started) return fail(started.error());
   Command& command = *started;
   const Launched launched{options, features, group, inherited, command, parent};

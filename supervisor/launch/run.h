@@ -7,15 +7,21 @@
 
 #include "policy/limits/limits.h"
 #include "policy/limits/memory_policy.h"
+#include "supervisor/control/control_options.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/launch/inherited_state.h"
 #include "supervisor/procfiles/proc_mounts.h"
+#include "supervisor/session/steering.h"
 
 namespace shmvisor {
 
 struct RunOptions {
   std::vector<std::string> command;
   Limits limits;
+  /// Limits of users, and rules for calls.
+  Steering steering;
+  /// Reads the configuration again; null: there is none.
+  ReadSteering read_again;
   MemoryPolicy memory;
   /// Whether descendants that outlive the command are served on.
   bool linger = true;
@@ -31,10 +37,19 @@ struct RunOptions {
   /// Whether orphaned descendants become shmvisor's children, instead of init's. So it is anyway
   /// where Yama lets shmvisor trace nobody but its descendants.
   bool subreaper = false;
+  /// Where an operator reaches the run.
+  ControlOptions control;
+  /// Where each call is printed: a file, or standard error where it is empty. Nothing: nowhere.
+  std::optional<std::string> trace;
+  /// The same for a report at the end.
+  std::optional<std::string> report;
   /// What the command sees in /proc. Nothing: its registry, where that is possible.
   std::optional<ProcMode> proc;
   /// Whether it runs in a user namespace of its own, with this user's ids.
   bool user_namespace = false;
+  /// Whether it also runs in an IPC namespace of its own, so that its semaphores and message queues
+  /// are private too. Where the kernel refuses one, a warning says so.
+  bool private_ipc = false;
   /// Where other runs find this one's registry; empty: nowhere.
   std::string serve_path;
   /// The path of the run whose registry, with its limits, to use; empty: a registry of its own.

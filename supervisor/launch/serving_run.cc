@@ -20,6 +20,8 @@ namespace {
 /// For the mounts of the files in /proc to go with the last process.
 constexpr std::chrono::milliseconds kUnmountBound(100);
 constexpr std::chrono::milliseconds kUpkeepBound(1000);
+constexpr std::chrono::milliseconds kControlBound(1000);
+constexpr std::chrono::milliseconds kReportBound(5000);
 
 pid_t g_command = 0;
 
@@ -30,14 +32,30 @@ std::shared_ptr<SupervisedScope> scope_below_us(const KernelFeatures& features) 
   return scope;
 }
 
+/// `output`: a file; empty: standard error.
+Result<SideClient> start_client(const char* subcommand, const std::string& output) {
+  std::vector<std::string> words{subcommand};
+  if (!output.empty()) words.insert(words.end(), {"--output", output});
+  return SideClient::start(std::move(words));
+}
+
+std::shared_ptr<SessionResources> make_resources(const Launched& launched) {
+  auto resources = std::make_shared<SessionResources>(launched.features);
+  resources->steer(launched.options.steering);
+  return resources;
+}
+
+Failure own_failure(std::string message) { return {exit_status::kOwnFailure, std::move(message)}; }
+
 }  // namespace
 
 ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
                        std::optional<JoinSocket> socket)
     : launched_(launched),
-      resources_(std::make_shared<SessionResources>(launched.features)),
+      resources_(make_resources(launched)),
       upkeep_(loop_, resources_),
-      session_(Session::of_command(resources_, launched.options.limits, launched.options.memory)),
+      session_(Session::of_command(resources_, launched.options.limits, launched.options.memory,
+                                   launched.command.ipc_namespace())),
       covers_(launched.command.pid()),
       files_(serve_files()),
       served_(session_, std::move(listener), launched.command.wait_kind(), server_options()),
@@ -92,7 +110,41 @@ int ServingRun::run() {
   return status;
 }
 
+std::optional<Failure> ServingRun::open_control() {
+  const RunOptions& options = launched_.options;
+  if (!options.control.wanted() && !options.trace && !options.report) return std::nullopt;
+  control_.emplace(loop_, *resources_, ControlServer::Identity{"run", options.control.name},
+                   [session = session_] {
+                     return std::vector<NamedSession>{{kMainRegistry, session}};
+                   });
+  if (!control_->valid()) return own_failure("no descriptor for its control; raise RLIMIT_NOFILE");
+  if (options.read_again) {
+    control_->reload_by(options.read_again, [this](const Steering& steering) {
+      resources_->steer(steering);
+      session_->steer(steering);
+    });
+  }
+  if (options.control.wanted()) {
+    const auto place = control::place_for(options.control);
+    if (!place) return own_failure(place.error().text);
+    auto socket = ControlSocket::listen_at(*place);
+    if (!socket) return own_failure(socket.error().text);
+    control_->listen(std::move(*socket));
+  }
+  if (!options.trace) return std::nullopt;
+  auto tracer = start_client("trace", *options.trace);
+  if (!tracer) {
+    return own_failure(std::string("--trace: cannot start a process for it: ") +
+                       std::strerror(tracer.error().value()));
+  }
+  tracer_.emplace(std::move(*tracer));
+  below_.leave_out(tracer_->pid());
+  control_->take_in(tracer_->take_connection(), /*follows=*/true);
+  return std::nullopt;
+}
+
 std::optional<Failure> ServingRun::start() {
+  if (auto failure = open_control()) return failure;
   const auto started = served_.server().start();
   if (started) return std::nullopt;
   return Failure{exit_status::kOwnFailure,
@@ -106,12 +158,38 @@ bool ServingRun::all_gone() const {
 }
 
 bool ServingRun::end_threads() {
+  const bool ended = end_serving();
+  if (control_) control_->finish_following(kControlBound);
+  if (control_ && launched_.options.report) print_report(*launched_.options.report);
+  const bool control_ended = !control_ || control_->drain(kControlBound);
+  if (tracer_ && !tracer_->wait_for_end(kControlBound)) {
+    spdlog::warn("--trace: what it writes to takes nothing; some calls are not in it");
+  }
+  // The loop has turned: no task begins any more.
+  return upkeep_.wait_for_end(kUpkeepBound) && ended && control_ended;
+}
+
+void ServingRun::print_report(const std::string& output) {
+  auto client = start_client("report", output);
+  if (!client) {
+    spdlog::warn("--report: cannot start a process for it: {}",
+                 std::strerror(client.error().value()));
+    return;
+  }
+  control_->drop_all();
+  control_->take_in(client->take_connection(), /*follows=*/false);
+  const bool served = control_->serve_the_rest(kReportBound);
+  if (!client->wait_for_end(kControlBound) || !served) {
+    spdlog::warn("--report: it takes too long");
+  }
+}
+
+bool ServingRun::end_serving() {
   // The processes that are left keep the mounts.
   const auto unmount_bound = all_gone() ? kUnmountBound : std::chrono::milliseconds(0);
   if (joined_ && !joined_->drain()) return false;
   return served_.server().wait_for_end() &&
-         (files_ == nullptr || files_->wait_for_end(unmount_bound)) &&
-         upkeep_.wait_for_end(kUpkeepBound);
+         (files_ == nullptr || files_->wait_for_end(unmount_bound));
 }
 
 }  // namespace shmvisor

@@ -11,15 +11,17 @@
 #include <optional>
 
 #include "policy/base/unique_fd.h"
+#include "supervisor/control/control_server.h"
 #include "supervisor/join/join_socket.h"
 #include "supervisor/join/joined_commands.h"
 #include "supervisor/launch/init_loop.h"
 #include "supervisor/launch/last_process.h"
 #include "supervisor/launch/launched.h"
+#include "supervisor/launch/other_descendants.h"
+#include "supervisor/launch/side_client.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/procfiles/proc_file_system.h"
 #include "supervisor/procfiles/sysctl_covers.h"
-#include "supervisor/scope/descendant_scope.h"
 #include "supervisor/session/served_listener.h"
 #include "supervisor/session/session.h"
 #include "supervisor/session/upkeep.h"
@@ -42,9 +44,14 @@ class ServingRun {
   std::unique_ptr<ProcFileSystem> serve_files();
   [[nodiscard]] ServerOptions server_options();
   std::optional<Failure> start();
+  /// Opens the control socket, where one is asked for.
+  std::optional<Failure> open_control();
   /// Whether no process of the command, or of those that joined, is left.
   [[nodiscard]] bool all_gone() const;
-  /// Stops serving. False where another process blocks a thread.
+  bool end_serving();
+  void print_report(const std::string& output);
+  /// Stops serving, and lets clients have what there is. False where another process blocks a
+  /// thread.
   bool end_threads();
 
   const Launched& launched_;
@@ -57,7 +64,9 @@ class ServingRun {
   ServedListener served_;
   LastProcess last_process_;  ///< under the command's filter
   std::optional<JoinedCommands> joined_;
-  const DescendantScope below_;
+  std::optional<ControlServer> control_;
+  std::optional<SideClient> tracer_;
+  OtherDescendants below_;
   InitLoop init_;
 };
 

@@ -32,6 +32,7 @@ enum class LogTopic : std::uint8_t {
   kLocking,
   kJoins,
   kContainers,
+  kRules,
 };
 
 class LogLimiter {

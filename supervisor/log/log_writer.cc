@@ -1,6 +1,5 @@
 #include "supervisor/log/log_writer.h"
 
-#include <poll.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -14,10 +13,12 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "policy/base/mutex.h"
-#include "supervisor/kernel/detached_thread.h"
+#include "supervisor/kernel/poll_files.h"
+#include "supervisor/kernel/thread.h"
 
 namespace shmvisor {
 namespace {
@@ -27,18 +28,17 @@ using Clock = std::chrono::steady_clock;
 using Deadline = std::optional<Clock::time_point>;
 
 constexpr std::size_t kStackBytes = std::size_t{64} * 1024;
+/// Where it cannot be waited for.
+constexpr std::chrono::milliseconds kBeforeTryingAgain(5);
 /// Of a buffer, between two bursts of lines.
 constexpr std::size_t kKeptBytes = 4096;
 
 /// False where it is not ready for a write by then.
 bool wait_until_ready(int fd, const Deadline& deadline) {
-  int bound_ms = -1;
-  if (deadline) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - Clock::now());
-    bound_ms = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
-  }
+  std::optional<std::chrono::nanoseconds> left;
+  if (deadline) left = *deadline - Clock::now();
   pollfd waiting{fd, POLLOUT, 0};
-  return ::poll(&waiting, 1, bound_ms) > 0;
+  return poll_files({&waiting, 1}, left) > 0;
 }
 
 /// False where no more can be written, or not by then.
@@ -49,7 +49,7 @@ bool write_part(int fd, std::string_view part, const Deadline& deadline) {
     if (written >= 0) {
       part.remove_prefix(static_cast<std::size_t>(written));
     } else if (errno == EAGAIN) {
-      (void)wait_until_ready(fd, deadline);
+      if (!wait_until_ready(fd, deadline)) std::this_thread::sleep_for(kBeforeTryingAgain);
     } else if (errno != EINTR) {
       return false;
     }

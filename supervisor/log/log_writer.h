@@ -10,7 +10,7 @@
 //
 // Errors: lines whose reader is gone are dropped. Ownership: borrows the descriptor until the
 // writing thread ends, which may be after the LogWriter. Thread rule: any thread, but not a forked
-// child. Its lock is the last of all.
+// child. No other lock is taken while its own is held.
 #pragma once
 
 #include <chrono>

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdint>
 #include <exception>
 #include <new>
 #include <thread>
 
+#include "supervisor/kernel/poll_files.h"
 #include "supervisor/log/limited_log.h"
 
 namespace shmvisor {
@@ -19,13 +19,10 @@ std::optional<Time> earlier(std::optional<Time> one, std::optional<Time> other) 
   return std::min(*one, *other);
 }
 
-/// For ppoll(2); none: for ever.
-std::optional<timespec> time_left(std::optional<Time> until) {
+/// None: for ever.
+std::optional<std::chrono::nanoseconds> time_left(std::optional<Time> until) {
   if (!until) return std::nullopt;
-  const auto left = std::max(*until - EventLoop::Clock::now(), EventLoop::Clock::duration(0));
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
-  const auto rest = std::chrono::duration_cast<std::chrono::nanoseconds>(left - seconds);
-  return timespec{static_cast<time_t>(seconds.count()), static_cast<long>(rest.count())};
+  return *until - EventLoop::Clock::now();
 }
 
 /// Whether it returned rather than threw.
@@ -49,7 +46,7 @@ bool call(const Callback& callback, Arguments... arguments) {
 struct EventLoop::SourceEntry {
   int fd;
   short events;
-  std::function<void(short)> ready;
+  std::function<void(short)> call_back;
   std::optional<Time> paused_until = std::nullopt;
   bool running = false;
   bool removed = false;
@@ -62,21 +59,18 @@ struct EventLoop::TimerEntry {
   bool removed = false;
 };
 
-void EventLoop::Source::reset() {
-  if (entry_ == nullptr) return;
-  entry_->removed = true;
-  if (!entry_->running) entry_->ready = nullptr;
-  entry_.reset();
-}
-
-void EventLoop::Source::pause_until(Time when) { entry_->paused_until = when; }
-
-void EventLoop::Timer::reset() {
+template <typename Entry>
+void EventLoop::Handle<Entry>::reset() {
   if (entry_ == nullptr) return;
   entry_->removed = true;
   if (!entry_->running) entry_->call_back = nullptr;
   entry_.reset();
 }
+
+template class EventLoop::Handle<EventLoop::SourceEntry>;
+template class EventLoop::Handle<EventLoop::TimerEntry>;
+
+void EventLoop::Source::pause_until(Time when) { entry_->paused_until = when; }
 
 void EventLoop::Timer::set(Time when) { entry_->due = when; }
 
@@ -85,6 +79,8 @@ void EventLoop::Timer::set_by(Time when) { entry_->due = earlier(entry_->due, wh
 void EventLoop::Timer::cancel() { entry_->due.reset(); }
 
 std::optional<Time> EventLoop::Timer::due() const { return entry_->due; }
+
+EventLoop::EventLoop() { keep_poll_reserve(); }
 
 EventLoop::~EventLoop() = default;
 
@@ -109,8 +105,7 @@ bool EventLoop::turn(std::optional<Time> latest) {
     if (source->paused_until && *source->paused_until <= before) source->paused_until.reset();
     polled_.push_back({source->paused_until ? -1 : source->fd, source->events, 0});
   }
-  const auto left = time_left(earlier(next_due(), latest));
-  const int ready = ::ppoll(polled_.data(), polled_.size(), left ? &*left : nullptr, nullptr);
+  const int ready = poll_files(polled_, time_left(earlier(next_due(), latest)));
   if (ready < 0) {
     if (errno == ENOMEM || errno == EAGAIN) std::this_thread::sleep_for(kInWant);
     if (errno != EINTR && errno != ENOMEM && errno != EAGAIN) return false;
@@ -121,9 +116,9 @@ bool EventLoop::turn(std::optional<Time> latest) {
   return true;
 }
 
-bool EventLoop::run_while(const std::function<bool()>& wanted) {
-  while (wanted()) {
-    if (!turn()) return false;
+bool EventLoop::run_while(const std::function<bool()>& wanted, std::optional<Time> latest) {
+  while (wanted() && (!latest || Clock::now() < *latest)) {
+    if (!turn(latest)) return false;
   }
   return true;
 }
@@ -153,9 +148,9 @@ void EventLoop::call_sources(Time now) {
     const std::shared_ptr<SourceEntry> source = sources_[place];
     if (source->removed || source->paused_until) continue;
     source->running = true;
-    if (!call(source->ready, polled_[place].revents)) source->paused_until = now + kInWant;
+    if (!call(source->call_back, polled_[place].revents)) source->paused_until = now + kInWant;
     source->running = false;
-    if (source->removed) source->ready = nullptr;
+    if (source->removed) source->call_back = nullptr;
   }
 }
 

@@ -7,7 +7,8 @@
 // that may take long is a BackgroundTask (tasks/background_task.h).
 //
 // Errors: a callback that throws is logged. It is called again after kInWant; a source's only if
-// its descriptor is still ready. A wait for which the kernel has no memory is repeated. Making a
+// its descriptor is still ready. A wait for which the kernel has no memory is repeated; a lowered
+// RLIMIT_NOFILE does not end it (poll_files()). Making a
 // source or a timer may throw std::bad_alloc; a turn allocates nothing by itself.
 //
 // Ownership: borrows the descriptors; their owner destroys a source before it closes the
@@ -36,47 +37,46 @@ class EventLoop {
   /// The pause after which a callback that threw is called again.
   static constexpr std::chrono::milliseconds kInWant{50};
 
-  /// Watches a descriptor for as long as the Source lives. A Source without a descriptor does
-  /// nothing.
-  class Source {
+  /// Owns an entry of the loop, or none; can be moved.
+  template <typename Entry>
+  class Handle {
    public:
-    Source() = default;
-    Source(Source&&) = default;
-    Source& operator=(Source&& other) noexcept {
+    Handle() = default;
+    Handle(Handle&&) = default;
+    Handle& operator=(Handle&& other) noexcept {
       std::swap(entry_, other.entry_);
       return *this;
     }
-    Source(const Source&) = delete;
-    Source& operator=(const Source&) = delete;
-    ~Source() { reset(); }
+    Handle(const Handle&) = delete;
+    Handle& operator=(const Handle&) = delete;
+    ~Handle() { reset(); }
 
-    /// Stops watching the descriptor.
+    /// Removes the entry from the loop.
     void reset();
+
+   protected:
+    explicit Handle(std::shared_ptr<Entry> entry) : entry_(std::move(entry)) {}
+
+    std::shared_ptr<Entry> entry_;
+  };
+
+  /// Watches a descriptor for as long as the Source lives. A Source without a descriptor does
+  /// nothing.
+  class Source : public Handle<SourceEntry> {
+   public:
+    Source() = default;
     /// No callback before that time.
     void pause_until(Time when);
 
    private:
     friend class EventLoop;
-    explicit Source(std::shared_ptr<SourceEntry> entry) : entry_(std::move(entry)) {}
-
-    std::shared_ptr<SourceEntry> entry_;
+    using Handle::Handle;
   };
 
   /// Calls back once for each time that it was set to.
-  class Timer {
+  class Timer : public Handle<TimerEntry> {
    public:
     Timer() = default;
-    Timer(Timer&&) = default;
-    Timer& operator=(Timer&& other) noexcept {
-      std::swap(entry_, other.entry_);
-      return *this;
-    }
-    Timer(const Timer&) = delete;
-    Timer& operator=(const Timer&) = delete;
-    ~Timer() { reset(); }
-
-    /// Removes the timer from the loop.
-    void reset();
 
     // Of a timer that the loop made:
 
@@ -88,12 +88,10 @@ class EventLoop {
 
    private:
     friend class EventLoop;
-    explicit Timer(std::shared_ptr<TimerEntry> entry) : entry_(std::move(entry)) {}
-
-    std::shared_ptr<TimerEntry> entry_;
+    using Handle::Handle;
   };
 
-  EventLoop() = default;
+  EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
   ~EventLoop();
@@ -107,8 +105,9 @@ class EventLoop {
   /// Waits for an event or a timer, until `latest` at most, and runs the callbacks. False where
   /// poll(2) fails for good.
   bool turn(std::optional<Time> latest = std::nullopt);
-  /// Turns while `wanted` answers true; it is asked before each wait. False: see turn().
-  bool run_while(const std::function<bool()>& wanted);
+  /// Turns while `wanted` answers true, which is asked before each wait, and until `latest` at
+  /// most. False: see turn().
+  bool run_while(const std::function<bool()>& wanted, std::optional<Time> latest = std::nullopt);
 
   /// When the next timer is due, or the next paused source is watched again.
   [[nodiscard]] std::optional<Time> next_due() const;

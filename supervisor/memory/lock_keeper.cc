@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "supervisor/kernel/detached_thread.h"
+#include "supervisor/kernel/thread.h"
 #include "supervisor/log/limited_log.h"
 
 namespace shmvisor {

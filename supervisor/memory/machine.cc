@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdlib>
 #include <ctime>
+#include <new>
 #include <utility>
 
 #include "emulation/abi/abi.h"
@@ -91,6 +92,13 @@ Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingReque
     return memory.error();
   }
   return std::unique_ptr<BackingMemory>(std::move(*memory));
+}
+
+void Machine::note_attach(const PidRecord& process, const BackingMemory& memory) noexcept {
+  try {
+    attach_counter_.note_attach(process.pid, memory.identity());
+  } catch (const std::bad_alloc&) {  // a count that cannot look at the process misses this one
+  }
 }
 
 void Machine::watch_release(const BackingMemory& memory) {

@@ -50,9 +50,7 @@ class Machine : public Host {
     return attach_counter_.count_mappings(files);
   }
   bool counting_takes_long() override { return attach_counter_.takes_long(); }
-  void note_attach(const PidRecord& process, const BackingMemory& memory) override {
-    attach_counter_.note_attach(process.pid, memory.identity());
-  }
+  void note_attach(const PidRecord& process, const BackingMemory& memory) noexcept override;
   bool thread_lives(const CreatorThread& thread) override {
     return shmvisor::thread_lives(thread.tid, thread.unique, features_);
   }

@@ -16,6 +16,7 @@
 #include <cassert>
 #include <csignal>
 #include <cstdio>
+#include <new>
 #include <utility>
 
 #include "emulation/abi/abi.h"
@@ -227,6 +228,15 @@ bool MemfdMemory::in_use_by_locks() const {
 }
 
 std::function<void()> MemfdMemory::discarding() {
+  if (auto begun = begin_discarding()) return std::move(*begun);
+  return nullptr;
+}
+
+void MemfdMemory::discard() {
+  if (auto begun = begin_discarding()) (*begun)();
+}
+
+std::optional<MemfdMemory::Discarding> MemfdMemory::begin_discarding() {
   discarded_->store(true);
   // Where another thread locks the memory now, which may take long, that thread unlocks what it
   // mapped. So does one that renews the lock now (LockedPages).
@@ -236,13 +246,15 @@ std::function<void()> MemfdMemory::discarding() {
     const MutexLock lock(mutex_);
     may_be_kept = may_be_kept || ever_handed_out_;
   }
-  if (!may_be_kept && locked == nullptr) return nullptr;
-  return [base = base_, locked, may_be_kept,
-          size = file_size_bytes(size_bytes_, page_bytes_)]() mutable {
-    RwLock::assert_may_wait();
-    locked.reset();
-    if (may_be_kept && size != 0) punch_whole(base->get(), size);
-  };
+  if (!may_be_kept && locked == nullptr) return std::nullopt;
+  return Discarding{base_, std::move(locked), may_be_kept,
+                    file_size_bytes(size_bytes_, page_bytes_)};
+}
+
+void MemfdMemory::Discarding::operator()() {
+  RwLock::assert_may_wait();
+  locked.reset();
+  if (may_be_kept && size_bytes != 0) punch_whole(base->get(), size_bytes);
 }
 
 std::shared_ptr<LockedPages> MemfdMemory::take_discarded() {
@@ -288,7 +300,12 @@ void MemfdMemory::lock(LockMode mode) {
     if (locked_ != nullptr) locked_->unlock();
     locked_.reset();
     if (mode == LockMode::kNone || *discarded_) return;
-    lock_pages(mode == LockMode::kLazy);
+    try {
+      lock_pages(mode == LockMode::kLazy);
+    } catch (const std::bad_alloc&) {  // the segment counts as locked all the same
+      log_limited(spdlog::level::info, LogTopic::kLocking, LogLimiter::kNobody,
+                  "SHM_LOCK: pages may still be swapped: shmvisor is out of memory");
+    }
   }
   // The segment may have gone meanwhile, and what was emptied then may be filled again.
   if (!*discarded_) return;

@@ -74,6 +74,7 @@ class MemfdMemory : public BackingMemory {
   [[nodiscard]] PageUsage usage() override;
   void lock(LockMode mode) override;
   [[nodiscard]] std::function<void()> discarding() override;
+  void discard() override;
 
   /// A path that leads to the file while this lives: "/proc/self/fd/N".
   [[nodiscard]] std::string path() const;
@@ -92,6 +93,18 @@ class MemfdMemory : public BackingMemory {
         charges_(std::move(charges)),
         lock_keeper_(lock_keeper),
         features_(features) {}
+
+  /// What remains to be done for the pages to be free.
+  struct Discarding {
+    std::shared_ptr<const UniqueFd> base;
+    std::shared_ptr<LockedPages> locked;
+    bool may_be_kept = false;
+    off_t size_bytes = 0;
+
+    void operator()();
+  };
+  /// Nothing where the end of this object frees all. Needs no memory.
+  std::optional<Discarding> begin_discarding();
 
   [[nodiscard]] static std::uint64_t page_bytes_of(const BackingRequest& request) {
     return request.huge ? request.huge_page_bytes : kPageBytes;

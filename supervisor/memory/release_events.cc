@@ -21,7 +21,12 @@ int ReleaseEvents::add(const std::string& path, ReleaseWatch& watch) {
   const MutexLock lock(mutex_);
   const int descriptor = ::inotify_add_watch(inotify_.get(), path.c_str(), IN_CLOSE);
   if (descriptor < 0) return kUnwatched;
-  watches_.insert_or_assign(descriptor, &watch);
+  try {
+    watches_.insert_or_assign(descriptor, &watch);
+  } catch (...) {
+    ::inotify_rm_watch(inotify_.get(), descriptor);
+    throw;
+  }
   return descriptor;
 }
 
@@ -30,7 +35,7 @@ void ReleaseEvents::remove(int descriptor) {
   if (watches_.erase(descriptor) != 0) ::inotify_rm_watch(inotify_.get(), descriptor);
 }
 
-void ReleaseEvents::pump() {
+void ReleaseEvents::pump() noexcept {
   if (!inotify_.valid()) return;
   const MutexLock lock(mutex_);
   alignas(inotify_event) std::array<char, 4096> buffer;

@@ -27,7 +27,7 @@ class ReleaseEvents {
   int add(const std::string& path, ReleaseWatch& watch);
   void remove(int descriptor);
   /// Delivers the events up to now.
-  void pump();
+  void pump() noexcept;
 
   /// Readable when pump() has something to do; -1 where there is no such descriptor.
   [[nodiscard]] int fd() const { return inotify_.get(); }

@@ -1,8 +1,19 @@
 #include "supervisor/memory/release_watch.h"
 
+#include <algorithm>
+#include <new>
 #include <utility>
 
 namespace shmvisor {
+namespace {
+
+/// Moves the first one, without memory.
+template <typename Element>
+void to_the_end(std::list<Element>& list) {
+  list.splice(list.end(), list, list.begin());
+}
+
+}  // namespace
 
 ReleaseWatch::~ReleaseWatch() {
   for (const auto& [descriptor, file] : files_) events_.remove(descriptor);
@@ -10,13 +21,23 @@ ReleaseWatch::~ReleaseWatch() {
 
 void ReleaseWatch::add(const FileIdentity& file, const std::string& path) {
   const int descriptor = events_.add(path, *this);
-  const MutexLock lock(mutex_);
-  descriptors_.insert_or_assign(file, descriptor);
-  if (descriptor != ReleaseEvents::kUnwatched) {
-    files_.insert_or_assign(descriptor, file);
-  } else {
-    polled_.push_back(file);
-    if (++polled_count_ == 1) tell_of_need_();
+  try {
+    const MutexLock lock(mutex_);
+    descriptors_.insert_or_assign(file, descriptor);
+    try {
+      if (descriptor != ReleaseEvents::kUnwatched) {
+        files_.insert_or_assign(descriptor, file);
+      } else {
+        polled_.push_back(file);
+        if (++polled_count_ == 1) tell_of_need_();
+      }
+    } catch (...) {
+      descriptors_.erase(file);
+      throw;
+    }
+  } catch (...) {
+    events_.remove(descriptor);
+    throw;
   }
 }
 
@@ -43,21 +64,46 @@ void ReleaseWatch::remove(const FileIdentity& file) {
   events_.remove(descriptor);
 }
 
-void ReleaseWatch::note(int descriptor) {
+void ReleaseWatch::note(int descriptor) noexcept {
   const MutexLock lock(mutex_);
   if (closed_.empty()) tell_of_need_();
-  const auto [entry, is_new] = closed_.try_emplace(descriptor);
-  Closed& closed = entry->second;
-  if (is_new) closed_order_.push_back(descriptor);
-  if (closed.told) ++untold_;
-  closed = {Clock::now(), false};
+  try {
+    note_closed(descriptor, Clock::now());
+  } catch (const std::bad_alloc&) {
+    missed_events_ = true;
+  }
   has_news_.store(true, std::memory_order_release);
+}
+
+void ReleaseWatch::note_closed(int descriptor, Clock::time_point when) {
+  const auto [entry, is_new] = closed_.try_emplace(descriptor);
+  if (is_new) {
+    try {
+      closed_order_.push_back(descriptor);
+    } catch (...) {
+      closed_.erase(entry);
+      throw;
+    }
+  }
+  Closed& closed = entry->second;
+  if (closed.told) ++untold_;
+  closed = {when, false};
+}
+
+void ReleaseWatch::note_all_missed() {
+  if (!missed_events_) return;
+  const Clock::time_point now = Clock::now();
+  for (const auto& [descriptor, file] : files_) note_closed(descriptor, now);
+  missed_events_ = false;
 }
 
 std::vector<FileIdentity> ReleaseWatch::take(std::size_t most) {
   events_.pump();
   const MutexLock lock(mutex_);
+  note_all_missed();
   std::vector<FileIdentity> released;
+  // From here on nothing needs memory, so that what is taken is also answered.
+  released.reserve(std::min(most, closed_order_.size() + polled_.size()));
   take_closed(most, released);
   take_polled(most, released);
   has_news_.store(untold_ != 0, std::memory_order_release);
@@ -68,9 +114,11 @@ void ReleaseWatch::take_closed(std::size_t most, std::vector<FileIdentity>& rele
   const Clock::time_point oldest = Clock::now() - again_for_;
   for (std::size_t left = closed_order_.size(); left != 0 && released.size() < most; --left) {
     const int descriptor = closed_order_.front();
-    closed_order_.pop_front();
     const auto closed = closed_.find(descriptor);
-    if (closed == closed_.end()) continue;
+    if (closed == closed_.end()) {
+      closed_order_.pop_front();
+      continue;
+    }
     // Its event may be one from before remove(), or of a watch that is being added.
     if (const auto file = files_.find(descriptor); file != files_.end()) {
       released.push_back(file->second);
@@ -78,8 +126,9 @@ void ReleaseWatch::take_closed(std::size_t most, std::vector<FileIdentity>& rele
     if (!std::exchange(closed->second.told, true)) --untold_;
     if (closed->second.noted <= oldest) {
       closed_.erase(closed);
+      closed_order_.pop_front();
     } else {
-      closed_order_.push_back(descriptor);
+      to_the_end(closed_order_);
     }
   }
 }
@@ -87,11 +136,13 @@ void ReleaseWatch::take_closed(std::size_t most, std::vector<FileIdentity>& rele
 void ReleaseWatch::take_polled(std::size_t most, std::vector<FileIdentity>& released) {
   for (std::size_t left = polled_.size(); left != 0 && released.size() < most; --left) {
     const FileIdentity file = polled_.front();
-    polled_.pop_front();
     const auto watched = descriptors_.find(file);
-    if (watched == descriptors_.end() || watched->second != ReleaseEvents::kUnwatched) continue;
+    if (watched == descriptors_.end() || watched->second != ReleaseEvents::kUnwatched) {
+      polled_.pop_front();
+      continue;
+    }
     released.push_back(file);
-    polled_.push_back(file);
+    to_the_end(polled_);
   }
 }
 

@@ -4,7 +4,8 @@
 // description returns, so that a later take() finds the event. But the description counts as open a
 // moment longer (__fput(): fsnotify_close(), later put_file_access()). A thread on another CPU may
 // find the file in use then; so take() repeats each event for a while. Where inotify is refused or
-// full, every take() names every watched file, and needs_polling() is true.
+// full, every take() names every watched file, and needs_polling() is true. Where memory runs out,
+// no event is lost: the next take() names more files instead.
 //
 // Thread rule: any thread.
 #pragma once
@@ -12,8 +13,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -53,8 +54,9 @@ class ReleaseWatch {
   /// there are other threads.
   void tell_of_need(std::function<void()> told) { tell_of_need_ = std::move(told); }
 
-  /// For ReleaseEvents: the watch `descriptor` has an event.
-  void note(int descriptor);
+  /// For ReleaseEvents: the watch `descriptor` has an event. Where there is no memory to note it,
+  /// any file may have been released.
+  void note(int descriptor) noexcept;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -64,6 +66,9 @@ class ReleaseWatch {
     bool told = true;
   };
 
+  void note_closed(int descriptor, Clock::time_point when) REQUIRES(mutex_);
+  /// Makes up for events that could not be noted.
+  void note_all_missed() REQUIRES(mutex_);
   void take_closed(std::size_t most, std::vector<FileIdentity>& released) REQUIRES(mutex_);
   void take_polled(std::size_t most, std::vector<FileIdentity>& released) REQUIRES(mutex_);
 
@@ -78,10 +83,11 @@ class ReleaseWatch {
   /// Watches with an event, until it has been repeated for long enough.
   std::unordered_map<int, Closed> closed_ GUARDED_BY(mutex_);
   /// The keys of closed_ in their order, and some that are gone from there.
-  std::deque<int> closed_order_ GUARDED_BY(mutex_);
-  std::size_t untold_ GUARDED_BY(mutex_) = 0;  ///< of closed_
+  std::list<int> closed_order_ GUARDED_BY(mutex_);
+  std::size_t untold_ GUARDED_BY(mutex_) = 0;      ///< of closed_
+  bool missed_events_ GUARDED_BY(mutex_) = false;  ///< for want of memory
   /// Files without a watch, in the order in which they are named; some may be gone.
-  std::deque<FileIdentity> polled_ GUARDED_BY(mutex_);
+  std::list<FileIdentity> polled_ GUARDED_BY(mutex_);
   std::size_t polled_count_ GUARDED_BY(mutex_) = 0;
 };
 

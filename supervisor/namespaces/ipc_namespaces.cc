@@ -20,6 +20,7 @@
 #include "policy/base/shortage.h"
 #include "supervisor/credentials/accountable_user.h"
 #include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/kernel/file_inode.h"
 
 namespace shmvisor {
 
@@ -107,6 +108,16 @@ std::string newest_process() {
 
 }  // namespace
 
+IpcNamespaces IpcNamespaces::of_command(Registries& namespaces, const ProcessScope& scope,
+                                        DescriptorShare& descriptor_share, UniqueFd ipc) {
+  const IpcNamespaceId initial = id_of(ipc);
+  return {namespaces, scope, initial, &descriptor_share, std::move(ipc)};
+}
+
+IpcNamespaceId IpcNamespaces::id_of(const UniqueFd& ipc) {
+  return ipc.valid() ? inode_of(ipc) : NamespaceIds::ours().ipc;
+}
+
 void IpcNamespaces::take_in(const UniqueFd& ipc) {
   const NamespaceOwner owner = ipc.valid() ? NamespaceOwner::of(ipc) : NamespaceOwner::of_ours();
   const MutexLock lock(mutex_);
@@ -120,7 +131,7 @@ void IpcNamespaces::take_in(const UniqueFd& ipc) {
 
 bool IpcNamespaces::is_initial(ThreadIdentity& thread, IpcHome* home) const {
   const IpcNamespaceId id = thread.ipc_namespace();
-  return id == 0 || id == ours_ || (home != nullptr && home->is(id, thread.tid()));
+  return id == 0 || id == initial_ || (home != nullptr && home->is(id, thread.tid()));
 }
 
 Result<OwnedRegistry> IpcNamespaces::of(ThreadIdentity& thread, IpcHome* home,
@@ -148,7 +159,7 @@ Result<OwnedRegistry> IpcNamespaces::of(ThreadIdentity& thread, IpcHome* home,
 
 OwnedRegistry IpcNamespaces::registry_of(std::pair<const IpcNamespaceId, Held>& held) {
   ++held.second.asked;
-  return {namespaces_.of(held.first), held.second.owner};
+  return {namespaces_.of(held.first), held.second.owner, held.first};
 }
 
 Result<IpcNamespaces::Held> IpcNamespaces::hold(ThreadIdentity& thread,

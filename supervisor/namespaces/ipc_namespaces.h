@@ -44,6 +44,7 @@ namespace shmvisor {
 struct OwnedRegistry {
   std::shared_ptr<Registry> registry;
   std::shared_ptr<const NamespaceOwner> owner;
+  IpcNamespaceId ipc_namespace = 0;  ///< 0: the initial one
 };
 
 class IpcNamespaces {
@@ -53,6 +54,12 @@ class IpcNamespaces {
   IpcNamespaces(Registries& namespaces, const ProcessScope& scope,
                 DescriptorShare* descriptor_share = nullptr)
       : IpcNamespaces(namespaces, scope, NamespaceIds::ours().ipc, descriptor_share) {}
+  /// The initial registry is made for the IPC namespace `ipc` of a command that we start, and has
+  /// the owner of that namespace. An invalid `ipc` is our own.
+  static IpcNamespaces of_command(Registries& namespaces, const ProcessScope& scope,
+                                  DescriptorShare& descriptor_share, UniqueFd ipc);
+  /// What that initial registry is known by among the Registries.
+  static IpcNamespaceId id_of(const UniqueFd& ipc);
   /// The initial registry is not for our own IPC namespace. Until take_in() is called its owner is
   /// that of our own IPC namespace.
   static IpcNamespaces of_others(Registries& namespaces, const ProcessScope& scope,
@@ -64,6 +71,8 @@ class IpcNamespaces {
   /// innermost user namespace at or above the owners of all of these. An invalid `ipc`, of an
   /// unknown namespace, counts as ours.
   void take_in(const UniqueFd& ipc);
+  /// Whether the initial registry is made for another IPC namespace than our own.
+  [[nodiscard]] bool initial_is_private() const { return initial_file_.valid(); }
 
   /// The registry that the thread's calls go to: the initial one where the thread lives in our own
   /// IPC namespace, in `home` (null: none), or where we may not look. ENOMEM where the namespace is
@@ -94,13 +103,16 @@ class IpcNamespaces {
   void stop_sweeping() { stopping_.store(true); }
 
  private:
-  IpcNamespaces(Registries& namespaces, const ProcessScope& scope, IpcNamespaceId ours,
-                DescriptorShare* descriptor_share)
+  IpcNamespaces(Registries& namespaces, const ProcessScope& scope, IpcNamespaceId initial,
+                DescriptorShare* descriptor_share, UniqueFd initial_file = UniqueFd())
       : namespaces_(namespaces),
         scope_(scope),
-        ours_(ours),
+        initial_(initial),
+        initial_file_(std::move(initial_file)),
         descriptor_share_(descriptor_share),
-        initial_owner_(std::make_shared<const NamespaceOwner>(NamespaceOwner::of_ours())) {}
+        initial_owner_(std::make_shared<const NamespaceOwner>(
+            initial_file_.valid() ? NamespaceOwner::of(initial_file_) : NamespaceOwner::of_ours())),
+        owner_told_(initial_file_.valid()) {}
 
   /// Whether the thread's calls go to the initial registry.
   [[nodiscard]] bool is_initial(ThreadIdentity& thread, IpcHome* home) const;
@@ -133,7 +145,9 @@ class IpcNamespaces {
 
   Registries& namespaces_;
   const ProcessScope& scope_;
-  const IpcNamespaceId ours_;  ///< 0: none
+  const IpcNamespaceId initial_;  ///< 0: none
+  /// Of that namespace where it is not ours: keeps its inode from meaning another.
+  const UniqueFd initial_file_;
   DescriptorShare* const descriptor_share_;
   std::function<void()> tell_of_need_ = [] {};
   std::atomic_flag told_of_descriptors_;
@@ -141,7 +155,7 @@ class IpcNamespaces {
   std::atomic<bool> stopping_{false};
   mutable Mutex mutex_;
   std::shared_ptr<const NamespaceOwner> initial_owner_ GUARDED_BY(mutex_);
-  bool owner_told_ GUARDED_BY(mutex_) = false;
+  bool owner_told_ GUARDED_BY(mutex_);
   UniqueFd owner_file_
       GUARDED_BY(mutex_);  ///< of the first take_in(), which keeps that owner and those above it
   std::map<IpcNamespaceId, Held> held_ GUARDED_BY(mutex_);

@@ -1,6 +1,5 @@
 #include "supervisor/notify/listener.h"
 
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
@@ -10,6 +9,7 @@
 
 #include "policy/base/error_result.h"
 #include "supervisor/kernel/descriptor_path.h"
+#include "supervisor/kernel/poll_files.h"
 #include "supervisor/kernel/uapi.h"
 
 namespace shmvisor {
@@ -132,14 +132,10 @@ Result<int> Listener::respond_with_fd_as(std::uint64_t id, int fd, int number) {
 }
 
 bool Listener::call_waits() const {
-  pollfd waiting{fd_.get(), POLLIN, 0};
-  return ::poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLIN) != 0;
+  return (events_now(fd_.get(), POLLIN).value_or(0) & POLLIN) != 0;
 }
 
-bool Listener::ended() const {
-  pollfd waiting{fd_.get(), 0, 0};
-  return ::poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLHUP) != 0;
-}
+bool Listener::ended() const { return (events_now(fd_.get(), 0).value_or(0) & POLLHUP) != 0; }
 
 bool is_seccomp_listener(const UniqueFd& fd) {
   const std::string path = descriptor_path(fd);

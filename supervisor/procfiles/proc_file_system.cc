@@ -355,7 +355,8 @@ void ProcFileSystem::forget_contents(std::uint64_t inode) {
 void ProcFileSystem::note_write(std::uint64_t inode, off_t end) {
   const MutexLock lock(sizes_mutex_);
   off_t& highest = size_of(inode).highest_bytes;
-  highest = std::max(highest, end);
+  // Beyond the bound nothing is announced. An end may be INT64_MAX.
+  highest = std::max(highest, std::min(end, kMostAnnouncedBytes));
 }
 
 void ProcFileSystem::announce_contents(std::uint64_t inode) {

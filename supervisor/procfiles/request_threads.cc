@@ -16,7 +16,7 @@
 #include <thread>
 #include <utility>
 
-#include "supervisor/kernel/detached_thread.h"
+#include "supervisor/kernel/thread.h"
 
 namespace shmvisor {
 namespace {

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <poll.h>
 #include <sched.h>
 #include <spdlog/spdlog.h>
 #include <sys/mount.h>
@@ -13,10 +12,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 
 #include "supervisor/credentials/thread_identity.h"
+#include "supervisor/kernel/poll_files.h"
 #include "supervisor/procfiles/mount_identity.h"
 #include "supervisor/procfiles/proc_file_list.h"
 #include "supervisor/procfs/proc_file.h"
@@ -24,8 +25,9 @@
 namespace shmvisor {
 namespace {
 
-/// Of a millisecond's work, on a busy machine.
-constexpr int kPatienceMs = 2000;
+/// Of a millisecond's work, on a busy machine; and for a child to end where there are
+/// kMostChildren.
+constexpr std::chrono::milliseconds kPatience{2000};
 
 /// Descriptors that the child keeps. It has no others.
 struct Places {
@@ -37,11 +39,20 @@ struct Places {
 
 bool enter(int name_space, int kind) { return ::setns(name_space, kind) == 0; }
 
+/// A walk in the cache ends with EAGAIN where anybody mounts, unmounts or renames anything at that
+/// moment, as strangers do in a loop. So it is repeated, at last with pauses: 40 ms in all.
+constexpr int kMostWalks = 200;
+constexpr int kWalksWithoutPause = 160;
+
 int open_resolved(int folder, const char* path, std::uint64_t resolve) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW;
   how.resolve = resolve | RESOLVE_NO_SYMLINKS;
-  return static_cast<int>(::syscall(SYS_openat2, folder, path, &how, sizeof(how)));
+  for (int walk = 1;; ++walk) {
+    const auto fd = static_cast<int>(::syscall(SYS_openat2, folder, path, &how, sizeof(how)));
+    if (fd >= 0 || errno != EAGAIN || walk == kMostWalks) return fd;
+    if (walk > kWalksWithoutPause) ::usleep(1000);
+  }
 }
 
 /// Closes all but these and standard error's number. The places get the lowest numbers.
@@ -102,16 +113,22 @@ UniqueFd open_namespace(pid_t tid, const char* name) {
 }  // namespace
 
 SysctlCovers::SysctlCovers(pid_t command) {
-  if (NamespaceIds::of_thread(command).user != NamespaceIds::ours().user) {
+  const NamespaceIds its = NamespaceIds::of_thread(command);
+  if (its.ipc != 0) covered_ipc_ = its.ipc;
+  if (its.user != NamespaceIds::ours().user) {
     user_namespace_ = open_namespace(command, "ns/user");
   }
 }
 
 bool SysctlCovers::may_fork() const {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
   const MutexLock lock(mutex_);
-  children_ -= std::erase_if(
-      killed_, [](pid_t child) { return ::waitpid(child, nullptr, WNOHANG | __WALL) != 0; });
-  if (children_ >= kMostChildren) return false;
+  for (;;) {
+    children_ -= std::erase_if(
+        killed_, [](pid_t child) { return ::waitpid(child, nullptr, WNOHANG | __WALL) != 0; });
+    if (children_ < kMostChildren) break;
+    if (!child_ended_.wait_until(mutex_, deadline)) return false;
+  }
   ++children_;
   return true;
 }
@@ -119,12 +136,13 @@ bool SysctlCovers::may_fork() const {
 int SysctlCovers::wait_for(pid_t child) const {
   const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   pollfd ended{pidfd.get(), POLLIN, 0};
-  const bool in_time = pidfd.valid() && ::poll(&ended, 1, kPatienceMs) > 0;
+  const bool in_time = pidfd.valid() && poll_files({&ended, 1}, kPatience) > 0;
   const MutexLock lock(mutex_);
   int status = 0;
   if (!in_time) ::kill(child, SIGKILL);
   if (in_time && ::waitpid(child, &status, WNOHANG | __WALL) == child) {
     --children_;
+    child_ended_.notify_one();
     return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
   }
   killed_.push_back(child);
@@ -133,7 +151,7 @@ int SysctlCovers::wait_for(pid_t child) const {
 
 void SysctlCovers::cover(pid_t tid) const {
   const std::uint64_t ipc = NamespaceIds::of_thread(tid).ipc;
-  if (ipc == 0 || ipc == NamespaceIds::ours().ipc) return;
+  if (ipc == 0 || ipc == covered_ipc_) return;
   const UniqueFd mounts = open_namespace(tid, "ns/mnt");
   const UniqueFd ipc_namespace = open_namespace(tid, "ns/ipc");
   const UniqueFd own_proc(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -149,6 +167,7 @@ void SysctlCovers::cover(pid_t tid) const {
       error = errno;
       const MutexLock lock(mutex_);
       --children_;
+      child_ended_.notify_one();
     } else {
       error = wait_for(child);
     }

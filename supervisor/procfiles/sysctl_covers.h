@@ -23,11 +23,13 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <utility>
 #include <vector>
 
 #include "policy/base/mutex.h"
 #include "policy/base/unique_fd.h"
+#include "supervisor/credentials/thread_identity.h"
 
 namespace shmvisor {
 
@@ -47,11 +49,15 @@ class SysctlCovers {
 
   /// Its exit status, or an errno.
   [[nodiscard]] int wait_for(pid_t child) const;
+  /// Waits a while for another thread's child to end where there are too many.
   [[nodiscard]] bool may_fork() const;
 
+  /// The IPC namespace whose files ProcMounts covers.
+  std::uint64_t covered_ipc_ = NamespaceIds::ours().ipc;
   /// The command's user namespace, where it is not ours: only in there may we mount.
   UniqueFd user_namespace_;
   mutable Mutex mutex_;
+  mutable Condition child_ended_;
   mutable std::size_t children_ GUARDED_BY(mutex_) = 0;
   mutable std::vector<pid_t> killed_ GUARDED_BY(mutex_);  ///< and not gone yet
 };

@@ -19,9 +19,9 @@ std::optional<DescriptorShare::Part> DescriptorShare::take(uid_t user, std::int6
     const MutexLock lock(mutex_);
     refused = refuses(user, count);
     if (!refused) {
+      accounts_[user].taken += count;
       taken_ += count;
       pool_.taken_.fetch_add(count);
-      accounts_[user].taken += count;
     }
   }
   if (!refused) return Part(*this, user, count);

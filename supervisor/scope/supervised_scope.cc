@@ -23,23 +23,30 @@ SupervisedScope::RootId SupervisedScope::add_root(pid_t pid) {
   root.in_session = ::getsid(pid) > 0;
   const MutexLock lock(mutex_);
   roots_.emplace(++last_root_, root);
-  verdicts_ = std::make_shared<const Verdicts>();
+  roots_change();
   return last_root_;
 }
 
-void SupervisedScope::remove_root(RootId root) {
+void SupervisedScope::remove_root(RootId root) noexcept {
   const MutexLock lock(mutex_);
   roots_.erase(root);
-  verdicts_ = std::make_shared<const Verdicts>();
+  roots_change();
+}
+
+void SupervisedScope::roots_change() {
+  verdicts_ = none_;
+  ++changes_;
 }
 
 Result<std::vector<pid_t>> SupervisedScope::processes() const {
   Roots roots;
   std::shared_ptr<const Verdicts> known;
+  std::uint64_t changes = 0;
   {
     const MutexLock lock(mutex_);
     roots = roots_;
     known = verdicts_;
+    changes = changes_;
   }
   if (roots.empty()) return std::vector<pid_t>();
   const bool none_without_session = std::all_of(
@@ -74,7 +81,7 @@ Result<std::vector<pid_t>> SupervisedScope::processes() const {
     if (belongs && inode > kNoInode) verdicts->insert({pid, {inode, *belongs}});
   }
   const MutexLock lock(mutex_);
-  if (verdicts_ == known) verdicts_ = std::move(verdicts);
+  if (changes_ == changes && verdicts_ == known) verdicts_ = std::move(verdicts);
   return found;
 }
 

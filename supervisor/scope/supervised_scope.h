@@ -41,7 +41,7 @@ class SupervisedScope : public ProcessScope {
   /// One process may be added several times. Precondition: the process is not reaped, so that its
   /// pid is still its own.
   RootId add_root(pid_t pid);
-  void remove_root(RootId root);
+  void remove_root(RootId root) noexcept;
 
   [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
 
@@ -58,6 +58,7 @@ class SupervisedScope : public ProcessScope {
     bool belongs = false;
   };
   using Verdicts = std::unordered_map<pid_t, Known>;
+  void roots_change() REQUIRES(mutex_);
   using Roots = std::map<RootId, Root>;
 
   /// Whether its parent belongs to this scope, where that is cheap to tell.
@@ -66,12 +67,13 @@ class SupervisedScope : public ProcessScope {
   static std::optional<bool> judge(pid_t pid, const Roots& roots, const Verdicts& verdicts);
 
   mutable KernelFeatures features_;
+  const std::shared_ptr<const Verdicts> none_ = std::make_shared<const Verdicts>();
   mutable Mutex mutex_;
   Roots roots_ GUARDED_BY(mutex_);
   RootId last_root_ GUARDED_BY(mutex_) = 0;
   /// The verdicts of the last pass; replaced, never changed, and cleared when the roots change.
-  mutable std::shared_ptr<const Verdicts> verdicts_ GUARDED_BY(mutex_) =
-      std::make_shared<const Verdicts>();
+  mutable std::shared_ptr<const Verdicts> verdicts_ GUARDED_BY(mutex_) = none_;
+  std::uint64_t changes_ GUARDED_BY(mutex_) = 0;  ///< of the roots
 };
 
 }  // namespace shmvisor

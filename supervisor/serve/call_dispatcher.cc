@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <exception>
 #include <span>
 #include <utility>
@@ -19,9 +20,10 @@ class CallDispatcher::ServedCaller : public ProcessCaller {
  public:
   ServedCaller(CallDispatcher& dispatcher, PendingCall& call, KnownThread thread,
                std::shared_ptr<const NamespaceOwner> owner, const CallPage* call_page, uid_t user)
-      : ProcessCaller(call, std::move(thread), std::move(owner), dispatcher.expected_,
-                      dispatcher.features_, dispatcher.access_warnings_, call_page,
-                      &dispatcher.loans_, {&dispatcher.tracer_patience_, user}),
+      : ProcessCaller(call, std::move(thread), std::move(owner),
+                      {dispatcher.expected_, dispatcher.features_, dispatcher.access_warnings_,
+                       dispatcher.loans_, dispatcher.tracer_patience_},
+                      call_page, user),
         pool_(dispatcher.pool_) {}
 
   void long_step() override { pool_.ensure_receiver(); }
@@ -56,7 +58,16 @@ CallDispatcher::CallDispatcher(Listener& listener, IpcNamespaces& namespaces,
           options.budget == nullptr ? own_budget_ : *options.budget, options.payer_group,
           ReceiverPool::calls_of(options.most_threads),
           [this](const seccomp_notif& notif) { return listener_.alive(notif.id); },
-          [this] { pool_.ask_to_look(); }) {}
+          [this] { pool_.ask_to_look(); }, options.most_waiting_of_user),
+      judge_(options.rules, options.containers, options.payer_group, listener,
+             [this] { pool_.ask_to_look(); }) {}
+
+std::chrono::milliseconds CallDispatcher::look() {
+  const auto loans = loans_.look(features_);
+  const auto delayed = judge_.delayed().time_left();
+  if (loans.count() == 0 || delayed.count() == 0) return std::max(loans, delayed);
+  return std::min(loans, delayed);
+}
 
 void CallDispatcher::serve(const seccomp_notif& notif) noexcept {
   serve_received(notif);
@@ -65,6 +76,7 @@ void CallDispatcher::serve(const seccomp_notif& notif) noexcept {
 
 void CallDispatcher::resume() noexcept {
   while (auto next = shares_.resume()) serve_admitted(std::move(next));
+  while (const auto due = judge_.delayed().take_due()) serve(*due);
 }
 
 void CallDispatcher::serve_received(const seccomp_notif& notif) noexcept {
@@ -100,7 +112,7 @@ std::optional<uid_t> CallDispatcher::serve_one(const seccomp_notif& notif,
     if (!admitted) admitted = admit(call, thread);
     if (admitted) answer(call, std::move(thread), *admitted);
   } catch (const std::exception& error) {  // no memory, most likely
-    if (!call.answered()) call.answer(-ENOMEM);
+    if (!call.answered()) refuse(call, {.pid = call.tid(), .tid = call.tid()}, ENOMEM, {});
     log_limited(spdlog::level::err, LogTopic::kMemory, admitted.value_or(LogLimiter::kNobody),
                 "a call of thread {} failed: {}", call.tid(), error.what());
   }
@@ -127,18 +139,43 @@ std::optional<uid_t> CallDispatcher::admit(PendingCall& call, KnownThread& threa
       call.hand_over();
       break;
     case CallShares::Admission::kRefused:
-      call.answer(-ENOMEM);
+      refuse(call, origin_of(call, thread), ENOMEM,
+             {.reason = Denial::Reason::kCallsOfUser,
+              .limit = options_.most_waiting_of_user,
+              .taken = options_.most_waiting_of_user});
       log_limited(spdlog::level::warn, LogTopic::kThreads, user,
                   "calls of user {} fail with ENOMEM: it keeps as many calls in service as it may, "
                   "and {} more wait already",
-                  user, CallShares::kMostWaitingOfUser);
+                  user, options_.most_waiting_of_user);
       break;
   }
   return std::nullopt;
 }
 
+CallOrigin CallDispatcher::origin_of(const PendingCall& call, const KnownThread& thread) const {
+  CallOrigin origin{.pid = call.tid(), .tid = call.tid()};
+  if (observer_.wants_times()) origin.began = std::chrono::steady_clock::now();
+  if (thread.ids) {
+    origin.pid = thread.ids->tgid;
+    origin.euid = thread.ids->euid;
+  }
+  return origin;
+}
+
+void CallDispatcher::refuse(PendingCall& call, const CallOrigin& origin, int error,
+                            const Denial& denial) noexcept {
+  const RawCall raw = call.raw();
+  const Result<ShmCall> decoded = decode(raw);
+  if (decoded) {
+    observer_.refused(
+        {.origin = origin, .raw = raw, .call = decoded, .value = -error, .denial = denial});
+  }
+  call.answer(-error);
+}
+
 void CallDispatcher::answer(PendingCall& call, KnownThread thread, uid_t user) {
   const RawCall raw = call.raw();
+  CallOrigin origin = origin_of(call, thread);
   if (changes_namespaces(raw) || makes_ipc_namespace_for_child(raw)) {
     change_namespaces(call, thread, user);
     return;
@@ -154,9 +191,10 @@ void CallDispatcher::answer(PendingCall& call, KnownThread thread, uid_t user) {
   const auto found = namespaces_.of(*thread.identity, options_.home.get(),
                                     thread.ids ? std::optional(thread.ids->uid) : std::nullopt);
   if (!found) {
-    call.answer(-found.error().value());
+    refuse(call, origin, found.error().value(), {});
     return;
   }
+  origin.ipc_namespace = found->ipc_namespace;
   const std::shared_ptr<ThreadIdentity> identity = thread.identity;
   ServedCaller caller(*this, call, std::move(thread), found->owner, call_page, user);
   if (message == CallPage::Message::kMaskRefused) {
@@ -164,11 +202,11 @@ void CallDispatcher::answer(PendingCall& call, KnownThread thread, uid_t user) {
     call.answer(-EINVAL);
     return;
   }
-  answer_shm_call(call, caller, *found->registry, *identity);
+  answer_shm_call(call, caller, *found->registry, *identity, origin);
 }
 
 void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Registry& registry,
-                                     ThreadIdentity& identity) {
+                                     ThreadIdentity& identity, CallOrigin origin) {
   const RawCall raw = call.raw();
   const Result<ShmCall> decoded = decode(raw);
   const auto is = [&](ShmOperation operation) {
@@ -176,9 +214,18 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
   };
   const bool maps = is(ShmOperation::kShmat) || is(ShmOperation::kShmdt);
   if (maps) pool_.ensure_receiver_for_waiting();
-  // A shmget neither copies nor maps, so it has nothing to wait for.
-  if (!is(ShmOperation::kShmget)) pool_.look_if_it_takes_long();
-  Reply reply = answer_call(decoded, caller, registry);
+  // A shmget neither copies nor maps, so it has nothing to wait for; a rule may ask for its
+  // program.
+  const bool judged_first = judge_.wanted();
+  if (!is(ShmOperation::kShmget) || judged_first) pool_.look_if_it_takes_long();
+  std::optional<Reply> refusal;
+  if (judged_first && decoded) {
+    auto judged = judge_.judge(call, *decoded, caller, registry, caller.account());
+    if (judged.delayed) return;
+    refusal = std::move(judged.refusal);
+    if (origin.began && judged.began) origin.began = judged.began;
+  }
+  Reply reply = refusal ? std::move(*refusal) : answer_call(decoded, caller, registry);
   const bool mapped = maps && !is_error_result(reply.value());
   if (caller.cannot_tell() && !mapped && !call.answered()) {
     reply = Errno(ENOMEM);
@@ -193,10 +240,18 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
   // Before the caller can call again.
   if (completed_by_caller) {
     threads_seen_.keep_undo(identity, std::move(undo));
-    pool_.ask_to_look();  // for it may die before it does its part
+    pool_.ask_to_look();  // the caller may die before it completes the call
   }
-  const CallRecord record{call.tid(),         caller, raw, decoded, reply.value(), reply.denial(),
-                          completed_by_caller};
+  const CallRecord record{.origin = origin,
+                          .registry = registry,
+                          .caller = caller,
+                          .raw = raw,
+                          .call = decoded,
+                          .value = reply.value(),
+                          .denial = reply.denial(),
+                          .shmid = reply.shmid(),
+                          .changed = reply.changed(),
+                          .completed_by_caller = completed_by_caller};
   observer_.decided(record);
   // Answered already where it could not be taken over: Caller::confirm().
   const bool delivered = call.answered() || call.answer(reply.value());

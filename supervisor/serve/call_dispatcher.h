@@ -23,6 +23,7 @@
 #include "supervisor/notify/listener.h"
 #include "supervisor/notify/pending_call.h"
 #include "supervisor/scope/access_warnings.h"
+#include "supervisor/serve/call_judge.h"
 #include "supervisor/serve/call_observer.h"
 #include "supervisor/serve/call_shares.h"
 #include "supervisor/serve/followed_clone.h"
@@ -39,10 +40,14 @@ class CallDispatcher final : public ReceiverPool::Handler {
 
   /// Serves the call, if it may be served now, and then those that waited for its end.
   void serve(const seccomp_notif& notif) noexcept override;
-  [[nodiscard]] bool can_resume() override { return shares_.can_resume(); }
+  [[nodiscard]] bool can_resume() override {
+    return shares_.can_resume() || judge_.delayed().has_due();
+  }
   void resume() noexcept override;
   void limit_to(int calls) override { shares_.limit_to(calls); }
-  std::chrono::milliseconds look() override { return loans_.look(features_); }
+  std::chrono::milliseconds look() override;
+  /// Whether calls wait for their time, and so for look().
+  [[nodiscard]] bool has_delayed_calls() { return judge_.delayed().any(); }
 
  private:
   class ServedCaller;
@@ -58,12 +63,16 @@ class CallDispatcher final : public ReceiverPool::Handler {
   /// Counts the call as in service, and answers its user. Nothing where it was put aside, or
   /// refused.
   std::optional<uid_t> admit(PendingCall& call, KnownThread& thread);
+  [[nodiscard]] CallOrigin origin_of(const PendingCall& call, const KnownThread& thread) const;
+  /// Answers a call that no registry is asked about. `error`: an errno.
+  void refuse(PendingCall& call, const CallOrigin& origin, int error,
+              const Denial& denial) noexcept;
   /// `user`: the user whose share the call counts in.
   void answer(PendingCall& call, KnownThread thread, uid_t user);
   /// Answers a shmget, shmat, shmdt or shmctl, or a call that is none of them. `caller` waits for
   /// it.
   void answer_shm_call(PendingCall& call, ServedCaller& caller, Registry& registry,
-                       ThreadIdentity& identity);
+                       ThreadIdentity& identity, CallOrigin origin);
   void change_namespaces(PendingCall& call, const KnownThread& thread, uid_t user);
 
   Listener& listener_;
@@ -79,6 +88,7 @@ class CallDispatcher final : public ReceiverPool::Handler {
   FollowedClones followed_clones_;
   ServingBudget own_budget_;
   CallShares shares_;
+  CallJudge judge_;
   AccessWarnings access_warnings_;
   std::atomic_flag told_of_strangers_;
 };

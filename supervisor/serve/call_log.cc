@@ -1,12 +1,12 @@
 #include "supervisor/serve/call_log.h"
 
 #include <cstring>
+#include <exception>
 
 #include "supervisor/log/limited_log.h"
 #include "supervisor/procfs/process_name.h"
 
 namespace shmvisor {
-namespace {
 
 const char* name_of(ShmOperation operation) {
   switch (operation) {
@@ -22,7 +22,51 @@ const char* name_of(ShmOperation operation) {
   return "a call";
 }
 
-}  // namespace
+const char* name_of(Denial::Reason reason) {
+  switch (reason) {
+    case Denial::Reason::kNone:
+      return "none";
+    case Denial::Reason::kShmmin:
+      return "shmmin";
+    case Denial::Reason::kShmmax:
+      return "shmmax";
+    case Denial::Reason::kShmall:
+      return "shmall";
+    case Denial::Reason::kShmmni:
+      return "shmmni";
+    case Denial::Reason::kUserShmmax:
+      return "user-shmmax";
+    case Denial::Reason::kUserShmall:
+      return "user-shmall";
+    case Denial::Reason::kUserShmmni:
+      return "user-shmmni";
+    case Denial::Reason::kRule:
+      return "rule";
+    case Denial::Reason::kFault:
+      return "fault";
+    case Denial::Reason::kSmallerSegment:
+      return "size";
+    case Denial::Reason::kMode:
+      return "mode";
+    case Denial::Reason::kOwner:
+      return "owner";
+    case Denial::Reason::kMemlock:
+      return "memlock";
+    case Denial::Reason::kHugetlbGroup:
+      return "hugetlb_shm_group";
+    case Denial::Reason::kOvercommit:
+      return "overcommit";
+    case Denial::Reason::kRoom:
+      return "commit";
+    case Denial::Reason::kDescriptors:
+    case Denial::Reason::kDescriptorsOfGroup:
+    case Denial::Reason::kDescriptorsOfUser:
+      return "descriptors";
+    case Denial::Reason::kCallsOfUser:
+      return "calls";
+  }
+  return "other";
+}
 
 std::string describe(const Denial& denial) {
   const auto& [reason, limit, asked, taken] = denial;
@@ -38,6 +82,18 @@ std::string describe(const Denial& denial) {
                          taken, limit);
     case Denial::Reason::kShmmni:
       return fmt::format("there are {} segments, and shmmni is {}", taken, limit);
+    case Denial::Reason::kUserShmmax:
+      return fmt::format("{} bytes are more than this user's shmmax, {}", asked, limit);
+    case Denial::Reason::kUserShmall:
+      return fmt::format(
+          "{} pages beside {} of this user's other segments are more than its shmall, {}", asked,
+          taken, limit);
+    case Denial::Reason::kUserShmmni:
+      return fmt::format("this user has {} segments, and its shmmni is {}", taken, limit);
+    case Denial::Reason::kRule:
+      return fmt::format("rule {} of the configuration (line {}) denies it", limit, asked);
+    case Denial::Reason::kFault:
+      return fmt::format("rule {} of the configuration (line {}) makes it fail", limit, asked);
     case Denial::Reason::kSmallerSegment:
       return fmt::format("{} bytes are more than the segment of this key has, {}", asked, limit);
     case Denial::Reason::kMode:
@@ -73,26 +129,53 @@ std::string describe(const Denial& denial) {
           "its user has {} descriptors and may have {}, so that others get some; "
           "raise RLIMIT_NOFILE (ulimit -n)",
           taken, limit);
+    case Denial::Reason::kCallsOfUser:
+      return fmt::format(
+          "its user keeps as many calls in service as it may, and {} more wait already", taken);
   }
   return "for another reason";
 }
 
-void CallLog::decided(const CallRecord& record) {
-  if (!record.denial.known() || !record.call || !spdlog::should_log(spdlog::level::info)) return;
+namespace {
+
+void log_denial(const CallRecord& record) {
   const char* const error = ::strerrorname_np(static_cast<int>(-record.value));
   log_limited(spdlog::level::info, LogTopic::kRefusedCalls, record.caller.account(),
               "{} of thread {} ({}), user {}, fails with {}: {}", name_of(record.call->operation),
-              record.tid, process_name(record.tid), record.caller.subject().euid(),
+              record.origin.tid, process_name(record.origin.tid), record.caller.subject().euid(),
               error == nullptr ? "an error" : error, describe(record.denial));
 }
 
-void CallLog::answered(const CallRecord& record, bool delivered) {
+void log_call(const CallOrigin& origin, const RawCall& raw, std::int64_t value, const char* more) {
+  const auto& arguments = raw.arguments;
+  spdlog::debug("thread {}: call {}({:#x}, {:#x}, {:#x}) = {}{}", origin.tid, raw.number,
+                arguments[0], arguments[1], arguments[2], value, more);
+}
+
+}  // namespace
+
+void CallLog::decided(const CallRecord& record) noexcept {
+  if (!record.denial.known() || !record.call || !spdlog::should_log(spdlog::level::info)) return;
+  try {
+    log_denial(record);
+  } catch (const std::exception& error) {  // no memory, most likely
+    log_limited(spdlog::level::info, LogTopic::kMemory, LogLimiter::kNobody,
+                "nothing is told of a denied call of thread {}: {}", record.origin.tid,
+                error.what());
+  }
+}
+
+void CallLog::answered(const CallRecord& record, bool delivered) noexcept {
   if (!spdlog::should_log(spdlog::level::debug)) return;
-  const auto& arguments = record.raw.arguments;
-  spdlog::debug("thread {}: call {}({:#x}, {:#x}, {:#x}) = {}{}{}", record.tid, record.raw.number,
-                arguments[0], arguments[1], arguments[2], record.value,
-                record.completed_by_caller ? ", left to it" : "",
-                delivered ? "" : ", not delivered");
+  const char* const undelivered =
+      record.completed_by_caller ? ", completed by the caller, not delivered" : ", not delivered";
+  const char* const as_usual = record.completed_by_caller ? ", completed by the caller" : "";
+  log_call(record.origin, record.raw, record.value, delivered ? as_usual : undelivered);
+}
+
+void CallLog::refused(const RefusedCall& call) noexcept {
+  if (!spdlog::should_log(spdlog::level::debug)) return;
+  log_call(call.origin, call.raw, call.value, ", refused");
 }
 
 }  // namespace shmvisor

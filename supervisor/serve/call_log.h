@@ -11,13 +11,20 @@
 
 namespace shmvisor {
 
+/// As the kernel calls it.
+[[nodiscard]] const char* name_of(ShmOperation operation);
+/// One word: "shmmax", "mode" and so on.
+[[nodiscard]] const char* name_of(Denial::Reason reason);
+
 /// One clause. Precondition: denial.known().
 std::string describe(const Denial& denial);
 
 class CallLog final : public CallObserver {
  public:
-  void decided(const CallRecord& record) override;
-  void answered(const CallRecord& record, bool delivered) override;
+  void decided(const CallRecord& record) noexcept override;
+  void answered(const CallRecord& record, bool delivered) noexcept override;
+  /// Which limit refused it is logged as a warning by the code that refuses.
+  void refused(const RefusedCall& call) noexcept override;
 };
 
 }  // namespace shmvisor

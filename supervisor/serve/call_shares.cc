@@ -13,8 +13,8 @@ CallShares::Admission CallShares::arrive(uid_t user, const seccomp_notif& call,
   Account& account = accounts_[user];
   // Calls that wait already come first.
   if (account.aside.empty() && admit(user, account)) return Admission::kServe;
-  if (account.aside.size() >= kMostWaitingOfUser) make_room(account);
-  if (account.aside.size() >= kMostWaitingOfUser) return Admission::kRefused;
+  if (account.aside.size() >= most_waiting_of_user_) make_room(account);
+  if (account.aside.size() >= most_waiting_of_user_) return Admission::kRefused;
   const Clock::time_point since = now ? *now : Clock::now();
   account.aside.push_back({call, since});
   ++aside_;
@@ -101,7 +101,8 @@ bool CallShares::admit(uid_t user, Account& account) {
 
 void CallShares::make_room(Account& account) {
   // It takes as many system calls as calls wait: not for each call that is refused.
-  if (account.refused_since_look++ % (kMostWaitingOfUser / 4) != 0) return;
+  if (account.refused_since_look++ % std::max<std::size_t>(most_waiting_of_user_ / 4, 1) != 0)
+    return;
   const std::size_t before = account.aside.size();
   std::erase_if(account.aside, [this](const Aside& one) { return !alive_(one.call); });
   count_out_of_aside(before - account.aside.size());

@@ -4,8 +4,8 @@
 // its share of calls in service (ServingBudget, and the same rule for the threads of this
 // listener), its further calls are put aside: they stay received and unanswered, and take no
 // thread. A call put aside is served when another call ends, here or at another listener, or when
-// there are more threads. At most kMostAside calls of a user are put aside; further ones are
-// refused.
+// there are more threads. At most kMostWaitingOfUser calls of a user are put aside; further ones
+// are refused.
 //
 // A user's first call at a listener is always within the share. So while calls are aside others of
 // this listener are in service, and no listener waits for another. Of the waiting users that may
@@ -44,11 +44,13 @@ class CallShares {
   /// call still waits. `resume`: called when calls that are aside may perhaps be served: another
   /// thread has to ask can_resume() soon. It must not wait, nor call a member of this.
   CallShares(ServingBudget& budget, std::uint32_t group, int most_at_once,
-             std::function<bool(const seccomp_notif&)> alive, std::function<void()> resume)
+             std::function<bool(const seccomp_notif&)> alive, std::function<void()> resume,
+             std::size_t most_waiting_of_user = kMostWaitingOfUser)
       : budget_(budget),
         group_(group),
         alive_(std::move(alive)),
         resume_(std::move(resume)),
+        most_waiting_of_user_(most_waiting_of_user),
         most_at_once_(most_at_once),
         waiter_(budget, resume_) {}
   CallShares(const CallShares&) = delete;
@@ -111,6 +113,7 @@ class CallShares {
   const std::uint32_t group_;
   const std::function<bool(const seccomp_notif&)> alive_;
   const std::function<void()> resume_;
+  const std::size_t most_waiting_of_user_;
   Mutex mutex_;  ///< before the budget's
   int most_at_once_ GUARDED_BY(mutex_);
   int served_ GUARDED_BY(mutex_) = 0;

@@ -23,24 +23,33 @@
 
 namespace shmvisor {
 
+/// What the callers of one listener share. All of it outlives them.
+struct CallerServices {
+  ExpectedCalls& expected;
+  KernelFeatures& features;
+  AccessWarnings& access_warnings;
+  Loans& loans;
+  TracerPatience& tracer_patience;
+};
+
 class ProcessCaller : public Caller, private Subject {
  public:
-  /// `owner`: of the registry that the call goes to.
+  /// `owner`: of the registry that the call goes to. `call_page`: null where the caller gets none.
+  /// `user`: accountable for the caller.
   ProcessCaller(PendingCall& call, KnownThread thread, std::shared_ptr<const NamespaceOwner> owner,
-                ExpectedCalls& expected, KernelFeatures& features, AccessWarnings& refusals,
-                const CallPage* call_page, Loans* loans, const TracerWait& tracer_wait)
+                const CallerServices& services, const CallPage* call_page, uid_t user)
       : call_(call),
         thread_(std::move(thread)),
         owner_(std::move(owner)),
         viewpoint_(thread_.identity),
-        features_(features),
-        access_warnings_(refusals),
-        space_(call, expected, features, refusals,
+        features_(services.features),
+        access_warnings_(services.access_warnings),
+        space_(call, services.expected, services.features, services.access_warnings,
                call_page == nullptr ? CallPageUse()
                                     : CallPageUse{call_page, &thread_.identity->call_page_misses(),
-                                                  thread_.remembered, loans,
-                                                  thread_.identity->unique(), tracer_wait.user},
-               tracer_wait) {}
+                                                  thread_.remembered, &services.loans,
+                                                  thread_.identity->unique(), user},
+               {&services.tracer_patience, user}) {}
 
   Subject& subject() override { return *this; }
   Viewpoint& viewpoint() override { return viewpoint_; }

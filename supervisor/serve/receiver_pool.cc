@@ -1,16 +1,13 @@
 #include "supervisor/serve/receiver_pool.h"
 
 #include <spdlog/spdlog.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 #include <new>
 
-#include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/tracee.h"
-#include "supervisor/kernel/detached_thread.h"
+#include "supervisor/kernel/thread.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/tasks/losable_threads.h"
 
@@ -35,7 +32,9 @@ Result<void> ReceiverPool::start() {
   // Only now: a pool at rest since its beginning costs neither descriptor nor thread.
   if (auto started = watchdog_.start(); !started) return started;
   resting_ = false;
-  LosableThreads::all().keep_reserve();  // while threads can be had
+  // While threads can be had:
+  LosableThreads::all().keep_reserve();
+  KickTimer::keep_ready();
   if (!call_receiver()) return Errno(EAGAIN);
   return {};
 }
@@ -52,8 +51,7 @@ void ReceiverPool::rest() {
 void ReceiverPool::wake_receivers() {
   called_.notify_all();
   for (const Worker* const worker : workers_) {
-    if (!worker->receiving.load()) continue;
-    ::syscall(SYS_tgkill, getpid(), worker->tid, KickTimer::signal_number());
+    if (worker->receiving.load()) worker->thread.kick();
   }
 }
 
@@ -162,7 +160,7 @@ void ReceiverPool::park() {
 
 void ReceiverPool::run(Begin begin) {
   KickTimer::allow_on_this_thread();
-  Worker self{gettid()};
+  Worker self;
   MutexLock lock(mutex_);
   workers_.push_back(&self);
   if (begin == Begin::kParked) {

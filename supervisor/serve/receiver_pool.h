@@ -28,6 +28,7 @@
 
 #include "policy/base/mutex.h"
 #include "policy/base/result.h"
+#include "supervisor/inject/kick_timer.h"
 #include "supervisor/notify/listener.h"
 #include "supervisor/serve/watchdog.h"
 
@@ -65,7 +66,7 @@ class ReceiverPool {
   ReceiverPool(const ReceiverPool&) = delete;
   ReceiverPool& operator=(const ReceiverPool&) = delete;
 
-  /// Makes a thread receive. EAGAIN where no thread, EMFILE where no descriptor can be created.
+  /// Makes a thread receive. EAGAIN where no thread can be created.
   Result<void> start();
   /// Ends the threads that have no call; the others finish theirs first. To be repeated until
   /// idle(), because a thread that is about to receive misses it; start() undoes it. The owner
@@ -100,7 +101,7 @@ class ReceiverPool {
  private:
   /// A serving thread, for a thread that wants to call it out of NOTIF_RECV.
   struct Worker {
-    const pid_t tid;
+    const KickTarget thread = KickTarget::of_this_thread();
     std::atomic<bool> receiving{false};
   };
 

@@ -11,7 +11,7 @@
 #include "supervisor/namespaces/ipc_namespaces.h"
 #include "supervisor/notify/listener.h"
 #include "supervisor/serve/call_dispatcher.h"
-#include "supervisor/serve/call_log.h"
+#include "supervisor/serve/call_observers.h"
 #include "supervisor/serve/receiver_pool.h"
 #include "supervisor/serve/server_options.h"
 
@@ -22,7 +22,8 @@ class Server {
   Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& features,
          const ServerOptions& options = {})
       : pool_(listener, options.most_threads, dispatcher_),
-        dispatcher_(listener, namespaces, features, options, pool_, log_) {}
+        observers_(options.ring, options.tally, options.payer_group),
+        dispatcher_(listener, namespaces, features, options, pool_, observers_) {}
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   /// Precondition: idle(), or wait_for_end() said true.
@@ -30,10 +31,16 @@ class Server {
 
   // See ReceiverPool.
 
-  Result<void> start() { return pool_.start(); }
+  Result<void> start() {
+    auto started = pool_.start();
+    if (started && has_delayed_calls()) pool_.ask_to_look();
+    return started;
+  }
   void rest() { pool_.rest(); }
   /// Whether no thread is left: then it may be destroyed.
   [[nodiscard]] bool idle() const { return pool_.idle(); }
+  /// Whether calls wait here that a rule delays: then it must not rest.
+  [[nodiscard]] bool has_delayed_calls() { return dispatcher_.has_delayed_calls(); }
   [[nodiscard]] std::uint64_t received() const { return pool_.received(); }
   /// Receives no further call, and waits until all threads have ended. Threads in NOTIF_RECV are
   /// woken, since before Linux 6.11 it does not tell that no supervised task is left. False where a
@@ -42,8 +49,8 @@ class Server {
   bool wait_for_end() { return pool_.wait_for_end(); }
 
  private:
-  CallLog log_;
   ReceiverPool pool_;  ///< before the dispatcher, which others may still ask to look until it goes
+  CallObservers observers_;
   CallDispatcher dispatcher_;
 };
 

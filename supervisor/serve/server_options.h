@@ -10,11 +10,17 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "supervisor/credentials/thread_identity.h"
 #include "supervisor/inject/call_page.h"
 #include "supervisor/inject/tracer_patience.h"
 #include "supervisor/namespaces/ipc_home.h"
+#include "supervisor/serve/call_ring.h"
+#include "supervisor/serve/call_rules.h"
+#include "supervisor/serve/call_shares.h"
+#include "supervisor/serve/call_tally.h"
 #include "supervisor/serve/serving_budget.h"
 
 namespace shmvisor {
@@ -29,8 +35,18 @@ struct ServerOptions {
   /// What bounds the calls in service of all servers of this process; borrowed. Null: only
   /// most_threads bounds those of this one.
   ServingBudget* budget = nullptr;
-  /// The group in that budget of the users who call here.
+  /// The group in that budget of the users who call here; the number of the session.
   std::uint32_t payer_group = 0;
+  /// Calls of one user that wait for a thread; further ones are refused.
+  std::size_t most_waiting_of_user = CallShares::kMostWaitingOfUser;
+  /// Where calls are told to those who follow them; borrowed. Null: nowhere.
+  CallRing* ring = nullptr;
+  /// Where calls are counted; borrowed. Null: nowhere.
+  CallTally* tally = nullptr;
+  /// The operator's rules for calls; borrowed. Null: none.
+  CallRules* rules = nullptr;
+  /// What rules know the callers' container by.
+  std::vector<std::string> containers = {};
   /// Callers that are remembered; each costs a descriptor.
   std::size_t most_remembered = ThreadIdentities::kMost;
   /// How long an attach or detach waits for another tracer to leave its caller.

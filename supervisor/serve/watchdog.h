@@ -1,17 +1,21 @@
 // Watchdog: a thread that calls a function a millisecond after it was asked to.
 //
 // ask() is cheap: one atomic exchange, and a system call at most once a millisecond. The thread
-// sleeps until then.
+// sleeps until then. Where no descriptor is to be had for a timer, ask() wakes the thread, which
+// then sleeps for the millisecond.
 //
 // Thread rule: ask() from any thread, between start() and stop(); these from one at a time. `look`
 // runs on the thread itself.
 #pragma once
 
+#include <pthread.h>
+
 #include <atomic>
 #include <chrono>
 #include <functional>
-#include <thread>
+#include <optional>
 
+#include "policy/base/mutex.h"
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 
@@ -27,8 +31,7 @@ class Watchdog {
 
   static constexpr std::chrono::milliseconds kLater{1};
 
-  /// Does nothing where it is started already. EMFILE where no timer, EAGAIN where no thread can be
-  /// created.
+  /// Does nothing where it is started already. EAGAIN or ENOMEM where no thread can be created.
   Result<void> start();
   /// Waits until `look` is not running, and will not run again.
   void stop();
@@ -37,14 +40,21 @@ class Watchdog {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   void set_timer(std::chrono::nanoseconds later);
+  /// Until the time that was set. False where something else ended the wait.
+  bool wait_for_timer();
   void run();
 
   const std::function<std::chrono::milliseconds()> look_;
   UniqueFd timer_;  ///< timerfd_create(2)
+  Mutex mutex_;
+  Condition set_;
+  std::optional<Clock::time_point> due_ GUARDED_BY(mutex_);  ///< without a timer
   std::atomic<bool> asked_{false};
   std::atomic<bool> stopping_{false};
-  std::thread thread_;
+  std::optional<pthread_t> thread_;
 };
 
 }  // namespace shmvisor

@@ -139,13 +139,19 @@ void ServerPool::lay_quiet_ones_to_rest() {
   for (auto at = awake_.begin(); at != awake_.end();) {
     Entry& entry = *at++;
     const std::uint64_t received = entry.server().received();
-    const bool quiet = received == entry.received_at_last_look;
+    const bool quiet =
+        received == entry.received_at_last_look && !entry.server().has_delayed_calls();
     entry.received_at_last_look = received;
     if (!quiet && !entry.wants_rest) continue;
     // From here on no thread may be left that receives, so a call must wake us.
     if (!entry.wants_rest) watch(entry, EPOLLIN);
     entry.wants_rest = true;
     entry.server().rest();
+    // Of one that came meanwhile. Also where a thread is kept: nobody else would look at the call.
+    if (entry.server().has_delayed_calls()) {
+      wake(entry);
+      continue;
+    }
     if (!entry.server().idle()) continue;
     entry.server().rest();  // gives its descriptors back
     entry.move_to(resting_);

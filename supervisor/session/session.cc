@@ -2,42 +2,54 @@
 
 #include <utility>
 
-#include "supervisor/credentials/thread_identity.h"
-
 namespace shmvisor {
 
 std::shared_ptr<Session> Session::of_command(std::shared_ptr<SessionResources> resources,
-                                             const Limits& limits, const MemoryPolicy& memory) {
+                                             const Limits& limits, const MemoryPolicy& memory,
+                                             UniqueFd ipc) {
   return std::shared_ptr<Session>(
-      new Session(Of::kCommand, std::move(resources), limits, memory, 0));
+      new Session(Of::kCommand, std::move(resources), limits, memory, 0, std::move(ipc)));
 }
 
 std::shared_ptr<Session> Session::of_others(std::shared_ptr<SessionResources> resources,
                                             const Limits& limits, std::uint32_t number) {
   return std::shared_ptr<Session>(
-      new Session(Of::kOthers, std::move(resources), limits, MemoryPolicy(), number));
+      new Session(Of::kOthers, std::move(resources), limits, MemoryPolicy(), number, UniqueFd()));
 }
 
 Session::Session(Of of, std::shared_ptr<SessionResources> resources, const Limits& limits,
-                 const MemoryPolicy& memory, std::uint32_t number)
+                 const MemoryPolicy& memory, std::uint32_t number, UniqueFd ipc)
     : resources_(std::move(resources)),
       number_(number),
       descriptors_(resources_->descriptors, of == Of::kCommand
                                                 ? DescriptorShare::Group::kOnly
                                                 : DescriptorShare::Group::kOneOfMany),
       machine_(resources_->machine, scope_, &descriptors_),
-      registries_(machine_, limits, of == Of::kCommand ? NamespaceIds::ours().ipc : 0, memory),
-      namespaces_(of == Of::kCommand ? IpcNamespaces(registries_, scope_, &descriptors_)
-                                     : IpcNamespaces::of_others(registries_, scope_, descriptors_)),
+      registries_(machine_, limits, of == Of::kCommand ? IpcNamespaces::id_of(ipc) : 0, memory),
+      namespaces_(of == Of::kCommand
+                      ? IpcNamespaces::of_command(registries_, scope_, descriptors_, std::move(ipc))
+                      : IpcNamespaces::of_others(registries_, scope_, descriptors_)),
       open_file_shares_(std::make_shared<OpenFileShares>()),
-      call_page_(of == Of::kCommand ? CallPage::create(resources_->features) : nullptr) {}
+      call_page_(of == Of::kCommand ? CallPage::create(resources_->features) : nullptr) {
+  if (resources_->user_limits != nullptr) registries_.set_user_limits(resources_->user_limits);
+}
+
+Session::~Session() { resources_->tally.forget_session(number_); }
 
 ServerOptions Session::server_options() {
   ServerOptions options;
   options.budget = &resources_->budget;
   options.payer_group = number_;
+  options.ring = &resources_->calls;
+  options.tally = &resources_->tally;
+  options.rules = &resources_->rules;
   options.call_page = call_page_.get();
   return options;
+}
+
+void Session::steer(const Steering& steering, const LimitSettings& own) {
+  registries_.set_user_limits(steering.user_limits);
+  registries_.set_limits(steering.limits.without(own));
 }
 
 std::unique_ptr<ProcFileSystem> Session::make_files(std::shared_ptr<IpcHome> home) {

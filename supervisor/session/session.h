@@ -32,28 +32,39 @@ namespace shmvisor {
 
 class Session {
  public:
-  /// For a command that we start: the initial registry is that of our own IPC namespace, the
-  /// session may use all descriptors of the pool, and its callers have our filter.
+  /// For a command that we start: the initial registry is that of the command's IPC namespace `ipc`
+  /// (invalid: our own), the session may use all descriptors of the pool, and its callers have our
+  /// filter.
   static std::shared_ptr<Session> of_command(std::shared_ptr<SessionResources> resources,
-                                             const Limits& limits, const MemoryPolicy& memory = {});
+                                             const Limits& limits, const MemoryPolicy& memory = {},
+                                             UniqueFd ipc = UniqueFd());
   /// For processes that others start under other filters, beside other sessions. `number` is
   /// unique.
   static std::shared_ptr<Session> of_others(std::shared_ptr<SessionResources> resources,
                                             const Limits& limits, std::uint32_t number);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
+  ~Session();
 
   [[nodiscard]] KernelFeatures& features() { return resources_->features; }
   [[nodiscard]] const DescriptorPlan& plan() const { return resources_->plan; }
+  [[nodiscard]] CallTally& tally() { return resources_->tally; }
+  /// Unique among the sessions of this process.
+  [[nodiscard]] std::uint32_t number() const { return number_; }
   [[nodiscard]] JointScope& scope() { return scope_; }
   [[nodiscard]] DescriptorShare& descriptors() { return descriptors_; }
   [[nodiscard]] Registries& registries() { return registries_; }
   [[nodiscard]] IpcNamespaces& namespaces() { return namespaces_; }
+  [[nodiscard]] const IpcNamespaces& namespaces() const { return namespaces_; }
   /// The options for a server of this session; the caller adds those of the listener.
   [[nodiscard]] ServerOptions server_options();
   /// Files in /proc of a command that was started in `home` (null: in our own IPC namespace). They
   /// borrow the session.
   [[nodiscard]] std::unique_ptr<ProcFileSystem> make_files(std::shared_ptr<IpcHome> home = nullptr);
+
+  /// Takes over what the operator changed. `own`: limits that are not his to change here. The main
+  /// thread.
+  void steer(const Steering& steering, const LimitSettings& own = {});
 
   // For Upkeep, all but sweep() from its loop:
 
@@ -80,7 +91,7 @@ class Session {
   enum class Of : std::uint8_t { kCommand, kOthers };
 
   Session(Of of, std::shared_ptr<SessionResources> resources, const Limits& limits,
-          const MemoryPolicy& memory, std::uint32_t number);
+          const MemoryPolicy& memory, std::uint32_t number, UniqueFd ipc);
 
   const std::shared_ptr<SessionResources> resources_;
   const std::uint32_t number_;

@@ -5,11 +5,17 @@
 // the main thread, when RLIMIT_NOFILE does not change any more; its parts have rules of their own.
 #pragma once
 
+#include <memory>
+
 #include "supervisor/kernel/features.h"
 #include "supervisor/memory/machine.h"
 #include "supervisor/resources/descriptor_plan.h"
 #include "supervisor/resources/descriptor_share.h"
+#include "supervisor/serve/call_ring.h"
+#include "supervisor/serve/call_rules.h"
+#include "supervisor/serve/call_tally.h"
 #include "supervisor/serve/serving_budget.h"
+#include "supervisor/session/steering.h"
 
 namespace shmvisor {
 
@@ -17,11 +23,22 @@ struct SessionResources {
   explicit SessionResources(KernelFeatures& known_features)
       : features(known_features), machine(known_features) {}
 
+  /// For sessions to come; those that there are: Session::steer(). The main thread.
+  void steer(const Steering& steering) {
+    rules.replace(steering.rules);
+    user_limits = steering.user_limits;
+  }
+
   KernelFeatures& features;
   MachineResources machine;  ///< before the plan, which counts what is open
   const DescriptorPlan plan = DescriptorPlan::of_this_process();
   DescriptorPool descriptors{plan};
   ServingBudget budget{plan.calls_at_once};
+  CallTally tally;
+  CallRules rules;
+  /// Of sessions that are made from now on; null: none. Main thread.
+  std::shared_ptr<const UserLimits> user_limits;
+  CallRing calls;  ///< without memory until somebody follows them
 };
 
 }  // namespace shmvisor

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "policy/limits/fair_share.h"
-#include "supervisor/kernel/detached_thread.h"
+#include "supervisor/kernel/thread.h"
 
 namespace shmvisor {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "policy/base/mutex.h"
 #include "policy/limits/fair_share.h"
-#include "supervisor/kernel/detached_thread.h"
+#include "supervisor/kernel/thread.h"
 
 namespace shmvisor {
 namespace {

@@ -37,8 +37,9 @@ class FakeHost : public Host {
     made->identity = {1, next_inode++};
     made->request = request;
     made->size_bytes = (request.size_bytes + unit - 1) / unit * unit;
+    std::unique_ptr<BackingMemory> memory = std::make_unique<FakeMemory>(made, open_error);
     pages.push_back(made);
-    return std::unique_ptr<BackingMemory>(std::make_unique<FakeMemory>(made, open_error));
+    return memory;
   }
 
   Result<MappingCounts> count_mappings(std::span<const FileIdentity> files) override {
@@ -67,6 +68,7 @@ class FakeHost : public Host {
   std::vector<FileIdentity> take_released(std::size_t most) override {
     ++released_asked;
     std::vector<FileIdentity> taken;
+    taken.reserve(std::min(most, released.size()));  // before any is taken
     while (!released.empty() && taken.size() < most) {
       taken.push_back(released.front());
       released.erase(released.begin());

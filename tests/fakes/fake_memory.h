@@ -91,6 +91,10 @@ class FakeMemory : public BackingMemory {
       pages->free();
     };
   }
+  void discard() override {
+    RwLock::assert_may_wait();
+    pages_->free();
+  }
 
  private:
   std::shared_ptr<FakePages> pages_;

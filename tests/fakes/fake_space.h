@@ -74,7 +74,7 @@ class FakeSpace : public MappingSpace {
   int unmap_error = 0;
   std::optional<AddressRange> sealed;  ///< by mseal(2)
   int look_error = 0;
-  bool leaves_to_callers = false;  ///< what may be left
+  bool callers_complete = false;  ///< what they may complete
   std::vector<MapRequest> requests;
   std::vector<AddressRange> unmapped;
   int finished_unmapping = 0;
@@ -109,22 +109,26 @@ class FakeSpace : public MappingSpace {
         if (mapped(range)) return refuse(EINVAL);
         break;
       case Placement::kReplacing:
-        cut(range);
         break;
     }
-    add(address, {request.length_bytes, request.offset_bytes, pages, request.access,
-                  request.maximum, request.lock});
+    // Before anything is cut: it happens as a whole, or not at all.
+    std::map<std::uint64_t, Area> made;
+    made.emplace(address, Area{request.length_bytes, request.offset_bytes, pages, request.access,
+                               request.maximum, request.lock});
+    if (request.placement == Placement::kReplacing) cut(range);
+    ++pages->areas;
+    areas_.merge(made);
     after_mapping();
-    if (leaves_to_callers && request.may_be_left) return std::optional<std::uint64_t>();
+    if (callers_complete && request.caller_may_complete) return std::optional<std::uint64_t>();
     return std::optional(address);
   }
 
-  Result<Outcome> do_unmap(const AddressRange& range, bool may_be_left) override {
+  Result<Outcome> do_unmap(const AddressRange& range, bool caller_may_complete) override {
     unmapped.push_back(range);
     if (unmap_error != 0) return Errno(unmap_error);
     if (sealed && range.start < sealed->end() && sealed->start < range.end()) return Errno(EPERM);
     cut(range);
-    return leaves_to_callers && may_be_left ? Outcome::kLeft : Outcome::kDone;
+    return callers_complete && caller_may_complete ? Outcome::kCompletedByCaller : Outcome::kDone;
   }
 
   Result<void> do_finish_unmapping() override {

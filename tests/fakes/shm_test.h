@@ -6,6 +6,7 @@
 #include <sys/ipc.h>
 #include <sys/shm.h>
 
+#include "emulation/abi/abi.h"
 #include "emulation/abi/call_numbers.h"
 #include "emulation/syscalls/shm_call.h"
 #include "tests/fakes/fake_caller.h"
@@ -15,7 +16,7 @@ namespace shmvisor {
 
 class ShmTest : public ::testing::Test {
  protected:
-  static constexpr std::uint64_t kPage = 4096;
+  static constexpr std::uint64_t kPage = kPageBytes;
   static constexpr std::uint64_t kBuffer = FakeCaller::kBuffer;
   static constexpr std::uint64_t kNowhere = 0x1;  ///< no address of any caller's
 

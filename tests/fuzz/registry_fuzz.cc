@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "emulation/abi/abi.h"
 #include "emulation/abi/call_numbers.h"
 #include "emulation/shm/registries.h"
 #include "emulation/syscalls/shm_call.h"
@@ -22,7 +23,7 @@ namespace {
 using namespace shmvisor;
 
 constexpr std::size_t kCallers = 3;
-constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kPage = kPageBytes;
 constexpr std::size_t kMostSteps = 200;
 
 class Machine {

@@ -18,7 +18,9 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 LAYERS = """
 policy/base
 policy/limits
+policy/rules
 emulation/abi
+policy/filter/arch
 policy/filter
 policy/oci
 emulation/ipc
@@ -26,6 +28,7 @@ emulation/memmap
 emulation/shm
 emulation/syscalls
 supervisor/kernel
+supervisor/config
 supervisor/log
 supervisor/tasks
 supervisor/loop
@@ -42,6 +45,9 @@ supervisor/inject
 supervisor/serve
 supervisor/procfiles
 supervisor/session
+supervisor/control
+supervisor/http
+supervisor/client
 supervisor/check
 supervisor/join
 supervisor/launch
@@ -57,6 +63,7 @@ ARCHITECTURES = {"x86"}
 PURE = {
     "policy/base": {"unistd.h"},  # UniqueFd closes
     "policy/limits": set(),
+    "policy/rules": set(),
     "emulation": {"sys/types.h", "pthread.h"},  # a lock that prefers writers
 }
 # Headers of C++ that lead to files, threads and terminals.

@@ -1,0 +1,46 @@
+#!/bin/bash
+# containers.sh FAKE_RUNTIME SEGMENT: the agent's control socket shows each container by its id, and each
+# group by its name.
+. "$(dirname "$0")/../lib.sh" || exit 1
+enter_namespaces "$@"
+make_scratch
+. "$(dirname "$0")/../agent/lib.sh" || exit 1
+. "$(dirname "$0")/lib.sh" || exit 1
+fake_runtime=$1
+segment=$2
+
+hold() {
+  "$fake_runtime" "$socket" "$1" "$2" -- "$segment" hold "$4" "$3" >"$scratch/$1.out" &
+  wait_until 30 grep -qx held "$scratch/$1.out" || fail "container $1: $(cat "$scratch/$1.out")"
+}
+names() { sed -nE 's/^-+ Shared Memory Segments of (.*) -+$/\1/p'; }
+
+start_agent --name node
+expect "no container" "" "$(client ls | names)"
+hold one 'shmmni=5' 'of one' 5
+hold first 'group=g' 'of the group' 5
+hold second 'group=g' 'of the group' 6
+expect "registries" "$(printf 'group:g\none')" "$(client ls --name node | names | sort)"
+timeout 60 "$SHMVISOR" serve-metrics --listen "$scratch/metrics" >"$scratch/url" &
+exporter=$!
+wait_until 20 grep -q . "$scratch/url" || fail "serve-metrics does not listen"
+python3 -c 'import socket, sys
+client = socket.socket(socket.AF_UNIX)
+client.connect(sys.argv[1])
+client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+sys.stdout.buffer.write(b"".join(iter(lambda: client.recv(65536), b"")))' "$scratch/metrics" >"$scratch/scraped"
+for line in 'shmvisor_segments{run="node",registry="one"} 1' 'shmvisor_limit_segments{run="node",registry="one"} 5' \
+  'shmvisor_attaches{run="node",registry="group:g"} 2' \
+  'shmvisor_calls_total{run="node",registry="one",call="shmat"} 1'; do
+  grep -qxF "$line" "$scratch/scraped" || fail "the metrics have no line '$line': $(cat "$scratch/scraped")"
+done
+kill "$exporter"
+expect "segments of the container" 1 "$(client ls -q --registry one | wc -l)"
+grep -q '^max number of segments = 5$' <(client limits --registry one) || fail "not the container's limit"
+mapped=$(client maps --registry group:g | grep -c ' group:g$')
+expect "processes that map the group's segments" 2 "$mapped"
+[ "$(client ps -q | wc -l)" -ge 3 ] || fail "not all processes are shown: $(client ps)"
+grep -qE '^max number of segments = 5$' <(client limits --registry one)
+stop_agent
+expect "sockets that are left" "" "$(ls "$XDG_RUNTIME_DIR/shmvisor")"
+assert_kernel_table_empty

@@ -1,0 +1,157 @@
+#!/bin/bash
+# trace and events tell of each call, run --trace of the first one too; and neither a full disk, a closed
+# pipe nor a reader that stops is noticed by the command.
+. "$(dirname "$0")/../lib.sh" || exit 1
+enter_namespaces "$@"
+make_scratch
+. "$(dirname "$0")/lib.sh" || exit 1
+need python3 python3
+need ipcmk util-linux
+need ipcrm util-linux
+
+cat >"$scratch/calls.py" <<'EOS'
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+libc.shmat.restype = ctypes.c_void_p
+libc.shmdt.argtypes = [ctypes.c_void_p]
+for _ in range(int(sys.argv[1])):
+    shmid = libc.shmget(0x77, ctypes.c_size_t(8192), 0o3640)
+    address = libc.shmat(shmid, None, 0o10000)
+    libc.shmdt(address)
+    libc.shmget(0x78, ctypes.c_size_t(1 << 30), 0o1600)
+    libc.shmctl(shmid, 0, None)
+EOS
+lines_of_calls() {
+  sed -E 's/pid [0-9]+/pid N/; s/0x7[0-9a-f]{11}/ADDRESS/g; s/<[0-9.]+>( |$)/T\1/; s/ = \? T/ = ADDRESS T/' "$1"
+}
+cat >"$scratch/wanted" <<'EOS'
+[pid N<python3>] shmget(0x77, 8192, IPC_CREAT|IPC_EXCL|0640) = 0 T
+[pid N<python3>] shmat(0, NULL, SHM_RDONLY) = ADDRESS T
+[pid N<python3>] shmdt(ADDRESS) = 0 T
+[pid N<python3>] shmget(0x78, 1073741824, IPC_CREAT|0600) = -1 EINVAL (Invalid argument) T [1073741824 bytes are more than shmmax, 1048576]
+[pid N<python3>] shmctl(0, IPC_RMID, NULL) = 0 T
+EOS
+
+heading "run --trace=FILE, from the first call to the last"
+timeout 60 "$SHMVISOR" run --shmmax 1M --trace="$scratch/trace" -- python3 "$scratch/calls.py" 1 2>"$scratch/log"
+expect "exit status" 0 $?
+assert_silent "$scratch/log"
+expect "the trace" "$(cat "$scratch/wanted")" "$(lines_of_calls "$scratch/trace")"
+
+heading "run --trace, on standard error, with the command's own status"
+timeout 60 "$SHMVISOR" run --shmmax 1M --trace -- sh -c "python3 '$scratch/calls.py' 1; echo out; exit 7" \
+  >"$scratch/out" 2>"$scratch/err"
+expect "exit status" 7 $?
+expect "standard output" out "$(cat "$scratch/out")"
+expect "the trace" "$(cat "$scratch/wanted")" "$(lines_of_calls "$scratch/err")"
+
+heading "trace and events of a run that goes on"
+start_run web --no-linger --shmmax 1M -- sh -c \
+  "while ! test -e '$scratch/go'; do sleep 0.05; done; python3 '$scratch/calls.py' 1; ipcmk -M 4096; exec sleep 1000"
+client trace -o "$scratch/trace" &
+tracer=$!
+client events >"$scratch/events" &
+events=$!
+client events --json -o "$scratch/events.json" &
+sockets() { find "/proc/$run/fd" -lname 'socket:*' | wc -l; }
+all_there() { [ "$(sockets)" -ge 4 ]; }
+wait_until 20 all_there || fail "the followers do not come"
+sleep 0.2
+touch "$scratch/go"
+told() { grep -q ipcmk "$scratch/events"; }
+wait_until 20 told || fail "no event of ipcmk: $(cat "$scratch/events")"
+expect "the trace" "$(cat "$scratch/wanted")" "$(head -5 "$scratch/trace" | lines_of_calls /dev/stdin)"
+expect "the events" "create attach detach refusal remove create" \
+  "$(awk '{ printf "%s%s", separator, $2; separator = " " }' "$scratch/events")"
+grep -qE '^[0-9-]+T[0-9:.]+\+[0-9]+ create shmid=0 key=0x00000077 bytes=8192 pid=[0-9]+ command=python3 uid=0 registry=main$' \
+  "$scratch/events" || fail "the event is another: $(head -1 "$scratch/events")"
+grep -qE ' refusal key=0x00000078 bytes=1073741824 .* call=shmget errno=EINVAL because="1073741824 bytes are more than shmmax, 1048576"$' \
+  "$scratch/events" || fail "the refusal is another: $(cat "$scratch/events")"
+wait_until 20 grep -q ipcmk "$scratch/events.json" || fail "no event as JSON"
+python3 -c 'import json, sys
+kinds = [json.loads(line)["event"] for line in sys.stdin]
+sys.exit(kinds != ["create", "attach", "detach", "refusal", "remove", "create"])' <"$scratch/events.json" ||
+  fail "the JSON is another: $(cat "$scratch/events.json")"
+kill "$run"
+wait "$tracer" || fail "the tracer does not end well with the run"
+wait "$events" || fail "who follows events does not end well with the run"
+wait "$run"
+
+heading "a reader that ends while nobody calls"
+start_run quiet --no-linger -- sh -c \
+  "while ! test -e '$scratch/read'; do ipcmk -M 4096; sleep 0.05; done; touch '$scratch/quiet'; exec sleep 1000"
+{
+  client trace --name quiet
+  echo "status $?" >"$scratch/ended"
+} | {
+  read -r line
+  touch "$scratch/read"
+  wait_until 20 test -e "$scratch/quiet"
+  grep -q ipcmk <<<"$line" && touch "$scratch/traced"
+}
+[ -e "$scratch/traced" ] || fail "no call is traced"
+expect "the client, which ends before the next call" "status 0" "$(cat "$scratch/ended")"
+kill "$run"
+wait "$run"
+
+heading "readers that fail"
+many=300
+bounded() { timeout --kill-after=10 60 "$@"; }
+bounded "$SHMVISOR" run --trace=/dev/full -- python3 "$scratch/calls.py" $many 2>"$scratch/log"
+expect "exit status with a full disk" 0 $?
+grep -q "cannot write" "$scratch/log" || fail "nobody tells of the full disk: $(cat "$scratch/log")"
+bounded "$SHMVISOR" run --trace=/nowhere/x -- python3 "$scratch/calls.py" 1 2>"$scratch/log"
+expect "exit status without a file" 0 $?
+grep -q "cannot write /nowhere/x: No such file" "$scratch/log" || fail "nobody tells: $(cat "$scratch/log")"
+bounded "$SHMVISOR" run --trace -- python3 "$scratch/calls.py" $many 2>&1 | true
+expect "exit status with a closed pipe" 0 "${PIPESTATUS[0]}"
+mkfifo "$scratch/stuck"
+# open_stuck: descriptor 9 reads it, so far as anybody does.
+open_stuck() {
+  exec 8<>"$scratch/stuck"
+  exec 9<"$scratch/stuck"
+  exec 8>&-
+}
+# Empties it first; EOF is there when no process has it open for writing.
+nobody_writes() {
+  python3 -c 'import os, sys
+os.set_blocking(9, False)
+try:
+    while os.read(9, 1 << 16):
+        pass
+except BlockingIOError:
+    sys.exit(1)'
+}
+open_stuck
+bounded "$SHMVISOR" run --trace="$scratch/stuck" -- python3 "$scratch/calls.py" 3000 2>"$scratch/log"
+expect "exit status with a reader that stops" 0 $?
+nobody_writes || fail "who was to write the trace is still there"
+grep -q -e "--trace: what it writes to takes nothing" "$scratch/log" || fail "nobody tells: $(cat "$scratch/log")"
+bounded "$SHMVISOR" run --trace="$scratch/stuck" -- sh -c "python3 '$scratch/calls.py' 3000; kill -KILL \$PPID" \
+  2>"$scratch/log"
+expect "exit status when it is killed" 137 $?
+wait_until 20 nobody_writes || fail "who was to write the trace outlives its run"
+exec 9>&-
+
+heading "a pipe that is full"
+mkfifo "$scratch/full"
+exec 9<>"$scratch/full"
+timeout 1 dd if=/dev/zero of="$scratch/full" bs=65536 2>"$scratch/log"
+bounded "$SHMVISOR" run --trace -- python3 "$scratch/calls.py" 1 2>&9
+expect "exit status of --trace" 0 $?
+bounded "$SHMVISOR" run --report="$scratch/full" -- true 2>"$scratch/log"
+expect "exit status of --report" 0 $?
+grep -q -e "--report: it takes too long" "$scratch/log" || fail "nobody tells: $(cat "$scratch/log")"
+exec 9>&-
+
+heading "a FIFO that nobody reads"
+mkfifo "$scratch/nobody"
+for option in --trace --report; do
+  bounded "$SHMVISOR" run "$option=$scratch/nobody" -- python3 "$scratch/calls.py" 1 2>"$scratch/log"
+  expect "exit status of $option" 0 $?
+  grep -q "nobody reads $scratch/nobody" "$scratch/log" || fail "nobody tells: $(cat "$scratch/log")"
+  # A process that waits to open it for writing would let this open it too.
+  timeout 2 cat "$scratch/nobody"
+  expect "status of a reader that finds no writer" 124 $?
+done
+assert_kernel_table_empty

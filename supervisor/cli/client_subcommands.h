@@ -1,0 +1,57 @@
+// `shmvisor ls`, `stat`, `limits`, `ps`, `maps`, `graph`, `trace` and `events`: clients of a run's
+// control socket.
+//
+// Each finds its run, asks, and prints. Exit status 1 where there is no such run, or it refuses,
+// with a sentence on standard error.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "supervisor/cli/subcommand.h"
+#include "supervisor/client/run_finder.h"
+#include "supervisor/client/show.h"
+
+namespace shmvisor {
+
+/// As of grep(1), diff(1) and podman(1): it ran, and did not find what it was to.
+inline constexpr int kClientFailed = 1;
+/// The title in the list of subcommands.
+inline constexpr const char* kLookGroup = "Look inside";
+
+class ClientSubcommand : public Subcommand {
+ public:
+  using Show = Result<void, client::Problem> (*)(client::RunConnection&,
+                                                 const client::ShowOptions&);
+
+  /// `group`: the title over it in the list of subcommands.
+  ClientSubcommand(CLI::App& parent, const std::string& name, const std::string& description,
+                   const char* group, const HelpText& help, Show show);
+
+  // Options that not all have:
+
+  void add_registry_option();
+  void add_quiet_flag(const std::string& description);
+  void add_all_flag(const std::string& description);
+  void add_svg_flag();
+  void add_output_option();
+  void add_delay_option();
+  void add_listen_option(const std::string& by_default);
+  void add_selection();
+  void add_new_limits();
+  void add_number(const std::string& name, const std::string& description, bool required);
+
+ private:
+  int run(KernelFeatures& features) override;
+
+  const Show show_;
+  client::RunChoice choice_;
+  client::ShowOptions options_;
+  int connected_ = -1;  ///< a descriptor of a socket that a run handed over
+};
+
+/// All of them.
+std::vector<std::unique_ptr<Subcommand>> make_client_subcommands(CLI::App& parent);
+
+}  // namespace shmvisor

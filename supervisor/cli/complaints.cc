@@ -1,0 +1,199 @@
+#include "supervisor/cli/complaints.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "supervisor/cli/option_list.h"
+#include "supervisor/config/nearest.h"
+
+namespace shmvisor {
+namespace {
+
+struct OtherWord {
+  std::string_view word;
+  std::string_view ours;
+};
+/// What other programs call it.
+constexpr std::array kOtherWords = {OtherWord{"remove", "rm"},
+                                    OtherWord{"delete", "rm"},
+                                    OtherWord{"ipcrm", "rm"},
+                                    OtherWord{"list", "ls"},
+                                    OtherWord{"ipcs", "ls"},
+                                    OtherWord{"lsipc", "ls"},
+                                    OtherWord{"segments", "ls"},
+                                    OtherWord{"show", "stat"},
+                                    OtherWord{"inspect", "stat"},
+                                    OtherWord{"info", "stat"},
+                                    OtherWord{"exec", "run"},
+                                    OtherWord{"start", "run"},
+                                    OtherWord{"launch", "run"},
+                                    OtherWord{"strace", "trace"},
+                                    OtherWord{"follow", "events"},
+                                    OtherWord{"watch", "events"},
+                                    OtherWord{"logs", "events"},
+                                    OtherWord{"stats", "report"},
+                                    OtherWord{"summary", "report"},
+                                    OtherWord{"processes", "ps"},
+                                    OtherWord{"pmap", "maps"},
+                                    OtherWord{"usage", "limits"},
+                                    OtherWord{"ulimit", "limits"},
+                                    OtherWord{"sysctl", "set"},
+                                    OtherWord{"configure", "set"},
+                                    OtherWord{"doctor", "check"},
+                                    OtherWord{"daemon", "agent"},
+                                    OtherWord{"serve", "agent"},
+                                    OtherWord{"profile", "oci-profile"},
+                                    OtherWord{"help", "--help"},
+                                    OtherWord{"version", "--version"}};
+
+struct Contradiction {
+  std::string_view one;
+  std::string_view other;  ///< empty: any
+  std::string_view advice;
+};
+/// Stands in an advice for the second option.
+constexpr std::string_view kOther = "OTHER";
+/// The first that fits.
+constexpr std::array kContradictions = {
+    Contradiction{"--join-or-serve", "--no-linger",
+                  "processes would be left that the next server does not know"},
+    Contradiction{"--join-or-serve", "", "--join-or-serve alone does both"},
+    Contradiction{"--join", "--serve", "--join-or-serve PATH joins, and serves where nobody does"},
+    Contradiction{"--join", "", "OTHER is for the run that serves there"},
+    Contradiction{"--no-kill", "--die-with-parent",
+                  "the one keeps the command alive, and the "
+                  "other ends it"}};
+
+std::string did_you_mean(const std::string& word) {
+  return word.empty() ? "" : "; did you mean '" + word + "'?";
+}
+
+std::vector<std::string> long_options(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* const option : visible_options(app)) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+std::string about_subcommand(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> names;
+  for (const CLI::App* const one : named_subcommands(app)) names.push_back(one->get_name());
+  const std::string clause = "there is no subcommand '" + word + "'";
+  for (const OtherWord& other : kOtherWords) {
+    const std::string ours(other.ours);
+    const bool known =
+        ours.front() == '-' || std::find(names.begin(), names.end(), ours) != names.end();
+    if (word == other.word && known) return clause + did_you_mean(ours);
+  }
+  const std::string nearest = nearest_word(word, names);
+  if (!nearest.empty()) return clause + did_you_mean(nearest);
+  return clause + "; to start a command: shmvisor run -- " + word;
+}
+
+/// "-q", "-vv"; what CLI11 says of its letters is right.
+bool is_short_option(const CLI::App& used, const std::string& word) {
+  return word[1] != '-' && used.get_option_no_throw(word.substr(0, 2)) != nullptr;
+}
+
+/// Empty where all of `words` are known.
+std::string about_option(const CLI::App& used, const std::vector<std::string>& words) {
+  const std::vector<std::string> known = long_options(used);
+  for (const std::string& word : words) {
+    const std::string name = word.substr(0, word.find('='));
+    if (name == "--") break;
+    if (name.size() < 2 || name.front() != '-' || is_short_option(used, name) ||
+        std::find(known.begin(), known.end(), name) != known.end()) {
+      continue;
+    }
+    return "there is no option '" + name + "'" + did_you_mean(nearest_word(name, known));
+  }
+  return {};
+}
+
+/// A word too many.
+std::string about_operand(const CLI::App& used) {
+  for (const std::string& word : used.remaining()) {
+    if (word.empty() || word.front() == '-') continue;
+    const std::string clause = "'" + word + "' is one word too many";
+    // A run is called by name, as podman and others have it.
+    const bool has_name = used.get_option_no_throw("--pid") != nullptr;
+    const bool is_number = word.find_first_not_of("0123456789") == std::string::npos;
+    if (!has_name) return clause;
+    return clause + did_you_mean((is_number ? "--pid " : "--name ") + word);
+  }
+  return {};
+}
+
+/// Of two options that were both given.
+std::string about_contradiction(const CLI::App& used) {
+  for (const CLI::Option* const option : visible_options(used)) {
+    for (const CLI::Option* const other : option->get_excludes()) {
+      if (option->count() == 0 || other->count() == 0) continue;
+      const std::string names[] = {main_name(*option), main_name(*other)};
+      std::string clause = names[0] + " and " + names[1] + " exclude each other";
+      for (const Contradiction& known : kContradictions) {
+        const auto is_pair = [&known](const std::string& one, const std::string& two) {
+          return one == known.one && (known.other.empty() || two == known.other);
+        };
+        if (!is_pair(names[0], names[1]) && !is_pair(names[1], names[0])) continue;
+        const std::string& second = names[0] == known.one ? names[1] : names[0];
+        std::string advice(known.advice);
+        if (advice.starts_with(kOther)) advice.replace(0, kOther.size(), second);
+        return clause + ": " + advice;
+      }
+      return clause;
+    }
+  }
+  return {};
+}
+
+/// Of a group of options of which one is to be given.
+std::string about_choice(const CLI::App& used) {
+  for (const CLI::App* const group : used.get_subcommands([](const CLI::App*) { return true; })) {
+    if (!group->get_name().empty() || group->get_require_option_max() != 1) continue;
+    std::size_t given = 0;
+    std::string names;
+    const auto options = visible_options(*group);
+    for (const CLI::Option* const option : options) {
+      if (option->count() != 0) ++given;
+      const bool last = option == options.back();
+      names += (names.empty() ? "" : last ? " and " : ", ") + spelling(*option);
+    }
+    if (given != 1) return "give one of " + names;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string complaint_about(const CLI::App& app, const std::vector<std::string>& words,
+                            const CLI::ParseError& error) {
+  const auto chosen = app.get_subcommands();
+  const CLI::App& used = chosen.empty() ? app : *chosen.front();
+  const std::string name = chosen.empty() ? "" : used.get_name() + " ";
+  const std::string see = " (see 'shmvisor " + name + "--help')";
+  std::string clause;
+  if (chosen.empty() && !words.empty() && !words.front().starts_with('-')) {
+    clause = about_subcommand(app, words.front());
+  }
+  switch (static_cast<CLI::ExitCodes>(error.get_exit_code())) {
+    case CLI::ExitCodes::ExtrasError:
+      if (clause.empty()) clause = about_option(used, words);
+      if (clause.empty()) clause = about_operand(used);
+      break;
+    case CLI::ExitCodes::RequiredError:
+      if (clause.empty()) clause = about_option(used, words);
+      if (clause.empty()) clause = about_choice(used);
+      break;
+    case CLI::ExitCodes::ExcludesError:
+      clause = about_contradiction(used);
+      break;
+    default:
+      break;
+  }
+  return (clause.empty() ? std::string(error.what()) : clause) + see;
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,22 @@
+// A call that a run told of, as text: in strace's form, or as an event.
+//
+// Thread rule: any thread. Members that are missing or of another type throw an exception of
+// nlohmann's.
+#pragma once
+
+#include <string>
+
+#include "supervisor/client/run_connection.h"
+
+namespace shmvisor::client {
+
+/// `call`: the object of PROTOCOL.md. As strace --decode-pids=comm prints it, with what denied the
+/// call behind it. Without a newline.
+[[nodiscard]] std::string as_strace(const Json& call);
+
+/// "create", "attach", "detach", "remove" or "refusal"; empty where the call is none of these.
+[[nodiscard]] std::string event_kind(const Json& call);
+/// A line about it, without its newline. Precondition: it is one.
+[[nodiscard]] std::string as_event(const Json& call);
+
+}  // namespace shmvisor::client

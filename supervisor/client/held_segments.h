@@ -1,0 +1,45 @@
+// Which supervised processes map which segments, from the kernel's own tables: /proc/PID/maps.
+//
+// The client reads them, and not the run: a process in the middle of an exec keeps whoever reads
+// its maps waiting.
+//
+// Errors: a Problem. Thread rule: one thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "supervisor/client/run_connection.h"
+
+namespace shmvisor::client {
+
+/// One mapping of a segment.
+struct HeldSegment {
+  std::string range;   ///< "7f0000000000-7f0000001000"
+  std::string rights;  ///< "rw-s"
+  std::uint64_t offset_bytes = 0;
+  std::uint64_t bytes = 0;
+  Json segment;
+};
+
+struct SupervisedProcess {
+  pid_t pid = 0;
+  uid_t uid = 0;
+  std::string command;
+  bool readable = true;  ///< whether its maps could be read
+  /// Whether it is a descendant of the run, or maps a segment. Others merely may be supervised.
+  bool certain = false;
+  std::vector<HeldSegment> held;
+};
+
+/// The processes that may be supervised, each once, in the order of their pids. A Problem too where
+/// they are in another pid namespace.
+Result<std::vector<SupervisedProcess>, Problem> fetch_processes(RunConnection& run,
+                                                                const std::vector<Json>& segments);
+
+/// The name of a process's command; empty where it has ended.
+[[nodiscard]] std::string command_of(pid_t pid);
+
+}  // namespace shmvisor::client

@@ -1,0 +1,65 @@
+#include <utility>
+
+#include "supervisor/client/held_segments.h"
+#include "supervisor/client/segment_list.h"
+#include "supervisor/client/show.h"
+#include "supervisor/client/text_table.h"
+
+namespace shmvisor::client {
+namespace {
+
+bool is_wanted(const SupervisedProcess& process, const HeldSegment& held,
+               const ShowOptions& options) {
+  if (!options.registry.empty() &&
+      held.segment.at("registry").get<std::string>() != options.registry) {
+    return false;
+  }
+  return !options.number || *options.number == process.pid ||
+         *options.number == held.segment.at("shmid").get<int>();
+}
+
+Json described(const SupervisedProcess& process, const HeldSegment& held) {
+  return {{"pid", process.pid},
+          {"command", process.command},
+          {"range", held.range},
+          {"rights", held.rights},
+          {"offset", held.offset_bytes},
+          {"bytes", held.bytes},
+          {"registry", held.segment.at("registry")},
+          {"shmid", held.segment.at("shmid")},
+          {"key", held.segment.at("key")}};
+}
+
+}  // namespace
+
+Result<void, Problem> list_maps(RunConnection& run, const ShowOptions& options) {
+  const auto segments = fetch_segments(run, options.registry);
+  if (!segments) return segments.error();
+  const auto processes = fetch_processes(run, *segments);
+  if (!processes) return processes.error();
+  TextTable table({"pid", "command", "range", "rights", "offset", "shmid", "key", "registry"});
+  Json all = Json::array();
+  Json unreadable = Json::array();
+  for (const SupervisedProcess& process : *processes) {
+    if (!process.readable && process.certain) unreadable.push_back(process.pid);
+    for (const HeldSegment& held : process.held) {
+      if (!is_wanted(process, held, options)) continue;
+      all.push_back(described(process, held));
+      table.add({std::to_string(process.pid), as_one_word(process.command), held.range, held.rights,
+                 std::to_string(held.offset_bytes), held.segment.at("shmid").dump(),
+                 printable(held.segment.at("key").get<std::string>()),
+                 printable(held.segment.at("registry").get<std::string>())});
+    }
+  }
+  if (options.json) {
+    print_json({{"maps", std::move(all)}, {"unreadable", std::move(unreadable)}});
+    return {};
+  }
+  print(table.text());
+  for (const Json& pid : unreadable) {
+    print("the maps of process " + pid.dump() + " cannot be read\n");
+  }
+  return {};
+}
+
+}  // namespace shmvisor::client

@@ -1,0 +1,72 @@
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "supervisor/client/holdings.h"
+#include "supervisor/client/segment_list.h"
+#include "supervisor/client/show.h"
+#include "supervisor/client/text_table.h"
+#include "supervisor/client/user_names.h"
+
+namespace shmvisor::client {
+namespace {
+
+Json described(const SupervisedProcess& process) {
+  Json segments = Json::array();
+  for (const Holding& holding : holdings_of(process)) {
+    segments.push_back({{"registry", holding.registry},
+                        {"shmid", holding.shmid},
+                        {"attaches", holding.attaches},
+                        {"bytes", holding.bytes}});
+  }
+  return {{"pid", process.pid},           {"uid", process.uid},
+          {"command", process.command},   {"certain", process.certain},
+          {"readable", process.readable}, {"segments", std::move(segments)}};
+}
+
+std::vector<std::string> row(const SupervisedProcess& process, const UserNames& users) {
+  std::uint64_t attaches = 0;
+  std::uint64_t bytes = 0;
+  std::string shmids;
+  for (const Holding& holding : holdings_of(process)) {
+    attaches += holding.attaches;
+    bytes += holding.bytes;
+    shmids += (shmids.empty() ? "" : ",") + std::to_string(holding.shmid);
+  }
+  const auto if_readable = [&process](const std::string& text) {
+    return process.readable ? text : "?";
+  };
+  return {std::to_string(process.pid),
+          users.of(process.uid),
+          if_readable(std::to_string(attaches)),
+          if_readable(std::to_string(bytes)),
+          if_readable(shmids.empty() ? "-" : shmids),
+          as_one_word(process.command) + (process.certain ? "" : " (perhaps)")};
+}
+
+}  // namespace
+
+Result<void, Problem> list_processes(RunConnection& run, const ShowOptions& options) {
+  const auto segments = fetch_segments(run, "");
+  if (!segments) return segments.error();
+  const auto processes = fetch_processes(run, *segments);
+  if (!processes) return processes.error();
+  const UserNames users;
+  TextTable table({"pid", "owner", "attaches", "bytes", "shmids", "command"});
+  Json all = Json::array();
+  for (const SupervisedProcess& process : *processes) {
+    if (!process.certain && !options.all) continue;
+    if (options.quiet) print(std::to_string(process.pid) + "\n");
+    if (options.json) all.push_back(described(process));
+    if (!options.quiet && !options.json) table.add(row(process, users));
+  }
+  if (options.quiet) return {};
+  if (options.json) {
+    print_json({{"processes", std::move(all)}});
+  } else {
+    print(table.text());
+  }
+  return {};
+}
+
+}  // namespace shmvisor::client

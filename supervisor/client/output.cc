@@ -1,0 +1,49 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "policy/base/unique_fd.h"
+#include "supervisor/client/show.h"
+
+namespace shmvisor::client {
+namespace {
+
+constexpr mode_t kNewFile = 0666;  // and what the umask leaves
+
+bool is_fifo(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+}  // namespace
+
+void print(const std::string& text) { (void)std::fwrite(text.data(), 1, text.size(), stdout); }
+
+void print_json(const Json& object) {
+  print(object.dump(2, ' ', true, Json::error_handler_t::replace) + "\n");
+}
+
+Result<void, Problem> redirect(const ShowOptions& options) {
+  if (options.output.empty()) return {};
+  const auto trouble = [&options](int error) {
+    if (error == ENXIO && is_fifo(options.output)) return Problem{"nobody reads " + options.output};
+    return Problem{"cannot write " + options.output + ": " + std::strerror(error)};
+  };
+  // Nobody waits here until somebody reads: fifo(7).
+  const UniqueFd file(::open(options.output.c_str(),
+                             O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+                             kNewFile));
+  if (!file.valid()) return trouble(errno);
+  const int flags = ::fcntl(file.get(), F_GETFL);
+  if (flags < 0 || ::fcntl(file.get(), F_SETFL, flags & ~O_NONBLOCK) != 0 ||
+      ::dup2(file.get(), STDOUT_FILENO) < 0) {
+    return trouble(errno);
+  }
+  return {};
+}
+
+}  // namespace shmvisor::client

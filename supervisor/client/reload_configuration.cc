@@ -1,0 +1,20 @@
+#include <string>
+
+#include "supervisor/client/show.h"
+
+namespace shmvisor::client {
+
+Result<void, Problem> reload_configuration(RunConnection& run, const ShowOptions& options) {
+  const auto reply = run.ask({{"request", "reload"}});
+  if (!reply) return reply.error();
+  if (options.json) {
+    print_json({{"rules", reply->at("rules")}, {"need_restart", reply->at("need_restart")}});
+    return {};
+  }
+  for (const Json& name : reply->at("need_restart")) {
+    print(printable(name.get<std::string>()) + " has changed, and needs a restart\n");
+  }
+  return {};
+}
+
+}  // namespace shmvisor::client

@@ -1,0 +1,107 @@
+// RunConnection: a client's connection to the control socket of a run (supervisor/control).
+//
+// The other end is root's or of our own user, and is believed no more than that: lines are bounded,
+// each wait has a bound, and a member that is missing or of another type is an error.
+//
+// Errors: a Problem is a sentence for the operator. Ownership: owns the socket. Thread rule: one
+// thread.
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "policy/base/result.h"
+#include "policy/base/unique_fd.h"
+#include "supervisor/control/protocol.h"
+
+namespace shmvisor::client {
+
+using control::Json;
+
+struct Problem {
+  std::string text;
+  bool has_ended = false;  ///< nobody listens there, or nobody does any more
+  bool refused = false;    ///< the run answered, and may be asked for more
+};
+
+class RunConnection {
+ public:
+  /// What a run says of itself.
+  struct Hello {
+    std::string version;
+    std::string kind;  ///< "run" or "agent"
+    std::string name;  ///< empty: none
+    pid_t pid = 0;
+    std::uint64_t pid_namespace = 0;  ///< 0: not told
+
+    /// Whether its pids mean the same processes here; also where that is not told.
+    [[nodiscard]] bool has_our_pids() const;
+    /// For a list of runs.
+    [[nodiscard]] std::string title() const;
+  };
+
+  /// For an answer: to count attaches may take the run ten seconds.
+  static constexpr std::chrono::seconds kPatience{60};
+  static constexpr std::chrono::seconds kHelloPatience{5};
+
+  using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+
+  static Result<RunConnection, Problem> connect_to(const std::string& path);
+  /// The first half of that, which waits for nobody: get_hello() is to follow. The Problem is a
+  /// clause.
+  static Result<RunConnection, Problem> reach(const std::string& path);
+  /// Once. The Problem is a clause.
+  Result<void, Problem> get_hello(const Deadline& deadline);
+  /// Over a socket that is connected already.
+  static Result<RunConnection, Problem> over(UniqueFd socket);
+
+  [[nodiscard]] const Hello& hello() const { return hello_; }
+  /// The reply; a Problem where it is an error.
+  Result<Json, Problem> ask(const Json& request);
+  /// From now on answers are waited for until then, and not each for kPatience.
+  void answer_by(const Deadline& deadline) { deadline_ = deadline; }
+  /// Whether nothing more can be asked: the run has ended, or an answer did not come in time.
+  [[nodiscard]] bool has_failed() const { return has_failed_; }
+  /// Of the socket; empty where it was connected by somebody else.
+  [[nodiscard]] const std::string& path() const { return path_; }
+  /// For another thread: what waits for the run ends, with a Problem.
+  void interrupt() const { ::shutdown(socket_.get(), SHUT_RDWR); }
+  /// The next line, of those that come by themselves, for which this waits as long as it takes.
+  /// Nothing at the end of the run, and when nobody reads `output` any more, a pipe, a socket or a
+  /// terminal.
+  Result<std::optional<Json>, Problem> next(int output);
+  /// Whether next() need not wait.
+  [[nodiscard]] bool has_line() const { return input_.find('\n') != std::string::npos; }
+
+ private:
+  explicit RunConnection(UniqueFd socket) : socket_(std::move(socket)) {}
+
+  /// Takes in more of what comes. False where the run has ended, or nobody reads `output`, unless
+  /// that is negative.
+  Result<bool, Problem> receive(const Deadline& deadline, int output = -1);
+  /// Precondition: has_line().
+  Result<Json, Problem> take_line();
+  Result<Json, Problem> next_line(const Deadline& deadline);
+  Result<void, Problem> send_all(const std::string& text);
+
+  UniqueFd socket_;
+  std::string path_;
+  std::string input_;
+  Hello hello_;
+  Deadline deadline_;
+  bool has_failed_ = false;
+};
+
+/// Bytes that are not printable ASCII become '?'.
+[[nodiscard]] std::string printable(const std::string& text);
+/// The same for a name that anybody may have chosen, in a line of words: in quotation marks, with
+/// backslashes before those inside, where it could be taken for anything else than one word.
+[[nodiscard]] std::string as_one_word(const std::string& text);
+
+}  // namespace shmvisor::client

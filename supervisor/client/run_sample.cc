@@ -1,0 +1,165 @@
+#include "supervisor/client/run_sample.h"
+
+#include <algorithm>
+#include <exception>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "supervisor/client/segment_list.h"
+#include "supervisor/kernel/thread.h"
+
+namespace shmvisor::client {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Threads at a time; further runs are counted as unanswered.
+constexpr std::size_t kMostRuns = 256;
+constexpr std::size_t kStackBytes = std::size_t{256} << 10;
+
+using EachSegment = std::function<void(const std::string&, const Json&)>;
+
+std::uint64_t number(const Json& object, const char* name) {
+  return object.at(name).get<std::uint64_t>();
+}
+
+RegistrySample described(const Json& registry) {
+  const Json& used = registry.at("used");
+  const Json& limits = registry.at("limits");
+  RegistrySample sample;
+  sample.name = registry.at("name").get<std::string>();
+  sample.segments = number(used, "segments");
+  sample.pages = number(used, "pages");
+  sample.resident_pages = number(used, "resident_pages");
+  sample.swapped_pages = number(used, "swapped_pages");
+  sample.shmmni = number(limits, "shmmni");
+  sample.shmmax = number(limits, "shmmax");
+  sample.shmall = number(limits, "shmall");
+  return sample;
+}
+
+/// The registry may end meanwhile.
+Result<void, Problem> add_segments(RunConnection& run, RegistrySample& registry,
+                                   const EachSegment& each_segment) {
+  return for_each_segment(run, registry.name, [&](const Json& segment) {
+    registry.attaches += number(segment, "nattch");
+    registry.removed_segments += segment.at("dest").get<bool>() ? 1 : 0;
+    if (each_segment) each_segment(registry.name, segment);
+  });
+}
+
+void add_counters(const Json& counters, RegistrySample& registry) {
+  for (const auto& [name, counts] : counters.at("calls").items()) {
+    registry.calls.push_back({name, number(counts, "calls"), number(counts, "errors"),
+                              number(counts, "took_ns"),
+                              counts.at("within").get<std::vector<std::uint64_t>>()});
+  }
+  for (const auto& [reason, count] : counters.at("refusals").items()) {
+    registry.refusals.emplace_back(reason, count.get<std::uint64_t>());
+  }
+}
+
+/// Nothing where each histogram has a number for each bound, and the bounds grow.
+std::optional<Problem> check_histograms(const RunSample& sample) {
+  const auto& bounds = sample.bounds_ns;
+  bool fit = std::is_sorted(bounds.begin(), bounds.end(), std::less_equal<>());
+  for (const RegistrySample& registry : sample.registries) {
+    for (const RegistrySample::Call& call : registry.calls) {
+      fit = fit && call.within.size() == bounds.size() + 1;
+    }
+  }
+  if (fit) return std::nullopt;
+  return Problem{"its durations do not fit their bounds"};
+}
+
+/// One run, and the thread that asks it.
+struct Asking {
+  std::optional<RunConnection> run;
+  Clock::time_point deadline;
+  std::optional<RunSample> sample = std::nullopt;
+  bool has_ended = false;
+  std::optional<pthread_t> thread = std::nullopt;
+
+  void ask() {
+    try {
+      const auto heard = run->get_hello(deadline);
+      has_ended = !heard && heard.error().has_ended;
+      if (!heard) return;
+      run->answer_by(deadline);
+      auto taken = take_sample(*run);
+      if (taken) sample = std::move(*taken);
+    } catch (const std::exception&) {  // a reply of another form, or no memory
+      sample.reset();
+    }
+  }
+  static void* begin(void* asking) {
+    static_cast<Asking*>(asking)->ask();
+    return nullptr;
+  }
+};
+
+}  // namespace
+
+Result<RunSample, Problem> take_sample(RunConnection& run, const EachSegment& each_segment) {
+  RunSample sample;
+  sample.hello = run.hello();
+  const auto registries = run.ask({{"request", "registries"}});
+  if (!registries) return registries.error();
+  std::map<std::string, std::size_t> places;
+  for (const Json& registry : registries->at("registries")) {
+    sample.registries.push_back(described(registry));
+    if (!places.emplace(sample.registries.back().name, places.size()).second) {
+      return Problem{"it has two registries of one name"};
+    }
+  }
+  const auto counters = run.ask({{"request", "counters"}});
+  if (!counters) return counters.error();
+  sample.lost = number(*counters, "lost");
+  sample.bounds_ns = counters->at("bounds_ns").get<std::vector<std::uint64_t>>();
+  for (const Json& registry : counters->at("registries")) {
+    const auto place = places.find(registry.at("name").get<std::string>());
+    // It is new.
+    if (place != places.end()) add_counters(registry, sample.registries[place->second]);
+  }
+  if (auto problem = check_histograms(sample)) return std::move(*problem);
+  for (RegistrySample& registry : sample.registries) {
+    const auto added = add_segments(run, registry, each_segment);
+    const bool may_have_ended = places.size() > 1 && !added && added.error().refused;
+    if (!added && !may_have_ended) return added.error();
+  }
+  return sample;
+}
+
+Scrape scrape_runs(const std::vector<std::string>& paths, std::chrono::milliseconds bound) {
+  const auto began = Clock::now();
+  Scrape scrape;
+  std::vector<std::unique_ptr<Asking>> all;
+  for (const std::string& path : paths) {
+    auto run = RunConnection::reach(path);
+    if (!run && run.error().has_ended) continue;
+    if (!run || all.size() == kMostRuns) {
+      ++scrape.unanswered;
+      continue;
+    }
+    all.push_back(std::make_unique<Asking>(Asking{std::move(*run), began + bound}));
+  }
+  for (const auto& asking : all) {
+    const auto thread = start_joinable(&Asking::begin, asking.get(), kStackBytes);
+    if (thread) asking->thread = *thread;
+  }
+  for (const auto& asking : all) {
+    if (asking->thread) ::pthread_join(*asking->thread, nullptr);
+    if (asking->sample) {
+      scrape.runs.push_back(std::move(*asking->sample));
+    } else if (!asking->has_ended) {
+      ++scrape.unanswered;
+    }
+  }
+  scrape.took = Clock::now() - began;
+  return scrape;
+}
+
+}  // namespace shmvisor::client

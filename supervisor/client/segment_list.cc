@@ -1,0 +1,69 @@
+#include "supervisor/client/segment_list.h"
+
+#include <cstdlib>
+#include <utility>
+
+namespace shmvisor::client {
+
+Result<std::vector<Json>, Problem> fetch_registries(RunConnection& run, const std::string& only) {
+  auto reply = run.ask({{"request", "registries"}});
+  if (!reply) return reply.error();
+  std::vector<Json> registries;
+  std::string names;
+  for (Json& registry : reply->at("registries")) {
+    const auto name = registry.at("name").get<std::string>();
+    names += (names.empty() ? "" : ", ") + printable(name);
+    if (only.empty() || name == only) registries.push_back(std::move(registry));
+  }
+  if (registries.empty() && !only.empty()) {
+    return Problem{"the run " + run.hello().title() + " has no registry '" + only +
+                   "'; there is: " + (names.empty() ? "none" : names)};
+  }
+  return registries;
+}
+
+Result<void, Problem> for_each_segment(RunConnection& run, const std::string& registry,
+                                       const std::function<void(const Json&)>& visit) {
+  for (Json from = 0; !from.is_null();) {
+    const auto reply = run.ask({{"request", "segments"}, {"registry", registry}, {"from", from}});
+    if (!reply) return reply.error();
+    for (const Json& segment : reply->at("segments")) visit(segment);
+    from = reply->at("next");
+  }
+  return {};
+}
+
+Result<std::vector<Json>, Problem> fetch_segments(RunConnection& run, const std::string& only) {
+  const auto registries = fetch_registries(run, only);
+  if (!registries) return registries.error();
+  return fetch_segments(run, *registries);
+}
+
+Result<std::vector<Json>, Problem> fetch_segments(RunConnection& run,
+                                                  const std::vector<Json>& registries) {
+  std::vector<Json> segments;
+  for (const Json& registry : registries) {
+    const auto name = registry.at("name").get<std::string>();
+    const auto fetched = for_each_segment(run, name, [&](const Json& segment) {
+      segments.push_back({{"registry", name}});
+      segments.back().update(segment);
+    });
+    if (!fetched && registries.size() == 1) return fetched.error();
+  }
+  return segments;
+}
+
+std::vector<Json> with_id(const std::vector<Json>& segments, int shmid) {
+  std::vector<Json> found;
+  for (const Json& segment : segments) {
+    if (segment.at("shmid").get<int>() == shmid) found.push_back(segment);
+  }
+  return found;
+}
+
+unsigned mode_of(const Json& segment) {
+  return static_cast<unsigned>(
+      std::strtoul(segment.at("mode").get<std::string>().c_str(), nullptr, 8));
+}
+
+}  // namespace shmvisor::client

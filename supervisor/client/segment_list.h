@@ -1,0 +1,35 @@
+// The registries of a run and their segments, as a client gets them.
+//
+// Each segment is the object of PROTOCOL.md with the member "registry" before the others.
+// Errors: a Problem. Thread rule: one thread.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "supervisor/client/run_connection.h"
+
+namespace shmvisor::client {
+
+/// `only`: the name of one registry; empty: all. A Problem where there is none of that name.
+Result<std::vector<Json>, Problem> fetch_registries(RunConnection& run, const std::string& only);
+
+/// Visits the segments of one registry, as PROTOCOL.md has them; keeps none.
+Result<void, Problem> for_each_segment(RunConnection& run, const std::string& registry,
+                                       const std::function<void(const Json&)>& visit);
+
+/// Those of these registries. Those of one that ends meanwhile are left out where there are
+/// several.
+Result<std::vector<Json>, Problem> fetch_segments(RunConnection& run,
+                                                  const std::vector<Json>& registries);
+/// The same of fetch_registries().
+Result<std::vector<Json>, Problem> fetch_segments(RunConnection& run, const std::string& only);
+
+/// Those with this identifier, of any registry.
+std::vector<Json> with_id(const std::vector<Json>& segments, int shmid);
+
+/// shm_perm.mode of an object.
+unsigned mode_of(const Json& segment);
+
+}  // namespace shmvisor::client

@@ -1,0 +1,143 @@
+#include "supervisor/client/serve_metrics.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include "supervisor/client/ending_signal.h"
+#include "supervisor/client/run_metrics.h"
+#include "supervisor/client/show.h"
+#include "supervisor/control/control_options.h"
+#include "supervisor/control/control_place.h"
+#include "supervisor/http/http_server.h"
+#include "supervisor/loop/nudge.h"
+#include "supervisor/tasks/background_task.h"
+
+namespace shmvisor::client {
+namespace {
+
+using Clock = EventLoop::Clock;
+
+constexpr std::chrono::milliseconds kLastSteps(100);
+
+constexpr int kFound = 200;
+constexpr int kBadRequest = 400;
+constexpr int kNotFound = 404;
+constexpr int kUnavailable = 503;
+
+class Exporter {
+ public:
+  Exporter(EventLoop& loop, ListeningPlace place, const std::vector<std::string>& sockets)
+      : sockets_(sockets),
+        checks_host_(!place.is_open_to_others() && place.url().starts_with("http")),
+        scraped_(loop, [this] { finish(); }),
+        server_(loop, std::move(place),
+                [this](HttpServer::ClientNumber client, const HttpRequest& request) {
+                  handle(client, request);
+                }) {}
+
+  [[nodiscard]] bool valid() const { return scraped_.valid(); }
+  /// False where runs are still being asked, which takes kScrapeBound at most.
+  bool stop() { return task_.wait_for_end(kLastSteps); }
+
+ private:
+  struct Waiting {
+    HttpServer::ClientNumber client = 0;
+    MetricsText::Format format = MetricsText::Format::kOpenMetrics;
+  };
+  /// Written by the task, which may outlive this.
+  struct Result {
+    Scrape scrape;
+  };
+
+  void handle(HttpServer::ClientNumber client, const HttpRequest& request) {
+    if (checks_host_ && !request.host.empty() && !is_address_or_localhost(request.host)) {
+      server_.answer(client,
+                     {.status = kBadRequest, .body = "Host is neither localhost nor an address\n"});
+    } else if (request.path == "/metrics") {
+      waiting_.push_back({client, MetricsText::format_for(request.accept)});
+      begin();
+    } else if (request.path == "/") {
+      server_.answer(client, {.status = kFound, .body = "shmvisor serve-metrics: see /metrics\n"});
+    } else {
+      server_.answer(client, {.status = kNotFound, .body = "there is /metrics alone\n"});
+    }
+  }
+
+  void begin() {
+    if (last_ != nullptr && Clock::now() < taken_at_ + kOldestScrape) return answer_all(*last_);
+    if (under_way_ != nullptr) return;
+    // The last thread has handed its scrape over, and is at its end.
+    (void)task_.wait_for_end(kLastSteps);
+    auto paths = control::known_sockets();
+    for (const std::string& path : sockets_) {
+      const bool is_new = std::find(paths.begin(), paths.end(), path) == paths.end();
+      if (is_new && path != ControlOptions::kAuto) paths.push_back(path);
+    }
+    under_way_ = std::make_shared<Result>();
+    const auto begun = task_.start([result = under_way_, paths, told = scraped_.nudger()] {
+      result->scrape = scrape_runs(paths, kScrapeBound);
+      told();
+    });
+    if (begun) return;
+    under_way_.reset();
+    refuse_all();
+  }
+
+  void finish() {
+    last_ = std::exchange(under_way_, nullptr);
+    taken_at_ = Clock::now();
+    if (last_ != nullptr) answer_all(*last_);
+  }
+
+  void answer_all(const Result& result) {
+    for (const Waiting& one : std::exchange(waiting_, {})) {
+      server_.answer(one.client, {.content_type = MetricsText::content_type(one.format),
+                                  .body = run_metrics(result.scrape, one.format)});
+    }
+  }
+  void refuse_all() {
+    for (const Waiting& one : std::exchange(waiting_, {})) {
+      server_.answer(one.client, {.status = kUnavailable, .body = "no thread can be had\n"});
+    }
+  }
+
+  const std::vector<std::string> sockets_;
+  const bool checks_host_;
+  std::vector<Waiting> waiting_;
+  std::shared_ptr<Result> under_way_;
+  std::shared_ptr<const Result> last_;
+  EventLoop::Time taken_at_;
+  BackgroundTask task_;
+  const Nudge scraped_;
+  HttpServer server_;
+};
+
+}  // namespace
+
+Result<void, Problem> serve_metrics(const MetricsOptions& options) {
+  auto place = ListeningPlace::listen_at(options.place);
+  if (!place) return Problem{place.error().text};
+  EventLoop loop;
+  const EndingSignal ending(loop);
+  const std::string url = place->url();
+  if (place->is_open_to_others()) {
+    (void)std::fprintf(stderr, "shmvisor: other machines may read the metrics at %s\n",
+                       url.c_str());
+  }
+  auto exporter = std::make_unique<Exporter>(loop, std::move(*place), options.sockets);
+  if (!exporter->valid() || !ending.valid()) return Problem{"no descriptor can be had"};
+  print("metrics at " + url + (url.starts_with("unix:") ? "" : "/metrics") + "\n");
+  (void)std::fflush(stdout);
+  const bool turned = loop.run_while([&ending] { return !ending.came(); });
+  const bool stopped = exporter->stop();
+  exporter.reset();  // with the file of its socket
+  if (!stopped) ::_exit(0);
+  if (!turned) return Problem{"poll(2) fails"};
+  return {};
+}
+
+}  // namespace shmvisor::client

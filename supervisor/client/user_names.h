@@ -1,0 +1,25 @@
+// The names of users, for people who read a table.
+//
+// /etc/passwd alone is asked: a static program must not load the modules of the name service.
+// Thread rule: one thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <unordered_map>
+
+namespace shmvisor::client {
+
+class UserNames {
+ public:
+  explicit UserNames(const std::string& passwd_path = "/etc/passwd");
+
+  /// The uid in digits where it has no name.
+  [[nodiscard]] std::string of(uid_t uid) const;
+
+ private:
+  std::unordered_map<uid_t, std::string> names_;
+};
+
+}  // namespace shmvisor::client

@@ -1,0 +1,47 @@
+// ConfigProblem: what is wrong with a configuration, and where.
+//
+// Thread rule: plain values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace shmvisor::config {
+
+/// Lines and columns are counted from 1; columns in characters. Line 0: the file as a whole.
+struct Place {
+  std::string file;
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+
+  /// "FILE:LINE:COLUMN"
+  [[nodiscard]] std::string text() const {
+    if (line == 0) return file;
+    return file + ":" + std::to_string(line) + ":" + std::to_string(column);
+  }
+  friend bool operator==(const Place&, const Place&) = default;
+};
+
+struct Problem {
+  Place place;
+  std::string text;
+
+  [[nodiscard]] std::string line() const { return place.text() + ": " + text; }
+};
+
+/// In the order of their places, and not more than so many.
+using Problems = std::vector<Problem>;
+inline constexpr std::size_t kMostProblems = 20;
+
+/// One line for each.
+[[nodiscard]] inline std::string lines_of(const Problems& problems, const char* before = "") {
+  std::string lines;
+  for (const Problem& problem : problems) {
+    if (!lines.empty()) lines += '\n';
+    lines += before + problem.line();
+  }
+  return lines;
+}
+
+}  // namespace shmvisor::config

@@ -1,0 +1,221 @@
+#include "supervisor/config/configuration.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "policy/limits/limits.h"
+#include "supervisor/config/config_files.h"
+#include "supervisor/config/rule_reader.h"
+#include "supervisor/config/table_reader.h"
+
+namespace shmvisor::config {
+namespace {
+
+using Kind = TomlValue::Kind;
+
+/// So that each call is judged in a bounded time.
+constexpr std::size_t kMostRules = 1024;
+
+std::string number_text(const TomlValue& value) {
+  if (value.kind == Kind::kInteger) return std::to_string(value.integer);
+  std::array<char, 32> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value.number).ptr;
+  return {text.data(), end};
+}
+
+const char* wanted(KnownOption::Kind kind) {
+  switch (kind) {
+    case KnownOption::Kind::kFlag:
+      return "true or false";
+    case KnownOption::Kind::kNumber:
+      return "a number, or text as \"64M\"";
+    case KnownOption::Kind::kText:
+      return "text";
+    case KnownOption::Kind::kTextOrFlag:
+      return "text, or true";
+    case KnownOption::Kind::kList:
+      return "text, or a list of it";
+  }
+  return "";
+}
+
+/// As the command line would have it; nothing where it is of another kind.
+std::optional<std::vector<std::string>> option_values(const TomlValue& value,
+                                                      KnownOption::Kind kind) {
+  using Texts = std::vector<std::string>;
+  const bool is_number = value.kind == Kind::kInteger || value.kind == Kind::kFloat;
+  if (kind == KnownOption::Kind::kList && value.kind == Kind::kArray) {
+    Texts texts;
+    for (const TomlValue& item : value.items) {
+      if (item.kind != Kind::kString) return std::nullopt;
+      texts.push_back(item.text);
+    }
+    if (texts.empty()) return std::nullopt;
+    return texts;
+  }
+  const bool may_be_flag =
+      kind == KnownOption::Kind::kFlag || kind == KnownOption::Kind::kTextOrFlag;
+  if (value.kind == Kind::kBoolean && may_be_flag) {
+    return Texts{value.boolean ? "true" : "false"};
+  }
+  if (is_number && kind == KnownOption::Kind::kNumber) return Texts{number_text(value)};
+  if (value.kind == Kind::kString && kind != KnownOption::Kind::kFlag) return Texts{value.text};
+  return std::nullopt;
+}
+
+template <typename Setting, typename Same>
+void put(std::vector<Setting>& settings, Setting setting, Same is_same) {
+  std::erase_if(settings, [&](const Setting& one) { return is_same(one, setting); });
+  settings.push_back(std::move(setting));
+}
+
+void take_options(TableReader& table, const std::vector<KnownOption>& known,
+                  OptionSettings& settings) {
+  for (const KnownOption& option : known) {
+    const TomlMember* const member = table.take(option.name);
+    if (member == nullptr) continue;
+    auto values = option_values(member->value, option.kind);
+    if (!values) {
+      table.blame(member->value.place, option.name + " is to be " + wanted(option.kind) +
+                                           ", and here is " + member->value.kind_name());
+      continue;
+    }
+    put(settings, OptionSetting{option.name, std::move(*values), member->place},
+        [](const OptionSetting& one, const OptionSetting& other) {
+          return one.name == other.name;
+        });
+  }
+}
+
+/// Nothing where it is no uid.
+std::optional<std::uint32_t> parse_uid(const std::string& text) {
+  std::uint32_t uid = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, uid);
+  if (error != std::errc() || rest != end || uid == UINT32_MAX) return std::nullopt;
+  return uid;
+}
+
+void take_user(Configuration& configuration, const TomlMember& user,
+               const std::vector<KnownOption>& limits, Problems& problems) {
+  TableReader table(user.value, "[limits.uid." + user.key + "]", problems);
+  const auto uid = parse_uid(user.key);
+  if (!uid && user.key != "default") {
+    table.blame(user.place, "a key of [limits.uid] is to be a uid, or default");
+    return;
+  }
+  if (user.value.kind != Kind::kTable) {
+    table.blame(user.value.place,
+                "limits of a uid are to be a table: [limits.uid." + user.key + "]");
+    return;
+  }
+  OptionSettings settings;
+  take_options(table, limits, settings);
+  table.finish();
+  UserLimits& all = configuration.user_limits;
+  for (const OptionSetting& one : settings) {
+    LimitSettings& limit = uid ? all.of_one[*uid] : all.of_each;
+    if (!limit.set(one.name, one.values.front())) {
+      table.blame(one.place, "'" + one.values.front() + "' is no such limit");
+    }
+    put(configuration.user_settings, UserSetting{uid, one.name, one.values.front(), one.place},
+        [](const UserSetting& before, const UserSetting& now) {
+          return before.uid == now.uid && before.name == now.name;
+        });
+  }
+}
+
+void take_limits(Configuration& configuration, TableReader& root, const KnownOptions& known,
+                 Problems& problems) {
+  const TomlMember* const member = root.take("limits", Kind::kTable, "a table: [limits]");
+  if (member == nullptr) return;
+  TableReader table(member->value, "[limits]", problems);
+  take_options(table, known.limits, configuration.limits);
+  const TomlMember* const users = table.take("uid", Kind::kTable, "a table: [limits.uid.1000]");
+  table.finish();
+  if (users == nullptr) return;
+  for (const TomlMember& user : users->value.members) {
+    take_user(configuration, user, known.limits, problems);
+  }
+}
+
+void take_table(TableReader& root, const char* name, const std::vector<KnownOption>& known,
+                OptionSettings& settings, Problems& problems) {
+  const std::string title = std::string("[") + name + "]";
+  const TomlMember* const member = root.take(name, Kind::kTable, "a table");
+  if (member == nullptr) return;
+  TableReader table(member->value, title, problems);
+  take_options(table, known, settings);
+  table.finish();
+}
+
+void take_rules(Configuration& configuration, TableReader& root, Problems& problems) {
+  const TomlMember* const member = root.take("rule", Kind::kArray, "a list of tables: [[rule]]");
+  if (member == nullptr) return;
+  for (const TomlValue& table : member->value.items) {
+    if (configuration.rules.size() == kMostRules) {
+      root.blame(table.place, "there are more than " + std::to_string(kMostRules) + " rules");
+      return;
+    }
+    Rule rule = read_rule(table, problems);
+    rule.place = static_cast<std::uint32_t>(configuration.rules.size()) + 1;
+    configuration.rules.push_back(std::move(rule));
+    configuration.rule_places.push_back(table.place);
+  }
+}
+
+}  // namespace
+
+OptionSettings Configuration::options_of(const std::string& subcommand) const {
+  OptionSettings settings = limits;
+  const OptionSettings& own = subcommand == "agent" ? agent : run;
+  settings.insert(settings.end(), own.begin(), own.end());
+  return settings;
+}
+
+void add_document(Configuration& configuration, const TomlValue& document,
+                  const KnownOptions& known, Problems& problems) {
+  TableReader root(document, "the file", problems);
+  for (const auto& [table, options] :
+       {std::pair{"limits", &known.limits}, std::pair{"run", &known.run},
+        std::pair{"agent", &known.agent}}) {
+    for (const KnownOption& option : *options) {
+      const TomlMember* const member = root.find(option.name);
+      if (member == nullptr) continue;
+      (void)root.take(option.name);
+      root.blame(member->place, option.name + " belongs in [" + table + "]");
+    }
+  }
+  take_limits(configuration, root, known, problems);
+  take_table(root, "run", known.run, configuration.run, problems);
+  take_table(root, "agent", known.agent, configuration.agent, problems);
+  take_rules(configuration, root, problems);
+  root.finish();
+}
+
+Result<Configuration, Problems> read_configuration(const std::string& path,
+                                                   const KnownOptions& known) {
+  Configuration configuration;
+  Problems problems;
+  const auto files = configuration_files(path);
+  if (!files) return Problems{files.error()};
+  for (const std::string& file : *files) {
+    const auto text = read_text(file);
+    if (!text) return Problems{text.error()};
+    const auto document = parse_toml(*text, file);
+    if (!document) return Problems{document.error()};
+    add_document(configuration, *document, known, problems);
+  }
+  if (problems.empty()) return configuration;
+  std::stable_sort(problems.begin(), problems.end(), [](const Problem& one, const Problem& other) {
+    // Files come in their order already.
+    if (one.place.file != other.place.file) return false;
+    return std::pair(one.place.line, one.place.column) <
+           std::pair(other.place.line, other.place.column);
+  });
+  return problems;
+}
+
+}  // namespace shmvisor::config

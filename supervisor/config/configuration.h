@@ -1,0 +1,86 @@
+// Configuration: what a configuration file and its drop-ins say, checked as far as that is possible
+// without the options that they set. supervisor/config/README.md lists the keys.
+//
+// Options of `run` and `agent` are set by their long names. Which there are, and of what kind, is
+// told from outside: the command line defines them, and nobody else does.
+//
+// Errors: all Problems that were found, with their places. Thread rule: plain values; reading files
+// may wait for their disk, so it is not for a main loop.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "policy/base/result.h"
+#include "policy/limits/user_limits.h"
+#include "policy/rules/rule.h"
+#include "supervisor/config/config_problem.h"
+#include "supervisor/config/toml_document.h"
+
+namespace shmvisor::config {
+
+/// An option that a file may set.
+struct KnownOption {
+  enum class Kind : std::uint8_t {
+    kFlag,        ///< true or false
+    kNumber,      ///< a number, or text with a number
+    kText,        ///< text
+    kTextOrFlag,  ///< text, or true for the option without a value
+    kList,        ///< text, or a list of it
+  };
+
+  std::string name;  ///< "shmmax"
+  Kind kind = Kind::kText;
+};
+
+struct KnownOptions {
+  std::vector<KnownOption> limits;  ///< of `run` and `agent` both, in the table [limits]
+  std::vector<KnownOption> run;
+  std::vector<KnownOption> agent;
+};
+
+struct OptionSetting {
+  std::string name;
+  std::vector<std::string> values;  ///< as on the command line
+  Place place;
+
+  friend bool operator==(const OptionSetting& one, const OptionSetting& other) {
+    return one.name == other.name && one.values == other.values;
+  }
+};
+using OptionSettings = std::vector<OptionSetting>;
+
+/// [limits.uid.UID], or [limits.uid.default].
+struct UserSetting {
+  std::optional<std::uint32_t> uid;  ///< nothing: of each user
+  std::string name;                  ///< "shmmax", "shmall" or "shmmni"
+  std::string value;
+  Place place;
+};
+
+struct Configuration {
+  OptionSettings limits;
+  OptionSettings run;
+  OptionSettings agent;
+  std::vector<UserSetting> user_settings;  ///< what user_limits were set by
+  UserLimits user_limits;
+  std::vector<Rule> rules;
+  std::vector<Place> rule_places;  ///< of each of the rules
+
+  /// The settings of "run" or "agent", limits first.
+  [[nodiscard]] OptionSettings options_of(const std::string& subcommand) const;
+};
+
+/// Adds what one file says: a later setting takes the place of an earlier one, rules come behind
+/// those that are there.
+void add_document(Configuration& configuration, const TomlValue& document,
+                  const KnownOptions& known, Problems& problems);
+
+/// The file, and the drop-ins PATH.d/*.toml in the order of their names. Files are regular ones of
+/// up to kMostTomlBytes.
+[[nodiscard]] Result<Configuration, Problems> read_configuration(const std::string& path,
+                                                                 const KnownOptions& known);
+
+}  // namespace shmvisor::config

@@ -1,0 +1,14 @@
+// The word that a misspelt one was most likely meant to be.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace shmvisor {
+
+/// Of `known` the one with the fewest letters to insert, remove, change or swap with a neighbour;
+/// empty where all are too far off to be meant.
+[[nodiscard]] std::string nearest_word(const std::string& word,
+                                       const std::vector<std::string>& known);
+
+}  // namespace shmvisor

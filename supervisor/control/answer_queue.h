@@ -1,0 +1,86 @@
+// AnswerQueue: answers clients' requests beside the main loop, one at a time.
+//
+// To count attaches takes a walk through /proc, so no answer is made in the loop. A client that
+// asks again and again must not cost supervised calls much: after each answer the queue rests as
+// long as that took, up to kLongestRest.
+//
+// Errors: where no thread can be created, or memory is short, the client gets a refusal. Ownership:
+// borrows the loop. It may be destroyed once wait_for_end() has succeeded. Thread rule: the loop's
+// thread.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "supervisor/control/control_request.h"
+#include "supervisor/control/named_registry.h"
+#include "supervisor/loop/event_loop.h"
+#include "supervisor/loop/nudge.h"
+#include "supervisor/tasks/background_task.h"
+
+namespace shmvisor {
+
+class AnswerQueue {
+ public:
+  static constexpr std::chrono::milliseconds kLongestRest{50};
+
+  using ClientNumber = std::uint64_t;
+  /// Gets the answer, a whole line.
+  using Deliver = std::function<void(ClientNumber, const std::string&)>;
+
+  AnswerQueue(EventLoop& loop, KnownSessions sessions, Deliver deliver);
+
+  /// How to answer Reload: `read` beside the loop, then `apply` in the loop. Before the first
+  /// request.
+  void reload_by(ReadSteering read, std::function<void(const Steering&)> apply) {
+    read_ = std::move(read);
+    apply_ = std::move(apply);
+  }
+  [[nodiscard]] bool valid() const { return answered_.valid(); }
+  /// Delivers nothing yet: that is done by the loop.
+  void add(ClientNumber client, ControlRequest request);
+  /// What this client asked and what is not begun yet is not answered. For a client that has left:
+  /// the queue would grow without bound with those who ask and leave.
+  void forget(ClientNumber client);
+  /// Requests that are not begun yet.
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
+  /// Begins no answer more, and waits for the one under way. False where that takes longer.
+  bool wait_for_end(std::chrono::milliseconds bound);
+
+ private:
+  struct Entry {
+    ClientNumber client = 0;
+    ControlRequest request;
+  };
+  /// Written by the task; read when the task has nudged the loop.
+  struct Answer {
+    std::string line;
+    std::chrono::nanoseconds took{0};
+    std::optional<SteeringUpdate> update;
+  };
+
+  void begin_next();
+  void finish();
+
+  const KnownSessions sessions_;
+  const Deliver deliver_;
+  ReadSteering read_;
+  std::function<void(const Steering&)> apply_;
+  std::list<Entry> waiting_;
+  std::shared_ptr<Answer> under_way_;
+  ClientNumber asking_ = 0;
+  EventLoop::Time rests_until_;
+  bool over_ = false;
+  BackgroundTask task_;
+  EventLoop::Timer begin_again_;
+  const Nudge answered_;
+};
+
+}  // namespace shmvisor

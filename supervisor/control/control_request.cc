@@ -1,0 +1,144 @@
+#include "supervisor/control/control_request.h"
+
+#include <array>
+#include <set>
+#include <utility>
+
+#include "policy/limits/limits.h"
+#include "policy/oci/strict_json.h"
+
+namespace shmvisor {
+namespace {
+
+using control::Json;
+using control::Refusal;
+
+/// Takes the members of a request one after another, and remembers the first that does not fit.
+class Members {
+ public:
+  explicit Members(const Json& request) : request_(request) {}
+
+  /// Empty where it is missing.
+  std::string text(const char* name) {
+    const auto found = take(name);
+    if (found == request_.end()) return {};
+    if (!found->is_string()) blame(name, "a string");
+    return found->is_string() ? found->get<std::string>() : std::string();
+  }
+
+  std::optional<std::uint64_t> number(const char* name, std::uint64_t most) {
+    const auto found = take(name);
+    if (found == request_.end()) return std::nullopt;
+    if (!found->is_number_unsigned() || found->get<std::uint64_t>() > most) {
+      blame(name, "a number from 0 to " + std::to_string(most));
+      return std::nullopt;
+    }
+    return found->get<std::uint64_t>();
+  }
+
+  std::uint64_t needed_number(const char* name, std::uint64_t most) {
+    if (request_.find(name) == request_.end()) blame(name, "there");
+    return number(name, most).value_or(0);
+  }
+
+  /// Nothing where all members were taken and did fit.
+  [[nodiscard]] std::optional<Refusal> trouble() const {
+    if (trouble_) return trouble_;
+    for (const auto& [name, value] : request_.items()) {
+      if (!taken_.contains(name)) return Refusal{"bad-request", "it has no member '" + name + "'"};
+    }
+    return std::nullopt;
+  }
+
+ private:
+  Json::const_iterator take(const char* name) {
+    taken_.insert(name);
+    return request_.find(name);
+  }
+  void blame(const char* name, const std::string& wanted) {
+    if (!trouble_) trouble_ = Refusal{"bad-request", std::string(name) + " is not " + wanted};
+  }
+
+  const Json& request_;
+  std::set<std::string> taken_;
+  std::optional<Refusal> trouble_;
+};
+
+ControlRequest list_registries(Members& /*members*/) { return ListRegistries(); }
+
+ControlRequest list_segments(Members& members) {
+  constexpr std::uint64_t kMostIndex = 32768;  // behind the last, IdSpace::kMaxIds
+  ListSegments request;
+  request.registry = members.text("registry");
+  request.from_index = static_cast<int>(members.number("from", kMostIndex).value_or(0));
+  return request;
+}
+
+ControlRequest list_processes(Members& /*members*/) { return ListProcesses(); }
+
+ControlRequest follow_calls(Members& /*members*/) { return FollowCalls(); }
+
+ControlRequest remove_one(Members& members) {
+  RemoveOneSegment request;
+  request.registry = members.text("registry");
+  request.shmid = static_cast<int>(members.needed_number("shmid", INT32_MAX));
+  return request;
+}
+
+ControlRequest set_limits(Members& members) {
+  SetLimits request;
+  request.registry = members.text("registry");
+  request.limits.shmmax = members.number("shmmax", UINT64_MAX);
+  request.limits.shmall = members.number("shmall", UINT64_MAX);
+  if (const auto shmmni = members.number("shmmni", Limits::ipcmni)) {
+    request.limits.shmmni = static_cast<std::uint32_t>(*shmmni);
+  }
+  return request;
+}
+
+ControlRequest report(Members& /*members*/) { return Report(); }
+
+ControlRequest counters(Members& /*members*/) { return Counters(); }
+
+ControlRequest reload(Members& /*members*/) { return Reload(); }
+
+struct Known {
+  const char* name;
+  ControlRequest (*parse)(Members&);
+};
+constexpr std::array kKnown = {Known{"registries", list_registries},
+                               Known{"segments", list_segments},
+                               Known{"processes", list_processes},
+                               Known{"follow", follow_calls},
+                               Known{"remove", remove_one},
+                               Known{"set", set_limits},
+                               Known{"reload", reload},
+                               Known{"report", report},
+                               Known{"counters", counters}};
+
+}  // namespace
+
+Result<ControlRequest, Refusal> parse_control_request(std::string_view line) {
+  const Json parsed = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!parsed.is_object()) return Refusal{"bad-request", "the line is not one JSON object"};
+  // A reader that takes the first of two and one that takes the last would carry out other
+  // requests.
+  if (const auto strict = parse_strict_json(line); !strict) {
+    return Refusal{"bad-request", strict.error().reason};
+  }
+  Members members(parsed);
+  const auto word = parsed.find("request");
+  if (word != parsed.end() && !word->is_string()) {
+    return Refusal{"bad-request", "request is not a string"};
+  }
+  const std::string name = members.text("request");
+  for (const Known& known : kKnown) {
+    if (name != known.name) continue;
+    ControlRequest request = known.parse(members);
+    if (auto trouble = members.trouble()) return std::move(*trouble);
+    return request;
+  }
+  return Refusal{"unknown-request", "there is no request '" + name + "'"};
+}
+
+}  // namespace shmvisor

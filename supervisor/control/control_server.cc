@@ -1,0 +1,313 @@
+#include "supervisor/control/control_server.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "supervisor/control/control_request.h"
+#include "supervisor/control/protocol.h"
+#include "supervisor/credentials/thread_identity.h"
+#include "supervisor/kernel/peer_user.h"
+#include "supervisor/loop/accept_pause.h"
+
+namespace shmvisor {
+namespace {
+
+using Clock = EventLoop::Clock;
+
+/// Of newcomers; the loop has other things to do.
+constexpr int kMostGreetedInATurn = 8;
+/// Besides the clients: the socket, a newcomer that is refused, what tells of an answer and of a
+/// call.
+constexpr std::int64_t kOwnDescriptors = 4;
+/// For the line that tells how many calls were lost.
+constexpr std::size_t kLostLineBytes = 64;
+/// A few of very few are left to segments.
+constexpr std::int64_t kLeastPool = 64;
+
+std::int64_t descriptors_for_clients(const DescriptorPool& pool) {
+  constexpr auto kAll = static_cast<std::int64_t>(ControlServer::kMostClients) + kOwnDescriptors;
+  const std::int64_t left = std::max<std::int64_t>(pool.left(), 0);
+  return left < kLeastPool ? std::min<std::int64_t>(left, kOwnDescriptors + 1) : kAll;
+}
+
+std::string hello_of(const ControlServer::Identity& identity) {
+  const auto pid_namespace = NamespaceIds::ours().pid;
+  return control::to_line(
+      {{"hello",
+        {{"protocol", control::kProtocolVersion},
+         {"version", SHMVISOR_VERSION},
+         {"kind", identity.kind},
+         {"name", identity.name.empty() ? control::Json() : control::Json(identity.name)},
+         {"pid", ::getpid()},
+         {"pid_namespace", pid_namespace == 0 ? control::Json() : control::Json(pid_namespace)}}}});
+}
+
+/// Instead of the hello.
+void send_away(UniqueFd socket, const control::Refusal& refusal) {
+  ControlConnection connection(std::move(socket));
+  connection.add(refusal.line());
+  (void)connection.flush();
+}
+
+}  // namespace
+
+struct ControlServer::Client {
+  Client(AnswerQueue::ClientNumber its_number, UniqueFd socket)
+      : number(its_number), connection(std::move(socket)) {}
+
+  const AnswerQueue::ClientNumber number;
+  ControlConnection connection;
+  bool waits_for_answer = false;
+  bool refused = false;  ///< what is queued is the last that it gets
+  bool follows = false;
+  std::uint64_t lost = 0;  ///< calls that it was not told of, nor their number
+  Clock::time_point heard_at = Clock::now();
+  std::size_t taken_bytes = 0;  ///< when the deadline was set
+  short watched_events = -1;
+  EventLoop::Source watched = {};
+  EventLoop::Timer late = {};
+};
+
+ControlServer::ControlServer(EventLoop& loop, SessionResources& resources, const Identity& identity,
+                             const KnownSessions& sessions, std::chrono::milliseconds patience)
+    : loop_(loop),
+      descriptors_(resources.descriptors),
+      tally_(resources.tally),
+      patience_(patience),
+      hello_(hello_of(identity)),
+      answers_(loop, sessions,
+               [this](AnswerQueue::ClientNumber number, const std::string& line) {
+                 deliver(number, line);
+               }),
+      feed_(loop, resources.calls, sessions,
+            [this](const std::vector<std::string>& lines, std::uint64_t lost) {
+              deliver_calls(lines, lost);
+            }) {
+  descriptors_.add(descriptors_for_clients(resources.descriptors));
+  resources.tally.begin();
+}
+
+void ControlServer::listen(ControlSocket socket) {
+  socket_.emplace(std::move(socket));
+  newcomers_ = loop_.watch(socket_->fd(), POLLIN, [this](short) { accept_some(); });
+}
+
+ControlServer::~ControlServer() = default;
+
+void ControlServer::accept_some() {
+  for (int greeted = 0; greeted < kMostGreetedInATurn; ++greeted) {
+    auto connection = socket_->accept();
+    if (!connection) {
+      (void)paused_after_accept(connection.error(), newcomers_);
+      return;
+    }
+    if (peer_is_root_or_ours(*connection)) {
+      greet(std::move(*connection));
+    } else {
+      send_away(std::move(*connection), {"not-permitted", "it serves root and its own user alone"});
+    }
+  }
+}
+
+void ControlServer::greet(UniqueFd socket) {
+  if (clients_.size() >= kMostClients && !make_room()) {
+    send_away(std::move(socket),
+              {"too-many-clients", "as many clients as may be wait for its answers, or follow"});
+    return;
+  }
+  take_in(std::move(socket), /*follows=*/false);
+}
+
+bool ControlServer::make_room() {
+  const auto oldest = std::ranges::min_element(clients_, {}, [](const Client& client) {
+    return std::pair(client.waits_for_answer || client.follows, client.heard_at);
+  });
+  if (oldest->waits_for_answer || oldest->follows) return false;
+  drop(oldest);
+  return true;
+}
+
+void ControlServer::see(Clients::iterator client, short events) {
+  const bool gone = (events & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+  if ((events & POLLIN) != 0) client->connection.read();
+  // Nobody would take it, and reading it on and on would keep the loop busy.
+  const bool talks = client->follows && client->connection.has_input();
+  if ((gone && (events & POLLIN) == 0) || talks || !hear(*client) || !go_on(client)) drop(client);
+}
+
+bool ControlServer::hear(Client& client) {
+  if (client.waits_for_answer || client.refused || client.follows) return true;
+  const auto line = client.connection.take_line();
+  if (line) {
+    client.heard_at = Clock::now();
+    auto request = parse_control_request(*line);
+    if (request && std::holds_alternative<FollowCalls>(*request)) {
+      begin_following(client);
+      return true;
+    }
+    if (request) {
+      client.waits_for_answer = true;
+      answers_.add(client.number, std::move(*request));
+      return true;
+    }
+    // Who sends what is no request may send anything behind it.
+    client.connection.add(request.error().line());
+    client.refused = true;
+    return true;
+  }
+  if (!client.connection.no_line_comes()) {
+    return !client.connection.sender_ended() || client.connection.has_output();
+  }
+  client.connection.add(control::Refusal{
+      "too-long",
+      "a request is one line of less than " + std::to_string(control::kMostRequestBytes) + " bytes"}
+                            .line());
+  client.refused = true;
+  return true;
+}
+
+void ControlServer::deliver(AnswerQueue::ClientNumber number, const std::string& line) {
+  const auto client = std::ranges::find(clients_, number, &Client::number);
+  if (client == clients_.end()) return;  // it did not wait
+  client->waits_for_answer = false;
+  if (!client->connection.room_for(line.size())) {
+    drop(client);
+    return;
+  }
+  client->connection.add(line);
+  if (!hear(*client) || !go_on(client)) drop(client);
+}
+
+bool ControlServer::go_on(Clients::iterator client) {
+  if (!client->connection.flush()) return false;
+  const bool has_output = client->connection.has_output();
+  if (client->refused && !has_output) return false;
+  const bool listens =
+      !client->waits_for_answer && !client->refused && !client->connection.sender_ended();
+  const bool waits = client->waits_for_answer || client->follows;
+  if (!listens && !has_output && !waits) return false;
+  watch(client, static_cast<short>((listens ? POLLIN : 0) | (has_output ? POLLOUT : 0)));
+  return true;
+}
+
+void ControlServer::watch(Clients::iterator client, short events) {
+  // A client has its time anew when it asked something, got its answer or took some of that.
+  const std::size_t taken = client->connection.taken_bytes();
+  if (events != client->watched_events || taken != client->taken_bytes) {
+    const bool waits = client->waits_for_answer || client->follows;
+    if (waits && !client->connection.has_output()) {
+      client->late.cancel();
+    } else {
+      client->late.set(Clock::now() + patience_);
+    }
+  }
+  client->taken_bytes = taken;
+  if (events == client->watched_events) return;
+  client->watched_events = events;
+  client->watched = loop_.watch(client->connection.fd(), events,
+                                [this, client](short ready) { see(client, ready); });
+}
+
+void ControlServer::drop(Clients::iterator client) {
+  answers_.forget(client->number);
+  // The callback that is running belongs to the client: the loop keeps it until it returns.
+  clients_.erase(client);
+  look_for_followers();
+}
+
+void ControlServer::begin_following(Client& client) {
+  const auto followers = std::ranges::count_if(clients_, &Client::follows);
+  if (static_cast<std::size_t>(followers) >= kMostFollowers) {
+    client.connection.add(
+        control::Refusal{"too-many-clients", "as many clients as may follow its calls already"}
+            .line());
+    client.refused = true;
+    return;
+  }
+  client.follows = true;
+  client.connection.add(control::to_line({{"reply", "follow"}}));
+  feed_.follow(true);
+}
+
+void ControlServer::look_for_followers() {
+  if (std::ranges::none_of(clients_, &Client::follows)) feed_.follow(false);
+}
+
+ControlServer::Clients::iterator ControlServer::enter(Clients& newcomer) {
+  const auto at = newcomer.begin();
+  at->late = loop_.timer([this, at] { drop(at); });
+  at->connection.add(hello_);
+  clients_.splice(clients_.end(), newcomer);
+  return at;
+}
+
+void ControlServer::take_in(UniqueFd socket, bool follows) {
+  Clients newcomer;
+  newcomer.emplace_back(++last_number_, std::move(socket));
+  const auto at = enter(newcomer);
+  if (follows) begin_following(*at);
+  if (!go_on(at)) drop(at);
+}
+
+void ControlServer::drop_all() {
+  for (const Client& client : clients_) answers_.forget(client.number);
+  clients_.clear();
+  look_for_followers();
+}
+
+bool ControlServer::serve_the_rest(std::chrono::milliseconds bound) {
+  newcomers_.reset();
+  (void)loop_.run_while([this] { return !clients_.empty(); }, Clock::now() + bound);
+  return clients_.empty();
+}
+
+void ControlServer::lose(Client& client, std::uint64_t calls) {
+  client.lost += calls;
+  tally_.note_lost(calls);
+}
+
+void ControlServer::deliver_calls(const std::vector<std::string>& lines, std::uint64_t lost) {
+  for (auto next = clients_.begin(); next != clients_.end();) {
+    const auto client = next++;
+    if (!client->follows) continue;
+    ControlConnection& connection = client->connection;
+    lose(*client, lost);
+    for (const std::string& line : lines) {
+      if (!connection.room_for(line.size() + kLostLineBytes)) {
+        lose(*client, 1);
+        continue;
+      }
+      if (client->lost != 0) {
+        connection.add(control::to_line({{"lost", std::exchange(client->lost, 0)}}));
+      }
+      connection.add(line);
+    }
+    if (lines.empty() && client->lost != 0 && connection.room_for(kLostLineBytes)) {
+      connection.add(control::to_line({{"lost", std::exchange(client->lost, 0)}}));
+    }
+    if (!go_on(client)) drop(client);
+  }
+}
+
+void ControlServer::finish_following(std::chrono::milliseconds bound) {
+  const auto deadline = Clock::now() + bound;
+  feed_.drain();
+  deliver_calls({}, 0);  // what was lost at the end
+  const auto is_behind = [](const Client& client) {
+    return client.follows && client.connection.has_output();
+  };
+  (void)loop_.run_while([&] { return std::ranges::any_of(clients_, is_behind); }, deadline);
+}
+
+bool ControlServer::drain(std::chrono::milliseconds bound) {
+  newcomers_.reset();
+  if (socket_) socket_->remove();
+  drop_all();
+  return answers_.wait_for_end(bound);
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,121 @@
+// ControlServer: serves the clients of a run's control socket, in the main loop. PROTOCOL.md says
+// what they may ask.
+//
+// Nothing here waits for a client. What a client sends and what it has not yet taken are bounded
+// (ControlConnection), and so is the time for which a client may be silent, or take nothing:
+// kPatience. A client that follows calls and does not keep up loses some, which are counted, and
+// told when there is room again. Answers are made beside the loop (AnswerQueue). The descriptors
+// for kMostClients are set aside at the start, so that segments cannot keep an operator out, nor
+// clients keep segments from being made. Where all are taken, a newcomer takes the place of the
+// client that has been silent for longest; where each of them follows or waits for an answer, it is
+// refused. Of those who wait one has its answer soon; those who follow stay, and so are
+// kMostFollowers at most.
+//
+// Ownership: borrows loop and descriptors. It may be destroyed once drain() has succeeded;
+// otherwise the process must end without that: end_process.h. Thread rule: the loop's thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "supervisor/control/answer_queue.h"
+#include "supervisor/control/call_feed.h"
+#include "supervisor/control/control_connection.h"
+#include "supervisor/control/control_socket.h"
+#include "supervisor/control/named_registry.h"
+#include "supervisor/loop/event_loop.h"
+#include "supervisor/resources/descriptor_share.h"
+#include "supervisor/session/session_resources.h"
+
+namespace shmvisor {
+
+class ControlServer {
+ public:
+  static constexpr std::size_t kMostClients = 16;
+  /// The other places are for clients that ask.
+  static constexpr std::size_t kMostFollowers = 12;
+  static constexpr std::chrono::seconds kPatience{30};
+
+  struct Identity {
+    std::string kind;  ///< "run" or "agent"
+    std::string name;  ///< empty: none
+  };
+
+  /// `resources`: borrowed.
+  ControlServer(EventLoop& loop, SessionResources& resources, const Identity& identity,
+                const KnownSessions& sessions, std::chrono::milliseconds patience = kPatience);
+  ControlServer(const ControlServer&) = delete;
+  ControlServer& operator=(const ControlServer&) = delete;
+  ~ControlServer();
+
+  /// Whether answers can be handed over to the loop at all. Precondition of all else.
+  [[nodiscard]] bool valid() const { return answers_.valid() && feed_.valid(); }
+  /// See AnswerQueue.
+  void reload_by(ReadSteering read, std::function<void(const Steering&)> apply) {
+    answers_.reload_by(std::move(read), std::move(apply));
+  }
+  /// Clients may connect there from now on. Once.
+  void listen(ControlSocket socket);
+  /// Serves a client that is connected already; one that `follows` does so from now on.
+  void take_in(UniqueFd socket, bool follows);
+  /// Hands on the calls that are not handed on yet, and turns the loop until those who follow have
+  /// taken them, for `bound` at most.
+  void finish_following(std::chrono::milliseconds bound);
+  /// Ends all connections.
+  void drop_all();
+  /// Turns the loop until all clients have left, for `bound` at most. False where some have not.
+  bool serve_the_rest(std::chrono::milliseconds bound);
+  [[nodiscard]] std::size_t clients() const { return clients_.size(); }
+  /// Requests whose answers are not begun yet: one for each client at most.
+  [[nodiscard]] std::size_t waiting_requests() const { return answers_.waiting(); }
+
+  /// Ends all connections, removes the socket's file, and waits for the answer that is being made.
+  /// False where that takes longer.
+  bool drain(std::chrono::milliseconds bound);
+
+ private:
+  struct Client;
+  using Clients = std::list<Client>;
+
+  void accept_some();
+  void greet(UniqueFd socket);
+  /// `newcomer`: a list of this client alone.
+  Clients::iterator enter(Clients& newcomer);
+  void begin_following(Client& client);
+  /// Nobody may be following any more.
+  void look_for_followers();
+  void lose(Client& client, std::uint64_t calls);
+  void deliver_calls(const std::vector<std::string>& lines, std::uint64_t lost);
+  /// False where all clients wait for an answer.
+  bool make_room();
+  void see(Clients::iterator client, short events);
+  /// Takes the client's next request, if it waits for no answer. False where the client is dropped.
+  bool hear(Client& client);
+  void deliver(AnswerQueue::ClientNumber number, const std::string& line);
+  /// Writes what the client takes, and watches it for what is to come. False where it is to be
+  /// dropped.
+  bool go_on(Clients::iterator client);
+  void watch(Clients::iterator client, short events);
+  void drop(Clients::iterator client);
+
+  EventLoop& loop_;
+  std::optional<ControlSocket> socket_;
+  DescriptorShare descriptors_;
+  CallTally& tally_;
+  const std::chrono::milliseconds patience_;
+  const std::string hello_;
+  AnswerQueue::ClientNumber last_number_ = 0;
+  Clients clients_;
+  AnswerQueue answers_;
+  CallFeed feed_;
+  /// Paused for a while after accept(2) ran out of something.
+  EventLoop::Source newcomers_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,45 @@
+// NamedSession and NamedRegistry: what an operator calls the registries of this process.
+//
+// The registry that a run started with is "main"; that of an agent's container has the container's
+// id, that of a group "group:NAME". An IPC namespace that a served process made has the name that
+// the kernel gives it, "ipc:[4026532567]", behind the name of the container or group.
+//
+// Ownership: shares sessions and registries, which end no sooner. Thread rule: any thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "supervisor/session/session.h"
+
+namespace shmvisor {
+
+struct NamedSession {
+  std::string name;
+  std::shared_ptr<Session> session;
+};
+
+/// The sessions of this process. Called in the main loop.
+using KnownSessions = std::function<std::vector<NamedSession>()>;
+
+/// What the registry of a run is called.
+inline constexpr const char* kMainRegistry = "main";
+
+struct NamedRegistry {
+  std::string name;
+  std::uint64_t ipc_namespace = 0;  ///< 0: the one that the session started with
+  std::shared_ptr<Registry> registry;
+  /// Whether it is that of a command in an IPC namespace of its own, with its own semaphores and
+  /// message queues.
+  bool private_ipc = false;
+};
+
+[[nodiscard]] std::vector<NamedRegistry> registries_of(const std::vector<NamedSession>& sessions);
+
+/// What the registry of an IPC namespace is called beside the one named `main`.
+[[nodiscard]] std::string registry_name(const std::string& main, std::uint64_t ipc_namespace);
+
+}  // namespace shmvisor

@@ -1,0 +1,34 @@
+// Registries and segments as JSON, for clients (PROTOCOL.md).
+//
+// Thread rule: any thread; no lock of a registry may be held.
+#pragma once
+
+#include <vector>
+
+#include "emulation/ipc/viewpoint.h"
+#include "emulation/memmap/file_identity.h"
+#include "emulation/shm/registry.h"
+#include "supervisor/control/named_registry.h"
+#include "supervisor/control/protocol.h"
+
+namespace shmvisor::control {
+
+/// Ids and pids as this process sees them.
+class OurViewpoint final : public Viewpoint {
+ public:
+  uid_t show_uid(uid_t uid) override { return uid; }
+  gid_t show_gid(gid_t gid) override { return gid; }
+  std::optional<uid_t> mean_uid(uid_t shown) override { return shown; }
+  std::optional<gid_t> mean_gid(gid_t shown) override { return shown; }
+  pid_t show_pid(const PidRecord& process) override { return process.pid; }
+};
+
+[[nodiscard]] Json limits_of(const Limits& limits);
+[[nodiscard]] Json describe(const NamedRegistry& named);
+/// The memory of those of the rows that still have a segment; the others are taken out.
+[[nodiscard]] std::vector<FileIdentity> files_of(std::vector<ShmTableRow>& rows,
+                                                 const Registry& registry);
+/// `file`: its memory.
+[[nodiscard]] Json describe(const ShmTableRow& row, const FileIdentity& file);
+
+}  // namespace shmvisor::control

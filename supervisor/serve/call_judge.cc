@@ -1,0 +1,100 @@
+#include "supervisor/serve/call_judge.h"
+
+#include <utility>
+
+#include "supervisor/log/limited_log.h"
+#include "supervisor/procfs/process_name.h"
+#include "supervisor/serve/call_log.h"
+#include "supervisor/serve/served_facts.h"
+
+namespace shmvisor {
+namespace {
+
+Denial denial_of(const Rule& rule) {
+  const auto reason =
+      rule.action == RuleAction::kDeny ? Denial::Reason::kRule : Denial::Reason::kFault;
+  return {reason, rule.place, rule.line, 0};
+}
+
+CallJudge::Judgement refused(int error, const Denial& denial) {
+  CallJudge::Judgement judgement;
+  if (error != 0) judgement.refusal = Reply(Errno(error), denial);
+  return judgement;
+}
+
+std::string arguments_of(const ShmCall& call) {
+  switch (call.operation) {
+    case ShmOperation::kShmget:
+      return fmt::format("{:#x}, {}, {:#o}", static_cast<std::uint32_t>(call.key), call.size_bytes,
+                         static_cast<unsigned>(call.shmflg));
+    case ShmOperation::kShmat:
+      return fmt::format("{}, {:#x}, {:#o}", call.shmid, call.address,
+                         static_cast<unsigned>(call.shmflg));
+    case ShmOperation::kShmdt:
+      return fmt::format("{:#x}", call.address);
+    case ShmOperation::kShmctl:
+      return fmt::format("{}, {}, {:#x}", call.shmid, call.command, call.address);
+  }
+  return {};
+}
+
+}  // namespace
+
+CallJudge::CallJudge(CallRules* rules, std::vector<std::string> containers, std::uintptr_t group,
+                     Listener& listener, std::function<void()> look_later)
+    : rules_(rules),
+      containers_(std::move(containers)),
+      group_(group),
+      look_later_(std::move(look_later)),
+      delayed_([&listener](std::uint64_t id) { return listener.alive(id); }) {}
+
+CallJudge::Judgement CallJudge::judge(PendingCall& call, const ShmCall& decoded, Caller& caller,
+                                      Registry& registry, uid_t user) {
+  if (const auto decided = delayed_.take_decided(call.id())) {
+    auto judgement = refused(decided->error, decided->denial);
+    judgement.began = decided->began;
+    return judgement;
+  }
+  if (delayed_.comes_again(call.notification())) {
+    call.hand_over();
+    look_later_();
+    return {.delayed = true};
+  }
+  const auto rules = rules_->current();
+  if (rules == nullptr) return {};
+  ServedFacts facts(decoded, caller, registry, containers_, group_);
+  const Ruling ruling = rules->judge(facts);
+  if (ruling.rule == nullptr) return {};
+  const Rule& rule = *ruling.rule;
+  if (ruling.unknown) {
+    log_limited(spdlog::level::warn, LogTopic::kRules, user,
+                "{} of thread {} fails with ENOMEM: rule {} (line {}) asks for its program, which "
+                "cannot be told",
+                name_of(decoded.operation), call.tid(), rule.place, rule.line);
+    return refused(ENOMEM, denial_of(rule));
+  }
+  if (rule.action == RuleAction::kLog) {
+    log_limited(spdlog::level::warn, LogTopic::kRules, user,
+                "rule {} (line {}): {}({}) of thread {} ({}), user {}", rule.place, rule.line,
+                name_of(decoded.operation), arguments_of(decoded), call.tid(),
+                process_name(call.tid()), caller.subject().euid());
+  }
+  const DelayedCalls::Decided decided{ruling.error, denial_of(rule), DelayedCalls::Clock::now()};
+  if (ruling.delay.count() != 0) return delay(call, user, ruling, decided);
+  return refused(decided.error, decided.denial);
+}
+
+CallJudge::Judgement CallJudge::delay(PendingCall& call, uid_t user, const Ruling& ruling,
+                                      const DelayedCalls::Decided& decided) {
+  if (!delayed_.add(call.notification(), user, ruling.delay, decided)) {
+    log_limited(spdlog::level::warn, LogTopic::kRules, user,
+                "rule {} (line {}) delays as many calls of user {} as may be; further ones go on",
+                ruling.rule->place, ruling.rule->line, user);
+    return refused(decided.error, decided.denial);
+  }
+  call.hand_over();
+  look_later_();
+  return {.delayed = true};
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,115 @@
+// CallTally: what calls added up to: how many of each kind, what was refused and why, the slowest,
+// the most segments at a time, and who made each segment; the counts for each registry too.
+//
+// Off until begin(): then it costs a call one atomic load. Counts are exact, as a follower's are
+// not (CallRing). The lock is held for moments, and only where a segment is made, a call is slower
+// than all before, or a thread serves another registry than at its last call. Of more than
+// kMostRegistries at a time, those that come last have no counts of their own.
+//
+// Thread rule: any thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "policy/base/mutex.h"
+#include "supervisor/serve/call_counts.h"
+#include "supervisor/serve/call_observer.h"
+
+namespace shmvisor {
+
+class CallTally {
+ public:
+  static constexpr std::size_t kReasons = CallCounts::kReasons;
+  /// Makers of segments that are remembered.
+  static constexpr std::size_t kMostMakers = 65536;
+  static constexpr std::size_t kMostRegistries = 1024;
+
+  /// A registry: the number of its session, and its IPC namespace; 0: the one that the session
+  /// began with.
+  using Place = std::pair<std::uint32_t, std::uint64_t>;
+
+  CallTally();
+
+  void begin() { counting_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool counting() const { return counting_.load(std::memory_order_relaxed); }
+
+  struct Maker {
+    pid_t pid = 0;
+    std::string command;
+  };
+  /// The caller of a shmget that makes a segment still waits. Not noted where memory runs out.
+  void note_maker(const CallRecord& record, std::uint32_t session) noexcept;
+  void count(const CallRecord& record, std::uint32_t session) noexcept {
+    count({record.origin, record.raw, record.call, record.value, record.denial}, session);
+  }
+  void count(const RefusedCall& call, std::uint32_t session) noexcept;
+  /// Calls that a follower was not told of.
+  void note_lost(std::uint64_t calls) { lost_.fetch_add(calls, std::memory_order_relaxed); }
+
+  // Of all registries, also those that have ended:
+
+  [[nodiscard]] CallCounts::Count of(ShmOperation operation) const { return all_.of(operation); }
+  [[nodiscard]] std::uint64_t refusals(Denial::Reason reason) const {
+    return all_.refusals(reason);
+  }
+  [[nodiscard]] std::uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
+  /// Segments that were made and not noted: their makers are not known, and peaks may be too small.
+  [[nodiscard]] std::uint64_t unnoted() const { return unnoted_.load(std::memory_order_relaxed); }
+  struct Slowest {
+    ShmOperation operation = ShmOperation::kShmget;
+    std::chrono::nanoseconds took{0};
+    pid_t pid = 0;
+  };
+  [[nodiscard]] std::optional<Slowest> slowest() const;
+  struct Peak {
+    std::uint64_t segments = 0;
+    std::uint64_t pages = 0;  ///< perhaps at another time
+  };
+
+  // Of one registry:
+
+  /// Null where no call came yet.
+  [[nodiscard]] std::shared_ptr<const CallCounts> counts(const Place& place) const;
+  [[nodiscard]] Peak peak(std::uint32_t session, std::uint64_t ipc_namespace) const;
+  [[nodiscard]] std::optional<Maker> maker(std::uint32_t session, std::uint64_t ipc_namespace,
+                                           int shmid) const;
+
+  /// Those of which something is remembered.
+  [[nodiscard]] std::vector<Place> places() const;
+  /// Of a registry that has ended.
+  void forget(const Place& place);
+  /// Of a session that has ended.
+  void forget_session(std::uint32_t session);
+
+ private:
+  void remember_maker(const CallRecord& record, std::uint32_t session);
+  std::shared_ptr<CallCounts> counts_for(const Place& place);
+  void forget_locked(const Place& place) REQUIRES(mutex_);
+
+  /// Another one after each forget(), and for each tally: what threads remember is void then.
+  std::atomic<std::uint64_t> epoch_;
+  std::atomic<bool> counting_{false};
+  CallCounts all_;
+  std::atomic<std::uint64_t> lost_{0};
+  std::atomic<std::uint64_t> unnoted_{0};
+  std::atomic<std::int64_t> slowest_ns_{0};
+  mutable Mutex mutex_;
+  Slowest slowest_ GUARDED_BY(mutex_);
+  std::map<Place, std::shared_ptr<CallCounts>> counts_ GUARDED_BY(mutex_);
+  std::map<Place, Peak> peaks_ GUARDED_BY(mutex_);
+  std::map<std::pair<Place, int>, Maker> makers_ GUARDED_BY(mutex_);
+};
+
+}  // namespace shmvisor

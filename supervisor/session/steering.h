@@ -1,0 +1,36 @@
+// Steering: what an operator may change while calls are served: limits, and rules for calls.
+//
+// Thread rule: a plain value.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "policy/limits/limits.h"
+#include "policy/limits/user_limits.h"
+#include "policy/rules/rule.h"
+
+namespace shmvisor {
+
+struct Steering {
+  /// Of each registry. What is not set is left as programs and clients have set it.
+  LimitSettings limits = {};
+  /// Null: users have no limits of their own.
+  std::shared_ptr<const UserLimits> user_limits = {};
+  std::vector<Rule> rules = {};
+};
+
+/// What came of reading the operator's configuration again.
+struct SteeringUpdate {
+  /// What is wrong, one clause for each; where there is any, nothing changes.
+  std::vector<std::string> problems = {};
+  Steering steering = {};
+  /// Options that have changed, and that a restart alone puts into effect.
+  std::vector<std::string> need_restart = {};
+};
+/// Reads it. May wait for a disk, so it is not for a main loop. Thread rule: any thread.
+using ReadSteering = std::function<SteeringUpdate()>;
+
+}  // namespace shmvisor

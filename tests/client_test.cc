@@ -1,0 +1,165 @@
+// The client's side: whom it finds, what it believes of a run, and how it prints.
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include "supervisor/client/run_finder.h"
+#include "supervisor/client/text_table.h"
+#include "supervisor/client/user_names.h"
+#include "supervisor/control/control_place.h"
+#include "supervisor/control/control_socket.h"
+#include "tests/scratch_folder.h"
+
+namespace shmvisor {
+namespace {
+
+using client::find_run;
+using client::RunChoice;
+
+/// A run that says what the test likes.
+class FakeRun {
+ public:
+  FakeRun(const std::string& path, std::string says)
+      : socket_(std::move(*ControlSocket::listen_at(path))), thread_([this, says] {
+          for (;;) {
+            const UniqueFd connection(::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC));
+            if (connection.valid()) {
+              (void)::send(connection.get(), says.data(), says.size(), MSG_NOSIGNAL);
+              ::shutdown(connection.get(), SHUT_WR);
+              char byte = 0;
+              while (::recv(connection.get(), &byte, 1, 0) > 0) {
+              }
+            } else if (over_.load()) {
+              return;
+            } else {
+              ::usleep(1000);
+            }
+          }
+        }) {}
+  ~FakeRun() {
+    over_.store(true);
+    thread_.join();
+  }
+
+ private:
+  ControlSocket socket_;
+  std::atomic<bool> over_{false};
+  std::thread thread_;
+};
+
+class ClientTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ::setenv("XDG_RUNTIME_DIR", folder_.path("").c_str(), 1);
+    std::filesystem::create_directory(folder_.path("shmvisor"));
+    std::filesystem::permissions(folder_.path("shmvisor"), std::filesystem::perms::owner_all);
+  }
+  std::string place(const std::string& name) { return folder_.path("shmvisor/" + name); }
+  static std::string hello(const std::string& name, int pid) {
+    return R"({"hello":{"protocol":1,"version":"9","kind":"run","name":)" + name + R"(,"pid":)" +
+           std::to_string(pid) + "}}\n";
+  }
+  std::string problem(const RunChoice& choice) {
+    const auto run = find_run(choice);
+    return run ? "" : run.error().text;
+  }
+
+  const ScratchFolder folder_;
+};
+
+TEST_F(ClientTest, FindsTheOnlyRun) {
+  EXPECT_NE(problem({.name = "one"}).find("no run"), std::string::npos);
+  const FakeRun one(place("one.control"), hello("\"one\"", 5));
+  { std::ofstream(place("stale.control")); }
+  EXPECT_EQ(problem({}), "");
+  EXPECT_EQ(problem({.name = "one"}), "");
+  EXPECT_EQ(problem({.pid = 5}), "");
+  EXPECT_EQ(problem({.path = place("one.control")}), "");
+  EXPECT_NE(problem({.name = "two"}).find("there is: one (pid 5)"), std::string::npos);
+  EXPECT_NE(problem({.path = place("one.control"), .pid = 6}).find("has pid 6"), std::string::npos);
+}
+
+TEST_F(ClientTest, ChoosesAmongSeveral) {
+  const FakeRun one(place("one.control"), hello("\"one\"", 5));
+  const FakeRun two(place("6.control"), hello("null", 6));
+  EXPECT_NE(problem({}).find("pid 6, one (pid 5)"), std::string::npos) << problem({});
+  EXPECT_EQ(problem({.pid = 6}), "");
+  EXPECT_EQ(problem({.name = "one"}), "");
+}
+
+TEST_F(ClientTest, BelievesNoRunThatSaysAnythingElse) {
+  int number = 0;
+  for (const std::string& says :
+       {std::string(), std::string("\n"), std::string("x\n"), std::string("[]\n"),
+        std::string("{\"hello\":{}}\n"), std::string("{\"hello\":{\"protocol\":2}}\n"),
+        std::string(3'000'000, 'x')}) {
+    const std::string path = place(std::to_string(++number));
+    const FakeRun run(path, says);
+    EXPECT_NE(problem({.path = path}).find("no run answers at"), std::string::npos) << number;
+  }
+}
+
+TEST_F(ClientTest, SaysWhyARunIsNotFound) {
+  const FakeRun full(place("full.control"),
+                     "{\"error\":{\"code\":\"too-many-clients\",\"message\":\"too many\"}}\n");
+  EXPECT_NE(problem({.name = "full"}).find("full.control does not answer: too many"),
+            std::string::npos)
+      << problem({.name = "full"});
+  const FakeRun one(place("one.control"), hello("\"one\"", 5));
+  EXPECT_EQ(problem({.name = "one"}), "");
+  EXPECT_EQ(problem({.pid = 5}), "");
+  EXPECT_NE(problem({}).find("does not answer: too many"), std::string::npos) << problem({});
+  const FakeRun odd(place("odd.control"), "{\"hello\":{\"protocol\":\"one\"}}\n");
+  EXPECT_NE(problem({.name = "odd"}).find("it is no control socket"), std::string::npos);
+}
+
+TEST_F(ClientTest, PrintsNoTerminalEscapes) {
+  EXPECT_EQ(client::printable("a\x1b[2Jb\n\xff"), "a?[2Jb??");
+}
+
+TEST_F(ClientTest, AFolderThatOthersMayEnterIsNoPlace) {
+  EXPECT_TRUE(control::place_for({.path = "auto", .name = ""}));
+  std::filesystem::permissions(folder_.path("shmvisor"), std::filesystem::perms::all);
+  const auto place = control::place_for({.path = "", .name = "one"});
+  ASSERT_FALSE(place);
+  EXPECT_NE(place.error().text.find("mode 0700"), std::string::npos);
+}
+
+TEST(RunNameTest, BeginsWithALetter) {
+  for (const char* const name : {"a", "web-1", "A.b_c", "x9"}) {
+    EXPECT_EQ(control::check_name(name), "") << name;
+  }
+  for (const std::string& name : {std::string(), std::string("7"), std::string("-a"),
+                                  std::string("a/b"), std::string("a b"), std::string("..")}) {
+    EXPECT_NE(control::check_name(name), "") << name;
+  }
+  EXPECT_EQ(control::check_name(std::string(64, 'a')), "");
+  EXPECT_NE(control::check_name(std::string(65, 'a')), "");
+}
+
+TEST(UserNamesTest, ReadsPasswd) {
+  const ScratchFolder folder;
+  const std::string path = folder.path("passwd");
+  {
+    std::ofstream file(path);
+    file << "root:x:0:0::/root:/bin/sh\nbroken\n:x:5:\nfar:x:99999999999:1::\nme\x1b:x:7:7:::\n";
+  }
+  const client::UserNames names(path);
+  EXPECT_EQ(names.of(0), "root");
+  EXPECT_EQ(names.of(7), "me?");
+  EXPECT_EQ(names.of(5), "5");
+  EXPECT_EQ(client::UserNames(folder.path("none")).of(0), "0");
+}
+
+TEST(TextTableTest, AlignsColumns) {
+  client::TextTable table({"a", "bb"});
+  table.add({"ccc", "d"});
+  EXPECT_EQ(table.text(), "a   bb\nccc d\n");
+}
+
+}  // namespace
+}  // namespace shmvisor

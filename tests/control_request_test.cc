@@ -1,0 +1,89 @@
+// Requests to a control socket: those that there are, and lines that are none.
+#include "supervisor/control/control_request.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace shmvisor {
+namespace {
+
+std::string refusal_of(const std::string& line) {
+  const auto parsed = parse_control_request(line);
+  return parsed ? "" : parsed.error().code;
+}
+
+TEST(ControlRequestTest, KnowsEachRequest) {
+  EXPECT_TRUE(std::holds_alternative<ListRegistries>(
+      *parse_control_request(R"({"request":"registries"})")));
+  EXPECT_TRUE(
+      std::holds_alternative<ListProcesses>(*parse_control_request(R"({"request":"processes"})")));
+  const auto segments =
+      parse_control_request(R"( {"from": 7, "registry": "main", "request": "segments"} )");
+  ASSERT_TRUE(segments);
+  const auto* const list = std::get_if<ListSegments>(&*segments);
+  ASSERT_NE(list, nullptr);
+  EXPECT_EQ(list->registry, "main");
+  EXPECT_EQ(list->from_index, 7);
+}
+
+TEST(ControlRequestTest, KnowsWhatChangesARegistry) {
+  const auto removal = parse_control_request(R"({"request":"remove","registry":"main","shmid":5})");
+  ASSERT_TRUE(removal);
+  EXPECT_EQ(std::get_if<RemoveOneSegment>(&*removal)->shmid, 5);
+  const auto limits =
+      parse_control_request(R"({"request":"set","registry":"main","shmmax":18446744073709551615})");
+  ASSERT_TRUE(limits);
+  EXPECT_EQ(std::get_if<SetLimits>(&*limits)->limits.shmmax, UINT64_MAX);
+  EXPECT_FALSE(std::get_if<SetLimits>(&*limits)->limits.shmall);
+  EXPECT_EQ(refusal_of(R"({"request":"remove","registry":"main"})"), "bad-request");
+  EXPECT_EQ(refusal_of(R"({"request":"remove","registry":"main","shmid":-1})"), "bad-request");
+  EXPECT_EQ(refusal_of(R"({"request":"set","registry":"main","shmmni":32769})"), "bad-request");
+}
+
+TEST(ControlRequestTest, RefusesWhatIsNoObject) {
+  for (const char* const line : {"", " ", "{", "}", "[]", "null", "7", "\"registries\"", "{}{}",
+                                 "{\"request\":\"registries\"", "{\"request\":\"registries\"} x"}) {
+    EXPECT_EQ(refusal_of(line), "bad-request") << line;
+  }
+  EXPECT_EQ(refusal_of(std::string(100, '\0')), "bad-request");
+  EXPECT_EQ(refusal_of("\xff\xfe{\"request\":\"registries\"}"), "bad-request");
+  EXPECT_EQ(refusal_of(std::string(4000, '[')), "bad-request");
+}
+
+TEST(ControlRequestTest, RefusesRequestsThatThereAreNot) {
+  EXPECT_EQ(refusal_of("{}"), "unknown-request");
+  EXPECT_EQ(refusal_of(R"({"request":1})"), "bad-request");
+  EXPECT_EQ(refusal_of(R"({"request":""})"), "unknown-request");
+  EXPECT_EQ(refusal_of(R"({"request":"segment","registry":"main"})"), "unknown-request");
+}
+
+TEST(ControlRequestTest, RefusesMembersThatDoNotFit) {
+  for (const char* const line :
+       {R"({"request":"segments","registry":7})", R"({"request":"segments","form":7})",
+        R"({"request":"segments","registry":"main","from":-1})",
+        R"({"request":"segments","registry":"main","from":32769})",
+        R"({"request":"segments","registry":"main","from":1.5})",
+        R"({"request":"segments","registry":"main","from":"7"})",
+        R"({"request":"registries","from":0})"}) {
+    EXPECT_EQ(refusal_of(line), "bad-request") << line;
+  }
+}
+
+TEST(ControlRequestTest, RefusesAMemberThatIsThereTwice) {
+  EXPECT_EQ(refusal_of(R"({"request":"remove","registry":"main","shmid":5,"shmid":6})"),
+            "bad-request");
+  EXPECT_EQ(refusal_of(R"({"request":"registries","request":"report"})"), "bad-request");
+  EXPECT_EQ(refusal_of(R"({"request":"registries","\u0072equest":"registries"})"), "bad-request");
+}
+
+TEST(ControlRequestTest, ARefusalIsOneLineOfJsonWhateverItQuotes) {
+  const auto parsed = parse_control_request("{\"request\":\"a\\n\\u0007\\ud83d\\ude00\"}");
+  ASSERT_FALSE(parsed);
+  const std::string line = parsed.error().line();
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  EXPECT_EQ(control::Json::parse(line)["error"]["code"], "unknown-request");
+}
+
+}  // namespace
+}  // namespace shmvisor

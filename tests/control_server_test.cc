@@ -1,0 +1,325 @@
+// The control socket of a run: clients that ask, and clients that send anything else, nothing, or
+// too much, read nothing, or come in crowds. None of them stops the loop or keeps another out.
+#include "supervisor/control/control_server.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "supervisor/control/protocol.h"
+#include "supervisor/kernel/socket_address.h"
+#include "tests/scratch_folder.h"
+#include "tests/supervised_child.h"
+#include "tests/turn_until.h"
+
+namespace shmvisor {
+namespace {
+
+using control::Json;
+
+CallEvent event_of(pid_t pid) {
+  CallEvent event;
+  event.pid = pid;
+  return event;
+}
+
+class ControlServerTest : public ::testing::Test {
+ protected:
+  static constexpr std::chrono::milliseconds kShort{200};
+
+  void SetUp() override { open(ControlServer::kPatience); }
+  void TearDown() override {
+    if (server_) {
+      EXPECT_TRUE(server_->drain(std::chrono::seconds(10)));
+    }
+  }
+
+  void open(std::chrono::milliseconds patience) {
+    server_.reset();
+    auto socket = ControlSocket::listen_at(path_);
+    ASSERT_TRUE(socket);
+    server_.emplace(
+        loop_, *resources_, ControlServer::Identity{"run", "test"},
+        [this] {
+          return std::vector<NamedSession>{{kMainRegistry, session_}};
+        },
+        patience);
+    ASSERT_TRUE(server_->valid());
+    server_->listen(std::move(*socket));
+  }
+
+  /// False where it does not happen in time.
+  template <typename Condition>
+  bool turn_until(Condition condition) {
+    return shmvisor::turn_until(loop_, condition);
+  }
+
+  [[nodiscard]] UniqueFd connect() const {
+    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    const auto address = SocketAddress::of(path_);
+    EXPECT_EQ(::connect(fd.get(), address->get(), SocketAddress::size_bytes()), 0);
+    return fd;
+  }
+  static bool send(const UniqueFd& client, const std::string& text) {
+    return ::send(client.get(), text.data(), text.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(text.size());
+  }
+  /// What comes until the server closes the connection, or until so many lines have come.
+  std::string receive(const UniqueFd& client, std::ptrdiff_t lines = 1'000'000) {
+    std::string got;
+    EXPECT_TRUE(turn_until([&] {
+      std::vector<char> buffer(65536);
+      const ssize_t bytes = ::recv(client.get(), buffer.data(), buffer.size(), 0);
+      if (bytes > 0) got.append(buffer.data(), static_cast<std::size_t>(bytes));
+      const bool closed = bytes == 0 || (bytes < 0 && errno != EAGAIN);
+      return closed || std::ranges::count(got, '\n') >= lines;
+    }));
+    return got;
+  }
+  static Json last_line(std::string text) {
+    if (!text.empty() && text.back() == '\n') text.pop_back();
+    return Json::parse(text.substr(text.rfind('\n') + 1), nullptr, false);
+  }
+  /// The answer to one line.
+  Json ask(const std::string& line) {
+    const UniqueFd client = connect();
+    EXPECT_TRUE(send(client, line + "\n"));
+    return last_line(receive(client, 2));
+  }
+  void expect_served() {
+    EXPECT_EQ(ask(R"({"request":"registries"})")["registries"][0]["name"], "main");
+  }
+
+  const ScratchFolder folder_;
+  const std::string path_ = folder_.path("socket");
+  EventLoop loop_;
+  KernelFeatures features_;
+  const std::shared_ptr<SessionResources> resources_ =
+      std::make_shared<SessionResources>(features_);
+  const std::shared_ptr<Session> session_ = Session::of_command(resources_, Limits{.shmmni = 7});
+  std::optional<ControlServer> server_;
+};
+
+TEST_F(ControlServerTest, TheSocketIsItsUsersAlone) {
+  struct stat status {};
+  ASSERT_EQ(::lstat(path_.c_str(), &status), 0);
+  EXPECT_TRUE(S_ISSOCK(status.st_mode));
+  EXPECT_EQ(status.st_mode & 07777, 0600U);
+}
+
+TEST_F(ControlServerTest, SaysWhoItIs) {
+  const UniqueFd client = connect();
+  const Json hello = last_line(receive(client, 1))["hello"];
+  EXPECT_EQ(hello["protocol"], control::kProtocolVersion);
+  EXPECT_EQ(hello["kind"], "run");
+  EXPECT_EQ(hello["name"], "test");
+  EXPECT_EQ(hello["pid"], ::getpid());
+}
+
+TEST_F(ControlServerTest, AnswersRequestsInTheirOrder) {
+  const UniqueFd client = connect();
+  ASSERT_TRUE(
+      send(client,
+           "{\"request\":\"registries\"}\n{\"request\":\"segments\",\"registry\":\"main\"}\n"
+           "{\"request\":\"segments\",\"registry\":\"none\"}\n"));
+  const std::string text = receive(client, 4);
+  EXPECT_LT(text.find("\"registries\""), text.find("\"segments\":[]"));
+  EXPECT_EQ(last_line(text)["error"]["code"], "no-such-registry");
+  EXPECT_EQ(ask(R"({"request":"registries"})")["registries"][0]["limits"]["shmmni"], 7);
+}
+
+TEST_F(ControlServerTest, ChangesARegistry) {
+  EXPECT_EQ(ask(R"({"request":"set","registry":"main","shmmax":5})")["limits"]["shmmax"], 5);
+  EXPECT_EQ(session_->registries().initial()->read()->limits().shmmax, 5U);
+  EXPECT_EQ(session_->registries().initial()->read()->limits().shmmni, 7U);
+  EXPECT_EQ(ask(R"({"request":"remove","registry":"main","shmid":5})")["error"]["code"],
+            "no-such-segment");
+  EXPECT_EQ(ask(R"({"request":"remove","registry":"x","shmid":5})")["error"]["code"],
+            "no-such-registry");
+  EXPECT_EQ(ask(R"({"request":"report"})")["calls"]["shmget"]["calls"], 0);
+  const Json counters = ask(R"({"request":"counters"})");
+  EXPECT_EQ(counters["registries"][0]["name"], "main");
+  EXPECT_EQ(counters["registries"][0]["calls"]["shmat"]["within"].size(),
+            counters["bounds_ns"].size() + 1);
+}
+
+TEST_F(ControlServerTest, AnswersWhoSendsNothingMore) {
+  const UniqueFd client = connect();
+  ASSERT_TRUE(send(client, "{\"request\":\"registries\"}\n"));
+  ASSERT_EQ(::shutdown(client.get(), SHUT_WR), 0);
+  EXPECT_EQ(last_line(receive(client))["reply"], "registries");
+  EXPECT_TRUE(turn_until([this] { return server_->clients() == 0; }));
+}
+
+TEST_F(ControlServerTest, SaysWhatIsWrongOnceAndCloses) {
+  for (const std::string& line :
+       {std::string("x\n"), std::string("\n"), std::string(100, '\0') + "\n",
+        std::string("{\"request\":\"registries\""), std::string(5000, '['),
+        std::string(200'000, 'x')}) {
+    const UniqueFd client = connect();
+    EXPECT_TRUE(turn_until([this] { return server_->clients() == 1; }));
+    (void)::send(client.get(), line.data(), line.size(), MSG_NOSIGNAL);
+    (void)::shutdown(client.get(), SHUT_WR);
+    const std::string text = receive(client);
+    EXPECT_NE(text.find("\"error\""), std::string::npos) << line.substr(0, 40) << ": " << text;
+    EXPECT_TRUE(turn_until([this] { return server_->clients() == 0; }));
+  }
+  expect_served();
+}
+
+TEST_F(ControlServerTest, ForgetsWhoLeavesInTheMiddle) {
+  for (const char* const begun : {"", "{\"request\"", "{\"request\":\"processes\"}\n"}) {
+    UniqueFd client = connect();
+    EXPECT_TRUE(send(client, begun));
+    EXPECT_TRUE(turn_until([this] { return server_->clients() == 1; }));
+    client.reset();
+    EXPECT_TRUE(turn_until([this] { return server_->clients() == 0; }));
+  }
+  expect_served();
+}
+
+TEST_F(ControlServerTest, DropsWhoIsSilent) {
+  open(kShort);
+  const UniqueFd client = connect();
+  EXPECT_TRUE(turn_until([this] { return server_->clients() == 1; }));
+  EXPECT_TRUE(turn_until([this] { return server_->clients() == 0; }));
+}
+
+TEST_F(ControlServerTest, DropsWhoTakesNothing) {
+  open(kShort);
+  const UniqueFd client = connect();
+  int small = 1;
+  (void)::setsockopt(client.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+  std::string many;
+  for (int i = 0; i < 100; ++i) many += "{\"request\":\"registries\"}\n";
+  EXPECT_TRUE(send(client, many));
+  EXPECT_TRUE(turn_until([this] { return server_->clients() == 1; }));
+  EXPECT_TRUE(turn_until([this] { return server_->clients() == 0; }));
+}
+
+TEST_F(ControlServerTest, FollowersGetEachCall) {
+  const UniqueFd client = connect();
+  ASSERT_TRUE(send(client, "{\"request\":\"follow\"}\n"));
+  EXPECT_EQ(last_line(receive(client, 2))["reply"], "follow");
+  EXPECT_TRUE(resources_->calls.wanted());
+  resources_->calls.add(event_of(7));
+  resources_->calls.add(event_of(8));
+  const std::string text = receive(client, 2);
+  EXPECT_NE(text.find("\"pid\":7"), std::string::npos) << text;
+  EXPECT_EQ(last_line(text)["call"]["pid"], 8);
+  EXPECT_EQ(last_line(text)["call"]["registry"], "main");
+}
+
+TEST_F(ControlServerTest, NothingIsKeptWhenTheLastFollowerLeaves) {
+  UniqueFd client = connect();
+  ASSERT_TRUE(send(client, "{\"request\":\"follow\"}\n"));
+  receive(client, 2);
+  EXPECT_TRUE(resources_->calls.wanted());
+  ASSERT_EQ(::shutdown(client.get(), SHUT_WR), 0);
+  EXPECT_TRUE(loop_.turn(EventLoop::Clock::now()));
+  EXPECT_TRUE(resources_->calls.wanted());
+  client.reset();
+  EXPECT_TRUE(turn_until([this] { return !resources_->calls.wanted(); }));
+  EXPECT_EQ(server_->clients(), 0U);
+}
+
+TEST_F(ControlServerTest, FollowersKeepNobodyOutWhoAsks) {
+  std::vector<UniqueFd> crowd;
+  for (std::size_t i = 0; i < 2 * ControlServer::kMostClients; ++i) {
+    crowd.push_back(connect());
+    ASSERT_TRUE(send(crowd.back(), "{\"request\":\"follow\"}\n"));
+    const Json said = last_line(receive(crowd.back(), 2));
+    if (i < ControlServer::kMostFollowers) {
+      EXPECT_EQ(said["reply"], "follow");
+    } else {
+      EXPECT_EQ(said["error"]["code"], "too-many-clients");
+    }
+  }
+  expect_served();
+  EXPECT_TRUE(turn_until([this] { return server_->clients() == ControlServer::kMostFollowers; }));
+}
+
+TEST_F(ControlServerTest, AFollowerThatTalksIsDropped) {
+  const UniqueFd client = connect();
+  ASSERT_TRUE(send(client, "{\"request\":\"follow\"}\n"));
+  receive(client, 2);
+  ASSERT_TRUE(send(client, std::string(100'000, 'x')));
+  EXPECT_TRUE(turn_until([this] { return server_->clients() == 0; }));
+}
+
+TEST_F(ControlServerTest, AFollowerThatReadsNothingLosesCallsAndIsTold) {
+  const UniqueFd slow = connect();
+  const UniqueFd quick = connect();
+  for (const UniqueFd* const client : {&slow, &quick}) {
+    ASSERT_TRUE(send(*client, "{\"request\":\"follow\"}\n"));
+  }
+  receive(quick, 2);
+  constexpr int kCalls = 30'000;
+  int seen = 0;
+  for (int call = 0; call < kCalls; ++call) {
+    resources_->calls.add(event_of(call));
+    if (call % 1000 != 999) continue;
+    const std::string text = receive(quick, 1000);
+    seen += static_cast<int>(std::ranges::count(text, '\n'));
+  }
+  EXPECT_EQ(seen, kCalls);  // none is lost for one that reads
+  resources_->calls.add(event_of(1));
+  const std::string text = receive(slow, 5000);
+  server_->finish_following(std::chrono::milliseconds(10));
+  std::string rest = text;
+  for (int more = 0; more < 40 && rest.find("\"lost\"") == std::string::npos; ++more) {
+    resources_->calls.add(event_of(2));
+    rest += receive(slow, 1);
+  }
+  EXPECT_NE(rest.find("{\"lost\":"), std::string::npos);
+}
+
+TEST_F(ControlServerTest, ACrowdKeepsNobodyOut) {
+  std::vector<UniqueFd> crowd;
+  for (int i = 0; i < 200; ++i) {
+    crowd.push_back(connect());
+    EXPECT_TRUE(loop_.turn(EventLoop::Clock::now()));
+    EXPECT_LE(server_->clients(), ControlServer::kMostClients);
+  }
+  expect_served();
+}
+
+TEST_F(ControlServerTest, NothingIsKeptOfThoseWhoAskAndLeave) {
+  for (int i = 0; i < 300; ++i) {
+    UniqueFd client = connect();
+    ASSERT_TRUE(send(client, "{\"request\":\"processes\"}\n"));
+    ASSERT_TRUE(loop_.turn(EventLoop::Clock::now()));
+    client.reset();
+    ASSERT_TRUE(loop_.turn(EventLoop::Clock::now()));
+    ASSERT_LE(server_->waiting_requests(), ControlServer::kMostClients);
+  }
+  EXPECT_TRUE(turn_until([this] { return server_->clients() == 0; }));
+  EXPECT_EQ(server_->waiting_requests(), 0U);
+  expect_served();
+}
+
+TEST_F(ControlServerTest, SegmentsLeaveItsDescriptors) {
+  EXPECT_EQ(resources_->descriptors.left(),
+            resources_->plan.pool - static_cast<std::int64_t>(ControlServer::kMostClients) - 4);
+}
+
+TEST_F(ControlServerTest, TheFileGoesWithIt) {
+  EXPECT_TRUE(server_->drain(std::chrono::seconds(10)));
+  struct stat status {};
+  EXPECT_NE(::lstat(path_.c_str(), &status), 0);
+}
+
+TEST_F(ControlServerTest, AnotherRunIsNotReplaced) {
+  const auto second = ControlSocket::listen_at(path_);
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().text.find("another run serves"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace shmvisor
