@@ -46,6 +46,22 @@ Result<std::vector<pid_t>> namespace_pids(pid_t tid) {
 
 }  // namespace
 
+Result<PidRecord> record_process(pid_t tid, pid_t tgid) {
+  const auto known_namespaces = inner_pid_namespaces(tid);
+  if (!known_namespaces) return known_namespaces.error();
+  if (known_namespaces->empty()) return PidRecord{tgid, nullptr};
+  const auto known_pids = namespace_pids(tid);
+  if (!known_pids) return known_pids.error();
+  const std::vector<std::uint64_t>& namespaces = *known_namespaces;
+  const std::vector<pid_t>& pids = *known_pids;
+  auto inner = std::make_shared<std::vector<PidRecord::Inner>>();
+  // Both end at the innermost: namespaces[0] and the last of pids.
+  for (std::size_t i = 0; i < namespaces.size() && i < pids.size(); ++i) {
+    inner->push_back({namespaces[i], pids[pids.size() - 1 - i]});
+  }
+  return PidRecord{tgid, std::move(inner)};
+}
+
 const ThreadViewpoint::IdMap* ThreadViewpoint::map(std::optional<IdMap>& cache, const char* name) {
   const std::uint64_t theirs = thread_->user_namespace();
   if (theirs == 0 || theirs == NamespaceIds::ours().user) return nullptr;
@@ -101,20 +117,10 @@ pid_t ThreadViewpoint::show_pid(const PidRecord& process) {
 PidRecord ThreadViewpoint::record(pid_t tgid) {
   const std::uint64_t theirs = thread_->pid_namespace();
   if (theirs == 0 || theirs == NamespaceIds::ours().pid) return {tgid, nullptr};
-  const auto known_namespaces = inner_pid_namespaces(thread_->tid());
-  const auto known_pids = namespace_pids(thread_->tid());
-  if (!known_namespaces || !known_pids) {
-    cannot_tell_ = true;
-    return {tgid, nullptr};
-  }
-  const std::vector<std::uint64_t>& namespaces = *known_namespaces;
-  const std::vector<pid_t>& pids = *known_pids;
-  auto inner = std::make_shared<std::vector<PidRecord::Inner>>();
-  // Both end at the innermost: namespaces[0] and the last of pids.
-  for (std::size_t i = 0; i < namespaces.size() && i < pids.size(); ++i) {
-    inner->push_back({namespaces[i], pids[pids.size() - 1 - i]});
-  }
-  return {tgid, std::move(inner)};
+  auto recorded = record_process(thread_->tid(), tgid);
+  if (recorded) return std::move(*recorded);
+  cannot_tell_ = true;
+  return {tgid, nullptr};
 }
 
 }  // namespace shmvisor

@@ -14,6 +14,9 @@
 
 namespace shmvisor {
 
+/// The record of the process `tgid`, of which `tid` is a thread. Errors: shortages on our side.
+[[nodiscard]] Result<PidRecord> record_process(pid_t tid, pid_t tgid);
+
 class ThreadViewpoint : public Viewpoint {
  public:
   explicit ThreadViewpoint(std::shared_ptr<ThreadIdentity> thread) : thread_(std::move(thread)) {}

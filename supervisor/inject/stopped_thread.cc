@@ -31,6 +31,10 @@ Result<StoppedThread> StoppedThread::take(Tracee tracee) {
 
 bool StoppedThread::release() {
   if (!tracee_.attached()) return false;
+  if (!replaced_ && entry_ && has_called_ && !stop_anew()) {
+    if (tracee_.attached()) tracee_.give_up_gone();
+    return false;
+  }
   if (!replaced_) {
     if (const auto word = departure_.result_word()) (void)tracee_.poke(word->address, word->value);
     if (!set_registers(departure_.registers(registers_))) {
@@ -47,6 +51,14 @@ bool StoppedThread::release() {
   return tracee_.detach() && !departure_.repeats;
 }
 
+// Whether a call is restarted is decided on the way out of it alone, where signals are handled
+// (arch_do_signal_or_restart()). Behind a call of ours the thread would find the kernel's order to
+// restart as the result of its own.
+bool StoppedThread::stop_anew() {
+  if (!tracee_.interrupt() || !resume(false)) return false;
+  return wait(Wait::kWhileItTakes) != Stop::kGone;
+}
+
 bool StoppedThread::block_signals() {
   if (replaced_ || std::exchange(mask_differs_, true)) return true;
   // What it blocked itself stays so: before Linux 5.17 a signal sent to its process that is
@@ -57,7 +69,7 @@ bool StoppedThread::block_signals() {
 
 Result<std::int64_t> StoppedThread::call(Abi abi, RemoteCall call,
                                          const std::array<std::uint64_t, 6>& arguments) {
-  if (const auto entered = enter(abi, registers_.entering(abi, call, arguments)); !entered) {
+  if (const auto entered = enter(abi, base().entering(abi, call, arguments)); !entered) {
     return entered.error();
   }
   // To the exit: the kernel's own time, which populating memory may make long.
@@ -107,6 +119,7 @@ Result<StoppedThread::BlockingCall> StoppedThread::begin_again(Abi abi) {
 Result<void> StoppedThread::enter(Abi abi, const Registers& entering) {
   if (replaced_) return Errno(ESRCH);
   die_with_us();  // nobody else would give it its registers back
+  has_called_ = true;
   if (!set_registers(entering)) return Errno(ESRCH);
   // Without a number the call that run() ended in is skipped; its way out stops too.
   if (std::exchange(in_traced_call_, false) &&

@@ -66,6 +66,10 @@ class StoppedThread {
     return tracee_.peek(address);
   }
 
+  /// For a thread that was stopped anywhere, in its own code or in a call that the stop
+  /// interrupted: its calls are made by the instruction at `address`. When it is let go, the kernel
+  /// decides anew what becomes of the interrupted call, by the signals that there are then.
+  void enter_at(std::uint64_t address) { entry_ = registers_.behind_entry_at(address); }
   /// Runs one system call in it. The result is the kernel's: a value, or an errno negated.
   /// Errors: ESRCH, and EACCES where the thread does not run what it should.
   Result<std::int64_t> call(Abi abi, RemoteCall call,
@@ -154,6 +158,9 @@ class StoppedThread {
   Result<void> check_entry(Abi abi, const Registers& wanted);
   /// `stop`: on the way out of a call.
   Result<std::int64_t> result_after(Abi abi, Tracee::Stop stop);
+  /// Takes it from behind a call of ours to a stop like the one that it was found in.
+  bool stop_anew();
+  [[nodiscard]] const Registers& base() const { return entry_ ? *entry_ : registers_; }
   bool resume(bool to_syscall_stop);
   Tracee::Stop resume_to_stop(bool to_syscall_stop, Tracee::Wait wait);
   Tracee::Stop wait(Tracee::Wait wait);
@@ -163,6 +170,8 @@ class StoppedThread {
 
   Tracee tracee_;
   const Registers registers_;
+  std::optional<Registers> entry_;  ///< where calls are to be made from instead
+  bool has_called_ = false;
   std::uint64_t signal_mask_;
   bool mask_differs_ = false;    ///< it has not signal_mask_, or is not to have what it has
   bool replaced_ = false;        ///< by another program, to which registers_ mean nothing

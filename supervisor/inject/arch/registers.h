@@ -45,6 +45,15 @@ class Registers {
   /// what the ABI lets a function use without having reserved it.
   [[nodiscard]] std::uint64_t below_stack(std::size_t size) const;
 
+  /// That of the code that the thread runs.
+  [[nodiscard]] Abi abi() const;
+  /// Whether `code` begins with an instruction that enters the kernel from that code.
+  [[nodiscard]] bool would_enter_by(std::span<const std::byte> code) const;
+  /// These registers, as if the thread had entered the kernel by the instruction at `address`.
+  [[nodiscard]] Registers behind_entry_at(std::uint64_t address) const;
+  /// The place of the instruction by which it entered the kernel, where it did.
+  [[nodiscard]] std::uint64_t entry() const;
+
   /// These registers, about to make `call`. The arguments are mmap(2)'s and so on.
   [[nodiscard]] Registers entering(Abi abi, RemoteCall call,
                                    const std::array<std::uint64_t, 6>& arguments) const;

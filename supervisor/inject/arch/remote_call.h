@@ -13,6 +13,7 @@ namespace shmvisor {
 enum class RemoteCall : std::uint8_t {
   kMmap,
   kMunmap,
+  kMremap,
   kClose,
   kClone,
   kShmdt,

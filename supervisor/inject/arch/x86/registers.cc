@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <iterator>
 #include <optional>
@@ -114,6 +115,24 @@ std::int64_t Registers::result(Abi abi) const {
 std::uint64_t Registers::instruction_pointer() const { return raw_.rip; }
 
 bool Registers::steps() const { return (raw_.eflags & kTrapFlag) != 0; }
+
+Abi Registers::abi() const { return raw_.cs == kUserCs ? Abi::kX86_64 : Abi::kI386; }
+
+bool Registers::would_enter_by(std::span<const std::byte> code) const {
+  constexpr std::array kSyscall = {std::byte{0x0f}, std::byte{0x05}};
+  constexpr std::array kInt80 = {std::byte{0xcd}, std::byte{0x80}};
+  // From 64-bit code the other one would make an i386 call.
+  const auto& wanted = abi() == Abi::kX86_64 ? kSyscall : kInt80;
+  return code.size() >= wanted.size() && std::equal(wanted.begin(), wanted.end(), code.begin());
+}
+
+Registers Registers::behind_entry_at(std::uint64_t address) const {
+  Registers next = *this;
+  next.raw_.rip = address + kEnteringInstructionBytes;
+  return next;
+}
+
+std::uint64_t Registers::entry() const { return raw_.rip - kEnteringInstructionBytes; }
 
 std::uint64_t Registers::below_stack(std::size_t size) const {
   constexpr std::uint64_t kAlignment = 16;

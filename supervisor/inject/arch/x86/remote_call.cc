@@ -14,6 +14,8 @@ std::uint64_t x86_64_number(RemoteCall call) {
       return 9;
     case RemoteCall::kMunmap:
       return 11;
+    case RemoteCall::kMremap:
+      return 25;
     case RemoteCall::kClose:
       return 3;
     case RemoteCall::kClone:
@@ -41,6 +43,8 @@ std::uint64_t i386_number(RemoteCall call) {
       return 192;  // mmap2, whose offset counts pages
     case RemoteCall::kMunmap:
       return 91;
+    case RemoteCall::kMremap:
+      return 163;
     case RemoteCall::kClose:
       return 6;
     case RemoteCall::kClone:

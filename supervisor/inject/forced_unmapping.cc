@@ -1,0 +1,106 @@
+#include "supervisor/inject/forced_unmapping.h"
+
+#include <sys/mman.h>
+
+#include <array>
+#include <vector>
+
+#include "emulation/abi/abi.h"
+#include "policy/base/error_result.h"
+#include "supervisor/attaches/memory_map.h"
+
+namespace shmvisor {
+namespace {
+
+constexpr std::uint64_t kNoFile = ~std::uint64_t{0};
+
+/// What a call returned that did not fail.
+Result<std::uint64_t> done(const Result<std::int64_t>& called) {
+  if (!called) return called.error();
+  if (is_error_result(*called)) return Errno(static_cast<int>(-*called));
+  return static_cast<std::uint64_t>(*called);
+}
+
+class Replacing {
+ public:
+  explicit Replacing(StoppedThread& thread) : thread_(thread), abi_(thread.registers().abi()) {}
+
+  Result<void> reserve(const AddressRange& range) {
+    const auto mapped =
+        done(map(range, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED));
+    if (!mapped) return mapped.error();
+    return {};
+  }
+
+  Result<void> put_end_of_file(const AddressRange& range) {
+    const AddressRange page{0, kPageBytes};
+    const auto file = done(map(page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS));
+    if (!file) return file.error();
+    const auto longer = done(
+        call(RemoteCall::kMremap, {*file, kPageBytes, kPageBytes + range.length, MREMAP_MAYMOVE}));
+    if (!longer) {
+      (void)unmap({*file, kPageBytes});
+      return longer.error();
+    }
+    const std::uint64_t end = *longer + kPageBytes;
+    const auto put = done(call(RemoteCall::kMremap, {end, range.length, range.length,
+                                                     MREMAP_MAYMOVE | MREMAP_FIXED, range.start}));
+    (void)unmap({*longer, put ? kPageBytes : kPageBytes + range.length});
+    if (!put) return put.error();
+    return {};
+  }
+
+ private:
+  Result<std::int64_t> call(RemoteCall which, const std::array<std::uint64_t, 6>& arguments) {
+    return thread_.call(abi_, which, arguments);
+  }
+  Result<std::int64_t> map(const AddressRange& range, int protection, int flags) {
+    return call(RemoteCall::kMmap,
+                {range.start, range.length, static_cast<std::uint64_t>(protection),
+                 static_cast<std::uint64_t>(flags), kNoFile, 0});
+  }
+  Result<std::int64_t> unmap(const AddressRange& range) {
+    return call(RemoteCall::kMunmap, {range.start, range.length});
+  }
+
+  StoppedThread& thread_;
+  const Abi abi_;
+};
+
+}  // namespace
+
+Result<std::vector<AddressRange>> mapped_ranges(pid_t tid, const FileIdentity& file,
+                                                KernelFeatures& features) {
+  std::vector<AddressRange> ranges;
+  auto map = MemoryMap::open(tid, features);
+  if (!map) return map.error();
+  for (std::uint64_t from = 0;;) {
+    const auto area = map->area_above(from, Areas::kShared);
+    if (!area) return area.error();
+    if (!*area) return ranges;
+    if ((*area)->file == file) ranges.push_back((*area)->range);
+    from = (*area)->range.end();
+  }
+}
+Result<ForcedUnmapping> unmap_by_force(HeldProcess& process, const FileIdentity& file,
+                                       AccessGives gives, KernelFeatures& features) {
+  StoppedThread* const worker = process.worker();
+  if (worker == nullptr) return Errno(EACCES);
+  const auto ranges = mapped_ranges(worker->tid(), file, features);
+  if (!ranges) return ranges.error();
+  ForcedUnmapping unmapped;
+  Replacing replacing(*worker);
+  for (const AddressRange& range : *ranges) {
+    const auto replaced =
+        gives == AccessGives::kSigbus ? replacing.put_end_of_file(range) : replacing.reserve(range);
+    if (replaced) {
+      ++unmapped.ranges;
+      unmapped.bytes += range.length;
+    } else {
+      unmapped.error = replaced.error();
+    }
+  }
+  return unmapped;
+}
+
+}  // namespace shmvisor
