@@ -147,6 +147,33 @@ TEST_F(CallTallyTest, KnowsWhoMadeASegment) {
   EXPECT_FALSE(tally_.maker(7, 1, 3));
 }
 
+TEST_F(CallTallyTest, KnowsWhichSegmentsNobodyRemoved) {
+  Call call;
+  call.origin.pid = call.origin.tid = ::getpid();
+  call.changed = true;
+  for (const int shmid : {3, 4, 5}) {
+    call.value = shmid;
+    tell(call);
+  }
+  Call removal;
+  removal.call->operation = ShmOperation::kShmctl;
+  removal.call->command = 0;  // IPC_RMID
+  removal.call->shmid = 4;
+  removal.value = -EPERM;
+  tell(removal);
+  EXPECT_EQ(tally_.not_removed({kSession, 0}).size(), 3U);
+  removal.value = 0;
+  tell(removal);
+  tally_.note_removed({kSession, 0}, 5);  // an operator
+  tally_.note_removed({kSession, 0}, 77);
+  const auto left = tally_.not_removed({kSession, 0});
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_EQ(left.begin()->first, 3);
+  EXPECT_EQ(left.begin()->second.pid, ::getpid());
+  EXPECT_TRUE(tally_.maker(kSession, 0, 4)) << "it may be there still, and mapped";
+  EXPECT_TRUE(tally_.not_removed({kSession, 1}).empty());
+}
+
 TEST_F(CallTallyTest, ManyThreadsCountAtOnce) {
   std::vector<std::thread> threads;
   for (int thread = 0; thread < 4; ++thread) {

@@ -41,6 +41,32 @@ TEST(ControlRequestTest, KnowsWhatChangesARegistry) {
   EXPECT_EQ(refusal_of(R"({"request":"set","registry":"main","shmmni":32769})"), "bad-request");
 }
 
+TEST(ControlRequestTest, KnowsWhatReadsAndMakesMemory) {
+  const auto opened = parse_control_request(R"({"request":"open","registry":"main","shmid":5})");
+  ASSERT_TRUE(opened);
+  EXPECT_EQ(std::get_if<OpenSegment>(&*opened)->shmid, 5);
+  const auto allocation = parse_control_request(
+      R"({"request":"allocate","registry":"main","key":4294967295,"size":9,"mode":"0640","uid":7})");
+  ASSERT_TRUE(allocation);
+  const auto* const wanted = std::get_if<AllocateSegment>(&*allocation);
+  EXPECT_EQ(wanted->key, UINT32_MAX);
+  EXPECT_EQ(wanted->size_bytes, 9U);
+  EXPECT_EQ(wanted->mode, 0640U);
+  EXPECT_EQ(wanted->uid, uid_t{7});
+  EXPECT_FALSE(wanted->gid);
+  for (const char* const members :
+       {R"("mode":"0640")", R"("size":9)", R"("size":9,"mode":640)", R"("size":9,"mode":"")",
+        R"("size":9,"mode":"0888")", R"("size":9,"mode":"1777")", R"("size":9,"mode":" 600")",
+        R"("size":9,"mode":"600","uid":4294967295)", R"("size":9,"mode":"600","key":-1)"}) {
+    EXPECT_EQ(
+        refusal_of(R"({"request":"allocate","registry":"main",)" + std::string(members) + "}"),
+        "bad-request")
+        << members;
+  }
+  EXPECT_TRUE(
+      std::holds_alternative<InsertAllocated>(*parse_control_request(R"({"request":"insert"})")));
+}
+
 TEST(ControlRequestTest, RefusesWhatIsNoObject) {
   for (const char* const line : {"", " ", "{", "}", "[]", "null", "7", "\"registries\"", "{}{}",
                                  "{\"request\":\"registries\"", "{\"request\":\"registries\"} x"}) {

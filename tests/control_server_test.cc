@@ -2,17 +2,21 @@
 // too much, read nothing, or come in crowds. None of them stops the loop or keeps another out.
 #include "supervisor/control/control_server.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "supervisor/control/protocol.h"
+#include "supervisor/kernel/descriptor_message.h"
+#include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/socket_address.h"
 #include "tests/scratch_folder.h"
 #include "tests/supervised_child.h"
@@ -132,6 +136,59 @@ TEST_F(ControlServerTest, AnswersRequestsInTheirOrder) {
   EXPECT_LT(text.find("\"registries\""), text.find("\"segments\":[]"));
   EXPECT_EQ(last_line(text)["error"]["code"], "no-such-registry");
   EXPECT_EQ(ask(R"({"request":"registries"})")["registries"][0]["limits"]["shmmni"], 7);
+}
+
+TEST_F(ControlServerTest, GivesAwayMemoryAndTakesItIn) {
+  const UniqueFd client = connect();
+  const auto next = [&](const std::string& request, UniqueFd* file) {
+    EXPECT_TRUE(send(client, request + "\n"));
+    std::string got;
+    EXPECT_TRUE(turn_until([&] {
+      std::array<std::byte, 4096> buffer{};
+      int flags = 0;
+      const ssize_t bytes = receive_some(client.get(), buffer, flags, [&](UniqueFd fd) {
+        if (file != nullptr) *file = std::move(fd);
+      });
+      if (bytes > 0) got.append(reinterpret_cast<const char*>(buffer.data()), bytes);
+      return !got.empty() && got.back() == '\n';
+    }));
+    return last_line(got);
+  };
+  (void)receive(client, 1);
+  EXPECT_EQ(next(R"({"request":"insert"})", nullptr)["error"]["code"], "nothing-allocated");
+  const std::string allocate =
+      R"({"request":"allocate","registry":"main","key":7,"size":5000,"mode":"0600"})";
+  UniqueFd file;
+  EXPECT_EQ(next(allocate, &file)["reply"], "allocate");
+  ASSERT_TRUE(file.valid());
+  char byte = 0;
+  EXPECT_EQ(::read(file.get(), &byte, 1), -1) << "it keeps nothing in use";
+  {
+    const UniqueFd memory(::open(descriptor_path(file).c_str(), O_RDWR | O_CLOEXEC));
+    EXPECT_EQ(::pwrite(memory.get(), "x", 1, 4999), 1);
+    EXPECT_EQ(::ftruncate(memory.get(), 0), -1) << "its size is sealed";
+  }
+  EXPECT_EQ(session_->registries().initial()->read()->in_use(), 0);
+  const Json inserted = next(R"({"request":"insert"})", nullptr);
+  EXPECT_EQ(inserted["shmid"], 0);
+  EXPECT_EQ(next(allocate, nullptr)["error"]["code"], "key-exists");
+  const Json opened = next(R"({"request":"open","registry":"main","shmid":0})", &file);
+  EXPECT_EQ(opened["segsz"], 5000);
+  const UniqueFd memory(::open(descriptor_path(file).c_str(), O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(::pread(memory.get(), &byte, 1, 4999), 1);
+  EXPECT_EQ(byte, 'x');
+}
+
+TEST_F(ControlServerTest, ALoadEndsWithItsClient) {
+  {
+    const UniqueFd client = connect();
+    ASSERT_TRUE(send(
+        client, "{\"request\":\"allocate\",\"registry\":\"main\",\"size\":5,\"mode\":\"600\"}\n"));
+    (void)receive(client, 2);
+    EXPECT_TRUE(turn_until([this] { return session_.use_count() == 2; })) << "the load has one";
+  }
+  EXPECT_TRUE(turn_until([this] { return session_.use_count() == 1; }));
+  expect_served();
 }
 
 TEST_F(ControlServerTest, ChangesARegistry) {

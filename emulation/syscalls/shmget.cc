@@ -1,73 +1,15 @@
 // shmget(2): ksys_shmget(), ipcget() and newseg() of ipc/shm.c and ipc/util.c, checks in their
 // order.
 #include <chrono>
-#include <cstdio>
 #include <memory>
 #include <optional>
 
 #include "emulation/abi/pages.h"
+#include "emulation/syscalls/new_segment.h"
 #include "emulation/syscalls/shm_call.h"
 
 namespace shmvisor {
 namespace {
-
-std::string segment_name(key_t key) {
-  std::array<char, 13> name{};
-  std::snprintf(name.data(), name.size(), "SYSV%08x", static_cast<unsigned>(key));
-  return name.data();
-}
-
-/// What newseg() refuses before it allocates anything. `pages_before`: of all other segments.
-std::optional<Reply> refuse_size(std::uint64_t size_bytes, const Limits& limits,
-                                 std::uint64_t pages_before) {
-  using Reason = Denial::Reason;
-  if (size_bytes < Limits::shmmin) {
-    return Reply(Errno(EINVAL), {Reason::kShmmin, Limits::shmmin, size_bytes, 0});
-  }
-  if (size_bytes > limits.shmmax) {
-    return Reply(Errno(EINVAL), {Reason::kShmmax, limits.shmmax, size_bytes, 0});
-  }
-  const std::uint64_t pages = pages_of(size_bytes);
-  const std::uint64_t total = pages_before + pages;
-  if (pages * kPageBytes < size_bytes || total < pages || total > limits.shmall) {
-    return Reply(Errno(ENOSPC), {Reason::kShmall, limits.shmall, pages, pages_before});
-  }
-  return std::nullopt;
-}
-
-/// The same for what one user may have. `before`: the user's other segments.
-std::optional<Reply> refuse_user(std::uint64_t size_bytes, const LimitSettings& limit,
-                                 const UserUsage& before) {
-  using Reason = Denial::Reason;
-  if (limit.shmmax && size_bytes > *limit.shmmax) {
-    return Reply(Errno(EINVAL), {Reason::kUserShmmax, *limit.shmmax, size_bytes, 0});
-  }
-  const std::uint64_t pages = pages_of(size_bytes);
-  if (limit.shmall && before.pages + pages > *limit.shmall) {
-    return Reply(Errno(ENOSPC), {Reason::kUserShmall, *limit.shmall, pages, before.pages});
-  }
-  if (limit.shmmni && before.segments >= *limit.shmmni) {
-    return Reply(Errno(ENOSPC), {Reason::kUserShmmni, *limit.shmmni, 1, before.segments});
-  }
-  return std::nullopt;
-}
-
-/// Both. `others`: whether segments that are being made count too.
-std::optional<Reply> refuse(std::uint64_t size_bytes, uid_t user, const RegistryState& state,
-                            bool others) {
-  const Creations& creations = state.creations();
-  const std::uint64_t pages = state.total_pages() + (others ? creations.pages() : 0);
-  if (auto refused = refuse_size(size_bytes, state.limits(), pages)) return refused;
-  const LimitSettings limit = state.limit_of(user);
-  if (!limit.sets_any()) return std::nullopt;
-  UserUsage before = state.usage_of(user);
-  if (others) {
-    const UserUsage making = creations.of_user(user);
-    before.segments += making.segments;
-    before.pages += making.pages;
-  }
-  return refuse_user(size_bytes, limit, before);
-}
 
 /// What the flags ask of the memory. Huge pages are for CAP_IPC_LOCK and for one group:
 /// hugetlb_file_setup() of fs/hugetlbfs/inode.c.
@@ -144,8 +86,8 @@ std::optional<Reply> try_to_reserve(const ShmCall& call, Caller& caller, uid_t u
                                     Registry& registry, Registry::WriteGuard& state,
                                     std::optional<Reservation>& reservation) {
   if (auto existing = use_existing(call, caller, *state)) return existing;
-  if (refuse(call.size_bytes, user, *state, true)) {
-    return refuse(call.size_bytes, user, *state, false);
+  if (refuse_segment(call.size_bytes, user, *state, true)) {
+    return refuse_segment(call.size_bytes, user, *state, false);
   }
   if (!state->creations().of_key(call.key)) reservation.emplace(registry, state, call, user);
   return std::nullopt;

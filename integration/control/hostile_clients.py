@@ -137,9 +137,48 @@ def hammer():
     check("one that asks all the time")
 
 
+def loads_without_end():
+    """They allocate memory, fill it and stay, leave in the middle, or ask for descriptors and take none."""
+    allocate = b'{"request":"allocate","registry":"main","size":1048576,"mode":"0600"}\n'
+    stay = [connect() for _ in range(8)]
+    for client in stay:
+        client.sendall(allocate)
+        read_lines(client, 2)
+    check("loads that do not end")
+    for _ in range(100):
+        client = connect()
+        if client is None:
+            continue
+        try:
+            client.sendall(allocate * 5 + b'{"request":"open","registry":"main","shmid":0}\n' * 20)
+            if random.random() < 0.5:
+                client.recv(10)
+        except OSError:
+            pass
+        client.close()
+    check("loads that are left in the middle")
+    for client in stay:
+        client.close()
+
+
+def detaches_without_end():
+    for _ in range(20):
+        client = connect()
+        if client is None:
+            continue
+        try:
+            client.sendall(b'{"request":"detach","registry":"main","shmid":0,"gives":"SIGBUS"}\n' * 20)
+        except OSError:
+            pass
+        client.close()
+    check("detaches")
+
+
 kept = half_lines()
 long_line()
 binary()
 reads_nothing()
 crowd()
 hammer()
+loads_without_end()
+detaches_without_end()

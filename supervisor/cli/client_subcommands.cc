@@ -117,25 +117,83 @@ void ClientSubcommand::add_listen_option(const std::string& by_default) {
       ->type_name("PLACE");
 }
 
+CLI::Option* ClientSubcommand::add_key(CLI::App& to, const char* description) {
+  return to
+      .add_option_function<std::string>(
+          "--key",
+          [this](const std::string& text) {
+            char* end = nullptr;
+            const unsigned long long key = std::strtoull(text.c_str(), &end, 0);
+            if (*end != '\0' || key == 0 || key > UINT32_MAX) {
+              throw CLI::ValidationError("--key", "'" + text + "' is no key, as 0x4d2 or 1234");
+            }
+            options_.key = static_cast<std::uint32_t>(key);
+          },
+          description)
+      ->type_name("KEY");
+}
+
+void ClientSubcommand::add_load_options() {
+  constexpr const char* kGroup = "The new segment";
+  constexpr std::uint32_t kMostId = UINT32_MAX - 1;
+  add_key(app(), "Its key, 0x4d2 or 1234; IPC_PRIVATE by default")->group(kGroup);
+  app()
+      .add_option_function<std::string>(
+          "--mode",
+          [this](const std::string& text) {
+            constexpr unsigned long kMost = 0777;
+            char* end = nullptr;
+            const unsigned long mode = std::strtoul(text.c_str(), &end, 8);
+            if (text.find_first_not_of("01234567") != std::string::npos || mode > kMost) {
+              throw CLI::ValidationError("--mode", "'" + text + "' is no mode, as 640");
+            }
+            options_.mode = static_cast<unsigned>(mode);
+          },
+          "Its permissions, in octal digits; 600 by default")
+      ->type_name("MODE")
+      ->group(kGroup);
+  const auto add_id = [&](const char* name, std::optional<std::uint32_t>& id, const char* what) {
+    app()
+        .add_option_function<std::uint32_t>(
+            name, [&id](std::uint32_t number) { id = number; }, what)
+        ->check(CLI::Range(std::uint32_t{0}, kMostId))
+        ->type_name("NUMBER")
+        ->group(kGroup);
+  };
+  add_id("--uid", options_.uid, "Its owner and creator; the run's user by default");
+  add_id("--gid", options_.gid, "Its group; the run's by default");
+  app()
+      .add_option_function<std::string>(
+          "--size",
+          [this](const std::string& text) {
+            const auto size = parse_size(text);
+            if (!size) throw CLI::ValidationError("--size", "'" + text + "' is no size");
+            options_.size_bytes = *size;
+          },
+          "Its size, in bytes (K, M, G, T); that of the input by default")
+      ->type_name("SIZE")
+      ->group(kGroup);
+}
+
+void ClientSubcommand::add_detach_options() {
+  app()
+      .add_option("--process", options_.process, "Out of this process alone")
+      ->check(CLI::Range(1, std::numeric_limits<int>::max()))
+      ->type_name("PID");
+  app()
+      .add_option("--signal", options_.signal,
+                  "What access raises from then on: SIGSEGV, the default, or SIGBUS")
+      ->check(CLI::IsMember({"SIGSEGV", "SIGBUS"}))
+      ->type_name("SIGNAL");
+}
+
 void ClientSubcommand::add_selection() {
   constexpr const char* kGroup = "Which segments (one of these)";
   CLI::Option_group* const one = app().add_option_group("segments");
   one->add_option("ID", options_.numbers, "Those with these identifiers")
       ->group(kGroup)
       ->check(CLI::Range(0, std::numeric_limits<int>::max()));
-  one->add_option_function<std::string>(
-         "--key",
-         [this](const std::string& text) {
-           char* end = nullptr;
-           const unsigned long long key = std::strtoull(text.c_str(), &end, 0);
-           if (*end != '\0' || key == 0 || key > UINT32_MAX) {
-             throw CLI::ValidationError("--key", "'" + text + "' is no key, as 0x4d2 or 1234");
-           }
-           options_.key = static_cast<std::uint32_t>(key);
-         },
-         "The one with this key, 0x4d2 or 1234")
-      ->type_name("KEY")
-      ->group(kGroup);
+  add_key(*one, "The one with this key, 0x4d2 or 1234")->group(kGroup);
   one->add_flag("-a,--all", options_.all, "All")->group(kGroup);
   one->add_flag("--orphans", options_.orphans, "Those that nobody maps, and whose users have ended")
       ->group(kGroup);
@@ -261,6 +319,25 @@ std::vector<std::unique_ptr<Subcommand>> make_client_subcommands(CLI::App& paren
                          "shmvisor set --shmmax 1G --shmmni 100", client::set_limits);
   set->add_registry_option();
   set->add_new_limits();
+  auto* const dump =
+      make("dump", "Write the memory of a segment", kLookGroup,
+           "shmvisor dump 3 >segment\nshmvisor dump 3 --output segment", client::dump_segment);
+  dump->add_registry_option();
+  dump->add_number("ID", "The segment's identifier", true);
+  dump->add_output_option();
+  dump->remove_json_flag();
+  auto* const load = make("load", "Make a segment of what standard input has", kChange,
+                          "shmvisor load --key 0x4d2 <segment\n"
+                          "zcat segment.gz | shmvisor load --mode 640 --uid 1000",
+                          client::load_segment);
+  load->add_registry_option();
+  load->add_load_options();
+  auto* const detach = make("detach", "Take a segment out of processes that map it", kChange,
+                            "shmvisor detach 3\nshmvisor detach 3 --process 4711 --signal SIGBUS",
+                            client::detach_segment);
+  detach->add_registry_option();
+  detach->add_number("ID", "The segment's identifier", true);
+  detach->add_detach_options();
   make("reload", "Read the configuration file of a run or agent again", kChange,
        "shmvisor reload --name agent", client::reload_configuration);
   return all;

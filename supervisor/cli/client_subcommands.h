@@ -39,11 +39,16 @@ class ClientSubcommand : public Subcommand {
   void add_delay_option();
   void add_listen_option(const std::string& by_default);
   void add_selection();
+  void add_load_options();
+  void add_detach_options();
+  /// For what prints no text.
+  void remove_json_flag() { app().remove_option(app().get_option("--json")); }
   void add_new_limits();
   void add_number(const std::string& name, const std::string& description, bool required);
 
  private:
   int run(KernelFeatures& features) override;
+  CLI::Option* add_key(CLI::App& to, const char* description);
 
   const Show show_;
   client::RunChoice choice_;

@@ -9,8 +9,10 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <span>
 
 #include "supervisor/credentials/thread_identity.h"
+#include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/peer_user.h"
 #include "supervisor/kernel/poll_files.h"
 #include "supervisor/kernel/socket_address.h"
@@ -163,8 +165,9 @@ Result<bool, Problem> RunConnection::receive(const Deadline& deadline, int outpu
     if ((files[1].revents & (POLLERR | POLLHUP)) != 0) return false;
     if (files[0].revents == 0) continue;
     std::array<char, kBytesAtOnce> buffer;  // NOLINT: filled by recv
-    const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
-    if (got < 0 && errno == EINTR) continue;
+    int flags = 0;
+    const ssize_t got = receive_some(socket_.get(), std::as_writable_bytes(std::span(buffer)),
+                                     flags, [this](UniqueFd file) { file_ = std::move(file); });
     if (got > 0) input_.append(buffer.data(), static_cast<std::size_t>(got));
     return got > 0;
   }

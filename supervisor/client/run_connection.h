@@ -64,6 +64,8 @@ class RunConnection {
   [[nodiscard]] const Hello& hello() const { return hello_; }
   /// The reply; a Problem where it is an error.
   Result<Json, Problem> ask(const Json& request);
+  /// The descriptor that came with the last reply; invalid where none did.
+  [[nodiscard]] UniqueFd take_file() { return std::move(file_); }
   /// From now on answers are waited for until then, and not each for kPatience.
   void answer_by(const Deadline& deadline) { deadline_ = deadline; }
   /// Whether nothing more can be asked: the run has ended, or an answer did not come in time.
@@ -93,6 +95,7 @@ class RunConnection {
   UniqueFd socket_;
   std::string path_;
   std::string input_;
+  UniqueFd file_;
   Hello hello_;
   Deadline deadline_;
   bool has_failed_ = false;

@@ -61,6 +61,18 @@ std::vector<Json> with_id(const std::vector<Json>& segments, int shmid) {
   return found;
 }
 
+Result<Json, Problem> only_segment(RunConnection& run, const std::string& registry, int shmid) {
+  const auto segments = fetch_segments(run, registry);
+  if (!segments) return segments.error();
+  auto found = with_id(*segments, shmid);
+  if (found.size() == 1) return std::move(found.front());
+  const std::string segment = "segment " + std::to_string(shmid);
+  return Problem{"the run " + run.hello().title() +
+                 (found.empty() ? " has no " + segment
+                                : " has a " + segment +
+                                      " in more than one registry; choose one by --registry")};
+}
+
 unsigned mode_of(const Json& segment) {
   return static_cast<unsigned>(
       std::strtoul(segment.at("mode").get<std::string>().c_str(), nullptr, 8));

@@ -29,6 +29,9 @@ Result<std::vector<Json>, Problem> fetch_segments(RunConnection& run, const std:
 /// Those with this identifier, of any registry.
 std::vector<Json> with_id(const std::vector<Json>& segments, int shmid);
 
+/// The one with this identifier. A Problem where there is none, or one in several registries.
+Result<Json, Problem> only_segment(RunConnection& run, const std::string& registry, int shmid);
+
 /// shm_perm.mode of an object.
 unsigned mode_of(const Json& segment);
 

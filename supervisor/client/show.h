@@ -30,6 +30,14 @@ struct ShowOptions {
   std::vector<int> numbers;          ///< identifiers
   std::optional<std::uint32_t> key;  ///< of the segment
   bool orphans = false;              ///< those that nobody maps, and whose users are gone
+  // load; the key too:
+  std::optional<std::uint64_t> size_bytes;  ///< more than the input has, or as much
+  unsigned mode = 0600;
+  std::optional<std::uint32_t> uid;
+  std::optional<std::uint32_t> gid;
+  // detach:
+  std::optional<int> process;      ///< one alone
+  std::string signal = "SIGSEGV";  ///< what access gives from then on
   // set:
   std::optional<std::uint64_t> shmmax;  ///< in bytes
   std::optional<std::uint64_t> shmall;  ///< in pages
@@ -59,6 +67,12 @@ Result<void, Problem> show_report(RunConnection& run, const ShowOptions& options
 /// `shmvisor rm`: the segments that are named, or that the options select; prints their
 /// identifiers.
 Result<void, Problem> remove_segments(RunConnection& run, const ShowOptions& options);
+/// `shmvisor dump ID`: its memory, to standard output.
+Result<void, Problem> dump_segment(RunConnection& run, const ShowOptions& options);
+/// `shmvisor load`: prints the new segment's identifier.
+Result<void, Problem> load_segment(RunConnection& run, const ShowOptions& options);
+/// `shmvisor detach ID`: prints the processes.
+Result<void, Problem> detach_segment(RunConnection& run, const ShowOptions& options);
 /// `shmvisor set`
 Result<void, Problem> set_limits(RunConnection& run, const ShowOptions& options);
 /// `shmvisor reload`: prints what needs a restart.

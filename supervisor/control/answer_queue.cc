@@ -16,9 +16,10 @@ using Clock = EventLoop::Clock;
 /// The thread of the last answer may be on its way out.
 constexpr std::chrono::milliseconds kUntilThreadIsGone(1);
 
-std::string answer(const ControlRequest& request, const std::vector<NamedSession>& sessions) {
+ControlAnswer answer(const ControlRequest& request, const std::vector<NamedSession>& sessions,
+                     ClientLoad& load) {
   try {
-    return answer_control_request(request, sessions);
+    return answer_control_request(request, sessions, load);
   } catch (const std::exception&) {  // no memory, most likely
     return control::Refusal{"no-memory", "there is no memory for the answer"}.line();
   }
@@ -51,8 +52,9 @@ AnswerQueue::AnswerQueue(EventLoop& loop, KnownSessions sessions, Deliver delive
       begin_again_(loop.timer([this] { begin_next(); })),
       answered_(loop, [this] { finish(); }) {}
 
-void AnswerQueue::add(ClientNumber client, ControlRequest request) {
-  waiting_.push_back({client, std::move(request)});
+void AnswerQueue::add(ClientNumber client, ControlRequest request,
+                      std::shared_ptr<ClientLoad> load) {
+  waiting_.push_back({client, std::move(request), std::move(load)});
   begin_again_.set_by(Clock::now());
 }
 
@@ -69,15 +71,17 @@ void AnswerQueue::begin_next() {
   auto result = std::make_shared<Answer>();
   // The sessions are let go before the task counts as ended.
   const bool reloads = read_ && std::holds_alternative<Reload>(waiting_.front().request);
-  auto work = [result, request = waiting_.front().request, sessions = sessions_(),
-               read = reloads ? read_ : nullptr, tell = answered_.nudger()]() mutable {
+  auto work = [result, request = waiting_.front().request, load = waiting_.front().load,
+               sessions = sessions_(), read = reloads ? read_ : nullptr,
+               tell = answered_.nudger()]() mutable {
     const auto began = Clock::now();
     if (read) {
-      result->line = reload(read, result->update);
+      result->answer = reload(read, result->update);
     } else {
-      result->line = answer(request, sessions);
+      result->answer = answer(request, sessions, *load);
     }
     sessions.clear();
+    load.reset();
     result->took = Clock::now() - began;
     tell();
   };
@@ -98,10 +102,10 @@ void AnswerQueue::begin_next() {
 
 void AnswerQueue::finish() {
   if (under_way_ == nullptr) return;
-  const auto answer = std::exchange(under_way_, nullptr);
-  rests_until_ = Clock::now() + std::min<std::chrono::nanoseconds>(answer->took, kLongestRest);
-  if (answer->update) apply_(answer->update->steering);
-  deliver_(asking_, answer->line);
+  const auto finished = std::exchange(under_way_, nullptr);
+  rests_until_ = Clock::now() + std::min<std::chrono::nanoseconds>(finished->took, kLongestRest);
+  if (finished->update) apply_(finished->update->steering);
+  deliver_(asking_, std::move(finished->answer));
   begin_next();
 }
 

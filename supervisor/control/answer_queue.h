@@ -19,6 +19,7 @@
 #include <string>
 #include <utility>
 
+#include "supervisor/control/contents_answer.h"
 #include "supervisor/control/control_request.h"
 #include "supervisor/control/named_registry.h"
 #include "supervisor/loop/event_loop.h"
@@ -33,7 +34,7 @@ class AnswerQueue {
 
   using ClientNumber = std::uint64_t;
   /// Gets the answer, a whole line.
-  using Deliver = std::function<void(ClientNumber, const std::string&)>;
+  using Deliver = std::function<void(ClientNumber, ControlAnswer)>;
 
   AnswerQueue(EventLoop& loop, KnownSessions sessions, Deliver deliver);
 
@@ -45,7 +46,8 @@ class AnswerQueue {
   }
   [[nodiscard]] bool valid() const { return answered_.valid(); }
   /// Delivers nothing yet: that is done by the loop.
-  void add(ClientNumber client, ControlRequest request);
+  /// `load`: what the client has allocated.
+  void add(ClientNumber client, ControlRequest request, std::shared_ptr<ClientLoad> load);
   /// What this client asked and what is not begun yet is not answered. For a client that has left:
   /// the queue would grow without bound with those who ask and leave.
   void forget(ClientNumber client);
@@ -58,10 +60,11 @@ class AnswerQueue {
   struct Entry {
     ClientNumber client = 0;
     ControlRequest request;
+    std::shared_ptr<ClientLoad> load;
   };
   /// Written by the task; read when the task has nudged the loop.
   struct Answer {
-    std::string line;
+    ControlAnswer answer{std::string()};
     std::chrono::nanoseconds took{0};
     std::optional<SteeringUpdate> update;
   };

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "supervisor/control/counters_answer.h"
+#include "supervisor/control/detach_answer.h"
 #include "supervisor/control/protocol.h"
 #include "supervisor/control/registry_json.h"
 #include "supervisor/control/report_answer.h"
@@ -23,17 +24,18 @@ using control::to_line;
 
 class Answering {
  public:
-  explicit Answering(const std::vector<NamedSession>& sessions) : sessions_(sessions) {}
+  Answering(const std::vector<NamedSession>& sessions, ClientLoad& client)
+      : sessions_(sessions), client_(client) {}
 
-  std::string operator()(const ListRegistries& /*request*/) const {
+  ControlAnswer operator()(const ListRegistries& /*request*/) const {
     Json all = Json::array();
     for (const NamedRegistry& named : registries_of(sessions_)) all.push_back(describe(named));
     return to_line({{"reply", "registries"}, {"registries", std::move(all)}});
   }
 
-  std::string operator()(const ListSegments& request) const {
-    const auto registry = find(request.registry);
-    if (registry == nullptr) return no_such(request.registry);
+  ControlAnswer operator()(const ListSegments& request) const {
+    const auto registry = find_registry(sessions_, request.registry);
+    if (registry == nullptr) return no_such_registry(request.registry).line();
     if (request.from_index == 0) registry->settle();
     OurViewpoint viewpoint;
     auto rows = registry->rows(
@@ -57,7 +59,7 @@ class Answering {
                     {"next", std::move(next)}});
   }
 
-  std::string operator()(const ListProcesses& /*request*/) const {
+  ControlAnswer operator()(const ListProcesses& /*request*/) const {
     Json all = Json::array();
     for (const NamedSession& one : sessions_) {
       const auto pids = one.session->scope().processes();
@@ -74,28 +76,28 @@ class Answering {
     return to_line({{"reply", "processes"}, {"sessions", std::move(all)}});
   }
 
-  std::string operator()(const RemoveOneSegment& request) const {
-    const auto registry = find(request.registry);
-    if (registry == nullptr) return no_such(request.registry);
+  ControlAnswer operator()(const RemoveOneSegment& request) const {
+    const auto registry = find_registry(sessions_, request.registry);
+    if (registry == nullptr) return no_such_registry(request.registry).line();
     registry->settle_id(request.shmid);
     Dropped dropped;
     {
       Registry::WriteGuard state = registry->write();
       const auto found = state->find(request.shmid);
       if (!found) {
-        return Refusal{"no-such-segment", "there is no segment " + std::to_string(request.shmid)}
-            .line();
+        return no_such_segment(request.shmid).line();
       }
       state.apply(RemoveSegment{*found}, dropped);
     }
     dropped.free_aside(registry->host());
+    note_removed(request);
     spdlog::info("a control client removes segment {} of {}", request.shmid, request.registry);
     return to_line({{"reply", "remove"}, {"registry", request.registry}, {"shmid", request.shmid}});
   }
 
-  std::string operator()(const SetLimits& request) const {
-    const auto registry = find(request.registry);
-    if (registry == nullptr) return no_such(request.registry);
+  ControlAnswer operator()(const SetLimits& request) const {
+    const auto registry = find_registry(sessions_, request.registry);
+    if (registry == nullptr) return no_such_registry(request.registry).line();
     registry->set_limits(request.limits);
     const Limits limits = registry->read()->limits();
     spdlog::info("a control client sets the limits of {}: shmmax {}, shmall {}, shmmni {}",
@@ -104,40 +106,58 @@ class Answering {
         {{"reply", "set"}, {"registry", request.registry}, {"limits", limits_of(limits)}});
   }
 
-  std::string operator()(const Report& /*request*/) const { return answer_report(sessions_); }
+  ControlAnswer operator()(const Report& /*request*/) const { return answer_report(sessions_); }
 
-  std::string operator()(const Counters& /*request*/) const { return answer_counters(sessions_); }
+  ControlAnswer operator()(const Counters& /*request*/) const { return answer_counters(sessions_); }
+
+  ControlAnswer operator()(const OpenSegment& request) const {
+    return answer_open(request, sessions_);
+  }
+  ControlAnswer operator()(const AllocateSegment& request) const {
+    return answer_allocate(request, sessions_, client_);
+  }
+  ControlAnswer operator()(const InsertAllocated& /*request*/) const {
+    return answer_insert(client_);
+  }
+  ControlAnswer operator()(const DetachSegment& request) const {
+    return answer_detach(request, sessions_);
+  }
+  ControlAnswer operator()(const StillThere& /*request*/) const {
+    return to_line({{"reply", "still-there"}});
+  }
 
   /// It is answered where the configuration is known.
-  std::string operator()(const Reload& /*request*/) const {
+  ControlAnswer operator()(const Reload& /*request*/) const {
     return Refusal{"no-configuration", "it was started without --config"}.line();
   }
 
   /// It is answered where the client is served.
-  std::string operator()(const FollowCalls& /*request*/) const {
+  ControlAnswer operator()(const FollowCalls& /*request*/) const {
     return Refusal{"bad-request", "nothing is followed here"}.line();
   }
 
  private:
-  [[nodiscard]] std::shared_ptr<Registry> find(const std::string& name) const {
-    for (auto& named : registries_of(sessions_)) {
-      if (named.name == name) return std::move(named.registry);
+  void note_removed(const RemoveOneSegment& request) const {
+    for (const NamedSession& session : sessions_) {
+      for (const NamedRegistry& named : registries_of({session})) {
+        if (named.name != request.registry) continue;
+        session.session->tally().note_removed({session.session->number(), named.ipc_namespace},
+                                              request.shmid);
+      }
     }
-    return nullptr;
-  }
-  static std::string no_such(const std::string& name) {
-    return Refusal{"no-such-registry", "there is no registry '" + name + "'"}.line();
   }
 
   const std::vector<NamedSession>& sessions_;
+  ClientLoad& client_;
 };
 
 }  // namespace
 
-std::string answer_control_request(const ControlRequest& request,
-                                   const std::vector<NamedSession>& sessions) {
-  std::string line = std::visit(Answering(sessions), request);
-  if (line.size() <= control::kMostReplyBytes) return line;
+ControlAnswer answer_control_request(const ControlRequest& request,
+                                     const std::vector<NamedSession>& sessions,
+                                     ClientLoad& client) {
+  ControlAnswer answer = std::visit(Answering(sessions, client), request);
+  if (answer.line.size() <= control::kMostReplyBytes) return answer;
   return Refusal{"too-long", "the answer is longer than a reply may be"}.line();
 }
 

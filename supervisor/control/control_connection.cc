@@ -4,9 +4,11 @@
 
 #include <array>
 #include <cerrno>
+#include <span>
 #include <utility>
 
 #include "supervisor/control/protocol.h"
+#include "supervisor/kernel/descriptor_message.h"
 
 namespace shmvisor {
 
@@ -35,7 +37,8 @@ bool ControlConnection::no_line_comes() const {
   return input_.size() >= control::kMostRequestBytes || (sender_ended_ && !input_.empty());
 }
 
-void ControlConnection::add(const std::string& line) {
+void ControlConnection::add(const std::string& line, UniqueFd file) {
+  if (file.valid()) file_ = std::move(file);
   // Not for each line: what is behind has to move.
   if (written_bytes_ > kMostQueuedBytes / 2) output_.erase(0, std::exchange(written_bytes_, 0));
   output_ += line;
@@ -43,12 +46,13 @@ void ControlConnection::add(const std::string& line) {
 
 bool ControlConnection::flush() {
   while (has_output()) {
-    const ssize_t sent = ::send(socket_.get(), output_.data() + written_bytes_,
-                                output_.size() - written_bytes_, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0) return errno == EAGAIN;
-    written_bytes_ += static_cast<std::size_t>(sent);
-    taken_bytes_ += static_cast<std::size_t>(sent);
+    const auto rest = std::as_bytes(std::span(output_)).subspan(written_bytes_);
+    const int fd = file_.get();
+    const auto sent = send_some(socket_.get(), rest, {&fd, file_.valid() ? 1U : 0U}, MSG_DONTWAIT);
+    if (!sent) return sent.error() == Errno(EAGAIN);
+    file_.reset();
+    written_bytes_ += *sent;
+    taken_bytes_ += *sent;
   }
   output_ = std::string();  // gives its memory back
   written_bytes_ = 0;

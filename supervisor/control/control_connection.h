@@ -40,10 +40,12 @@ class ControlConnection {
   [[nodiscard]] bool room_for(std::size_t bytes) const {
     return output_.size() - written_bytes_ + bytes <= kMostQueuedBytes;
   }
-  /// Precondition: room_for() it.
-  void add(const std::string& line);
+  /// Precondition: room_for() it; where a descriptor is to go with it, nothing is queued.
+  void add(const std::string& line, UniqueFd file = UniqueFd());
   /// Writes what the client takes just now. False where it is gone.
   bool flush();
+  /// Whether it still has a descriptor, which the client could not take.
+  [[nodiscard]] bool has_file() const { return file_.valid(); }
   [[nodiscard]] bool has_output() const { return written_bytes_ != output_.size(); }
   /// Bytes that the client has taken.
   [[nodiscard]] std::size_t taken_bytes() const { return taken_bytes_; }
@@ -53,6 +55,7 @@ class ControlConnection {
   std::string input_;
   bool sender_ended_ = false;
   std::string output_;
+  UniqueFd file_;                  ///< goes with the first byte of output_
   std::size_t written_bytes_ = 0;  ///< of output_
   std::size_t taken_bytes_ = 0;
 };

@@ -1,6 +1,7 @@
 #include "supervisor/control/control_request.h"
 
 #include <array>
+#include <cstdlib>
 #include <set>
 #include <utility>
 
@@ -39,6 +40,24 @@ class Members {
   std::uint64_t needed_number(const char* name, std::uint64_t most) {
     if (request_.find(name) == request_.end()) blame(name, "there");
     return number(name, most).value_or(0);
+  }
+
+  /// Permission bits in octal digits, as replies have them: "0640".
+  mode_t mode(const char* name) {
+    constexpr unsigned long kMost = 0777;
+    const std::string digits = text(name);
+    const bool is_octal = !digits.empty() && digits.size() <= 4 &&
+                          digits.find_first_not_of("01234567") == digits.npos;
+    const unsigned long bits = is_octal ? std::strtoul(digits.c_str(), nullptr, 8) : kMost + 1;
+    if (bits > kMost) blame(name, "a mode as \"0640\"");
+    return static_cast<mode_t>(bits & kMost);
+  }
+
+  AccessGives access_gives(const char* name) {
+    const std::string signal = text(name);
+    if (signal == "SIGBUS") return AccessGives::kSigbus;
+    if (signal != "SIGSEGV") blame(name, "SIGSEGV or SIGBUS");
+    return AccessGives::kSigsegv;
   }
 
   /// Nothing where all members were taken and did fit.
@@ -96,6 +115,38 @@ ControlRequest set_limits(Members& members) {
   return request;
 }
 
+ControlRequest open_segment(Members& members) {
+  OpenSegment request;
+  request.registry = members.text("registry");
+  request.shmid = static_cast<int>(members.needed_number("shmid", INT32_MAX));
+  return request;
+}
+
+ControlRequest allocate_segment(Members& members) {
+  constexpr std::uint64_t kMostId = UINT32_MAX - 1;  // -1 is nobody
+  AllocateSegment request;
+  request.registry = members.text("registry");
+  request.key = static_cast<std::uint32_t>(members.number("key", UINT32_MAX).value_or(0));
+  request.size_bytes = members.needed_number("size", UINT64_MAX);
+  request.mode = members.mode("mode");
+  if (const auto uid = members.number("uid", kMostId)) request.uid = static_cast<uid_t>(*uid);
+  if (const auto gid = members.number("gid", kMostId)) request.gid = static_cast<gid_t>(*gid);
+  return request;
+}
+
+ControlRequest insert_allocated(Members& /*members*/) { return InsertAllocated(); }
+
+ControlRequest detach_segment(Members& members) {
+  DetachSegment request;
+  request.registry = members.text("registry");
+  request.shmid = static_cast<int>(members.needed_number("shmid", INT32_MAX));
+  if (const auto pid = members.number("pid", INT32_MAX)) request.pid = static_cast<pid_t>(*pid);
+  request.gives = members.access_gives("gives");
+  return request;
+}
+
+ControlRequest still_there(Members& /*members*/) { return StillThere(); }
+
 ControlRequest report(Members& /*members*/) { return Report(); }
 
 ControlRequest counters(Members& /*members*/) { return Counters(); }
@@ -113,6 +164,11 @@ constexpr std::array kKnown = {Known{"registries", list_registries},
                                Known{"remove", remove_one},
                                Known{"set", set_limits},
                                Known{"reload", reload},
+                               Known{"open", open_segment},
+                               Known{"allocate", allocate_segment},
+                               Known{"insert", insert_allocated},
+                               Known{"still-there", still_there},
+                               Known{"detach", detach_segment},
                                Known{"report", report},
                                Known{"counters", counters}};
 

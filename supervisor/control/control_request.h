@@ -6,7 +6,10 @@
 // Thread rule: plain values.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -14,6 +17,7 @@
 #include "policy/base/result.h"
 #include "policy/limits/limits.h"
 #include "supervisor/control/protocol.h"
+#include "supervisor/inject/forced_unmapping.h"
 
 namespace shmvisor {
 
@@ -44,6 +48,36 @@ struct SetLimits {
   LimitSettings limits = {};
 };
 
+/// The memory of one segment, as a descriptor.
+struct OpenSegment {
+  std::string registry;
+  int shmid = 0;
+};
+
+/// Memory of a new segment, as a descriptor, which the client fills.
+struct AllocateSegment {
+  std::string registry;
+  std::uint32_t key = 0;
+  std::uint64_t size_bytes = 0;
+  mode_t mode = 0;
+  std::optional<uid_t> uid;  ///< ours where there is none
+  std::optional<gid_t> gid;
+};
+
+/// What this client has allocated becomes a segment.
+struct InsertAllocated {};
+
+/// Nothing: the client needs more time.
+struct StillThere {};
+
+/// One segment is taken out of processes that map it, or out of one.
+struct DetachSegment {
+  std::string registry;
+  int shmid = 0;
+  std::optional<pid_t> pid;  ///< all where there is none
+  AccessGives gives = AccessGives::kSigsegv;
+};
+
 /// The configuration is read again.
 struct Reload {};
 
@@ -53,8 +87,10 @@ struct Report {};
 /// What the calls to each registry added up to, and how long they took.
 struct Counters {};
 
-using ControlRequest = std::variant<ListRegistries, ListSegments, ListProcesses, FollowCalls,
-                                    RemoveOneSegment, SetLimits, Report, Counters, Reload>;
+using ControlRequest =
+    std::variant<ListRegistries, ListSegments, ListProcesses, FollowCalls, RemoveOneSegment,
+                 SetLimits, Report, Counters, Reload, OpenSegment, AllocateSegment, InsertAllocated,
+                 StillThere, DetachSegment>;
 
 /// `line`: without its newline.
 [[nodiscard]] Result<ControlRequest, control::Refusal> parse_control_request(std::string_view line);

@@ -21,8 +21,8 @@ using Clock = EventLoop::Clock;
 /// Of newcomers; the loop has other things to do.
 constexpr int kMostGreetedInATurn = 8;
 /// Besides the clients: the socket, a newcomer that is refused, what tells of an answer and of a
-/// call.
-constexpr std::int64_t kOwnDescriptors = 4;
+/// call, and a descriptor that goes with an answer.
+constexpr std::int64_t kOwnDescriptors = 5;
 /// For the line that tells how many calls were lost.
 constexpr std::size_t kLostLineBytes = 64;
 /// A few of very few are left to segments.
@@ -61,6 +61,7 @@ struct ControlServer::Client {
 
   const AnswerQueue::ClientNumber number;
   ControlConnection connection;
+  const std::shared_ptr<ClientLoad> load = std::make_shared<ClientLoad>();
   bool waits_for_answer = false;
   bool refused = false;  ///< what is queued is the last that it gets
   bool follows = false;
@@ -80,8 +81,8 @@ ControlServer::ControlServer(EventLoop& loop, SessionResources& resources, const
       patience_(patience),
       hello_(hello_of(identity)),
       answers_(loop, sessions,
-               [this](AnswerQueue::ClientNumber number, const std::string& line) {
-                 deliver(number, line);
+               [this](AnswerQueue::ClientNumber number, ControlAnswer answer) {
+                 deliver(number, std::move(answer));
                }),
       feed_(loop, resources.calls, sessions,
             [this](const std::vector<std::string>& lines, std::uint64_t lost) {
@@ -151,7 +152,7 @@ bool ControlServer::hear(Client& client) {
     }
     if (request) {
       client.waits_for_answer = true;
-      answers_.add(client.number, std::move(*request));
+      answers_.add(client.number, std::move(*request), client.load);
       return true;
     }
     // Who sends what is no request may send anything behind it.
@@ -170,16 +171,20 @@ bool ControlServer::hear(Client& client) {
   return true;
 }
 
-void ControlServer::deliver(AnswerQueue::ClientNumber number, const std::string& line) {
+void ControlServer::deliver(AnswerQueue::ClientNumber number, ControlAnswer answer) {
   const auto client = std::ranges::find(clients_, number, &Client::number);
   if (client == clients_.end()) return;  // it did not wait
   client->waits_for_answer = false;
-  if (!client->connection.room_for(line.size())) {
+  ControlConnection& connection = client->connection;
+  // Descriptors do not wait here for clients that do not read.
+  const bool fits =
+      connection.room_for(answer.line.size()) && !(answer.file.valid() && connection.has_output());
+  if (!fits) {
     drop(client);
     return;
   }
-  client->connection.add(line);
-  if (!hear(*client) || !go_on(client)) drop(client);
+  connection.add(answer.line, std::move(answer.file));
+  if (!hear(*client) || !go_on(client) || connection.has_file()) drop(client);
 }
 
 bool ControlServer::go_on(Clients::iterator client) {

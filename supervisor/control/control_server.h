@@ -97,7 +97,7 @@ class ControlServer {
   void see(Clients::iterator client, short events);
   /// Takes the client's next request, if it waits for no answer. False where the client is dropped.
   bool hear(Client& client);
-  void deliver(AnswerQueue::ClientNumber number, const std::string& line);
+  void deliver(AnswerQueue::ClientNumber number, ControlAnswer answer);
   /// Writes what the client takes, and watches it for what is to come. False where it is to be
   /// dropped.
   bool go_on(Clients::iterator client);

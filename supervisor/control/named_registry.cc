@@ -24,4 +24,27 @@ std::vector<NamedRegistry> registries_of(const std::vector<NamedSession>& sessio
   return named;
 }
 
+std::pair<std::shared_ptr<Session>, std::shared_ptr<Registry>> find_with_session(
+    const std::vector<NamedSession>& sessions, const std::string& name) {
+  for (const NamedSession& one : sessions) {
+    for (auto& named : registries_of({one})) {
+      if (named.name == name) return {one.session, std::move(named.registry)};
+    }
+  }
+  return {};
+}
+
+std::shared_ptr<Registry> find_registry(const std::vector<NamedSession>& sessions,
+                                        const std::string& name) {
+  return find_with_session(sessions, name).second;
+}
+
+control::Refusal no_such_registry(const std::string& name) {
+  return {"no-such-registry", "there is no registry '" + name + "'"};
+}
+
+control::Refusal no_such_segment(int shmid) {
+  return {"no-such-segment", "there is no segment " + std::to_string(shmid)};
+}
+
 }  // namespace shmvisor

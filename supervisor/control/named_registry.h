@@ -11,8 +11,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "supervisor/control/protocol.h"
 #include "supervisor/session/session.h"
 
 namespace shmvisor {
@@ -38,6 +40,15 @@ struct NamedRegistry {
 };
 
 [[nodiscard]] std::vector<NamedRegistry> registries_of(const std::vector<NamedSession>& sessions);
+
+/// Null where there is none of that name.
+[[nodiscard]] std::shared_ptr<Registry> find_registry(const std::vector<NamedSession>& sessions,
+                                                      const std::string& name);
+/// The same, and the session that it is of, from which it borrows.
+[[nodiscard]] std::pair<std::shared_ptr<Session>, std::shared_ptr<Registry>> find_with_session(
+    const std::vector<NamedSession>& sessions, const std::string& name);
+[[nodiscard]] control::Refusal no_such_registry(const std::string& name);
+[[nodiscard]] control::Refusal no_such_segment(int shmid);
 
 /// What the registry of an IPC namespace is called beside the one named `main`.
 [[nodiscard]] std::string registry_name(const std::string& main, std::uint64_t ipc_namespace);

@@ -7,20 +7,16 @@ namespace {
 
 using Control = DescriptorRoom<kMostDescriptors>;
 
-/// Takes what came, also of a message that is refused.
-bool take_descriptors(msghdr& header, ReceivedDescriptors& received) {
-  std::size_t count = 0;
-  bool all_fit = true;
-  for_each_descriptor(header, [&](UniqueFd fd) {
-    all_fit = all_fit && count < received.size();
-    if (all_fit) received.at(count++) = std::move(fd);
-  });
-  return all_fit;
-}
-
 }  // namespace
 
 Result<void> send_bytes(int socket, std::span<const std::byte> bytes, std::span<const int> fds) {
+  const auto sent = send_some(socket, bytes, fds, 0);
+  if (!sent) return sent.error();
+  return {};
+}
+
+Result<std::size_t> send_some(int socket, std::span<const std::byte> bytes,
+                              std::span<const int> fds, int flags) {
   if (fds.size() > kMostDescriptors) return Errno(EINVAL);
   iovec data{};
   data.iov_base = const_cast<std::byte*>(bytes.data());
@@ -40,32 +36,25 @@ Result<void> send_bytes(int socket, std::span<const std::byte> bytes, std::span<
   }
   ssize_t sent = 0;
   do {
-    sent = ::sendmsg(socket, &header, MSG_NOSIGNAL);
+    sent = ::sendmsg(socket, &header, flags | MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
   if (sent < 0) return Errno::current();
-  return {};
+  return static_cast<std::size_t>(sent);
 }
 
 Result<ReceivedDescriptors> receive_bytes(int socket, std::span<std::byte> bytes) {
-  iovec data{};
-  data.iov_base = bytes.data();
-  data.iov_len = bytes.size();
-  Control control{};
-  msghdr header{};
-  header.msg_iov = &data;
-  header.msg_iovlen = 1;
-  header.msg_control = control.bytes.data();
-  header.msg_controllen = control.bytes.size();
-  ssize_t got = 0;
-  do {
-    got = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0) return Errno::current();
   ReceivedDescriptors received;
-  const bool all_fit = take_descriptors(header, received);
+  std::size_t count = 0;
+  bool all_fit = true;
+  int flags = 0;
+  const ssize_t got = receive_some(socket, bytes, flags, [&](UniqueFd fd) {
+    all_fit = all_fit && count < received.size();
+    if (all_fit) received.at(count++) = std::move(fd);
+  });
+  if (got < 0) return Errno::current();
   if (got == 0) return Errno(ENOTCONN);
   if (!all_fit || static_cast<std::size_t>(got) != bytes.size() ||
-      (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+      (flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
     return Errno(EBADMSG);
   }
   return received;

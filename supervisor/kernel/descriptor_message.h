@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <span>
@@ -29,6 +30,9 @@ inline constexpr std::size_t kMostDescriptors = 2;
 using ReceivedDescriptors = std::array<UniqueFd, kMostDescriptors>;
 
 Result<void> send_bytes(int socket, std::span<const std::byte> bytes, std::span<const int> fds);
+/// Over a stream: how many bytes it took; the descriptors go with the first.
+Result<std::size_t> send_some(int socket, std::span<const std::byte> bytes,
+                              std::span<const int> fds, int flags);
 Result<ReceivedDescriptors> receive_bytes(int socket, std::span<std::byte> bytes);
 
 /// Room for the control message that carries so many descriptors.
@@ -50,6 +54,26 @@ void for_each_descriptor(msghdr& header, Take take) {
       take(UniqueFd(fd));
     }
   }
+}
+
+/// What recvmsg(2) answers, never EINTR, with the `flags` of what came. `take` gets the descriptors
+/// that came along.
+template <typename Take>
+ssize_t receive_some(int socket, std::span<std::byte> bytes, int& flags, Take take) {
+  iovec data{bytes.data(), bytes.size()};
+  DescriptorRoom<kMostDescriptors> control{};
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  header.msg_control = control.bytes.data();
+  header.msg_controllen = control.bytes.size();
+  ssize_t got = 0;
+  do {
+    got = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
+  } while (got < 0 && errno == EINTR);
+  if (got >= 0) for_each_descriptor(header, take);
+  flags = header.msg_flags;
+  return got;
 }
 
 template <typename Message>

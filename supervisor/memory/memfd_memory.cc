@@ -175,6 +175,16 @@ Result<BackingFile> MemfdMemory::open(const Access& maximum) {
   return BackingFile{std::move(*fd)};
 }
 
+Result<UniqueFd> MemfdMemory::reference() {
+  {
+    const MutexLock lock(mutex_);
+    ever_handed_out_ = true;
+  }
+  UniqueFd fd(::open(path().c_str(), O_PATH | O_CLOEXEC));
+  if (!fd.valid()) return Errno(ENOMEM);
+  return fd;
+}
+
 Result<UniqueFd> MemfdMemory::open_anew(int mode) const {
   // Bounded, against a process that takes the rights away again and again.
   constexpr int kMostTries = 100;

@@ -70,6 +70,9 @@ class MemfdMemory : public BackingMemory {
   [[nodiscard]] bool is_huge() const override { return huge_; }
   [[nodiscard]] bool is_committed() const override { return committed_; }
   [[nodiscard]] Result<BackingFile> open(const Access& maximum) override;
+  /// A descriptor (O_PATH) by which a process of our user opens the file for itself, for moments.
+  /// It is no description, and does not keep the segment in use. Errors: ENOMEM.
+  [[nodiscard]] Result<UniqueFd> reference();
   [[nodiscard]] bool in_use() override;
   [[nodiscard]] PageUsage usage() override;
   void lock(LockMode mode) override;

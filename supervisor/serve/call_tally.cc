@@ -6,6 +6,7 @@
 #include <new>
 #include <utility>
 
+#include "emulation/abi/shm_abi.h"
 #include "policy/base/error_result.h"
 #include "supervisor/procfs/process_name.h"
 
@@ -30,6 +31,11 @@ std::uint64_t next_epoch() {
 CallTally::CallTally() : epoch_(next_epoch()) {}
 
 void CallTally::note_maker(const CallRecord& record, std::uint32_t session) noexcept {
+  if (record.call && record.call->operation == ShmOperation::kShmctl &&
+      record.call->command == abi::kIpcRmid && record.value == 0) {
+    note_removed({session, record.origin.ipc_namespace}, record.call->shmid);
+    return;
+  }
   const bool made = record.changed && record.call && !is_error_result(record.value) &&
                     record.call->operation == ShmOperation::kShmget;
   if (!made) return;
@@ -43,12 +49,18 @@ void CallTally::note_maker(const CallRecord& record, std::uint32_t session) noex
 void CallTally::remember_maker(const CallRecord& record, std::uint32_t session) {
   const Place place(session, record.origin.ipc_namespace);
   const int shmid = static_cast<int>(record.value);
+  Maker maker{record.origin.pid, process_name(record.origin.tid)};
   Peak now;
   {
     const auto state = record.registry.read();
     now = {static_cast<std::uint64_t>(state->in_use()), state->total_pages()};
+    if (const auto segment = state->find(shmid)) {
+      const IpcPerm& perm = state->of(**segment).perm;
+      maker.key = perm.key;
+      maker.uid = perm.uid;
+      maker.size_bytes = (*segment)->size_bytes();
+    }
   }
-  Maker maker{record.origin.pid, process_name(record.origin.tid)};
   const MutexLock lock(mutex_);
   // One user can make namespaces without end. Those that sessions begin with are bounded otherwise.
   const bool has_room = place.second == 0 || peaks_.size() < kMostRegistries;
@@ -99,6 +111,22 @@ std::shared_ptr<const CallCounts> CallTally::counts(const Place& place) const {
   const MutexLock lock(mutex_);
   const auto known = counts_.find(place);
   return known == counts_.end() ? nullptr : known->second;
+}
+
+void CallTally::note_removed(const Place& place, int shmid) {
+  const MutexLock lock(mutex_);
+  const auto known = makers_.find({place, shmid});
+  if (known != makers_.end()) known->second.removed = true;
+}
+
+std::map<int, CallTally::Maker> CallTally::not_removed(const Place& place) const {
+  std::map<int, Maker> some;
+  const MutexLock lock(mutex_);
+  const auto end = makers_.upper_bound({place, INT_MAX});
+  for (auto known = makers_.lower_bound({place, 0}); known != end; ++known) {
+    if (!known->second.removed) some.emplace(known->first.second, known->second);
+  }
+  return some;
 }
 
 std::vector<CallTally::Place> CallTally::places() const {

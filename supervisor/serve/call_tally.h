@@ -48,8 +48,14 @@ class CallTally {
   struct Maker {
     pid_t pid = 0;
     std::string command;
+    // Of the segment:
+    key_t key = 0;
+    std::uint64_t size_bytes = 0;
+    uid_t uid = 0;
+    bool removed = false;  ///< by IPC_RMID, or by an operator
   };
-  /// The caller of a shmget that makes a segment still waits. Not noted where memory runs out.
+  /// The caller of a shmget that makes a segment, or of an IPC_RMID, still waits. Not noted where
+  /// memory runs out.
   void note_maker(const CallRecord& record, std::uint32_t session) noexcept;
   void count(const CallRecord& record, std::uint32_t session) noexcept {
     count({record.origin, record.raw, record.call, record.value, record.denial}, session);
@@ -85,6 +91,11 @@ class CallTally {
   [[nodiscard]] Peak peak(std::uint32_t session, std::uint64_t ipc_namespace) const;
   [[nodiscard]] std::optional<Maker> maker(std::uint32_t session, std::uint64_t ipc_namespace,
                                            int shmid) const;
+
+  /// An operator has removed it.
+  void note_removed(const Place& place, int shmid);
+  /// Segments by their identifiers that were made, and that nobody removed as far as it was told.
+  [[nodiscard]] std::map<int, Maker> not_removed(const Place& place) const;
 
   /// Those of which something is remembered.
   [[nodiscard]] std::vector<Place> places() const;
