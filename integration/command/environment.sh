@@ -63,6 +63,8 @@ lingers on 30 || fail "SHMVISOR_NO_LINGER=on lingers"
 prints 'made 100 attached 100' SHMVISOR_COMMIT=1 -- "$programs/command_page_counts" 100
 prints 'made 0 attached 100' SHMVISOR_POPULATE=1 -- "$programs/command_page_counts" 100
 prints 'made 0 attached 0' SHMVISOR_POPULATE=0 -- "$programs/command_page_counts" 100
+prints 1 SHMVISOR_CLEANUP=rmid-forced -- cat /proc/sys/kernel/shm_rmid_forced
+prints 0 SHMVISOR_CLEANUP=orphaned -- cat /proc/sys/kernel/shm_rmid_forced
 group_of='read -r pid name state parent group rest </proc/self/stat; [ $group = $$ ] && echo own || echo shared'
 prints shared SHMVISOR_OWN_GROUP= -- bash -c "$group_of"
 prints own SHMVISOR_OWN_GROUP=1 -- bash -c "$group_of"

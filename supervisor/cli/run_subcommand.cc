@@ -6,6 +6,7 @@
 #include <map>
 
 #include "supervisor/cli/control_options.h"
+#include "supervisor/cli/cleanup_option.h"
 #include "supervisor/cli/limit_options.h"
 
 namespace shmvisor {
@@ -61,6 +62,7 @@ void RunSubcommand::add_memory_options() {
       ->group(kLimitsGroup);
 }
 
+  add_cleanup_option(app(), options_.cleanup);
 /// The command begins behind such an option where no file follows it: take_words().
 void RunSubcommand::add_outputs() {
   const auto add = [this](const char* name, std::string& file, const char* description) {
@@ -90,7 +92,7 @@ void RunSubcommand::add_sharing(CLI::Option* no_linger) {
           ->group(kGroup)
           ->excludes(serve);
   for (const char* const server_s : {"--shmmax", "--shmall", "--shmmni", "--populate", "--commit",
-                                     "--control", "--name", "--trace", "--report"}) {
+                                     "--cleanup", "--control", "--name", "--trace", "--report"}) {
     join->excludes(app().get_option(server_s));
   }
   // With --no-linger, processes could be left behind that the next one knows nothing of.

@@ -34,22 +34,29 @@ std::string slowest_text(const Json& slowest) {
          slowest.at("pid").dump() + ", " + seconds.data() + " s\n";
 }
 
-std::string left_text(const Json& segment, const UserNames& users) {
+/// `what`: "left" or "cleaned up".
+std::string segment_text(const char* what, const Json& segment, const std::string& attaches,
+                         const std::string& user) {
   const Json& command = segment.at("command");
   const std::string maker =
       command.is_null() ? "" : " (" + printable(command.get<std::string>()) + ")";
-  return "  left: shmid " + segment.at("shmid").dump() + ", key " +
+  return std::string("  ") + what + ": shmid " + segment.at("shmid").dump() + ", key " +
          printable(segment.at("key").get<std::string>()) + ", " + segment.at("segsz").dump() +
-         " bytes, nattch " + segment.at("nattch").dump() + ", made by process " +
-         segment.at("cpid").dump() + maker + " of " + users.of(segment.at("cuid").get<uid_t>()) +
-         "\n";
+         " bytes" + attaches + ", made by process " + segment.at("cpid").dump() + maker + " of " +
+         user + "\n";
 }
 
 std::string registry_text(const Json& registry, const UserNames& users) {
   std::string text = "registry " + printable(registry.at("name").get<std::string>()) +
                      ": at most " + registry.at("peak_segments").dump() + " segments, " +
                      registry.at("peak_bytes").dump() + " bytes\n";
-  for (const Json& segment : registry.at("left")) text += left_text(segment, users);
+  for (const Json& segment : registry.at("left")) {
+    text += segment_text("left", segment, ", nattch " + segment.at("nattch").dump(),
+                         users.of(segment.at("cuid").get<uid_t>()));
+  }
+  for (const Json& segment : registry.value("cleaned", Json::array())) {
+    text += segment_text("cleaned up", segment, "", users.of(segment.at("uid").get<uid_t>()));
+  }
   return text;
 }
 

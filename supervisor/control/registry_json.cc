@@ -7,13 +7,6 @@
 namespace shmvisor::control {
 namespace {
 
-/// As ipcs(1) prints it.
-std::string key_text(key_t key) {
-  std::array<char, 16> text{};
-  std::snprintf(text.data(), text.size(), "0x%08x", static_cast<unsigned>(key));
-  return text.data();
-}
-
 std::string octal_text(mode_t mode) {
   std::array<char, 16> text{};
   std::snprintf(text.data(), text.size(), "%#o", mode);
@@ -21,6 +14,12 @@ std::string octal_text(mode_t mode) {
 }
 
 }  // namespace
+
+std::string key_text(key_t key) {
+  std::array<char, 16> text{};
+  std::snprintf(text.data(), text.size(), "0x%08x", static_cast<unsigned>(key));
+  return text.data();
+}
 
 Json limits_of(const Limits& limits) {
   return {{"shmmax", limits.shmmax},

@@ -3,6 +3,7 @@
 // Thread rule: any thread; no lock of a registry may be held.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "emulation/ipc/viewpoint.h"
@@ -23,6 +24,8 @@ class OurViewpoint final : public Viewpoint {
   pid_t show_pid(const PidRecord& process) override { return process.pid; }
 };
 
+/// As ipcs(1) prints it.
+[[nodiscard]] std::string key_text(key_t key);
 [[nodiscard]] Json limits_of(const Limits& limits);
 [[nodiscard]] Json describe(const NamedRegistry& named);
 /// The memory of those of the rows that still have a segment; the others are taken out.

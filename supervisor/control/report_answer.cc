@@ -38,6 +38,25 @@ Json left_in(const NamedRegistry& named, std::uint32_t session, const CallTally&
   return left;
 }
 
+Json cleaned_in(const NamedRegistry& named, std::uint32_t session, const CallTally& tally) {
+  Json cleaned = Json::array();
+  auto made = tally.not_removed({session, named.ipc_namespace});
+  {
+    const auto state = named.registry->read();
+    std::erase_if(made, [&](const auto& entry) { return state->find(entry.first).ok(); });
+  }
+  for (const auto& [shmid, maker] : made) {
+    if (cleaned.size() == kMostLeftInAReport) break;
+    cleaned.push_back({{"shmid", shmid},
+                       {"key", control::key_text(maker.key)},
+                       {"uid", maker.uid},
+                       {"segsz", maker.size_bytes},
+                       {"cpid", maker.pid},
+                       {"command", maker.command}});
+  }
+  return cleaned;
+}
+
 }  // namespace
 
 std::string answer_report(const std::vector<NamedSession>& sessions) {
@@ -57,7 +76,8 @@ std::string answer_report(const std::vector<NamedSession>& sessions) {
       registries.push_back({{"name", named.name},
                             {"peak_segments", peak.segments},
                             {"peak_bytes", peak.pages * kPageBytes},
-                            {"left", left_in(named, number, tally)}});
+                            {"left", left_in(named, number, tally)},
+                            {"cleaned", cleaned_in(named, number, tally)}});
     }
   }
   report["registries"] = std::move(registries);

@@ -11,6 +11,7 @@
 #include "supervisor/kernel/features.h"
 #include "supervisor/launch/inherited_state.h"
 #include "supervisor/procfiles/proc_mounts.h"
+#include "supervisor/session/cleanup_mode.h"
 #include "supervisor/session/steering.h"
 
 namespace shmvisor {
@@ -23,6 +24,7 @@ struct RunOptions {
   /// Reads the configuration again; null: there is none.
   ReadSteering read_again;
   MemoryPolicy memory;
+  CleanupMode cleanup = CleanupMode::kKeep;
   /// Whether descendants that outlive the command are served on.
   bool linger = true;
   /// Whether the command leads a process group of its own, see ProcessGroup.

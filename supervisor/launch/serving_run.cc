@@ -66,6 +66,12 @@ ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
   session_->scope().add(scope_below_us(launched.features));
   upkeep_.add(session_);
   if (socket) joined_.emplace(loop_, std::move(*socket), session_);
+  if (launched.options.cleanup == CleanupMode::kRmidForced) {
+    session_->registries().initial()->set_rmid_forced(true);
+  }
+  if (launched.options.cleanup == CleanupMode::kOrphaned) {
+    cleanup_.emplace(loop_, [this] { return OrphanCleanup::Sessions{session_}; });
+  }
   init_.use(launched.make_witness());
 }
 
@@ -165,8 +171,9 @@ bool ServingRun::end_threads() {
   if (tracer_ && !tracer_->wait_for_end(kControlBound)) {
     spdlog::warn("--trace: what it writes to takes nothing; some calls are not in it");
   }
+  const bool cleanup_ended = !cleanup_ || cleanup_->wait_for_end(kUpkeepBound);
   // The loop has turned: no task begins any more.
-  return upkeep_.wait_for_end(kUpkeepBound) && ended && control_ended;
+  return cleanup_ended && upkeep_.wait_for_end(kUpkeepBound) && ended && control_ended;
 }
 
 void ServingRun::print_report(const std::string& output) {

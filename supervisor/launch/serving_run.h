@@ -22,6 +22,7 @@
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/procfiles/proc_file_system.h"
 #include "supervisor/procfiles/sysctl_covers.h"
+#include "supervisor/session/orphan_cleanup.h"
 #include "supervisor/session/served_listener.h"
 #include "supervisor/session/session.h"
 #include "supervisor/session/upkeep.h"
@@ -64,6 +65,7 @@ class ServingRun {
   ServedListener served_;
   LastProcess last_process_;  ///< under the command's filter
   std::optional<JoinedCommands> joined_;
+  std::optional<OrphanCleanup> cleanup_;
   std::optional<ControlServer> control_;
   std::optional<SideClient> tracer_;
   OtherDescendants below_;

@@ -1,0 +1,30 @@
+// OrphanSearch: finds segments that nobody maps, and whose creator and last user have ended, and
+// removes them: those that it found twice in a row.
+//
+// Whether processes live is read in /proc. One that has the pid of an ended one now keeps a
+// segment, and so does one that cannot be seen. An attach or a removal meanwhile keeps it too.
+//
+// Thread rule: one thread at a time.
+#pragma once
+
+#include <set>
+#include <utility>
+
+#include "emulation/shm/registries.h"
+
+namespace shmvisor {
+
+class OrphanSearch {
+ public:
+  /// Removes what was found before and is an orphan still.
+  void look(const Registries& registries);
+
+ private:
+  using Suspects = std::set<std::pair<const Registry*, int>>;
+
+  void look_in(Registry& registry, Suspects& found) const;
+
+  Suspects suspects_;
+};
+
+}  // namespace shmvisor
