@@ -20,7 +20,7 @@ install -m 755 "$(command -v busybox)" "$1" "$root/bin/" || fail install
 mv "$root/bin/$(basename "$1")" "$root/bin/segment" || fail mv
 ln -s busybox "$root/bin/sh"
 need_containers "$root"
-start_agent
+start_agent --serve-group "podman=$scratch/group.join"
 trap end_all EXIT
 
 default_profile=/usr/share/containers/seccomp.json
@@ -85,6 +85,20 @@ expect "a container that is not in it" "shmget: ENOENT" \
 podman_here kill --signal KILL "shmvisor-agent-$$" >/dev/null || fail "podman kill"
 not_running() { ! podman_here container exists "shmvisor-agent-$$"; }
 wait_until 30 not_running || fail "the first container does not end"
+
+heading "a command of the host, in the group of a container"
+"$SHMVISOR" run --join "$scratch/group.join" -- "$root/bin/segment" hold 6 'of the host' >"$scratch/host" &
+server=$!
+wait_until 30 grep -qx held "$scratch/host" || fail "the command: $(cat "$scratch/host")"
+expect "a container" "of the host, mapped 2 times" "$(contained "$scratch/group" /bin/segment show 6)"
+expect "a container that is not in it" "shmget: ENOENT" "$(contained "$scratch/own" /bin/segment show 6)"
+contained "$scratch/group" --name "shmvisor-agent-$$-2" /bin/segment hold 7 'of a container' >"$scratch/held" &
+wait_until 60 grep -qx held "$scratch/held" || fail "the container: $(cat "$scratch/held")"
+expect "the other way round" "of a container, mapped 2 times" \
+  "$(timeout --kill-after=10 60 "$SHMVISOR" run --join "$scratch/group.join" -- "$root/bin/segment" show 7)"
+podman_here kill --signal KILL "shmvisor-agent-$$-2" >/dev/null || fail "podman kill"
+kill "$server"
+wait "$server"
 
 stop_agent || fail "status $?"
 assert_silent "$scratch/agent.log"

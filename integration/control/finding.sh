@@ -67,7 +67,7 @@ chmod 700 "$XDG_RUNTIME_DIR" "$XDG_RUNTIME_DIR/shmvisor"
 heading "a folder that is not its user's alone"
 mkdir -m 777 "$scratch/open" "$scratch/open/shmvisor"
 chmod 777 "$scratch/open/shmvisor"
-said 125 "no place for a control socket; give --control PATH" \
+said 125 "no place for its sockets; give --control PATH" \
   env XDG_RUNTIME_DIR="$scratch/open" timeout 20 "$SHMVISOR" run --name x -- true
 kill "$plain" "$own" "$run"
 assert_kernel_table_empty

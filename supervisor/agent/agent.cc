@@ -72,6 +72,13 @@ int run_agent(const AgentOptions& options, KernelFeatures& features) {
   }
   Agent agent(std::move(*socket), ends, manager, options.limits, features);
   agent.steer(options.steering, options.read_again);
+  agent.clean_up(options.cleanup);
+  for (const GroupSocket& wanted : options.open_groups) {
+    if (const auto trouble = agent.open_group(wanted)) {
+      spdlog::critical("{}", *trouble);
+      return exit_status::kOwnFailure;
+    }
+  }
   if (const auto trouble = agent.open_control(options.control)) {
     spdlog::critical("{}", *trouble);
     return exit_status::kOwnFailure;
@@ -95,6 +102,23 @@ Agent::Agent(ListeningSocket socket, const sigset_t& ends, const ServiceManager&
 void Agent::steer(const Steering& steering, ReadSteering read_again) {
   containers_.steer(steering);
   read_again_ = std::move(read_again);
+}
+
+std::optional<std::string> Agent::open_group(const GroupSocket& wanted) {
+  auto socket = JoinSocket::listen_at(wanted.path);
+  if (!socket) return socket.error();
+  containers_.open_group(wanted.group, std::move(*socket));
+  return std::nullopt;
+}
+
+void Agent::clean_up(CleanupMode mode) {
+  if (mode == CleanupMode::kRmidForced) containers_.force_rmid();
+  if (mode != CleanupMode::kOrphaned) return;
+  cleanup_.emplace(loop_, [this] {
+    OrphanCleanup::Sessions all;
+    for (auto& named : containers_.sessions()) all.push_back(std::move(named.session));
+    return all;
+  });
 }
 
 void Agent::read_signals() {
@@ -258,13 +282,19 @@ Agent::Ending Agent::end() {
   ready_again_.cancel();
   (void)manager_.notify("STOPPING=1");
   containers_.look();  // so that ended containers are not counted
-  bool drained = containers_.drain(kDrainPatience);
+  const std::size_t joined = containers_.joined();
+  bool drained = !cleanup_ || cleanup_->wait_for_end(kDrainPatience);
+  drained = containers_.drain(kDrainPatience) && drained;
   drained = reloading_.wait_for_end(kReloadPatience) && drained;
   if (control_) drained = control_->drain(kDrainPatience) && drained;
-  if (!drained) spdlog::warn("some calls in flight did not end");
+  if (!drained && joined == 0) spdlog::warn("some calls in flight did not end");
   if (const std::size_t count = containers_.count(); count != 0) {
     spdlog::warn("{} container{} lose{} service: their shared memory calls fail with ENOSYS", count,
                  count == 1 ? "" : "s", count == 1 ? "s" : "");
+  }
+  if (joined != 0) {
+    spdlog::warn("{} joined command{} of this host lose{} service too", joined,
+                 joined == 1 ? "" : "s", joined == 1 ? "s" : "");
   }
   tell_of_lines_left_out();
   return {0, drained};

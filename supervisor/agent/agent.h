@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "policy/limits/limits.h"
 #include "supervisor/agent/containers.h"
@@ -23,10 +24,17 @@
 #include "supervisor/control/control_server.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/loop/nudge.h"
+#include "supervisor/session/cleanup_mode.h"
+#include "supervisor/session/orphan_cleanup.h"
 #include "supervisor/session/steering.h"
 #include "supervisor/tasks/background_task.h"
 
 namespace shmvisor {
+
+struct GroupSocket {
+  std::string group;
+  std::string path;
+};
 
 struct AgentOptions {
   /// Empty: the one that the service manager hands over, or one at the default path.
@@ -35,6 +43,9 @@ struct AgentOptions {
   Steering steering = {};        ///< limits of users, and rules for calls
   ReadSteering read_again = {};  ///< null: there is no configuration
   ControlOptions control;
+  CleanupMode cleanup = CleanupMode::kKeep;
+  /// Groups that commands of the host may join, and where.
+  std::vector<GroupSocket> open_groups = {};
 };
 
 /// `shmvisor agent`: the exit status.
@@ -48,6 +59,10 @@ class Agent {
   /// Takes over limits and rules; `read_again` reads them anew, null where there is no
   /// configuration. Before run().
   void steer(const Steering& steering, ReadSteering read_again);
+  /// Before run(); a sentence where the socket cannot be had.
+  std::optional<std::string> open_group(const GroupSocket& wanted);
+  /// Of containers that are served from now on. Before open_group() and run().
+  void clean_up(CleanupMode mode);
   /// The exit status. Where calls in service do not end, the process must end without destroying
   /// this.
   struct Ending {
@@ -93,6 +108,7 @@ class Agent {
   bool told_to_end_ = false;
   const EventLoop::Source signals_came_;
   Containers containers_;
+  std::optional<OrphanCleanup> cleanup_;
   std::optional<ControlServer> control_;
   ReadSteering read_again_;
   BackgroundTask reloading_;

@@ -37,6 +37,8 @@ class ContainerGroup {
 
   void add(std::shared_ptr<const ProcessScope> container);
   void remove(const ProcessScope* container);
+  /// It is not over without containers.
+  void stay() { ++containers_; }
   /// Whether no container is left.
   [[nodiscard]] bool over() const { return containers_ == 0; }
 

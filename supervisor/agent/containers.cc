@@ -39,7 +39,29 @@ Containers::Containers(EventLoop& loop, KernelFeatures& features, const Limits& 
     : defaults_{limits, {}},
       resources_(std::make_shared<SessionResources>(features)),
       upkeep_(loop, resources_),
+      loop_(loop),
       pool_(loop) {}
+
+void Containers::open_group(const std::string& name, JoinSocket socket) {
+  ContainerMetadata metadata = defaults_;
+  metadata.group = name;
+  auto group = group_of(metadata);
+  group->stay();
+  auto commands =
+      std::make_unique<JoinedCommands>(loop_, std::move(socket), group->session(), "group:" + name);
+  open_groups_.push_back({std::move(group), std::move(commands)});
+}
+
+void Containers::look() {
+  pool_.look();
+  for (const OpenGroup& open : open_groups_) open.commands->look();
+}
+
+std::size_t Containers::joined() const {
+  std::size_t count = 0;
+  for (const OpenGroup& open : open_groups_) count += open.commands->count();
+  return count;
+}
 
 std::optional<std::string> Containers::serve(const ContainerProcess& process, UniqueFd listener) {
   const auto parsed = parse_container_metadata(process.metadata, defaults_);
@@ -109,6 +131,7 @@ std::shared_ptr<ContainerGroup> Containers::group_of(const ContainerMetadata& me
     if (auto group = known->second.lock()) return group;
   }
   const auto session = Session::of_others(resources_, metadata.limits, ++sessions_made_);
+  if (forces_rmid_) session->registries().initial()->set_rmid_forced(true);
   upkeep_.add(session);
   auto group = std::make_shared<ContainerGroup>(session, metadata.own);
   if (!name.empty()) by_name_.insert_or_assign(name, group);
@@ -156,7 +179,9 @@ std::vector<NamedSession> Containers::sessions() const {
 }
 
 bool Containers::drain(std::chrono::milliseconds bound) {
-  const bool drained = pool_.drain(bound);
+  bool drained = pool_.drain(bound);
+  // Commands that live on keep what serves them.
+  for (const OpenGroup& open : open_groups_) drained = open.commands->drain() && drained;
   return upkeep_.wait_for_end(bound) && drained;
 }
 

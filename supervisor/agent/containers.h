@@ -20,6 +20,8 @@
 #include "supervisor/agent/container.h"
 #include "supervisor/agent/container_process.h"
 #include "supervisor/control/named_registry.h"
+#include "supervisor/join/join_socket.h"
+#include "supervisor/join/joined_commands.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/session/server_pool.h"
@@ -35,10 +37,18 @@ class Containers {
   /// Serves the process from now on; otherwise answers one clause that says why not.
   std::optional<std::string> serve(const ContainerProcess& process, UniqueFd listener);
 
+  /// kernel.shm_rmid_forced is set for containers that are made from now on.
+  void force_rmid() { forces_rmid_ = true; }
+  /// Commands of the host may join this group at `socket`. It is there from now on, with or without
+  /// containers, and has the limits that containers without metadata have.
+  void open_group(const std::string& name, JoinSocket socket);
+  /// Such commands that are served.
+  [[nodiscard]] std::size_t joined() const;
+
   /// Whether listeners can be watched at all. Precondition of all else.
   [[nodiscard]] bool valid() const { return pool_.valid(); }
   /// Removes at once those that have ended.
-  void look() { pool_.look(); }
+  void look();
   /// Containers that are served.
   [[nodiscard]] std::size_t count() const { return count_; }
   /// Of each group and of each container without one, by the names that NamedSession says.
@@ -60,12 +70,20 @@ class Containers {
   const std::shared_ptr<SessionResources> resources_;
   Upkeep upkeep_;
   std::uint32_t sessions_made_ = 0;
+  bool forces_rmid_ = false;
   std::size_t count_ = 0;
   /// Containers that have not ended. Two have the same id where a runtime reused it early; the
   /// later one is behind.
   std::multimap<std::string, std::shared_ptr<Container>> by_id_;
   /// Kept by their containers.
   std::unordered_map<std::string, std::weak_ptr<ContainerGroup>> by_name_;
+  /// A group that commands of the host may join.
+  struct OpenGroup {
+    std::shared_ptr<ContainerGroup> group;
+    std::unique_ptr<JoinedCommands> commands;
+  };
+  EventLoop& loop_;
+  std::vector<OpenGroup> open_groups_;
   /// Last, because its servers use all of the above.
   ServerPool pool_;
 };

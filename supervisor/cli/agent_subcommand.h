@@ -1,12 +1,18 @@
 // `shmvisor agent [--socket PATH] [LIMITS]`
 #pragma once
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "policy/oci/listener_path.h"
 #include "supervisor/agent/agent.h"
+#include "supervisor/cli/cleanup_option.h"
 #include "supervisor/cli/config_option.h"
 #include "supervisor/cli/control_options.h"
 #include "supervisor/cli/limit_options.h"
 #include "supervisor/cli/subcommand.h"
+#include "supervisor/control/control_place.h"
 
 namespace shmvisor {
 
@@ -26,6 +32,13 @@ class AgentSubcommand : public Subcommand {
                         std::string(kDefaultListenerPath))
         ->type_name("PATH");
     add_limit_options(app(), options_.limits);
+    app()
+        .add_option("--serve-group", groups_,
+                    "Let commands of the host join this group of containers, by run --join "
+                    "name:GROUP; GROUP=PATH: at PATH; may be repeated")
+        ->allow_extra_args(false)
+        ->type_name("GROUP");
+    add_cleanup_option(app(), options_.cleanup);
     add_control_options(app(), options_.control);
   }
 
@@ -35,7 +48,22 @@ class AgentSubcommand : public Subcommand {
   }
 
  private:
+  static GroupSocket socket_of(const std::string& text) {
+    const std::size_t equals = text.find('=');
+    GroupSocket wanted{text.substr(0, equals), ""};
+    if (std::string trouble = control::check_name(wanted.group); !trouble.empty()) {
+      throw CLI::ValidationError("--serve-group", trouble);
+    }
+    auto place = equals == std::string::npos ? control::join_place_of(wanted.group)
+                                             : control::join_place(text.substr(equals + 1));
+    if (!place) throw CLI::ValidationError("--serve-group", place.error().text);
+    if (place->empty()) throw CLI::ValidationError("--serve-group", "the path is empty");
+    wanted.path = std::move(*place);
+    return wanted;
+  }
+
   int run(KernelFeatures& features) override {
+    for (const std::string& group : groups_) options_.open_groups.push_back(socket_of(group));
     options_.steering = config_.steering();
     options_.read_again = config_.reader();
     return run_agent(options_, features);
@@ -43,6 +71,7 @@ class AgentSubcommand : public Subcommand {
 
   ConfigOption config_;
   AgentOptions options_;
+  std::vector<std::string> groups_;
 };
 
 }  // namespace shmvisor

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
-#include "supervisor/cli/control_options.h"
 #include "supervisor/cli/cleanup_option.h"
+#include "supervisor/cli/control_options.h"
 #include "supervisor/cli/limit_options.h"
+#include "supervisor/control/control_place.h"
 
 namespace shmvisor {
 namespace {
@@ -60,9 +62,9 @@ void RunSubcommand::add_memory_options() {
       .add_flag("--populate", options_.memory.populate_on_attach,
                 "Bring a segment's pages in when it is attached")
       ->group(kLimitsGroup);
+  add_cleanup_option(app(), options_.cleanup);
 }
 
-  add_cleanup_option(app(), options_.cleanup);
 /// The command begins behind such an option where no file follows it: take_words().
 void RunSubcommand::add_outputs() {
   const auto add = [this](const char* name, std::string& file, const char* description) {
@@ -80,13 +82,14 @@ void RunSubcommand::add_sharing(CLI::Option* no_linger) {
   constexpr const char* kGroup = "Sharing with other runs";
   CLI::Option* const serve = app()
                                  .add_option("--serve", options_.serve_path,
-                                             "Let other runs join, at a socket of this name")
+                                             "Let other runs join, at this socket or name:NAME")
                                  ->check(check_path)
                                  ->type_name("PATH")
                                  ->group(kGroup);
   CLI::Option* const join =
       app()
-          .add_option("--join", options_.join_path, "Share segments and limits of the run there")
+          .add_option("--join", options_.join_path,
+                      "Share segments and limits of the run at this path, or name:NAME")
           ->check(check_path)
           ->type_name("PATH")
           ->group(kGroup)
@@ -179,6 +182,11 @@ int RunSubcommand::run(KernelFeatures& features) {
   options_.report = output_of(*app().get_option("--report"), report_);
   options_.trace = output_of(*app().get_option("--trace"), trace_);
   if (no_kill_) options_.at_our_death = AtOurDeath::kLeaveCommand;
+  for (std::string* const path : {&options_.serve_path, &options_.join_path}) {
+    auto place = control::join_place(*path);
+    if (!place) throw CLI::ValidationError(*path, place.error().text);
+    *path = std::move(*place);
+  }
   options_.steering = config_.steering();
   options_.read_again = config_.reader();
   return run_command(options_, features);

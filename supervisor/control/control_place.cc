@@ -15,6 +15,7 @@ namespace shmvisor::control {
 namespace {
 
 constexpr std::string_view kEnding = ".control";
+constexpr std::string_view kJoinEnding = ".join";
 constexpr mode_t kOwnerOnly = 0700;
 
 /// The default folder first. Empty where this user has none.
@@ -44,10 +45,23 @@ std::string make(const std::string& folder) {
   }
   if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 0077) != 0) {
     return folder +
-           " is not a folder of this user's with mode 0700, and so no place for a control "
-           "socket; give --control PATH";
+           " is not a folder of this user's with mode 0700, and so no place for its sockets";
   }
   return {};
+}
+
+/// `file` in the default folder. `instead`: what to do where that cannot be had.
+Result<std::string, Trouble> default_place(const std::string& file, const std::string& instead) {
+  const auto known = folders();
+  if (known.empty()) {
+    return Trouble{
+        "no place for a socket: XDG_RUNTIME_DIR is not set, and there is no /run/user/UID; " +
+        instead};
+  }
+  if (const std::string trouble = make(known.front()); !trouble.empty()) {
+    return Trouble{trouble + "; " + instead};
+  }
+  return known.front() + "/" + file;
 }
 
 }  // namespace
@@ -70,15 +84,19 @@ std::string check_name(const std::string& name) {
 
 Result<std::string, Trouble> place_for(const ControlOptions& options) {
   if (!options.path.empty() && options.path != ControlOptions::kAuto) return options.path;
-  const auto known = folders();
-  if (known.empty()) {
-    return Trouble{
-        "no place for a control socket: XDG_RUNTIME_DIR is not set, and there is no "
-        "/run/user/UID; give --control PATH"};
-  }
-  if (auto trouble = make(known.front()); !trouble.empty()) return Trouble{std::move(trouble)};
   const std::string name = options.name.empty() ? std::to_string(::getpid()) : options.name;
-  return known.front() + "/" + name + std::string(kEnding);
+  return default_place(name + std::string(kEnding), "give --control PATH");
+}
+
+Result<std::string, Trouble> join_place_of(const std::string& name) {
+  if (std::string trouble = check_name(name); !trouble.empty()) return Trouble{std::move(trouble)};
+  return default_place(name + std::string(kJoinEnding), "give a path");
+}
+
+Result<std::string, Trouble> join_place(const std::string& text) {
+  constexpr std::string_view kByName = "name:";
+  if (!text.starts_with(kByName)) return text;
+  return join_place_of(text.substr(kByName.size()));
 }
 
 std::vector<std::string> known_sockets() {

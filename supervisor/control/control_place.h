@@ -31,6 +31,12 @@ inline constexpr std::size_t kLongestName = 64;
 /// sentence where that cannot be had, or is not its user's alone.
 [[nodiscard]] Result<std::string, Trouble> place_for(const ControlOptions& options);
 
+/// Where runs join: `text`, a path; or with "name:NAME" the socket of that name in the folder of
+/// the default place, which is made. `./name:NAME` is a file.
+[[nodiscard]] Result<std::string, Trouble> join_place(const std::string& text);
+/// The same of a name.
+[[nodiscard]] Result<std::string, Trouble> join_place_of(const std::string& name);
+
 /// All socket files where runs of this user are by default; of some nobody may be listening any
 /// more.
 [[nodiscard]] std::vector<std::string> known_sockets();

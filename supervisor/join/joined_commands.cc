@@ -81,10 +81,12 @@ struct JoinedCommands::Joined {
   std::unique_ptr<ProcFileSystem> files;
 };
 
-JoinedCommands::JoinedCommands(EventLoop& loop, JoinSocket socket, std::shared_ptr<Session> session)
+JoinedCommands::JoinedCommands(EventLoop& loop, JoinSocket socket, std::shared_ptr<Session> session,
+                               std::string label)
     : loop_(loop),
       socket_(std::move(socket)),
       session_(std::move(session)),
+      label_(std::move(label)),
       scope_(std::make_shared<SupervisedScope>(session_->features())),
       newcomers_(loop.watch(socket_.fd(), POLLIN,
                             [this](short) {
@@ -289,11 +291,8 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
   auto ipc = open_guarded_proc_file(visitor.peer.pid(), "ns/ipc");
   // All that was read of it by its number is its own.
   if (!visitor.peer.lives()) return "its process has ended, or cannot be told for sure";
-  if (ipc) {
-    // Root of the served command's user namespace is not root over those who come from outside.
-    if (session_->namespaces().initial_is_private()) session_->namespaces().take_in(*ipc);
-    options.home = std::make_shared<IpcHome>(std::move(*ipc));
-  }
+  options.home = session_->namespaces().take_in_joiner(std::move(ipc));
+  if (!label_.empty()) options.containers.push_back(label_);
   if (findings.files.connection.valid()) {
     options.on_namespace_change =
         [covers = std::make_shared<SysctlCovers>(std::move(findings.user_namespace))](pid_t tid) {
@@ -380,6 +379,10 @@ bool JoinedCommands::all_gone() const {
   return std::ranges::all_of(joined_, [](const Joined& joined) {
     return joined.ended && Clock::now() >= joined.ended_at + kUnmountBound;
   });
+}
+
+std::size_t JoinedCommands::count() const {
+  return static_cast<std::size_t>(std::ranges::count(joined_, false, &Joined::ended));
 }
 
 void JoinedCommands::forget(const Joined& joined) {

@@ -43,7 +43,9 @@ class JoinedCommands {
   /// The most commands, joined or asking, of one user other than the server's.
   static constexpr std::ptrdiff_t kMostOfAnotherUser = 64;
 
-  JoinedCommands(EventLoop& loop, JoinSocket socket, std::shared_ptr<Session> session);
+  /// `label`: what rules for containers call them; empty: nothing.
+  JoinedCommands(EventLoop& loop, JoinSocket socket, std::shared_ptr<Session> session,
+                 std::string label = {});
   JoinedCommands(const JoinedCommands&) = delete;
   JoinedCommands& operator=(const JoinedCommands&) = delete;
   ~JoinedCommands();
@@ -51,6 +53,11 @@ class JoinedCommands {
   /// Whether no process of any joined command is left. Files in /proc that a process keeps mounted
   /// count for a second only.
   [[nodiscard]] bool all_gone() const;
+
+  /// Sees at once which have ended.
+  void look() { pool_.look(); }
+  /// Commands that have joined, and are not seen to have ended.
+  [[nodiscard]] std::size_t count() const;
 
   /// Ends joining, and waits until the calls in service are answered. False where some are not in
   /// time, or where joined commands live on, which are not served any more.
@@ -118,6 +125,7 @@ class JoinedCommands {
   EventLoop& loop_;
   JoinSocket socket_;
   const std::shared_ptr<Session> session_;
+  const std::string label_;
   const std::shared_ptr<SupervisedScope> scope_;
   Visitors visitors_;
   Applicants applicants_;

@@ -129,6 +129,13 @@ void IpcNamespaces::take_in(const UniqueFd& ipc) {
   }
 }
 
+std::shared_ptr<IpcHome> IpcNamespaces::take_in_joiner(Result<UniqueFd> ipc) {
+  UniqueFd file = ipc ? std::move(*ipc) : UniqueFd();
+  const bool known = file.valid();
+  if (initial_ == 0 || initial_is_private()) take_in(file);
+  return known ? std::make_shared<IpcHome>(std::move(file)) : nullptr;
+}
+
 bool IpcNamespaces::is_initial(ThreadIdentity& thread, IpcHome* home) const {
   const IpcNamespaceId id = thread.ipc_namespace();
   return id == 0 || id == initial_ || (home != nullptr && home->is(id, thread.tid()));

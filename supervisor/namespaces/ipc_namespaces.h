@@ -71,6 +71,10 @@ class IpcNamespaces {
   /// innermost user namespace at or above the owners of all of these. An invalid `ipc`, of an
   /// unknown namespace, counts as ours.
   void take_in(const UniqueFd& ipc);
+  /// The same for a command that joins from there, where its owner does not count anyway: root of
+  /// another's user namespace is not root over those who come from outside. Answers the home of the
+  /// command's processes; null where the namespace is not known.
+  [[nodiscard]] std::shared_ptr<IpcHome> take_in_joiner(Result<UniqueFd> ipc);
   /// Whether the initial registry is made for another IPC namespace than our own.
   [[nodiscard]] bool initial_is_private() const { return initial_file_.valid(); }
 
