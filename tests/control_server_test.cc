@@ -363,7 +363,7 @@ TEST_F(ControlServerTest, NothingIsKeptOfThoseWhoAskAndLeave) {
 
 TEST_F(ControlServerTest, SegmentsLeaveItsDescriptors) {
   EXPECT_EQ(resources_->descriptors.left(),
-            resources_->plan.pool - static_cast<std::int64_t>(ControlServer::kMostClients) - 4);
+            resources_->plan.pool - static_cast<std::int64_t>(ControlServer::kMostClients) - 5);
 }
 
 TEST_F(ControlServerTest, TheFileGoesWithIt) {

@@ -180,8 +180,15 @@ std::vector<NamedSession> Containers::sessions() const {
 
 bool Containers::drain(std::chrono::milliseconds bound) {
   bool drained = pool_.drain(bound);
-  // Commands that live on keep what serves them.
-  for (const OpenGroup& open : open_groups_) drained = open.commands->drain() && drained;
+  const auto deadline = EventLoop::Clock::now() + bound;
+  for (const OpenGroup& open : open_groups_) {
+    // Those that have ended are forgotten in the loop; those that live on keep what serves them.
+    JoinedCommands& commands = *open.commands;
+    if (commands.count() == 0) {
+      (void)loop_.run_while([&commands] { return !commands.all_gone(); }, deadline);
+    }
+    drained = commands.drain() && drained;
+  }
   return upkeep_.wait_for_end(bound) && drained;
 }
 
