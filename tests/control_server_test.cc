@@ -11,6 +11,7 @@
 #include <array>
 #include <chrono>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -204,6 +205,23 @@ TEST_F(ControlServerTest, ChangesARegistry) {
   EXPECT_EQ(counters["registries"][0]["name"], "main");
   EXPECT_EQ(counters["registries"][0]["calls"]["shmat"]["within"].size(),
             counters["bounds_ns"].size() + 1);
+}
+
+TEST_F(ControlServerTest, AReloadIsAnsweredAlsoWhereMemoryWasShort) {
+  int failures_to_come = 2;
+  Reloader reloader(
+      loop_, [] { return SteeringUpdate{.steering = {.limits = {.shmmax = 9}}}; },
+      [this, &failures_to_come](const Steering& steering) {
+        if (failures_to_come-- > 0) throw std::bad_alloc();
+        session_->steer(steering);
+      });
+  server_->reload_by(reloader);
+  const UniqueFd leaves = connect();
+  EXPECT_TRUE(send(leaves, "{\"request\":\"reload\"}\n"));
+  EXPECT_EQ(ask(R"({"request":"reload"})")["rules"], 0);
+  EXPECT_EQ(session_->registries().initial()->read()->limits().shmmax, 9U);
+  EXPECT_EQ(last_line(receive(leaves, 2))["reply"], "reload");
+  EXPECT_TRUE(reloader.wait_for_end(std::chrono::seconds(10)));
 }
 
 TEST_F(ControlServerTest, AnswersWhoSendsNothingMore) {

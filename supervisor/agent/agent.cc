@@ -95,13 +95,14 @@ Agent::Agent(ListeningSocket socket, const sigset_t& ends, const ServiceManager&
       manager_(manager),
       signals_came_(loop_.watch(signals_.get(), POLLIN, [this](short) { read_signals(); })),
       containers_(loop_, features, limits),
-      has_read_(loop_, [this] { finish_reload(); }),
       runtimes_come_(loop_.watch(socket_.fd(), POLLIN, [this](short) { accept_all(); })),
       ready_again_(loop_.timer([this] { tell_ready(); })) {}
 
 void Agent::steer(const Steering& steering, ReadSteering read_again) {
   containers_.steer(steering);
-  read_again_ = std::move(read_again);
+  if (!read_again) return;
+  reloader_.emplace(loop_, std::move(read_again),
+                    [this](const Steering& read) { containers_.steer(read); });
 }
 
 std::optional<std::string> Agent::open_group(const GroupSocket& wanted) {
@@ -124,47 +125,14 @@ void Agent::clean_up(CleanupMode mode) {
 void Agent::read_signals() {
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
-    if (info.ssi_signo == SIGHUP) {
-      begin_reload();
-    } else {
+    if (info.ssi_signo != SIGHUP) {
       told_to_end_ = true;
+    } else if (reloader_) {
+      reloader_->ask();
+    } else {
+      spdlog::warn("SIGHUP: there is nothing to read again, since no --config was given");
     }
   }
-}
-
-void Agent::begin_reload() {
-  if (!read_again_) {
-    spdlog::warn("SIGHUP: there is nothing to read again, since no --config was given");
-    return;
-  }
-  if (read_ != nullptr) {
-    reload_once_more_ = true;
-    return;
-  }
-  auto update = std::make_shared<SteeringUpdate>();
-  const auto started = reloading_.start([update, read = read_again_, tell = has_read_.nudger()] {
-    try {
-      *update = read();
-    } catch (const std::exception& error) {  // no memory, most likely
-      *update = {.problems = {error.what()}};
-    }
-    tell();
-  });
-  if (started) {
-    read_ = std::move(update);
-  } else {
-    spdlog::warn("SIGHUP: no thread can be had to read the configuration; send it again");
-  }
-}
-
-void Agent::finish_reload() {
-  if (read_ == nullptr) return;
-  const auto update = std::exchange(read_, nullptr);
-  for (const std::string& problem : update->problems) {
-    spdlog::warn("the configuration stays as it was: {}", problem);
-  }
-  if (update->problems.empty()) containers_.steer(update->steering);
-  if (std::exchange(reload_once_more_, false)) begin_reload();
 }
 
 std::optional<std::string> Agent::open_control(const ControlOptions& wanted) {
@@ -175,17 +143,14 @@ std::optional<std::string> Agent::open_control(const ControlOptions& wanted) {
   if (!socket) return socket.error().text;
   control_.emplace(loop_, containers_.resources(), ControlServer::Identity{"agent", wanted.name},
                    [this] { return containers_.sessions(); });
-  if (read_again_) {
-    control_->reload_by(read_again_,
-                        [this](const Steering& steering) { containers_.steer(steering); });
-  }
+  if (reloader_) control_->reload_by(*reloader_);
   control_->listen(std::move(*socket));
   if (control_->valid()) return std::nullopt;
   return "no descriptor for a control socket; raise RLIMIT_NOFILE";
 }
 
 Agent::Ending Agent::run() {
-  if (!signals_.valid() || !containers_.valid()) {
+  if (!signals_.valid() || !containers_.valid() || (reloader_ && !reloader_->valid())) {
     spdlog::critical(
         "signalfd(2) or epoll_create1(2) is refused; raise RLIMIT_NOFILE, or allow them where a "
         "seccomp filter forbids them");
@@ -285,7 +250,7 @@ Agent::Ending Agent::end() {
   const std::size_t joined = containers_.joined();
   bool drained = !cleanup_ || cleanup_->wait_for_end(kDrainPatience);
   drained = containers_.drain(kDrainPatience) && drained;
-  drained = reloading_.wait_for_end(kReloadPatience) && drained;
+  if (reloader_) drained = reloader_->wait_for_end(kReloadPatience) && drained;
   if (control_) drained = control_->drain(kDrainPatience) && drained;
   if (!drained && joined == 0) spdlog::warn("some calls in flight did not end");
   if (const std::size_t count = containers_.count(); count != 0) {

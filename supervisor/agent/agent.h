@@ -23,11 +23,9 @@
 #include "supervisor/agent/service_manager.h"
 #include "supervisor/control/control_server.h"
 #include "supervisor/loop/event_loop.h"
-#include "supervisor/loop/nudge.h"
 #include "supervisor/session/cleanup_mode.h"
 #include "supervisor/session/orphan_cleanup.h"
-#include "supervisor/session/steering.h"
-#include "supervisor/tasks/background_task.h"
+#include "supervisor/session/reloader.h"
 
 namespace shmvisor {
 
@@ -88,9 +86,6 @@ class Agent {
   using Connections = std::list<Connection>;
 
   void read_signals();
-  /// Beside the loop; what comes of it is taken over in the loop.
-  void begin_reload();
-  void finish_reload();
   /// Tells the service manager, now or when it reads again.
   void tell_ready();
   void accept_all();
@@ -110,12 +105,8 @@ class Agent {
   Containers containers_;
   std::optional<OrphanCleanup> cleanup_;
   std::optional<ControlServer> control_;
-  ReadSteering read_again_;
-  BackgroundTask reloading_;
-  bool reload_once_more_ = false;
-  std::shared_ptr<SteeringUpdate> read_;  ///< by the task that runs
-  const Nudge has_read_;
-  Connections connections_;  ///< the oldest first
+  std::optional<Reloader> reloader_;  ///< where there is a configuration
+  Connections connections_;           ///< the oldest first
   /// Paused for a while after accept(2) ran out of something.
   EventLoop::Source runtimes_come_;
   bool told_of_accept_ = false;

@@ -152,8 +152,6 @@ void Containers::forget(const Container& container) {
 }
 
 void Containers::steer(const Steering& steering) {
-  steering.limits.apply_to(defaults_.limits);
-  resources_->steer(steering);
   const auto one = [&steering](ContainerGroup& group) {
     group.session()->steer(steering, group.own_limits());
   };
@@ -163,6 +161,9 @@ void Containers::steer(const Steering& steering) {
   for (const auto& [id, container] : by_id_) {
     if (container->metadata().group.empty()) one(container->group());
   }
+  // Last, since the others may throw.
+  steering.limits.apply_to(defaults_.limits);
+  resources_->steer(steering);
 }
 
 std::vector<NamedSession> Containers::sessions() const {

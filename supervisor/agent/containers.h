@@ -53,7 +53,8 @@ class Containers {
   [[nodiscard]] std::size_t count() const { return count_; }
   /// Of each group and of each container without one, by the names that NamedSession says.
   [[nodiscard]] std::vector<NamedSession> sessions() const;
-  /// Takes over limits and rules: those of metadata stay.
+  /// Takes over limits and rules: those of metadata stay. May throw std::bad_alloc; to be repeated
+  /// then.
   void steer(const Steering& steering);
   /// What all containers share.
   [[nodiscard]] SessionResources& resources() { return *resources_; }

@@ -36,7 +36,9 @@ Steering steering_of(const config::Configuration& configuration) {
   if (configuration.user_limits.sets_any()) {
     steering.user_limits = std::make_shared<const UserLimits>(configuration.user_limits);
   }
-  steering.rules = configuration.rules;
+  if (!configuration.rules.empty()) {
+    steering.rules = std::make_shared<RuleSet>(configuration.rules);
+  }
   return steering;
 }
 

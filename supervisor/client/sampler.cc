@@ -21,33 +21,17 @@ void check(const Json& segment) {
   for (const char* const name : {"dest", "locked"}) (void)segment.at(name).get<bool>();
 }
 
-constexpr std::chrono::milliseconds kLastSteps(100);
-
 }  // namespace
 
 Sampler::Sampler(EventLoop& loop, RunConnection run, bool with_processes, Got got)
     : work_(std::make_shared<Work>(std::move(run), with_processes)),
       got_(std::move(got)),
-      done_(loop, [this] { finish(); }) {}
+      task_(loop, [this](std::optional<View>& view) {
+        got_(view ? std::move(*view) : View(Problem{"there is no memory to look at it"}));
+      }) {}
 
 void Sampler::begin() {
-  if (under_way_) return;
-  // The last thread has handed its view over, and is at its end.
-  (void)task_.wait_for_end(kLastSteps);
-  under_way_ = task_
-                   .start([work = work_, told = done_.nudger()] {
-                     work->take();
-                     told();
-                   })
-                   .ok();
-}
-
-void Sampler::finish() {
-  if (!work_->view) return;
-  under_way_ = false;
-  auto view = std::move(*work_->view);
-  work_->view.reset();
-  got_(std::move(view));
+  if (!task_.under_way()) (void)task_.begin([work = work_] { return work->take(); });
 }
 
 bool Sampler::stop() {
@@ -59,13 +43,13 @@ bool Sampler::stop() {
   return task_.wait_for_end(kEnding);
 }
 
-void Sampler::Work::take() {
+Sampler::View Sampler::Work::take() {
   try {
-    view = look();
+    return look();
   } catch (const Json::exception& error) {
-    view = Problem{"its answer cannot be understood: " + printable(error.what())};
-  } catch (const std::exception& error) {
-    view = Problem{printable(error.what())};
+    return Problem{"its answer cannot be understood: " + printable(error.what())};
+  } catch (const std::exception& error) {  // not in the log, which is where the screen is
+    return Problem{printable(error.what())};
   }
 }
 

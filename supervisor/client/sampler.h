@@ -18,8 +18,7 @@
 #include "supervisor/client/held_segments.h"
 #include "supervisor/client/run_sample.h"
 #include "supervisor/loop/event_loop.h"
-#include "supervisor/loop/nudge.h"
-#include "supervisor/tasks/background_task.h"
+#include "supervisor/loop/loop_task.h"
 
 namespace shmvisor::client {
 
@@ -39,12 +38,13 @@ class Sampler {
   /// For one view.
   static constexpr std::chrono::seconds kBound{15};
 
-  using Got = std::function<void(Result<RunView, Problem>)>;
+  using View = Result<RunView, Problem>;
+  using Got = std::function<void(View)>;
 
   /// `got` runs in the loop's thread, once for each begin() that succeeds.
   Sampler(EventLoop& loop, RunConnection run, bool with_processes, Got got);
 
-  [[nodiscard]] bool valid() const { return done_.valid(); }
+  [[nodiscard]] bool valid() const { return task_.valid(); }
   /// Nothing where a view is being taken already, or no thread can be had.
   void begin();
   /// Gives up what is under way. False where that takes too long: then the process must end
@@ -57,24 +57,19 @@ class Sampler {
     Work(RunConnection its_run, bool processes_too)
         : run(std::move(its_run)), with_processes(processes_too) {}
 
-    void take();
-    Result<RunView, Problem> look();
-    Result<RunView, Problem> look_once();
+    View take();
+    View look();
+    View look_once();
     Result<void, Problem> connect();
 
     Mutex mutex;  ///< held while the connection is replaced or interrupted
     RunConnection run;
     const bool with_processes;
-    std::optional<Result<RunView, Problem>> view;  ///< handed over with the nudge
   };
-
-  void finish();
 
   const std::shared_ptr<Work> work_;
   const Got got_;
-  bool under_way_ = false;
-  BackgroundTask task_;
-  const Nudge done_;
+  LoopTask<View> task_;
 };
 
 }  // namespace shmvisor::client

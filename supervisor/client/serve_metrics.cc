@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "supervisor/client/ending_signal.h"
@@ -13,8 +14,7 @@
 #include "supervisor/control/control_options.h"
 #include "supervisor/control/control_place.h"
 #include "supervisor/http/http_server.h"
-#include "supervisor/loop/nudge.h"
-#include "supervisor/tasks/background_task.h"
+#include "supervisor/loop/loop_task.h"
 
 namespace shmvisor::client {
 namespace {
@@ -33,13 +33,13 @@ class Exporter {
   Exporter(EventLoop& loop, ListeningPlace place, const std::vector<std::string>& sockets)
       : sockets_(sockets),
         checks_host_(!place.is_open_to_others() && place.url().starts_with("http")),
-        scraped_(loop, [this] { finish(); }),
+        task_(loop, [this](std::optional<Scrape>& scrape) { finish(scrape); }),
         server_(loop, std::move(place),
                 [this](HttpServer::ClientNumber client, const HttpRequest& request) {
                   handle(client, request);
                 }) {}
 
-  [[nodiscard]] bool valid() const { return scraped_.valid(); }
+  [[nodiscard]] bool valid() const { return task_.valid(); }
   /// False where runs are still being asked, which takes kScrapeBound at most.
   bool stop() { return task_.wait_for_end(kLastSteps); }
 
@@ -47,10 +47,6 @@ class Exporter {
   struct Waiting {
     HttpServer::ClientNumber client = 0;
     MetricsText::Format format = MetricsText::Format::kOpenMetrics;
-  };
-  /// Written by the task, which may outlive this.
-  struct Result {
-    Scrape scrape;
   };
 
   void handle(HttpServer::ClientNumber client, const HttpRequest& request) {
@@ -68,51 +64,43 @@ class Exporter {
   }
 
   void begin() {
-    if (last_ != nullptr && Clock::now() < taken_at_ + kOldestScrape) return answer_all(*last_);
-    if (under_way_ != nullptr) return;
-    // The last thread has handed its scrape over, and is at its end.
-    (void)task_.wait_for_end(kLastSteps);
+    if (last_ && Clock::now() < taken_at_ + kOldestScrape) return answer_all(*last_);
+    if (task_.under_way()) return;
     auto paths = control::known_sockets();
     for (const std::string& path : sockets_) {
       const bool is_new = std::find(paths.begin(), paths.end(), path) == paths.end();
       if (is_new && path != ControlOptions::kAuto) paths.push_back(path);
     }
-    under_way_ = std::make_shared<Result>();
-    const auto begun = task_.start([result = under_way_, paths, told = scraped_.nudger()] {
-      result->scrape = scrape_runs(paths, kScrapeBound);
-      told();
-    });
-    if (begun) return;
-    under_way_.reset();
-    refuse_all();
-  }
-
-  void finish() {
-    last_ = std::exchange(under_way_, nullptr);
-    taken_at_ = Clock::now();
-    if (last_ != nullptr) answer_all(*last_);
-  }
-
-  void answer_all(const Result& result) {
-    for (const Waiting& one : std::exchange(waiting_, {})) {
-      server_.answer(one.client, {.content_type = MetricsText::content_type(one.format),
-                                  .body = run_metrics(result.scrape, one.format)});
+    if (!task_.begin([paths] { return scrape_runs(paths, kScrapeBound); })) {
+      refuse_all("no thread can be had\n");
     }
   }
-  void refuse_all() {
+
+  void finish(std::optional<Scrape>& scrape) {
+    if (!scrape) return refuse_all("there is no memory for it\n");
+    last_ = std::move(scrape);
+    taken_at_ = Clock::now();
+    answer_all(*last_);
+  }
+
+  void answer_all(const Scrape& scrape) {
     for (const Waiting& one : std::exchange(waiting_, {})) {
-      server_.answer(one.client, {.status = kUnavailable, .body = "no thread can be had\n"});
+      server_.answer(one.client, {.content_type = MetricsText::content_type(one.format),
+                                  .body = run_metrics(scrape, one.format)});
+    }
+  }
+  void refuse_all(const char* reason) {
+    for (const Waiting& one : std::exchange(waiting_, {})) {
+      server_.answer(one.client, {.status = kUnavailable, .body = reason});
     }
   }
 
   const std::vector<std::string> sockets_;
   const bool checks_host_;
   std::vector<Waiting> waiting_;
-  std::shared_ptr<Result> under_way_;
-  std::shared_ptr<const Result> last_;
+  std::optional<Scrape> last_;
   EventLoop::Time taken_at_;
-  BackgroundTask task_;
-  const Nudge scraped_;
+  LoopTask<Scrape> task_;
   HttpServer server_;
 };
 

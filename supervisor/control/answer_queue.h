@@ -14,7 +14,6 @@
 #include <cstdint>
 #include <functional>
 #include <list>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,8 +22,7 @@
 #include "supervisor/control/control_request.h"
 #include "supervisor/control/named_registry.h"
 #include "supervisor/loop/event_loop.h"
-#include "supervisor/loop/nudge.h"
-#include "supervisor/tasks/background_task.h"
+#include "supervisor/loop/loop_task.h"
 
 namespace shmvisor {
 
@@ -38,13 +36,7 @@ class AnswerQueue {
 
   AnswerQueue(EventLoop& loop, KnownSessions sessions, Deliver deliver);
 
-  /// How to answer Reload: `read` beside the loop, then `apply` in the loop. Before the first
-  /// request.
-  void reload_by(ReadSteering read, std::function<void(const Steering&)> apply) {
-    read_ = std::move(read);
-    apply_ = std::move(apply);
-  }
-  [[nodiscard]] bool valid() const { return answered_.valid(); }
+  [[nodiscard]] bool valid() const { return task_.valid(); }
   /// Delivers nothing yet: that is done by the loop.
   /// `load`: what the client has allocated.
   void add(ClientNumber client, ControlRequest request, std::shared_ptr<ClientLoad> load);
@@ -62,28 +54,22 @@ class AnswerQueue {
     ControlRequest request;
     std::shared_ptr<ClientLoad> load;
   };
-  /// Written by the task; read when the task has nudged the loop.
   struct Answer {
     ControlAnswer answer{std::string()};
     std::chrono::nanoseconds took{0};
-    std::optional<SteeringUpdate> update;
   };
 
   void begin_next();
-  void finish();
+  void finish(std::optional<Answer>& answer);
 
   const KnownSessions sessions_;
   const Deliver deliver_;
-  ReadSteering read_;
-  std::function<void(const Steering&)> apply_;
   std::list<Entry> waiting_;
-  std::shared_ptr<Answer> under_way_;
   ClientNumber asking_ = 0;
   EventLoop::Time rests_until_;
   bool over_ = false;
-  BackgroundTask task_;
   EventLoop::Timer begin_again_;
-  const Nudge answered_;
+  LoopTask<Answer> task_;
 };
 
 }  // namespace shmvisor

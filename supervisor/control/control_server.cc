@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <utility>
 
 #include "supervisor/control/control_request.h"
@@ -46,6 +47,26 @@ std::string hello_of(const ControlServer::Identity& identity) {
          {"pid_namespace", pid_namespace == 0 ? control::Json() : control::Json(pid_namespace)}}}});
 }
 
+std::string answer_reload(const SteeringUpdate& update) {
+  if (update.problems.empty()) {
+    const RuleSet* const rules = update.steering.rules.get();
+    return control::to_line({{"reply", "reload"},
+                             {"rules", rules == nullptr ? 0 : rules->rules().size()},
+                             {"need_restart", update.need_restart}});
+  }
+  std::string text;
+  for (const std::string& one : update.problems) text += (text.empty() ? "" : "; ") + one;
+  switch (update.shortage) {
+    case SteeringUpdate::Shortage::kNone:
+      break;
+    case SteeringUpdate::Shortage::kMemory:
+      return control::Refusal{"no-memory", text}.line();
+    case SteeringUpdate::Shortage::kThreads:
+      return control::Refusal{"no-thread", text}.line();
+  }
+  return control::Refusal{"bad-configuration", text}.line();
+}
+
 /// Instead of the hello.
 void send_away(UniqueFd socket, const control::Refusal& refusal) {
   ControlConnection connection(std::move(socket));
@@ -63,7 +84,8 @@ struct ControlServer::Client {
   ControlConnection connection;
   const std::shared_ptr<ClientLoad> load = std::make_shared<ClientLoad>();
   bool waits_for_answer = false;
-  bool refused = false;  ///< what is queued is the last that it gets
+  Reloader::Reading waits_for_reading = 0;  ///< 0: none
+  bool refused = false;                     ///< what is queued is the last that it gets
   bool follows = false;
   std::uint64_t lost = 0;  ///< calls that it was not told of, nor their number
   Clock::time_point heard_at = Clock::now();
@@ -150,6 +172,11 @@ bool ControlServer::hear(Client& client) {
       begin_following(client);
       return true;
     }
+    if (request && std::holds_alternative<Reload>(*request) && reloader_ != nullptr) {
+      client.waits_for_answer = true;
+      client.waits_for_reading = reloader_->ask();
+      return true;
+    }
     if (request) {
       client.waits_for_answer = true;
       answers_.add(client.number, std::move(*request), client.load);
@@ -173,18 +200,41 @@ bool ControlServer::hear(Client& client) {
 
 void ControlServer::deliver(AnswerQueue::ClientNumber number, ControlAnswer answer) {
   const auto client = std::ranges::find(clients_, number, &Client::number);
-  if (client == clients_.end()) return;  // it did not wait
+  if (client != clients_.end()) deliver_to(client, std::move(answer));  // or it did not wait
+}
+
+void ControlServer::deliver_to(Clients::iterator client, ControlAnswer answer) {
   client->waits_for_answer = false;
+  client->waits_for_reading = 0;
   ControlConnection& connection = client->connection;
   // Descriptors do not wait here for clients that do not read.
   const bool fits =
       connection.room_for(answer.line.size()) && !(answer.file.valid() && connection.has_output());
-  if (!fits) {
-    drop(client);
-    return;
+  try {
+    if (fits) {
+      connection.add(answer.line, std::move(answer.file));
+      if (hear(*client) && go_on(client) && !connection.has_file()) return;
+    }
+  } catch (const std::bad_alloc&) {  // it would wait for ever
   }
-  connection.add(answer.line, std::move(answer.file));
-  if (!hear(*client) || !go_on(client) || connection.has_file()) drop(client);
+  drop(client);
+}
+
+void ControlServer::reload_by(Reloader& reloader) {
+  reloader_ = &reloader;
+  reloader.tell([this](Reloader::Reading reading, const SteeringUpdate& update) {
+    deliver_reload(reading, update);
+  });
+}
+
+void ControlServer::deliver_reload(Reloader::Reading reading, const SteeringUpdate& update) {
+  std::string line;
+  for (auto next = clients_.begin(); next != clients_.end();) {
+    const auto client = next++;
+    if (client->waits_for_reading != reading) continue;
+    if (line.empty()) line = answer_reload(update);
+    deliver_to(client, line);
+  }
 }
 
 bool ControlServer::go_on(Clients::iterator client) {

@@ -31,6 +31,7 @@
 #include "supervisor/control/named_registry.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/resources/descriptor_share.h"
+#include "supervisor/session/reloader.h"
 #include "supervisor/session/session_resources.h"
 
 namespace shmvisor {
@@ -56,10 +57,8 @@ class ControlServer {
 
   /// Whether answers can be handed over to the loop at all. Precondition of all else.
   [[nodiscard]] bool valid() const { return answers_.valid() && feed_.valid(); }
-  /// See AnswerQueue.
-  void reload_by(ReadSteering read, std::function<void(const Steering&)> apply) {
-    answers_.reload_by(std::move(read), std::move(apply));
-  }
+  /// How to answer Reload; borrowed, and nobody else is told of it. Before the first client.
+  void reload_by(Reloader& reloader);
   /// Clients may connect there from now on. Once.
   void listen(ControlSocket socket);
   /// Serves a client that is connected already; one that `follows` does so from now on.
@@ -98,6 +97,8 @@ class ControlServer {
   /// Takes the client's next request, if it waits for no answer. False where the client is dropped.
   bool hear(Client& client);
   void deliver(AnswerQueue::ClientNumber number, ControlAnswer answer);
+  void deliver_to(Clients::iterator client, ControlAnswer answer);
+  void deliver_reload(Reloader::Reading reading, const SteeringUpdate& update);
   /// Writes what the client takes, and watches it for what is to come. False where it is to be
   /// dropped.
   bool go_on(Clients::iterator client);
@@ -112,6 +113,7 @@ class ControlServer {
   const std::string hello_;
   AnswerQueue::ClientNumber last_number_ = 0;
   Clients clients_;
+  Reloader* reloader_ = nullptr;  ///< null: there is no configuration
   AnswerQueue answers_;
   CallFeed feed_;
   /// Paused for a while after accept(2) ran out of something.

@@ -123,12 +123,17 @@ std::optional<Failure> ServingRun::open_control() {
                    [session = session_] {
                      return std::vector<NamedSession>{{kMainRegistry, session}};
                    });
-  if (!control_->valid()) return own_failure("no descriptor for its control; raise RLIMIT_NOFILE");
+  const auto no_descriptor = [] {
+    return own_failure("no descriptor for its control; raise RLIMIT_NOFILE");
+  };
+  if (!control_->valid()) return no_descriptor();
   if (options.read_again) {
-    control_->reload_by(options.read_again, [this](const Steering& steering) {
-      resources_->steer(steering);
+    reloader_.emplace(loop_, options.read_again, [this](const Steering& steering) {
       session_->steer(steering);
+      resources_->steer(steering);
     });
+    if (!reloader_->valid()) return no_descriptor();
+    control_->reload_by(*reloader_);
   }
   if (options.control.wanted()) {
     const auto place = control::place_for(options.control);
@@ -167,7 +172,8 @@ bool ServingRun::end_threads() {
   const bool ended = end_serving();
   if (control_) control_->finish_following(kControlBound);
   if (control_ && launched_.options.report) print_report(*launched_.options.report);
-  const bool control_ended = !control_ || control_->drain(kControlBound);
+  bool control_ended = !control_ || control_->drain(kControlBound);
+  if (reloader_ && !reloader_->wait_for_end(kControlBound)) control_ended = false;
   if (tracer_ && !tracer_->wait_for_end(kControlBound)) {
     spdlog::warn("--trace: what it writes to takes nothing; some calls are not in it");
   }

@@ -23,6 +23,7 @@
 #include "supervisor/procfiles/proc_file_system.h"
 #include "supervisor/procfiles/sysctl_covers.h"
 #include "supervisor/session/orphan_cleanup.h"
+#include "supervisor/session/reloader.h"
 #include "supervisor/session/served_listener.h"
 #include "supervisor/session/session.h"
 #include "supervisor/session/upkeep.h"
@@ -66,6 +67,7 @@ class ServingRun {
   LastProcess last_process_;  ///< under the command's filter
   std::optional<JoinedCommands> joined_;
   std::optional<OrphanCleanup> cleanup_;
+  std::optional<Reloader> reloader_;
   std::optional<ControlServer> control_;
   std::optional<SideClient> tracer_;
   OtherDescendants below_;

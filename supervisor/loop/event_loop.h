@@ -4,7 +4,7 @@
 // callback. Callbacks run one after another in the thread that turns the loop: those of sources
 // first, then those of timers, each kind in the order of creation. A callback may make and destroy
 // sources and timers, its own too. No callback may wait for a process that we do not control: work
-// that may take long is a BackgroundTask (tasks/background_task.h).
+// that may take long is a LoopTask (loop_task.h).
 //
 // Errors: a callback that throws is logged. It is called again after kInWant; a source's only if
 // its descriptor is still ready. A wait for which the kernel has no memory is repeated; a lowered

@@ -6,7 +6,6 @@
 #include <atomic>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include "policy/base/mutex.h"
 #include "policy/rules/rule_set.h"
@@ -21,9 +20,8 @@ class CallRules {
     const MutexLock lock(mutex_);
     return set_;
   }
-  /// Faults count anew, unless the rules are the same.
-  void replace(std::vector<Rule> rules) {
-    auto set = rules.empty() ? nullptr : std::make_shared<RuleSet>(std::move(rules));
+  /// Null for none. Faults count anew, unless the rules are the same.
+  void replace(std::shared_ptr<RuleSet> set) noexcept {
     const MutexLock lock(mutex_);
     if (set != nullptr && set_ != nullptr && set->rules() == set_->rules()) return;
     set_.swap(set);

@@ -62,8 +62,8 @@ class Session {
   /// borrow the session.
   [[nodiscard]] std::unique_ptr<ProcFileSystem> make_files(std::shared_ptr<IpcHome> home = nullptr);
 
-  /// Takes over what the operator changed. `own`: limits that are not his to change here. The main
-  /// thread.
+  /// Takes over what the operator changed. `own`: limits that are not his to change here. May throw
+  /// std::bad_alloc, before the limits of a registry change; to be repeated then. The main thread.
   void steer(const Steering& steering, const LimitSettings& own = {});
 
   // For Upkeep, all but sweep() from its loop:

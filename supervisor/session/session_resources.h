@@ -24,7 +24,7 @@ struct SessionResources {
       : features(known_features), machine(known_features) {}
 
   /// For sessions to come; those that there are: Session::steer(). The main thread.
-  void steer(const Steering& steering) {
+  void steer(const Steering& steering) noexcept {
     rules.replace(steering.rules);
     user_limits = steering.user_limits;
   }

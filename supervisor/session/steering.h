@@ -3,6 +3,7 @@
 // Thread rule: a plain value.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,7 +11,7 @@
 
 #include "policy/limits/limits.h"
 #include "policy/limits/user_limits.h"
-#include "policy/rules/rule.h"
+#include "policy/rules/rule_set.h"
 
 namespace shmvisor {
 
@@ -19,7 +20,8 @@ struct Steering {
   LimitSettings limits = {};
   /// Null: users have no limits of their own.
   std::shared_ptr<const UserLimits> user_limits = {};
-  std::vector<Rule> rules = {};
+  /// Null: none. Made where they are read, so that memory which is short then changes nothing.
+  std::shared_ptr<RuleSet> rules = {};
 };
 
 /// What came of reading the operator's configuration again.
@@ -29,6 +31,9 @@ struct SteeringUpdate {
   Steering steering = {};
   /// Options that have changed, and that a restart alone puts into effect.
   std::vector<std::string> need_restart = {};
+  /// Why it could not be read at all; then there is a problem that says so.
+  enum class Shortage : std::uint8_t { kNone, kMemory, kThreads };
+  Shortage shortage = Shortage::kNone;
 };
 /// Reads it. May wait for a disk, so it is not for a main loop. Thread rule: any thread.
 using ReadSteering = std::function<SteeringUpdate()>;

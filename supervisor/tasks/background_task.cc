@@ -1,10 +1,9 @@
 #include "supervisor/tasks/background_task.h"
 
-#include <spdlog/spdlog.h>
-
 #include <exception>
 #include <utility>
 
+#include "supervisor/log/limited_log.h"
 #include "supervisor/tasks/losable_threads.h"
 
 namespace shmvisor {
@@ -14,19 +13,24 @@ bool BackgroundTask::running() const {
   return state_->running;
 }
 
-Result<void> BackgroundTask::start(std::function<void()> task) {
+Result<void> BackgroundTask::start(std::function<void()> task, std::function<void()> told) {
   const MutexLock lock(state_->mutex);
   if (state_->running) return Errno(EBUSY);
   auto started = LosableThreads::all().run(
-      [state = state_, task = std::move(task)]() noexcept {
+      [state = state_, task = std::move(task), told = std::move(told)]() mutable noexcept {
         try {
           task();
         } catch (const std::exception& error) {
-          spdlog::error("a task in the background failed: {}", error.what());
+          log_limited(spdlog::level::err, LogTopic::kMemory, LogLimiter::kNobody,
+                      "a task in the background failed: {}", error.what());
         }
-        const MutexLock ending(state->mutex);
-        state->running = false;
-        state->ended.notify_all();
+        task = nullptr;
+        {
+          const MutexLock ending(state->mutex);
+          state->running = false;
+          state->ended.notify_all();
+        }
+        if (told) told();
       },
       std::chrono::milliseconds(0), LosableThreads::Reserve::kIsForOthers);
   if (started) state_->running = true;
