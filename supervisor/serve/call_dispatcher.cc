@@ -218,14 +218,14 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
   // program.
   const bool judged_first = judge_.wanted();
   if (!is(ShmOperation::kShmget) || judged_first) pool_.look_if_it_takes_long();
-  std::optional<Reply> refusal;
+  CallJudge::Judgement judged;
   if (judged_first && decoded) {
-    auto judged = judge_.judge(call, *decoded, caller, registry, caller.account());
+    judged = judge_.judge(call, *decoded, caller, registry, caller.account());
     if (judged.delayed) return;
-    refusal = std::move(judged.refusal);
-    if (origin.began && judged.began) origin.began = judged.began;
+    if (origin.began && judged.decided) origin.began = judged.decided->began;
   }
-  Reply reply = refusal ? std::move(*refusal) : answer_call(decoded, caller, registry);
+  Reply reply =
+      judged.refusal ? std::move(*judged.refusal) : answer_call(decoded, caller, registry);
   const bool mapped = maps && !is_error_result(reply.value());
   if (caller.cannot_tell() && !mapped && !call.answered()) {
     reply = Errno(ENOMEM);
@@ -256,6 +256,7 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
   // Answered already where it could not be taken over: Caller::confirm().
   const bool delivered = call.answered() || call.answer(reply.value());
   observer_.answered(record, delivered);
+  if (judged.decided) judge_.answered(call, caller.account(), *judged.decided, delivered);
 }
 
 void CallDispatcher::change_namespaces(PendingCall& call, const KnownThread& thread, uid_t user) {

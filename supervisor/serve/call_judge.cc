@@ -22,6 +22,13 @@ CallJudge::Judgement refused(int error, const Denial& denial) {
   return judgement;
 }
 
+/// It counts the call, so that what was decided must hold if the call comes again.
+CallJudge::Judgement decided_by_fault(const DelayedCalls::Decided& decided) {
+  CallJudge::Judgement judgement = refused(decided.error, decided.denial);
+  judgement.decided = decided;
+  return judgement;
+}
+
 std::string arguments_of(const ShmCall& call) {
   switch (call.operation) {
     case ShmOperation::kShmget:
@@ -50,15 +57,18 @@ CallJudge::CallJudge(CallRules* rules, std::vector<std::string> containers, std:
 
 CallJudge::Judgement CallJudge::judge(PendingCall& call, const ShmCall& decoded, Caller& caller,
                                       Registry& registry, uid_t user) {
-  if (const auto decided = delayed_.take_decided(call.id())) {
-    auto judgement = refused(decided->error, decided->denial);
-    judgement.began = decided->began;
-    return judgement;
-  }
-  if (delayed_.comes_again(call.notification())) {
-    call.hand_over();
-    look_later_();
-    return {.delayed = true};
+  const auto recalled = delayed_.recall(call.notification());
+  switch (recalled.known) {
+    case DelayedCalls::Known::kNot:
+      break;
+    case DelayedCalls::Known::kDecided:
+      return decided_by_fault(recalled.decided);
+    case DelayedCalls::Known::kWaits:
+      look_later_();
+      [[fallthrough]];
+    case DelayedCalls::Known::kVoid:
+      call.hand_over();
+      return {.delayed = true};
   }
   const auto rules = rules_->current();
   if (rules == nullptr) return {};
@@ -81,6 +91,7 @@ CallJudge::Judgement CallJudge::judge(PendingCall& call, const ShmCall& decoded,
   }
   const DelayedCalls::Decided decided{ruling.error, denial_of(rule), DelayedCalls::Clock::now()};
   if (ruling.delay.count() != 0) return delay(call, user, ruling, decided);
+  if (rule.action == RuleAction::kFault) return decided_by_fault(decided);
   return refused(decided.error, decided.denial);
 }
 
@@ -90,7 +101,7 @@ CallJudge::Judgement CallJudge::delay(PendingCall& call, uid_t user, const Rulin
     log_limited(spdlog::level::warn, LogTopic::kRules, user,
                 "rule {} (line {}) delays as many calls of user {} as may be; further ones go on",
                 ruling.rule->place, ruling.rule->line, user);
-    return refused(decided.error, decided.denial);
+    return decided_by_fault(decided);
   }
   call.hand_over();
   look_later_();

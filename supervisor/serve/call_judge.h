@@ -5,7 +5,6 @@
 // call, without a lock.
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -31,16 +30,22 @@ class CallJudge {
   }
 
   struct Judgement {
-    /// The call waits, and was handed over.
+    /// The call waits, or nobody waits for it any more. It was handed over.
     bool delayed = false;
     /// The answer of a call that is refused.
     std::optional<Reply> refusal = std::nullopt;
-    /// When the call came, where it has waited.
-    std::optional<std::chrono::steady_clock::time_point> began = std::nullopt;
+    /// What a fault decided: answered() is to be told of the answer.
+    std::optional<DelayedCalls::Decided> decided = std::nullopt;
   };
   /// `notif`: of the call. `user`: accountable for the caller.
   [[nodiscard]] Judgement judge(PendingCall& call, const ShmCall& decoded, Caller& caller,
                                 Registry& registry, uid_t user);
+
+  /// `delivered`: whether the caller got the answer.
+  void answered(const PendingCall& call, uid_t user, const DelayedCalls::Decided& decided,
+                bool delivered) {
+    delayed_.answered(call.notification(), user, decided, delivered);
+  }
 
   [[nodiscard]] DelayedCalls& delayed() { return delayed_; }
 

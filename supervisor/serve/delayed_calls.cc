@@ -9,75 +9,135 @@
 namespace shmvisor {
 namespace {
 
-constexpr std::chrono::seconds kUntilServedIsForgotten(1);
+/// One that is served may end without anybody saying so.
+constexpr std::chrono::seconds kBetweenLooksAtServed(1);
+
+bool is_same(const seccomp_notif& one, const seccomp_notif& other) {
+  return std::memcmp(&one.data, &other.data, sizeof(one.data)) == 0;
+}
 
 }  // namespace
 
 bool DelayedCalls::has_room_for(uid_t user) const {
-  const auto its_own = static_cast<std::size_t>(std::count_if(
-      entries_.begin(), entries_.end(), [user](const Entry& one) { return one.user == user; }));
-  return within_fair_share(its_own, kMost - entries_.size());
+  const auto its_own = of_user_.find(user);
+  return within_fair_share(its_own == of_user_.end() ? 0 : its_own->second,
+                           kMost - entries_.size());
 }
 
 DelayedCalls::Entries::iterator DelayedCalls::forget(Entries::iterator entry) {
   count_.fetch_sub(1, std::memory_order_relaxed);
+  const auto its_user = of_user_.find(entry->second.user);
+  if (--its_user->second == 0) of_user_.erase(its_user);
+  looks_.erase({entry->second.next_look, entry->first});
   return entries_.erase(entry);
 }
 
-void DelayedCalls::forget_dead() {
+void DelayedCalls::forget_void() {
+  const auto now = Clock::now();
+  if (now - searched_at_ < kBetweenSearches) return;
+  searched_at_ = now;
   for (auto entry = entries_.begin(); entry != entries_.end();) {
-    entry = alive_(entry->call.id) ? std::next(entry) : forget(entry);
+    entry = alive_(entry->second.call.id) ? std::next(entry) : forget(entry);
   }
+}
+
+void DelayedCalls::look_again(Entries::iterator entry, Clock::time_point when) {
+  auto node = looks_.extract({entry->second.next_look, entry->first});
+  node.value().first = entry->second.next_look = when;
+  looks_.insert(std::move(node));
+}
+
+void DelayedCalls::make_void(Entries::iterator entry, Clock::time_point now) {
+  entry->second.state = State::kVoid;
+  look_again(entry, now + kVoidHolds);
+}
+
+bool DelayedCalls::insert(const seccomp_notif& call, uid_t user, const Entry& entry) {
+  if (const auto known = entries_.find(call.pid); known != entries_.end()) {
+    // The thread has called again, or its number is another's now.
+    if (alive_(known->second.call.id)) return true;
+    forget(known);
+  }
+  if (!has_room_for(user)) forget_void();
+  if (!has_room_for(user)) return false;
+  // Whichever of these throws, the others are as they were.
+  const auto look = looks_.emplace(entry.next_look, call.pid).first;
+  try {
+    entries_.emplace(call.pid, entry);
+    try {
+      ++of_user_[user];
+    } catch (...) {
+      entries_.erase(call.pid);
+      throw;
+    }
+  } catch (...) {
+    looks_.erase(look);
+    throw;
+  }
+  count_.fetch_add(1, std::memory_order_relaxed);
+  return true;
 }
 
 bool DelayedCalls::add(const seccomp_notif& call, uid_t user, std::chrono::microseconds delay,
                        const Decided& decided) {
   const MutexLock lock(mutex_);
-  if (!has_room_for(user)) forget_dead();
-  if (!has_room_for(user)) return false;
-  entries_.push_back({call, user, Clock::now() + delay, decided});
-  count_.fetch_add(1, std::memory_order_relaxed);
-  return true;
+  const auto due = Clock::now() + delay;
+  return insert(call, user, {call, user, decided, State::kWaits, due, due});
 }
 
-std::optional<DelayedCalls::Decided> DelayedCalls::take_decided(std::uint64_t id) {
-  if (!any()) return std::nullopt;
+DelayedCalls::Recalled DelayedCalls::recall(const seccomp_notif& call) {
+  if (!any()) return {};
   const MutexLock lock(mutex_);
-  const auto entry = std::find_if(entries_.begin(), entries_.end(), [id](const Entry& one) {
-    return one.served && one.call.id == id;
-  });
-  if (entry == entries_.end()) return std::nullopt;
-  const Decided decided = entry->decided;
-  forget(entry);
-  return decided;
+  const auto found = entries_.find(call.pid);
+  if (found == entries_.end()) return {};
+  Entry& entry = found->second;
+  if (entry.call.id == call.id) return {Known::kDecided, entry.decided};
+  if (!is_same(entry.call, call)) return {};
+  if (alive_(entry.call.id)) return {Known::kVoid};
+  const auto now = Clock::now();
+  entry.call = call;
+  if (entry.due > now) {
+    entry.state = State::kWaits;
+    look_again(found, entry.due);
+    return {Known::kWaits};
+  }
+  entry.state = State::kServed;
+  look_again(found, now + kBetweenLooksAtServed);
+  return {Known::kDecided, entry.decided};
 }
 
-bool DelayedCalls::comes_again(const seccomp_notif& call) {
-  if (!any()) return false;
+void DelayedCalls::answered(const seccomp_notif& call, uid_t user, const Decided& decided,
+                            bool delivered) {
+  if (delivered && !any()) return;
   const MutexLock lock(mutex_);
-  const auto entry = std::find_if(entries_.begin(), entries_.end(), [&call](const Entry& one) {
-    return one.call.pid == call.pid && one.call.id != call.id &&
-           std::memcmp(&one.call.data, &call.data, sizeof(call.data)) == 0;
-  });
-  if (entry == entries_.end() || alive_(entry->call.id)) return false;
-  entry->call = call;
-  entry->served = false;
-  return true;
+  const auto now = Clock::now();
+  const auto found = entries_.find(call.pid);
+  const bool is_known = found != entries_.end() && found->second.call.id == call.id;
+  if (is_known && delivered) {
+    forget(found);
+  } else if (is_known) {
+    make_void(found, now);
+  } else if (!delivered) {
+    (void)insert(call, user, {call, user, decided, State::kVoid, now, now + kVoidHolds});
+  }
 }
 
 std::optional<seccomp_notif> DelayedCalls::take_due() {
   if (!any()) return std::nullopt;
   const MutexLock lock(mutex_);
   const auto now = Clock::now();
-  for (auto entry = entries_.begin(); entry != entries_.end();) {
-    const bool waits = !entry->served && entry->due > now;
-    if (!waits && !alive_(entry->call.id)) {
-      entry = forget(entry);
-    } else if (!waits && !entry->served) {
-      entry->served = true;
-      return entry->call;
+  while (!looks_.empty() && looks_.begin()->first <= now) {
+    const auto found = entries_.find(looks_.begin()->second);
+    Entry& entry = found->second;
+    if (entry.state == State::kVoid) {
+      forget(found);
+    } else if (!alive_(entry.call.id)) {
+      make_void(found, now);
     } else {
-      ++entry;
+      const bool has_waited = entry.state == State::kWaits;
+      entry.state = State::kServed;
+      look_again(found, now + kBetweenLooksAtServed);
+      if (has_waited) return entry.call;
     }
   }
   return std::nullopt;
@@ -86,25 +146,16 @@ std::optional<seccomp_notif> DelayedCalls::take_due() {
 bool DelayedCalls::has_due() const {
   if (!any()) return false;
   const MutexLock lock(mutex_);
-  const auto now = Clock::now();
-  return std::any_of(entries_.begin(), entries_.end(), [this, now](const Entry& one) {
-    return one.served ? !alive_(one.call.id) : one.due <= now;
-  });
+  return !looks_.empty() && looks_.begin()->first <= Clock::now();
 }
 
 std::chrono::milliseconds DelayedCalls::time_left() const {
   using std::chrono::milliseconds;
   if (!any()) return milliseconds(0);
   const MutexLock lock(mutex_);
-  std::optional<Clock::time_point> next;
-  const auto now = Clock::now();
-  for (const Entry& one : entries_) {
-    // One that is served may end without its decision being asked for: take_due() forgets it.
-    const auto due = one.served ? now + kUntilServedIsForgotten : one.due;
-    if (!next || due < *next) next = due;
-  }
-  if (!next) return milliseconds(0);
-  return std::max(std::chrono::ceil<milliseconds>(*next - now), milliseconds(1));
+  if (looks_.empty()) return milliseconds(0);
+  const auto left = std::chrono::ceil<milliseconds>(looks_.begin()->first - Clock::now());
+  return std::max(left, milliseconds(1));
 }
 
 }  // namespace shmvisor

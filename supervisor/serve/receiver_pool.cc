@@ -42,6 +42,7 @@ Result<void> ReceiverPool::start() {
 void ReceiverPool::rest() {
   MutexLock lock(mutex_);
   resting_ = true;
+  called_.notify_all();
   wake_receivers();
   const bool last_gone = threads_ == 0;
   lock.unlock();
@@ -49,7 +50,6 @@ void ReceiverPool::rest() {
 }
 
 void ReceiverPool::wake_receivers() {
-  called_.notify_all();
   for (const Worker* const worker : workers_) {
     if (worker->receiving.load()) worker->thread.kick();
   }
@@ -123,10 +123,17 @@ std::chrono::milliseconds ReceiverPool::look() {
 
 void ReceiverPool::look_after_aside() {
   if (!handler_.can_resume()) return;
-  // In a thread of its own: the others are to receive. Where none can be had, a call that is over
-  // makes room all the same.
+  // In a thread of its own: the others are to receive.
   const MutexLock lock(mutex_);
-  if (!over_ && !resting_) add_thread(Begin::kResuming);
+  if (over_ || resting_ || add_thread(Begin::kResuming)) return;
+  // One that is busy serves them when its call is over; one that receives is called out of that.
+  resume_wanted_ = true;
+  if (parked_ > calls_to_parked_) {
+    ++calls_to_parked_;
+    called_.notify_one();
+  } else {
+    wake_receivers();
+  }
 }
 
 bool ReceiverPool::look_after_receiver() {
@@ -137,8 +144,20 @@ bool ReceiverPool::look_after_receiver() {
   return false;
 }
 
+void ReceiverPool::resume() {
+  mutex_.unlock();
+  served_.fetch_add(1, std::memory_order_relaxed);
+  handler_.resume();
+  served_.fetch_sub(1, std::memory_order_relaxed);
+  mutex_.lock();
+}
+
 bool ReceiverPool::become_receiver() {
   while (!over_ && !resting_) {
+    if (std::exchange(resume_wanted_, false)) {
+      resume();
+      continue;
+    }
     if (receivers_.load() == 0) {
       receivers_.fetch_add(1);
       // A thread must be left that takes over when this one is kept.
@@ -166,11 +185,7 @@ void ReceiverPool::run(Begin begin) {
   if (begin == Begin::kParked) {
     park();
   } else {
-    lock.unlock();
-    served_.fetch_add(1, std::memory_order_relaxed);
-    handler_.resume();
-    served_.fetch_sub(1, std::memory_order_relaxed);
-    lock.lock();
+    resume();
   }
   // The kernel detaches what a thread could not detach when the thread ends.
   while (!(Tracee::this_thread_abandoned_one() && call_receiver()) && become_receiver()) {
@@ -211,6 +226,7 @@ bool ReceiverPool::wait_for_end() {
   over_ = true;
   // Again and again: a thread that is just about to receive misses it.
   while (threads_ != 0 && Clock::now() < deadline) {
+    called_.notify_all();
     wake_receivers();
     const auto next_wake = Clock::now() + kBetweenWakes;
     while (threads_ != 0 && ended_.wait_until(mutex_, next_wake)) {

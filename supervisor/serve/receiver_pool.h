@@ -114,8 +114,11 @@ class ReceiverPool {
   bool receive_one(Worker& self);
   /// Of the watchdog: when it is to look again.
   std::chrono::milliseconds look();
-  /// Starts a thread for calls that were put aside and may be served now.
+  /// Starts a thread for calls that were put aside and may be served now. Where none can be had,
+  /// one that has no call serves them.
   void look_after_aside();
+  /// Serves calls that were put aside. Releases the mutex meanwhile.
+  void resume() REQUIRES(mutex_);
   /// Whether the last receiver serves a call, and has to be watched.
   bool look_after_receiver();
 
@@ -148,6 +151,8 @@ class ReceiverPool {
   int calls_to_parked_ GUARDED_BY(mutex_) = 0;  ///< to receive; each takes one thread away
   bool over_ GUARDED_BY(mutex_) = false;
   bool resting_ GUARDED_BY(mutex_) = false;
+  /// The next thread without a call is to serve those that were put aside.
+  bool resume_wanted_ GUARDED_BY(mutex_) = false;
   Watchdog watchdog_;  ///< the last member, because it uses the others
 };
 

@@ -1,0 +1,86 @@
+// Server under rules for calls: faults and delays, and signals meanwhile.
+#include "supervisor/serve/call_rules.h"
+#include "tests/server_fixture.h"
+
+namespace shmvisor {
+namespace {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+class ServerRulesTest : public ServerTest {
+ protected:
+  ServerRulesTest() { options_.rules = &rules_; }
+
+  /// Strikes one shmget.
+  void strike_one(std::uint64_t number, milliseconds delay, int error) {
+    Rule rule;
+    rule.calls.add(RuledCall::kShmget);
+    rule.action = RuleAction::kFault;
+    rule.choice = FaultChoice::kNth;
+    rule.number = number;
+    rule.delay = delay;
+    rule.error = error;
+    rules_.replace(std::make_shared<RuleSet>(std::vector<Rule>{rule}));
+  }
+
+  CallRules rules_;
+};
+
+/// A SIGALRM so much later, whose handler lets calls be repeated, and takes so long.
+void interrupt_after(int wait_ms, int handler_ms) {
+  static int handler_us;
+  handler_us = handler_ms * 1000;
+  struct sigaction action {};
+  action.sa_handler = [](int) {
+    const timespec pause{handler_us / 1'000'000, handler_us % 1'000'000 * 1000L};
+    ::nanosleep(&pause, nullptr);
+  };
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGALRM, &action, nullptr);
+  const itimerval once{{0, 0}, {0, wait_ms * 1000}};
+  ::setitimer(ITIMER_REAL, &once, nullptr);
+}
+
+TEST_F(ServerRulesTest, ADelayedCallEndsAlsoWhereNoThreadCanBeMade) {
+  options_.most_threads = 1;
+  strike_one(2, milliseconds(50), 0);
+  EXPECT_EQ(serve([] {
+              for (int call = 0; call < 3; ++call) {
+                if (::shmget(kKey, kPage, IPC_CREAT | 0600) < 0) return 1;
+              }
+              return 0;
+            }),
+            0);
+}
+
+// While the handler runs its time comes, when nobody waits for it.
+TEST_F(ServerRulesTest, ACallThatASignalRepeatsIsCountedAndDelayedOnce) {
+  features_.mark_absent(KernelFeature::kWaitKillableRecv);
+  constexpr milliseconds kDelay(1000);
+  strike_one(1, kDelay, EIO);
+  EXPECT_EQ(serve([kDelay] {
+              interrupt_after(300, 1000);
+              const auto began = Clock::now();
+              if (::shmget(kKey, kPage, IPC_CREAT | 0600) != -1 || errno != EIO) return 1;
+              if (Clock::now() - began < kDelay) return 2;
+              return ::shmget(kKey, kPage, IPC_CREAT | 0600) >= 0 ? 0 : 3;
+            }),
+            0);
+}
+
+TEST_F(ServerRulesTest, ACallThatASignalRepeatsGoesOnWaiting) {
+  features_.mark_absent(KernelFeature::kWaitKillableRecv);
+  constexpr milliseconds kDelay(1000);
+  strike_one(1, kDelay, EIO);
+  EXPECT_EQ(serve([kDelay] {
+              interrupt_after(200, 100);
+              const auto began = Clock::now();
+              if (::shmget(kKey, kPage, IPC_CREAT | 0600) != -1 || errno != EIO) return 1;
+              return Clock::now() - began >= kDelay ? 0 : 2;
+            }),
+            0);
+}
+
+}  // namespace
+}  // namespace shmvisor
