@@ -19,11 +19,10 @@ KnownOptions known() {
   KnownOptions options;
   options.limits = {
       {"shmmax", Option::kNumber}, {"shmall", Option::kNumber}, {"shmmni", Option::kNumber}};
-  options.run = {{"populate", Option::kFlag},
-                 {"log-level", Option::kText},
-                 {"without", Option::kList},
-                 {"tracer-wait", Option::kNumber},
-                 {"report", Option::kTextOrFlag}};
+  options.run = {{"populate", Option::kFlag},     {"log-level", Option::kText},
+                 {"without", Option::kList},      {"tracer-wait", Option::kNumber},
+                 {"report", Option::kTextOrFlag}, {"audit", Option::kText},
+                 {"audit-size", Option::kNumber}};
   options.agent = {{"socket", Option::kText}, {"name", Option::kText}};
   return options;
 }

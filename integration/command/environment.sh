@@ -145,6 +145,11 @@ SHMVISOR_TRACE=$scratch/trace SHMVISOR_REPORT=$scratch/report timeout --kill-aft
 grep -q 'shmget(.* 4096, ' trace || fail "SHMVISOR_TRACE: $(cat trace)"
 grep -q 'shmget  *1 ' report || fail "SHMVISOR_REPORT: $(cat report)"
 
+SHMVISOR_AUDIT=./audit SHMVISOR_AUDIT_FORMAT=json SHMVISOR_AUDIT_SIZE=100 SHMVISOR_AUDIT_KEEP=1 timeout --kill-after=10 60 \
+  "$SHMVISOR" run -- true 2>err || fail "SHMVISOR_AUDIT: $(cat err)"
+grep -q '"event":"start"' audit.1 || fail "SHMVISOR_AUDIT_SIZE: $(cat audit)"
+grep -q '"event":"stop"' audit || fail "SHMVISOR_AUDIT: $(cat audit)"
+
 # No option is left out here.
 for subcommand in run agent check; do
   for option in $("$SHMVISOR" "$subcommand" --help | grep -oE '^  (-., )?--[a-z-]+' | sed 's/.*--//'); do
@@ -156,7 +161,8 @@ done
 for bad in SHMVISOR_SHMMAX=banana SHMVISOR_SHMALL=-1 SHMVISOR_SHMMNI=32769 SHMVISOR_LOG_LEVEL=loud \
   SHMVISOR_VERBOSE=x SHMVISOR_NO_LINGER=perhaps SHMVISOR_GROUP=sure SHMVISOR_WITHOUT=kcmp,banana \
   SHMVISOR_PROC=none SHMVISOR_USERNS=maybe SHMVISOR_COMMIT=10x SHMVISOR_POPULATE=maybe SHMVISOR_OWN_GROUP=own \
-  SHMVISOR_NO_KILL=perhaps SHMVISOR_DIE_WITH_PARENT=maybe SHMVISOR_SUBREAPER=sure SHMVISOR_TRACER_WAIT=long; do
+  SHMVISOR_NO_KILL=perhaps SHMVISOR_DIE_WITH_PARENT=maybe SHMVISOR_SUBREAPER=sure SHMVISOR_TRACER_WAIT=long \
+  SHMVISOR_AUDIT=banana SHMVISOR_AUDIT_FORMAT=xml SHMVISOR_AUDIT_SIZE=0 SHMVISOR_AUDIT_KEEP=-1; do
   env "$bad" timeout --kill-after=10 60 "$SHMVISOR" run -- touch ran >out 2>err </dev/null
   expect "$bad" 125 $?
   grep -q "${bad%%=*}" err || fail "$bad: not named: $(cat err)"

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "policy/oci/listener_path.h"
+#include "supervisor/audit/process_audit.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/inherited_limits.h"
@@ -28,6 +29,7 @@ constexpr std::chrono::seconds kDrainPatience(5);
 constexpr std::chrono::milliseconds kBeforeTellingAgain(100);
 /// For a file whose disk does not answer.
 constexpr std::chrono::milliseconds kReloadPatience(1000);
+constexpr std::chrono::milliseconds kAuditPatience(1000);
 
 /// As the socket unit does. A sentence where the folder cannot be had.
 std::string make_default_folder() {
@@ -64,6 +66,11 @@ int run_agent(const AgentOptions& options, KernelFeatures& features) {
   ::signal(SIGPIPE, SIG_IGN);  // the log's reader may be gone
   InheritedLimits().raise();
 
+  if (const auto trouble = open_process_audit(
+          options.audit, {"agent", options.control.name, static_cast<int>(::getpid())})) {
+    spdlog::critical("{}", *trouble);
+    return exit_status::kOwnFailure;
+  }
   ServiceManager manager;
   auto socket = find_socket(options, manager);
   if (!socket) {
@@ -128,6 +135,11 @@ void Agent::read_signals() {
     if (info.ssi_signo != SIGHUP) {
       told_to_end_ = true;
     } else if (reloader_) {
+      audit(AuditLog::kNobody, [&info] {
+        AuditRecord record("act");
+        record.add("act", "reload").add("signal", "SIGHUP");
+        return std::move(record.add("by_pid", info.ssi_pid).add("by_uid", info.ssi_uid));
+      });
       reloader_->ask();
     } else {
       spdlog::warn("SIGHUP: there is nothing to read again, since no --config was given");
@@ -156,6 +168,11 @@ Agent::Ending Agent::run() {
         "seccomp filter forbids them");
     return {exit_status::kOwnFailure, true};
   }
+  if (const auto trouble = begin_process_audit()) {
+    spdlog::critical("{}", *trouble);
+    return {exit_status::kOwnFailure, true};
+  }
+  audit(AuditLog::kNobody, [] { return AuditRecord("start"); });
   tell_ready();
   if (!loop_.run_while([this] { return !told_to_end_; })) {
     spdlog::critical("poll: {}", std::strerror(errno));
@@ -221,6 +238,11 @@ void Agent::read_from(Connections::iterator connection) {
     refused = serve(runtime);
   }
   if (refused) spdlog::warn("refused a message: {}", *refused);
+  if (!refused) return;
+  audit(AuditLog::kNobody, [&refused] {
+    return std::move(
+        AuditRecord("container").add("act", "refused").add("because", std::string(*refused)));
+  });
 }
 
 std::optional<std::string> Agent::serve(RuntimeConnection& runtime) {
@@ -261,6 +283,10 @@ Agent::Ending Agent::end() {
     spdlog::warn("{} joined command{} of this host lose{} service too", joined,
                  joined == 1 ? "" : "s", joined == 1 ? "s" : "");
   }
+  audit(AuditLog::kNobody, [this] {
+    return std::move(AuditRecord("stop").add("containers_left", containers_.count()));
+  });
+  end_process_audit(kAuditPatience);
   tell_of_lines_left_out();
   return {0, drained};
 }

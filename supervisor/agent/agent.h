@@ -21,6 +21,7 @@
 #include "supervisor/agent/listening_socket.h"
 #include "supervisor/agent/runtime_connection.h"
 #include "supervisor/agent/service_manager.h"
+#include "supervisor/audit/audit_place.h"
 #include "supervisor/control/control_server.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/session/cleanup_mode.h"
@@ -44,6 +45,7 @@ struct AgentOptions {
   CleanupMode cleanup = CleanupMode::kKeep;
   /// Groups that commands of the host may join, and where.
   std::vector<GroupSocket> open_groups = {};
+  AuditOptions audit;
 };
 
 /// `shmvisor agent`: the exit status.

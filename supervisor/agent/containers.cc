@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "supervisor/audit/process_audit.h"
 #include "supervisor/log/limited_log.h"
 
 namespace shmvisor {
@@ -96,6 +97,12 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   if (!added) return std::string("no listener more: ") + std::strerror(added.error().value());
   begins.is_served();
   spdlog::info("container {}: process {} is served", shown, process.pid);
+  audit(AuditLog::kNobody, [&] {
+    AuditRecord record("container");
+    record.add("act", "served").add("container", process.container_id).add("pid", process.pid);
+    if (!metadata.group.empty()) record.add("group", metadata.group);
+    return record;
+  });
   return std::nullopt;
 }
 
@@ -149,6 +156,9 @@ void Containers::forget(const Container& container) {
     spdlog::info("container {} has ended", printable(container.id()));
   } catch (const std::bad_alloc&) {  // only the line is missing
   }
+  audit(AuditLog::kNobody, [&container] {
+    return std::move(AuditRecord("container").add("act", "ended").add("container", container.id()));
+  });
 }
 
 void Containers::steer(const Steering& steering) {

@@ -7,6 +7,7 @@
 
 #include "policy/oci/listener_path.h"
 #include "supervisor/agent/agent.h"
+#include "supervisor/cli/audit_options.h"
 #include "supervisor/cli/cleanup_option.h"
 #include "supervisor/cli/config_option.h"
 #include "supervisor/cli/control_options.h"
@@ -40,6 +41,7 @@ class AgentSubcommand : public Subcommand {
         ->type_name("GROUP");
     add_cleanup_option(app(), options_.cleanup);
     add_control_options(app(), options_.control);
+    add_audit_options(app(), options_.audit);
   }
 
   void read_configuration() override { config_.apply(); }

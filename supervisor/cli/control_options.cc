@@ -6,7 +6,7 @@ namespace shmvisor {
 
 void add_control_options(CLI::App& app, ControlOptions& options) {
   app.add_option("--control", options.path,
-                 "Open a control socket at this path; auto: at the default one")
+                 "Open a control socket here; auto: at the default place")
       ->check([](const std::string& path) { return path.empty() ? "the path is empty" : ""; })
       ->type_name("PATH")
       ->group(kControlGroup);

@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "supervisor/cli/audit_options.h"
 #include "supervisor/cli/cleanup_option.h"
 #include "supervisor/cli/control_options.h"
 #include "supervisor/cli/limit_options.h"
@@ -43,6 +44,7 @@ RunSubcommand::RunSubcommand(CLI::App& parent)
   add_limit_options(app(), options_.limits);
   add_memory_options();
   add_control_options(app(), options_.control);
+  add_audit_options(app(), options_.audit);
   add_outputs();
   CLI::Option* const no_linger =
       app()
@@ -94,8 +96,9 @@ void RunSubcommand::add_sharing(CLI::Option* no_linger) {
           ->type_name("PATH")
           ->group(kGroup)
           ->excludes(serve);
-  for (const char* const server_s : {"--shmmax", "--shmall", "--shmmni", "--populate", "--commit",
-                                     "--cleanup", "--control", "--name", "--trace", "--report"}) {
+  for (const char* const server_s :
+       {"--shmmax", "--shmall", "--shmmni", "--populate", "--commit", "--cleanup", "--control",
+        "--name", "--trace", "--report", "--audit"}) {
     join->excludes(app().get_option(server_s));
   }
   // With --no-linger, processes could be left behind that the next one knows nothing of.
@@ -153,7 +156,7 @@ void RunSubcommand::add_surroundings() {
       ->group(kGroup);
   app()
       .add_flag("--private-ipc", options_.private_ipc,
-                "Make semaphores and message queues private too, where possible")
+                "Private semaphores and message queues, where possible")
       ->excludes(app().get_option("--join"))
       ->group(kGroup);
 }

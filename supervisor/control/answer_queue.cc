@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "supervisor/audit/process_audit.h"
+#include "supervisor/control/audited_request.h"
 #include "supervisor/control/control_answer.h"
 #include "supervisor/control/protocol.h"
 
@@ -34,9 +36,9 @@ AnswerQueue::AnswerQueue(EventLoop& loop, KnownSessions sessions, Deliver delive
       begin_again_(loop.timer([this] { begin_next(); })),
       task_(loop, [this](std::optional<Answer>& answer) { finish(answer); }) {}
 
-void AnswerQueue::add(ClientNumber client, ControlRequest request,
-                      std::shared_ptr<ClientLoad> load) {
-  waiting_.push_back({client, std::move(request), std::move(load)});
+void AnswerQueue::add(ClientNumber client, ControlRequest request, std::shared_ptr<ClientLoad> load,
+                      std::optional<AuditRecord> act) {
+  waiting_.push_back({client, std::move(request), std::move(load), std::move(act)});
   begin_again_.set_by(Clock::now());
 }
 
@@ -50,28 +52,37 @@ void AnswerQueue::begin_next() {
     begin_again_.set_by(rests_until_);
     return;
   }
-  const auto started = task_.begin([request = waiting_.front().request, load = waiting_.front().load,
-                                    sessions = sessions_()]() -> Answer {
-    const auto began = Clock::now();
-    ControlAnswer made = answer(request, sessions, *load);
-    return {std::move(made), Clock::now() - began};
-  });
+  const auto started =
+      task_.begin([request = waiting_.front().request, load = waiting_.front().load,
+                   sessions = sessions_()]() -> Answer {
+        const auto began = Clock::now();
+        ControlAnswer made = answer(request, sessions, *load);
+        return {std::move(made), Clock::now() - began};
+      });
   std::string refusal;
   if (!started) {
     refusal = control::Refusal{"no-thread", "no thread can be created to answer"}.line();
   }
   asking_ = waiting_.front().client;
+  act_ = std::move(waiting_.front().act);
   waiting_.pop_front();
   if (started) return;
   begin_again_.set_by(Clock::now());
-  deliver_(asking_, refusal);
+  conclude(std::move(refusal));
+}
+
+void AnswerQueue::conclude(ControlAnswer answer) {
+  if (auto act = std::exchange(act_, std::nullopt)) {
+    audit(AuditLog::kNobody, [&] { return std::move(act->add("result", result_of(answer.line))); });
+  }
+  deliver_(asking_, std::move(answer));
 }
 
 void AnswerQueue::finish(std::optional<Answer>& answer) {
   if (!answer) answer = Answer{no_memory(), std::chrono::nanoseconds(0)};
   rests_until_ = Clock::now() + std::min<std::chrono::nanoseconds>(answer->took, kLongestRest);
   begin_again_.set_by(rests_until_);
-  deliver_(asking_, std::move(answer->answer));
+  conclude(std::move(answer->answer));
 }
 
 bool AnswerQueue::wait_for_end(std::chrono::milliseconds bound) {

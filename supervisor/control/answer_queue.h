@@ -18,6 +18,7 @@
 #include <string>
 #include <utility>
 
+#include "supervisor/audit/audit_record.h"
 #include "supervisor/control/contents_answer.h"
 #include "supervisor/control/control_request.h"
 #include "supervisor/control/named_registry.h"
@@ -37,9 +38,10 @@ class AnswerQueue {
   AnswerQueue(EventLoop& loop, KnownSessions sessions, Deliver deliver);
 
   [[nodiscard]] bool valid() const { return task_.valid(); }
-  /// Delivers nothing yet: that is done by the loop.
-  /// `load`: what the client has allocated.
-  void add(ClientNumber client, ControlRequest request, std::shared_ptr<ClientLoad> load);
+  /// Delivers nothing yet: that is done by the loop. `load`: what the client has allocated. `act`:
+  /// the request's, for the audit of what comes of it.
+  void add(ClientNumber client, ControlRequest request, std::shared_ptr<ClientLoad> load,
+           std::optional<AuditRecord> act = std::nullopt);
   /// What this client asked and what is not begun yet is not answered. For a client that has left:
   /// the queue would grow without bound with those who ask and leave.
   void forget(ClientNumber client);
@@ -53,6 +55,7 @@ class AnswerQueue {
     ClientNumber client = 0;
     ControlRequest request;
     std::shared_ptr<ClientLoad> load;
+    std::optional<AuditRecord> act;
   };
   struct Answer {
     ControlAnswer answer{std::string()};
@@ -61,11 +64,13 @@ class AnswerQueue {
 
   void begin_next();
   void finish(std::optional<Answer>& answer);
+  void conclude(ControlAnswer answer);
 
   const KnownSessions sessions_;
   const Deliver deliver_;
   std::list<Entry> waiting_;
   ClientNumber asking_ = 0;
+  std::optional<AuditRecord> act_;  ///< of what is under way
   EventLoop::Time rests_until_;
   bool over_ = false;
   EventLoop::Timer begin_again_;

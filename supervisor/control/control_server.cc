@@ -8,6 +8,8 @@
 #include <new>
 #include <utility>
 
+#include "supervisor/audit/process_audit.h"
+#include "supervisor/control/audited_request.h"
 #include "supervisor/control/control_request.h"
 #include "supervisor/control/protocol.h"
 #include "supervisor/credentials/thread_identity.h"
@@ -49,9 +51,8 @@ std::string hello_of(const ControlServer::Identity& identity) {
 
 std::string answer_reload(const SteeringUpdate& update) {
   if (update.problems.empty()) {
-    const RuleSet* const rules = update.steering.rules.get();
     return control::to_line({{"reply", "reload"},
-                             {"rules", rules == nullptr ? 0 : rules->rules().size()},
+                             {"rules", update.steering.rule_count()},
                              {"need_restart", update.need_restart}});
   }
   std::string text;
@@ -78,9 +79,12 @@ void send_away(UniqueFd socket, const control::Refusal& refusal) {
 
 struct ControlServer::Client {
   Client(AnswerQueue::ClientNumber its_number, UniqueFd socket)
-      : number(its_number), connection(std::move(socket)) {}
+      : number(its_number),
+        peer(peer_of(socket).value_or(ucred{0, AuditLog::kNobody, AuditLog::kNobody})),
+        connection(std::move(socket)) {}
 
   const AnswerQueue::ClientNumber number;
+  const ucred peer;
   ControlConnection connection;
   const std::shared_ptr<ClientLoad> load = std::make_shared<ClientLoad>();
   bool waits_for_answer = false;
@@ -131,6 +135,12 @@ void ControlServer::accept_some() {
     if (peer_is_root_or_ours(*connection)) {
       greet(std::move(*connection));
     } else {
+      const auto peer = peer_of(*connection);
+      audit(peer ? peer->uid : AuditLog::kNobody, [&] {
+        AuditRecord record("client");
+        if (peer) record.add("by_pid", peer->pid).add("by_uid", peer->uid);
+        return std::move(record.add("result", "not-permitted"));
+      });
       send_away(std::move(*connection), {"not-permitted", "it serves root and its own user alone"});
     }
   }
@@ -172,14 +182,18 @@ bool ControlServer::hear(Client& client) {
       begin_following(client);
       return true;
     }
+    std::optional<AuditRecord> act;
+    if (request && process_audit() != nullptr) act = act_of(*request, client.peer);
     if (request && std::holds_alternative<Reload>(*request) && reloader_ != nullptr) {
       client.waits_for_answer = true;
       client.waits_for_reading = reloader_->ask();
+      // What comes of it the reloader says.
+      if (act) audit(AuditLog::kNobody, [&] { return std::move(*act); });
       return true;
     }
     if (request) {
       client.waits_for_answer = true;
-      answers_.add(client.number, std::move(*request), client.load);
+      answers_.add(client.number, std::move(*request), client.load, std::move(act));
       return true;
     }
     // Who sends what is no request may send anything behind it.

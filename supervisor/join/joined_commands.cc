@@ -15,6 +15,7 @@
 
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/join/join_messages.h"
+#include "supervisor/join/tell_of_join.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/poll_files.h"
@@ -345,7 +346,7 @@ void JoinedCommands::answer(Applicant& applicant, const Admission::Findings& fin
   const std::array mount{findings.files.mount.get()};
   const std::size_t descriptors = findings.files.mount.valid() ? 1 : 0;
   if (!send_message(visitor.connection.get(), answer, std::span(mount).first(descriptors))) return;
-  spdlog::debug("process {} has joined", visitor.peer.pid());
+  tell_of_join(visitor.peer);
   joined_.back().connection = std::move(visitor.connection);
 }
 
@@ -357,8 +358,7 @@ void JoinedCommands::refuse(const Visitor& visitor, std::string_view refusal) {
   join::Answer answer;
   refusal.copy(answer.reason.data(), answer.reason.size() - 1);
   (void)send_message(visitor.connection.get(), answer);
-  log_limited(spdlog::level::warn, LogTopic::kJoins, visitor.peer.payer(),
-              "process {} may not join: {}", visitor.peer.pid(), refusal);
+  tell_of_join(visitor.peer, refusal);
 }
 
 void JoinedCommands::forget_ended() {

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "policy/filter/filter_program.h"
+#include "supervisor/audit/process_audit.h"
 #include "supervisor/join/join_connection.h"
 #include "supervisor/kernel/yama.h"
 #include "supervisor/launch/command.h"
@@ -106,6 +107,10 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
     return fail({exit_status::kOwnFailure, std::string("cannot build the seccomp filter: ") +
                                                std::strerror(filter.error().value()) +
                                                "; see 'shmvisor check'"});
+  }
+  if (const auto trouble = open_process_audit(
+          options.audit, {"run", options.control.name, static_cast<int>(::getpid())})) {
+    return fail({exit_status::kOwnFailure, *trouble});
   }
   ProcMode proc = options.proc.value_or(ProcMode::kAuto);
   if (!ProcMounts::kernel_has_files()) proc = ProcMode::kOff;

@@ -7,6 +7,7 @@
 
 #include "policy/limits/limits.h"
 #include "policy/limits/memory_policy.h"
+#include "supervisor/audit/audit_place.h"
 #include "supervisor/control/control_options.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/launch/inherited_state.h"
@@ -41,6 +42,7 @@ struct RunOptions {
   bool subreaper = false;
   /// Where an operator reaches the run.
   ControlOptions control;
+  AuditOptions audit;
   /// Where each call is printed: a file, or standard error where it is empty. Nothing: nowhere.
   std::optional<std::string> trace;
   /// The same for a report at the end.

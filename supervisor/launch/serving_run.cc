@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "supervisor/audit/process_audit.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/procfiles/fuse_mount.h"
@@ -156,6 +157,12 @@ std::optional<Failure> ServingRun::open_control() {
 
 std::optional<Failure> ServingRun::start() {
   if (auto failure = open_control()) return failure;
+  if (const auto trouble = begin_process_audit()) return own_failure(*trouble);
+  audit(AuditLog::kNobody, [this] {
+    AuditRecord record("start");
+    record.add("pid", launched_.command.pid());
+    return std::move(record.add("command", launched_.options.command.front()));
+  });
   const auto started = served_.server().start();
   if (started) return std::nullopt;
   return Failure{exit_status::kOwnFailure,
@@ -170,6 +177,7 @@ bool ServingRun::all_gone() const {
 
 bool ServingRun::end_threads() {
   const bool ended = end_serving();
+  audit(AuditLog::kNobody, [] { return AuditRecord("stop"); });
   if (control_) control_->finish_following(kControlBound);
   if (control_ && launched_.options.report) print_report(*launched_.options.report);
   bool control_ended = !control_ || control_->drain(kControlBound);
@@ -177,6 +185,7 @@ bool ServingRun::end_threads() {
   if (tracer_ && !tracer_->wait_for_end(kControlBound)) {
     spdlog::warn("--trace: what it writes to takes nothing; some calls are not in it");
   }
+  end_process_audit(kControlBound);
   const bool cleanup_ended = !cleanup_ || cleanup_->wait_for_end(kUpkeepBound);
   // The loop has turned: no task begins any more.
   return cleanup_ended && upkeep_.wait_for_end(kUpkeepBound) && ended && control_ended;

@@ -5,6 +5,7 @@
 
 #include "emulation/abi/abi.h"
 #include "emulation/abi/proc_format.h"
+#include "supervisor/audit/process_audit.h"
 
 namespace shmvisor {
 
@@ -136,6 +137,16 @@ Result<std::size_t> SysctlFile::write(std::string_view bytes, std::uint64_t offs
     return Errno(EIO);
   }();
   if (taken) written_bytes_ += *taken;
+  if (taken && process_audit() != nullptr) {
+    const uid_t user = writer.user();
+    audit(user, [&] {
+      // Of a number that takes several writes, the digits of this one.
+      AuditRecord record("limit");
+      const auto* const info = std::ranges::find(kProcFiles, file_, &ProcFileInfo::file);
+      record.add("file", info->name).add("written", std::string(bytes.substr(0, *taken)));
+      return std::move(record.add("tid", writer.thread()->tid()).add("uid", user));
+    });
+  }
   return taken;
 }
 

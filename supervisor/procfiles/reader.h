@@ -39,6 +39,8 @@ class Reader {
   Reader(pid_t tid, IpcNamespaces& namespaces, IpcHome* home);
 
   [[nodiscard]] const std::shared_ptr<ThreadIdentity>& thread() const { return thread_; }
+  /// Its effective uid.
+  [[nodiscard]] uid_t user() { return status().euid; }
   /// The registry that the reader's calls go to.
   [[nodiscard]] Result<OwnedRegistry> registry() { return namespaces_.of(*thread_, home_); }
   /// The owner of that registry's sysctls. Where its user namespace is neither ours nor the

@@ -22,7 +22,7 @@ class Server {
   Server(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& features,
          const ServerOptions& options = {})
       : pool_(listener, options.most_threads, dispatcher_),
-        observers_(options.ring, options.tally, options.payer_group),
+        observers_(options.ring, options.tally, options.payer_group, options.containers),
         dispatcher_(listener, namespaces, features, options, pool_, observers_) {}
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

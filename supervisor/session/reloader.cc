@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "supervisor/audit/process_audit.h"
+
 namespace shmvisor {
 namespace {
 
@@ -54,6 +56,14 @@ void Reloader::conclude(const SteeringUpdate& update) {
     spdlog::warn("the configuration stays as it was: {}", problem);
   }
   if (update.problems.empty()) spdlog::info("the configuration that was read is in force");
+  audit(AuditLog::kNobody, [&] {
+    AuditRecord record("reload");
+    const bool good = update.problems.empty();
+    record.add("result", good ? "ok" : "unchanged");
+    if (!good) record.add("because", update.problems.front());
+    if (good) record.add("rules", update.steering.rule_count());
+    return record;
+  });
   ++done_;
   if (wanted_) begin_.set_by(EventLoop::Clock::now());
   if (told_) told_(done_, update);

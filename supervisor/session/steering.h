@@ -3,6 +3,7 @@
 // Thread rule: a plain value.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -22,6 +23,10 @@ struct Steering {
   std::shared_ptr<const UserLimits> user_limits = {};
   /// Null: none. Made where they are read, so that memory which is short then changes nothing.
   std::shared_ptr<RuleSet> rules = {};
+
+  [[nodiscard]] std::size_t rule_count() const {
+    return rules == nullptr ? 0 : rules->rules().size();
+  }
 };
 
 /// What came of reading the operator's configuration again.

@@ -30,6 +30,7 @@ emulation/syscalls
 supervisor/kernel
 supervisor/config
 supervisor/log
+supervisor/audit
 supervisor/tasks
 supervisor/loop
 supervisor/procfs

@@ -1,0 +1,52 @@
+// AuditLog: hands audit records to an output, in a thread of its own: whoever adds one never waits.
+//
+// Records wait in a queue of kMostRecords; of what one user caused fewer wait than there is room
+// for others. Further ones are lost. What was lost, there and by the output, is counted; a record
+// "lost" tells the count as soon as the output takes records again.
+//
+// Ownership: the thread shares what it uses, and may outlive this. Thread rule: add() and
+// lose_one() from any thread, with any lock held; the others from one thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "policy/base/result.h"
+#include "supervisor/audit/audit_output.h"
+
+namespace shmvisor {
+
+class AuditLog {
+ public:
+  static constexpr std::size_t kMostRecords = 4096;
+  /// The cause of what no supervised user does.
+  static constexpr uid_t kNobody = static_cast<uid_t>(-1);
+
+  explicit AuditLog(std::unique_ptr<AuditOutput> output);
+  AuditLog(const AuditLog&) = delete;
+  AuditLog& operator=(const AuditLog&) = delete;
+  ~AuditLog();
+
+  /// Records are written from now on; those that were added before, too. EAGAIN where no thread can
+  /// be created. From a thread that has our identity and may use all CPUs.
+  Result<void> begin();
+  /// `cause`: the user who is accountable for it.
+  void add(AuditRecord record, uid_t cause) noexcept;
+  /// Counts a record that could not be made.
+  void lose_one() noexcept;
+  /// Waits until all records added before are written. False where the bound comes first.
+  bool flush(std::chrono::milliseconds bound) noexcept;
+  /// All that were lost so far.
+  [[nodiscard]] std::uint64_t lost() const;
+
+ private:
+  struct State;
+
+  const std::shared_ptr<State> state_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,48 @@
+// AuditRecord: one thing that happened and that an operator may have to account for: a refusal, or
+// an act of an administrator's. An event and named values.
+//
+// The names are promised: README, "Audit". Thread rule: a plain value.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace shmvisor {
+
+struct AuditField {
+  const char* name;
+  std::string value;
+  bool is_number;
+};
+
+class AuditRecord {
+ public:
+  using Clock = std::chrono::system_clock;
+
+  /// `event`: one word.
+  explicit AuditRecord(const char* event) : event_(event), time_(Clock::now()) {}
+
+  AuditRecord& add(const char* name, std::string value) {
+    fields_.push_back({name, std::move(value), false});
+    return *this;
+  }
+  template <std::integral Number>
+  AuditRecord& add(const char* name, Number number) {
+    fields_.push_back({name, std::to_string(number), true});
+    return *this;
+  }
+
+  [[nodiscard]] const char* event() const { return event_; }
+  [[nodiscard]] Clock::time_point time() const { return time_; }
+  [[nodiscard]] const std::vector<AuditField>& fields() const { return fields_; }
+
+ private:
+  const char* event_;
+  Clock::time_point time_;
+  std::vector<AuditField> fields_;
+};
+
+}  // namespace shmvisor

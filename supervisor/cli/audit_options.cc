@@ -1,0 +1,44 @@
+#include "supervisor/cli/audit_options.h"
+
+#include <string>
+
+#include "policy/limits/limits.h"
+#include "supervisor/cli/control_options.h"
+
+namespace shmvisor {
+
+void add_audit_options(CLI::App& app, AuditOptions& options) {
+  app.add_option("--audit", options.place, "Audit to stderr, syslog, journald, or a file's path")
+      ->check(check_audit_place)
+      ->type_name("PLACE")
+      ->group(kControlGroup);
+  app.add_option_function<std::string>(
+         "--audit-format",
+         [&options](const std::string& form) {
+           options.form = form == "json" ? AuditForm::kJson : AuditForm::kText;
+         },
+         "How: text or json; text by default")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->type_name("FORMAT")
+      ->group(kControlGroup);
+  app.add_option_function<std::string>(
+         "--audit-size",
+         [&options](const std::string& text) {
+           const auto size = parse_size(text);
+           if (!size || *size == 0) {
+             throw CLI::ValidationError("--audit-size",
+                                        "'" + text + "' is not a number with K, M, G or T");
+           }
+           options.most_bytes = *size;
+         },
+         "Begin another file at this size; 16M by default")
+      ->type_name("SIZE")
+      ->group(kControlGroup);
+  constexpr unsigned kMostKept = 1000;
+  app.add_option("--audit-keep", options.kept, "Keep so many older files; 5 by default")
+      ->check(CLI::Range(0U, kMostKept))
+      ->type_name("NUMBER")
+      ->group(kControlGroup);
+}
+
+}  // namespace shmvisor

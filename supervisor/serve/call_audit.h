@@ -1,0 +1,29 @@
+// CallAudit: an audit record of each call that a limit, a rule or a permission refuses.
+//
+// Ownership: what it is told of is its own. Thread rule: any thread.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "supervisor/serve/call_observer.h"
+
+namespace shmvisor {
+
+class CallAudit final : public CallObserver {
+ public:
+  /// `containers`: what the callers' container is called; its id first.
+  explicit CallAudit(std::vector<std::string> containers) : containers_(std::move(containers)) {}
+
+  void decided(const CallRecord& record) noexcept override;
+  void answered(const CallRecord& /*record*/, bool /*delivered*/) noexcept override {}
+  void refused(const RefusedCall& call) noexcept override;
+
+ private:
+  void add(const RefusedCall& call, uid_t cause) const noexcept;
+
+  const std::vector<std::string> containers_;
+};
+
+}  // namespace shmvisor

@@ -1,0 +1,179 @@
+// Audit records: their forms, the queue, and what it loses.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "policy/base/mutex.h"
+#include "supervisor/audit/audit_file.h"
+#include "supervisor/audit/audit_log.h"
+#include "supervisor/audit/audit_place.h"
+#include "tests/scratch_folder.h"
+
+namespace shmvisor {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+const AuditSource kSource{"run", "db", 7};
+
+AuditRecord record_of(int number) { return std::move(AuditRecord("act").add("number", number)); }
+
+TEST(AuditText, QuotesWhatIsNotPlain) {
+  AuditRecord record("refusal");
+  record.add("plain", "a-b_c./:,*@+9").add("blank", "a b").add("quote", "a\"b\\c\nd\x1b");
+  record.add("none", "").add("number", -5);
+  EXPECT_EQ(audit_text(record),
+            R"(refusal plain=a-b_c./:,*@+9 blank="a b" quote="a\"b\\c?d?" none="" number=-5)");
+  const std::string json = audit_json(record, kSource);
+  EXPECT_EQ(json.find("{\"time\":\"20"), 0U) << json;
+  EXPECT_NE(json.find(R"("shmvisor":7,"kind":"run","name":"db","event":"refusal","plain":)"),
+            std::string::npos)
+      << json;
+  EXPECT_NE(json.find(R"("quote":"a\"b\\c?d?","none":"","number":-5})"), std::string::npos) << json;
+}
+
+TEST(AuditText, TellsTheTimeInUtc) {
+  EXPECT_EQ(audit_time(AuditRecord::Clock::time_point(std::chrono::microseconds(1'000'005))),
+            "1970-01-01T00:00:01.000005Z");
+}
+
+/// No value makes a field of its own.
+TEST(AuditText, FieldsOfJournaldAreOneLineEach) {
+  AuditRecord record("act");
+  record.add("by", "x\nPRIORITY=0").add("by_uid", 0);
+  EXPECT_EQ(audit_fields(record, kSource, "what"),
+            "MESSAGE=what\nPRIORITY=5\nSYSLOG_IDENTIFIER=shmvisor\nSHMVISOR_EVENT=act\n"
+            "SHMVISOR_KIND=run\nSHMVISOR_NAME=db\nSHMVISOR_BY=x?PRIORITY=0\nSHMVISOR_BY_UID=0\n");
+}
+
+TEST(AuditPlace, IsChecked) {
+  for (const char* const good : {"stderr", "syslog", "journald", "./x", "/x", "syslog:/x"}) {
+    EXPECT_EQ(check_audit_place(good), "") << good;
+  }
+  for (const char* const bad : {"", "file", "syslog:", "Stderr", "syslog:x"}) {
+    EXPECT_NE(check_audit_place(bad), "") << bad;
+  }
+}
+
+/// Takes records while it is open, and fails while it is full.
+class Output final : public AuditOutput {
+ public:
+  struct Shared {
+    Mutex mutex;
+    Condition changed;
+    bool open GUARDED_BY(mutex) = true;
+    bool full GUARDED_BY(mutex) = false;
+    std::vector<std::string> lines GUARDED_BY(mutex);
+
+    void set(bool is_open, bool is_full) {
+      const MutexLock lock(mutex);
+      open = is_open;
+      full = is_full;
+      changed.notify_all();
+    }
+    std::vector<std::string> seen() {
+      const MutexLock lock(mutex);
+      return lines;
+    }
+  };
+
+  explicit Output(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+
+  bool write(const AuditRecord& record) override {
+    const MutexLock lock(shared_->mutex);
+    while (!shared_->open) shared_->changed.wait(shared_->mutex);
+    if (shared_->full) return false;
+    shared_->lines.push_back(audit_text(record));
+    return true;
+  }
+
+ private:
+  const std::shared_ptr<Shared> shared_;
+};
+
+class AuditLogTest : public ::testing::Test {
+ protected:
+  void TearDown() override { output_->set(true, false); }
+
+  std::shared_ptr<Output::Shared> output_ = std::make_shared<Output::Shared>();
+  AuditLog log_{std::make_unique<Output>(output_)};
+};
+
+TEST_F(AuditLogTest, WritesAlsoWhatWasAddedBeforeItBegan) {
+  log_.add(record_of(1), 0);
+  ASSERT_TRUE(log_.begin());
+  log_.add(record_of(2), 0);
+  EXPECT_TRUE(log_.flush(seconds(10)));
+  EXPECT_EQ(output_->seen(), (std::vector<std::string>{"act number=1", "act number=2"}));
+  EXPECT_EQ(log_.lost(), 0U);
+}
+
+TEST_F(AuditLogTest, NobodyWaitsForAnOutputThatIsStuck) {
+  output_->set(false, false);
+  ASSERT_TRUE(log_.begin());
+  constexpr unsigned kRecords = 3 * AuditLog::kMostRecords;
+  for (unsigned number = 0; number < kRecords; ++number) log_.add(record_of(0), 1000);
+  log_.add(record_of(1), 1001);
+  log_.add(record_of(2), AuditLog::kNobody);
+  EXPECT_FALSE(log_.flush(milliseconds(10)));
+  output_->set(true, false);
+  EXPECT_TRUE(log_.flush(seconds(10)));
+  const auto seen = output_->seen();
+  const auto has = [&seen](const std::string& line) {
+    return std::find(seen.begin(), seen.end(), line) != seen.end();
+  };
+  EXPECT_TRUE(has("act number=1")) << "one user hides what another did";
+  EXPECT_TRUE(has("act number=2"));
+  EXPECT_GE(seen.size(), AuditLog::kMostRecords / 2);
+  EXPECT_EQ(seen.size() - 1 + log_.lost(), kRecords + 2);
+  EXPECT_TRUE(has("lost records=" + std::to_string(log_.lost())));
+}
+
+TEST_F(AuditLogTest, WhatTheOutputLosesIsToldWhenItTakesRecordsAgain) {
+  ASSERT_TRUE(log_.begin());
+  output_->set(true, true);
+  for (int number = 0; number < 5; ++number) log_.add(record_of(number), 0);
+  log_.lose_one();
+  EXPECT_TRUE(log_.flush(seconds(10)));
+  output_->set(true, false);
+  log_.add(record_of(9), 0);
+  EXPECT_TRUE(log_.flush(seconds(10)));
+  EXPECT_EQ(output_->seen(), (std::vector<std::string>{"lost records=6", "act number=9"}));
+  EXPECT_EQ(log_.lost(), 6U);
+}
+
+TEST(AuditFile, ALineThatHasNoEndIsEnded) {
+  const ScratchFolder folder;
+  const std::string path = folder.path("audit");
+  std::ofstream(path) << "torn";
+  auto file = AuditFile::open({path, 1000, 1}, AuditForm::kText, kSource);
+  ASSERT_TRUE(file);
+  EXPECT_TRUE((*file)->write(record_of(1)));
+  std::ifstream in(path);
+  std::string first;
+  std::string second;
+  std::getline(in, first);
+  std::getline(in, second);
+  EXPECT_EQ(first, "torn");
+  EXPECT_NE(second.find("]: act number=1"), std::string::npos) << second;
+}
+
+TEST(AuditFile, KeepsNoneWhereNoneIsWanted) {
+  const ScratchFolder folder;
+  const std::string path = folder.path("audit");
+  auto file = AuditFile::open({path, 100, 0}, AuditForm::kText, kSource);
+  ASSERT_TRUE(file);
+  for (int number = 0; number < 20; ++number) EXPECT_TRUE((*file)->write(record_of(number)));
+  struct stat status {};
+  EXPECT_NE(::stat((path + ".1").c_str(), &status), 0);
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_LE(status.st_size, 100);
+}
+
+}  // namespace
+}  // namespace shmvisor
