@@ -1,9 +1,12 @@
 #include <algorithm>
 #include <cstdint>
+#include <string>
 
 #include "emulation/abi/pages.h"
 #include "supervisor/client/segment_list.h"
 #include "supervisor/client/show.h"
+#include "supervisor/client/text_table.h"
+#include "supervisor/client/user_names.h"
 
 namespace shmvisor::client {
 namespace {
@@ -30,6 +33,35 @@ std::string usage(const Json& registry) {
          "\npages swapped   " + used.at("swapped_pages").dump() + "\n";
 }
 
+std::string limit_text(const Json& limits, const char* name) {
+  const auto limit = limits.find(name);
+  return limit == limits.end() ? "-" : limit->dump();
+}
+
+/// Limits that are not set are '-': the registry's alone bound the user there.
+std::string users(const Json& registry, bool several) {
+  const auto known = registry.find("user_limits");  // not of an older shmvisor
+  if (known == registry.end() || known->is_null()) return {};
+  TextTable table({"user", "shmmax", "shmall", "shmmni", "segments", "pages"});
+  const auto add = [&table](const std::string& name, const Json& limits,
+                            const std::string& segments, const std::string& pages) {
+    table.add({name, limit_text(limits, "shmmax"), limit_text(limits, "shmall"),
+               limit_text(limits, "shmmni"), segments, pages});
+  };
+  UserNames names;
+  for (const Json& user : known->at("users")) {
+    add(names.of(user.at("uid").get<uid_t>()), user.at("limits"), user.at("segments").dump(),
+        user.at("pages").dump());
+  }
+  add("others", known->at("default"), "-", "-");
+  std::string text =
+      ipcs_heading("Shared Memory Limits of Users", registry, several) + table.text();
+  if (const auto left_out = known->at("users_left_out").get<std::uint64_t>(); left_out != 0) {
+    text += std::to_string(left_out) + " more users have segments\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 Result<void, Problem> show_limits(RunConnection& run, const ShowOptions& options) {
@@ -42,7 +74,8 @@ Result<void, Problem> show_limits(RunConnection& run, const ShowOptions& options
   const bool several = registries->size() > 1;
   for (const Json& registry : *registries) {
     print(ipcs_heading("Shared Memory Limits", registry, several) + limits(registry) +
-          ipcs_heading("Shared Memory Status", registry, several) + usage(registry));
+          ipcs_heading("Shared Memory Status", registry, several) + usage(registry) +
+          users(registry, several));
   }
   print("\n");
   return {};

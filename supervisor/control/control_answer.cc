@@ -29,7 +29,10 @@ class Answering {
 
   ControlAnswer operator()(const ListRegistries& /*request*/) const {
     Json all = Json::array();
-    for (const NamedRegistry& named : registries_of(sessions_)) all.push_back(describe(named));
+    std::size_t room_for_users = control::kUsersInAReply;
+    for (const NamedRegistry& named : registries_of(sessions_)) {
+      all.push_back(describe(named, room_for_users));
+    }
     return to_line({{"reply", "registries"}, {"registries", std::move(all)}});
   }
 

@@ -12,12 +12,13 @@ std::vector<NamedRegistry> registries_of(const std::vector<NamedSession>& sessio
   std::vector<NamedRegistry> named;
   for (const NamedSession& one : sessions) {
     const Registries& registries = one.session->registries();
-    named.push_back(
-        {one.name, 0, registries.initial(), one.session->namespaces().initial_is_private()});
+    const auto user_limits = one.session->user_limits();
+    named.push_back({one.name, 0, registries.initial(),
+                     one.session->namespaces().initial_is_private(), user_limits});
     for (const IpcNamespaceId id : registries.others()) {
       // It may have ended meanwhile.
       if (auto registry = registries.find(id)) {
-        named.push_back({registry_name(one.name, id), id, std::move(registry)});
+        named.push_back({registry_name(one.name, id), id, std::move(registry), false, user_limits});
       }
     }
   }

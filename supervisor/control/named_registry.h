@@ -37,6 +37,8 @@ struct NamedRegistry {
   /// Whether it is that of a command in an IPC namespace of its own, with its own semaphores and
   /// message queues.
   bool private_ipc = false;
+  /// Null: users have no limits of their own.
+  std::shared_ptr<const UserLimits> user_limits = {};
 };
 
 [[nodiscard]] std::vector<NamedRegistry> registries_of(const std::vector<NamedSession>& sessions);

@@ -19,6 +19,9 @@ inline constexpr std::size_t kMostReplyBytes = std::size_t{1} << 20;
 /// In one reply; the next request goes on behind them.
 inline constexpr std::size_t kSegmentsInAReply = 256;
 inline constexpr std::size_t kProcessesInAReply = 65536;
+/// Of all registries, and of one.
+inline constexpr std::size_t kUsersInAReply = 2048;
+inline constexpr std::size_t kUsersOfARegistry = 64;
 
 /// Keeps the order in which members are entered.
 using Json = nlohmann::ordered_json;

@@ -1,8 +1,13 @@
 #include "supervisor/control/registry_json.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
+#include <memory>
+#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace shmvisor::control {
 namespace {
@@ -11,6 +16,39 @@ std::string octal_text(mode_t mode) {
   std::array<char, 16> text{};
   std::snprintf(text.data(), text.size(), "%#o", mode);
   return text.data();
+}
+
+/// `room`: for users in the reply.
+Json users_of(const RegistryState& state, const UserLimits* limits, std::size_t& room) {
+  if (limits == nullptr) return {};
+  const auto settings_of = [](const LimitSettings& settings) {
+    Json described = Json::object();
+    if (settings.shmmax) described["shmmax"] = *settings.shmmax;
+    if (settings.shmall) described["shmall"] = *settings.shmall;
+    if (settings.shmmni) described["shmmni"] = *settings.shmmni;
+    return described;
+  };
+  // Those that have limits of their own come first, then whoever has segments.
+  std::vector<uid_t> uids;
+  for (const auto& [uid, own] : limits->of_one) uids.push_back(uid);
+  std::set<uid_t> others;
+  state.for_each([&](const std::shared_ptr<Segment>& segment) {
+    if (!limits->of_one.contains(segment->account())) others.insert(segment->account());
+  });
+  uids.insert(uids.end(), others.begin(), others.end());
+  const std::size_t count = std::min({uids.size(), kUsersOfARegistry, room});
+  room -= count;
+  Json users = Json::array();
+  for (std::size_t place = 0; place < count; ++place) {
+    const UserUsage usage = state.usage_of(uids[place]);
+    users.push_back({{"uid", uids[place]},
+                     {"limits", settings_of(limits->of(uids[place]))},
+                     {"segments", usage.segments},
+                     {"pages", usage.pages}});
+  }
+  return {{"default", settings_of(limits->of_each)},
+          {"users", std::move(users)},
+          {"users_left_out", uids.size() - count}};
 }
 
 }  // namespace
@@ -28,7 +66,7 @@ Json limits_of(const Limits& limits) {
           {"shmmin", Limits::shmmin}};
 }
 
-Json describe(const NamedRegistry& named) {
+Json describe(const NamedRegistry& named, std::size_t& room_for_users) {
   const PageUsage usage = named.registry->usage();
   Json described;
   described["name"] = named.name;
@@ -40,6 +78,7 @@ Json describe(const NamedRegistry& named) {
                        {"pages", state->total_pages()},
                        {"resident_pages", usage.resident},
                        {"swapped_pages", usage.swapped}};
+  described["user_limits"] = users_of(*state, named.user_limits.get(), room_for_users);
   described["shm_rmid_forced"] = named.registry->rmid_forced();
   return described;
 }

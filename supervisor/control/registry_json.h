@@ -27,7 +27,8 @@ class OurViewpoint final : public Viewpoint {
 /// As ipcs(1) prints it.
 [[nodiscard]] std::string key_text(key_t key);
 [[nodiscard]] Json limits_of(const Limits& limits);
-[[nodiscard]] Json describe(const NamedRegistry& named);
+/// `room_for_users`: of the reply's users; those that are described are taken off.
+[[nodiscard]] Json describe(const NamedRegistry& named, std::size_t& room_for_users);
 /// The memory of those of the rows that still have a segment; the others are taken out.
 [[nodiscard]] std::vector<FileIdentity> files_of(std::vector<ShmTableRow>& rows,
                                                  const Registry& registry);

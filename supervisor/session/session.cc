@@ -31,7 +31,7 @@ Session::Session(Of of, std::shared_ptr<SessionResources> resources, const Limit
                       : IpcNamespaces::of_others(registries_, scope_, descriptors_)),
       open_file_shares_(std::make_shared<OpenFileShares>()),
       call_page_(of == Of::kCommand ? CallPage::create(resources_->features) : nullptr) {
-  if (resources_->user_limits != nullptr) registries_.set_user_limits(resources_->user_limits);
+  if (resources_->user_limits != nullptr) set_user_limits(resources_->user_limits);
 }
 
 Session::~Session() { resources_->tally.forget_session(number_); }
@@ -47,8 +47,16 @@ ServerOptions Session::server_options() {
   return options;
 }
 
+void Session::set_user_limits(const std::shared_ptr<const UserLimits>& limits) {
+  {
+    const MutexLock lock(user_limits_mutex_);
+    user_limits_ = limits;
+  }
+  registries_.set_user_limits(limits);
+}
+
 void Session::steer(const Steering& steering, const LimitSettings& own) {
-  registries_.set_user_limits(steering.user_limits);
+  set_user_limits(steering.user_limits);
   registries_.set_limits(steering.limits.without(own));
 }
 

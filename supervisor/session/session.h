@@ -15,6 +15,7 @@
 #include <memory>
 
 #include "emulation/shm/registries.h"
+#include "policy/base/mutex.h"
 #include "policy/base/unique_fd.h"
 #include "policy/limits/limits.h"
 #include "policy/limits/memory_policy.h"
@@ -66,6 +67,12 @@ class Session {
   /// std::bad_alloc, before the limits of a registry change; to be repeated then. The main thread.
   void steer(const Steering& steering, const LimitSettings& own = {});
 
+  /// What steer() took over last: in force, or about to be. Null: none. Any thread.
+  [[nodiscard]] std::shared_ptr<const UserLimits> user_limits() const {
+    const MutexLock lock(user_limits_mutex_);
+    return user_limits_;
+  }
+
   // For Upkeep, all but sweep() from its loop:
 
   /// Whether segments that are no longer mapped can only be found by looking, not by events.
@@ -93,6 +100,8 @@ class Session {
   Session(Of of, std::shared_ptr<SessionResources> resources, const Limits& limits,
           const MemoryPolicy& memory, std::uint32_t number, UniqueFd ipc);
 
+  void set_user_limits(const std::shared_ptr<const UserLimits>& limits);
+
   const std::shared_ptr<SessionResources> resources_;
   const std::uint32_t number_;
   JointScope scope_;
@@ -102,6 +111,8 @@ class Session {
   IpcNamespaces namespaces_;
   const std::shared_ptr<OpenFileShares> open_file_shares_;
   const std::unique_ptr<const CallPage> call_page_;  ///< null: none
+  mutable Mutex user_limits_mutex_;
+  std::shared_ptr<const UserLimits> user_limits_ GUARDED_BY(user_limits_mutex_);
 };
 
 }  // namespace shmvisor
