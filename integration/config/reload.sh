@@ -56,11 +56,17 @@ expect "shmmax, in KiB" 64 "$(limit 'max seg size (kbytes)')"
 expect "shmall, which the command line set" 4000 "$(limit 'max total shared memory (kbytes)')"
 answer=$(called) next=5
 expect "the user's limit" ENOSPC "$answer"
+expect "limits of users" "user shmmax shmall shmmni segments pages
+root - - 0 2 2
+others - - - - -" "$(client limits | sed '1,/Limits of Users/d' | squeezed)"
+expect "the same as JSON" "{'default': {}, 'users': [{'uid': 0, 'limits': {'shmmni': 0}, 'segments': 2, 'pages': 2}], 'users_left_out': 0}" \
+  "$(client limits --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["registries"][0]["user_limits"])')"
 grep -q "this user has 2 segments, and its shmmni is 0" web.log || fail "the log does not say why: $(cat web.log)"
 : >run.toml
 expect "what reload prints" "" "$(client reload)"
 answer=$(called) next=6
 expect "without rules and limits" ok "$answer"
+! client limits | grep -q 'Limits of Users' || fail "limits of users that there are not"
 expect "shmmni is the default again" 4096 "$(limit 'max number of segments')"
 expect "JSON" "0 []" "$(client reload --json | python3 -c 'import json, sys
 reply = json.load(sys.stdin)
