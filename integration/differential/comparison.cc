@@ -9,8 +9,10 @@ namespace shmvisor {
 namespace {
 
 /// How a run ends in which a worker mapped a segment over its own code: of CLD_KILLED, and of
-/// SIGSEGV or, where it came back into the middle of other instructions, SIGILL.
-constexpr std::array<std::string_view, 2> kFaulted = {"-ended-with-2-11", "-ended-with-2-4"};
+/// SIGSEGV or, where it came back into the middle of other instructions, SIGILL; or with a worker
+/// that does not end soon (WorkerLinks).
+constexpr std::array<std::string_view, 3> kFaulted = {"-ended-with-2-11", "-ended-with-2-4",
+                                                      "-executes-what-it-attached"};
 
 /// What the interpreter counted beside nattch explains a difference there; it is none itself: the
 /// kernel shows segments of the same identifier in two IPC namespaces as one file.

@@ -88,6 +88,10 @@ int run_child(void* index) {
 
 std::uint64_t Worker::buffer_address() { return reinterpret_cast<std::uintptr_t>(g_buffer); }
 
+std::uint64_t Worker::code_address() {
+  return reinterpret_cast<std::uintptr_t>(&Worker::code_address);
+}
+
 void Worker::install_fault_handlers() {
   struct sigaction action {};
   action.sa_handler = on_fault;

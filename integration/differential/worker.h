@@ -19,6 +19,8 @@ class Worker {
   [[noreturn]] static void run_after_exec(int index);
   /// Where shmctl's buffer is in every worker.
   [[nodiscard]] static std::uint64_t buffer_address();
+  /// A place in the code of every worker.
+  [[nodiscard]] static std::uint64_t code_address();
   static void install_fault_handlers();
 
  private:

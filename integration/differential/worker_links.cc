@@ -9,10 +9,15 @@
 #include <cerrno>
 #include <utility>
 
+#include "integration/differential/test_maps.h"
+#include "integration/differential/worker.h"
+
 namespace shmvisor {
 namespace {
 
-constexpr int kPatienceSeconds = 30;
+/// How often a worker that does not answer is looked at, and for how long.
+constexpr timeval kLook{0, 100'000};
+constexpr int kMostLooks = 300;
 
 }  // namespace
 
@@ -24,8 +29,7 @@ void WorkerLinks::open() {
     ::dup2(pair[1], kWorkerFd + index);
     ::close(pair[0]);
     ::close(pair[1]);
-    timeval patience{1, 0};
-    ::setsockopt(kInterpreterFd + index, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    ::setsockopt(kInterpreterFd + index, SOL_SOCKET, SO_RCVTIMEO, &kLook, sizeof(kLook));
   }
 }
 
@@ -50,9 +54,10 @@ std::optional<WorkerAnswer> WorkerLinks::try_receive(int worker, int flags) cons
 }
 
 WorkerAnswer WorkerLinks::receive(int worker) const {
-  for (int seconds = 0; seconds < kPatienceSeconds; ++seconds) {
+  for (int looks = 0; looks < kMostLooks; ++looks) {
     if (auto answer = try_receive(worker, 0)) return std::move(*answer);
     check_alive(worker);
+    check_code(worker);
   }
   throw BrokenRun{"worker-" + std::to_string(worker) + "-does-not-answer"};
 }
@@ -63,6 +68,15 @@ void WorkerLinks::check_alive(int worker) const {
   if (::waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid != 0) {
     throw BrokenRun{"worker-" + std::to_string(worker) + "-ended-with-" +
                     std::to_string(info.si_code) + "-" + std::to_string(info.si_status)};
+  }
+}
+
+void WorkerLinks::check_code(int worker) const {
+  const std::uint64_t code = Worker::code_address();
+  for (const TestMapping& mapping : TestMaps::read(task_of(worker).thread)) {
+    if (mapping.start <= code && code < mapping.end && mapping.rights.starts_with("rwx")) {
+      throw BrokenRun{"worker-" + std::to_string(worker) + "-executes-what-it-attached"};
+    }
   }
 }
 

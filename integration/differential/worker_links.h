@@ -47,6 +47,9 @@ class WorkerLinks {
  private:
   [[nodiscard]] std::optional<WorkerAnswer> try_receive(int worker, int flags) const;
   void check_alive(int worker) const;
+  /// A worker that mapped a segment over its own code faults there, but where it may execute and
+  /// write the segment: zeros are instructions, and 4 GiB of them keep it busy for a minute.
+  void check_code(int worker) const;
 
   std::array<WorkerTask, kMaxWorkers> tasks_{};
 };
