@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -63,8 +64,8 @@ bool AttachCounter::add_last_seen(pid_t pid, std::span<const FileIdentity> files
 
 void AttachCounter::refresh(pid_t pid, std::span<const FileIdentity> files) const {
   if (memory_->lost() >= kMostAlone) return;
-  const auto look =
-      std::make_shared<ProcessLook>(features_, memory_, files, std::vector<pid_t>{pid});
+  const auto look = std::make_shared<ProcessLook>(
+      features_, memory_, files, std::vector<pid_t>{pid}, std::span<const pid_t>());
   std::function<void()> task = [look] { look->run(); };
   // From here on nothing needs memory: a late thread must come back.
   look->leave_alone();
@@ -91,10 +92,16 @@ void AttachCounter::leave_out_slow(std::vector<pid_t>& pids, std::span<const Fil
   });
 }
 
-std::vector<pid_t> AttachCounter::processes_to_look_at(const std::vector<pid_t>& all,
-                                                       std::span<const FileIdentity> files,
-                                                       MappingCounts& counts) const {
+bool AttachCounter::may_probe(const std::optional<KnownMappings::Known>& known) const {
+  return known && !known->seen && known->late == KnownMappings::Phase::kWalking &&
+         features_.usable(KernelFeature::kProcmapQuery);
+}
+
+AttachCounter::Chosen AttachCounter::processes_to_look_at(const std::vector<pid_t>& all,
+                                                          std::span<const FileIdentity> files,
+                                                          MappingCounts& counts) const {
   memory_->prune(all);
+  std::vector<pid_t> unseen;
   std::vector<pid_t> likely;
   std::vector<pid_t> chosen;
   using Slow = std::pair<KnownMappings::Clock::time_point, pid_t>;
@@ -102,8 +109,13 @@ std::vector<pid_t> AttachCounter::processes_to_look_at(const std::vector<pid_t>&
   chosen.reserve(all.size());
   for (const pid_t pid : all) {
     const auto known = memory_->known_of(pid);
-    if ((known && known->late) || !memory_->may_look_at(pid)) {
+    const bool may_look = memory_->may_look_at(pid);
+    if (may_look && may_probe(known)) {
+      unseen.push_back(pid);
+      counts.complete = false;
+    } else if ((known && known->late) || !may_look) {
       add_known(known, files, counts);
+      if (!known) (void)add_last_seen(pid, files, counts);
     } else if (!known) {
       (memory_->mapped_one_of(pid, files) ? likely : chosen).push_back(pid);
     } else {
@@ -120,7 +132,7 @@ std::vector<pid_t> AttachCounter::processes_to_look_at(const std::vector<pid_t>&
   likely.insert(likely.end(), chosen.begin(), chosen.end());
   std::ranges::sort(slow);
   for (const auto& [when, pid] : slow) likely.push_back(pid);
-  return likely;
+  return {std::move(likely), std::move(unseen)};
 }
 
 Result<MappingCounts> AttachCounter::count_mappings(std::span<const FileIdentity> files) {
@@ -135,9 +147,10 @@ Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> fil
   const Result<std::vector<pid_t>> all = scope_.processes();
   if (!all) return out_of("descriptors or memory");
   MappingCounts counts{std::vector<std::uint64_t>(files.size())};
-  ProcessLook::Patience patience{.most_time = most_time_};
-  auto look = std::make_shared<ProcessLook>(features_, memory_, files,
-                                            processes_to_look_at(*all, files, counts));
+  LookPatience patience{.most_time = most_time_};
+  Chosen chosen = processes_to_look_at(*all, files, counts);
+  auto look = std::make_shared<ProcessLook>(features_, memory_, files, std::move(chosen.pids),
+                                            chosen.unseen);
   for (;;) {
     if (!LosableThreads::all().run([look] { look->run(); }, kThreadPatience)) {
       return out_of("threads");
@@ -148,17 +161,34 @@ Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> fil
     if (given_up.pid != 0) {
       spdlog::debug("process {} keeps a look at its memory map waiting", given_up.pid);
     }
+    const auto was_unseen = [before = chosen.unseen](pid_t pid) {
+      return std::ranges::find(before, pid) != before.end();
+    };
     const bool walking = given_up.pid != 0 && given_up.phase == KnownMappings::Phase::kWalking;
     if (patience.over()) {
       if (walking) given_up.rest.push_back(given_up.pid);
       for (const pid_t pid : given_up.rest) {
-        if (!add_last_seen(pid, files, counts)) return too_many_processes();
+        if (was_unseen(pid)) {
+          add_slow(pid, memory_->known_of(pid), files, counts);
+        } else if (!add_last_seen(pid, files, counts)) {
+          return too_many_processes();
+        }
       }
       break;
     }
-    if (walking) add_slow(given_up.pid, memory_->known_of(given_up.pid), files, counts);
+    chosen.unseen.clear();
+    std::ranges::copy_if(given_up.rest, std::back_inserter(chosen.unseen), was_unseen);
+    std::erase_if(given_up.rest, was_unseen);
+    if (walking) {
+      const auto known = memory_->known_of(given_up.pid);
+      if (may_probe(known) && !was_unseen(given_up.pid)) {
+        chosen.unseen.push_back(given_up.pid);
+      } else {
+        add_slow(given_up.pid, known, files, counts);
+      }
+    }
     if (patience.work_left.count() == 0) leave_out_slow(given_up.rest, files, counts);
-    look = look->look_at(std::move(given_up.rest));
+    look = look->look_at(std::move(given_up.rest), chosen.unseen);
   }
   if (look->failure()) return out_of("descriptors or memory");
   const std::vector<std::uint64_t> totals = look->totals();

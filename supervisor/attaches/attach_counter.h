@@ -2,7 +2,8 @@
 //
 // Each process of a ProcessScope is looked at (ProcessLook), in a thread that may be lost. Beyond
 // the time that ordinary processes take, hostile processes can add 45 ms to a count, and 1 ms each
-// until their first look has ended; where these are more than 32, 25 ms each.
+// until their first look has ended; where these are more than 32, 25 ms each. A process whose first
+// look is given up counts for what it maps where others map it (ProcessLook), or attached itself.
 // A process that keeps a thread is left out until that thread has come back. Meanwhile it counts as
 // last known: in the middle of an exec it maps nothing, as in the kernel's count; where its memory
 // map is locked or too long, it maps what the last look found. MappingCounts::complete says whether
@@ -30,6 +31,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -70,11 +72,17 @@ class AttachCounter {
   [[nodiscard]] int lost() const { return memory_->lost(); }
 
  private:
+  struct Chosen {
+    std::vector<pid_t> pids;
+    std::vector<pid_t> unseen;  ///< whose first look was given up: they are only probed
+  };
+
   [[nodiscard]] Result<MappingCounts> count_now(std::span<const FileIdentity> files) const;
   /// Which of `all` are to be looked at; the others are added to `counts`.
-  [[nodiscard]] std::vector<pid_t> processes_to_look_at(const std::vector<pid_t>& all,
-                                                        std::span<const FileIdentity> files,
-                                                        MappingCounts& counts) const;
+  [[nodiscard]] Chosen processes_to_look_at(const std::vector<pid_t>& all,
+                                            std::span<const FileIdentity> files,
+                                            MappingCounts& counts) const;
+  [[nodiscard]] bool may_probe(const std::optional<KnownMappings::Known>& known) const;
   /// Adds a process that there is no time to look at. False where no earlier look is known.
   [[nodiscard]] bool add_last_seen(pid_t pid, std::span<const FileIdentity> files,
                                    MappingCounts& counts) const;

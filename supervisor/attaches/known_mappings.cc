@@ -18,6 +18,13 @@ constexpr int kSlowLooks = 3;
 /// Looks at a slow process that no thread waits for take a fiftieth of the time at most.
 constexpr int kRestAfterLook = 50;
 constexpr milliseconds kShortestRest(200);
+constexpr std::size_t kMostPlaces = 16;
+
+void add_file(std::vector<FileIdentity>& files, const FileIdentity& file) {
+  if (files.size() < KnownMappings::kMostFiles && std::ranges::find(files, file) == files.end()) {
+    files.push_back(file);
+  }
+}
 
 void add_attached(std::vector<MappedFile>& files, const FileIdentity& file) {
   if (files.size() >= KnownMappings::kMostFiles ||
@@ -61,8 +68,9 @@ std::optional<KnownMappings::Known> KnownMappings::known_of(pid_t pid) {
   Known known;
   if (late != late_.end()) known.late = late->second.phase;
   if (record == records_.end()) {
-    // Whatever it has attached during the look that is late.
+    // Whatever it has attached before and during the look that is late.
     if (const auto look = looks_.find(pid); look != looks_.end()) {
+      for (const FileIdentity& file : look->second.before) add_attached(known.files, file);
       for (const FileIdentity& file : look->second.attached) add_attached(known.files, file);
     }
     return known;
@@ -72,6 +80,7 @@ std::optional<KnownMappings::Known> KnownMappings::known_of(pid_t pid) {
     records_.erase(record);
     return std::nullopt;
   }
+  known.seen = true;
   known.files = record->second.files;
   known.slow = record->second.slow();
   known.too_slow = record->second.too_slow();
@@ -98,19 +107,53 @@ void KnownMappings::begin_look(pid_t pid) {
 void KnownMappings::end_look(pid_t pid) {
   const MutexLock lock(mutex_);
   const auto look = looks_.find(pid);
-  if (look != looks_.end() && --look->second.looks == 0) looks_.erase(look);
+  if (look == looks_.end() || --look->second.looks != 0) return;
+  if (look->second.before.empty()) {
+    looks_.erase(look);
+  } else {
+    look->second.attached.clear();  // `before` has what a look that found nothing could have missed
+  }
 }
 
 void KnownMappings::note_attach(pid_t pid, const FileIdentity& file) {
   const MutexLock lock(mutex_);
-  if (const auto look = looks_.find(pid); look != looks_.end()) {
-    std::vector<FileIdentity>& attached = look->second.attached;
-    if (attached.size() < kMostFiles && std::ranges::find(attached, file) == attached.end()) {
-      attached.push_back(file);
+  const auto look = looks_.find(pid);
+  if (look != looks_.end() && look->second.looks != 0) add_file(look->second.attached, file);
+  const auto record = records_.find(pid);
+  if (record != records_.end()) {
+    if (record->second.slow()) add_attached(record->second.files, file);
+  } else if (look != looks_.end() || looks_.size() < kMostProcesses) {
+    add_file(looks_[pid].before, file);
+  }
+}
+
+bool KnownMappings::attached_unseen(pid_t pid, const FileIdentity& file) const {
+  const MutexLock lock(mutex_);
+  const auto look = looks_.find(pid);
+  return look != looks_.end() &&
+         std::ranges::find(look->second.before, file) != look->second.before.end();
+}
+
+void KnownMappings::note_places(std::span<const FileIdentity> files,
+                                std::span<const std::vector<std::uint64_t>> starts) {
+  const MutexLock lock(mutex_);
+  for (std::size_t at = 0; at < files.size(); ++at) {
+    if (starts[at].empty()) continue;
+    if (places_.size() >= kMostFiles) places_.clear();
+    std::vector<std::uint64_t>& places = places_[files[at]];
+    for (const std::uint64_t start :
+         std::span(starts[at]).first(std::min(starts[at].size(), kMostPlaces))) {
+      std::erase(places, start);
+      if (places.size() >= kMostPlaces) places.erase(places.begin());
+      places.push_back(start);
     }
   }
-  const auto record = records_.find(pid);
-  if (record != records_.end() && record->second.slow()) add_attached(record->second.files, file);
+}
+
+std::vector<std::uint64_t> KnownMappings::places_of(const FileIdentity& file) const {
+  const MutexLock lock(mutex_);
+  const auto places = places_.find(file);
+  return places == places_.end() ? std::vector<std::uint64_t>() : places->second;
 }
 
 bool KnownMappings::knows(pid_t pid) const {
@@ -139,6 +182,7 @@ bool KnownMappings::mapped_one_of(pid_t pid, std::span<const FileIdentity> files
 void KnownMappings::remember(pid_t pid, std::vector<MappedFile> files,
                              std::chrono::nanoseconds took, bool wants_steps) {
   const MutexLock lock(mutex_);
+  if (const auto look = looks_.find(pid); look != looks_.end()) look->second.before.clear();
   if (files.empty() && took < kSlow) {
     if (!records_.empty()) records_.erase(pid);
     return;
@@ -173,8 +217,7 @@ LosableThreads::Payer KnownMappings::payer_of(pid_t pid) const {
   return {group, status ? status->euid : static_cast<uid_t>(-1)};
 }
 
-void KnownMappings::begin_late(pid_t pid, Phase phase) {
-  const LosableThreads::Payer payer = payer_of(pid);
+void KnownMappings::begin_late(pid_t pid, Phase phase, const LosableThreads::Payer& payer) {
   LosableThreads::all().lose(payer);
   const MutexLock lock(mutex_);
   Late& late = late_[pid];
@@ -206,9 +249,12 @@ int KnownMappings::lost() const {
 
 void KnownMappings::prune(std::span<const pid_t> living) {
   const MutexLock lock(mutex_);
-  if (records_.size() <= living.size()) return;
+  if (records_.size() <= living.size() && looks_.size() <= living.size()) return;
   const std::unordered_set<pid_t> pids(living.begin(), living.end());
   std::erase_if(records_, [&pids](const auto& record) { return !pids.contains(record.first); });
+  std::erase_if(looks_, [&pids](const auto& look) {
+    return look.second.looks == 0 && !pids.contains(look.first);
+  });
 }
 
 }  // namespace shmvisor

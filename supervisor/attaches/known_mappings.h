@@ -3,8 +3,8 @@
 //
 // Threads that are lost in a look share it, so that it lives until the last of them has come back.
 //
-// Bounds: 4096 files for each process, 4096 processes. Ended processes are forgotten with a later
-// count. Thread rule: any thread.
+// Bounds: 4096 files for each process, 4096 processes, 16 places of each of 4096 files. Ended
+// processes are forgotten with a later count. Thread rule: any thread.
 #pragma once
 
 #include <sys/types.h>
@@ -52,6 +52,7 @@ class KnownMappings {
   /// What is known of a process without a look.
   struct Known {
     std::vector<MappedFile> files;
+    bool seen = false;  ///< a look has finished
     /// A look takes long, so that the last one holds for a while.
     bool slow = false;
     /// A look takes so long that no count waits for another one, whatever the process maps.
@@ -92,13 +93,23 @@ class KnownMappings {
     KnownMappings& memory_;
     const pid_t pid_;
   };
-  /// The process has just attached the file. A look that goes on may have missed that.
+  /// The process has just attached the file. A look that goes on may have missed that; and the
+  /// first look at it may be given up.
   void note_attach(pid_t pid, const FileIdentity& file);
+  /// Whether the process, at which no look has finished, has attached the file.
+  [[nodiscard]] bool attached_unseen(pid_t pid, const FileIdentity& file) const;
+  /// Where a slow process maps each of the files.
+  void note_places(std::span<const FileIdentity> files,
+                   std::span<const std::vector<std::uint64_t>> starts);
+  /// Where the slow processes that were looked at last map the file: a few addresses.
+  [[nodiscard]] std::vector<std::uint64_t> places_of(const FileIdentity& file) const;
   /// Keeps what a look (Looking) found. `took`: its CPU time.
   void remember(pid_t pid, std::vector<MappedFile> files, std::chrono::nanoseconds took,
                 bool wants_steps);
-  /// Notes that a thread is lost in a look at the process, until end_late().
-  void begin_late(pid_t pid, Phase phase);
+  /// The owner of a process, who pays for a thread that is lost in it. Reads /proc.
+  [[nodiscard]] LosableThreads::Payer payer_of(pid_t pid) const;
+  /// Notes that a thread is lost in a look at the process, until end_late(). `payer`: payer_of().
+  void begin_late(pid_t pid, Phase phase, const LosableThreads::Payer& payer);
   void end_late(pid_t pid);
   /// Whether a look at the process may lose a thread (LosableThreads).
   [[nodiscard]] bool may_look_at(pid_t pid) const;
@@ -125,6 +136,7 @@ class KnownMappings {
   struct Look {
     int looks = 0;
     std::vector<FileIdentity> attached;  ///< meanwhile
+    std::vector<FileIdentity> before;    ///< attached before it, while no look has finished
   };
 
   struct Late {
@@ -134,12 +146,14 @@ class KnownMappings {
 
   void begin_look(pid_t pid);
   void end_look(pid_t pid);
-  [[nodiscard]] LosableThreads::Payer payer_of(pid_t pid) const;
 
   mutable Mutex mutex_;
   std::unordered_map<pid_t, Record> records_ GUARDED_BY(mutex_);
   std::unordered_map<pid_t, Look> looks_ GUARDED_BY(mutex_);
   std::unordered_map<pid_t, Late> late_ GUARDED_BY(mutex_);
+  /// The newest last.
+  std::unordered_map<FileIdentity, std::vector<std::uint64_t>, FileIdentityHash> places_
+      GUARDED_BY(mutex_);
 };
 
 }  // namespace shmvisor

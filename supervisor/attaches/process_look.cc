@@ -26,18 +26,10 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
 constexpr milliseconds kBetweenGlances(5);
-/// The first process that keeps us, or is long, gets the more time; the others, when that is used
-/// up, what an ordinary process takes ten times.
-constexpr milliseconds kLeast(1);
 /// What no other thread shall wait for a CPU: less than a tick of the scheduler.
 constexpr milliseconds kLongQuery(2);
 /// A mapping that is counted, twice what it takes: never what makes a count inexact.
 constexpr microseconds kForOneFound(3);
-constexpr int kMostGivenUp = 64;
-/// Where hostile processes are so many that a count would end without them, each gets the time that
-/// one may take: a late answer is better than none.
-constexpr int kManyGivenUp = 32;
-constexpr milliseconds kMostForOne(25);
 
 /// CPU time of a thread of ours: MAKE_THREAD_CPUCLOCK() of include/linux/posix-timers.h.
 nanoseconds cpu_time(pid_t tid) {
@@ -45,6 +37,11 @@ nanoseconds cpu_time(pid_t tid) {
   timespec time{};
   if (::clock_gettime(clock, &time) != 0) return nanoseconds(0);
   return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
+}
+
+std::vector<pid_t> both(std::vector<pid_t> pids, std::span<const pid_t> more) {
+  pids.insert(pids.end(), more.begin(), more.end());
+  return pids;
 }
 
 /// The errors of a look that failed because we lack resources.
@@ -100,11 +97,13 @@ Result<void> visit_by_queries(MemoryMap& map, Visit visit, GoOn go_on) {
 }  // namespace
 
 ProcessLook::ProcessLook(const KernelFeatures& features, std::shared_ptr<KnownMappings> memory,
-                         std::span<const FileIdentity> files, std::vector<pid_t> pids)
+                         std::span<const FileIdentity> files, std::vector<pid_t> pids,
+                         std::span<const pid_t> only_probed)
     : features_(features),
       memory_(std::move(memory)),
       files_(files.begin(), files.end()),
-      pids_(std::move(pids)),
+      first_probed_(pids.size()),
+      pids_(both(std::move(pids), only_probed)),
       totals_(files.size()) {
   for (std::size_t place = 0; place < files_.size(); ++place) {
     places_[files_[place].inode].push_back(place);
@@ -176,6 +175,29 @@ Result<ProcessLook::Found> ProcessLook::find_in(pid_t pid) {
   return found;
 }
 
+Result<ProcessLook::Found> ProcessLook::probe(pid_t pid) {
+  phase_ = Phase::kWalking;  // its map could be opened
+  auto map = MemoryMap::open(pid, features_);
+  if (!map) return map.error();
+  Found found;
+  found.attached.pid = pid;
+  found.attached.starts.resize(files_.size());
+  for (std::size_t place = 0; place < files_.size(); ++place) {
+    auto& starts = found.attached.starts[place];
+    for (const std::uint64_t address : memory_->places_of(files_[place])) {
+      if (given_up_) return Errno(EAGAIN);
+      const auto area = map->area_above(address, Areas::kAll);
+      if (!area) return area.error();
+      if (*area && (*area)->range.start == address && (*area)->file == files_[place]) {
+        starts.push_back(address);
+      }
+    }
+    // Wherever it attached the file itself.
+    if (starts.empty() && memory_->attached_unseen(pid, files_[place])) starts.push_back(0);
+  }
+  return found;
+}
+
 std::optional<std::size_t> ProcessLook::place_of(const Attached& attached) {
   std::size_t low = 0;
   std::size_t high = counted_.size();
@@ -227,28 +249,31 @@ void ProcessLook::look() {
   MutexLock lock(mutex_);
   if (given_up_ && !late_) return;  // it came too late itself
   const pid_t own = tid_ = gettid();
+  const bool may_probe = features_.usable(KernelFeature::kProcmapQuery);
   for (; at_ < pids_.size(); ++at_) {
     const pid_t pid = pids_[at_];
     since_ = Clock::now();
     phase_ = Phase::kOpening;
     const nanoseconds work_then = work_then_ = cpu_time(own);
+    const bool only_probed = at_ >= first_probed_;
     lock.unlock();
     const KnownMappings::Looking looking(*memory_, pid);
     const bool is_known = memory_->knows(pid);
-    auto found = find_in(pid);
+    auto found = only_probed ? probe(pid) : find_in(pid);
     const nanoseconds worked = cpu_time(own) - work_then;
-    if (found) {
+    if (found && !only_probed) {
       std::vector<MappedFile> files;
       files.reserve(found->files.size());
       for (const auto& [file, mappings] : found->files) files.push_back({file, mappings});
       memory_->remember(pid, std::move(files), worked, found->wants_steps(worked));
+      if (worked >= KnownMappings::kSlow) memory_->note_places(files_, found->attached.starts);
     }
     const nanoseconds beside =
         worked - (found ? kForOneFound * found->attached.mappings() : nanoseconds(0));
     lock.lock();
-    // A process that is not known counts as 0 where its look is given up: a first look takes
-    // nothing from the looks at others.
-    if (is_known && beside >= KnownMappings::kSlow) long_work_ += beside;
+    // Where it cannot be probed a process that is not known counts as 0 when its look is given up:
+    // there a first look takes nothing from the looks at others.
+    if ((is_known || may_probe) && beside >= KnownMappings::kSlow) long_work_ += beside;
     if (given_up_) return;
     if (!found && out_of_means(found.error())) {
       failure_ = Errno(ENOMEM);
@@ -265,19 +290,6 @@ void ProcessLook::look() {
   }
 }
 
-nanoseconds ProcessLook::Patience::work_for_one() const {
-  if (given_up >= kManyGivenUp) return kMostForOne;
-  return std::max<nanoseconds>(work_left, kLeast);
-}
-
-void ProcessLook::Patience::charge(nanoseconds worked) {
-  work_left = std::max(work_left - worked, nanoseconds(0));
-}
-
-bool ProcessLook::Patience::over() const {
-  return given_up >= kMostGivenUp || Clock::now() - began >= most_time;
-}
-
 /// Whether the thread waits for something else than a CPU.
 bool ProcessLook::blocked() const {
   const std::string path = "/proc/self/task/" + std::to_string(tid_) + "/stat";
@@ -291,7 +303,7 @@ bool ProcessLook::blocked() const {
          line[name_end + 2] != 'R';
 }
 
-bool ProcessLook::too_late(Patience& patience) const {
+bool ProcessLook::too_late(LookPatience& patience) const {
   const auto now = Clock::now();
   if (now - patience.began >= patience.most_time) return true;
   if (tid_ == 0) return false;  // no thread has begun yet
@@ -302,15 +314,14 @@ bool ProcessLook::too_late(Patience& patience) const {
   }
   // A thread that could run and does not get to is waited for.
   const nanoseconds waited = now - since_;
-  if (waited < std::max<nanoseconds>(patience.wait_left, kLeast) || !blocked()) return false;
-  patience.wait_left = std::max(patience.wait_left - waited, nanoseconds(0));
+  if (waited < patience.wait_for_one() || !blocked()) return false;
+  patience.charge_wait(waited);
   return true;
 }
 
-bool ProcessLook::wait(Patience& patience) {
-  const MutexLock lock(mutex_);
-  const bool hurry = patience.work_left.count() == 0 || patience.wait_left.count() == 0;
-  const milliseconds between = hurry ? kLeast : kBetweenGlances;
+bool ProcessLook::wait(LookPatience& patience) {
+  MutexLock lock(mutex_);
+  const milliseconds between = patience.in_a_hurry() ? LookPatience::kLeast : kBetweenGlances;
   for (;;) {
     const auto glance = Clock::now() + between;
     while (!done_ && ended_.wait_until(mutex_, glance)) {
@@ -318,7 +329,16 @@ bool ProcessLook::wait(Patience& patience) {
     patience.charge(std::exchange(long_work_, nanoseconds(0)));
     if (done_) return true;
     // Behind the last process it is about to end.
-    if ((tid_ != 0 && at_ >= pids_.size()) || !too_late(patience)) continue;
+    if (tid_ != 0 && at_ >= pids_.size()) continue;
+    LosableThreads::Payer payer;
+    if (tid_ != 0) {
+      const std::size_t at = at_;
+      lock.unlock();
+      payer = memory_->payer_of(pids_[at]);
+      lock.lock();
+      if (done_ || at_ != at) continue;
+    }
+    if (!too_late(patience)) continue;
     ++patience.given_up;
     given_up_ = true;
     // One that is opened no faster because this machine is busy is in no exec.
@@ -329,7 +349,7 @@ bool ProcessLook::wait(Patience& patience) {
     }
     if (tid_ == 0) return false;
     late_ = true;
-    memory_->begin_late(pids_[at_], given_up_in_);
+    memory_->begin_late(pids_[at_], given_up_in_, payer);
     if (given_up_in_ == Phase::kComparing) {
       // It is found. The thread reads current_ and counted_ still, which stay as they are.
       for (std::size_t file = 0; file < totals_.size(); ++file) {
@@ -357,9 +377,11 @@ ProcessLook::GivenUp ProcessLook::given_up() {
   return {pids_[at_], given_up_in_, {behind, pids_.end()}};
 }
 
-std::shared_ptr<ProcessLook> ProcessLook::look_at(std::vector<pid_t> rest) {
+std::shared_ptr<ProcessLook> ProcessLook::look_at(std::vector<pid_t> rest,
+                                                  std::span<const pid_t> only_probed) {
   const MutexLock lock(mutex_);
-  auto look = std::make_shared<ProcessLook>(features_, memory_, files_, std::move(rest));
+  auto look =
+      std::make_shared<ProcessLook>(features_, memory_, files_, std::move(rest), only_probed);
   const MutexLock its(look->mutex_);
   look->totals_ = totals_;
   look->counted_ = counted_;
@@ -367,9 +389,10 @@ std::shared_ptr<ProcessLook> ProcessLook::look_at(std::vector<pid_t> rest) {
 }
 
 void ProcessLook::leave_alone() {
+  const LosableThreads::Payer payer = memory_->payer_of(pids_.front());
   const MutexLock lock(mutex_);
   given_up_ = late_ = alone_ = true;
-  memory_->begin_late(pids_.front(), Phase::kWalking);
+  memory_->begin_late(pids_.front(), Phase::kWalking, payer);
 }
 
 }  // namespace shmvisor

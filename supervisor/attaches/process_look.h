@@ -8,7 +8,9 @@
 // what was found so far. The lost thread finishes alone, and reports to KnownMappings.
 //
 // A process that has very many mappings besides is looked at in short steps (MapsText), so that the
-// look keeps no other thread from its CPU.
+// look keeps no other thread from its CPU. One whose first look is given up for them is probed
+// instead: at the addresses where other such processes map the files, as a forked child does, since
+// a query for one address takes a microsecond whatever else is mapped.
 //
 // Mappings are found by device and inode; an address space that several processes share (vfork(2),
 // clone(2) with CLONE_VM) is counted once: kcmp(2) recognises it. Where kcmp is forbidden, a
@@ -34,6 +36,7 @@
 #include "policy/base/mutex.h"
 #include "policy/base/result.h"
 #include "supervisor/attaches/known_mappings.h"
+#include "supervisor/attaches/look_patience.h"
 #include "supervisor/kernel/features.h"
 
 namespace shmvisor {
@@ -43,27 +46,15 @@ class ProcessLook {
   using Clock = std::chrono::steady_clock;
   using Phase = KnownMappings::Phase;
 
+  /// `only_probed`: processes whose own look was given up before it found anything.
   ProcessLook(const KernelFeatures& features, std::shared_ptr<KnownMappings> memory,
-              std::span<const FileIdentity> files, std::vector<pid_t> pids);
+              std::span<const FileIdentity> files, std::vector<pid_t> pids,
+              std::span<const pid_t> only_probed);
 
   void run() noexcept;
 
-  /// The time that all looks of one count may take beyond what ordinary processes take.
-  struct Patience {
-    std::chrono::nanoseconds most_time;  ///< of all, on a busy machine
-    Clock::time_point began = Clock::now();
-    std::chrono::nanoseconds wait_left = std::chrono::milliseconds(20);  ///< for locks
-    /// CPU time, of looks that take long (KnownMappings::kSlow) for other reasons than what they
-    /// count.
-    std::chrono::nanoseconds work_left = std::chrono::milliseconds(25);
-    int given_up = 0;
-    [[nodiscard]] bool over() const;
-    /// CPU time for the next process.
-    [[nodiscard]] std::chrono::nanoseconds work_for_one() const;
-    void charge(std::chrono::nanoseconds worked);
-  };
   /// Waits for the end of the look. False where it was given up at a process, see given_up().
-  bool wait(Patience& patience);
+  bool wait(LookPatience& patience);
 
   // When wait() has returned.
 
@@ -79,7 +70,8 @@ class ProcessLook {
   };
   [[nodiscard]] GivenUp given_up();
   /// A look at the rest, which continues with what this look has counted.
-  [[nodiscard]] std::shared_ptr<ProcessLook> look_at(std::vector<pid_t> rest);
+  [[nodiscard]] std::shared_ptr<ProcessLook> look_at(std::vector<pid_t> rest,
+                                                     std::span<const pid_t> only_probed);
 
   /// Before run(), of a look at one process: no thread will wait for it.
   void leave_alone();
@@ -104,6 +96,7 @@ class ProcessLook {
   };
 
   Result<Found> find_in(pid_t pid);
+  Result<Found> probe(pid_t pid);
   /// `tid`: a thread of the process `pid`.
   Result<Found> find_in_task(pid_t pid, pid_t tid);
   /// The place in counted_; nothing where that address space is counted already.
@@ -111,11 +104,12 @@ class ProcessLook {
   void look();
   void count(Attached attached, std::optional<std::size_t> place) REQUIRES(mutex_);
   [[nodiscard]] bool blocked() const REQUIRES(mutex_);
-  [[nodiscard]] bool too_late(Patience& patience) const REQUIRES(mutex_);
+  [[nodiscard]] bool too_late(LookPatience& patience) const REQUIRES(mutex_);
 
   KernelFeatures features_;  ///< a copy: a lost thread may outlive the counter
   const std::shared_ptr<KnownMappings> memory_;
   const std::vector<FileIdentity> files_;
+  const std::size_t first_probed_;  ///< of pids_
   const std::vector<pid_t> pids_;
   std::unordered_map<std::uint64_t, std::vector<std::size_t>> places_;  ///< of files_, by inode
   std::vector<std::uint64_t> devices_;                                  ///< of files_
