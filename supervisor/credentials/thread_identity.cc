@@ -78,15 +78,23 @@ std::optional<TaskStatus> ThreadIdentity::read_ids(KernelFeatures& features) con
 std::uint64_t ThreadIdentity::inode_of(NamespaceKind kind) {
   static constexpr std::array kNames = {"ns/ipc", "ns/user", "ns/pid"};
   const auto place = static_cast<std::size_t>(kind);
+  std::uint64_t forgotten = 0;
+  {
+    const MutexLock lock(mutex_);
+    if (const auto known = namespaces_.at(place)) return *known;
+    forgotten = forgotten_;
+  }
+  const std::uint64_t inode = read_inode(tid_, kNames.at(place));
   const MutexLock lock(mutex_);
-  auto& known = namespaces_.at(place);
-  if (!known) known = read_inode(tid_, kNames.at(place));
-  return *known;
+  // What was read before the thread's next call says nothing about that.
+  if (forgotten == forgotten_) namespaces_.at(place) = inode;
+  return inode;
 }
 
 void ThreadIdentity::forget_namespaces() {
   const MutexLock lock(mutex_);
   namespaces_.fill(std::nullopt);
+  ++forgotten_;
 }
 
 void ThreadIdentity::keep_undo(std::function<void()> undo) {

@@ -90,6 +90,7 @@ class ThreadIdentity {
   const std::uint64_t unique_;
   Mutex mutex_;
   std::array<std::optional<std::uint64_t>, 3> namespaces_ GUARDED_BY(mutex_);  ///< by kind
+  std::uint64_t forgotten_ GUARDED_BY(mutex_) = 0;                             ///< times
   std::optional<std::pair<std::uint64_t, uid_t>> namespace_maker_ GUARDED_BY(mutex_);
   std::function<void()> undo_ GUARDED_BY(mutex_);
   std::atomic<int> call_page_misses_{0};

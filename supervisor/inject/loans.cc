@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "supervisor/credentials/thread_identity.h"
 
@@ -46,6 +47,18 @@ void Loans::forget(std::uint64_t unique) {
   count_.store(loans_.size());
 }
 
+void Loans::forget_kept(std::uint64_t unique, Clock::time_point since) {
+  UniqueFd ended;  // closed after the lock
+  const MutexLock lock(mutex_);
+  const auto found = std::ranges::find_if(loans_, [&](const Loan& loan) {
+    return loan.unique == unique && loan.file.valid() && loan.since == since;
+  });
+  if (found == loans_.end()) return;
+  ended = std::move(found->file);
+  loans_.erase(found);
+  count_.store(loans_.size());
+}
+
 void Loans::answer(PendingCall& call, std::uint64_t unique) {
   std::optional<Loan> loan;
   {
@@ -71,18 +84,31 @@ void Loans::answer(PendingCall& call, std::uint64_t unique) {
 
 std::chrono::milliseconds Loans::look(KernelFeatures& features) {
   if (count_.load() == 0) return {};
+  struct Kept {
+    std::uint64_t unique;
+    pid_t tid;
+    Clock::time_point since;
+  };
+  std::vector<Kept> kept;
+  kept.reserve(kMost);
+  {
+    const MutexLock lock(mutex_);
+    for (const Loan& loan : loans_) {
+      // Whoever keeps one that is reserved asks for a look then.
+      if (loan.file.valid()) kept.push_back({loan.unique, loan.tid, loan.since});
+    }
+  }
   const auto now = Clock::now();
   std::chrono::milliseconds again{};
-  const MutexLock lock(mutex_);
-  std::erase_if(loans_, [&](const Loan& loan) {
-    if (!loan.file.valid()) return false;  // whoever keeps it asks for a look then
+  for (const Kept& loan : kept) {
     const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - loan.since);
-    if (age > kLongest || !thread_lives(loan.tid, loan.unique, features)) return true;
+    if (age > kLongest || !thread_lives(loan.tid, loan.unique, features)) {
+      forget_kept(loan.unique, loan.since);
+      continue;
+    }
     const auto its_turn = std::clamp(age / 4, kSoonest, kLatest);
     again = again.count() == 0 ? its_turn : std::min(again, its_turn);
-    return false;
-  });
-  count_.store(loans_.size());
+  }
   return again;
 }
 

@@ -56,6 +56,8 @@ class Loans {
   };
 
   void forget(std::uint64_t unique) REQUIRES(mutex_);
+  /// The one that is kept since then; nothing where it is gone.
+  void forget_kept(std::uint64_t unique, Clock::time_point since);
 
   Mutex mutex_;
   std::vector<Loan> loans_ GUARDED_BY(mutex_);

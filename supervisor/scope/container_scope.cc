@@ -62,14 +62,22 @@ void ContainerScope::add_container_of(pid_t pid) {
 }
 
 Result<std::vector<pid_t>> ContainerScope::processes() const {
-  const MutexLock lock(mutex_);
-  if (everybody_) return numbered_entries("/proc");
+  std::vector<ControlGroup> control_groups;
+  std::vector<std::uint64_t> pid_namespaces;
+  bool everybody = false;
+  {
+    const MutexLock lock(mutex_);
+    control_groups = control_groups_;
+    pid_namespaces = pid_namespaces_;
+    everybody = everybody_;
+  }
+  if (everybody) return numbered_entries("/proc");
   std::vector<pid_t> pids;
-  for (const ControlGroup& group : control_groups_) {
+  for (const ControlGroup& group : control_groups) {
     if (const auto appended = group.append_processes(pids); !appended) return appended.error();
   }
-  if (!pid_namespaces_.empty()) {
-    PidNamespaceTest in_container(pid_namespaces_);
+  if (!pid_namespaces.empty()) {
+    PidNamespaceTest in_container(pid_namespaces);
     const Result<std::vector<int>> all = numbered_entries("/proc");
     if (!all) return all.error();
     for (const pid_t pid : *all) {
