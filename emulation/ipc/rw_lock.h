@@ -5,14 +5,12 @@
 //
 // Rule: a thread that holds an RwLock never waits for a process that is not ours: it attaches to
 // none, waits for no stop, copies from or to no memory of another process, and opens no file that
-// others can watch or lease. Debug builds count the locks that each thread holds; whatever may wait
-// begins with assert_may_wait().
+// others can watch or lease. Debug builds prove it (HeldLocks).
 #pragma once
 
 #include <pthread.h>
 
-#include <cassert>
-
+#include "policy/base/held_locks.h"
 #include "policy/base/thread_safety.h"
 
 namespace shmvisor {
@@ -31,47 +29,34 @@ class CAPABILITY("rw_lock") RwLock {
   RwLock& operator=(const RwLock&) = delete;
   ~RwLock() { pthread_rwlock_destroy(&lock_); }
 
-  void lock() ACQUIRE() {
+  void lock(CodePlace where = CodePlace::current()) ACQUIRE() {
     pthread_rwlock_wrlock(&lock_);
-    count(1);
+    HeldLocks::add(this, where);
   }
   void unlock() RELEASE() {
-    count(-1);
+    HeldLocks::remove(this);
     pthread_rwlock_unlock(&lock_);
   }
-  void lock_shared() ACQUIRE_SHARED() {
+  void lock_shared(CodePlace where = CodePlace::current()) ACQUIRE_SHARED() {
     pthread_rwlock_rdlock(&lock_);
-    count(1);
+    HeldLocks::add(this, where);
   }
   void unlock_shared() RELEASE_SHARED() {
-    count(-1);
+    HeldLocks::remove(this);
     pthread_rwlock_unlock(&lock_);
-  }
-
-  /// Precondition, checked in debug builds: the calling thread holds no RwLock.
-  static void assert_may_wait() {
-#ifndef NDEBUG
-    assert(t_held == 0 && "no lock is held while we wait for a process that is not ours");
-#endif
   }
 
  private:
-  static void count([[maybe_unused]] int change) {
-#ifndef NDEBUG
-    t_held += change;
-#endif
-  }
-
-#ifndef NDEBUG
-  static inline thread_local int t_held = 0;
-#endif
   pthread_rwlock_t lock_;
 };
 
 /// Holds an RwLock shared while it lives.
 class SCOPED_CAPABILITY ReadLock {
  public:
-  explicit ReadLock(RwLock& lock) ACQUIRE_SHARED(lock) : lock_(lock) { lock_.lock_shared(); }
+  explicit ReadLock(RwLock& lock, CodePlace where = CodePlace::current()) ACQUIRE_SHARED(lock)
+      : lock_(lock) {
+    lock_.lock_shared(where);
+  }
   ReadLock(const ReadLock&) = delete;
   ReadLock& operator=(const ReadLock&) = delete;
   ~ReadLock() RELEASE_GENERIC() { lock_.unlock_shared(); }
@@ -83,7 +68,10 @@ class SCOPED_CAPABILITY ReadLock {
 /// Holds an RwLock exclusively while it lives.
 class SCOPED_CAPABILITY WriteLock {
  public:
-  explicit WriteLock(RwLock& lock) ACQUIRE(lock) : lock_(lock) { lock_.lock(); }
+  explicit WriteLock(RwLock& lock, CodePlace where = CodePlace::current()) ACQUIRE(lock)
+      : lock_(lock) {
+    lock_.lock(where);
+  }
   WriteLock(const WriteLock&) = delete;
   WriteLock& operator=(const WriteLock&) = delete;
   ~WriteLock() RELEASE() { lock_.unlock(); }

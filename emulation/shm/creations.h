@@ -68,6 +68,7 @@ class Creations {
   /// Waits, without the lock, until one ends. False at the deadline.
   bool wait_for_an_end(RwLock& lock, std::chrono::steady_clock::time_point deadline)
       REQUIRES(lock) {
+    HeldLocks::assert_may_wait(&lock);
     return ended_.wait_until(lock, deadline) == std::cv_status::no_timeout;
   }
 

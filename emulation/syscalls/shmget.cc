@@ -7,6 +7,7 @@
 #include "emulation/abi/pages.h"
 #include "emulation/syscalls/new_segment.h"
 #include "emulation/syscalls/shm_call.h"
+#include "policy/base/held_locks.h"
 
 namespace shmvisor {
 namespace {
@@ -116,7 +117,7 @@ std::optional<Reply> reserve(const ShmCall& call, Caller& caller, Registry& regi
 Result<std::unique_ptr<BackingMemory>> make_memory(const BackingRequest& request, Caller& caller,
                                                    const Registry& registry, Denial& denial) {
   if (request.commit) caller.long_step();
-  RwLock::assert_may_wait();
+  HeldLocks::assert_may_wait();
   auto memory = registry.host().create_memory(request, denial);
   FreeingMemory& freeing = registry.files().freeing();
   if (memory || !freeing.any()) return memory;

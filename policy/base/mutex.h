@@ -4,6 +4,9 @@
 // A Condition is waited for in a loop that looks at what is waited for: clang's analysis does not
 // see that a predicate runs with the lock held.
 //
+// Debug builds record which locks each thread holds (HeldLocks): with one of them held, but for a
+// MutexHeldInWaits, no thread waits for a process that is not ours, nor for a Condition of another.
+//
 // Thread rule: any thread; a Mutex is not recursive.
 #pragma once
 
@@ -11,15 +14,26 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "policy/base/held_locks.h"
 #include "policy/base/thread_safety.h"
 
 namespace shmvisor {
 
 class CAPABILITY("mutex") Mutex {
  public:
-  void lock() ACQUIRE() { mutex_.lock(); }
-  bool try_lock() TRY_ACQUIRE(true) { return mutex_.try_lock(); }
-  void unlock() RELEASE() { mutex_.unlock(); }
+  void lock(CodePlace where = CodePlace::current()) ACQUIRE() {
+    mutex_.lock();
+    HeldLocks::add(this, where);
+  }
+  bool try_lock(CodePlace where = CodePlace::current()) TRY_ACQUIRE(true) {
+    const bool taken = mutex_.try_lock();
+    if (taken) HeldLocks::add(this, where);
+    return taken;
+  }
+  void unlock() RELEASE() {
+    HeldLocks::remove(this);
+    mutex_.unlock();
+  }
 
  private:
   friend class Condition;
@@ -27,10 +41,24 @@ class CAPABILITY("mutex") Mutex {
   std::mutex mutex_;
 };
 
+/// One that is held on purpose while its owner waits for processes that are not ours. Only threads
+/// that work for the same such process wait for it: a comment at each says why that is so.
+class CAPABILITY("mutex") MutexHeldInWaits {
+ public:
+  void lock() ACQUIRE() { mutex_.lock(); }
+  void unlock() RELEASE() { mutex_.unlock(); }
+
+ private:
+  std::mutex mutex_;
+};
+
 /// Holds a Mutex while it lives, but from unlock() to lock().
 class SCOPED_CAPABILITY MutexLock {
  public:
-  explicit MutexLock(Mutex& mutex) ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  explicit MutexLock(Mutex& mutex, CodePlace where = CodePlace::current()) ACQUIRE(mutex)
+      : mutex_(mutex) {
+    mutex_.lock(where);
+  }
   MutexLock(const MutexLock&) = delete;
   MutexLock& operator=(const MutexLock&) = delete;
   ~MutexLock() RELEASE() {
@@ -41,8 +69,8 @@ class SCOPED_CAPABILITY MutexLock {
     held_ = false;
     mutex_.unlock();
   }
-  void lock() ACQUIRE() {
-    mutex_.lock();
+  void lock(CodePlace where = CodePlace::current()) ACQUIRE() {
+    mutex_.lock(where);
     held_ = true;
   }
 
@@ -51,20 +79,37 @@ class SCOPED_CAPABILITY MutexLock {
   bool held_ = true;
 };
 
+/// Holds a MutexHeldInWaits while it lives.
+class SCOPED_CAPABILITY LockHeldInWaits {
+ public:
+  explicit LockHeldInWaits(MutexHeldInWaits& mutex) ACQUIRE(mutex) : mutex_(mutex) {
+    mutex_.lock();
+  }
+  LockHeldInWaits(const LockHeldInWaits&) = delete;
+  LockHeldInWaits& operator=(const LockHeldInWaits&) = delete;
+  ~LockHeldInWaits() RELEASE() { mutex_.unlock(); }
+
+ private:
+  MutexHeldInWaits& mutex_;
+};
+
 /// The mutex is let go while it waits, and held again on return. May return for no reason.
+/// Precondition of a wait, checked in debug builds: the calling thread holds no other.
 class Condition {
  public:
   void notify_one() { condition_.notify_one(); }
   void notify_all() { condition_.notify_all(); }
 
-  void wait(Mutex& mutex) REQUIRES(mutex) {
+  void wait(Mutex& mutex, CodePlace where = CodePlace::current()) REQUIRES(mutex) {
+    HeldLocks::assert_may_wait(&mutex, where);
     Adopted lock(mutex.mutex_);
     condition_.wait(lock.lock);
   }
   /// False once `deadline` has come.
   template <typename Clock, typename Duration>
-  bool wait_until(Mutex& mutex, const std::chrono::time_point<Clock, Duration>& deadline)
-      REQUIRES(mutex) {
+  bool wait_until(Mutex& mutex, const std::chrono::time_point<Clock, Duration>& deadline,
+                  CodePlace where = CodePlace::current()) REQUIRES(mutex) {
+    HeldLocks::assert_may_wait(&mutex, where);
     Adopted lock(mutex.mutex_);
     return condition_.wait_until(lock.lock, deadline) == std::cv_status::no_timeout;
   }

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <cstdint>
 
+#include "policy/base/held_locks.h"
+
 namespace shmvisor {
 namespace {
 
@@ -54,6 +56,7 @@ std::optional<MapsText::Area> MapsText::parse(std::string_view line) {
 }
 
 Result<bool> MapsText::read_on(bool shared_only, std::vector<Area>& areas) {
+  HeldLocks::assert_may_wait();
   ssize_t got = 0;
   do {
     got = ::read(maps_, step_.data(), step_.size());

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/base/held_locks.h"
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/kernel/uapi.h"
 
@@ -37,6 +38,7 @@ Result<std::optional<MappedArea>> MemoryMap::area_above(std::uint64_t address, A
 }
 
 Result<std::optional<MappedArea>> MemoryMap::query(std::uint64_t address, Areas which) {
+  HeldLocks::assert_may_wait();
   procmap_query query{};
   query.size = sizeof(query);
   query.query_flags = PROCMAP_QUERY_COVERING_OR_NEXT_VMA;

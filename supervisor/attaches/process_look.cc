@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "policy/base/held_locks.h"
 #include "supervisor/attaches/memory_map.h"
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/procfs/proc_file.h"
@@ -51,6 +52,7 @@ bool out_of_means(Errno error) {
 
 /// kcmp(2), which takes ptrace rights over both.
 Result<long> compare_memory(pid_t one, pid_t other) {
+  HeldLocks::assert_may_wait();
   return with_identity_of(one, kToTrace, [&]() -> Result<long> {
     const long order = ::syscall(SYS_kcmp, one, other, KCMP_VM, 0, 0);
     return order < 0 ? Result<long>(Errno::current()) : order;

@@ -1,12 +1,9 @@
 #include "supervisor/inject/attached_thread.h"
 
-#include "emulation/ipc/rw_lock.h"
-
 namespace shmvisor {
 
 Result<AttachedThread> AttachedThread::attach(pid_t tid, std::chrono::milliseconds bound,
                                               std::uint64_t options) {
-  RwLock::assert_may_wait();
   auto seized = Tracee::seize(tid, options, bound);
   if (!seized) return seized.error();
   return AttachedThread(std::move(*seized));

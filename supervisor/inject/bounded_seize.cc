@@ -2,12 +2,14 @@
 
 #include <cerrno>
 
+#include "policy/base/held_locks.h"
 #include "supervisor/inject/arch/seize_call.h"
 #include "supervisor/inject/kick_timer.h"
 
 namespace shmvisor {
 
 Result<void> seize_within(pid_t tid, std::uint64_t options, std::chrono::milliseconds bound) {
+  HeldLocks::assert_may_wait();
   thread_local KickTimer timer;
   const auto deadline = std::chrono::steady_clock::now() + bound;
   if (!timer.arm(bound)) return Errno(ENOMEM);

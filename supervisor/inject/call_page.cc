@@ -12,6 +12,7 @@
 #include <string>
 
 #include "emulation/abi/abi.h"
+#include "policy/base/held_locks.h"
 #include "supervisor/inject/bit_claim.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
@@ -127,6 +128,7 @@ bool CallPage::overlaps(const AddressRange& range) const {
 
 std::optional<Registers> CallPage::begin(StoppedThread& thread, const Work& work,
                                          bool tells) const {
+  HeldLocks::assert_may_wait();
   if (thread.registers().steps()) return std::nullopt;
   for (std::size_t slot = 0; slot < kMostLooks; ++slot) {
     const BitClaim claim(claimed_slots_, static_cast<unsigned>(slot));

@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "policy/base/held_locks.h"
 #include "supervisor/inject/kick_timer.h"
 
 namespace shmvisor {
@@ -33,6 +34,7 @@ class Kicks {
   void disarm() { timer_.disarm(); }
   /// waitid(2) until a kick comes: EINTR. Where none would come it ends soon all the same.
   [[nodiscard]] int wait(idtype_t type, pid_t id, siginfo_t& info, int events) const {
+    HeldLocks::assert_may_wait();
     info = {};
     if (can_be_had_) return wait_once(type, id, info, events);
     const int error = wait_once(type, id, info, events | WNOHANG);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <new>
 
+#include "policy/base/held_locks.h"
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/credentials/thread_identity.h"
 #include "supervisor/kernel/thread.h"
@@ -21,6 +22,7 @@ constexpr std::size_t kStackBytes = std::size_t{256} * 1024;
 /// What mapping into a process takes. Reading at no valid address tells whether we may, and
 /// nothing else.
 bool is_within_reach(pid_t pid) {
+  HeldLocks::assert_may_wait();
   const auto outcome = with_identity_of(pid, kToTrace, [pid]() -> Result<void> {
     char byte = 0;
     iovec local{&byte, 1};

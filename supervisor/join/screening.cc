@@ -14,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include "policy/base/held_locks.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/poll_files.h"
@@ -112,6 +113,7 @@ void receive_screened(UniqueFd connection,
   ours.reset();
   take(std::move(heard));
   ::kill(child, SIGKILL);
+  HeldLocks::assert_may_wait();
   // The child of this thread: the main thread, which reaps, does not see it.
   while (::waitpid(child, nullptr, __WNOTHREAD) < 0 && errno == EINTR) {
   }

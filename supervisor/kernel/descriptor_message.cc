@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "policy/base/held_locks.h"
+
 namespace shmvisor {
 namespace {
 
@@ -34,6 +36,7 @@ Result<std::size_t> send_some(int socket, std::span<const std::byte> bytes,
     part->cmsg_len = CMSG_LEN(fds.size_bytes());
     std::memcpy(CMSG_DATA(part), fds.data(), fds.size_bytes());
   }
+  if ((flags & MSG_DONTWAIT) == 0) HeldLocks::assert_may_wait();
   ssize_t sent = 0;
   do {
     sent = ::sendmsg(socket, &header, flags | MSG_NOSIGNAL);
@@ -43,6 +46,8 @@ Result<std::size_t> send_some(int socket, std::span<const std::byte> bytes,
 }
 
 Result<ReceivedDescriptors> receive_bytes(int socket, std::span<std::byte> bytes) {
+  HeldLocks::assert_may_wait();
+  HeldLocks::assert_may_wait();
   ReceivedDescriptors received;
   std::size_t count = 0;
   bool all_fit = true;

@@ -82,6 +82,7 @@ int poll_without_limit(std::span<pollfd> files, std::optional<Clock::time_point>
 void keep_poll_reserve() { (void)Reserve::of_process(); }
 
 int poll_files(std::span<pollfd> files, std::optional<std::chrono::nanoseconds> timeout) {
+  if (!timeout || timeout->count() > 0) HeldLocks::assert_may_wait();
   timespec time{};
   if (timeout) {
     const auto left = std::max(*timeout, std::chrono::nanoseconds(0));

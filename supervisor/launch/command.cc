@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "policy/base/held_locks.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/seccomp_install.h"
 #include "supervisor/kernel/uapi.h"
@@ -190,6 +191,7 @@ Failure own_failure(const std::string& what, int error) {
 
 /// pidfd_getfd(2); invalid where it is refused.
 UniqueFd take_from(pid_t pid, int number, KernelFeatures& features) {
+  HeldLocks::assert_may_wait();
   if (!features.usable(KernelFeature::kPidfdGetfd)) return UniqueFd();
   const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   UniqueFd taken(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.get(), number, 0)));

@@ -43,6 +43,7 @@ bool wait_until_ready(int fd, const Deadline& deadline) {
 
 /// False where no more can be written, or not by then.
 bool write_part(int fd, std::string_view part, const Deadline& deadline) {
+  HeldLocks::assert_may_wait();
   while (!part.empty()) {
     if (deadline && !wait_until_ready(fd, deadline)) return false;
     const ssize_t written = ::write(fd, part.data(), part.size());

@@ -20,7 +20,7 @@
 #include <utility>
 
 #include "emulation/abi/abi.h"
-#include "emulation/ipc/rw_lock.h"
+#include "policy/base/held_locks.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/log/limited_log.h"
@@ -153,7 +153,7 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& r
 std::string MemfdMemory::path() const { return descriptor_path(*base_); }
 
 Result<BackingFile> MemfdMemory::open(const Access& maximum) {
-  RwLock::assert_may_wait();
+  HeldLocks::assert_may_wait();
   {
     const MutexLock lock(mutex_);
     ++opening_;
@@ -262,7 +262,7 @@ std::optional<MemfdMemory::Discarding> MemfdMemory::begin_discarding() {
 }
 
 void MemfdMemory::Discarding::operator()() {
-  RwLock::assert_may_wait();
+  HeldLocks::assert_may_wait();
   locked.reset();
   if (may_be_kept && size_bytes != 0) punch_whole(base->get(), size_bytes);
 }

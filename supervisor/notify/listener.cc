@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "policy/base/error_result.h"
+#include "policy/base/held_locks.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/poll_files.h"
 #include "supervisor/kernel/uapi.h"
@@ -34,7 +35,9 @@ int ioctl_uninterrupted(int fd, unsigned long request, void* argument) {
   return result;
 }
 
+/// Waits until the caller, which may be frozen, has taken it.
 Result<int> add(const UniqueFd& listener, seccomp_notif_addfd& addfd) {
+  HeldLocks::assert_may_wait();
   // EINTR here means that the caller has not taken it, nor will.
   const int installed = ioctl_uninterrupted(listener.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
   if (installed < 0) return Errno::current();
@@ -79,6 +82,7 @@ void Listener::use_sync_wake_up(KernelFeatures& features) {
 }
 
 Result<seccomp_notif> Listener::receive() {
+  HeldLocks::assert_may_wait();
   Roomy<seccomp_notif> notif;
   std::memset(&notif, 0, notif_size_bytes_);  // the kernel refuses a buffer that is not zero
   if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &notif) != 0) return Errno::current();

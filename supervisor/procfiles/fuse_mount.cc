@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "policy/base/held_locks.h"
 #include "supervisor/kernel/descriptor_message.h"
 
 namespace shmvisor {
@@ -94,6 +95,7 @@ ProcMountFailure FuseMount::make_for(const UniqueFd& user_namespace) {
   theirs.reset();
   ProcMountFailure made;
   auto received = receive_message(ours.get(), made);
+  HeldLocks::assert_may_wait();
   // A child of this thread: the main thread, which reaps, does not see it.
   while (::waitpid(child, nullptr, __WNOTHREAD) < 0 && errno == EINTR) {
   }

@@ -35,14 +35,16 @@ class OpenFiles {
   auto with(std::uint64_t handle, Use use) -> decltype(use(std::declval<OpenFile&>())) {
     const std::shared_ptr<Entry> entry = find(handle);
     if (entry == nullptr) return Errno(EIO);
-    const MutexLock lock(entry->mutex);
+    const LockHeldInWaits lock(entry->mutex);
     return use(*entry->file);
   }
 
  private:
   struct Entry {
     uid_t user = 0;
-    Mutex mutex;
+    /// Held while the attaches of a table's segments are counted, within bounds: only readers of
+    /// the same open file wait for that.
+    MutexHeldInWaits mutex;
     std::unique_ptr<OpenFile> file;  ///< what it points to is used with the mutex held
   };
 

@@ -4,18 +4,34 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
 #include <memory>
+#include <string_view>
+
+#include "policy/base/held_locks.h"
 
 namespace shmvisor {
+
+namespace {
+
+/// Files that the kernel makes of what it knows of a process at any moment. The others wait for the
+/// end of an execve(2) of it (exec_update_lock), or are not known to wait for nobody.
+bool waits_for_nobody(std::string_view name) {
+  constexpr std::array<std::string_view, 4> kAtOnce = {"status", "limits", "uid_map", "gid_map"};
+  return name.starts_with("ns/") || std::ranges::find(kAtOnce, name) != kAtOnce.end();
+}
+
+}  // namespace
 
 std::string proc_path(pid_t pid, const char* name) {
   return "/proc/" + std::to_string(pid) + "/" + name;
 }
 
 Result<UniqueFd> open_proc_file(pid_t pid, const char* name) {
+  if (!waits_for_nobody(name)) HeldLocks::assert_may_wait();
   UniqueFd fd(::open(proc_path(pid, name).c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return errno == ENOENT ? Errno(ESRCH) : Errno::current();
   return fd;
@@ -41,6 +57,7 @@ Result<std::string> read_to_end(int fd, std::size_t most_bytes) {
 }
 
 Result<std::vector<NumberedInode>> numbered_inodes(const std::string& path) {
+  HeldLocks::assert_may_wait();
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), &::closedir);
   if (folder == nullptr) return Errno::current();
   std::vector<NumberedInode> numbers;

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "emulation/ipc/rw_lock.h"
+#include "policy/base/held_locks.h"
 #include "policy/base/shortage.h"
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/credentials/user_namespace.h"
@@ -29,7 +29,7 @@ TaskStatus nobody() {
 template <typename Byte, typename Transfer>
 Result<void> transfer(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
                       Transfer system_call) {
-  RwLock::assert_may_wait();
+  HeldLocks::assert_may_wait();
   iovec local{};
   local.iov_base = const_cast<std::byte*>(bytes.data());
   local.iov_len = bytes.size();

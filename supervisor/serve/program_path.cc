@@ -7,7 +7,7 @@
 #include <memory>
 #include <utility>
 
-#include "emulation/ipc/rw_lock.h"
+#include "policy/base/held_locks.h"
 #include "policy/base/mutex.h"
 #include "supervisor/credentials/borrowed_identity.h"
 
@@ -44,7 +44,7 @@ std::optional<std::string> read_path(pid_t tid) {
 }  // namespace
 
 std::optional<std::string> program_path(pid_t tid, const LosableThreads::Payer& payer) {
-  RwLock::assert_may_wait();
+  HeldLocks::assert_may_wait();
   LosableThreads& threads = LosableThreads::all();
   if (!threads.may_lose(payer)) return std::nullopt;
   const auto reading = std::make_shared<Reading>();

@@ -36,10 +36,12 @@ void LosableThreads::refill_reserve() {
 
 Result<void> LosableThreads::run(std::function<void()> task, std::chrono::milliseconds patience,
                                  Reserve reserve) {
+  const bool may_wait = patience.count() > 0;
+  if (may_wait) HeldLocks::assert_may_wait();
   const auto deadline = std::chrono::steady_clock::now() + patience;
   const MutexLock lock(mutex_);
   Worker* worker = take_worker(reserve);
-  for (bool in_time = true; worker == nullptr && in_time; worker = take_worker(reserve)) {
+  for (bool in_time = may_wait; worker == nullptr && in_time; worker = take_worker(reserve)) {
     in_time = thread_is_free_.wait_until(mutex_, deadline);
   }
   if (worker == nullptr) return Errno(EAGAIN);

@@ -7,8 +7,8 @@
 #include <functional>
 #include <vector>
 
-#include "emulation/ipc/rw_lock.h"
 #include "emulation/syscalls/caller.h"
+#include "policy/base/held_locks.h"
 #include "tests/fakes/fake_space.h"
 #include "tests/fakes/fake_subject.h"
 #include "tests/fakes/fake_viewpoint.h"
@@ -37,7 +37,7 @@ class FakeCaller : public Caller {
   void long_step() override { on_long_step(); }
   void short_step() override { on_short_step(); }
   void secure() override {
-    RwLock::assert_may_wait();
+    HeldLocks::assert_may_wait();
     on_secure();
   }
   bool confirm(std::int64_t value) override {

@@ -13,9 +13,9 @@
 #include <memory>
 #include <vector>
 
-#include "emulation/ipc/rw_lock.h"
 #include "emulation/memmap/backing_memory.h"
 #include "emulation/shm/host.h"
+#include "policy/base/held_locks.h"
 
 namespace shmvisor {
 
@@ -72,7 +72,7 @@ class FakeMemory : public BackingMemory {
   std::string name() const override { return "/memfd:" + pages_->request.name + " (deleted)"; }
   bool is_committed() const override { return pages_->request.commit; }
   Result<BackingFile> open(const Access& maximum) override {
-    RwLock::assert_may_wait();
+    HeldLocks::assert_may_wait();
     const std::function<void()> may_replace_itself = pages_->while_opening;
     may_replace_itself();
     if (open_error_ != Errno(0)) return open_error_;
@@ -87,12 +87,12 @@ class FakeMemory : public BackingMemory {
   void lock(LockMode mode) override { pages_->locked = mode; }
   std::function<void()> discarding() override {
     return [pages = pages_] {
-      RwLock::assert_may_wait();
+      HeldLocks::assert_may_wait();
       pages->free();
     };
   }
   void discard() override {
-    RwLock::assert_may_wait();
+    HeldLocks::assert_may_wait();
     pages_->free();
   }
 
