@@ -13,11 +13,31 @@ long shm_get(key_t key, unsigned long size, int flags) {
   return syscall(SYS_shmget, key, size, flags);
 }
 
+#ifdef __x86_64__
+// As the C library's shmat and shmdt make the call, and not as syscall(2) does: so that shmvisor
+// may have these places lead into its own code.
+#define CALL_AT_SITE(number, first, second, third)                            \
+  long result;                                                                \
+  __asm__ volatile("nop; mov %1, %%eax; syscall"                              \
+                   : "=a"(result)                                             \
+                   : "i"(number), "D"((long)(first)), "S"(second), "d"(third) \
+                   : "rcx", "r11", "memory");                                 \
+  if (result >= 0 || result < -4095) return result;                           \
+  errno = (int)-result;                                                       \
+  return -1
+
+long shm_at(int id, const void* address, int flags) {
+  CALL_AT_SITE(SYS_shmat, id, address, (long)flags);
+}
+
+long shm_dt(const void* address) { CALL_AT_SITE(SYS_shmdt, address, 0L, 0L); }
+#else
 long shm_at(int id, const void* address, int flags) {
   return syscall(SYS_shmat, id, address, flags);
 }
 
 long shm_dt(const void* address) { return syscall(SYS_shmdt, address); }
+#endif
 
 long shm_ctl(int id, int command, void* buffer) { return syscall(SYS_shmctl, id, command, buffer); }
 
