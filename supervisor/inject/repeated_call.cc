@@ -1,14 +1,13 @@
 #include "supervisor/inject/repeated_call.h"
 
-#include <chrono>
 #include <new>
+
+#include "supervisor/inject/parked_call.h"
 
 namespace shmvisor {
 namespace {
 
 constexpr int kMostRepeats = 16;
-constexpr int kMostLooks = 1000;
-constexpr std::chrono::milliseconds kBetweenLooks(2);
 
 }  // namespace
 
@@ -30,7 +29,7 @@ Result<int> RepeatedCall::lend_once(const LentDescriptor& lent,
   std::optional<std::uint64_t> id;
   Result<int> number = Errno(ENOENT);
   try {
-    if (repeated) id = await(*repeated);
+    if (repeated) id = await_parked(expected_, call_.listener(), call_.tid(), *repeated);
     if (id && while_it_waits) while_it_waits(*id);
     if (id) number = lent.lend(call_.listener(), *id, call_.tid());
   } catch (const std::bad_alloc&) {  // the caller must get out of the call that it repeats
@@ -46,20 +45,6 @@ Result<int> RepeatedCall::lend_once(const LentDescriptor& lent,
   if (const auto finished = repeated->finish(); !finished) return finished.error();
   if (number || number.error() == Errno(EMFILE) || number.error() == Errno(ENOENT)) return number;
   return Errno(ENOMEM);
-}
-
-std::optional<std::uint64_t> RepeatedCall::await(const StoppedThread::BlockingCall& repeated) {
-  for (int looks = 0; looks < kMostLooks; ++looks) {
-    const auto notif = expected_.next(call_.tid(), kBetweenLooks);
-    // As long as we hold the caller its tid means it; afterwards it may mean a thread that execs.
-    if (repeated.over()) {
-      if (notif) expected_.give_back(*notif);
-      break;
-    }
-    // A void one is this call's, from before we stopped the caller.
-    if (notif && call_.listener().alive(notif->id)) return notif->id;
-  }
-  return std::nullopt;
 }
 
 }  // namespace shmvisor

@@ -1,8 +1,6 @@
 // RepeatedCall: a held caller makes its call once more, only so that it waits for us again and can
 // be lent a descriptor.
 //
-// The call is received by whichever thread receives, which hands it over (ExpectedCalls).
-//
 // Errors: EMFILE where the caller's table is full; ENOMEM where it cannot be lent anything. ESRCH
 // where the caller has died, or was stopped and continued so often that it could not be lent
 // anything: it is then told to repeat its call. EACCES where it does not run what it should.
@@ -34,8 +32,6 @@ class RepeatedCall {
  private:
   /// Lends it in one repetition. ENOENT where the call was over before that.
   Result<int> lend_once(const LentDescriptor& lent, const WhileItWaits& while_it_waits);
-  /// The id of the call; nothing where it was over before anybody received it, or is not received.
-  std::optional<std::uint64_t> await(const StoppedThread::BlockingCall& repeated);
 
   PendingCall& call_;
   StoppedThread& thread_;
