@@ -43,6 +43,8 @@ constexpr std::array kEveryRow = {
     "procmap-query",
     "process-vm",
     "ptrace",
+    "call-sites",
+    "late-call-sites",
     "yama",
     "kcmp",
     "subreaper",

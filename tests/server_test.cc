@@ -37,7 +37,9 @@ INSTANTIATE_TEST_SUITE_P(EachFeature, ServerWithoutTest,
                                            KernelFeature::kPidfdGetInfo,
                                            KernelFeature::kProcmapQuery, KernelFeature::kNoexecSeal,
                                            KernelFeature::kCachestat, KernelFeature::kKcmp,
-                                           KernelFeature::kInotify, KernelFeature::kCallPage),
+                                           KernelFeature::kInotify, KernelFeature::kCallPage,
+                                           KernelFeature::kCallSites,
+                                           KernelFeature::kLateCallSites),
                          [](const auto& test) {
                            std::string name(KernelFeatures::name(test.param));
                            std::erase(name, '-');

@@ -24,8 +24,12 @@ kill_often() {
 
 # The first attaches, and those that give the caller the call page.
 kill_often 0 killed
-# Who has the page completes each call without the supervisor.
-kill_often 20 none
+# Who has the page completes each call without the supervisor, but for those at which a call site is changed.
+kill_often 20 killed
+# Whose call sites lead into the page is not held at all.
+kill_often 60 none
+kill_often 60 none --without late-call-sites
+kill_often 20 none --without call-sites
 # Who has it and is not left alone with it gets the descriptor a little before that.
 kill_often 20 'shmat: a descriptor is left' --without user-dispatch-config
 # Who never has it.

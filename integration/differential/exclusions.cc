@@ -237,16 +237,17 @@ bool huge_rss(const Difference& difference, const DifferenceContext& context) {
 }
 
 /// In kB. The second page may be refused.
-bool one_or_two_pages_more(const Difference& difference, const DifferenceContext& context) {
+bool a_few_pages_more(const Difference& difference, const DifferenceContext& context) {
   const auto kilobytes = [](std::string_view text) {
     std::uint64_t value = 0;
     std::from_chars(text.data(), text.data() + text.size(), value);
     return value;
   };
   const bool counts_pages = difference.field == "VmSize" || difference.field == "VmLck";
-  return context.operation.kind == Kind::kStatus && counts_pages &&
-         (kilobytes(difference.supervised) == kilobytes(difference.native) + 4 ||
-          kilobytes(difference.supervised) == kilobytes(difference.native) + 8);
+  const auto more = kilobytes(difference.supervised) - kilobytes(difference.native);
+  constexpr std::uint64_t kPageKilobytes = 4;
+  return context.operation.kind == Kind::kStatus && counts_pages && more != 0 &&
+         more % kPageKilobytes == 0 && more <= 3 * kPageKilobytes;
 }
 
 constexpr auto kExclusions = std::to_array<Exclusion>({
@@ -260,8 +261,8 @@ constexpr auto kExclusions = std::to_array<Exclusion>({
      merged_apart},
     {"call-page",
      "who attaches again and again gets a page of code mapped, which makes several calls in one "
-     "go, and one to keep registers in",
-     one_or_two_pages_more},
+     "go, one to keep registers in, and one of jumps near its own code",
+     a_few_pages_more},
     {"memfd-name", "the name of a memfd in /proc/PID/maps begins with /memfd:", memfd_name},
     {"moved-together",
      "since Linux 6.17 one mremap moves several mappings, those of a memfd too, but never those of "

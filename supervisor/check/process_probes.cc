@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -29,6 +30,14 @@ Result<UniqueFd> open_pidfd(pid_t pid, unsigned flags) {
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, flags)));
   if (!pidfd.valid()) return Errno::current();
   return pidfd;
+}
+
+/// By it a program's code is known to be run by nobody else: SiteRewriter.
+Finding probe_unshare_vm() {
+  return in_throwaway_child([] {
+    if (::unshare(CLONE_VM) != 0) return Finding::no("unshare", Errno::current());
+    return Finding::yes();
+  });
 }
 
 Finding probe_pidfd_getfd() {
@@ -218,6 +227,12 @@ std::vector<Probe> process_probes() {
        kFatal},
       feature_probe(KernelFeature::kUserDispatchConfig, probe_user_dispatch_config,
                     "attaches and detaches take one stop more"),
+      feature_probe(KernelFeature::kCallSites, probe_unshare_vm,
+                    "attaches and detaches stop their caller"),
+      // Nothing that a kernel could lack.
+      feature_probe(
+          KernelFeature::kLateCallSites, [] { return Finding::yes(); },
+          "programs' code is changed at their first attach and detach"),
       {"yama", probe_yama, ""},
       feature_probe(KernelFeature::kKcmp, probe_kcmp,
                     "a parent that waits for its vfork child is recognised by /proc/PID/stat"),

@@ -43,6 +43,12 @@ struct NamespaceIds {
   static const NamespaceIds& ours();
 };
 
+/// How often a thread called from its own call sites while it had the call page.
+struct SiteCalls {
+  std::atomic<int> attaches{0};
+  std::atomic<int> detaches{0};
+};
+
 class ThreadIdentity {
  public:
   ThreadIdentity(pid_t tid, UniqueFd pidfd, std::uint64_t unique)
@@ -74,6 +80,7 @@ class ThreadIdentity {
   }
   /// For supervisor/inject (CallPageUse).
   [[nodiscard]] std::atomic<int>& call_page_misses() { return call_page_misses_; }
+  [[nodiscard]] SiteCalls& site_calls() { return site_calls_; }
   /// Takes what ThreadIdentities::keep_undo() kept; empty afterwards.
   [[nodiscard]] std::function<void()> take_undo();
 
@@ -94,6 +101,7 @@ class ThreadIdentity {
   std::optional<std::pair<std::uint64_t, uid_t>> namespace_maker_ GUARDED_BY(mutex_);
   std::function<void()> undo_ GUARDED_BY(mutex_);
   std::atomic<int> call_page_misses_{0};
+  SiteCalls site_calls_;
 };
 
 /// A thread, and its current ids; no ids where only /proc has them.

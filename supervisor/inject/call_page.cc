@@ -13,6 +13,7 @@
 
 #include "emulation/abi/abi.h"
 #include "policy/base/held_locks.h"
+#include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/inject/bit_claim.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
@@ -22,9 +23,9 @@ namespace shmvisor {
 namespace {
 
 /// Behind the code.
-constexpr std::size_t kSignatureOffset = 1024;
+constexpr std::size_t kSignatureOffset = kPageBytes - sizeof(std::uint64_t);
 /// So many slots are looked at until one is free.
-constexpr std::size_t kMostLooks = 8;
+constexpr std::size_t kMostLooks = page_code::kSlotsOfSupervisor;
 
 using Page = std::array<std::uint8_t, kPageBytes>;
 
@@ -41,9 +42,13 @@ Page page_with(std::uint64_t signature) {
 /// All of them free.
 Page slots_at(std::uint64_t address) {
   Page page{};
-  for (std::size_t offset = 0; offset < kPageBytes; offset += page_code::kSlotBytes) {
-    const std::uint64_t free = address + offset;
-    std::memcpy(page.data() + offset, &free, sizeof(free));
+  constexpr std::uint64_t kFree = 1;
+  for (std::size_t slot = 0; slot < page_code::kSlotsOfSupervisor + page_code::kSlotsOfSites;
+       ++slot) {
+    const std::size_t offset = slot * page_code::kSlotBytes;
+    const std::uint64_t its_address = address + offset;
+    std::memcpy(page.data() + offset, &its_address, sizeof(its_address));
+    std::memcpy(page.data() + offset + page_code::free_in_slot(), &kFree, sizeof(kFree));
   }
   return page;
 }
@@ -67,8 +72,9 @@ bool executable(int fd) {
   return true;
 }
 
-bool draw(std::uint64_t& number) {
-  return ::getrandom(&number, sizeof(number), 0) == ssize_t{sizeof(number)};
+template <typename Numbers>
+bool draw(Numbers& numbers) {
+  return ::getrandom(&numbers, sizeof(numbers), 0) == ssize_t{sizeof(numbers)};
 }
 
 }  // namespace
@@ -77,9 +83,10 @@ std::unique_ptr<CallPage> CallPage::create(KernelFeatures& features) {
   if (!features.usable(KernelFeature::kCallPage)) return nullptr;
   std::uint64_t place = 0;
   std::uint64_t signature = 0;
+  std::array<std::uint64_t, 3> for_stubs{};
   const UniqueFd file = create_file();
   const auto status = TaskStatus::read(gettid());
-  if (file.valid() && status && draw(place) && draw(signature)) {
+  if (file.valid() && status && draw(place) && draw(signature) && draw(for_stubs)) {
     const AddressRange places = page_code::places();
     const std::uint64_t address = places.start + place % (places.length / kPageBytes) * kPageBytes;
     const bool written = write_page(file.get(), page_with(signature), 0) &&
@@ -88,8 +95,8 @@ std::unique_ptr<CallPage> CallPage::create(KernelFeatures& features) {
                                 F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
     UniqueFd readable(::open(descriptor_path(file).c_str(), O_RDONLY | O_CLOEXEC));
     if (written && sealed && readable.valid() && executable(readable.get())) {
-      return std::unique_ptr<CallPage>(
-          new CallPage(std::move(readable), address, signature, status->seccomp_filters + 1));
+      return std::unique_ptr<CallPage>(new CallPage(std::move(readable), address, signature,
+                                                    for_stubs, status->seccomp_filters + 1));
     }
   }
   features.mark_absent(KernelFeature::kCallPage);
@@ -187,12 +194,35 @@ void CallPage::free_slot(StoppedThread& thread, const Registers& begin) {
 }
 
 CallPage::Message CallPage::message(const seccomp_data& call) const {
+  if (call.instruction_pointer == address_ + page_code::asked()) return Message::kSite;
   if (call.instruction_pointer == address_ + page_code::fetched()) return Message::kFetch;
   if (call.instruction_pointer == address_ + page_code::failed()) return Message::kFailed;
   if (call.instruction_pointer == address_ + page_code::mask_refused()) {
     return Message::kMaskRefused;
   }
   return Message::kNone;
+}
+
+std::optional<std::uint64_t> CallPage::slot_of_site(const seccomp_data& call) const {
+  if (message(call) != Message::kSite) return std::nullopt;
+  const std::uint64_t slot = page_code::slot_said_by(call);
+  const std::uint64_t first = slot_address(page_code::kSlotsOfSupervisor);
+  const std::uint64_t end = first + page_code::kSlotsOfSites * page_code::kSlotBytes;
+  if (slot < first || slot >= end || (slot - first) % page_code::kSlotBytes != 0) {
+    return std::nullopt;
+  }
+  return slot;
+}
+
+Result<void> CallPage::tell_in_slot(pid_t tid, std::uint64_t slot, const Work& work) {
+  page_code::Order order = page_code::order_for(work);
+  const iovec ours{order.words.data(), sizeof(order.words)};
+  const iovec theirs{reinterpret_cast<void*>(slot + order.offset), sizeof(order.words)};
+  return with_identity_of(tid, kToTrace, [&]() -> Result<void> {
+    const ssize_t written = ::process_vm_writev(tid, &ours, 1, &theirs, 1, 0);
+    if (written == static_cast<ssize_t>(sizeof(order.words))) return {};
+    return written < 0 ? Errno::current() : Errno(EFAULT);
+  });
 }
 
 std::optional<std::uint64_t> CallPage::kept_signal_mask(const StoppedThread& thread) {

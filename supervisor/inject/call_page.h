@@ -46,6 +46,7 @@
 
 #include "emulation/memmap/address_range.h"
 #include "policy/base/unique_fd.h"
+#include "supervisor/credentials/thread_identity.h"
 #include "supervisor/inject/arch/page_code.h"
 #include "supervisor/inject/lent_descriptor.h"
 #include "supervisor/inject/loans.h"
@@ -104,11 +105,32 @@ class CallPage {
   /// What a call means that the page's code makes.
   enum class Message : std::uint8_t {
     kNone,         ///< it is somebody else's
+    kSite,         ///< it begins a call: the caller's own call site led there (CallFromSite)
     kFetch,        ///< it asks for the descriptor that it is to map: Loans
     kFailed,       ///< the thread could not complete its call: it makes that call again
     kMaskRefused,  ///< a filter of its own refused to give it back its signal mask
   };
   [[nodiscard]] Message message(const seccomp_data& call) const;
+  /// Whether it is to be served as any call is.
+  [[nodiscard]] static bool begins_call(Message message) {
+    return message == Message::kNone || message == Message::kSite;
+  }
+  /// Of a caller in a kSite; nothing where it has not taken a slot.
+  [[nodiscard]] std::optional<std::uint64_t> slot_of_site(const seccomp_data& call) const;
+  /// What that caller, the thread `tid`, is to do once its call is answered. Errors: EFAULT where
+  /// the caller has no memory there; EPERM where we may not write it.
+  [[nodiscard]] static Result<void> tell_in_slot(pid_t tid, std::uint64_t slot, const Work& work);
+
+  /// Where call sites are to lead.
+  [[nodiscard]] std::uint64_t site_entry(Task task) const {
+    return address_ + page_code::site_entry(task);
+  }
+  /// Pages that are ours have it in their memory.
+  [[nodiscard]] std::uint64_t signature() const { return signature_; }
+  /// For call_site::place_of_stubs(): one after the other, where a place is taken.
+  [[nodiscard]] const std::array<std::uint64_t, 3>& drawn_for_stubs() const {
+    return drawn_for_stubs_;
+  }
   /// Of a thread held in such a call.
   [[nodiscard]] static std::optional<std::uint64_t> kept_signal_mask(const StoppedThread& thread);
 
@@ -117,11 +139,12 @@ class CallPage {
 
  private:
   CallPage(UniqueFd fd, std::uint64_t address, std::uint64_t signature,
-           std::uint64_t filters_of_callers)
+           const std::array<std::uint64_t, 3>& drawn_for_stubs, std::uint64_t filters_of_callers)
       : fd_(std::move(fd)),
         file_(fd_.get()),
         address_(address),
         signature_(signature),
+        drawn_for_stubs_(drawn_for_stubs),
         filters_of_callers_(filters_of_callers) {}
 
   [[nodiscard]] std::uint64_t slot_address(std::size_t slot) const;
@@ -129,6 +152,7 @@ class CallPage {
   const LentDescriptor file_;  ///< for all callers
   const std::uint64_t address_;
   const std::uint64_t signature_;
+  const std::array<std::uint64_t, 3> drawn_for_stubs_;
   const std::uint64_t filters_of_callers_;
   /// Slots that one of our threads looks at now, of whatever caller: two that serve threads of one
   /// process must not take the same one.
@@ -146,6 +170,8 @@ struct CallPageUse {
   Loans* loans = nullptr;
   std::uint64_t unique = 0;
   uid_t user = 0;  ///< whom they are counted for
+  /// Of the calling thread; null: its call sites stay as they are.
+  SiteCalls* site_calls = nullptr;
 
   static constexpr int kUsed = -1;
   [[nodiscard]] bool used() const { return misses->load(std::memory_order_relaxed) == kUsed; }

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "supervisor/inject/site_rewriter.h"
+
 namespace shmvisor {
 
 bool CompletedByCaller::is_likely(const Mapping& mapping) const {
@@ -22,6 +24,7 @@ Result<MapAttempt> CompletedByCaller::map(Mapping& mapping) {
     use.misses->store(0, std::memory_order_relaxed);
     return MapAttempt::of(kNotThisWay);
   }
+  SiteRewriter(hold_, page_, features_).rewrite_if_due();
   if (!use.loans->reserve(use.unique, thread.tid(), use.user)) return MapAttempt::of(kNotThisWay);
   const LentDescriptor lent(mapping.file.get());
   const auto begin = use.page->begin(

@@ -40,6 +40,7 @@ class Loans {
   void cancel(std::uint64_t unique);
   /// Answers the thread that asks with a number of its table: EINVAL where nothing is kept.
   void answer(PendingCall& call, std::uint64_t unique);
+  [[nodiscard]] bool any() const { return count_.load() != 0; }
   /// Forgets those whose threads have ended. When to look again: 0 where none is kept; ever later
   /// for one that its thread, stopped say, does not ask for.
   std::chrono::milliseconds look(KernelFeatures& features);

@@ -7,8 +7,10 @@
 #include "policy/base/error_result.h"
 #include "supervisor/inject/borrowed_table.h"
 #include "supervisor/inject/completed_by_caller.h"
+#include "supervisor/inject/mapped_from_site.h"
 #include "supervisor/inject/page_installer.h"
 #include "supervisor/inject/page_mapping.h"
+#include "supervisor/inject/site_rewriter.h"
 #include "supervisor/inject/stepped_mapping.h"
 
 namespace shmvisor {
@@ -31,7 +33,8 @@ Result<MapAttempt> map_by_first(std::initializer_list<WayToMap*> ways, Mapping& 
 /// Lends the caller the descriptor, and has it mapped there.
 class Lending : public WayToMap {
  public:
-  Lending(CallerHold& hold, const PageRunner& page) : hold_(hold), page_(page) {}
+  Lending(CallerHold& hold, const PageRunner& page, KernelFeatures& features)
+      : hold_(hold), page_(page), features_(features) {}
 
   /// kNotThisWay where nothing can be lent that stays there.
   Result<MapAttempt> map(Mapping& mapping) override {
@@ -49,7 +52,7 @@ class Lending : public WayToMap {
  private:
   Result<MapAttempt> map_once(Mapping& mapping) {
     const Abi abi = hold_.call().raw().abi;
-    PageInstaller installer(hold_.call(), page_.use());
+    PageInstaller installer(hold_.call(), page_.use(), features_);
     // Who has the page, as far as we know, is not to be killed with us.
     const auto order = page_.use().page != nullptr && page_.use().used() ? LendingOrder::kLendFirst
                                                                          : LendingOrder::kHoldFirst;
@@ -67,22 +70,26 @@ class Lending : public WayToMap {
     const auto attempt = map_by_first({&by_page, &stepped}, mapping);
     const bool mapped =
         attempt && attempt->outcome == Outcome::kAnswered && !is_error_result(attempt->answer);
+    const bool due = installer.lent();
     installer.finish(hold_.thread(), abi, mapped);
+    if (due && page_.use().used()) SiteRewriter(hold_, page_, features_).rewrite_if_due();
     return attempt;
   }
 
   CallerHold& hold_;
   const PageRunner& page_;
+  KernelFeatures& features_;
 };
 
 }  // namespace
 
 Result<MapAttempt> map_in_caller(CallerHold& hold, const PageRunner& page, KernelFeatures& features,
                                  Mapping& mapping) {
+  MappedFromSite from_site(hold, page);
   CompletedByCaller completed(hold, page, features);
-  Lending lending(hold, page);
+  Lending lending(hold, page, features);
   BorrowedTable borrowed(hold);
-  return map_by_first({&completed, &lending, &borrowed}, mapping);
+  return map_by_first({&from_site, &completed, &lending, &borrowed}, mapping);
 }
 
 }  // namespace shmvisor

@@ -1,4 +1,6 @@
 // The choice among the ways to have a caller map a file, in this order:
+// - MappedFromSite: a call that came from the call page, because its caller's call site leads
+// there;
 // - CompletedByCaller: a thread that has the call page, and may complete its call by itself;
 // - PageMapping: a caller that has the call page; it gets the descriptor lent;
 // - SteppedMapping: any caller; it gets the descriptor lent. Where another thread of the caller's

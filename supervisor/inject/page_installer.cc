@@ -15,7 +15,8 @@ void PageInstaller::lend_if_due(std::uint64_t id) {
   if (page == nullptr || lent()) return;
   const int misses = std::max(use_.misses->load(std::memory_order_relaxed), 0);
   if (misses != INT_MAX) use_.misses->store(misses + 1, std::memory_order_relaxed);
-  if (!CallPage::is_due(misses)) return;
+  const bool waits = features_.usable(KernelFeature::kLateCallSites);
+  if (waits && !CallPage::is_due(misses)) return;
   const auto status = TaskStatus::read(call_.tid());
   if (!status || status->seccomp_filters != page->filters_of_callers()) return;
   const auto lent = page->file().lend(call_.listener(), id, call_.tid());

@@ -16,7 +16,8 @@ namespace shmvisor {
 
 class PageInstaller {
  public:
-  PageInstaller(PendingCall& call, const CallPageUse& use) : call_(call), use_(use) {}
+  PageInstaller(PendingCall& call, const CallPageUse& use, KernelFeatures& features)
+      : call_(call), use_(use), features_(features) {}
 
   /// Lends the caller, which waits in the notification `id`, the page's file, if the caller is to
   /// get it now. Does nothing once it was lent.
@@ -28,6 +29,7 @@ class PageInstaller {
  private:
   PendingCall& call_;
   const CallPageUse& use_;
+  KernelFeatures& features_;
   /// The caller's, for a moment.
   std::optional<int> number_;
 };

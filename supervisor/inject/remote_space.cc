@@ -5,8 +5,10 @@
 #include <utility>
 
 #include "policy/base/error_result.h"
+#include "supervisor/inject/call_from_site.h"
 #include "supervisor/inject/mapping_ways.h"
 #include "supervisor/inject/mmap_call.h"
+#include "supervisor/inject/site_rewriter.h"
 
 namespace shmvisor {
 
@@ -41,11 +43,15 @@ Result<std::optional<std::uint64_t>> RemoteSpace::do_map(const MapRequest& reque
 
 Result<MappingSpace::Outcome> RemoteSpace::do_unmap(const AddressRange& range,
                                                     bool caller_may_complete) {
+  const CallPage::Work unmapping{CallPage::Task::kUnmap, {range.start, range.length}, 0};
+  if (caller_may_complete && CallFromSite(hold_, page_).tell(unmapping)) {
+    return Outcome::kCompletedByCaller;
+  }
   if (const auto held = hold_.hold(); !held) return held.error();
   StoppedThread& thread = hold_.thread();
   if (page_.is_in(thread)) {
-    const auto ran = page_.run(thread, {CallPage::Task::kUnmap, {range.start, range.length}, 0},
-                               caller_may_complete);
+    SiteRewriter(hold_, page_, features_).rewrite_if_due();
+    const auto ran = page_.run(thread, unmapping, caller_may_complete);
     if (ran && !*ran) return Outcome::kCompletedByCaller;
     if (ran && (*ran)->result < 0) return Errno(static_cast<int>(-(*ran)->result));
     if (ran) return Outcome::kDone;

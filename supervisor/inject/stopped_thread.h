@@ -65,6 +65,9 @@ class StoppedThread {
   [[nodiscard]] std::optional<std::uint64_t> peek(std::uint64_t address) const {
     return tracee_.peek(address);
   }
+  /// Changes them at once, in memory that it may only read or execute too. False where they are not
+  /// there, or shared.
+  bool poke(std::uint64_t address, std::uint64_t word) { return tracee_.poke(address, word); }
 
   /// For a thread that was stopped anywhere, in its own code or in a call that the stop
   /// interrupted: its calls are made by the instruction at `address`. When it is let go, the kernel

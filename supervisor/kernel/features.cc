@@ -7,7 +7,7 @@ namespace {
 constexpr std::array<std::string_view, static_cast<std::size_t>(KernelFeature::kCount)> kNames = {
     "wait-killable-recv", "sync-wake-up",         "pidfd-getfd", "pidfd-thread", "pidfd-get-info",
     "procmap-query",      "noexec-seal",          "cachestat",   "kcmp",         "inotify",
-    "call-page",          "user-dispatch-config", "memfd-lease",
+    "call-page",          "user-dispatch-config", "memfd-lease", "call-sites",   "late-call-sites",
 };
 static_assert(!kNames.back().empty(), "every feature has a name");
 

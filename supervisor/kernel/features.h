@@ -32,6 +32,8 @@ enum class KernelFeature : std::size_t {
   kCallPage,            // executable memfds, which vm.memfd_noexec and security modules may forbid
   kUserDispatchConfig,  // PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, Linux 6.4
   kLeases,              // F_SETLEASE, which fs.leases-enable may forbid
+  kCallSites,           // unshare(2) with CLONE_VM, by which SiteRewriter may change programs' code
+  kLateCallSites,       // no feature: it does so after some calls, and not at the first one
   kCount,
 };
 

@@ -20,7 +20,7 @@
 
 namespace shmvisor {
 
-/// The way of an answer after the notification was used up.
+/// The way of an answer that the notification alone cannot take: it was used up, say.
 class AnswerRoute {
  public:
   AnswerRoute() = default;
@@ -29,6 +29,8 @@ class AnswerRoute {
   virtual ~AnswerRoute() = default;
   /// False where the caller has died.
   virtual bool deliver(std::int64_t result) = 0;
+  /// Whether it holds the caller until then. Otherwise the caller waits in its notification still.
+  [[nodiscard]] virtual bool holds_caller() const { return true; }
 };
 
 class PendingCall {
@@ -47,9 +49,12 @@ class PendingCall {
   [[nodiscard]] Listener& listener() { return listener_; }
 
   /// Whether tid() still means the caller. Always so while an AnswerRoute holds it.
-  [[nodiscard]] bool alive() const { return route_ != nullptr || listener_.alive(notif_.id); }
+  [[nodiscard]] bool alive() const {
+    return (route_ != nullptr && route_->holds_caller()) || listener_.alive(notif_.id);
+  }
 
-  /// The notification was used up; from now on `route` delivers the answer.
+  /// The notification was used up, or needs more than a result; from now on `route` delivers the
+  /// answer.
   void reroute(std::shared_ptr<AnswerRoute> route) { route_ = std::move(route); }
 
   [[nodiscard]] const seccomp_notif& notification() const { return notif_; }

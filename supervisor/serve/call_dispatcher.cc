@@ -186,7 +186,7 @@ void CallDispatcher::answer(PendingCall& call, KnownThread thread, uid_t user) {
     message = call_page->message(call.data());
     const auto undo = thread.identity->take_undo();
     if (undo && message == CallPage::Message::kFailed) undo();
-    if (message != CallPage::Message::kNone) call_page = nullptr;
+    if (!CallPage::begins_call(message)) call_page = nullptr;
   }
   const auto found = namespaces_.of(*thread.identity, options_.home.get(),
                                     thread.ids ? std::optional(thread.ids->uid) : std::nullopt);
@@ -240,7 +240,7 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
   // Before the caller can call again.
   if (completed_by_caller) {
     threads_seen_.keep_undo(identity, std::move(undo));
-    pool_.ask_to_look();  // the caller may die before it completes the call
+    if (loans_.any()) pool_.ask_to_look();  // the caller may die before it completes the call
   }
   const CallRecord record{.origin = origin,
                           .registry = registry,

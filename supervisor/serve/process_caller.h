@@ -45,10 +45,11 @@ class ProcessCaller : public Caller, private Subject {
         features_(services.features),
         access_warnings_(services.access_warnings),
         space_(call, services.expected, services.features, services.access_warnings,
-               call_page == nullptr ? CallPageUse()
-                                    : CallPageUse{call_page, &thread_.identity->call_page_misses(),
-                                                  thread_.remembered, &services.loans,
-                                                  thread_.identity->unique(), user},
+               call_page == nullptr
+                   ? CallPageUse()
+                   : CallPageUse{call_page, &thread_.identity->call_page_misses(),
+                                 thread_.remembered, &services.loans, thread_.identity->unique(),
+                                 user, &thread_.identity->site_calls()},
                {&services.tracer_patience, user}) {}
 
   Subject& subject() override { return *this; }

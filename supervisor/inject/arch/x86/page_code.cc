@@ -6,171 +6,8 @@
 
 #include "emulation/abi/pages.h"
 #include "policy/filter/filter_program.h"
+#include "supervisor/inject/arch/x86/page_assembly.h"
 #include "supervisor/inject/arch/x86/page_slot.h"
-
-// The code changes no flags, as system calls do not. rcx and r11 are any system call's to change;
-// it leaves the return address in rcx, as `syscall` does.
-__asm__(R"(
-        .pushsection .rodata
-        .balign 16
-        .hidden call_page_begin, call_page_fetch, call_page_fetched
-        .hidden call_page_map, call_page_mapped, call_page_closed
-        .hidden call_page_unmap, call_page_unmapped, call_page_tell, call_page_told
-        .hidden call_page_forbidden, call_page_failed, call_page_finish, call_page_mask_refused
-        .hidden call_page_end
-        .globl call_page_begin, call_page_fetch, call_page_fetched
-        .globl call_page_map, call_page_mapped, call_page_closed
-        .globl call_page_unmap, call_page_unmapped, call_page_tell, call_page_told
-        .globl call_page_forbidden, call_page_failed, call_page_finish, call_page_mask_refused
-        .globl call_page_end
-
-        .set slot_rbx, 0
-        .set slot_result, 8
-        .set slot_rip, 16
-        .set slot_rdi, 24
-        .set slot_rsi, 32
-        .set slot_rdx, 40
-        .set slot_r10, 48
-        .set slot_r8, 56
-        .set slot_r9, 64
-        .set slot_signal_mask, 72
-        .set slot_number, 80
-        .set slot_descriptor, 88
-        .set slot_mark, 96
-        .set slot_length, 104
-        .set slot_tells, 112
-
-call_page_begin:
-call_page_fetch:
-        mov     slot_number(%rbx), %eax
-        syscall                         # the caller's own call: answered with the descriptor
-call_page_fetched:
-        mov     %rax, slot_descriptor(%rbx)
-        mov     %rax, slot_result(%rbx)
-        mov     %rax, %r8
-        mov     slot_result+4(%rbx), %ecx
-        jrcxz   .Lfetched
-        jmp     call_page_tell          # an errno, negated
-.Lfetched:
-        mov     $9, %eax
-call_page_map:
-        syscall                         # mmap
-call_page_mapped:
-        mov     %rax, slot_result(%rbx)
-        mov     slot_descriptor(%rbx), %rdi
-        mov     $0, %esi
-        mov     $1, %edx                # SEEK_CUR
-        mov     $8, %eax
-        syscall                         # lseek: says whether the descriptor still was ours
-        not     %rax
-        mov     slot_mark(%rbx), %rcx
-        lea     1(%rcx, %rax), %rcx
-        jrcxz   .Lclose
-
-        movq    $-1, slot_descriptor(%rbx)
-        mov     slot_result(%rbx), %rdi
-        mov     %rdi, %rcx
-        mov     $-9, %rdx               # EBADF
-        mov     %rdx, slot_result(%rbx)
-        lea     (, %rcx, 8), %ecx       # An errno, negated, has some of the lowest 12 bits, which
-        lea     (%rcx, %rcx), %ecx      # no address has. They are moved up to be the highest of 16.
-        movzwl  %cx, %ecx
-        jrcxz   .Lgive_up
-        jmp     call_page_tell
-.Lgive_up:
-        mov     slot_length(%rbx), %rsi
-        mov     $11, %eax
-        syscall                         # munmap
-        jmp     call_page_tell
-
-.Lclose:
-        mov     $3, %eax
-        syscall                         # close
-call_page_closed:
-        jmp     call_page_tell
-
-call_page_unmap:
-        syscall                         # munmap
-call_page_unmapped:
-        mov     %rax, slot_result(%rbx)
-
-call_page_tell:
-        mov     slot_tells(%rbx), %rcx
-        jrcxz   .Lreturn
-        # The caller's own call, shmat or shmdt, so that no filter of its own objects.
-        mov     slot_number(%rbx), %eax
-        movabs  $0x8f3a5c719ad3c0de, %rdi
-        syscall
-call_page_told:
-        lea     38(%rax), %rcx          # ENOSYS, negated: we are dead, and nobody traces
-        jrcxz   .Lreturn
-        lea     22(%rax), %rcx          # EINVAL: we died just now, and the kernel made the call
-        jrcxz   .Lreturn
-call_page_forbidden:
-        ud2                             # some filter objects all the same
-
-.Lreturn:
-        mov     slot_result(%rbx), %ecx
-        lea     (, %rcx, 8), %ecx
-        lea     (%rcx, %rcx), %ecx
-        movzwl  %cx, %ecx
-        jrcxz   call_page_finish
-        mov     slot_rdi(%rbx), %rdi
-        mov     slot_rsi(%rbx), %rsi
-        mov     slot_rdx(%rbx), %rdx
-        mov     slot_number(%rbx), %eax
-        syscall                         # the caller's own call, answered in full this time
-call_page_failed:
-        mov     %rax, slot_result(%rbx)
-
-call_page_finish:
-        mov     $14, %eax
-        mov     $2, %edi                # SIG_SETMASK
-        lea     slot_signal_mask(%rbx), %rsi
-        mov     $0, %edx
-        mov     $8, %r10d
-        syscall                         # rt_sigprocmask
-        mov     %eax, %ecx
-        jrcxz   .Lrestore
-        mov     slot_number(%rbx), %eax
-        mov     $-1, %rdi               # no identifier, no address
-        syscall                         # the caller's own call again, to say so
-call_page_mask_refused:
-
-.Lrestore:
-        mov     slot_rdi(%rbx), %rdi
-        mov     slot_rsi(%rbx), %rsi
-        mov     slot_rdx(%rbx), %rdx
-        mov     slot_r10(%rbx), %r10
-        mov     slot_r8(%rbx), %r8
-        mov     slot_r9(%rbx), %r9
-        mov     slot_result(%rbx), %rax
-        mov     slot_rip(%rbx), %rcx
-        xchg    %rbx, slot_rbx(%rbx)    # its own address: the slot is free
-        jmp     *%rcx
-call_page_end:
-        .popsection
-)");
-
-extern "C" {
-#define SHMVISOR_LABEL(name) extern const std::uint8_t name[] __attribute__((visibility("hidden")))
-SHMVISOR_LABEL(call_page_begin);
-SHMVISOR_LABEL(call_page_fetch);
-SHMVISOR_LABEL(call_page_fetched);
-SHMVISOR_LABEL(call_page_map);
-SHMVISOR_LABEL(call_page_mapped);
-SHMVISOR_LABEL(call_page_closed);
-SHMVISOR_LABEL(call_page_unmap);
-SHMVISOR_LABEL(call_page_unmapped);
-SHMVISOR_LABEL(call_page_tell);
-SHMVISOR_LABEL(call_page_told);
-SHMVISOR_LABEL(call_page_forbidden);
-SHMVISOR_LABEL(call_page_failed);
-SHMVISOR_LABEL(call_page_finish);
-SHMVISOR_LABEL(call_page_mask_refused);
-SHMVISOR_LABEL(call_page_end);
-#undef SHMVISOR_LABEL
-}
 
 namespace shmvisor {
 
@@ -186,13 +23,24 @@ static_assert(offsetof(PageSlot, rbx) == 0 && offsetof(PageSlot, result) == 8 &&
               offsetof(PageSlot, r9) == 64 && offsetof(PageSlot, signal_mask) == 72 &&
               offsetof(PageSlot, number) == 80 && offsetof(PageSlot, descriptor) == 88 &&
               offsetof(PageSlot, mark) == 96 && offsetof(PageSlot, length) == 104 &&
-              offsetof(PageSlot, tells) == 112);
-static_assert(sizeof(PageSlot) <= page_code::kSlotBytes);
+              offsetof(PageSlot, tells) == 112 && offsetof(PageSlot, address) == 120 &&
+              offsetof(PageSlot, protection) == 128 && offsetof(PageSlot, flags) == 136 &&
+              offsetof(PageSlot, task) == 144 && offsetof(PageSlot, free) == 152);
+static_assert(static_cast<std::uint64_t>(x86::SiteTask::kMap) == 1);
+static_assert(sizeof(PageSlot) <= page_code::kSlotBytes && page_code::kSlotBytes == 192);
+static_assert(page_code::kSlotsOfSupervisor == 8 && page_code::kSlotsOfSites == 13 &&
+              (page_code::kSlotsOfSupervisor + page_code::kSlotsOfSites) * page_code::kSlotBytes <=
+                  kPageBytes);
 
 namespace {
 
+constexpr std::size_t kAddressArgument = 0;
 constexpr std::size_t kLengthArgument = 1;
+constexpr std::size_t kProtectionArgument = 2;
+constexpr std::size_t kFlagsArgument = 3;
 constexpr std::size_t kDescriptorArgument = 4;
+/// r10's.
+constexpr std::size_t kSlotArgument = 3;
 
 std::size_t offset_of(const std::uint8_t* label) {
   return static_cast<std::size_t>(label - call_page_begin);
@@ -248,6 +96,19 @@ std::size_t signal_mask_in_slot() { return offsetof(PageSlot, signal_mask); }
 
 std::uint64_t slot_of(const Registers& running) { return running.raw().rbx; }
 
+std::uint64_t slot_said_by(const seccomp_data& call) { return call.args[kSlotArgument]; }
+
+Order order_for(const Work& work) {
+  constexpr std::uint64_t kDoesNotTell = 0;
+  const auto task = work.task == Task::kUnmap ? x86::SiteTask::kUnmap : x86::SiteTask::kMap;
+  return {offsetof(PageSlot, mark),
+          {work.mark, work.arguments.at(kLengthArgument), kDoesNotTell,
+           work.arguments.at(kAddressArgument), work.arguments.at(kProtectionArgument),
+           work.arguments.at(kFlagsArgument), static_cast<std::uint64_t>(task)}};
+}
+
+std::size_t free_in_slot() { return offsetof(PageSlot, free); }
+
 Registers begin(const Registers& thread, std::uint64_t page, std::uint64_t slot, const Work& work) {
   user_regs_struct raw = thread.entering(Abi::kX86_64, first_call(work.task), work.arguments).raw();
   raw.rip = page + entry(work.task);
@@ -278,6 +139,10 @@ std::size_t entry(Task task) {
   __builtin_unreachable();
 }
 
+std::size_t site_entry(Task task) {
+  return offset_of(task == Task::kUnmap ? call_page_site_detach : call_page_site_attach);
+}
+std::size_t asked() { return offset_of(call_page_asked); }
 std::size_t fetched() { return offset_of(call_page_fetched); }
 std::size_t mapped() { return offset_of(call_page_mapped); }
 std::size_t closed() { return offset_of(call_page_closed); }

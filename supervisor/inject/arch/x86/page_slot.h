@@ -27,7 +27,17 @@ struct PageSlot {
   std::uint64_t length;  ///< in bytes
 
   std::uint64_t tells;  ///< whether its end is trapped
+
+  // What a caller that came from a call site is told.
+  std::uint64_t address;
+  std::uint64_t protection;
+  std::uint64_t flags;
+  std::uint64_t task;  ///< a SiteTask
+  // Of a slot that callers take by themselves.
+  std::uint64_t free;  ///< 0 where it is taken
 };
+
+enum class SiteTask : std::uint64_t { kNone, kMap, kUnmap };
 
 /// Where in the code a thread goes on that has its result in the slot.
 [[nodiscard]] std::size_t tell();

@@ -32,6 +32,8 @@ std::uint64_t x86_64_number(RemoteCall call) {
       return 150;
     case RemoteCall::kPrlimit64:
       return 302;
+    case RemoteCall::kUnshare:
+      return static_cast<std::uint64_t>(kX86_64Calls.unshare);
   }
   __builtin_unreachable();
 }
@@ -61,6 +63,8 @@ std::uint64_t i386_number(RemoteCall call) {
       return 151;
     case RemoteCall::kPrlimit64:
       return 340;
+    case RemoteCall::kUnshare:
+      return static_cast<std::uint64_t>(kI386Calls.unshare);
   }
   __builtin_unreachable();
 }
