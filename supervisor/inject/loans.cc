@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "supervisor/credentials/thread_identity.h"
+#include "supervisor/inject/outgoing_files.h"
 
 namespace shmvisor {
 namespace {
@@ -74,7 +75,9 @@ void Loans::answer(PendingCall& call, std::uint64_t unique) {
     call.answer(-EINVAL);
     return;
   }
+  const OutgoingFiles::Stay stay(unique);
   const auto answered = loan->lent->lend_as_answer(call.listener(), call.id(), call.tid());
+  loan.reset();
   if (answered) {
     call.hand_over();
   } else {

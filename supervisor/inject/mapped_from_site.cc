@@ -7,6 +7,7 @@
 
 #include "policy/base/error_result.h"
 #include "supervisor/inject/call_from_site.h"
+#include "supervisor/inject/outgoing_files.h"
 
 namespace shmvisor {
 namespace {
@@ -16,12 +17,15 @@ constexpr std::size_t kMmapProtection = 2;
 /// The descriptor as the answer. A caller that gets none makes its call again.
 class AnswerWithDescriptor : public AnswerRoute {
  public:
-  AnswerWithDescriptor(PendingCall& call, UniqueFd file, const LentDescriptor& lent)
-      : call_(call), file_(std::move(file)), lent_(lent) {}
+  /// `caller`: its ThreadIdentity::unique().
+  AnswerWithDescriptor(PendingCall& call, std::uint64_t caller, UniqueFd file,
+                       const LentDescriptor& lent)
+      : call_(call), caller_(caller), file_(std::move(file)), lent_(lent) {}
 
   bool deliver(std::int64_t result) override {
     Listener& listener = call_.listener();
     if (!is_error_result(result)) {
+      const OutgoingFiles::Stay stay(caller_);
       const auto lent = lent_.lend_as_answer(listener, call_.id(), call_.tid());
       file_.reset();  // only the mapping shall count for in_use()
       if (lent) return true;
@@ -33,6 +37,7 @@ class AnswerWithDescriptor : public AnswerRoute {
 
  private:
   PendingCall& call_;
+  const std::uint64_t caller_;
   UniqueFd file_;
   const LentDescriptor lent_;
 };
@@ -48,7 +53,8 @@ Result<MapAttempt> MappedFromSite::map(Mapping& mapping) {
     return MapAttempt::of(kNotThisWay);
   }
   PendingCall& call = hold_.call();
-  call.reroute(std::make_shared<AnswerWithDescriptor>(call, std::move(mapping.file), lent));
+  call.reroute(std::make_shared<AnswerWithDescriptor>(call, page_.use().unique,
+                                                      std::move(mapping.file), lent));
   return MapAttempt::of(MapAttempt::Outcome::kCompletedByCaller);
 }
 

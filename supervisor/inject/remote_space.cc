@@ -8,6 +8,7 @@
 #include "supervisor/inject/call_from_site.h"
 #include "supervisor/inject/mapping_ways.h"
 #include "supervisor/inject/mmap_call.h"
+#include "supervisor/inject/outgoing_files.h"
 #include "supervisor/inject/site_rewriter.h"
 
 namespace shmvisor {
@@ -47,6 +48,8 @@ Result<MappingSpace::Outcome> RemoteSpace::do_unmap(const AddressRange& range,
   if (caller_may_complete && CallFromSite(hold_, page_).tell(unmapping)) {
     return Outcome::kCompletedByCaller;
   }
+  // It may be the last mapping of a segment that is to be over then.
+  OutgoingFiles::all().wait_for(page_.use().unique);
   if (const auto held = hold_.hold(); !held) return held.error();
   StoppedThread& thread = hold_.thread();
   if (page_.is_in(thread)) {

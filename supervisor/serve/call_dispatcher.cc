@@ -10,6 +10,7 @@
 #include "policy/base/error_result.h"
 #include "supervisor/credentials/accountable_user.h"
 #include "supervisor/inject/attach_to_caller.h"
+#include "supervisor/inject/outgoing_files.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/serve/process_caller.h"
 
@@ -213,7 +214,11 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
     return decoded && decoded->operation == operation;
   };
   const bool maps = is(ShmOperation::kShmat) || is(ShmOperation::kShmdt);
-  if (maps) pool_.ensure_receiver_for_waiting();
+  if (maps) {
+    pool_.ensure_receiver_for_waiting();
+  } else {
+    OutgoingFiles::all().wait_for(identity.unique());
+  }
   // A shmget neither copies nor maps, so it has nothing to wait for; a rule may ask for its
   // program.
   const bool judged_first = judge_.wanted();
