@@ -5,9 +5,11 @@
 #include <linux/sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <ctime>
+#include <thread>
 #include <vector>
 
 #include "supervisor/procfs/task_status.h"
@@ -159,6 +161,36 @@ TEST_F(SupervisedScopeTest, WhoIsBornAfterALookBelongs) {
   for (int look = 0; look < 3; ++look) {
     EXPECT_TRUE(holds(scope, child.pid()));
     EXPECT_TRUE(holds(scope, *grandchild_));
+  }
+}
+
+/// With looks so often that most of them make no listing of /proc.
+TEST_F(SupervisedScopeTest, WhoIsBornAndEndsBetweenFrequentLooksIsSeen) {
+  SupervisedScope scope;
+  scope.add_root(getpid());
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(1500);
+  while (std::chrono::steady_clock::now() < until) {
+    ASSERT_FALSE(holds(scope, getpid()));
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  for (int birth = 0; birth < 40; ++birth) {
+    Gate under_filter;
+    const Child child([&] {
+      get_filter();
+      under_filter.open();
+      return ::pause();
+    });
+    ASSERT_TRUE(under_filter.pass());
+    EXPECT_TRUE(holds(scope, child.pid())) << birth;
+    // A thread has a number too, and is no process.
+    std::atomic<pid_t> tid = 0;
+    std::jthread thread([&](const std::stop_token& stop) {
+      tid = gettid();
+      tid.notify_one();
+      while (!stop.stop_requested()) std::this_thread::yield();
+    });
+    tid.wait(0);
+    EXPECT_FALSE(holds(scope, tid)) << birth;
   }
 }
 

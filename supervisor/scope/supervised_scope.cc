@@ -1,11 +1,14 @@
 #include "supervisor/scope/supervised_scope.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <string>
 #include <utility>
 
-#include "supervisor/procfs/proc_file.h"
 #include "supervisor/procfs/process_parent.h"
 #include "supervisor/procfs/task_status.h"
 
@@ -34,55 +37,89 @@ void SupervisedScope::remove_root(RootId root) noexcept {
 }
 
 void SupervisedScope::roots_change() {
-  verdicts_ = none_;
+  pass_ = none_;
   ++changes_;
 }
 
-Result<std::vector<pid_t>> SupervisedScope::processes() const {
-  Roots roots;
-  std::shared_ptr<const Verdicts> known;
-  std::uint64_t changes = 0;
-  {
-    const MutexLock lock(mutex_);
-    roots = roots_;
-    known = verdicts_;
-    changes = changes_;
+SupervisedScope::Start SupervisedScope::start() const {
+  const MutexLock lock(mutex_);
+  Start start{.roots = roots_, .known = pass_, .changes = changes_};
+  if (roots_.empty()) return start;
+  // Read before the listing: a process that is born later has a higher number.
+  recent_pids_.note(start.when, last_pid_.read());
+  // A pid that is nobody's costs half as much as a process in the listing.
+  if (pass_ != none_) {
+    start.recent = recent_pids_.since(pass_->listed, 2 * pass_->verdicts.size());
   }
-  if (roots.empty()) return std::vector<pid_t>();
-  const bool none_without_session = std::all_of(
-      roots.begin(), roots.end(), [](const auto& entry) { return entry.second.in_session; });
-  const Result<std::vector<NumberedInode>> listed = numbered_inodes("/proc");
+  return start;
+}
+
+std::vector<NumberedInode> SupervisedScope::living(const std::vector<pid_t>& pids) {
+  std::vector<NumberedInode> processes;
+  for (const pid_t pid : pids) {
+    // Cheaper than the question for the inode; EPERM is an answer too.
+    if (::kill(pid, 0) != 0 && errno == ESRCH) continue;
+    struct stat folder {};
+    if (::stat(("/proc/" + std::to_string(pid)).c_str(), &folder) != 0) continue;
+    processes.push_back({pid, folder.st_ino});
+  }
+  return processes;
+}
+
+Result<std::vector<pid_t>> SupervisedScope::processes() const {
+  const Start start = this->start();
+  if (start.roots.empty()) return std::vector<pid_t>();
+  const Pass& known = *start.known;
+  const auto listed = start.recent ? Result(living(*start.recent)) : numbered_inodes("/proc");
   if (!listed) return listed.error();
-  auto verdicts = std::make_shared<Verdicts>();
-  verdicts->reserve(listed->size());
-  std::vector<pid_t> found;
   std::vector<NumberedInode> unknown;
   for (const auto& [pid, inode] : *listed) {
-    const auto before = known->find(pid);
-    if (before == known->end() || before->second.inode != inode) {
+    const auto before = known.verdicts.find(pid);
+    if (before == known.verdicts.end() || before->second.inode != inode) {
       unknown.push_back({pid, inode});
-      continue;
     }
-    if (before->second.belongs) found.push_back(pid);
-    verdicts->insert(*before);
   }
-  if (unknown.empty() && known->size() == listed->size()) return found;
+  if (unknown.empty() && start.recent) return known.found;
+  auto pass = std::make_shared<Pass>();
+  if (start.recent) {
+    // Processes that have ended since the listing may be among them, as in any list.
+    *pass = known;
+    for (const auto& [pid, inode] : unknown) {
+      if (pass->verdicts.erase(pid) != 0) std::erase(pass->found, pid);
+    }
+  } else {
+    pass->listed = start.when;
+    pass->verdicts.reserve(listed->size());
+    for (const auto& [pid, inode] : *listed) {
+      const auto before = known.verdicts.find(pid);
+      if (before == known.verdicts.end() || before->second.inode != inode) continue;
+      pass->verdicts.insert(*before);
+      if (before->second.belongs) pass->found.push_back(pid);
+    }
+  }
+  judge_new(start.roots, unknown, *pass);
+  const MutexLock lock(mutex_);
+  if (changes_ == start.changes && pass_ == start.known) pass_ = pass;
+  return pass->found;
+}
+
+void SupervisedScope::judge_new(const Roots& roots, const std::vector<NumberedInode>& unknown,
+                                Pass& pass) const {
+  const bool none_without_session = std::all_of(
+      roots.begin(), roots.end(), [](const auto& entry) { return entry.second.in_session; });
   // Parents have mostly lower numbers than their children, and are judged before them.
   for (const auto& [pid, inode] : unknown) {
     std::optional<bool> belongs;
     if (none_without_session && ::getsid(pid) == 0) {
       belongs = false;
-    } else if (is_child_of_one(pid, *verdicts)) {
+    } else if (is_child_of_one(pid, pass.verdicts)) {
       belongs = true;
     } else {
-      belongs = judge(pid, roots, *verdicts);
+      belongs = judge(pid, roots, pass.verdicts);
     }
-    if (belongs.value_or(false)) found.push_back(pid);
-    if (belongs && inode > kNoInode) verdicts->insert({pid, {inode, *belongs}});
+    if (belongs.value_or(false)) pass.found.push_back(pid);
+    if (belongs && inode > kNoInode) pass.verdicts.insert({pid, {inode, *belongs}});
   }
-  const MutexLock lock(mutex_);
-  if (changes_ == changes && verdicts_ == known) verdicts_ = std::move(verdicts);
-  return found;
 }
 
 bool SupervisedScope::is_child_of_one(pid_t pid, const Verdicts& verdicts) const {
@@ -96,6 +133,7 @@ std::optional<bool> SupervisedScope::judge(pid_t pid, const Roots& roots,
                                            const Verdicts& verdicts) {
   const auto status = TaskStatus::read(pid);
   if (!status) return std::nullopt;
+  if (status->tgid != pid) return false;  // a thread, whose number is among the recent ones
   if (const auto parent = verdicts.find(status->ppid);
       parent != verdicts.end() && parent->second.belongs) {
     return true;
