@@ -247,6 +247,21 @@ int KnownMappings::lost() const {
   return all;
 }
 
+std::shared_ptr<const DistinctProcesses> KnownMappings::distinct(const FileIdentity& file) const {
+  const MutexLock lock(mutex_);
+  const auto found = std::ranges::find(distinct_, file, &DistinctOfFile::file);
+  return found == distinct_.end() ? nullptr : found->processes;
+}
+
+void KnownMappings::remember_distinct(const FileIdentity& file,
+                                      std::shared_ptr<const DistinctProcesses> processes) {
+  if (!processes || processes->members.size() > kMostProcesses) return;
+  const MutexLock lock(mutex_);
+  std::erase_if(distinct_, [&file](const DistinctOfFile& one) { return one.file == file; });
+  if (distinct_.size() >= kMostDistinct) distinct_.erase(distinct_.begin());
+  distinct_.push_back({file, std::move(processes)});
+}
+
 void KnownMappings::prune(std::span<const pid_t> living) {
   const MutexLock lock(mutex_);
   if (records_.size() <= living.size() && looks_.size() <= living.size()) return;

@@ -3,14 +3,15 @@
 //
 // Threads that are lost in a look share it, so that it lives until the last of them has come back.
 //
-// Bounds: 4096 files for each process, 4096 processes, 16 places of each of 4096 files. Ended
-// processes are forgotten with a later count. Thread rule: any thread.
+// Bounds: 4096 files for each process, 4096 processes, 16 places of each of 4096 files; distinct
+// processes of 16 files. Ended processes are forgotten with a later count. Thread rule: any thread.
 #pragma once
 
 #include <sys/types.h>
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <unordered_map>
@@ -18,6 +19,7 @@
 
 #include "emulation/memmap/backing_memory.h"
 #include "policy/base/mutex.h"
+#include "supervisor/attaches/counted_spaces.h"
 #include "supervisor/tasks/losable_threads.h"
 
 namespace shmvisor {
@@ -38,6 +40,7 @@ class KnownMappings {
   using Clock = std::chrono::steady_clock;
   static constexpr std::size_t kMostFiles = 4096;
   static constexpr std::size_t kMostProcesses = 4096;
+  static constexpr std::size_t kMostDistinct = 16;
   /// Of CPU time: of a process with hundreds of mappings of files, or very many others. Others are
   /// looked at whenever somebody asks.
   static constexpr std::chrono::microseconds kSlow{500};
@@ -114,6 +117,12 @@ class KnownMappings {
   /// Whether a look at the process may lose a thread (LosableThreads).
   [[nodiscard]] bool may_look_at(pid_t pid) const;
   [[nodiscard]] int lost() const;
+  /// Processes of which a look at the file found no two to share an address space; null where there
+  /// was no such look.
+  [[nodiscard]] std::shared_ptr<const DistinctProcesses> distinct(const FileIdentity& file) const;
+  /// Null: as before.
+  void remember_distinct(const FileIdentity& file,
+                         std::shared_ptr<const DistinctProcesses> processes);
   /// Forgets all processes but these.
   void prune(std::span<const pid_t> living);
 
@@ -147,6 +156,11 @@ class KnownMappings {
   void begin_look(pid_t pid);
   void end_look(pid_t pid);
 
+  struct DistinctOfFile {
+    FileIdentity file;
+    std::shared_ptr<const DistinctProcesses> processes;
+  };
+
   mutable Mutex mutex_;
   std::unordered_map<pid_t, Record> records_ GUARDED_BY(mutex_);
   std::unordered_map<pid_t, Look> looks_ GUARDED_BY(mutex_);
@@ -154,6 +168,7 @@ class KnownMappings {
   /// The newest last.
   std::unordered_map<FileIdentity, std::vector<std::uint64_t>, FileIdentityHash> places_
       GUARDED_BY(mutex_);
+  std::vector<DistinctOfFile> distinct_ GUARDED_BY(mutex_);  ///< in the order of their looks
 };
 
 }  // namespace shmvisor

@@ -1,6 +1,7 @@
 #include "supervisor/attaches/memory_map.h"
 
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include <algorithm>
@@ -57,6 +58,11 @@ Result<std::optional<MappedArea>> MemoryMap::query(std::uint64_t address, Areas 
                  (query.vma_flags & PROCMAP_QUERY_VMA_WRITABLE) != 0,
                  (query.vma_flags & PROCMAP_QUERY_VMA_EXECUTABLE) != 0};
   return std::optional(area);
+}
+
+std::uint64_t MemoryMap::inode() const {
+  struct stat status {};
+  return ::fstat(maps_.get(), &status) == 0 ? status.st_ino : 0;
 }
 
 Result<void> MemoryMap::parse() {

@@ -36,7 +36,10 @@ class MemoryMap {
   /// lost its address space.
   Result<std::optional<MappedArea>> area_above(std::uint64_t address, Areas which);
 
-  /// The same by text, from the beginning, as long as this object lives.
+  /// Of /proc/PID/maps, which no later process with that pid has; 0 where it cannot be told.
+  [[nodiscard]] std::uint64_t inode() const;
+
+  /// The mappings by text, from the beginning, as long as this object lives.
   [[nodiscard]] MapsText text() const { return MapsText(maps_.get()); }
 
  private:

@@ -1,8 +1,6 @@
 #include "supervisor/attaches/process_look.h"
 
 #include <fcntl.h>
-#include <linux/kcmp.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,9 +13,7 @@
 
 #include "policy/base/held_locks.h"
 #include "supervisor/attaches/memory_map.h"
-#include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/procfs/proc_file.h"
-#include "supervisor/procfs/process_stat.h"
 
 namespace shmvisor {
 namespace {
@@ -48,25 +44,6 @@ std::vector<pid_t> both(std::vector<pid_t> pids, std::span<const pid_t> more) {
 /// The errors of a look that failed because we lack resources.
 bool out_of_means(Errno error) {
   return error == Errno(EMFILE) || error == Errno(ENFILE) || error == Errno(ENOMEM);
-}
-
-/// kcmp(2), which takes ptrace rights over both.
-Result<long> compare_memory(pid_t one, pid_t other) {
-  HeldLocks::assert_may_wait();
-  return with_identity_of(one, kToTrace, [&]() -> Result<long> {
-    const long order = ::syscall(SYS_kcmp, one, other, KCMP_VM, 0, 0);
-    return order < 0 ? Result<long>(Errno::current()) : order;
-  });
-}
-
-/// Without kcmp: the parent of a vfork child waits uninterruptibly until that has its own address
-/// space.
-bool vfork_pair(pid_t one, pid_t other) {
-  const auto first = ProcessStat::read(one);
-  const auto second = ProcessStat::read(other);
-  if (!first || !second || first->memory != second->memory) return false;
-  return (first->ppid == other && second->state == 'D') ||
-         (second->ppid == one && first->state == 'D');
 }
 
 /// Visits the shared mappings. `go_on` is asked between steps; EAGAIN where it says no.
@@ -106,6 +83,7 @@ ProcessLook::ProcessLook(const KernelFeatures& features, std::shared_ptr<KnownMa
       files_(files.begin(), files.end()),
       first_probed_(pids.size()),
       pids_(both(std::move(pids), only_probed)),
+      counted_(features, memory_->distinct(files.front())),
       totals_(files.size()) {
   for (std::size_t place = 0; place < files_.size(); ++place) {
     places_[files_[place].inode].push_back(place);
@@ -113,10 +91,6 @@ ProcessLook::ProcessLook(const KernelFeatures& features, std::shared_ptr<KnownMa
       devices_.push_back(files_[place].device);
     }
   }
-}
-
-bool ProcessLook::Attached::at_all() const {
-  return std::ranges::any_of(starts, [](const auto& one) { return !one.empty(); });
 }
 
 /// Each query takes the walk to a shared mapping, or to the end.
@@ -135,13 +109,13 @@ void ProcessLook::Found::add(const MappedArea& mapped, const ProcessLook& look) 
   const auto same_inode = look.places_.find(mapped.file.inode);
   if (same_inode == look.places_.end()) return;
   for (const std::size_t place : same_inode->second) {
-    if (look.files_[place] == mapped.file) attached.starts[place].push_back(mapped.range.start);
+    if (look.files_[place] == mapped.file) space.starts[place].push_back(mapped.range.start);
   }
 }
 
-std::int64_t ProcessLook::Attached::mappings() const {
+std::int64_t ProcessLook::Found::mappings() const {
   std::int64_t all = 0;
-  for (const auto& one : starts) all += static_cast<std::int64_t>(one.size());
+  for (const auto& one : space.starts) all += static_cast<std::int64_t>(one.size());
   return all;
 }
 
@@ -152,8 +126,8 @@ Result<ProcessLook::Found> ProcessLook::find_in_task(pid_t pid, pid_t tid) {
   if (!map) return map.error();
   phase_ = Phase::kWalking;
   Found found;
-  found.attached.pid = tid;
-  found.attached.starts.resize(files_.size());
+  found.space.pid = tid;
+  found.space.starts.resize(files_.size());
   const auto visit = [&](const MappedArea& mapped) { found.add(mapped, *this); };
   // No thread waits for a look that was given up, and what an earlier look found suffices.
   const auto go_on = [&] { return !given_up_ || alone_ || !memory_->knows(pid); };
@@ -161,6 +135,7 @@ Result<ProcessLook::Found> ProcessLook::find_in_task(pid_t pid, pid_t tid) {
   const auto visited =
       found.by_text ? visit_in_steps(*map, visit, go_on) : visit_by_queries(*map, visit, go_on);
   if (!visited) return visited.error();
+  if (found.mappings() != 0) found.space.inode = map->inode();
   return found;
 }
 
@@ -182,10 +157,10 @@ Result<ProcessLook::Found> ProcessLook::probe(pid_t pid) {
   auto map = MemoryMap::open(pid, features_);
   if (!map) return map.error();
   Found found;
-  found.attached.pid = pid;
-  found.attached.starts.resize(files_.size());
+  found.space.pid = pid;
+  found.space.starts.resize(files_.size());
   for (std::size_t place = 0; place < files_.size(); ++place) {
-    auto& starts = found.attached.starts[place];
+    auto& starts = found.space.starts[place];
     for (const std::uint64_t address : memory_->places_of(files_[place])) {
       if (given_up_) return Errno(EAGAIN);
       const auto area = map->area_above(address, Areas::kAll);
@@ -200,38 +175,11 @@ Result<ProcessLook::Found> ProcessLook::probe(pid_t pid) {
   return found;
 }
 
-std::optional<std::size_t> ProcessLook::place_of(const Attached& attached) {
-  std::size_t low = 0;
-  std::size_t high = counted_.size();
-  while (low < high && features_.usable(KernelFeature::kKcmp)) {
-    const std::size_t middle = low + (high - low) / 2;
-    // 0: the same, 1: before, 2: behind, in an order of the kernel's own.
-    const Result<long> order = compare_memory(attached.pid, counted_[middle].pid);
-    if (order && *order == 0) return std::nullopt;
-    if (!order && order.error() == Errno(ESRCH)) return counted_.size();  // one of them has ended
-    if (!order) {
-      features_.mark_absent(KernelFeature::kKcmp);
-      break;
-    }
-    if (*order == 1) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  if (features_.usable(KernelFeature::kKcmp)) return low;
-  const bool seen = std::any_of(counted_.begin(), counted_.end(), [&](const Attached& other) {
-    return other.starts == attached.starts && vfork_pair(attached.pid, other.pid);
-  });
-  return seen ? std::nullopt : std::optional(counted_.size());
-}
-
-void ProcessLook::count(Attached attached, std::optional<std::size_t> place) {
-  if (!place) return;
+void ProcessLook::count(CountedSpaces::Space space, CountedSpaces::Order order) {
   for (std::size_t file = 0; file < totals_.size(); ++file) {
-    totals_[file] += attached.starts[file].size();
+    totals_[file] += space.starts[file].size();
   }
-  counted_.insert(counted_.begin() + static_cast<std::ptrdiff_t>(*place), std::move(attached));
+  counted_.add(std::move(space), std::move(order));
 }
 
 void ProcessLook::run() noexcept {
@@ -268,10 +216,9 @@ void ProcessLook::look() {
       files.reserve(found->files.size());
       for (const auto& [file, mappings] : found->files) files.push_back({file, mappings});
       memory_->remember(pid, std::move(files), worked, found->wants_steps(worked));
-      if (worked >= KnownMappings::kSlow) memory_->note_places(files_, found->attached.starts);
+      if (worked >= KnownMappings::kSlow) memory_->note_places(files_, found->space.starts);
     }
-    const nanoseconds beside =
-        worked - (found ? kForOneFound * found->attached.mappings() : nanoseconds(0));
+    const nanoseconds beside = worked - (found ? kForOneFound * found->mappings() : nanoseconds(0));
     lock.lock();
     // Where it cannot be probed a process that is not known counts as 0 when its look is given up:
     // there a first look takes nothing from the looks at others.
@@ -281,15 +228,16 @@ void ProcessLook::look() {
       failure_ = Errno(ENOMEM);
       return;
     }
-    if (!found || !found->attached.at_all()) continue;
-    current_ = std::move(found->attached);
+    if (!found || found->mappings() == 0) continue;
+    current_ = std::move(found->space);
     phase_ = Phase::kComparing;
     lock.unlock();
-    const auto place = place_of(current_);
+    auto order = counted_.place_of(current_);
     lock.lock();
     if (given_up_) return;
-    count(std::move(current_), place);
+    if (order) count(std::move(current_), std::move(*order));
   }
+  memory_->remember_distinct(files_.front(), counted_.newly_distinct());
 }
 
 /// Whether the thread waits for something else than a CPU.

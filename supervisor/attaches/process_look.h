@@ -12,9 +12,8 @@
 // instead: at the addresses where other such processes map the files, as a forked child does, since
 // a query for one address takes a microsecond whatever else is mapped.
 //
-// Mappings are found by device and inode; an address space that several processes share (vfork(2),
-// clone(2) with CLONE_VM) is counted once: kcmp(2) recognises it. Where kcmp is forbidden, a
-// process that waits for its vfork child is recognised by what both show in /proc.
+// Mappings are found by device and inode; an address space that several processes share is counted
+// once (CountedSpaces).
 //
 // Thread rule: run() by one thread, all else by another.
 #pragma once
@@ -35,6 +34,7 @@
 #include "emulation/memmap/mapping_space.h"
 #include "policy/base/mutex.h"
 #include "policy/base/result.h"
+#include "supervisor/attaches/counted_spaces.h"
 #include "supervisor/attaches/known_mappings.h"
 #include "supervisor/attaches/look_patience.h"
 #include "supervisor/kernel/features.h"
@@ -77,21 +77,16 @@ class ProcessLook {
   void leave_alone();
 
  private:
-  /// The addresses at which one process maps each of the files, and all other files of the same
-  /// kind.
-  struct Attached {
-    pid_t pid = 0;
-    std::vector<std::vector<std::uint64_t>> starts;
-    [[nodiscard]] bool at_all() const;
-    [[nodiscard]] std::int64_t mappings() const;
-  };
   struct Found {
-    Attached attached;
+    CountedSpaces::Space space;
+    /// All files of the same kind that are mapped.
     std::unordered_map<FileIdentity, std::uint64_t, FileIdentityHash> files;
     std::uint32_t shared = 0;  ///< mappings
     bool by_text = false;
 
     void add(const MappedArea& mapped, const ProcessLook& look);
+    /// Of the files that are counted.
+    [[nodiscard]] std::int64_t mappings() const;
     [[nodiscard]] bool wants_steps(std::chrono::nanoseconds worked) const;
   };
 
@@ -99,10 +94,8 @@ class ProcessLook {
   Result<Found> probe(pid_t pid);
   /// `tid`: a thread of the process `pid`.
   Result<Found> find_in_task(pid_t pid, pid_t tid);
-  /// The place in counted_; nothing where that address space is counted already.
-  std::optional<std::size_t> place_of(const Attached& attached);
   void look();
-  void count(Attached attached, std::optional<std::size_t> place) REQUIRES(mutex_);
+  void count(CountedSpaces::Space space, CountedSpaces::Order order) REQUIRES(mutex_);
   [[nodiscard]] bool blocked() const REQUIRES(mutex_);
   [[nodiscard]] bool too_late(LookPatience& patience) const REQUIRES(mutex_);
 
@@ -131,8 +124,8 @@ class ProcessLook {
   Phase given_up_in_ GUARDED_BY(mutex_) = Phase::kOpening;
   std::optional<Errno> failure_ GUARDED_BY(mutex_);
   // Only the look's thread uses these, while it compares: no lock.
-  Attached current_;
-  std::vector<Attached> counted_;  ///< in the order of kcmp(2), while that is allowed
+  CountedSpaces::Space current_;
+  CountedSpaces counted_;
   std::vector<std::uint64_t> totals_ GUARDED_BY(mutex_);
 };
 

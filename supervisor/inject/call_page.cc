@@ -215,6 +215,7 @@ std::optional<std::uint64_t> CallPage::slot_of_site(const seccomp_data& call) co
 }
 
 Result<void> CallPage::tell_in_slot(pid_t tid, std::uint64_t slot, const Work& work) {
+  HeldLocks::assert_may_wait();
   page_code::Order order = page_code::order_for(work);
   const iovec ours{order.words.data(), sizeof(order.words)};
   const iovec theirs{reinterpret_cast<void*>(slot + order.offset), sizeof(order.words)};
