@@ -124,9 +124,10 @@ wait_until 30 test -s made || fail "SHMVISOR_JOIN_OR_SERVE: no segment"
 joins env SHMVISOR_JOIN_OR_SERVE=either || fail "SHMVISOR_JOIN_OR_SERVE does not join: $(cat err)"
 touch go
 wait "$server" || fail "SHMVISOR_JOIN_OR_SERVE: status $?"
-SHMVISOR_SOCKET=$scratch/agent "$SHMVISOR" agent 2>err &
+SHMVISOR_SERVE_GROUP=open=$scratch/open SHMVISOR_SOCKET=$scratch/agent "$SHMVISOR" agent 2>err &
 agent=$!
 wait_until 30 test -S agent || fail "SHMVISOR_SOCKET: no socket: $(cat err)"
+prints 'Shared memory id: 0' SHMVISOR_JOIN="$scratch/open" -- ipcmk -M 1
 kill -TERM "$agent"
 wait "$agent" || fail "the agent: status $?"
 SHMVISOR_SHMMAX=banana SHMVISOR_SOCKET=$scratch/agent "$SHMVISOR" agent 2>err
