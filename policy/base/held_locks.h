@@ -13,7 +13,6 @@
 // empties. A condition is waited for with no other lock held than its own.
 //
 // Thread rule: each thread has a record of its own.
-
 #pragma once
 
 #ifndef NDEBUG

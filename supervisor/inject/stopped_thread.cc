@@ -37,16 +37,15 @@ bool StoppedThread::release() {
   }
   if (!replaced_) {
     if (const auto word = departure_.result_word()) (void)tracee_.poke(word->address, word->value);
+    // The mask first. Should we die between the two, the thread goes on in our code, which sets the
+    // mask itself. The other way round its signals would stay blocked.
+    if (!departure_.code && mask_differs_) tracee_.set_signal_mask(signal_mask_);
     if (!set_registers(departure_.registers(registers_))) {
       tracee_.give_up_gone();
       return false;
     }
     if (departure_.word) (void)tracee_.poke(departure_.word->address, departure_.word->value);
-    if (departure_.code) {
-      tracee_.set_signal_mask(kAllSignals & ~bit_of(SIGSYS));
-    } else if (mask_differs_) {
-      tracee_.set_signal_mask(signal_mask_);
-    }
+    if (departure_.code) tracee_.set_signal_mask(kAllSignals & ~bit_of(SIGSYS));
   }
   return tracee_.detach() && !departure_.repeats;
 }
@@ -77,8 +76,8 @@ Result<std::int64_t> StoppedThread::call(Abi abi, RemoteCall call,
 }
 
 Result<Registers> StoppedThread::run(const Registers& begin) {
-  if (!block_signals() || replaced_ || !set_registers(begin)) return Errno(ESRCH);
-  // Should we die from here on the code gives everything back.
+  // The registers first: should we die from here on the code gives everything back, the mask too.
+  if (replaced_ || !set_registers(begin) || !block_signals()) return Errno(ESRCH);
   if ((tracee_.options() & PTRACE_O_EXITKILL) != 0) (void)tracee_.remove_option(PTRACE_O_EXITKILL);
   const Stop stop = resume_to_stop(false, Wait::kBounded);
   if (stop == Stop::kReplaced || stop == Stop::kGone) return Errno(ESRCH);
