@@ -8,11 +8,10 @@
 #include "emulation/abi/abi.h"
 #include "policy/base/error_result.h"
 #include "supervisor/attaches/memory_map.h"
+#include "supervisor/inject/arch/remote_call.h"
 
 namespace shmvisor {
 namespace {
-
-constexpr std::uint64_t kNoFile = ~std::uint64_t{0};
 
 /// What a call returned that did not fail.
 Result<std::uint64_t> done(const Result<std::int64_t>& called) {

@@ -140,7 +140,6 @@ std::optional<std::uint64_t> SiteRewriter::stub_for(std::uint64_t site) const {
 
 bool SiteRewriter::make_page_of_stubs(std::uint64_t page) const {
   StoppedThread& thread = hold_.thread();
-  constexpr std::uint64_t kNoFile = ~std::uint64_t{0};
   const auto mapped = thread.call(page_code::abi(), RemoteCall::kMmap,
                                   {page, kPageBytes, PROT_READ | PROT_EXEC,
                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, kNoFile, 0});

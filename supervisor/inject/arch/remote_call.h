@@ -28,6 +28,9 @@ enum class RemoteCall : std::uint8_t {
 /// The number of `call` in `abi`.
 [[nodiscard]] std::uint64_t call_number(Abi abi, RemoteCall call);
 
+/// The descriptor of an mmap(2) without a file: -1.
+inline constexpr std::uint64_t kNoFile = ~std::uint64_t{0};
+
 /// What differs between ABIs in the arguments of their mmap(2).
 struct MmapForm {
   std::uint64_t offset_unit_bytes;  ///< the offset counts these
