@@ -13,7 +13,10 @@ fi
 
 for preset in "$@"; do
   echo "== $preset"
-  cmake --preset "$preset" >/dev/null
+  unity=()
+  # Builds with sanitizers are so by default. Whoever has a build folder already goes on as before.
+  [ -e "build/$preset" ] || unity=(-DSHMVISOR_UNITY_BUILD=ON)
+  cmake --preset "$preset" "${unity[@]}" >/dev/null
   if [ "$preset" = thread-safety ]; then
     cmake --build --preset "$preset" | tail -n 1
   else
