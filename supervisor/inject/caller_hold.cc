@@ -45,6 +45,7 @@ Result<int> CallerHold::hold_and_lend(const LentDescriptor& lent, LendingOrder o
 }
 
 Result<AttachedThread> CallerHold::attach_and_interrupt() {
+  expected_.let_another_receive_waiting();
   auto attached = attach_to_caller(call_, expected_, tracer_wait_, pin_);
   if (!attached) return attached;
   if (const auto asked = attached->interrupt(); !asked) return asked.error();

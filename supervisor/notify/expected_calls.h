@@ -32,11 +32,16 @@ namespace shmvisor {
 class ExpectedCalls {
  public:
   /// `somebody_receives`: called before a call is awaited; makes another thread receive.
-  explicit ExpectedCalls(std::function<void()> somebody_receives)
-      : somebody_receives_(std::move(somebody_receives)) {}
+  /// `if_a_call_waits`: does the same where a call waits to be received already.
+  explicit ExpectedCalls(
+      std::function<void()> somebody_receives, std::function<void()> if_a_call_waits = [] {})
+      : somebody_receives_(std::move(somebody_receives)),
+        if_a_call_waits_(std::move(if_a_call_waits)) {}
 
   /// Makes a thread other than the calling one receive.
   void let_another_receive() const { somebody_receives_(); }
+  /// The same where a call waits already. To be called before a caller is stopped.
+  void let_another_receive_waiting() const { if_a_call_waits_(); }
   /// From now on calls of `tid` are kept for next() and await().
   void expect(pid_t tid);
   /// The next call; nothing when none comes in time.
@@ -55,6 +60,7 @@ class ExpectedCalls {
 
  private:
   const std::function<void()> somebody_receives_;
+  const std::function<void()> if_a_call_waits_;
   std::atomic<int> expected_count_{0};
   std::atomic<int> given_back_count_{0};
   Mutex mutex_;

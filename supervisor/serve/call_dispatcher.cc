@@ -53,7 +53,8 @@ CallDispatcher::CallDispatcher(Listener& listener, IpcNamespaces& namespaces,
       observer_(observer),
       tracer_patience_(options.tracer_wait),
       threads_seen_(features, options.remembered, options.most_remembered),
-      expected_([this] { pool_.ensure_receiver(); }),
+      expected_([this] { pool_.ensure_receiver(); },
+                [this] { pool_.ensure_receiver_for_waiting(); }),
       own_budget_(options.most_threads),
       shares_(
           options.budget == nullptr ? own_budget_ : *options.budget, options.payer_group,
@@ -214,11 +215,7 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
     return decoded && decoded->operation == operation;
   };
   const bool maps = is(ShmOperation::kShmat) || is(ShmOperation::kShmdt);
-  if (maps) {
-    pool_.ensure_receiver_for_waiting();
-  } else {
-    OutgoingFiles::all().wait_for(identity.unique());
-  }
+  if (!maps) OutgoingFiles::all().wait_for(identity.unique());
   // A shmget neither copies nor maps, so it has nothing to wait for; a rule may ask for its
   // program.
   const bool judged_first = judge_.wanted();

@@ -5,7 +5,7 @@
 // that one CPU; so a single thread receives, and others are parked. To hand a call over takes
 // longer than to answer a shmget. So short calls queue for the one thread. Another thread takes
 // over
-//   - when an attach or detach begins and another call waits already;
+//   - when an attach or detach begins that stops its caller, and another call waits already;
 //   - before a step that takes long (counting a thousand processes);
 //   - when a call keeps its thread for more than a millisecond or two: a mapping that is populated,
 //     a copy to memory that belongs to a userfaultfd or a file system of the caller's, memory that
