@@ -1,5 +1,6 @@
 // The command line of shmvisor: which subcommand, and the way out.
 #include <fcntl.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -116,6 +117,9 @@ int run_all(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Each thread would make an arena of its own as it starts, for the few small things that it
+  // needs.
+  ::mallopt(M_ARENA_MAX, 2);
   occupy_standard_streams();
   return with_roomy_stack([argc, argv] { return run_all(argc, argv); });
 }

@@ -19,8 +19,8 @@ constexpr std::size_t kStackBytes = std::size_t{64} * 1024;
 
 std::atomic<KickThread*> g_current{nullptr};
 std::atomic<std::uint64_t> g_last_number{0};
-std::optional<uid_t> g_user;  // NOLINT: ours; none until a thread was to be made
-Mutex g_making;               // NOLINT: of the former two
+std::optional<uid_t> g_user = ::geteuid();  // NOLINT: ours; none where we forked since
+Mutex g_making;                             // NOLINT: of the former two
 
 /// Of a forked process, whose only thread may have forked with that mutex held.
 void leave_behind() {

@@ -232,7 +232,8 @@ std::optional<Message> receive_step(int socket, ProcMountFailure& missing_in_pro
 Result<Command, Failure> Command::start(const std::vector<std::string>& arguments,
                                         std::span<const sock_filter> filter,
                                         const InheritedState& inherited, ProcMounts& mounts,
-                                        KernelFeatures& features, IpcOf ipc_of) {
+                                        KernelFeatures& features, IpcOf ipc_of,
+                                        const std::function<void()>& meanwhile) {
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
     return own_failure("cannot make a socket pair", errno);
@@ -262,6 +263,7 @@ Result<Command, Failure> Command::start(const std::vector<std::string>& argument
     return failure;
   };
   Command command(pid, std::move(ours), arguments[0]);
+  meanwhile();
   const std::optional<Message> message =
       receive_step(command.socket_.get(), command.missing_in_proc_, [](int) {});
   if (!message) {

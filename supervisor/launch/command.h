@@ -45,11 +45,11 @@ enum class IpcOf : std::uint8_t { kSupervisor, kCommand };
 
 class Command {
  public:
-  static Result<Command, Failure> start(const std::vector<std::string>& arguments,
-                                        std::span<const sock_filter> filter,
-                                        const InheritedState& inherited, ProcMounts& mounts,
-                                        KernelFeatures& features,
-                                        IpcOf ipc_of = IpcOf::kSupervisor);
+  /// `meanwhile`: run while the child gets ready.
+  static Result<Command, Failure> start(
+      const std::vector<std::string>& arguments, std::span<const sock_filter> filter,
+      const InheritedState& inherited, ProcMounts& mounts, KernelFeatures& features,
+      IpcOf ipc_of = IpcOf::kSupervisor, const std::function<void()>& meanwhile = [] {});
 
   [[nodiscard]] pid_t pid() const { return pid_; }
   /// The listener; the owner is the caller from now on.

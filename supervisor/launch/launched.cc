@@ -79,7 +79,8 @@ std::unique_ptr<GroupWitness> Launched::make_witness() const {
   return group.own() ? nullptr : std::make_unique<GroupWitness>();
 }
 
-std::optional<Failure> Launched::let_go(InitLoop& init) const {
+std::optional<Failure> Launched::let_go(InitLoop& init,
+                                        const std::function<void()>& meanwhile) const {
   if (!init.valid()) {
     return Failure{exit_status::kOwnFailure,
                    "signalfd(2) is refused, which tells of signals and children; raise "
@@ -88,6 +89,7 @@ std::optional<Failure> Launched::let_go(InitLoop& init) const {
   if (parent) init.end_with(*parent);
   flush_process_log(kBeforeCommand);
   command.go_on();
+  meanwhile();
   auto failure = command.wait_for_exec([&init](int fd) { init.run_until(fd); });
   if (!failure) tell_of_proc(options, command.missing_in_proc());
   if (!failure) tell_of_ipc(options, command.ipc_refused());

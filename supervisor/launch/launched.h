@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -35,8 +36,10 @@ struct Launched {
   [[nodiscard]] std::chrono::milliseconds tracer_wait() const;
   /// The witness of the process group that the command shares with us; null where it has its own.
   [[nodiscard]] std::unique_ptr<GroupWitness> make_witness() const;
-  /// Lets the command go on to its exec. Answers why it does not run, if it does not.
-  std::optional<Failure> let_go(InitLoop& init) const;
+  /// Lets the command go on to its exec. Answers why it does not run, if it does not. `meanwhile`:
+  /// run while the command is about to.
+  std::optional<Failure> let_go(
+      InitLoop& init, const std::function<void()>& meanwhile = [] {}) const;
   /// The command does not run: kills it if it still lives, and logs the failure. Answers the exit
   /// status.
   [[nodiscard]] int give_up(const Failure& failure) const;

@@ -128,8 +128,12 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   if (options.die_with_parent) parent.emplace();
 
   ProcMounts mounts(proc, options.user_namespace, role.server.has_value());
-  auto started =
-      Command::start(options.command, *filter, inherited, mounts, features, ipc_of(options, role));
+  std::optional<ServingRun::Groundwork> groundwork;
+  auto started = Command::start(options.command, *filter, inherited, mounts, features,
+                                ipc_of(options, role), [&] {
+                                  if (!role.server)
+                                    groundwork = ServingRun::lay_groundwork(options, features);
+                                });
   if (!started) return fail(started.error());
   Command& command = *started;
   const Launched launched{options, features, group, inherited, command, parent};
@@ -137,7 +141,9 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   const auto joined = hand_over(launched, role, search, listener);
   if (!joined) return launched.give_up(joined.error());
   if (!*joined) {
-    return ServingRun(launched, std::move(listener), std::move(role.socket)).run();
+    if (!groundwork) groundwork = ServingRun::lay_groundwork(options, features);
+    return ServingRun(launched, std::move(listener), std::move(role.socket), std::move(*groundwork))
+        .run();
   }
   return run_joined(launched, *role.server, std::move(listener));
 }

@@ -40,23 +40,35 @@ Result<SideClient> start_client(const char* subcommand, const std::string& outpu
   return SideClient::start(std::move(words));
 }
 
-std::shared_ptr<SessionResources> make_resources(const Launched& launched) {
-  auto resources = std::make_shared<SessionResources>(launched.features);
-  resources->steer(launched.options.steering);
-  return resources;
+std::shared_ptr<Session> make_session(const RunOptions& options,
+                                      std::shared_ptr<SessionResources> resources,
+                                      UniqueFd ipc_namespace) {
+  return Session::of_command(std::move(resources), options.limits, options.memory,
+                             std::move(ipc_namespace));
 }
 
 Failure own_failure(std::string message) { return {exit_status::kOwnFailure, std::move(message)}; }
 
 }  // namespace
 
+ServingRun::Groundwork ServingRun::lay_groundwork(const RunOptions& options,
+                                                  KernelFeatures& features) {
+  Groundwork groundwork{std::make_shared<SessionResources>(features), nullptr};
+  groundwork.resources->steer(options.steering);
+  if (!options.private_ipc) {
+    groundwork.session = make_session(options, groundwork.resources, UniqueFd());
+  }
+  return groundwork;
+}
+
 ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
-                       std::optional<JoinSocket> socket)
+                       std::optional<JoinSocket> socket, Groundwork groundwork)
     : launched_(launched),
-      resources_(make_resources(launched)),
+      resources_(std::move(groundwork.resources)),
       upkeep_(loop_, resources_),
-      session_(Session::of_command(resources_, launched.options.limits, launched.options.memory,
-                                   launched.command.ipc_namespace())),
+      session_(groundwork.session != nullptr
+                   ? std::move(groundwork.session)
+                   : make_session(launched.options, resources_, launched.command.ipc_namespace())),
       covers_(launched.command.pid()),
       files_(serve_files()),
       served_(session_, std::move(listener), launched.command.wait_kind(), server_options()),
@@ -110,7 +122,7 @@ int ServingRun::run() {
   g_command = launched_.command.pid();
   KickTimer::install_handler([](int signal_number) { ::kill(g_command, signal_number); });
   auto failure = start();
-  if (!failure) failure = launched_.let_go(init_);
+  if (!failure) failure = launched_.let_go(init_, [] { Server::keep_reserve(); });
   const int status = failure ? launched_.give_up(*failure)
                              : init_.run(launched_.options.linger, [this] { return all_gone(); });
   if (!end_threads()) end_process_at_once(status);

@@ -32,8 +32,16 @@ namespace shmvisor {
 
 class ServingRun {
  public:
+  /// What does not depend on the command, and can be there before it has its filter.
+  struct Groundwork {
+    std::shared_ptr<SessionResources> resources;
+    std::shared_ptr<Session> session;  ///< null where the command's IPC namespace is to be its own
+  };
+  static Groundwork lay_groundwork(const RunOptions& options, KernelFeatures& features);
+
   /// `socket`: where others may join.
-  ServingRun(const Launched& launched, UniqueFd listener, std::optional<JoinSocket> socket);
+  ServingRun(const Launched& launched, UniqueFd listener, std::optional<JoinSocket> socket,
+             Groundwork groundwork);
   ServingRun(const ServingRun&) = delete;
   ServingRun& operator=(const ServingRun&) = delete;
 

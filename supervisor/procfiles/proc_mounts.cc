@@ -9,8 +9,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "supervisor/procfiles/proc_file_list.h"
-
 namespace shmvisor {
 namespace {
 
@@ -34,15 +32,12 @@ void find_all_at_once(int folder) {
   ::syscall(SYS_getdents64, listing.get(), entries.data(), entries.size());
 }
 
-/// A user namespace inside may mount a /proc of its own only as long as one is to be seen that
-/// nothing covers (mnt_already_visible() of fs/namespace.c), and sandboxes do mount one. So a copy
-/// stays where nobody looks: a folder that is in every /proc and always empty, kept by the kernel
-/// for old times' sake (proc_tty_init()). What fails here is missed by such sandboxes only.
-void keep_whole_proc() {
-  const UniqueFd whole(
-      ::open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | AT_RECURSIVE | unsigned{OPEN_TREE_CLOEXEC}));
-  if (!whole.valid()) return;
-  ::move_mount(whole.get(), "", AT_FDCWD, "/proc/tty/ldisc", MOVE_MOUNT_F_EMPTY_PATH);
+/// A folder that is in every /proc and always empty, kept by the kernel for old times' sake
+/// (proc_tty_init()). Nobody looks there.
+constexpr const char* kUnseen = "/proc/tty/ldisc";
+
+bool mount_at(const UniqueFd& mount, const char* path) {
+  return ::move_mount(mount.get(), "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) == 0;
 }
 
 /// One "UID UID 1" line of an id map.
@@ -136,7 +131,8 @@ ProcMountFailure ProcMounts::prepare_all() {
   if (::mount(nullptr, "/proc", nullptr, MS_SLAVE | MS_REC, nullptr) != 0) {
     return failure(Step::kPropagation);
   }
-  keep_whole_proc();
+  whole_proc_.reset(
+      ::open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | AT_RECURSIVE | unsigned{OPEN_TREE_CLOEXEC}));
   if (mode_ == ProcMode::kHide) return hide();
   return wants_mount_ ? ProcMountFailure{} : files_.make(uid_.c_str(), gid_.c_str());
 }
@@ -153,41 +149,59 @@ ProcMountFailure ProcMounts::enter_user_namespace() const {
   return {};
 }
 
-ProcMountFailure ProcMounts::hide() const {
+ProcMountFailure ProcMounts::hide() {
   if (::mount("shmvisor", kSysvipc, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
               "mode=555,size=4k") != 0 &&
       errno != ENOENT) {
     return failure(Step::kHide);
   }
+  keep_whole_proc();
   return {};
 }
 
 ProcMountFailure ProcMounts::attach() {
   if (!files_.mount.valid()) return {};
-  // Before Linux 6.15 only a mount that is somewhere can be cloned, so it is here for a moment.
-  if (::move_mount(files_.mount.get(), "", AT_FDCWD, kSysvipc, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
-    return errno == ENOENT ? ProcMountFailure{} : failure(Step::kAttach);
-  }
   find_all_at_once(files_.mount.get());
-  std::array<UniqueFd, kProcFiles.size()> files;
-  ProcMountFailure failed;
-  for (std::size_t i = 0; i < files.size() && !failed.failed(); ++i) {
-    files[i].reset(::open_tree(files_.mount.get(), kProcFiles[i].name,
-                               OPEN_TREE_CLONE | unsigned{OPEN_TREE_CLOEXEC}));
-    if (!files[i].valid()) failed = failure(Step::kAttach);
+  Files files;
+  ProcMountFailure failed = clone_files(files);
+  // Before Linux 6.15 only a mount that is somewhere can be cloned, so it is here for a moment.
+  const bool never_was_anywhere = !failed.failed();
+  if (failed.failed()) {
+    if (!mount_at(files_.mount, kSysvipc)) {
+      return errno == ENOENT ? ProcMountFailure{} : failure(Step::kAttach);
+    }
+    failed = clone_files(files);
+    if (::umount2(kSysvipc, MNT_DETACH) != 0) return failure(Step::kAttach);
   }
-  if (::umount2(kSysvipc, MNT_DETACH) != 0) return failure(Step::kAttach);
   for (std::size_t i = 0; i < files.size() && !failed.failed(); ++i) {
-    if (::move_mount(files[i].get(), "", AT_FDCWD, kProcFiles[i].path, MOVE_MOUNT_F_EMPTY_PATH) !=
-            0 &&
-        errno != ENOENT) {
+    if (!mount_at(files[i], kProcFiles[i].path) && errno != ENOENT) {
       failed = failure(Step::kAttach);
     }
   }
+  // To take a mount away, or to close one that never was anywhere, is to wait for a grace period of
+  // RCU: namespace_unlock() of fs/namespace.c. It is a third of the whole start. So this one stays,
+  // and the other /proc covers it.
+  if (never_was_anywhere) (void)mount_at(files_.mount, kUnseen);
+  keep_whole_proc();
   return failed;
 }
 
+ProcMountFailure ProcMounts::clone_files(Files& files) const {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    files[i].reset(::open_tree(files_.mount.get(), kProcFiles[i].name,
+                               OPEN_TREE_CLONE | unsigned{OPEN_TREE_CLOEXEC}));
+    if (!files[i].valid()) return failure(Step::kAttach);
+  }
+  return {};
+}
+
+void ProcMounts::keep_whole_proc() {
+  if (whole_proc_.valid()) (void)mount_at(whole_proc_, kUnseen);
+  whole_proc_.reset();
+}
+
 void ProcMounts::close() {
+  whole_proc_.reset();
   files_.mount.reset();
   files_.connection.reset();
 }

@@ -12,7 +12,7 @@
 // prepare() creates it; attach() mounts its files, and waits for the server. Where another shmvisor
 // serves the file system it also creates it (FuseMount), and take_mount() comes between the steps.
 //
-// Ownership: keeps the two descriptors between the steps; the caller closes them.
+// Ownership: keeps descriptors between the steps, until close().
 // Thread rule: constructed before the fork; prepare() and attach() are the child's and
 // async-signal-safe.
 #pragma once
@@ -24,6 +24,7 @@
 
 #include "policy/base/unique_fd.h"
 #include "supervisor/procfiles/fuse_mount.h"
+#include "supervisor/procfiles/proc_file_list.h"
 #include "supervisor/procfiles/proc_mount_failure.h"
 
 namespace shmvisor {
@@ -56,7 +57,7 @@ class ProcMounts {
   /// Mounts our files over those that the kernel has. Waits until the file system is served.
   /// Precondition: leave_connection().
   ProcMountFailure attach();
-  /// Closes both descriptors.
+  /// Closes what was not mounted.
   void close();
 
   /// Whether the command must not run after this failure.
@@ -65,7 +66,14 @@ class ProcMounts {
  private:
   ProcMountFailure prepare_all();
   ProcMountFailure enter_user_namespace() const;
-  ProcMountFailure hide() const;
+  ProcMountFailure hide();
+  using Files = std::array<UniqueFd, kProcFiles.size()>;
+  /// Makes a mount of each file, which is nowhere yet.
+  ProcMountFailure clone_files(Files& files) const;
+  /// A user namespace inside may mount a /proc of its own only as long as one is to be seen that
+  /// nothing covers (mnt_already_visible() of fs/namespace.c), and sandboxes do mount one. So a
+  /// copy of /proc stays, where nobody looks. What fails here is missed by such sandboxes only.
+  void keep_whole_proc();
 
   const ProcMode mode_;
   const bool user_namespace_;
@@ -77,6 +85,7 @@ class ProcMounts {
   const std::string uid_map_;
   const std::string gid_map_;
   FuseMount files_;
+  UniqueFd whole_proc_;  ///< a copy of /proc from before our files; invalid where there is none
 };
 
 }  // namespace shmvisor

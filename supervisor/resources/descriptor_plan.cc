@@ -10,9 +10,9 @@
 namespace shmvisor {
 namespace {
 
-/// Descriptors that this process opens once and keeps: inotify, timers, the call page, signalfd and
-/// the like.
-constexpr std::int64_t kOpenedLater = 8;
+/// Descriptors that this process opens once and keeps: the listener, the connection of the files in
+/// /proc, inotify, timers, the call page, signalfd and the like.
+constexpr std::int64_t kOpenedLater = 10;
 /// For the main loop, which accepts connections and looks into /proc.
 constexpr std::int64_t kForTheMainLoop = 4;
 constexpr std::int64_t kLeastReserve = 16;

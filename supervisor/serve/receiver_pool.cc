@@ -32,11 +32,13 @@ Result<void> ReceiverPool::start() {
   // Only now: a pool at rest since its beginning costs neither descriptor nor thread.
   if (auto started = watchdog_.start(); !started) return started;
   resting_ = false;
-  // While threads can be had:
-  LosableThreads::all().keep_reserve();
-  KickTimer::keep_ready();
   if (!call_receiver()) return Errno(EAGAIN);
   return {};
+}
+
+void ReceiverPool::keep_reserve() {
+  LosableThreads::all().keep_reserve();
+  KickTimer::keep_ready();
 }
 
 void ReceiverPool::rest() {

@@ -68,6 +68,9 @@ class ReceiverPool {
 
   /// Makes a thread receive. EAGAIN where no thread can be created.
   Result<void> start();
+  /// To be called once a pool has started: makes the threads that calls of any pool may come to
+  /// need. A command that starts need not wait for that.
+  static void keep_reserve();
   /// Ends the threads that have no call; the others finish theirs first. To be repeated until
   /// idle(), because a thread that is about to receive misses it; start() undoes it. The owner
   /// watches the listener meanwhile.

@@ -36,6 +36,8 @@ class Server {
     if (started && has_delayed_calls()) pool_.ask_to_look();
     return started;
   }
+  /// Makes the threads that calls of any server here may come to need, while threads can be had.
+  static void keep_reserve() { ReceiverPool::keep_reserve(); }
   void rest() { pool_.rest(); }
   /// Whether no thread is left: then it may be destroyed.
   [[nodiscard]] bool idle() const { return pool_.idle(); }

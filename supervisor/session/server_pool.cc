@@ -123,6 +123,7 @@ void ServerPool::wake(Entry& entry) {
     wake_again_.set_by(Clock::now() + kBetweenWakes);
     return;
   }
+  Server::keep_reserve();
   entry.wants_rest = false;
   entry.received_at_last_look.reset();
   watch(entry, 0);
