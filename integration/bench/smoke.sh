@@ -64,7 +64,7 @@ assert int(bench["machine"]["cpus"]) >= 1 and bench["machine"]["kernel"], bench[
 names = [workload["name"] for workload in bench["workloads"]]
 for name in ["getppid", "semop-attached8", "create-remove", "shmat", "attach-detach-1G", "first-touch",
              "copy-bandwidth", "shmget-16-threads", "stat-among-1000", "stat-attached-100", "start",
-             "idle-wake-ups"]:
+             "idle-wake-ups", "php-attach-detach", "python-attach-detach", "x11-segment-each-image"]:
     assert name in names, names
 if not sanitized:
     assert "pgbench-select" in names and "x11perf-shmput500" in names, names

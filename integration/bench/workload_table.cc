@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "integration/bench/idle_probe.h"
+#include "integration/bench/interpreter_runs.h"
 #include "integration/bench/machine.h"
 #include "integration/bench/postgres_cluster.h"
 #include "integration/bench/shared_run.h"
@@ -72,13 +73,13 @@ void add_unrelated(std::vector<Workload>& all) {
 void add_single_calls(std::vector<Workload>& all) {
   constexpr FloorKind kFloor = FloorKind::kNotification;
   all.push_back(worker("shmget", kFloor, {of_floor(1.5)}));
-  all.push_back(worker("create-remove", kFloor, {of_floor(4)}));
+  all.push_back(worker("create-remove", kFloor, {of_floor(2.2)}));
   all.push_back(worker("stat-unattached", kFloor, {of_floor(1.5)}));
-  all.push_back(worker("shmat", kFloor, {of_floor(3), further(of_floor(1.5))}));
-  all.push_back(worker("shmdt", kFloor, {}));
+  all.push_back(worker("shmat", kFloor, {of_floor(1.6)}));
+  all.push_back(worker("shmdt", kFloor, {of_floor(1.6)}));
   all.push_back(worker("attach-touch-detach", kFloor, {}));
   for (const std::string size : {"4K", "64M", "1G"}) {
-    all.push_back(worker("attach-detach-" + size, kFloor, {of_native(8), further(of_native(4))}));
+    all.push_back(worker("attach-detach-" + size, kFloor, {of_native(6), further(of_native(4.5))}));
   }
 }
 
@@ -97,9 +98,9 @@ void add_parallel(std::vector<Workload>& all) {
     for (const Crew& crew : {Crew{"1-process", 1}, Crew{"2-processes", 2}, Crew{"4-processes", 4},
                              Crew{"16-processes", 16}, Crew{"16-threads", 16}}) {
       std::vector<Goal> goals;
-      // With fewer CPUs four cannot run at a time.
-      if (crew.name == "4-processes" && cpu_count() >= 4) {
-        goals.push_back(rate_of(2.5, call + "-1-process"));
+      // On one CPU no two run at a time.
+      if (crew.name == "4-processes" && cpu_count() >= 2) {
+        goals.push_back(rate_of(cpu_count() >= 4 ? 2.5 : 1.4, call + "-1-process"));
       }
       all.push_back(worker(call + "-" + crew.name, FloorKind::kNotification, std::move(goals)));
       all.back().callers = crew.callers;
@@ -134,8 +135,10 @@ void add_many_processes(std::vector<Workload>& all) {
     const auto run = shared_worker(name, 2);
     std::vector<Goal> goals;
     std::vector<Goal> goals_beside;
+    if (count == 1) goals.push_back(of_floor(2.5));
+    if (count == 100) goals.push_back(at_most(0.5 * kMillisecond));
     if (count == 1000) {
-      goals.push_back(at_most(20 * kMillisecond));
+      goals.push_back(at_most(8 * kMillisecond));
       goals_beside.push_back(of_workload(0.1, "stat-" + name));
     }
     all.push_back(make("stat-" + name, Unit::kNanoseconds, std::move(goals), number_of(run, 0)));
@@ -164,6 +167,11 @@ void add_whole_programs(std::vector<Workload>& all) {
       make("parallel-scan", Unit::kNanoseconds, {of_native(1 / 0.98)}, number_of(run, 0)));
   all.back().heavy = true;
   all.push_back(make("pgbench-select", Unit::kPerSecond, {of_native(0.98)}, number_of(run, 1)));
+  all.back().heavy = true;
+  all.push_back(make("php-attach-detach", Unit::kNanoseconds, {of_native(10)}, run_php_in));
+  all.push_back(make("python-attach-detach", Unit::kNanoseconds, {of_native(10)}, run_python_in));
+  all.push_back(
+      make("x11-segment-each-image", Unit::kNanoseconds, {of_native(10)}, run_x11_images_in));
   all.back().heavy = true;
   all.push_back(make("x11perf-shmput500", Unit::kPerSecond, {of_native(0.98)}, run_shmput_in));
   all.back().heavy = true;
