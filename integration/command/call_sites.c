@@ -52,6 +52,46 @@ static void test_changed(void) {
   printf("own code: %d\n", is_changed(make_code("", MAP_PRIVATE, PROT_READ | PROT_EXEC)));
 }
 
+/// What a program does with its own code, before and after its site leads elsewhere.
+static void test_code(void) {
+  unsigned char* const code = make_code("", MAP_PRIVATE, PROT_READ | PROT_EXEC);
+  unsigned char kept[128];
+  memcpy(kept, code, sizeof(kept));
+  (void)is_changed(code);
+  mprotect(code, 4096, PROT_NONE);
+  mprotect(code, 4096, PROT_READ | PROT_EXEC);
+  (void)is_changed(code);
+  puts("protected otherwise for a while: ok");
+  mprotect(code, 4096, PROT_READ | PROT_WRITE);
+  memcpy(code, kept, sizeof(kept));
+  mprotect(code, 4096, PROT_READ | PROT_EXEC);
+  (void)is_changed(code);
+  puts("written anew: ok");
+  void* const fresh = make_code("", MAP_PRIVATE, PROT_READ | PROT_EXEC);
+  if (mremap(fresh, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, code) != code) fail("mremap");
+  (void)is_changed(code);
+  puts("other code there: ok");
+  munmap(code, 4096);
+  printf("gone: %d, %lu attached\n", once(), attaches());
+}
+
+/// Protection keys: what a thread may not touch stays so, and is nothing to do with its calls.
+static void test_keys(void) {
+  const int key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
+  char* const locked = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (key < 0 || pkey_mprotect(locked, 4096, PROT_READ | PROT_WRITE, key) != 0) {
+    puts("no protection keys");
+    return;
+  }
+  often("beside a key");
+  printf("access to the key: %d\n", pkey_get(key));
+  char* const memory = shmat(id, NULL, 0);
+  pkey_mprotect(memory, 4096, PROT_READ | PROT_WRITE, key);
+  printf("a segment with a key: detached %d, then %d\n", shmdt(memory), once());
+  pkey_set(key, 0);
+  printf("%c, %lu attached\n", *locked == 0 ? 'z' : 'x', attaches());
+}
+
 static void* wait_for_end(void* pipe) {
   char byte;
   while (read(*(int*)pipe, &byte, 1) < 0) {
@@ -284,6 +324,8 @@ int main(int count, char** words) {
   const char* const what = count > 1 ? words[1] : "";
   make_segments();
   if (strcmp(what, "changed") == 0) test_changed();
+  if (strcmp(what, "code") == 0) test_code();
+  if (strcmp(what, "keys") == 0) test_keys();
   if (strcmp(what, "left") == 0) test_left();
   if (strcmp(what, "registers") == 0) test_registers();
   if (strcmp(what, "sites") == 0) test_sites();

@@ -25,6 +25,8 @@ agree() {
 
 agree call_sites left '' '--without call-sites'
 agree call_sites registers '' '--without call-sites'
+agree call_sites code '' '--without call-sites'
+agree call_sites keys '' '--without call-sites'
 agree call_sites sites '' '--without call-sites'
 agree call_sites kinds '' '--without call-sites'
 agree shared_sites processes '' '--without call-sites'

@@ -32,6 +32,7 @@ make_root() {
   mkdir -p "$root/integration" &&
     cp -r "$integration/lib.sh" "$integration/oracle" "$integration/procfiles" "$integration/machines" "$root/integration" || return 1
   for path in "$build"/integration/oracle/oracle_* "$build/integration/command/command_attach_once" \
+    "$build/integration/command/command_call_sites" \
     "$build/tests/caller_stack_test"; do
     [ ! -f "$path" ] || copy_program "$root" "$path" "/programs/${path##*/}" || return 1
   done

@@ -18,6 +18,8 @@ END
   for program in memory removal; do
     echo "oracle.${program}_as_user bash /integration/oracle/compare.sh --as-user /programs/oracle_$program"
   done
+  # The emulated processor has protection keys.
+  echo 'call_sites.keys bash /integration/oracle/compare.sh /programs/command_call_sites keys'
   # Before Linux 5.19 a signal ends the wait for an answer. An emulated machine gets none ready within the half
   # millisecond that the program leaves elsewhere.
   if "$SHMVISOR" check | grep -q '^wait-killable-recv *yes'; then
