@@ -1,5 +1,6 @@
 #include "supervisor/launch/group_witness.h"
 
+#include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -42,6 +43,13 @@ alignas(16) std::array<std::byte, 16384> g_stack;
 void wait_for_senders() {
   const pid_t group = ::getpgrp();
   (void)::setpgid(0, group != 0 ? group : INT_MAX);
+}
+
+/// Of a child, which most often can be reaped then.
+void wait_for_end_of(pid_t pid) {
+  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  pollfd end{pidfd.get(), POLLIN, 0};
+  if (pidfd.valid()) (void)::poll(&end, 1, kMostLooks * static_cast<int>(kBetweenLooks.count()));
 }
 
 }  // namespace
@@ -93,6 +101,10 @@ GroupWitness::~GroupWitness() {
 /// Its tracer may keep the end from us. It runs nothing any more then, whatever becomes of its
 /// stack.
 void GroupWitness::wait_until_gone() {
+  if (!gone()) {
+    const auto* const ending = std::ranges::find_if(ending_, [](pid_t pid) { return pid != 0; });
+    if (ending != ending_.end()) wait_for_end_of(*ending);
+  }
   for (int looks = 0; looks < kMostLooks && !gone(); ++looks) {
     std::this_thread::sleep_for(kBetweenLooks);
   }
