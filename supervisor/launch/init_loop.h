@@ -48,6 +48,8 @@ class InitLoop {
   [[nodiscard]] bool valid() const { return signals_.valid(); }
   /// For a command in our process group. The witness ends with the command.
   void use(std::unique_ptr<GroupWitness> witness) { got_.use(std::move(witness)); }
+  /// The command has begun to end: no signal matters to it any more.
+  void command_ends() { got_.dismiss_witness(); }
   /// When the parent ends, the command is killed, and the loop ends with it. Borrowed.
   void end_with(const ParentWatch& parent);
   /// Runs until the command has ended and, with `linger`, until `all_gone` answers true; it is

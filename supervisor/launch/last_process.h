@@ -7,6 +7,9 @@
 // thread.
 #pragma once
 
+#include <functional>
+#include <utility>
+
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/notify/listener.h"
 
@@ -14,9 +17,12 @@ namespace shmvisor {
 
 class LastProcess {
  public:
-  LastProcess(EventLoop& loop, const Listener& listener)
-      : ended_(loop.watch(listener.fd(), 0, [this](short) {
+  /// `told`: called once, in the loop.
+  LastProcess(
+      EventLoop& loop, const Listener& listener, std::function<void()> told = [] {})
+      : told_(std::move(told)), ended_(loop.watch(listener.fd(), 0, [this](short) {
           gone_ = true;
+          told_();
           ended_.reset();
         })) {}
   LastProcess(const LastProcess&) = delete;
@@ -26,6 +32,7 @@ class LastProcess {
 
  private:
   bool gone_ = false;
+  const std::function<void()> told_;
   EventLoop::Source ended_;
 };
 

@@ -72,7 +72,7 @@ ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
       covers_(launched.command.pid()),
       files_(serve_files()),
       served_(session_, std::move(listener), launched.command.wait_kind(), server_options()),
-      last_process_(loop_, served_.listener()),
+      last_process_(loop_, served_.listener(), [this] { init_.command_ends(); }),
       below_(launched.features),
       init_(loop_, launched.command.pid(), launched.group, launched.options.signal_group,
             launched.inherited.watched(), below_) {

@@ -197,6 +197,7 @@ void ReceiverPool::run(Begin begin) {
     if (!ended) continue;
     over_ = true;
     called_.notify_all();
+    watchdog_.begin_to_stop();
   }
   std::erase(workers_, &self);
   --threads_;

@@ -30,10 +30,14 @@ Result<void> Watchdog::start() {
   return {};
 }
 
-void Watchdog::stop() {
-  if (!thread_) return;
+void Watchdog::begin_to_stop() {
   stopping_.store(true);
   set_timer(std::chrono::nanoseconds(1));
+}
+
+void Watchdog::stop() {
+  if (!thread_) return;
+  if (!stopping_.load()) begin_to_stop();
   ::pthread_join(*thread_, nullptr);
   thread_.reset();
   timer_.reset();

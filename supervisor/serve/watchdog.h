@@ -4,8 +4,8 @@
 // sleeps until then. Where no descriptor is to be had for a timer, ask() wakes the thread, which
 // then sleeps for the millisecond.
 //
-// Thread rule: ask() from any thread, between start() and stop(); these from one at a time. `look`
-// runs on the thread itself.
+// Thread rule: ask() and begin_to_stop() from any thread, between start() and stop(); these from
+// one at a time. `look` runs on the thread itself.
 #pragma once
 
 #include <pthread.h>
@@ -33,6 +33,8 @@ class Watchdog {
 
   /// Does nothing where it is started already. EAGAIN or ENOMEM where no thread can be created.
   Result<void> start();
+  /// `look` will soon not run any more. Before stop(), which then need not wait.
+  void begin_to_stop();
   /// Waits until `look` is not running, and will not run again.
   void stop();
   void ask() {
