@@ -53,7 +53,7 @@ print(eval(sys.argv[2]))' "$1" "$2"
 heading "standard error"
 run_audited --audit stderr -- python3 refused.py 1 2>err || fail "status $?: $(cat err)"
 grep -qE '^shmvisor\[[0-9]+\]: audit: start pid=[0-9]+ command=python3$' err || fail "no start: $(cat err)"
-grep -qE '^shmvisor\[[0-9]+\]: audit: refusal call=shmget key=119 size=8193 errno=EINVAL denied_by=shmmax because="8193 bytes are more than shmmax, 8192" pid=[0-9]+ tid=[0-9]+ uid=0 command=python3$' err ||
+grep -qE '^shmvisor\[[0-9]+\]: audit: refusal call=shmget key=0x00000077 size=8193 errno=EINVAL denied_by=shmmax because="8193 bytes are more than shmmax, 8192" pid=[0-9]+ tid=[0-9]+ uid=0 command=python3$' err ||
   fail "no refusal: $(cat err)"
 grep -qE 'audit: stop$' err || fail "no stop: $(cat err)"
 run_audited --audit=stderr --audit-format json -- python3 refused.py 2 2>err || fail "status $?: $(cat err)"
@@ -103,7 +103,7 @@ exec 5>&-
 heading "syslog"
 start_daemon "$scratch/log.socket" syslog.out
 run_audited --audit "syslog:$scratch/log.socket" -- python3 refused.py 1 2>err || fail "$(cat err)"
-grep -qE '^<85>[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8} shmvisor\[[0-9]+\]: refusal call=shmget key=119 ' syslog.out ||
+grep -qE '^<85>[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8} shmvisor\[[0-9]+\]: refusal call=shmget key=0x00000077 ' syslog.out ||
   fail "not as syslog(3) has it: $(cat syslog.out)"
 stop_daemon
 rm log.socket

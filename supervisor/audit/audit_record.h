@@ -4,8 +4,11 @@
 // The names are promised: README, "Audit". Thread rule: a plain value.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <concepts>
+#include <cstdint>
+#include <cstdio>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +36,19 @@ class AuditRecord {
   AuditRecord& add(const char* name, Number number) {
     fields_.push_back({name, std::to_string(number), true});
     return *this;
+  }
+
+  /// As ipcs(1) shows keys.
+  AuditRecord& add_key(const char* name, std::uint32_t key) {
+    std::array<char, 16> text{};
+    std::snprintf(text.data(), text.size(), "0x%08x", key);
+    return add(name, std::string(text.data()));
+  }
+  /// As chmod(1) takes modes.
+  AuditRecord& add_mode(const char* name, unsigned mode) {
+    std::array<char, 16> text{};
+    std::snprintf(text.data(), text.size(), "%04o", mode);
+    return add(name, std::string(text.data()));
   }
 
   [[nodiscard]] const char* event() const { return event_; }

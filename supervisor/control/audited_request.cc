@@ -35,8 +35,8 @@ struct ActOf {
   }
   Act operator()(const AllocateSegment& request) const {
     AuditRecord record = act("allocate");
-    record.add("registry", request.registry).add("key", request.key);
-    record.add("size", request.size_bytes).add("mode", request.mode);
+    record.add("registry", request.registry).add_key("key", request.key);
+    record.add("size", request.size_bytes).add_mode("mode", request.mode);
     if (request.uid) record.add("uid", *request.uid);
     if (request.gid) record.add("gid", *request.gid);
     return record;

@@ -12,7 +12,7 @@ namespace {
 void add_arguments(AuditRecord& record, const ShmCall& call) {
   switch (call.operation) {
     case ShmOperation::kShmget:
-      record.add("key", static_cast<std::uint32_t>(call.key)).add("size", call.size_bytes);
+      record.add_key("key", static_cast<std::uint32_t>(call.key)).add("size", call.size_bytes);
       break;
     case ShmOperation::kShmat:
       record.add("shmid", call.shmid);
