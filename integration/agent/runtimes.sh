@@ -81,7 +81,7 @@ bundle last '' -- /bin/sh -c \
   '/bin/segment hold 5 text & until [ -e /go ]; do /bin/busybox sleep 0.05; done; /bin/segment show 5'
 hold last
 stop_agent || fail "status $?"
-expect "what the agent says" "1 container loses service: their shared memory calls fail with ENOSYS" \
+expect "what the agent says" "1 container loses service: its shared memory calls fail with ENOSYS" \
   "$(tail -n 1 "$scratch/agent.log" | sed 's/.*warning: //')"
 touch "$scratch/last/rootfs/go"
 wait_until 30 grep -qx 'shmget: ENOSYS' "$scratch/last.out" || fail "a call afterwards: $(cat "$scratch/last.out")"

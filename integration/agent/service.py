@@ -42,7 +42,7 @@ three.end()
 wait_until("a call of a container that stays", lambda: four.call() == 0)
 again = contained(f"{folder}/other.sock", container="four")
 expect("status", 0, agent.stop(signal.SIGINT))
-expect("log", "1 container loses service: their shared memory calls fail with ENOSYS\n", agent.log().partition("warning: ")[2])
+expect("log", "1 container loses service: its shared memory calls fail with ENOSYS\n", agent.log().partition("warning: ")[2])
 expect("its socket", False, os.path.exists(f"{folder}/other.sock"))
 expect("calls afterwards", [38, 38], [four.call(), again.call()])  # ENOSYS
 for process in (four, again):

@@ -41,6 +41,16 @@ mapped=$(client maps --registry group:g | grep -c ' group:g$')
 expect "processes that map the group's segments" 2 "$mapped"
 [ "$(client ps -q | wc -l)" -ge 3 ] || fail "not all processes are shown: $(client ps)"
 grep -qE '^max number of segments = 5$' <(client limits --registry one)
+
+heading "a container by the first digits of its id"
+hold feed01234567 'shmmni=7' 'of feed' 5
+expect "segments" 1 "$(client ls -q --registry feed01 | wc -l)"
+expect "whose they are" feed01234567 "$(client ls --registry feed01 | names)"
+expect "whose the limits are" 2 "$(client limits --registry feed01 | grep -c -- '- Shared Memory [A-Za-z]* of feed01234567 -')"
+said 1 "has no registry 'fee'; there is: " client ls --registry fee
+hold feed99999999 'shmmni=7' 'of the other feed' 5
+said 1 "has more than one registry 'feed...'; there is: .*feed01234567" client ls --registry feed
+expect "its processes" 1 "$(client ps | grep -cE '^[0-9]+ +root +[0-9]+ +[0-9]+ +[0-9]+ +feed01234567 +segment$')"
 stop_agent
 expect "sockets that are left" "" "$(ls "$XDG_RUNTIME_DIR/shmvisor")"
 assert_kernel_table_empty

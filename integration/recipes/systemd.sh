@@ -118,5 +118,5 @@ ready
 told to end
 removed
 END
-sed 's/^shmvisor[^ ]* //' "$scratch/out/agent.log" | diff -u - <(echo 'warning: 1 container loses service: their shared memory calls fail with ENOSYS') ||
+sed 's/^shmvisor[^ ]* //' "$scratch/out/agent.log" | diff -u - <(echo 'warning: 1 container loses service: its shared memory calls fail with ENOSYS') ||
   fail "the agent says something else: $(cat "$scratch/out/agent.log")"

@@ -276,8 +276,8 @@ Agent::Ending Agent::end() {
   if (control_) drained = control_->drain(kDrainPatience) && drained;
   if (!drained && joined == 0) spdlog::warn("some calls in flight did not end");
   if (const std::size_t count = containers_.count(); count != 0) {
-    spdlog::warn("{} container{} lose{} service: their shared memory calls fail with ENOSYS", count,
-                 count == 1 ? "" : "s", count == 1 ? "s" : "");
+    spdlog::warn("{} container{} lose{} service: {} shared memory calls fail with ENOSYS", count,
+                 count == 1 ? "" : "s", count == 1 ? "s" : "", count == 1 ? "its" : "their");
   }
   if (joined != 0) {
     spdlog::warn("{} joined command{} of this host lose{} service too", joined,

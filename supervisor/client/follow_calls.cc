@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "supervisor/client/call_text.h"
+#include "supervisor/client/segment_list.h"
 #include "supervisor/client/show.h"
 
 namespace shmvisor::client {
@@ -49,8 +50,7 @@ Result<void, Problem> follow(RunConnection& run, const ShowOptions& options, Lin
     if (!*next) return {};
     const Json& record = **next;
     if (const auto call = record.find("call"); call != record.end()) {
-      const bool wanted =
-          options.registry.empty() || call->at("registry").get<std::string>() == options.registry;
+      const bool wanted = means_registry(options.registry, call->at("registry").get<std::string>());
       const std::string line = wanted ? line_of(*call) : "";
       if (!line.empty()) print(line + "\n");
     } else if (const auto lost = record.find("lost"); lost != record.end()) {

@@ -92,6 +92,7 @@ Result<std::vector<SupervisedProcess>, Problem> fetch_processes(RunConnection& r
     for (const Json& pid : session.at("pids")) {
       SupervisedProcess process;
       process.pid = pid.get<pid_t>();
+      process.session = session.at("name").get<std::string>();
       // Containers that have no cgroup of their own may have the same processes.
       if (!seen.insert(process.pid).second) continue;
       if (process.pid == run.hello().pid || process.pid == ::getpid()) continue;

@@ -1,6 +1,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "supervisor/client/holdings.h"
 #include "supervisor/client/segment_list.h"
@@ -19,12 +20,18 @@ Json described(const SupervisedProcess& process) {
                         {"attaches", holding.attaches},
                         {"bytes", holding.bytes}});
   }
-  return {{"pid", process.pid},           {"uid", process.uid},
-          {"command", process.command},   {"certain", process.certain},
-          {"readable", process.readable}, {"segments", std::move(segments)}};
+  return {{"pid", process.pid},
+          {"session", process.session},
+          {"uid", process.uid},
+          {"command", process.command},
+          {"certain", process.certain},
+          {"readable", process.readable},
+          {"segments", std::move(segments)}};
 }
 
-std::vector<std::string> row(const SupervisedProcess& process, const UserNames& users) {
+/// `of_agent`: with the container, before the command.
+std::vector<std::string> row(const SupervisedProcess& process, const UserNames& users,
+                             bool of_agent) {
   std::uint64_t attaches = 0;
   std::uint64_t bytes = 0;
   std::string shmids;
@@ -36,12 +43,12 @@ std::vector<std::string> row(const SupervisedProcess& process, const UserNames& 
   const auto if_readable = [&process](const std::string& text) {
     return process.readable ? text : "?";
   };
-  return {std::to_string(process.pid),
-          users.of(process.uid),
-          if_readable(std::to_string(attaches)),
-          if_readable(std::to_string(bytes)),
-          if_readable(shmids.empty() ? "-" : shmids),
-          as_one_word(process.command) + (process.certain ? "" : " (perhaps)")};
+  std::vector<std::string> cells = {
+      std::to_string(process.pid), users.of(process.uid), if_readable(std::to_string(attaches)),
+      if_readable(std::to_string(bytes)), if_readable(shmids.empty() ? "-" : shmids)};
+  if (of_agent) cells.push_back(as_one_word(process.session));
+  cells.push_back(as_one_word(process.command) + (process.certain ? "" : " (perhaps)"));
+  return cells;
 }
 
 }  // namespace
@@ -52,13 +59,17 @@ Result<void, Problem> list_processes(RunConnection& run, const ShowOptions& opti
   const auto processes = fetch_processes(run, *segments);
   if (!processes) return processes.error();
   const UserNames users;
-  TextTable table({"pid", "owner", "attaches", "bytes", "shmids", "command"});
+  const bool of_agent = run.hello().kind == "agent";
+  std::vector<std::string> titles = {"pid", "owner", "attaches", "bytes", "shmids"};
+  if (of_agent) titles.emplace_back("registry");
+  titles.emplace_back("command");
+  TextTable table(std::move(titles));
   Json all = Json::array();
   for (const SupervisedProcess& process : *processes) {
     if (!process.certain && !options.all) continue;
     if (options.quiet) print(std::to_string(process.pid) + "\n");
     if (options.json) all.push_back(described(process));
-    if (!options.quiet && !options.json) table.add(row(process, users));
+    if (!options.quiet && !options.json) table.add(row(process, users, of_agent));
   }
   if (options.quiet) return {};
   if (options.json) {

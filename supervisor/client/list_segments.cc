@@ -33,8 +33,9 @@ std::string column_names() {
 }  // namespace
 
 std::string ipcs_heading(const std::string& words, const Json& registry, bool several) {
-  const std::string where =
-      several ? " of " + printable(registry.at("name").get<std::string>()) : "";
+  const auto name = registry.at("name").get<std::string>();
+  // Alone, that of a run goes without saying; a container's does not.
+  const std::string where = several || name != "main" ? " of " + printable(name) : "";
   return "\n------ " + words + where + " --------\n";
 }
 

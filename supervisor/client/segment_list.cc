@@ -5,6 +5,14 @@
 
 namespace shmvisor::client {
 
+bool means_registry(const std::string& wanted, const std::string& name) {
+  constexpr std::size_t kLeastDigits = 4;
+  const bool is_digits = wanted.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return wanted.empty() || name == wanted ||
+         (is_digits && wanted.size() >= kLeastDigits && name.starts_with(wanted) &&
+          name.find('/') == std::string::npos);
+}
+
 Result<std::vector<Json>, Problem> fetch_registries(RunConnection& run, const std::string& only) {
   auto reply = run.ask({{"request", "registries"}});
   if (!reply) return reply.error();
@@ -13,7 +21,16 @@ Result<std::vector<Json>, Problem> fetch_registries(RunConnection& run, const st
   for (Json& registry : reply->at("registries")) {
     const auto name = registry.at("name").get<std::string>();
     names += (names.empty() ? "" : ", ") + printable(name);
-    if (only.empty() || name == only) registries.push_back(std::move(registry));
+    if (name == only) {
+      std::vector<Json> one;
+      one.push_back(std::move(registry));
+      return one;
+    }
+    if (means_registry(only, name)) registries.push_back(std::move(registry));
+  }
+  if (registries.size() > 1 && !only.empty()) {
+    return Problem{"the run " + run.hello().title() + " has more than one registry '" + only +
+                   "...'; there is: " + names};
   }
   if (registries.empty() && !only.empty()) {
     return Problem{"the run " + run.hello().title() + " has no registry '" + only +

@@ -12,7 +12,11 @@
 
 namespace shmvisor::client {
 
-/// `only`: the name of one registry; empty: all. A Problem where there is none of that name.
+/// Whether `wanted` means the registry `name`: the name itself, or the first digits of a
+/// container's id, as docker and podman take them. An empty one means all.
+[[nodiscard]] bool means_registry(const std::string& wanted, const std::string& name);
+
+/// `only`: one registry, see means_registry(). A Problem where that is none, or more than one.
 Result<std::vector<Json>, Problem> fetch_registries(RunConnection& run, const std::string& only);
 
 /// Visits the segments of one registry, as PROTOCOL.md has them; keeps none.

@@ -88,7 +88,8 @@ void print(const std::string& text);
 void print_json(const Json& object);
 /// Standard output becomes the file of the options, where they name one.
 Result<void, Problem> redirect(const ShowOptions& options);
-/// "\n------ WORDS --------\n", with the name of the registry where there are several.
+/// "\n------ WORDS --------\n", with the name of the registry where there are several, or where it
+/// is not that of a run.
 std::string ipcs_heading(const std::string& words, const Json& registry, bool several);
 
 }  // namespace shmvisor::client
