@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/client/progress.h"
 #include "supervisor/client/segment_list.h"
 #include "supervisor/client/show.h"
 #include "supervisor/client/sparse_copy.h"
@@ -39,7 +40,9 @@ Result<void, Problem> copy_memory(const UniqueFd& memory, std::uint64_t bytes,
     return Problem{std::string("cannot ") + what + ": " + std::strerror(error.value())};
   };
   const bool had_pages = has_pages(memory);
+  Progress progress(segment, bytes);
   while (output.bytes() < bytes) {
+    progress.at(output.bytes());
     const auto piece = read_memory(memory, output.bytes(), bytes, buffer);
     if (!piece) return trouble("read the memory", piece.error());
     if (piece->hole_bytes == 0 && piece->data_bytes == 0) {

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "supervisor/client/progress.h"
 #include "supervisor/client/segment_list.h"
 #include "supervisor/client/show.h"
 #include "supervisor/client/sparse_copy.h"
@@ -48,8 +49,10 @@ Result<Source, Problem> take_stream(std::uint64_t most_bytes) {
   if (!source.own.valid()) return cannot("keep standard input", Errno::current());
   source.fd = source.own.get();
   SparseOutput kept(source.fd, SparseOutput::Holds::kAnything);
+  Progress progress("standard input", 0);
   std::vector<std::byte> buffer(kPieceBytes);
   for (;;) {
+    progress.at(kept.bytes());
     const ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return cannot("read standard input", Errno::current());
@@ -85,7 +88,9 @@ Result<void, Problem> fill(const UniqueFd& reference, const Source& source, RunC
   SparseOutput output(memory.get(), SparseOutput::Holds::kZeros);
   std::vector<std::byte> buffer(kPieceBytes);
   auto sign_at = Clock::now() + kBetweenSigns;
+  Progress progress("new segment", source.end - source.begin);
   while (source.begin + output.bytes() < source.end) {
+    progress.at(output.bytes());
     const auto piece = read_piece(source.fd, source.begin + output.bytes(), source.end, buffer);
     if (!piece) return cannot("read standard input", piece.error());
     if (piece->hole_bytes == 0 && piece->data_bytes == 0) {
