@@ -54,7 +54,9 @@ grep -q "a control client removes segment 0 of main" "$scratch/web.log" || fail 
 heading "set"
 expect "what is set" "" "$(client set --shmmax 4K --shmmni 5)"
 expect "limits" "5 4" "$(client limits | awk '/max number/ { number = $NF } /max seg/ { size = $NF } END { print number, size }')"
-said 1 "nothing to set" client set
+said 125 "give at least one of --shmmax SIZE, --shmall PAGES and --shmmni NUMBER" client set
+expect "what is set beside a variable" "" "$(SHMVISOR_SHMMAX=9M client set --shmmni 5)"
+expect "shmmax, which is not taken from the environment" 4 "$(client limits | awk '/max seg/ { print $NF }')"
 said 125 "is no such limit" client set --shmmni 99999
 said 1 "has no registry 'x'" client set --registry x --shmmni 1
 touch "$scratch/limited"

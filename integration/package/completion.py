@@ -76,6 +76,13 @@ def check(shell, joint):
     shell.completes("shmvisor oci-profile --merge prof", "shmvisor oci-profile --merge profile.json ")
     shell.completes("shmvisor completion z", "shmvisor completion zsh ")
     shell.completes("shmvisor rm --orp", "shmvisor rm --orphans ")
+    shell.completes("shmvisor config ch", "shmvisor config check ")
+    shell.completes("shmvisor config check prof", "shmvisor config check profile.json ")
+    shell.completes("shmvisor config show ag", "shmvisor config show agent ")
+    shell.completes("shmvisor config show agent --serve-", f"shmvisor config show agent --serve-group{joint}")
+    shell.completes("shmvisor config show run --popu", "shmvisor config show run --populate ")
+    shell.completes("shmvisor config show --popu", "shmvisor config show --populate ")
+    shell.completes("shmvisor agent --audit jou", "shmvisor agent --audit journald ")
     # The command of run is completed as itself.
     shell.completes("shmvisor run --shmmax 5 completed-com", "completed-command ")
     shell.completes("shmvisor run -- completed-com", "completed-command ")

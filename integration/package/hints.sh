@@ -35,6 +35,20 @@ hint "'db' is one word too many; did you mean '--name db'?" ls db
 hint "'12' is one word too many; did you mean '--pid 12'?" ls 12
 hint "'db' is one word too many (see 'shmvisor agent --help')" agent db
 
+heading "values"
+hint "--proc: 'fusee' is none of fuse, hide and off; did you mean 'fuse'?" run --proc fusee -- touch ran
+SHMVISOR_PROC=hdie hint "SHMVISOR_PROC in the environment: --proc: 'hdie' is none of fuse, hide and off; did you mean 'hide'?" \
+  run -- touch ran
+hint "ID: 'x' is no number from 0 to 2147483647" stat x
+hint "--tracer-wait: '-1' is no number from 0 to 3600" run --tracer-wait=-1 -- touch ran
+hint "--shmmax: its SIZE is missing" run --shmmax
+hint "WHAT: 'chek' is none of check and show; did you mean 'check'?" config chek
+hint "show: 'agnet' is none of run and agent; did you mean 'agent'?" config show agnet
+hint "SHELL: 'fish' is none of bash and zsh" completion fish
+hint "--listen: '1.2.3' is neither ADDRESS:PORT" serve-metrics --listen 1.2.3
+hint "--listen: '99999' is neither ADDRESS:PORT" web --listen 99999
+hint "give at least one of --shmmax SIZE, --shmall PAGES and --shmmni NUMBER" set
+
 heading "options that exclude each other"
 hint "--join-or-serve PATH joins, and serves where nobody does" run --join a --serve b -- touch ran
 hint "--shmmax is for the run that serves there" run --join a --shmmax 1M -- touch ran
@@ -49,5 +63,7 @@ hint "give one of ID..., --key KEY, -a, --all and --orphans" rm --all 3
 heading "files that cannot be"
 hint "--trace: '$scratch' is a directory" run --trace="$scratch" -- touch ran
 hint "--report: '/' is a directory" run --report=/ -- touch ran
+hint "--trace: cannot write './no/file': No such file or directory" run --trace=./no/file -- touch ran
+hint "--report: cannot write 'err/file': Not a directory" run --report=err/file -- touch ran
 SHMVISOR_TRACE=/ hint "'/' is a directory" run -- touch ran
 [ ! -e ran ] || fail "a command ran in spite of it"

@@ -73,6 +73,20 @@ _shmvisor() {
       return
     fi
   fi
+  if [ "$sub" = config ] && [ "$COMP_CWORD" -gt 2 ]; then
+    case ${COMP_WORDS[2]} in
+      check) _shmvisor_reply "$cur" file && return ;;
+      show)
+        # Behind it are options of run, or of agent.
+        if [ "$COMP_CWORD" = 3 ] && [[ $cur != -* ]]; then
+          _shmvisor_reply "$cur" words run agent
+          return
+        fi
+        sub=run
+        [ "${COMP_WORDS[3]}" != agent ] || sub=agent
+        ;;
+    esac
+  fi
   # Readline takes "=" for a word of its own.
   if [ "$cur" = = ]; then
     cur="" joined=yes

@@ -13,6 +13,7 @@
 #include "policy/limits/limits.h"
 #include "supervisor/cli/limit_options.h"
 #include "supervisor/cli/serve_metrics_subcommand.h"
+#include "supervisor/http/listening_place.h"
 #include "supervisor/kernel/poll_files.h"
 
 namespace shmvisor {
@@ -51,6 +52,7 @@ ClientSubcommand::ClientSubcommand(CLI::App& parent, const std::string& name,
                                    const HelpText& help, Show show)
     : Subcommand(parent, name, description, help), show_(show) {
   app().group(group);
+  hide_log_options();
   app()
       .add_option("--control", choice_.path, "The run with this control socket")
       ->check(check_path)
@@ -71,7 +73,7 @@ ClientSubcommand::ClientSubcommand(CLI::App& parent, const std::string& name,
 void ClientSubcommand::add_registry_option() {
   app()
       .add_option("--registry", options_.registry,
-                  "Only this registry: main, a container's id, group:NAME, or ipc:[INODE]")
+                  "Only main, a container's id, group:NAME or ipc:[INODE]")
       ->type_name("NAME")
       ->group(kWhichRun);
 }
@@ -113,7 +115,7 @@ void ClientSubcommand::add_listen_option(const std::string& by_default) {
       .add_option("--listen", options_.place,
                   "Listen there: an address and a port, or the path of a Unix socket. Default: " +
                       by_default)
-      ->check(check_path)
+      ->check(ListeningPlace::check)
       ->type_name("PLACE");
 }
 
@@ -201,10 +203,11 @@ void ClientSubcommand::add_selection() {
 }
 
 void ClientSubcommand::add_new_limits() {
-  const auto add = [this](const char* name, std::optional<std::uint64_t>& limit, auto parse,
+  // In a group, of which the environment is not asked: SHMVISOR_SHMMAX is what a run begins with.
+  CLI::Option_group* const some = app().add_option_group("limits");
+  const auto add = [some](const char* name, std::optional<std::uint64_t>& limit, auto parse,
                           const char* description, const char* type) {
-    app()
-        .add_option_function<std::string>(
+    some->add_option_function<std::string>(
             name,
             [name, &limit, parse](const std::string& text) {
               const auto number = parse(text);
@@ -219,6 +222,7 @@ void ClientSubcommand::add_new_limits() {
       "SIZE");
   add("--shmall", options_.shmall, parse_size, "All segments together, in 4 KiB pages", "PAGES");
   add("--shmmni", options_.shmmni, parse_shmmni, "Most segments at a time, up to 32768", "NUMBER");
+  some->require_option(1, 0);
 }
 
 void ClientSubcommand::add_number(const std::string& name, const std::string& description,
@@ -255,9 +259,9 @@ int ClientSubcommand::run(KernelFeatures& /*features*/) {
 std::vector<std::unique_ptr<Subcommand>> make_client_subcommands(CLI::App& parent) {
   std::vector<std::unique_ptr<Subcommand>> all;
   const auto make = [&](const char* name, const char* description, const char* group,
-                        const char* examples, ClientSubcommand::Show show) {
-    auto made = std::make_unique<ClientSubcommand>(parent, name, description, group,
-                                                   HelpText{.examples = examples}, show);
+                        const char* examples, ClientSubcommand::Show show, const char* notes = "") {
+    auto made = std::make_unique<ClientSubcommand>(
+        parent, name, description, group, HelpText{.examples = examples, .notes = notes}, show);
     ClientSubcommand& reference = *made;
     all.push_back(std::move(made));
     return &reference;
@@ -296,7 +300,7 @@ std::vector<std::unique_ptr<Subcommand>> make_client_subcommands(CLI::App& paren
   trace->add_registry_option();
   trace->add_output_option();
   auto* const events = make("events", "Print create, attach, detach, remove and refusal",
-                            kLookGroup, "shmvisor events | grep refused", client::follow_events);
+                            kLookGroup, "shmvisor events | grep refusal", client::follow_events);
   events->add_registry_option();
   events->add_output_option();
   auto* const report = make("report", "Show what was called and refused, and what is left",
@@ -316,7 +320,9 @@ std::vector<std::unique_ptr<Subcommand>> make_client_subcommands(CLI::App& paren
   rm->add_registry_option();
   rm->add_selection();
   auto* const set = make("set", "Change limits while the run goes on", kChange,
-                         "shmvisor set --shmmax 1G --shmmni 100", client::set_limits);
+                         "shmvisor set --shmmax 1G --shmmni 100", client::set_limits,
+                         "No limit is taken from the environment: SHMVISOR_SHMMAX is what a run "
+                         "begins with.");
   set->add_registry_option();
   set->add_new_limits();
   auto* const dump =

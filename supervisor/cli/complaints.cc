@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "supervisor/cli/option_list.h"
+#include "supervisor/cli/plain_words.h"
 #include "supervisor/config/nearest.h"
 
 namespace shmvisor {
@@ -104,7 +105,7 @@ std::string about_option(const CLI::App& used, const std::vector<std::string>& w
     const std::string name = word.substr(0, word.find('='));
     if (name == "--") break;
     if (name.size() < 2 || name.front() != '-' || is_short_option(used, name) ||
-        std::find(known.begin(), known.end(), name) != known.end()) {
+        used.get_option_no_throw(name) != nullptr) {
       continue;
     }
     return "there is no option '" + name + "'" + did_you_mean(nearest_word(name, known));
@@ -152,7 +153,8 @@ std::string about_contradiction(const CLI::App& used) {
 /// Of a group of options of which one is to be given.
 std::string about_choice(const CLI::App& used) {
   for (const CLI::App* const group : used.get_subcommands([](const CLI::App*) { return true; })) {
-    if (!group->get_name().empty() || group->get_require_option_max() != 1) continue;
+    if (!group->get_name().empty() || group->get_require_option_min() != 1) continue;
+    const bool only_one = group->get_require_option_max() == 1;
     std::size_t given = 0;
     std::string names;
     const auto options = visible_options(*group);
@@ -161,7 +163,9 @@ std::string about_choice(const CLI::App& used) {
       const bool last = option == options.back();
       names += (names.empty() ? "" : last ? " and " : ", ") + spelling(*option);
     }
-    if (given != 1) return "give one of " + names;
+    if (given == 0 || (only_one && given != 1)) {
+      return (only_one ? "give one of " : "give at least one of ") + names;
+    }
   }
   return {};
 }
@@ -193,7 +197,7 @@ std::string complaint_about(const CLI::App& app, const std::vector<std::string>&
     default:
       break;
   }
-  return (clause.empty() ? std::string(error.what()) : clause) + see;
+  return (clause.empty() ? in_plain_words(error.what()) : clause) + see;
 }
 
 }  // namespace shmvisor

@@ -30,7 +30,8 @@ Completed completed_value(const CLI::App& used, const CLI::Option& option) {
   if (const auto words = known_values(option); !words.empty()) return {Kind::kWords, joined(words)};
   const std::string name = main_name(option);
   const std::string value = value_name(option);
-  if (value == "PATH" || value == "FILE") return {Kind::kFile};
+  if (value == "PATH" || value == "FILE" || name == "FILE") return {Kind::kFile};
+  if (name == "--audit") return {Kind::kWords, "stderr syslog journald"};
   if (name == "ID" || name == "NUMBER") return {Kind::kSegments};
   if (value == "FEATURE") return {Kind::kWords, joined(kernel_features())};
   // Where a run is chosen, and not named.

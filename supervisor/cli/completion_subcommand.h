@@ -19,6 +19,7 @@ class CompletionSubcommand : public Subcommand {
                                 "_shmvisor"}),
         all_(parent) {
     app().group("Start");
+    hide_log_options();
     app()
         .add_option("SHELL", shell_, "bash or zsh")
         ->required()

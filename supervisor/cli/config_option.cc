@@ -9,6 +9,7 @@
 #include "supervisor/cli/every_option.h"
 #include "supervisor/cli/limit_options.h"
 #include "supervisor/cli/option_list.h"
+#include "supervisor/cli/plain_words.h"
 #include "supervisor/launch/exit_status.h"
 
 namespace shmvisor {
@@ -83,7 +84,7 @@ void set_options(CLI::App& app, const config::OptionSettings& settings,
       option->run_callback();
     } catch (const CLI::ParseError& error) {
       option->clear();
-      problems.push_back({setting->place, error.what()});
+      problems.push_back({setting->place, in_plain_words(error.what())});
     }
   }
 }
@@ -135,14 +136,13 @@ ReadSteering ConfigOption::reader() const {
 }
 
 Result<config::Configuration, config::Problems> read_and_check(const std::string& path) {
-  auto read = config::read_configuration(path, known_options());
-  if (!read) return read;
   config::Problems problems;
+  auto read = config::read_as_far_as_it_goes(path, known_options(), problems);
   const EveryOption every;
-  set_options(every.run.app(), read->options_of("run"), problems);
+  set_options(every.run.app(), read.options_of("run"), problems);
   // The limits have been tried.
-  set_options(every.agent.app(), read->agent, problems);
-  if (!problems.empty()) return problems;
+  set_options(every.agent.app(), read.agent, problems);
+  if (!problems.empty()) return config::in_order(std::move(problems));
   return read;
 }
 

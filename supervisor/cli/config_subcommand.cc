@@ -71,6 +71,7 @@ ConfigSubcommand::ConfigSubcommand(CLI::App& parent)
                   .notes = "show [run|agent] [OPTION...] tells of each option whether it comes of "
                            "these words, the environment, --config FILE or the default."}) {
   app().group("Start");
+  hide_log_options();
   app()
       .add_option("WHAT", what_, "check or show")
       ->required()
@@ -107,6 +108,10 @@ int ConfigSubcommand::show() const {
   const bool is_named = !words.empty() && (words.front() == "run" || words.front() == "agent");
   const std::string name = is_named ? words.front() : "run";
   if (is_named) words.erase(words.begin());
+  // `config show run x` would be a command; without the word it is most likely a misspelt one.
+  if (!is_named && !words.empty() && !words.front().starts_with('-')) {
+    throw CLI::ValidationError("show", words.front() + " not in {run,agent}");
+  }
   Subcommand& shown = name == "run" ? static_cast<Subcommand&>(every.run) : every.agent;
   shown.take_words(words);
   words.insert(words.begin(), name);

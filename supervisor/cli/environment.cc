@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <vector>
 
+#include "supervisor/cli/plain_words.h"
+
 namespace shmvisor {
 namespace {
 
@@ -40,7 +42,7 @@ void take(CLI::Option& option) {
     option.add_result(text);
     option.run_callback();
   } catch (const CLI::ParseError& error) {
-    throw CLI::ValidationError(where, error.what());
+    throw CLI::ValidationError(where, in_plain_words(error.what()));
   }
 }
 

@@ -44,8 +44,11 @@ std::vector<Group> groups_of(const CLI::App& app) {
     }
   };
   // What only this subcommand has comes before what all of them have.
-  take([](const CLI::Option& option) { return option.get_group() != kCommonGroup; });
-  take([](const CLI::Option& option) { return option.get_group() == kCommonGroup; });
+  const auto is_common = [&app](const CLI::Option& option) {
+    return option.get_group() == kCommonGroup || &option == app.get_help_ptr();
+  };
+  take([&](const CLI::Option& option) { return !is_common(option); });
+  take(is_common);
   return groups;
 }
 

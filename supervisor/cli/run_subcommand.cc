@@ -1,8 +1,12 @@
 #include "supervisor/cli/run_subcommand.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <map>
 #include <utility>
 
@@ -17,16 +21,36 @@ namespace {
 
 constexpr const char* kProcessesGroup = "Processes and signals";
 
-/// A file, or empty for standard error; nothing where the option was not given. A folder is refused
-/// before the command starts.
+/// Why it cannot be written to; empty where nothing is known to be in the way.
+std::string obstacle(const std::string& file) {
+  struct stat status {};
+  if (::stat(file.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
+    return "'" + file + "' is a directory";
+  }
+  const auto refuses = [](const std::string& path, int rights) {
+    return ::faccessat(AT_FDCWD, path.c_str(), rights, AT_EACCESS) != 0;
+  };
+  if (!refuses(file, W_OK)) return {};
+  int error = errno;
+  // Where the file is to be made, its folder says whether that may be.
+  if (error == ENOENT) {
+    const std::size_t slash = file.rfind('/');
+    const std::string folder = slash == std::string::npos ? "." : file.substr(0, slash + 1);
+    if (!refuses(folder, W_OK | X_OK)) return {};
+    error = errno;
+  }
+  return "cannot write '" + file + "': " + std::strerror(error);
+}
+
+/// A file, or empty for standard error; nothing where the option was not given. What cannot be
+/// written is refused before the command starts.
 std::optional<std::string> output_of(const CLI::Option& option, const std::string& file) {
   if (option.count() == 0) return std::nullopt;
   // CLI11's word for an option without its value; and what a flag in the environment has.
   const bool is_none = file == "true" || file == "1" || file == "-";
   if (is_none) return std::string();
-  struct stat status {};
-  if (::stat(file.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
-    throw CLI::ValidationError(option.get_name(), "'" + file + "' is a directory");
+  if (const std::string trouble = obstacle(file); !trouble.empty()) {
+    throw CLI::ValidationError(option.get_name(), trouble);
   }
   return file;
 }

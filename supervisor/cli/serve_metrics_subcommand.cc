@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "supervisor/cli/client_subcommands.h"
+#include "supervisor/http/listening_place.h"
 
 namespace shmvisor {
 
@@ -17,7 +18,7 @@ ServeMetricsSubcommand::ServeMetricsSubcommand(CLI::App& parent)
       .add_option("--listen", options_.place,
                   "Listen there: an address and a port, or the path of a Unix socket. Default: " +
                       options_.place)
-      ->check(check_path)
+      ->check(ListeningPlace::check)
       ->type_name("PLACE");
   app()
       .add_option("--control", options_.sockets,

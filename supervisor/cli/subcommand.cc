@@ -49,6 +49,14 @@ Subcommand::Subcommand(CLI::App& parent, const std::string& name, const std::str
       ->group(kCommonGroup);
 }
 
+void Subcommand::hide_log_options() {
+  for (const char* const name : {"--verbose", "--log-level", "--without"}) {
+    app_.get_option(name)->group("");
+  }
+  // Alone it needs no title of its own.
+  app_.get_help_ptr()->group("Options");
+}
+
 int Subcommand::execute() {
   read_environment(app_);
   read_configuration();

@@ -48,6 +48,10 @@ class Subcommand {
     return path.empty() ? "the path is empty" : "";
   }
 
+  /// Of a subcommand that writes no log and uses no kernel feature: --verbose, --log-level and
+  /// --without are taken all the same, since scripts may give them, and helps do not show them.
+  void hide_log_options();
+
   virtual int run(KernelFeatures& features) = 0;
 
  private:

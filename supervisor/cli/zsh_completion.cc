@@ -23,6 +23,21 @@ _shmvisor_segments() {
 
 )shell";
 
+/// Of `config`: behind `show` are options of run, or of agent.
+constexpr const char* kConfigShow = R"shell(    if [[ $words[2] = show && $CURRENT -gt 2 ]]; then
+      if [[ $CURRENT -eq 3 && $words[3] != -* ]]; then
+        compadd run agent
+        return
+      fi
+      case $words[3] in
+        run | agent) words=("${(@)words[3,-1]}") && ((CURRENT -= 2)) ;;
+        *) words=(run "${(@)words[3,-1]}") && ((CURRENT -= 1)) ;;
+      esac
+      _shmvisor_words
+      return
+    fi
+)shell";
+
 /// For what is inside of single quotes, and in an argument of _arguments.
 std::string quoted(const std::string& text) {
   std::string result;
@@ -98,20 +113,19 @@ std::string zsh_completion(const CLI::App& app) {
     described += "\n    '" + one->get_name() + ":" + quoted(one->get_description()) + "'";
     // What is behind the command of `run` is the command's.
     const bool is_run = one->get_name() == "run";
-    cases += "  " + one->get_name() + ")\n    _arguments -s -S" + (is_run ? " -A '-*'" : "") +
-             specifications(*one) +
+    cases += "  " + one->get_name() + ")\n" + (one->get_name() == "config" ? kConfigShow : "") +
+             "    _arguments -s -S" + (is_run ? " -A '-*'" : "") + specifications(*one) +
              (is_run ? " \\\n    '(-)1:command: _command_names -e' \\\n    '*::arguments: _normal'"
                      : "") +
              "\n    ;;\n";
   }
-  return kBegin + std::string("_shmvisor() {\n  local curcontext=\"$curcontext\" state line\n") +
+  return kBegin + std::string("_shmvisor_words() {\n  case $words[1] in\n") + cases +
+         "  esac\n}\n\n_shmvisor() {\n  local curcontext=\"$curcontext\" state line\n" +
          "  local -a subcommands\n  subcommands=(" + described + "\n  )\n  _arguments -C" +
          specifications(app) +
          " \\\n    '1: :->subcommand' '*:: :->words'\n"
          "  [[ $state = subcommand ]] && _describe subcommand subcommands\n"
-         "  [[ $state = words ]] || return\n  case $words[1] in\n" +
-         cases +
-         "  esac\n}\n\n"
+         "  [[ $state = words ]] && _shmvisor_words\n}\n\n"
          "if [[ $funcstack[1] = _shmvisor ]]; then\n  _shmvisor \"$@\"\nelse\n"
          "  compdef _shmvisor shmvisor\nfi\n";
 }

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "supervisor/client/held_segments.h"
 #include "supervisor/client/segment_list.h"
@@ -10,10 +12,6 @@ namespace {
 
 bool is_wanted(const SupervisedProcess& process, const HeldSegment& held,
                const ShowOptions& options) {
-  if (!options.registry.empty() &&
-      held.segment.at("registry").get<std::string>() != options.registry) {
-    return false;
-  }
   return !options.number || *options.number == process.pid ||
          *options.number == held.segment.at("shmid").get<int>();
 }
@@ -28,6 +26,16 @@ Json described(const SupervisedProcess& process, const HeldSegment& held) {
           {"registry", held.segment.at("registry")},
           {"shmid", held.segment.at("shmid")},
           {"key", held.segment.at("key")}};
+}
+
+bool is_there(int number, const std::vector<Json>& segments,
+              const std::vector<SupervisedProcess>& processes) {
+  const auto has_id = [number](const Json& segment) {
+    return segment.at("shmid").get<int>() == number;
+  };
+  const auto has_pid = [number](const SupervisedProcess& one) { return one.pid == number; };
+  return std::any_of(segments.begin(), segments.end(), has_id) ||
+         std::any_of(processes.begin(), processes.end(), has_pid);
 }
 
 }  // namespace
@@ -50,6 +58,10 @@ Result<void, Problem> list_maps(RunConnection& run, const ShowOptions& options) 
                  printable(held.segment.at("key").get<std::string>()),
                  printable(held.segment.at("registry").get<std::string>())});
     }
+  }
+  if (options.number && all.empty() && !is_there(*options.number, *segments, *processes)) {
+    return Problem{"the run " + run.hello().title() + " has neither a segment nor a process " +
+                   std::to_string(*options.number)};
   }
   if (options.json) {
     print_json({{"maps", std::move(all)}, {"unreadable", std::move(unreadable)}});

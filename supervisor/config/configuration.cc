@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
+#include <tuple>
 #include <utility>
 
 #include "policy/limits/limits.h"
@@ -195,27 +197,40 @@ void add_document(Configuration& configuration, const TomlValue& document,
   root.finish();
 }
 
+Configuration read_as_far_as_it_goes(const std::string& path, const KnownOptions& known,
+                                     Problems& problems) {
+  Configuration configuration;
+  const auto files = configuration_files(path);
+  if (!files) problems.push_back(files.error());
+  for (const std::string& file : files ? *files : std::vector<std::string>()) {
+    const auto text = read_text(file);
+    const auto document = text ? parse_toml(*text, file) : Result<TomlValue, Problem>(text.error());
+    if (document) {
+      add_document(configuration, *document, known, problems);
+    } else {
+      problems.push_back(document.error());
+    }
+  }
+  return configuration;
+}
+
+Problems in_order(Problems problems) {
+  std::map<std::string, std::size_t> files;
+  for (const Problem& problem : problems) files.emplace(problem.place.file, files.size());
+  std::ranges::stable_sort(problems, {}, [&files](const Problem& problem) {
+    const Place& place = problem.place;
+    return std::tuple(files.at(place.file), place.line, place.column);
+  });
+  if (problems.size() > kMostProblems) problems.resize(kMostProblems);
+  return problems;
+}
+
 Result<Configuration, Problems> read_configuration(const std::string& path,
                                                    const KnownOptions& known) {
-  Configuration configuration;
   Problems problems;
-  const auto files = configuration_files(path);
-  if (!files) return Problems{files.error()};
-  for (const std::string& file : *files) {
-    const auto text = read_text(file);
-    if (!text) return Problems{text.error()};
-    const auto document = parse_toml(*text, file);
-    if (!document) return Problems{document.error()};
-    add_document(configuration, *document, known, problems);
-  }
+  Configuration configuration = read_as_far_as_it_goes(path, known, problems);
   if (problems.empty()) return configuration;
-  std::stable_sort(problems.begin(), problems.end(), [](const Problem& one, const Problem& other) {
-    // Files come in their order already.
-    if (one.place.file != other.place.file) return false;
-    return std::pair(one.place.line, one.place.column) <
-           std::pair(other.place.line, other.place.column);
-  });
-  return problems;
+  return in_order(std::move(problems));
 }
 
 }  // namespace shmvisor::config

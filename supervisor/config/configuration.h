@@ -78,6 +78,13 @@ struct Configuration {
 void add_document(Configuration& configuration, const TomlValue& document,
                   const KnownOptions& known, Problems& problems);
 
+/// Without what `problems` tells of, so that what is left can be looked at too.
+[[nodiscard]] Configuration read_as_far_as_it_goes(const std::string& path,
+                                                   const KnownOptions& known, Problems& problems);
+
+/// Each file's by line and column, the files as they come in `problems`; as many as are told.
+[[nodiscard]] Problems in_order(Problems problems);
+
 /// The file, and the drop-ins PATH.d/*.toml in the order of their names. Files are regular ones of
 /// up to kMostTomlBytes.
 [[nodiscard]] Result<Configuration, Problems> read_configuration(const std::string& path,

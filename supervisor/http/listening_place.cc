@@ -104,15 +104,18 @@ Result<ListeningPlace, ListeningPlace::Trouble> ListeningPlace::at_path(const st
   return ListeningPlace(std::move(socket), std::move(*file), "unix:" + path, false);
 }
 
+std::string ListeningPlace::check(const std::string& place) {
+  if (place.empty()) return "the place is empty";
+  if (place.find('/') != std::string::npos || address_of(place)) return {};
+  return "'" + place +
+         "' is neither ADDRESS:PORT, as 127.0.0.1:9477 or [::1]:9477, nor a path with a slash";
+}
+
 Result<ListeningPlace, ListeningPlace::Trouble> ListeningPlace::listen_at(
     const std::string& place) {
   if (place.find('/') != std::string::npos) return at_path(place);
   auto address = address_of(place);
-  if (!address) {
-    return Trouble{"'" + place +
-                   "' is neither ADDRESS:PORT, as 127.0.0.1:9477 or [::1]:9477, nor a "
-                   "path with a slash"};
-  }
+  if (!address) return Trouble{check(place)};
   const int family = address->storage.ss_family;
   UniqueFd socket(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int on = 1;

@@ -21,6 +21,9 @@ class ListeningPlace {
     std::string text;
   };
 
+  /// Why `place` is none; empty where it is one.
+  [[nodiscard]] static std::string check(const std::string& place);
+
   /// `place`: "127.0.0.1:9477", "[::1]:9477", "localhost:9477"; a port alone, on loopback; with a
   /// slash, the path of a Unix socket. Port 0: any that is free.
   static Result<ListeningPlace, Trouble> listen_at(const std::string& place);
