@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "integration/bench/machine.h"
+#include "integration/bench/observed.h"
 #include "integration/bench/worker_run.h"
 
 namespace shmvisor {
@@ -64,6 +65,11 @@ std::vector<Column> make_columns(const RunSettings& settings) {
     columns.push_back(
         {ColumnKind::kWithout, "without " + feature, shmvisor_prefix(settings, feature)});
   }
+  for (const std::string& observer : settings.observers) {
+    columns.push_back(
+        {ColumnKind::kObserved, "with " + observer,
+         observed_prefix(observer, settings.self, settings.shmvisor, settings.scratch)});
+  }
   for (const std::string& rival : settings.rivals) {
     columns.push_back(rival_column(rival));
   }
@@ -77,6 +83,10 @@ std::variant<Placement, std::string> place(const Workload& workload, const Colum
   placement.budget = settings.budget;
   placement.prefix = column.prefix;
   if (column.kind == ColumnKind::kFloor) return place_at_floor(workload, std::move(placement));
+  const bool is_start = workload.floor == FloorKind::kBubblewrap;
+  if (is_start && !column.prefix.empty() && column.prefix.front() == settings.self) {
+    return "the command starts when it is followed";
+  }
   if (!column.prefix.empty() && !on_path(column.prefix.front())) {
     return column.prefix.front() + " is missing";
   }

@@ -1,5 +1,5 @@
 // Column: one way to run what is measured: natively, at the floor, under shmvisor, under shmvisor
-// without some kernel features, or under a rival.
+// without a kernel feature or while somebody looks (observed.h), or under a rival.
 //
 // Thread rule: plain values.
 #pragma once
@@ -13,7 +13,7 @@
 
 namespace shmvisor {
 
-enum class ColumnKind : std::uint8_t { kNative, kFloor, kShmvisor, kWithout, kRival };
+enum class ColumnKind : std::uint8_t { kNative, kFloor, kShmvisor, kWithout, kObserved, kRival };
 
 struct Column {
   ColumnKind kind = ColumnKind::kNative;
@@ -22,10 +22,12 @@ struct Column {
 };
 
 struct RunSettings {
-  std::string self;                  ///< the path of this program
-  std::string shmvisor;              ///< and of shmvisor
-  std::vector<std::string> without;  ///< kernel features
-  std::vector<std::string> rivals;   ///< prefixes, "NAME=" before it
+  std::string self;                    ///< the path of this program
+  std::string shmvisor;                ///< and of shmvisor
+  std::vector<std::string> without;    ///< kernel features
+  std::vector<std::string> observers;  ///< ways to look
+  std::vector<std::string> rivals;     ///< prefixes, "NAME=" before it
+  std::string scratch;                 ///< a folder for files
   int repeats = 5;
   std::chrono::milliseconds budget{70};
   std::chrono::seconds bound{0};  ///< for all together: what is not measured by then is not

@@ -14,7 +14,9 @@
 #include "integration/bench/json.h"
 #include "integration/bench/launched.h"
 #include "integration/bench/machine.h"
+#include "integration/bench/observed.h"
 #include "integration/bench/plot.h"
+#include "integration/bench/scratch_folder.h"
 #include "integration/bench/session.h"
 #include "integration/bench/table.h"
 #include "integration/bench/worker/worker.h"
@@ -62,6 +64,14 @@ void add_options(CLI::App& app, Arguments& arguments) {
         const bool known = name == "each" || KernelFeatures::by_name(name);
         return known ? std::string() : "no feature is called '" + name + "'";
       });
+  std::vector<std::string> ways = observers();
+  ways.emplace_back("each");
+  app.add_option("--observer", arguments.run.observers,
+                 "A further column: shmvisor while somebody looks: 'socket' (a control socket that "
+                 "nobody uses), 'trace' (--trace to a file), 'events' (a client follows events), "
+                 "or 'each'")
+      ->type_name("WAY")
+      ->check(CLI::IsMember(ways));
   app.add_option("--json", arguments.json_path, "Write all samples there; - for standard output")
       ->type_name("FILE");
   app.add_option("--plot", arguments.plot_path, "Draw an SVG there, by gnuplot")->type_name("FILE");
@@ -112,6 +122,7 @@ void complete(Arguments& arguments) {
   for (std::size_t i = 0; each && i < static_cast<std::size_t>(KernelFeature::kCount); ++i) {
     run.without.emplace_back(KernelFeatures::name(static_cast<KernelFeature>(i)));
   }
+  if (std::erase(run.observers, "each") != 0) run.observers = observers();
   constexpr std::chrono::seconds kForOneColumn{60};
   run.bound = arguments.bound_seconds != 0
                   ? std::chrono::seconds(arguments.bound_seconds)
@@ -158,6 +169,8 @@ int run_benchmark(Arguments& arguments) {
     for (const Workload& workload : workloads) std::cout << workload.name << '\n';
     return 0;
   }
+  const ScratchFolder scratch;
+  arguments.run.scratch = scratch.path();
   adopt_orphans();
   catch_interruptions();
   Facts facts = machine_facts(arguments.run.shmvisor);
@@ -188,6 +201,8 @@ int main(int argc, char** argv) try {
   const std::string mode = argc > 1 ? argv[1] : "";
   if (mode == "--worker") return run_worker(std::vector<std::string>(argv + 2, argv + argc));
   if (mode == "--allow-filter" && argc > 2) return run_with_allow_filter(argv + 2);
+  if (mode == "--followed" && argc > 3) return run_followed(argv + 2);
+  if (mode == "--when-followed" && argc > 3) return run_when_followed(argv + 2);
   if (mode == "--floor-supervisor" && argc > 3) {
     return run_floor_supervisor(std::atoi(argv[2]), argv + 3);
   }
