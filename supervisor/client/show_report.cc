@@ -54,6 +54,8 @@ std::string registry_text(const Json& registry, const UserNames& users) {
     text += segment_text("left", segment, ", nattch " + segment.at("nattch").dump(),
                          users.of(segment.at("cuid").get<uid_t>()));
   }
+  const auto left_out = registry.value("left_out", std::uint64_t{0});
+  if (left_out != 0) text += "  left: " + std::to_string(left_out) + " more segments\n";
   for (const Json& segment : registry.value("cleaned", Json::array())) {
     text += segment_text("cleaned up", segment, "", users.of(segment.at("uid").get<uid_t>()));
   }
@@ -76,6 +78,8 @@ Result<void, Problem> show_report(RunConnection& run, const ShowOptions& options
   std::string text = calls_text(reply->at("calls")) + refusals_text(reply->at("refusals")) +
                      slowest_text(reply->at("slowest"));
   for (const Json& registry : reply->at("registries")) text += registry_text(registry, users);
+  const auto others = reply->value("registries_left_out", std::uint64_t{0});
+  if (others != 0) text += "and " + std::to_string(others) + " more registries\n";
   const auto unnoted = reply->value("unnoted", std::uint64_t{0});
   if (unnoted != 0) text += std::to_string(unnoted) + " segments are in no peak: no memory\n";
   print(text);

@@ -1,0 +1,59 @@
+// However much is left behind, a report has room for what it tells, and counts what it leaves out.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "supervisor/control/control_answer.h"
+#include "supervisor/control/protocol.h"
+#include "supervisor/control/report_answer.h"
+
+namespace shmvisor {
+namespace {
+
+using control::Json;
+
+constexpr std::size_t kRegistries = 3000;
+constexpr std::size_t kMostRegistries = 2048;
+constexpr std::size_t kMostSegments = 1536;
+
+TEST(ControlReportTest, WhatHasNoRoomIsCounted) {
+  constexpr std::size_t kSegments = 300;
+  KernelFeatures features;
+  const auto resources = std::make_shared<SessionResources>(features);
+  const auto session = Session::of_command(resources, Limits());
+  // An agent with many containers; that their segments are the same ones makes the test fast.
+  std::vector<NamedSession> sessions;
+  for (std::size_t number = 0; number < kRegistries; ++number) {
+    sessions.push_back({"container-" + std::to_string(number) + std::string(50, 'x'), session});
+  }
+  ClientLoad load;
+  const auto ask = [&](const ControlRequest& request) {
+    const ControlAnswer answer = answer_control_request(request, sessions, load);
+    EXPECT_LE(answer.line.size(), control::kMostReplyBytes);
+    return Json::parse(answer.line);
+  };
+  for (std::size_t made = 0; made < kSegments; ++made) {
+    AllocateSegment wanted;
+    wanted.registry = sessions.front().name;
+    wanted.size_bytes = 4096;
+    wanted.mode = 0600;
+    ASSERT_FALSE(ask(wanted).contains("error"));
+    ASSERT_FALSE(ask(InsertAllocated()).contains("error"));
+  }
+  const Json report = ask(Report());
+  ASSERT_FALSE(report.contains("error")) << report;
+  EXPECT_EQ(report["registries"].size(), kMostRegistries);
+  EXPECT_EQ(report["registries_left_out"], kRegistries - kMostRegistries);
+  std::size_t listed = 0;
+  for (const Json& registry : report["registries"]) {
+    EXPECT_EQ(registry["left"].size() + registry["left_out"].get<std::size_t>(), kSegments);
+    listed += registry["left"].size();
+  }
+  EXPECT_EQ(report["registries"][0]["left"].size(), kMostLeftInAReport);
+  EXPECT_EQ(listed, kMostSegments);
+}
+
+}  // namespace
+}  // namespace shmvisor
