@@ -3,6 +3,8 @@
 #include "supervisor/inject/forced_unmapping.h"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -12,10 +14,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <csetjmp>
 #include <csignal>
+#include <cstddef>
 #include <ctime>
 #include <functional>
 
@@ -199,7 +203,9 @@ TEST_F(ForcedUnmappingTest, ASignalThatComesMeanwhileEndsTheCall) {
   {
     auto held = HeldProcess::hold(child_);
     ASSERT_TRUE(held);
-    ASSERT_EQ(unmap_by_force(*held, identity_, AccessGives::kSigbus, features_)->ranges, 1U);
+    const auto unmapped = unmap_by_force(*held, identity_, AccessGives::kSigbus, features_);
+    ASSERT_TRUE(unmapped);
+    ASSERT_EQ(unmapped->ranges, 1U);
     ASSERT_EQ(::kill(child_, SIGUSR1), 0);
   }
   EXPECT_EQ(end_of_child(), 0);
@@ -265,6 +271,36 @@ TEST_F(ForcedUnmappingTest, AStoppedProcessStaysStopped) {
   ASSERT_TRUE(after);
   EXPECT_EQ(after->state, 'T');
   ASSERT_EQ(::kill(child_, SIGCONT), 0);
+  *go_on_ = 2;
+  EXPECT_EQ(end_of_child(), 0);
+}
+
+// The call's number is what the program would find as the result then, and it would get a signal
+// for a call that it has not made.
+TEST_F(ForcedUnmappingTest, AFilterThatRaisesSigsysForbidsItAndNothingMore) {
+  static volatile sig_atomic_t sigsys;
+  start([this] {
+    char* const at = map();
+    std::signal(SIGSYS, [](int) { ++sigsys; });
+    std::array code{
+        sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 1),
+        sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog program{code.size(), code.data()};
+    ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return 1;
+    *go_on_ = 1;
+    while (*go_on_ != 2) ::usleep(1000);
+    if (sigsys != 0) return 2;
+    return signal_of_access(at) == 0 ? 0 : 3;
+  });
+  for (const AccessGives gives : {AccessGives::kSigsegv, AccessGives::kSigbus}) {
+    const ForcedUnmapping unmapped = unmap(gives);
+    EXPECT_EQ(unmapped.ranges, 0U);
+    EXPECT_EQ(unmapped.error, Errno(EOPNOTSUPP));
+  }
   *go_on_ = 2;
   EXPECT_EQ(end_of_child(), 0);
 }

@@ -13,11 +13,17 @@
 namespace shmvisor {
 namespace {
 
-/// What a call returned that did not fail.
+/// Errors of the thread, and not of one of its ranges: the next one would have them too.
+bool is_final(Errno error) {
+  return error == Errno(EACCES) || error == Errno(ESRCH) || error == Errno(EOPNOTSUPP);
+}
+
+/// What a call returned that did not fail. A filter of the process's own may answer any errno.
 Result<std::uint64_t> done(const Result<std::int64_t>& called) {
   if (!called) return called.error();
-  if (is_error_result(*called)) return Errno(static_cast<int>(-*called));
-  return static_cast<std::uint64_t>(*called);
+  if (!is_error_result(*called)) return static_cast<std::uint64_t>(*called);
+  const Errno error(static_cast<int>(-*called));
+  return is_final(error) ? Errno(EPERM) : error;
 }
 
 class Replacing {
@@ -28,28 +34,37 @@ class Replacing {
     const auto mapped =
         done(map(range, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED));
     if (!mapped) return mapped.error();
-    return {};
+    return check(*mapped == range.start);
   }
 
   Result<void> put_end_of_file(const AddressRange& range) {
     const AddressRange page{0, kPageBytes};
     const auto file = done(map(page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS));
     if (!file) return file.error();
+    if (const auto is_page = check(is_address(*file)); !is_page) return is_page;
     const auto longer = done(
         call(RemoteCall::kMremap, {*file, kPageBytes, kPageBytes + range.length, MREMAP_MAYMOVE}));
-    if (!longer) {
+    const auto is_longer = longer ? check(is_address(*longer)) : Result<void>(longer.error());
+    if (!is_longer) {
       (void)unmap({*file, kPageBytes});
-      return longer.error();
+      return is_longer;
     }
     const std::uint64_t end = *longer + kPageBytes;
     const auto put = done(call(RemoteCall::kMremap, {end, range.length, range.length,
                                                      MREMAP_MAYMOVE | MREMAP_FIXED, range.start}));
     (void)unmap({*longer, put ? kPageBytes : kPageBytes + range.length});
     if (!put) return put.error();
-    return {};
+    return check(*put == range.start);
   }
 
  private:
+  static bool is_address(std::uint64_t result) { return result != 0 && result % kPageBytes == 0; }
+  /// A filter of the process's own can let a call have any result, and answers with the call's
+  /// number where it raises SIGSYS (SECCOMP_RET_TRAP).
+  Result<void> check(bool is_what_it_must_be) {
+    if (is_what_it_must_be) return {};
+    return Errno(EOPNOTSUPP);
+  }
   Result<std::int64_t> call(RemoteCall which, const std::array<std::uint64_t, 6>& arguments) {
     return thread_.call(abi_, which, arguments);
   }
@@ -81,6 +96,7 @@ Result<std::vector<AddressRange>> mapped_ranges(pid_t tid, const FileIdentity& f
     from = (*area)->range.end();
   }
 }
+
 Result<ForcedUnmapping> unmap_by_force(HeldProcess& process, const FileIdentity& file,
                                        AccessGives gives, KernelFeatures& features) {
   StoppedThread* const worker = process.worker();
@@ -97,6 +113,7 @@ Result<ForcedUnmapping> unmap_by_force(HeldProcess& process, const FileIdentity&
       unmapped.bytes += range.length;
     } else {
       unmapped.error = replaced.error();
+      if (is_final(unmapped.error)) break;
     }
   }
   return unmapped;

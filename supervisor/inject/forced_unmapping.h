@@ -29,7 +29,7 @@ enum class AccessGives : std::uint8_t { kSigsegv, kSigbus };
 struct ForcedUnmapping {
   std::size_t ranges = 0;
   std::uint64_t bytes = 0;
-  Errno error{0};  ///< why one could not be unmapped, where one could not
+  Errno error{0};  ///< why one could not be unmapped; EOPNOTSUPP: a filter of its own forbids it
 };
 
 /// Where the thread's process maps `file`. Errors: those of MemoryMap.

@@ -8,6 +8,7 @@
 #include "supervisor/inject/ptrace_request.h"
 #include "supervisor/inject/tracee_signals.h"
 #include "supervisor/kernel/uapi.h"
+#include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
 namespace {
@@ -15,8 +16,17 @@ namespace {
 using Stop = Tracee::Stop;
 using Wait = Tracee::Wait;
 
-/// Hostile code may be there instead of the instruction we expect; so may a frozen cgroup.
+/// Hostile code may be there instead of the instruction we expect; so may a frozen cgroup. Of a
+/// thread that did not call, nobody waits for an answer, and one is enough.
 constexpr int kMostTimeouts = 3;
+constexpr int kMostTimeoutsAnywhere = 1;
+
+/// A filter of the program's own may raise SIGSYS for a call of ours. The program has not made that
+/// call, and is not to take the signal; it would, before it is back in its own code.
+bool has_raised_sigsys(pid_t tid) {
+  const auto status = TaskStatus::read(tid);
+  return status && (status->pending_signals & bit_of(SIGSYS)) != 0;
+}
 
 }  // namespace
 
@@ -72,7 +82,12 @@ Result<std::int64_t> StoppedThread::call(Abi abi, RemoteCall call,
     return entered.error();
   }
   // To the exit: the kernel's own time, which populating memory may make long.
-  return result_after(abi, resume_to_stop(true, Wait::kWhileItTakes));
+  const auto result = result_after(abi, resume_to_stop(true, Wait::kWhileItTakes));
+  if (result && entry_ && has_raised_sigsys(tid()) && resume(false) &&
+      wait(Wait::kBounded) == Stop::kFault) {
+    tracee_.drop_pending_signal();
+  }
+  return result;
 }
 
 Result<Registers> StoppedThread::run(const Registers& begin) {
@@ -131,6 +146,11 @@ Result<void> StoppedThread::enter(Abi abi, const Registers& entering) {
       return check_entry(abi, entering);
     case Stop::kGone:
       return Errno(ESRCH);
+    case Stop::kFault:
+      // What is at the entry was not the program's to run; so is a SIGSYS instead of the call, by
+      // prctl(2), PR_SET_SYSCALL_USER_DISPATCH.
+      if (entry_) tracee_.drop_pending_signal();
+      return Errno(EACCES);
     default:
       return Errno(EACCES);
   }
@@ -184,6 +204,7 @@ Result<StoppedThread::Cloned> StoppedThread::clone_stopped(Abi abi, std::uint64_
 }
 
 Stop StoppedThread::resume_to_stop(bool to_syscall_stop, Wait bound) {
+  const int most_timeouts = entry_ ? kMostTimeoutsAnywhere : kMostTimeouts;
   int timeouts = 0;
   for (;;) {
     if (!resume(to_syscall_stop)) return Stop::kGone;
@@ -192,7 +213,7 @@ Stop StoppedThread::resume_to_stop(bool to_syscall_stop, Wait bound) {
       if (!tracee_.interrupt()) return Stop::kGone;
       stop = wait(Wait::kWhileItTakes);
       if (stop == Stop::kTimeout) return stop;
-      if (stop == Stop::kInterrupted && ++timeouts >= kMostTimeouts) return Stop::kTimeout;
+      if (stop == Stop::kInterrupted && ++timeouts >= most_timeouts) return Stop::kTimeout;
     }
     switch (stop) {
       case Stop::kInterrupted:
