@@ -381,7 +381,7 @@ TEST_F(ControlServerTest, NothingIsKeptOfThoseWhoAskAndLeave) {
 
 TEST_F(ControlServerTest, SegmentsLeaveItsDescriptors) {
   EXPECT_EQ(resources_->descriptors.left(),
-            resources_->plan.pool - static_cast<std::int64_t>(ControlServer::kMostClients) - 5);
+            resources_->plan.pool - static_cast<std::int64_t>(ControlServer::kMostClients) - 6);
 }
 
 TEST_F(ControlServerTest, TheFileGoesWithIt) {

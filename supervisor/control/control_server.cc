@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <new>
 #include <utility>
 
@@ -23,9 +24,9 @@ using Clock = EventLoop::Clock;
 
 /// Of newcomers; the loop has other things to do.
 constexpr int kMostGreetedInATurn = 8;
-/// Besides the clients: the socket, a newcomer that is refused, what tells of an answer and of a
-/// call, and a descriptor that goes with an answer.
-constexpr std::int64_t kOwnDescriptors = 5;
+/// Besides the clients: the socket, a newcomer that is refused, what tells of an answer, of a
+/// detach and of a call, and a descriptor that goes with an answer.
+constexpr std::int64_t kOwnDescriptors = 6;
 /// For the line that tells how many calls were lost.
 constexpr std::size_t kLostLineBytes = 64;
 /// A few of very few are left to segments.
@@ -106,10 +107,8 @@ ControlServer::ControlServer(EventLoop& loop, SessionResources& resources, const
       tally_(resources.tally),
       patience_(patience),
       hello_(hello_of(identity)),
-      answers_(loop, sessions,
-               [this](AnswerQueue::ClientNumber number, ControlAnswer answer) {
-                 deliver(number, std::move(answer));
-               }),
+      answers_(loop, sessions, std::bind_front(&ControlServer::deliver, this)),
+      detaches_(loop, sessions, std::bind_front(&ControlServer::deliver, this)),
       feed_(loop, resources.calls, sessions,
             [this](const std::vector<std::string>& lines, std::uint64_t lost) {
               deliver_calls(lines, lost);
@@ -192,8 +191,15 @@ bool ControlServer::hear(Client& client) {
       return true;
     }
     if (request) {
+      AnswerQueue& queue = queue_for(*request);
+      if (&queue == &detaches_ && detaches_.waiting() == kMostWaitingDetaches) {
+        client.connection.add(
+            control::Refusal{"too-many-clients", "as many wait for a detach as may be"}.line());
+        client.refused = true;
+        return true;
+      }
       client.waits_for_answer = true;
-      answers_.add(client.number, std::move(*request), client.load, std::move(act));
+      queue.add(client.number, std::move(*request), client.load, std::move(act));
       return true;
     }
     // Who sends what is no request may send anything behind it.
@@ -281,8 +287,17 @@ void ControlServer::watch(Clients::iterator client, short events) {
                                 [this, client](short ready) { see(client, ready); });
 }
 
+AnswerQueue& ControlServer::queue_for(const ControlRequest& request) {
+  return std::holds_alternative<DetachSegment>(request) ? detaches_ : answers_;
+}
+
+void ControlServer::forget(const Client& client) {
+  answers_.forget(client.number);
+  detaches_.forget(client.number);
+}
+
 void ControlServer::drop(Clients::iterator client) {
-  answers_.forget(client->number);
+  forget(*client);
   // The callback that is running belongs to the client: the loop keeps it until it returns.
   clients_.erase(client);
   look_for_followers();
@@ -323,7 +338,7 @@ void ControlServer::take_in(UniqueFd socket, bool follows) {
 }
 
 void ControlServer::drop_all() {
-  for (const Client& client : clients_) answers_.forget(client.number);
+  for (const Client& client : clients_) forget(client);
   clients_.clear();
   look_for_followers();
 }
@@ -376,7 +391,8 @@ bool ControlServer::drain(std::chrono::milliseconds bound) {
   newcomers_.reset();
   if (socket_) socket_->remove();
   drop_all();
-  return answers_.wait_for_end(bound);
+  const bool answers_ended = answers_.wait_for_end(bound / 2);
+  return detaches_.wait_for_end(bound / 2) && answers_ended;
 }
 
 }  // namespace shmvisor

@@ -4,12 +4,13 @@
 // Nothing here waits for a client. What a client sends and what it has not yet taken are bounded
 // (ControlConnection), and so is the time for which a client may be silent, or take nothing:
 // kPatience. A client that follows calls and does not keep up loses some, which are counted, and
-// told when there is room again. Answers are made beside the loop (AnswerQueue). The descriptors
-// for kMostClients are set aside at the start, so that segments cannot keep an operator out, nor
-// clients keep segments from being made. Where all are taken, a newcomer takes the place of the
-// client that has been silent for longest; where each of them follows or waits for an answer, it is
-// refused. Of those who wait one has its answer soon; those who follow stay, and so are
-// kMostFollowers at most.
+// told when there is room again. Answers are made beside the loop (AnswerQueue); those to Detach by
+// themselves, since each may take 20 s and keep others' answers waiting for as long. The
+// descriptors for kMostClients are set aside at the start, so that segments cannot keep an operator
+// out, nor clients keep segments from being made. Where all are taken, a newcomer takes the place
+// of the client that has been silent for longest; where each of them follows or waits for an
+// answer, it is refused. Of those who wait one has its answer soon; those who follow stay, and so
+// are kMostFollowers at most.
 //
 // Ownership: borrows loop and descriptors. It may be destroyed once drain() has succeeded;
 // otherwise the process must end without that: end_process.h. Thread rule: the loop's thread.
@@ -41,6 +42,8 @@ class ControlServer {
   static constexpr std::size_t kMostClients = 16;
   /// The other places are for clients that ask.
   static constexpr std::size_t kMostFollowers = 12;
+  /// Besides the one that is carried out.
+  static constexpr std::size_t kMostWaitingDetaches = 2;
   static constexpr std::chrono::seconds kPatience{30};
 
   struct Identity {
@@ -56,7 +59,9 @@ class ControlServer {
   ~ControlServer();
 
   /// Whether answers can be handed over to the loop at all. Precondition of all else.
-  [[nodiscard]] bool valid() const { return answers_.valid() && feed_.valid(); }
+  [[nodiscard]] bool valid() const {
+    return answers_.valid() && detaches_.valid() && feed_.valid();
+  }
   /// How to answer Reload; borrowed, and nobody else is told of it. Before the first client.
   void reload_by(Reloader& reloader);
   /// Clients may connect there from now on. Once.
@@ -72,7 +77,9 @@ class ControlServer {
   bool serve_the_rest(std::chrono::milliseconds bound);
   [[nodiscard]] std::size_t clients() const { return clients_.size(); }
   /// Requests whose answers are not begun yet: one for each client at most.
-  [[nodiscard]] std::size_t waiting_requests() const { return answers_.waiting(); }
+  [[nodiscard]] std::size_t waiting_requests() const {
+    return answers_.waiting() + detaches_.waiting();
+  }
 
   /// Ends all connections, removes the socket's file, and waits for the answer that is being made.
   /// False where that takes longer.
@@ -89,6 +96,9 @@ class ControlServer {
   void begin_following(Client& client);
   /// Nobody may be following any more.
   void look_for_followers();
+  AnswerQueue& queue_for(const ControlRequest& request);
+  /// Of what it asked, what is not begun yet is not answered.
+  void forget(const Client& client);
   void lose(Client& client, std::uint64_t calls);
   void deliver_calls(const std::vector<std::string>& lines, std::uint64_t lost);
   /// False where all clients wait for an answer.
@@ -115,6 +125,7 @@ class ControlServer {
   Clients clients_;
   Reloader* reloader_ = nullptr;  ///< null: there is no configuration
   AnswerQueue answers_;
+  AnswerQueue detaches_;
   CallFeed feed_;
   /// Paused for a while after accept(2) ran out of something.
   EventLoop::Source newcomers_;

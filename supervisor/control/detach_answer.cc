@@ -42,8 +42,9 @@ std::string answer_detach(const DetachSegment& request, const std::vector<NamedS
     }
     *pids = {*request.pid};
   }
-  const auto outcomes = detach_by_force(std::move(*pids), segment->memory().identity(),
-                                        request.gives, session->features());
+  const auto outcomes =
+      detach_by_force(std::move(*pids), segment->memory().identity(), request.gives,
+                      session->features(), reinterpret_cast<std::uintptr_t>(session.get()));
   Json processes = Json::array();
   Json failed = Json::array();
   for (const DetachedProcess& one : outcomes) {

@@ -1,6 +1,9 @@
 #include "supervisor/control/forced_detach.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <exception>
@@ -10,6 +13,8 @@
 
 #include "policy/base/mutex.h"
 #include "policy/base/shortage.h"
+#include "supervisor/credentials/accountable_user.h"
+#include "supervisor/credentials/thread_identity.h"
 #include "supervisor/credentials/thread_viewpoint.h"
 #include "supervisor/inject/held_process.h"
 #include "supervisor/inject/kick_timer.h"
@@ -23,9 +28,69 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kStackBytes = std::size_t{256} * 1024;
-/// Threads that hostile processes keep, of this process.
-constexpr int kMostLost = 16;
-std::atomic<int> g_threads{0};
+/// Threads that hostile processes keep, of this process; and those of one user's. These take no
+/// more of kMostTime than others need some of.
+constexpr std::size_t kMostThreads = 16;
+constexpr std::ptrdiff_t kMostOfUser = 4;
+constexpr pid_t kNoThread = 0;
+constexpr pid_t kAtNone = -1;
+
+/// Where a thread is: at a process, or one of these.
+struct Whereabouts {
+  std::atomic<pid_t> pid{kNoThread};
+  std::atomic<uid_t> user{0};  ///< of that process
+  std::atomic<std::uintptr_t> group{0};
+};
+std::array<Whereabouts, kMostThreads> g_threads;
+
+/// Whether an earlier detach still has a thread at that process, which would keep another as well.
+bool keeps_a_thread(pid_t pid) {
+  return std::ranges::any_of(g_threads, [pid](const auto& at) { return at.pid == pid; });
+}
+bool may_keep_another(uid_t user, std::uintptr_t group) {
+  return std::ranges::count_if(g_threads, [=](const auto& at) {
+           return at.pid > 0 && at.user == user && at.group == group;
+         }) < kMostOfUser;
+}
+
+/// The user to charge; nothing where the process has ended.
+std::optional<uid_t> user_of(pid_t pid) {
+  const auto status = TaskStatus::read(pid);
+  if (!status) return std::nullopt;
+  ThreadIdentity identity(pid, UniqueFd(), 0);
+  return accountable_user(identity, status->uid);
+}
+
+/// A thread's place among them.
+class Place {
+ public:
+  static std::optional<Place> take() {
+    for (Whereabouts& at : g_threads) {
+      pid_t expected = kNoThread;
+      if (at.pid.compare_exchange_strong(expected, kAtNone)) return Place(at);
+    }
+    return std::nullopt;
+  }
+  Place(Place&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
+  Place& operator=(Place&&) = delete;
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  ~Place() {
+    if (at_ != nullptr) at_->pid = kNoThread;
+  }
+
+  void go_to(pid_t pid, uid_t user, std::uintptr_t group) {
+    at_->user = user;
+    at_->group = group;
+    at_->pid = pid;
+  }
+  void go_away() { at_->pid = kAtNone; }
+
+ private:
+  explicit Place(Whereabouts& at) : at_(&at) {}
+
+  Whereabouts* at_;
+};
 
 const char* words_of(HeldProcess::Trouble trouble) {
   switch (trouble) {
@@ -58,18 +123,33 @@ pid_t living_thread(pid_t pid) {
   return found == tids->end() ? 0 : *found;
 }
 
+/// Empty where nothing went wrong, and where the process is gone.
+std::string trouble_of(const Result<ForcedUnmapping>& unmapped) {
+  const Errno error = unmapped ? unmapped->error : unmapped.error();
+  if (error == Errno(0) || error == Errno(ESRCH)) return {};
+  if (error == Errno(EACCES)) {
+    return "it does not run, as in a frozen cgroup, or has no code that enters the kernel";
+  }
+  if (error == Errno(EOPNOTSUPP)) {
+    return "a seccomp filter of its own forbids what detaches it, or has killed it for that";
+  }
+  const char* const what = unmapped ? "a mapping of it stays: " : "its mappings cannot be read: ";
+  return what + std::string(std::strerror(error.value()));
+}
+
 /// What threads of one detach have in common; a lost one keeps it.
 class Work {
  public:
   Work(std::vector<pid_t> pids, const FileIdentity& file, AccessGives gives,
-       const KernelFeatures& features)
-      : pids_(std::move(pids)), file_(file), gives_(gives), features_(features) {}
+       const KernelFeatures& features, std::uintptr_t group)
+      : pids_(std::move(pids)), file_(file), gives_(gives), features_(features), group_(group) {}
 
   /// In a thread of its own: until it is the turn of a later one.
-  void run(int number) {
+  void run(int number, Place& place) {
     KickTimer::allow_on_this_thread();
     while (const auto pid = next(number)) {
-      DetachedProcess outcome = detach(*pid);
+      DetachedProcess outcome = detach(*pid, number, place);
+      place.go_away();
       if (!finish(number, std::move(outcome)) || Tracee::this_thread_abandoned_one()) break;
     }
     const MutexLock lock(mutex_);
@@ -110,10 +190,20 @@ class Work {
     began_ = Clock::now();
     return pids_[done_];
   }
+  [[nodiscard]] bool is_turn_of(int number) {
+    const MutexLock lock(mutex_);
+    return number == number_;
+  }
   /// False where it was given up meanwhile.
   bool finish(int number, DetachedProcess outcome) {
     const MutexLock lock(mutex_);
-    if (number != number_) return false;
+    if (number != number_) {
+      // It was in the middle of that when its time was over.
+      if (outcome.unmapped.ranges == 0) return false;
+      spdlog::warn("a detach that was given up: process {} has lost {} bytes all the same",
+                   outcome.pid, outcome.unmapped.bytes);
+      return false;
+    }
     ++done_;
     if (outcome.unmapped.ranges != 0 || !outcome.trouble.empty()) {
       outcomes_.push_back(std::move(outcome));
@@ -129,9 +219,20 @@ class Work {
     running_ = false;
   }
 
-  DetachedProcess detach(pid_t pid) {
+  DetachedProcess detach(pid_t pid, int number, Place& place) {
     DetachedProcess outcome;
     outcome.pid = pid;
+    if (keeps_a_thread(pid)) {
+      outcome.trouble = "it keeps whoever looked at it before";
+      return outcome;
+    }
+    const auto user = user_of(pid);
+    if (!user) return outcome;
+    if (!may_keep_another(*user, group_)) {
+      outcome.trouble = "others of its user's keep as many who looked at them as may be";
+      return outcome;
+    }
+    place.go_to(pid, *user, group_);
     const auto maps = maps_it(pid);
     if (!maps && is_shortage(maps.error())) {
       outcome.trouble = words_of(HeldProcess::Trouble::kNoMeans);
@@ -144,17 +245,10 @@ class Work {
       outcome.trouble = words_of(held.error());
       return outcome;
     }
+    if (!is_turn_of(number)) return outcome;
     const auto unmapped = unmap_by_force(*held, file_, gives_, features_);
     if (unmapped) outcome.unmapped = *unmapped;
-    if (!unmapped && unmapped.error() == Errno(EACCES)) {
-      outcome.trouble = "it cannot be made to enter the kernel";
-    } else if (!unmapped && unmapped.error() != Errno(ESRCH)) {
-      outcome.trouble =
-          std::string("its mappings cannot be read: ") + std::strerror(unmapped.error().value());
-    } else if (unmapped && unmapped->error != Errno(0) && unmapped->error != Errno(ESRCH)) {
-      outcome.trouble =
-          std::string("a mapping of it stays: ") + std::strerror(unmapped->error.value());
-    }
+    outcome.trouble = trouble_of(unmapped);
     return outcome;
   }
   Result<bool> maps_it(pid_t pid) {
@@ -169,6 +263,7 @@ class Work {
   const FileIdentity file_;
   const AccessGives gives_;
   KernelFeatures features_;
+  const std::uintptr_t group_;
   Mutex mutex_;
   Condition changed_;
   std::size_t done_ GUARDED_BY(mutex_) = 0;
@@ -179,32 +274,25 @@ class Work {
 };
 
 struct ThreadStart {
+  Place place;  // destroyed last
   std::shared_ptr<Work> work;
   int number;
 };
 
 void* thread_entry(void* started) {
-  {
-    const std::unique_ptr<ThreadStart> start(static_cast<ThreadStart*>(started));
-    try {
-      start->work->run(start->number);
-    } catch (const std::exception&) {  // no memory; the process is given up when its time is over
-    }
+  const std::unique_ptr<ThreadStart> start(static_cast<ThreadStart*>(started));
+  try {
+    start->work->run(start->number, start->place);
+  } catch (const std::exception&) {  // no memory; the process is given up when its time is over
   }
-  --g_threads;
   return nullptr;
 }
 
 bool start_thread(const std::shared_ptr<Work>& work, int number) {
-  if (++g_threads > kMostLost) {
-    --g_threads;
-    return false;
-  }
-  auto start = std::make_unique<ThreadStart>(ThreadStart{work, number});
-  if (!start_detached(thread_entry, start.get(), kStackBytes)) {
-    --g_threads;
-    return false;
-  }
+  auto place = Place::take();
+  if (!place) return false;
+  auto start = std::make_unique<ThreadStart>(ThreadStart{std::move(*place), work, number});
+  if (!start_detached(thread_entry, start.get(), kStackBytes)) return false;
   (void)start.release();
   return true;
 }
@@ -212,9 +300,10 @@ bool start_thread(const std::shared_ptr<Work>& work, int number) {
 }  // namespace
 
 std::vector<DetachedProcess> detach_by_force(std::vector<pid_t> pids, const FileIdentity& file,
-                                             AccessGives gives, const KernelFeatures& features) {
+                                             AccessGives gives, const KernelFeatures& features,
+                                             std::uintptr_t group) {
   const auto deadline = Clock::now() + kMostTime;
-  const auto work = std::make_shared<Work>(std::move(pids), file, gives, features);
+  const auto work = std::make_shared<Work>(std::move(pids), file, gives, features, group);
   while (const auto number = work->begin()) {
     if (Clock::now() >= deadline) {
       work->give_up("there was no time left for it");
