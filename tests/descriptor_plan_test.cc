@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "supervisor/resources/map_descriptors.h"
+
 namespace shmvisor {
 namespace {
 
@@ -11,9 +13,9 @@ TEST(DescriptorPlanTest, EverythingTogetherIsNoMoreThanThereIs) {
     const auto plan = DescriptorPlan::of(limit, 12);
     EXPECT_GT(plan.pool, 0) << limit;
     EXPECT_GE(plan.calls_at_once, 3) << limit;
-    EXPECT_LE(
-        12 + plan.pool + plan.calls_at_once * DescriptorPlan::kOfACall + plan.remembered_callers,
-        static_cast<std::int64_t>(limit));
+    EXPECT_LE(12 + plan.pool + plan.calls_at_once * DescriptorPlan::kOfACall +
+                  plan.remembered_callers + map_descriptors(static_cast<std::int64_t>(limit)),
+              static_cast<std::int64_t>(limit));
   }
 }
 
@@ -22,6 +24,10 @@ TEST(DescriptorPlanTest, MostOfThemAreForWhatLasts) {
   EXPECT_GE(DescriptorPlan::of(1024, 8).pool, 840);
   EXPECT_GE(DescriptorPlan::of(20000, 8).pool, 15000);
   EXPECT_EQ(DescriptorPlan::of(1U << 20, 8).calls_at_once, 1024);
+  EXPECT_EQ(map_descriptors(200), 0);
+  EXPECT_EQ(map_descriptors(1024), 0);
+  EXPECT_EQ(map_descriptors(4096), 192);
+  EXPECT_EQ(map_descriptors(1 << 20), 1024);
   EXPECT_EQ(DescriptorPlan::of(1U << 20, 8).pool, 1 << 18) << "each segment costs memory, too";
 }
 

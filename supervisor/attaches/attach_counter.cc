@@ -64,8 +64,9 @@ bool AttachCounter::add_last_seen(pid_t pid, std::span<const FileIdentity> files
 
 void AttachCounter::refresh(pid_t pid, std::span<const FileIdentity> files) const {
   if (memory_->lost() >= kMostAlone) return;
-  const auto look = std::make_shared<ProcessLook>(
-      features_, memory_, files, std::vector<pid_t>{pid}, std::span<const pid_t>());
+  const auto look =
+      std::make_shared<ProcessLook>(features_, memory_, files, std::vector<pid_t>{pid},
+                                    std::span<const pid_t>(), ProcessLook::Clock::time_point());
   std::function<void()> task = [look] { look->run(); };
   // From here on nothing needs memory: a late thread must come back.
   look->leave_alone();
@@ -146,16 +147,27 @@ Result<MappingCounts> AttachCounter::count_mappings(std::span<const FileIdentity
 Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> files) const {
   const Result<std::vector<pid_t>> all = scope_.processes();
   if (!all) return out_of("descriptors or memory");
-  MappingCounts counts{std::vector<std::uint64_t>(files.size())};
+  MappingCounts counts;
   LookPatience patience{.most_time = most_time_};
-  Chosen chosen = processes_to_look_at(*all, files, counts);
-  auto look = std::make_shared<ProcessLook>(features_, memory_, files, std::move(chosen.pids),
-                                            chosen.unseen);
+  Chosen chosen;
+  const auto begin = [&](ProcessLook::Clock::time_point opened_since) {
+    counts = {std::vector<std::uint64_t>(files.size())};
+    chosen = processes_to_look_at(*all, files, counts);
+    return std::make_shared<ProcessLook>(features_, memory_, files, std::move(chosen.pids),
+                                         chosen.unseen, opened_since);
+  };
+  auto look = begin({});
+  bool again = false;
   for (;;) {
     if (!LosableThreads::all().run([look] { look->run(); }, kThreadPatience)) {
       return out_of("threads");
     }
-    if (look->wait(patience)) break;
+    if (look->wait(patience)) {
+      if (again || !look->must_count_again()) break;
+      again = true;
+      look = begin(ProcessLook::Clock::now());
+      continue;
+    }
     ProcessLook::GivenUp given_up = look->given_up();
     counts.complete = false;
     if (given_up.pid != 0) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "supervisor/attaches/kept_maps.h"
 #include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
@@ -116,6 +117,7 @@ void KnownMappings::end_look(pid_t pid) {
 }
 
 void KnownMappings::note_attach(pid_t pid, const FileIdentity& file) {
+  KeptMaps::all().drop(pid);
   const MutexLock lock(mutex_);
   const auto look = looks_.find(pid);
   if (look != looks_.end() && look->second.looks != 0) add_file(look->second.attached, file);

@@ -1,18 +1,13 @@
 #include "supervisor/attaches/process_look.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <ctime>
 #include <new>
-#include <string>
-#include <string_view>
 #include <utility>
 
 #include "policy/base/held_locks.h"
-#include "supervisor/attaches/memory_map.h"
+#include "supervisor/attaches/own_thread.h"
 #include "supervisor/procfs/proc_file.h"
 
 namespace shmvisor {
@@ -27,14 +22,6 @@ constexpr milliseconds kBetweenGlances(5);
 constexpr milliseconds kLongQuery(2);
 /// A mapping that is counted, twice what it takes: never what makes a count inexact.
 constexpr microseconds kForOneFound(3);
-
-/// CPU time of a thread of ours: MAKE_THREAD_CPUCLOCK() of include/linux/posix-timers.h.
-nanoseconds cpu_time(pid_t tid) {
-  const auto clock = static_cast<clockid_t>((~static_cast<unsigned>(tid) << 3) | 6U);
-  timespec time{};
-  if (::clock_gettime(clock, &time) != 0) return nanoseconds(0);
-  return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
-}
 
 std::vector<pid_t> both(std::vector<pid_t> pids, std::span<const pid_t> more) {
   pids.insert(pids.end(), more.begin(), more.end());
@@ -77,13 +64,15 @@ Result<void> visit_by_queries(MemoryMap& map, Visit visit, GoOn go_on) {
 
 ProcessLook::ProcessLook(const KernelFeatures& features, std::shared_ptr<KnownMappings> memory,
                          std::span<const FileIdentity> files, std::vector<pid_t> pids,
-                         std::span<const pid_t> only_probed)
+                         std::span<const pid_t> only_probed, Clock::time_point opened_since)
     : features_(features),
       memory_(std::move(memory)),
       files_(files.begin(), files.end()),
       first_probed_(pids.size()),
       pids_(both(std::move(pids), only_probed)),
-      counted_(features, memory_->distinct(files.front())),
+      opened_since_(opened_since),
+      distinct_(memory_->distinct(files.front())),
+      counted_(features, distinct_),
       totals_(files.size()) {
   for (std::size_t place = 0; place < files_.size(); ++place) {
     places_[files_[place].inode].push_back(place);
@@ -122,8 +111,16 @@ std::int64_t ProcessLook::Found::mappings() const {
 /// ESRCH where the task has no address space (any more).
 Result<ProcessLook::Found> ProcessLook::find_in_task(pid_t pid, pid_t tid) {
   phase_ = Phase::kOpening;
-  auto map = MemoryMap::open(tid, features_);
+  auto map = KeptMaps::all().open(tid, features_, distinct_);
   if (!map) return map.error();
+  auto found = walk((*map)->map(), pid, tid);
+  if (!found) return found;
+  if (found->mappings() != 0) found->space.inode = (*map)->map().inode();
+  if (tid == pid && !found->by_text) KeptMaps::all().keep(pid, std::move(*map));
+  return found;
+}
+
+Result<ProcessLook::Found> ProcessLook::walk(MemoryMap& map, pid_t pid, pid_t tid) {
   phase_ = Phase::kWalking;
   Found found;
   found.space.pid = tid;
@@ -133,13 +130,36 @@ Result<ProcessLook::Found> ProcessLook::find_in_task(pid_t pid, pid_t tid) {
   const auto go_on = [&] { return !given_up_ || alone_ || !memory_->knows(pid); };
   found.by_text = memory_->wants_steps(pid) || !features_.usable(KernelFeature::kProcmapQuery);
   const auto visited =
-      found.by_text ? visit_in_steps(*map, visit, go_on) : visit_by_queries(*map, visit, go_on);
+      found.by_text ? visit_in_steps(map, visit, go_on) : visit_by_queries(map, visit, go_on);
   if (!visited) return visited.error();
-  if (found.mappings() != 0) found.space.inode = map->inode();
   return found;
 }
 
+std::optional<Result<ProcessLook::Found>> ProcessLook::find_by_kept_map(pid_t pid) {
+  const auto kept = KeptMaps::all().of(pid);
+  if (kept == nullptr || memory_->wants_steps(pid)) return std::nullopt;
+  auto found = walk(kept->map(), pid, pid);
+  if (!found) {
+    if (found.error() != Errno(ESRCH)) return found;
+    KeptMaps::all().drop(pid);  // by an exec, or its end
+    return std::nullopt;
+  }
+  if (found->mappings() == 0) return found;
+  found->space.inode = kept->inode();
+  found->kept = true;
+  const bool believed = is_known(found->space) && kept->distinct() == distinct_.get() &&
+                        kept->opened() > opened_since_;
+  return believed ? std::optional(std::move(found)) : std::nullopt;
+}
+
+bool ProcessLook::is_known(const CountedSpaces::Space& space) const {
+  if (distinct_ == nullptr) return false;
+  const auto member = distinct_->members.find(space.pid);
+  return member != distinct_->members.end() && member->second.inode == space.inode;
+}
+
 Result<ProcessLook::Found> ProcessLook::find_in(pid_t pid) {
+  if (auto found = find_by_kept_map(pid)) return std::move(*found);
   auto found = find_in_task(pid, pid);
   if (found || found.error() != Errno(ESRCH)) return found;
   // A process whose first thread has ended shows its memory through the others.
@@ -189,9 +209,12 @@ void ProcessLook::run() noexcept {
     const MutexLock lock(mutex_);
     failure_ = Errno(ENOMEM);
   }
-  const MutexLock lock(mutex_);
-  if (late_) memory_->end_late(pids_[at_]);
-  done_ = true;
+  {
+    const MutexLock lock(mutex_);
+    if (late_) memory_->end_late(pids_[at_]);
+    done_ = true;
+  }
+  // The waiting thread runs at once, and would wait for the lock.
   ended_.notify_all();
 }
 
@@ -199,18 +222,20 @@ void ProcessLook::look() {
   MutexLock lock(mutex_);
   if (given_up_ && !late_) return;  // it came too late itself
   const pid_t own = tid_ = gettid();
+  work_then_ = cpu_time(own);
   const bool may_probe = features_.usable(KernelFeature::kProcmapQuery);
   for (; at_ < pids_.size(); ++at_) {
     const pid_t pid = pids_[at_];
     since_ = Clock::now();
     phase_ = Phase::kOpening;
-    const nanoseconds work_then = work_then_ = cpu_time(own);
+    const nanoseconds work_then = work_then_;
     const bool only_probed = at_ >= first_probed_;
     lock.unlock();
     const KnownMappings::Looking looking(*memory_, pid);
     const bool is_known = memory_->knows(pid);
     auto found = only_probed ? probe(pid) : find_in(pid);
-    const nanoseconds worked = cpu_time(own) - work_then;
+    const nanoseconds work_now = cpu_time(own);
+    const nanoseconds worked = work_now - work_then;
     if (found && !only_probed) {
       std::vector<MappedFile> files;
       files.reserve(found->files.size());
@@ -220,6 +245,7 @@ void ProcessLook::look() {
     }
     const nanoseconds beside = worked - (found ? kForOneFound * found->mappings() : nanoseconds(0));
     lock.lock();
+    work_then_ = work_now;
     // Where it cannot be probed a process that is not known counts as 0 when its look is given up:
     // there a first look takes nothing from the looks at others.
     if ((is_known || may_probe) && beside >= KnownMappings::kSlow) long_work_ += beside;
@@ -229,6 +255,7 @@ void ProcessLook::look() {
       return;
     }
     if (!found || found->mappings() == 0) continue;
+    if (!note_use(*found)) return;
     current_ = std::move(found->space);
     phase_ = Phase::kComparing;
     lock.unlock();
@@ -240,17 +267,18 @@ void ProcessLook::look() {
   memory_->remember_distinct(files_.front(), counted_.newly_distinct());
 }
 
-/// Whether the thread waits for something else than a CPU.
-bool ProcessLook::blocked() const {
-  const std::string path = "/proc/self/task/" + std::to_string(tid_) + "/stat";
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::array<char, 256> text{};
-  const ssize_t length = file.valid() ? ::read(file.get(), text.data(), text.size()) : -1;
-  if (length <= 0) return true;
-  const std::string_view line(text.data(), static_cast<std::size_t>(length));
-  const std::size_t name_end = line.rfind(')');
-  return name_end == std::string_view::npos || name_end + 2 >= line.size() ||
-         line[name_end + 2] != 'R';
+bool ProcessLook::note_use(const Found& found) {
+  if (found.kept) {
+    kept_counted_ = true;
+  } else if (!is_known(found.space)) {
+    new_counted_ = true;
+  }
+  return !(kept_counted_ && new_counted_);
+}
+
+bool ProcessLook::must_count_again() {
+  const MutexLock lock(mutex_);
+  return kept_counted_ && new_counted_;
 }
 
 bool ProcessLook::too_late(LookPatience& patience) const {
@@ -264,7 +292,7 @@ bool ProcessLook::too_late(LookPatience& patience) const {
   }
   // A thread that could run and does not get to is waited for.
   const nanoseconds waited = now - since_;
-  if (waited < patience.wait_for_one() || !blocked()) return false;
+  if (waited < patience.wait_for_one() || !is_blocked(tid_)) return false;
   patience.charge_wait(waited);
   return true;
 }
@@ -294,7 +322,7 @@ bool ProcessLook::wait(LookPatience& patience) {
     // One that is opened no faster because this machine is busy is in no exec.
     const bool out_of_time = Clock::now() - patience.began >= patience.most_time;
     given_up_in_ = phase_;
-    if (given_up_in_ == Phase::kOpening && (out_of_time || !blocked())) {
+    if (given_up_in_ == Phase::kOpening && (out_of_time || !is_blocked(tid_))) {
       given_up_in_ = Phase::kWalking;
     }
     if (tid_ == 0) return false;
@@ -330,11 +358,13 @@ ProcessLook::GivenUp ProcessLook::given_up() {
 std::shared_ptr<ProcessLook> ProcessLook::look_at(std::vector<pid_t> rest,
                                                   std::span<const pid_t> only_probed) {
   const MutexLock lock(mutex_);
-  auto look =
-      std::make_shared<ProcessLook>(features_, memory_, files_, std::move(rest), only_probed);
+  auto look = std::make_shared<ProcessLook>(features_, memory_, files_, std::move(rest),
+                                            only_probed, opened_since_);
   const MutexLock its(look->mutex_);
   look->totals_ = totals_;
   look->counted_ = counted_;
+  look->kept_counted_ = kept_counted_;
+  look->new_counted_ = new_counted_;
   return look;
 }
 

@@ -12,6 +12,10 @@
 // instead: at the addresses where other such processes map the files, as a forked child does, since
 // a query for one address takes a microsecond whatever else is mapped.
 //
+// A map that stays open from an earlier look (KeptMaps) is asked where it is right. Where a process
+// that is not known yet maps the files too, it may share what another has left by exec(2): then
+// the count has to be made again, with maps that are opened from then on.
+//
 // Mappings are found by device and inode; an address space that several processes share is counted
 // once (CountedSpaces).
 //
@@ -35,6 +39,7 @@
 #include "policy/base/mutex.h"
 #include "policy/base/result.h"
 #include "supervisor/attaches/counted_spaces.h"
+#include "supervisor/attaches/kept_maps.h"
 #include "supervisor/attaches/known_mappings.h"
 #include "supervisor/attaches/look_patience.h"
 #include "supervisor/kernel/features.h"
@@ -47,10 +52,12 @@ class ProcessLook {
   using Phase = KnownMappings::Phase;
 
   /// `only_probed`: processes whose own look was given up before it found anything.
+  /// `opened_since`: no older map is believed that shows the files.
   ProcessLook(const KernelFeatures& features, std::shared_ptr<KnownMappings> memory,
               std::span<const FileIdentity> files, std::vector<pid_t> pids,
-              std::span<const pid_t> only_probed);
+              std::span<const pid_t> only_probed, Clock::time_point opened_since);
 
+  /// Precondition: the calling thread shares this object, which a thread that waits may give up.
   void run() noexcept;
 
   /// Waits for the end of the look. False where it was given up at a process, see given_up().
@@ -61,6 +68,9 @@ class ProcessLook {
   /// ENOMEM where descriptors or memory ran out.
   [[nodiscard]] std::optional<Errno> failure();
   [[nodiscard]] std::vector<std::uint64_t> totals();
+  /// Whether what was counted may be wrong: an earlier map was believed, and a process that is new
+  /// maps the files.
+  [[nodiscard]] bool must_count_again();
   /// The process that keeps the thread, 0 where no look had begun; and the processes still to be
   /// looked at.
   struct GivenUp {
@@ -83,6 +93,7 @@ class ProcessLook {
     std::unordered_map<FileIdentity, std::uint64_t, FileIdentityHash> files;
     std::uint32_t shared = 0;  ///< mappings
     bool by_text = false;
+    bool kept = false;  ///< by a map that was open already
 
     void add(const MappedArea& mapped, const ProcessLook& look);
     /// Of the files that are counted.
@@ -92,11 +103,17 @@ class ProcessLook {
 
   Result<Found> find_in(pid_t pid);
   Result<Found> probe(pid_t pid);
+  /// Nothing where no map of it is kept, or it may not be believed.
+  std::optional<Result<Found>> find_by_kept_map(pid_t pid);
   /// `tid`: a thread of the process `pid`.
   Result<Found> find_in_task(pid_t pid, pid_t tid);
+  Result<Found> walk(MemoryMap& map, pid_t pid, pid_t tid);
+  /// Whether it is one of distinct_.
+  [[nodiscard]] bool is_known(const CountedSpaces::Space& space) const;
   void look();
+  /// Notes what a map has shown. False where must_count_again().
+  bool note_use(const Found& found) REQUIRES(mutex_);
   void count(CountedSpaces::Space space, CountedSpaces::Order order) REQUIRES(mutex_);
-  [[nodiscard]] bool blocked() const REQUIRES(mutex_);
   [[nodiscard]] bool too_late(LookPatience& patience) const REQUIRES(mutex_);
 
   KernelFeatures features_;  ///< a copy: a lost thread may outlive the counter
@@ -104,6 +121,8 @@ class ProcessLook {
   const std::vector<FileIdentity> files_;
   const std::size_t first_probed_;  ///< of pids_
   const std::vector<pid_t> pids_;
+  const Clock::time_point opened_since_;
+  const std::shared_ptr<const DistinctProcesses> distinct_;
   std::unordered_map<std::uint64_t, std::vector<std::size_t>> places_;  ///< of files_, by inode
   std::vector<std::uint64_t> devices_;                                  ///< of files_
 
@@ -121,6 +140,8 @@ class ProcessLook {
   std::atomic<bool> given_up_{false};     ///< changed with mutex_ held
   bool late_ GUARDED_BY(mutex_) = false;  ///< KnownMappings has been told so
   bool alone_ = false;
+  bool kept_counted_ GUARDED_BY(mutex_) = false;  ///< by a map that was open already
+  bool new_counted_ GUARDED_BY(mutex_) = false;   ///< a process that is not known to be distinct
   Phase given_up_in_ GUARDED_BY(mutex_) = Phase::kOpening;
   std::optional<Errno> failure_ GUARDED_BY(mutex_);
   // Only the look's thread uses these, while it compares: no lock.

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "supervisor/procfs/proc_file.h"
+#include "supervisor/resources/map_descriptors.h"
 
 namespace shmvisor {
 namespace {
@@ -33,7 +34,8 @@ DescriptorPlan DescriptorPlan::of(std::uint64_t limit, std::int64_t open_already
   plan.remembered_callers = std::clamp<std::int64_t>(all / 32, 2, kMostRemembered);
   plan.remembered_joined_callers = std::clamp<std::int64_t>(all / 2048, 2, kMostRemembered);
   plan.pool = std::clamp<std::int64_t>(
-      all - open_already - kOpenedLater - reserve - plan.remembered_callers, 0, kMostKept);
+      all - open_already - kOpenedLater - reserve - plan.remembered_callers - map_descriptors(all),
+      0, kMostKept);
   return plan;
 }
 

@@ -1,0 +1,111 @@
+// KeptMaps: memory maps of processes (/proc/PID/maps) that stay open from one count to the next.
+//
+// To open one takes ten times as long as to ask it for a mapping. An open one shows the address
+// space that the process had when it was opened, as long as any process has that; then it fails
+// with ESRCH. So a kept one may show what its process has left by exec(2) and another process still
+// shares (vfork(2), clone(2) with CLONE_VM). Who counts by it must know:
+//   - One that shows no mapping of a file is right: after an exec the process maps nothing but what
+//     it attaches then, at which drop() is called.
+//   - One that shows some is right where the process was known already to share its address space
+//     with none of those that are counted (DistinctProcesses), and where none that is new maps the
+//     file: an address space is shared only with processes that are made later. ProcessLook checks
+//     both.
+//
+// A map is kept of a process that was looked at within the last second. Where nobody has asked it
+// for a second it is closed, by a thread that lives as long as any is kept. Bounds:
+// map_descriptors() at a time, for each of which the kernel keeps a few KiB, also where the process
+// has ended.
+//
+// Ownership: shares each map with the looks that use it, several at a time. Thread rule: any
+// thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "policy/base/mutex.h"
+#include "supervisor/attaches/counted_spaces.h"
+#include "supervisor/attaches/memory_map.h"
+#include "supervisor/kernel/features.h"
+
+namespace shmvisor {
+
+class KeptMaps {
+ public:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::seconds kUnused{1};
+
+  /// One that is open.
+  class Map {
+   public:
+    Map(KernelFeatures features, std::shared_ptr<const DistinctProcesses> distinct,
+        std::uint64_t drops)
+        : features_(std::move(features)), distinct_(std::move(distinct)), drops_(drops) {}
+
+    /// By PROCMAP_QUERY any number of threads may ask it.
+    [[nodiscard]] MemoryMap& map() { return *map_; }
+    /// Of the file, which no later process with that pid has. Precondition: it is kept.
+    [[nodiscard]] std::uint64_t inode() const { return inode_; }
+    [[nodiscard]] Clock::time_point opened() const { return opened_; }
+    [[nodiscard]] const DistinctProcesses* distinct() const { return distinct_.get(); }
+
+   private:
+    friend class KeptMaps;
+
+    KernelFeatures features_;  ///< map_ borrows it
+    std::optional<MemoryMap> map_;
+    const Clock::time_point opened_ = Clock::now();
+    const std::shared_ptr<const DistinctProcesses> distinct_;
+    const std::uint64_t drops_;  ///< of its set, when it was opened
+    std::uint64_t inode_ = 0;
+  };
+  using MapPointer = std::shared_ptr<Map>;
+
+  /// The process's only set, which is never destroyed: a lost thread may use it.
+  static KeptMaps& all();
+  explicit KeptMaps(std::int64_t most) : most_(most) {}
+  KeptMaps(const KeptMaps&) = delete;
+  KeptMaps& operator=(const KeptMaps&) = delete;
+  ~KeptMaps();
+
+  /// `distinct`: processes that were known to be distinct before; may be null. Errors: those of
+  /// MemoryMap::open().
+  Result<MapPointer> open(pid_t pid, const KernelFeatures& features,
+                          std::shared_ptr<const DistinctProcesses> distinct) const;
+  /// Null where none is kept.
+  [[nodiscard]] MapPointer of(pid_t pid);
+  /// Notes that the process is looked at, which ends the map where the last look was long ago; or
+  /// where there are too many, or drop() was called since it was opened.
+  void keep(pid_t pid, MapPointer map);
+  /// The process maps something new, or its map shows nothing any more.
+  void drop(pid_t pid);
+
+  [[nodiscard]] std::int64_t count() const;
+
+ private:
+  struct Entry {
+    MapPointer map;  ///< null where the process was looked at, and no more
+    Clock::time_point used;
+  };
+
+  static void* close_unused(void* self);
+  void close_unused() noexcept;
+
+  const std::int64_t most_;
+  std::atomic<std::uint64_t> drops_{0};  ///< calls of drop(); changed with the lock held
+  mutable Mutex mutex_;
+  std::unordered_map<pid_t, Entry> entries_ GUARDED_BY(mutex_);
+  std::int64_t kept_ GUARDED_BY(mutex_) = 0;  ///< entries with a map
+  bool closing_ GUARDED_BY(mutex_) = false;   ///< there is the thread
+  bool over_ GUARDED_BY(mutex_) = false;
+  Condition changed_;  ///< closing_, over_
+};
+
+}  // namespace shmvisor
