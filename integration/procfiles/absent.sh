@@ -42,12 +42,26 @@ segment = int(os.read(made, 20))
 os.waitpid(user, 0)
 print(segment >= 0, [libc.shmctl(segment, command, ctypes.create_string_buffer(200)) for command in (2, 11, 12, 0)])
 END
-seen=$(timeout --kill-after=10 60 strace -qq -o "$scratch/calls" -P /proc/thread-self/ns/ipc -e trace=openat \
-  -e inject=openat:error=ENOENT "$SHMVISOR" run -- python3 "$scratch/rights.py" 2>"$scratch/err") ||
-  fail "status $?: $(cat "$scratch/err")"
-grep -q INJECTED "$scratch/calls" || fail "the file was not asked for"
-expect "IPC_STAT, SHM_LOCK, SHM_UNLOCK, IPC_RMID" 'True [0, 0, 0, 0]' "$seen"
+# without_ipc_namespaces COMMAND...
+without_ipc_namespaces() {
+  timeout --kill-after=10 60 strace -qq -o "$scratch/calls" -P /proc/thread-self/ns/ipc -e trace=openat \
+    -e inject=openat:error=ENOENT "$@"
+}
+for mode in '' --proc=fuse --proc=hide --proc=off; do
+  # shellcheck disable=SC2086
+  seen=$(without_ipc_namespaces "$SHMVISOR" run $mode -- python3 "$scratch/rights.py" 2>"$scratch/err") ||
+    fail "$mode: status $?: $(cat "$scratch/err")"
+  grep -q INJECTED "$scratch/calls" || fail "the file was not asked for"
+  expect "$mode: IPC_STAT, SHM_LOCK, SHM_UNLOCK, IPC_RMID" 'True [0, 0, 0, 0]' "$seen"
+  case $mode in
+    --proc=fuse) grep -q '/proc has no sysvipc' "$scratch/err" || fail "it does not say so: $(cat "$scratch/err")" ;;
+    *) assert_silent "$scratch/err" ;;
+  esac
+done
 
 heading check
-"$SHMVISOR" check >"$scratch/out" || fail "check: $(cat "$scratch/out")"
-expect "lines that say so" 2 "$(grep -cE '^proc-(fuse|hide) +not needed' "$scratch/out")"
+for where in '' without_ipc_namespaces; do
+  $where "$SHMVISOR" check >"$scratch/out" || fail "$where check: $(cat "$scratch/out")"
+  expect "lines that say so" 2 "$(grep -cE '^proc-(fuse|hide) +not needed +/proc has no sysvipc' "$scratch/out")"
+  grep -q '^shmvisor can run here' "$scratch/out" || fail "$where check: $(cat "$scratch/out")"
+done
