@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tests/attach_counter_fixture.h"
+#include "tests/unclosable_file.h"
 
 namespace shmvisor {
 namespace {
@@ -218,6 +219,44 @@ TEST_P(AttachCounterSlowTest, WhoMapsItMoreOftenThanCanBeWalkedCountsAsLastSeen)
     ::usleep(20000);
   }
   EXPECT_EQ(counted, 3U);
+}
+
+// A user's processes in execs that do not end, more of them than there are threads to lose.
+TEST_P(AttachCounterSlowTest, ExecsThatNeverEndLeaveThreadsToOthers) {
+  constexpr uid_t kAttacker = 1000;
+  constexpr int kStuck = 90;
+  std::vector<std::unique_ptr<Child>> stuck;
+  FileThatCannotBeClosed files;  // ends first: before, they cannot be killed
+  if (!files.made()) GTEST_SKIP() << "no file system of our own";
+  Gate more;
+  Child bystander([&] {
+    map_whole();
+    ready_.open();
+    if (!more.pass()) return 1;
+    map_whole();
+    ready_.open();
+    return ::pause();
+  });
+  ASSERT_TRUE(ready_.pass());
+  ASSERT_EQ(count(), 1U);
+  for (int i = 0; i < kStuck; ++i) {
+    stuck.push_back(std::make_unique<Child>([&] {
+      if (::syscall(SYS_setresuid, kAttacker, kAttacker, kAttacker) != 0) return 1;
+      ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+      const UniqueFd file = files.open();
+      ready_.open();
+      ::execl("/bin/true", "true", nullptr);
+      return 2;
+    }));
+    ASSERT_TRUE(ready_.pass());
+  }
+  ::usleep(300000);  // until they are in exec
+  for (int look = 0; look < 10; ++look) EXPECT_EQ(count(), 1U);
+  EXPECT_GT(attach_counter_.lost(), 0) << "none is stuck";
+  EXPECT_LT(2 * attach_counter_.lost(), LosableThreads::kMostLost) << "none are left to others";
+  more.open();
+  ASSERT_TRUE(ready_.pass());
+  EXPECT_EQ(count(), 2U) << "of the bystander, who is looked at";
 }
 
 INSTANTIATE_TEST_SUITE_P(KcmpAndProc, AttachCounterSlowTest, ::testing::Values(true, false),

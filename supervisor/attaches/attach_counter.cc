@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,9 @@ constexpr std::chrono::milliseconds kThreadPatience(500);
 constexpr std::chrono::microseconds kLongForOthers(500);
 /// The most looks that no thread waits for, of one set of processes.
 constexpr int kMostAlone = 2;
+/// Of one user's processes, in one count: each in an exec that does not end costs a millisecond or
+/// two, the first one twenty.
+constexpr int kMostStuckOfOne = 8;
 
 Errno out_of(const char* what) {
   static WarnOnce warn;
@@ -51,6 +55,22 @@ void add_known(const std::optional<KnownMappings::Known>& known,
   if (!known || known->late == KnownMappings::Phase::kOpening) return;
   add(known->files, files, counts);
 }
+
+/// Whose processes are in execs that do not end, of those that one count looks at.
+class StuckOwners {
+ public:
+  explicit StuckOwners(const KnownMappings& memory) : memory_(memory) {}
+
+  /// A thread is lost in the process. Whether its owner's other processes are to be left out of
+  /// this count: further ones would keep everybody waiting, and take the threads that others need.
+  bool lose_one(pid_t pid) {
+    return ++lost_[memory_.payer_of(pid)] >= kMostStuckOfOne || !memory_.may_look_at(pid);
+  }
+
+ private:
+  const KnownMappings& memory_;
+  std::map<LosableThreads::Payer, int> lost_;
+};
 
 }  // namespace
 
@@ -158,6 +178,7 @@ Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> fil
   };
   auto look = begin({});
   bool again = false;
+  StuckOwners owners(*memory_);
   for (;;) {
     if (!LosableThreads::all().run([look] { look->run(); }, kThreadPatience)) {
       return out_of("threads");
@@ -176,6 +197,14 @@ Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> fil
     const auto was_unseen = [before = chosen.unseen](pid_t pid) {
       return std::ranges::find(before, pid) != before.end();
     };
+    if (given_up.pid != 0 && given_up.phase == KnownMappings::Phase::kOpening &&
+        owners.lose_one(given_up.pid)) {
+      std::erase_if(given_up.rest, [&, owner = memory_->payer_of(given_up.pid)](pid_t pid) {
+        if (memory_->payer_of(pid) != owner) return false;
+        if (!add_last_seen(pid, files, counts)) add_known(memory_->known_of(pid), files, counts);
+        return true;
+      });
+    }
     const bool walking = given_up.pid != 0 && given_up.phase == KnownMappings::Phase::kWalking;
     if (patience.over()) {
       if (walking) given_up.rest.push_back(given_up.pid);

@@ -1,5 +1,6 @@
-// Execs that never end, in processes that have a segment attached: each closes a file of the
-// attacker's file system on the way, which does not answer. Whoever opens their maps waits.
+// Execs that never end, in processes that have a segment attached, more of them than may keep a
+// thread (LosableThreads): each closes a file of the attacker's file system on the way, which does
+// not answer. Whoever opens their maps waits.
 #include "fuse_files.h"
 
 static void exec_for_ever(void* segment, int number) {
@@ -21,7 +22,7 @@ void attack_exec_never_ends(void) {
   serve_files("/mnt", UNANSWERED(FUSE_FLUSH));
   become_nobody();
   int segment = make_segment(1, 0600);
-  crowd(10, exec_for_ever, &segment);
+  crowd(150, exec_for_ever, &segment);
   pause_for(0.3);
   crowd(2, look_for_ever, &segment);
   while (!time_is_up()) pause_for(0.05);
