@@ -1,4 +1,5 @@
-// Sizes in pages of the system (kPageBytes), which the limits and the accounts count.
+// Sizes in pages of the system (kPageBytes), which the limits and the accounts count. Not
+// constexpr: some architectures know the size of a page at run time only.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +9,11 @@
 namespace shmvisor {
 
 /// How many pages `bytes` take; 0 of a size in the last page of all, whose round number wraps.
-constexpr std::uint64_t pages_of(std::uint64_t bytes) {
-  return (bytes + kPageBytes - 1) / kPageBytes;
-}
+inline std::uint64_t pages_of(std::uint64_t bytes) { return (bytes + kPageBytes - 1) / kPageBytes; }
 
-constexpr bool is_page_aligned(std::uint64_t address) { return address % kPageBytes == 0; }
+inline bool is_page_aligned(std::uint64_t address) { return address % kPageBytes == 0; }
 
 /// Where the page begins that `address` is in.
-constexpr std::uint64_t page_of(std::uint64_t address) { return address - address % kPageBytes; }
+inline std::uint64_t page_of(std::uint64_t address) { return address - address % kPageBytes; }
 
 }  // namespace shmvisor

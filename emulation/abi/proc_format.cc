@@ -13,8 +13,6 @@
 namespace shmvisor {
 namespace {
 
-/// PAGE_SIZE - 1: what the handlers look at.
-constexpr std::size_t kMostBytes = kPageBytes - 1;
 /// TMPBUFLEN - 1 of proc_get_long(): a number as long as this might go on, and is refused.
 constexpr std::size_t kNumberBytes = 21;
 
@@ -90,7 +88,7 @@ Result<SysctlWrite<Number>> write_number(std::string_view bytes, std::uint64_t o
   done.ignored = offset != 0 || bytes.empty();
   if (done.ignored) return done;
 
-  std::string_view text = bytes.substr(0, kMostBytes);
+  std::string_view text = bytes.substr(0, kPageBytes - 1);  // all that the handlers look at
   skip_spaces(text);
   if (text.empty()) return Errno(EINVAL);
   const auto number = get_long(text);

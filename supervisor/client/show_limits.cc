@@ -17,9 +17,9 @@ constexpr std::uint64_t kKibibyte = 1024;
 std::string limits(const Json& registry) {
   const Json& limit = registry.at("limits");
   const auto shmall = limit.at("shmall").get<std::uint64_t>();
-  constexpr std::uint64_t kKibibytesOfAPage = kPageBytes / kKibibyte;
+  const std::uint64_t kibibytes_of_a_page = kPageBytes / kKibibyte;
   const std::uint64_t most_kibibytes =
-      std::min(shmall, UINT64_MAX / kKibibytesOfAPage) * kKibibytesOfAPage;
+      std::min(shmall, UINT64_MAX / kibibytes_of_a_page) * kibibytes_of_a_page;
   return "max number of segments = " + limit.at("shmmni").dump() + "\nmax seg size (kbytes) = " +
          std::to_string(limit.at("shmmax").get<std::uint64_t>() / kKibibyte) +
          "\nmax total shared memory (kbytes) = " + std::to_string(most_kibibytes) +

@@ -12,7 +12,8 @@
 namespace shmvisor::client {
 namespace {
 
-constexpr std::size_t kPageBytes = 4096;
+/// The smallest page that there is: the end of a hole is the end of a page.
+constexpr std::size_t kUnitBytes = 4096;
 
 bool all_zero(std::span<const std::byte> bytes) {
   return bytes.empty() || (bytes.front() == std::byte{0} &&
@@ -82,7 +83,7 @@ Result<void> SparseOutput::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     // As long a run of pages of one kind as there is.
     const auto page = [&bytes](std::size_t at) {
-      return bytes.subspan(at, std::min(kPageBytes, bytes.size() - at));
+      return bytes.subspan(at, std::min(kUnitBytes, bytes.size() - at));
     };
     const bool zero = all_zero(page(0));
     std::size_t run = 0;

@@ -10,6 +10,7 @@
 #include <cassert>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "emulation/abi/abi.h"
 #include "policy/base/held_locks.h"
@@ -23,25 +24,24 @@ namespace shmvisor {
 namespace {
 
 /// Behind the code.
-constexpr std::size_t kSignatureOffset = kPageBytes - sizeof(std::uint64_t);
+std::size_t signature_offset() { return kPageBytes - sizeof(std::uint64_t); }
 /// So many slots are looked at until one is free.
 constexpr std::size_t kMostLooks = page_code::kSlotsOfSupervisor;
 
-using Page = std::array<std::uint8_t, kPageBytes>;
+using Page = std::vector<std::uint8_t>;
 
 Page page_with(std::uint64_t signature) {
-  Page page;
-  page.fill(page_code::filler());
+  Page page(kPageBytes, page_code::filler());
   const auto code = page_code::bytes();
-  assert(code.size() <= kSignatureOffset);
+  assert(code.size() <= signature_offset());
   std::copy(code.begin(), code.end(), page.begin());
-  std::memcpy(page.data() + kSignatureOffset, &signature, sizeof(signature));
+  std::memcpy(page.data() + signature_offset(), &signature, sizeof(signature));
   return page;
 }
 
 /// All of them free.
 Page slots_at(std::uint64_t address) {
-  Page page{};
+  Page page(kPageBytes);
   constexpr std::uint64_t kFree = 1;
   for (std::size_t slot = 0; slot < page_code::kSlotsOfSupervisor + page_code::kSlotsOfSites;
        ++slot) {
@@ -54,7 +54,7 @@ Page slots_at(std::uint64_t address) {
 }
 
 bool write_page(int fd, const Page& page, off_t offset) {
-  return ::pwrite(fd, page.data(), page.size(), offset) == ssize_t{kPageBytes};
+  return ::pwrite(fd, page.data(), page.size(), offset) == static_cast<ssize_t>(page.size());
 }
 
 UniqueFd create_file() {
@@ -80,7 +80,7 @@ bool draw(Numbers& numbers) {
 }  // namespace
 
 std::unique_ptr<CallPage> CallPage::create(KernelFeatures& features) {
-  if (!features.usable(KernelFeature::kCallPage)) return nullptr;
+  if (page_code::bytes().empty() || !features.usable(KernelFeature::kCallPage)) return nullptr;
   std::uint64_t place = 0;
   std::uint64_t signature = 0;
   std::array<std::uint64_t, 3> for_stubs{};
@@ -126,7 +126,7 @@ std::uint64_t CallPage::slot_address(std::size_t slot) const {
 }
 
 bool CallPage::is_in(StoppedThread& thread) const {
-  return thread.peek(address_ + kSignatureOffset) == signature_;
+  return thread.peek(address_ + signature_offset()) == signature_;
 }
 
 bool CallPage::overlaps(const AddressRange& range) const {

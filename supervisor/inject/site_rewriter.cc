@@ -19,8 +19,8 @@ namespace {
 
 constexpr std::size_t kStubBytes = sizeof(call_site::Stub);
 /// Where a page of stubs has the call page's signature.
-constexpr std::uint64_t kMarkOffset = kPageBytes - sizeof(call_site::Word);
-constexpr std::uint64_t kStubsOfPage = kMarkOffset / kStubBytes;
+std::uint64_t mark_offset() { return kPageBytes - sizeof(call_site::Word); }
+std::uint64_t stubs_of_page() { return mark_offset() / kStubBytes; }
 
 /// Or else it attaches: no other calls have sites.
 bool detaches(const seccomp_data& call) {
@@ -131,7 +131,7 @@ std::optional<std::uint64_t> SiteRewriter::stub_for(std::uint64_t site) const {
   const call_site::Stub stub = call_site::stub(site + call_site::kBytes, page.site_entry(task));
   for (const std::uint64_t drawn : page.drawn_for_stubs()) {
     const std::uint64_t stubs = call_site::place_of_stubs(site, drawn);
-    const auto mark = hold_.thread().peek(stubs + kMarkOffset);
+    const auto mark = hold_.thread().peek(stubs + mark_offset());
     if (mark ? *mark != page.signature() : !make_page_of_stubs(stubs)) continue;
     if (const auto found = stub_in(stubs, stub)) return found;
   }
@@ -146,13 +146,13 @@ bool SiteRewriter::make_page_of_stubs(std::uint64_t page) const {
   if (!mapped || static_cast<std::uint64_t>(*mapped) != page) return false;
   // As the call page: PageInstaller.
   (void)thread.call(page_code::abi(), RemoteCall::kMunlock, {page, kPageBytes});
-  return thread.poke(page + kMarkOffset, page_.use().page->signature());
+  return thread.poke(page + mark_offset(), page_.use().page->signature());
 }
 
 std::optional<std::uint64_t> SiteRewriter::stub_in(std::uint64_t page,
                                                    const call_site::Stub& stub) const {
   StoppedThread& thread = hold_.thread();
-  for (std::uint64_t address = page; address != page + kStubsOfPage * kStubBytes;
+  for (std::uint64_t address = page; address != page + stubs_of_page() * kStubBytes;
        address += kStubBytes) {
     if (thread.peek(address) == call_site::Word{0}) return write(address, stub);
     bool same = true;

@@ -14,7 +14,7 @@
 namespace shmvisor {
 namespace {
 
-constexpr std::uint64_t kBlocksPerPage = kPageBytes / 512;  // of st_blocks, on any file system
+constexpr std::uint64_t kBlockBytes = 512;  // of st_blocks, on any file system
 
 }  // namespace
 
@@ -34,7 +34,7 @@ bool LockedPages::renew() {
   if (next_ == 0) {
     struct stat status {};
     if (::fstat(file_->get(), &status) == 0) {
-      pages_wanted_ = static_cast<std::uint64_t>(status.st_blocks) / kBlocksPerPage;
+      pages_wanted_ = static_cast<std::uint64_t>(status.st_blocks) * kBlockBytes / kPageBytes;
     }
     if (pages_wanted_ == pages_locked_) return pages_wanted_ < pages && !is_over();
   }

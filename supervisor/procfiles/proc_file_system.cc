@@ -364,8 +364,8 @@ void ProcFileSystem::announce_contents(std::uint64_t inode) {
   KernelSize& size = size_of(inode);
   // Into a page behind any that the file has had: one that somebody reads stays locked until we
   // answer that. And not at its beginning, or the page could be taken for a whole one, and read.
-  constexpr auto kPage = static_cast<off_t>(kPageBytes);
-  const off_t place = (size.highest_bytes / kPage + 1) * kPage + 1;
+  const auto page = static_cast<off_t>(kPageBytes);
+  const off_t place = (size.highest_bytes / page + 1) * page + 1;
   if (size.announced || place >= kMostAnnouncedBytes) return;
   std::array<char, 1> byte{};
   fuse_bufvec buffer = memory_buffer(byte.size());
