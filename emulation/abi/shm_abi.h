@@ -1,5 +1,5 @@
-// What crosses the system call boundary: commands and flags of System V shared memory, which are
-// the same of all architectures, and structs, whose layouts are in the architecture's folder.
+// What crosses the system call boundary: commands and flags of System V shared memory, and structs,
+// whose layouts are those of asm-generic (layouts_64.h, layouts_32.h).
 //
 // Constants have the kernel's names and values (include/uapi/linux/shm.h, ipc.h) in a namespace of
 // their own, so that <sys/shm.h> can be included beside them.
@@ -17,7 +17,8 @@
 namespace shmvisor {
 
 /// The two generations of struct layouts: IPC_64 is asked for by a bit in the command of the
-/// ipc(2) multiplexer; the separate system calls always mean kIpc64.
+/// ipc(2) multiplexer; the separate system calls always mean kIpc64, but for those of
+/// CallNumbers::shmctl_has_version.
 enum class IpcVersion : std::uint8_t { kOld, kIpc64 };
 
 namespace abi {
@@ -45,7 +46,7 @@ inline constexpr int kShmUnlock = 12;
 inline constexpr int kShmStat = 13;
 inline constexpr int kShmInfo = 14;
 inline constexpr int kShmStatAny = 15;
-/// Version bit in the command of ipc(SHMCTL).
+/// Version bit in a command.
 inline constexpr int kIpc64 = 0x100;
 
 /// Bits of ipc_perm.mode above the permissions.
