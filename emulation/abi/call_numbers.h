@@ -20,6 +20,11 @@ struct CallNumbers {
   int setns = 0;
   /// Bits of a number that the kernel ignores in unshare(2) and setns(2).
   int variant_bits = 0;
+  /// Whether the command of shmctl(2) has the version in it, as that of ipc(2) has
+  /// (ARCH_WANT_COMPAT_IPC_PARSE_VERSION).
+  bool shmctl_has_version = false;
+  /// To what SHM_RND rounds: so many times kShmlbaBytes (COMPAT_SHMLBA).
+  unsigned shmlba_factor = 1;
 };
 
 /// In the architecture's folder.
@@ -41,4 +46,6 @@ inline constexpr unsigned kVersionShift = 16;
 
 #if defined(__x86_64__)
 #include "emulation/abi/x86/call_numbers.h"  // IWYU pragma: export
+#elif defined(__aarch64__)
+#include "emulation/abi/aarch64/call_numbers.h"  // IWYU pragma: export
 #endif

@@ -60,6 +60,13 @@ ShmCall decode_shmctl(Abi abi, std::uint64_t id, std::uint64_t command, std::uin
   return call;
 }
 
+/// ipc_parse_version() of ipc/util.h.
+ShmCall with_version(ShmCall shmctl) {
+  shmctl.version = (shmctl.command & abi::kIpc64) != 0 ? IpcVersion::kIpc64 : IpcVersion::kOld;
+  shmctl.command &= ~abi::kIpc64;
+  return shmctl;
+}
+
 /// compat_ksys_ipc() of ipc/syscall.c: ipc(call, first, second, third, ptr, fifth).
 Result<ShmCall> decode_ipc(Abi abi, const std::array<std::uint64_t, 6>& arguments) {
   const auto [call, first, second, third, pointer, fifth] = arguments;
@@ -75,12 +82,8 @@ Result<ShmCall> decode_ipc(Abi abi, const std::array<std::uint64_t, 6>& argument
       return decode_shmdt(abi, pointer);
     case ipc_subcall::kShmget:
       return decode_shmget(abi, first, second, third);
-    case ipc_subcall::kShmctl: {
-      ShmCall shmctl = decode_shmctl(abi, first, second, pointer);
-      shmctl.version = (shmctl.command & abi::kIpc64) != 0 ? IpcVersion::kIpc64 : IpcVersion::kOld;
-      shmctl.command &= ~abi::kIpc64;
-      return shmctl;
-    }
+    case ipc_subcall::kShmctl:
+      return with_version(decode_shmctl(abi, first, second, pointer));
     default:
       return Errno(ENOSYS);
   }
@@ -112,7 +115,10 @@ Result<ShmCall> decode(const RawCall& raw) {
   const auto& [first, second, third, fourth, fifth, sixth] = raw.arguments;
   if (raw.number == numbers.shmget) return decode_shmget(raw.abi, first, second, third);
   if (raw.number == numbers.shmat) return decode_shmat(raw.abi, first, second, third);
-  if (raw.number == numbers.shmctl) return decode_shmctl(raw.abi, first, second, third);
+  if (raw.number == numbers.shmctl) {
+    const ShmCall shmctl = decode_shmctl(raw.abi, first, second, third);
+    return numbers.shmctl_has_version ? with_version(shmctl) : shmctl;
+  }
   if (raw.number == numbers.shmdt) return decode_shmdt(raw.abi, first);
   if (raw.number == numbers.ipc) return decode_ipc(raw.abi, raw.arguments);
   return Errno(ENOSYS);

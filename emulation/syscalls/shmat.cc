@@ -1,5 +1,6 @@
 // shmat(2): do_shmat() of ipc/shm.c, checks in its order.
-#include "emulation/abi/abi.h"
+#include "emulation/abi/call_numbers.h"
+#include "emulation/abi/pages.h"
 #include "emulation/syscalls/shm_call.h"
 
 namespace shmvisor {
@@ -16,10 +17,13 @@ Result<Wanted> decode_arguments(const ShmCall& call) {
   std::uint64_t address = call.address;
   const bool remap = (call.shmflg & abi::kShmRemap) != 0;
   if (address != 0) {
-    if (address % kShmlbaBytes != 0) {
-      if ((call.shmflg & abi::kShmRnd) == 0) return Errno(EINVAL);
-      address -= address % kShmlbaBytes;
-      if (address == 0 && remap) return Errno(EINVAL);
+    if ((call.shmflg & abi::kShmRnd) != 0) {
+      const std::uint64_t unit = kShmlbaBytes * call_numbers(call.abi).shmlba_factor;
+      const std::uint64_t rest = address % unit;
+      address -= rest;
+      if (rest != 0 && address == 0 && remap) return Errno(EINVAL);
+    } else if (!is_page_aligned(address)) {
+      return Errno(EINVAL);
     }
     // Rounded down to 0 the kernel does not look for an overlap either.
     wanted.request.placement = remap || address == 0 ? Placement::kReplacing : Placement::kExact;

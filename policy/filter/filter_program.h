@@ -10,6 +10,8 @@
 //           unshare 310, setns 346, clone 120 with CLONE_NEWIPC
 //                                                              USER_NOTIF
 //   all else of these three                                    ALLOW
+//   on an aarch64 kernel, the same of aarch64 (shmget 194, shmctl 195, shmat 196, shmdt 197) as of
+//   x86-64, and of arm (shmat 305, shmdt 306, shmget 307, shmctl 308; no ipc) as of i386
 //   any other architecture                                     ERRNO(ENOSYS)
 // unshare(2), setns(2) and clone(2) are let through as they are; being told of the first two is
 // what allows to remember a thread's namespaces from one call of it to the next. The flags of

@@ -58,14 +58,15 @@ supervisor
 """.split()
 
 # A folder of one architecture implements what the folder around it declares, and is of its layer.
-ARCHITECTURES = {"x86"}
+ARCHITECTURES = {"x86", "aarch64"}
 # Folders, with those below them, that know no process, no file, no thread and no library: of the
 # system they include headers of C++ and these alone.
 PURE = {
     "policy/base": {"unistd.h"},  # UniqueFd closes
     "policy/limits": set(),
     "policy/rules": set(),
-    "emulation": {"sys/types.h", "pthread.h"},  # a lock that prefers writers
+    # A lock that prefers writers; the size of a page.
+    "emulation": {"sys/types.h", "pthread.h", "unistd.h"},
 }
 # Headers of C++ that lead to files, threads and terminals.
 IMPURE = {"filesystem", "fstream", "iostream", "thread", "future", "csignal", "ctime"}

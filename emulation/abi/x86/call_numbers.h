@@ -19,6 +19,8 @@ inline constexpr CallNumbers kX86_64Calls = {
     .unshare = 272,
     .setns = 308,
     .variant_bits = kX32Bit,
+    .shmctl_has_version = false,
+    .shmlba_factor = 1,
 };
 
 inline constexpr CallNumbers kI386Calls = {
@@ -31,6 +33,8 @@ inline constexpr CallNumbers kI386Calls = {
     .unshare = 310,
     .setns = 346,
     .variant_bits = 0,
+    .shmctl_has_version = false,
+    .shmlba_factor = 1,
 };
 
 constexpr const CallNumbers& call_numbers(Abi abi) {
