@@ -10,6 +10,7 @@
 
 #include "supervisor/check/child.h"
 #include "supervisor/check/probes.h"
+#include "supervisor/inject/arch/page_code.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
 
@@ -146,6 +147,11 @@ Finding probe_executable() {
   return Finding::yes();
 }
 
+Finding probe_call_page() {
+  if (page_code::bytes().empty()) return Finding::no("there is no code for this processor yet");
+  return probe_executable();
+}
+
 /// F_WRLCK succeeds exactly while ours is the only description.
 Finding probe_lease() {
   auto file = make_memfd(0);
@@ -197,7 +203,7 @@ std::vector<Probe> memfd_probes() {
        kFatal},
       feature_probe(KernelFeature::kNoexecSeal, probe_noexec_seal, "a memfd without that seal"),
       {"memfd-hugetlb", probe_hugetlb, "SHM_HUGETLB fails, as natively"},
-      feature_probe(KernelFeature::kCallPage, probe_executable,
+      feature_probe(KernelFeature::kCallPage, probe_call_page,
                     "attaches and detaches take more stops"),
       feature_probe(KernelFeature::kInotify, probe_inotify,
                     "removed segments are looked at once a second"),

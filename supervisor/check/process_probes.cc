@@ -13,6 +13,7 @@
 
 #include "supervisor/check/child.h"
 #include "supervisor/check/probes.h"
+#include "supervisor/inject/arch/page_code.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/kernel/yama.h"
 
@@ -206,6 +207,11 @@ Finding probe_subreaper() {
   });
 }
 
+Finding probe_call_sites() {
+  if (page_code::bytes().empty()) return Finding::no("there is no call page on this processor");
+  return probe_unshare_vm();
+}
+
 }  // namespace
 
 std::vector<Probe> process_probes() {
@@ -227,7 +233,7 @@ std::vector<Probe> process_probes() {
        kFatal},
       feature_probe(KernelFeature::kUserDispatchConfig, probe_user_dispatch_config,
                     "attaches and detaches take one stop more"),
-      feature_probe(KernelFeature::kCallSites, probe_unshare_vm,
+      feature_probe(KernelFeature::kCallSites, probe_call_sites,
                     "attaches and detaches stop their caller"),
       // Nothing that a kernel could lack.
       feature_probe(

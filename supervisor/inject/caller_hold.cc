@@ -59,6 +59,7 @@ Result<void> CallerHold::take_from_notification(const WhileItWaits& while_it_wai
   if (!send_out_of_notification()) return Errno(ESRCH);
   auto thread = stopped(std::move(*attached));
   if (!thread) return thread.error();
+  thread->is_leaving(call_.data(), kCallAgain);
   keep(std::move(*thread));
   return {};
 }
@@ -72,6 +73,10 @@ Result<void> CallerHold::take_over() {
   const bool answered = send_out_of_notification();
   auto thread = stopped(std::move(*attached));
   if (!thread) return thread.error();
+  // Where it cannot be seen whose order it follows, a notification that was there to be answered
+  // tells. One that is about to make the very call anew, after a handler of its own, passes for it
+  // there; the answer is as good for that.
+  thread->is_leaving(call_.data(), answered ? kCallAgain : kRepeatOrder);
   if (!thread->is_in(call_.data())) return Errno(ESRCH);
   const std::int64_t found = thread->found_result(call_.raw().abi);
   if (found == kRepeatOrder) {

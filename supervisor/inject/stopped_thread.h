@@ -54,6 +54,10 @@ class StoppedThread {
   [[nodiscard]] const Registers& registers() const { return registers_; }
   /// Of the thread itself.
   [[nodiscard]] std::uint64_t signal_mask() const { return signal_mask_; }
+  /// For one that was stopped on its way out of the call `data`: see Registers::leaving().
+  void is_leaving(const seccomp_data& data, std::int64_t order) {
+    registers_ = registers_.leaving(data, order);
+  }
   /// Whether it is on its way out of the call `data`, holds no signal that it was about to take,
   /// and nothing but the way out is missing of it.
   [[nodiscard]] bool is_in(const seccomp_data& data) const {
@@ -172,7 +176,7 @@ class StoppedThread {
   bool set_registers(const Registers& registers) { return registers.write_to(tid()); }
 
   Tracee tracee_;
-  const Registers registers_;
+  Registers registers_;
   std::optional<Registers> entry_;  ///< where calls are to be made from instead
   bool has_called_ = false;
   std::uint64_t signal_mask_;

@@ -58,7 +58,7 @@ supervisor
 """.split()
 
 # A folder of one architecture implements what the folder around it declares, and is of its layer.
-ARCHITECTURES = {"x86", "aarch64"}
+ARCHITECTURES = {"x86", "aarch64", "none"}
 # Folders, with those below them, that know no process, no file, no thread and no library: of the
 # system they include headers of C++ and these alone.
 PURE = {

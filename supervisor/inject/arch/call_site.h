@@ -7,8 +7,8 @@
 // 2 GiB, and so leads to a stub near by, of which each site has one of its own: it says where the
 // caller goes on.
 //
-// Implemented once for each architecture, in a folder beside this file. Nothing of it is run here.
-// Thread rule: constants and plain values.
+// Implemented once for each architecture, in a folder beside this file, or in none/. Nothing of it
+// is run here. Thread rule: constants and plain values.
 #pragma once
 
 #include <array>

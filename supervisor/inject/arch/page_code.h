@@ -5,8 +5,9 @@
 // code runs, one register points to the slot. The slot's first word holds the thread's value of
 // that register; of a free slot it holds the slot's own address.
 //
-// Implemented once for each architecture, in a folder beside this file. Nothing of it is run here.
-// No ownership; thread rule: constants and plain values.
+// Implemented once for each architecture, in a folder beside this file, or in none/: then bytes()
+// is empty, there is no CallPage, and callers map and unmap by calls that are run step by step.
+// Nothing of it is run here. No ownership; thread rule: constants and plain values.
 #pragma once
 
 #include <array>

@@ -2,17 +2,17 @@
 //
 // A thread that stopped on its way out of a system call has its instruction pointer right behind
 // the instruction that entered the kernel. Going back by that instruction therefore makes it run
-// another call of the same ABI.
+// another call of the same ABI. On some architectures the kernel has gone back already, where the
+// call is to be repeated: see leaving().
 //
-// Implemented once for each architecture, in a folder beside this file, over the system's
-// user_regs_struct. Nothing else in inject/ names a register.
+// Implemented once for each architecture, in a folder beside this file, over RawRegisters. Nothing
+// else in inject/ names a register.
 //
 // Thread rule: plain values; read() and write_to() on the tracing thread.
 #pragma once
 
 #include <linux/seccomp.h>
 #include <sys/types.h>
-#include <sys/user.h>
 
 #include <array>
 #include <cstddef>
@@ -21,13 +21,14 @@
 
 #include "emulation/abi/shm_abi.h"
 #include "policy/base/result.h"
+#include "supervisor/inject/arch/raw_registers.h"
 #include "supervisor/inject/arch/remote_call.h"
 
 namespace shmvisor {
 
 class Registers {
  public:
-  explicit Registers(const user_regs_struct& raw) : raw_(raw) {}
+  explicit Registers(const RawRegisters& raw) : raw_(raw) {}
 
   /// Those of a thread that the calling thread traces. Errors: ptrace(2)'s, ESRCH for one that has
   /// not stopped.
@@ -35,7 +36,11 @@ class Registers {
   /// Gives them to such a thread. False where it has not stopped, or has died.
   [[nodiscard]] bool write_to(pid_t tid) const;
 
-  [[nodiscard]] const user_regs_struct& raw() const { return raw_; }
+  [[nodiscard]] const RawRegisters& raw() const { return raw_; }
+  /// These registers, of a thread that stopped on its way out of the call `data`, as x86-64 has
+  /// them: behind the instruction that entered the kernel. Where the kernel has gone back to it, to
+  /// repeat the call, the result is `order`, which stands for whatever order that was.
+  [[nodiscard]] Registers leaving(const seccomp_data& data, std::int64_t order) const;
   /// What a call returned: a value, or an errno negated.
   [[nodiscard]] std::int64_t result(Abi abi) const;
   [[nodiscard]] std::uint64_t instruction_pointer() const;
@@ -70,7 +75,7 @@ class Registers {
   [[nodiscard]] Registers returning(std::int64_t result) const;
 
  private:
-  user_regs_struct raw_;
+  RawRegisters raw_;
 };
 
 }  // namespace shmvisor
