@@ -16,7 +16,8 @@ hold() {
 names() { sed -nE 's/^-+ Shared Memory Segments of (.*) -+$/\1/p'; }
 
 start_agent --name node
-expect "no container" "" "$(client ls | names)"
+expect "no container" "" "$(client ls)"
+expect "status of ls" 0 $?
 hold one 'shmmni=5' 'of one' 5
 hold first 'group=g' 'of the group' 5
 hold second 'group=g' 'of the group' 6
@@ -50,7 +51,7 @@ expect "whose the limits are" 2 "$(client limits --registry feed01 | grep -c -- 
 said 1 "has no registry 'fee'; there is: " client ls --registry fee
 hold feed99999999 'shmmni=7' 'of the other feed' 5
 said 1 "has more than one registry 'feed...'; there is: .*feed01234567" client ls --registry feed
-expect "its processes" 1 "$(client ps | grep -cE '^[0-9]+ +root +[0-9]+ +[0-9]+ +[0-9]+ +feed01234567 +segment$')"
+expect "its processes" 1 "$(client ps | grep -cE '^[0-9]+ +root +[0-9]+ +[0-9]+ +[0-9]+ +feed01234567 +agent_segment$')"
 stop_agent
 expect "sockets that are left" "" "$(ls "$XDG_RUNTIME_DIR/shmvisor")"
 assert_kernel_table_empty

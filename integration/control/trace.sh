@@ -100,9 +100,10 @@ bounded() { timeout --kill-after=10 60 "$@"; }
 bounded "$SHMVISOR" run --trace=/dev/full -- python3 "$scratch/calls.py" $many 2>"$scratch/log"
 expect "exit status with a full disk" 0 $?
 grep -q "cannot write" "$scratch/log" || fail "nobody tells of the full disk: $(cat "$scratch/log")"
-bounded "$SHMVISOR" run --trace=/nowhere/x -- python3 "$scratch/calls.py" 1 2>"$scratch/log"
-expect "exit status without a file" 0 $?
-grep -q "cannot write /nowhere/x: No such file" "$scratch/log" || fail "nobody tells: $(cat "$scratch/log")"
+bounded "$SHMVISOR" run --trace=/nowhere/x -- touch "$scratch/ran" 2>"$scratch/log"
+expect "exit status without a file" 125 $?
+grep -q "cannot write '/nowhere/x': No such file" "$scratch/log" || fail "nobody tells: $(cat "$scratch/log")"
+[ ! -e "$scratch/ran" ] || fail "the command ran without a trace"
 bounded "$SHMVISOR" run --trace -- python3 "$scratch/calls.py" $many 2>&1 | true
 expect "exit status with a closed pipe" 0 "${PIPESTATUS[0]}"
 mkfifo "$scratch/stuck"

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "supervisor/cli/completion.h"
 #include "supervisor/cli/option_list.h"
 
@@ -146,12 +148,15 @@ struct Cases {
 void add(Cases& cases, const CLI::App& used, const std::string& subcommand) {
   std::string options;
   std::string takes;
+  bool has_operand = false;
   for (const CLI::Option* const option : visible_options(used)) {
     const std::string names = names_of(*option);
     options += names;
     const std::string kind = kind_text(completed_value(used, *option));
     if (!is_flag(*option) && !is_operand(*option) && !has_optional_value(*option)) takes += names;
-    if (kind.empty()) continue;
+    // Of a second operand kFunctions know.
+    const bool is_second = is_operand(*option) && std::exchange(has_operand, true);
+    if (kind.empty() || is_second) continue;
     std::string pattern;
     for (const std::string& name : option->get_snames())
       pattern += subcommand + " -" + name + "'|'";

@@ -97,6 +97,9 @@ Result<std::vector<SupervisedProcess>, Problem> fetch_processes(RunConnection& r
       if (!seen.insert(process.pid).second) continue;
       if (process.pid == run.hello().pid || process.pid == ::getpid()) continue;
       if (!look_at(process, features, by_file)) continue;
+      if (!process.held.empty()) {
+        process.session = process.held.front().segment.at("registry").get<std::string>();
+      }
       process.certain =
           !run_has_descendants || !process.held.empty() || descends(process.pid, run.hello().pid);
       processes.push_back(std::move(process));

@@ -28,7 +28,7 @@ struct SupervisedProcess {
   pid_t pid = 0;
   uid_t uid = 0;
   std::string command;
-  std::string session;   ///< the registry that its run or container began with
+  std::string session;   ///< the registry of what it holds, or that its run or container began with
   bool readable = true;  ///< whether its maps could be read
   /// Whether it is a descendant of the run, or maps a segment. Others merely may be supervised.
   bool certain = false;

@@ -62,7 +62,8 @@ Result<void, Problem> list_segments(RunConnection& run, const ShowOptions& optio
       if (segment.at("registry") == registry.at("name")) print(row(segment, users));
     }
   }
-  if (registries->front().value("private_ipc", false)) {
+  // An agent without containers has none.
+  if (!registries->empty() && registries->front().value("private_ipc", false)) {
     print("\nSemaphores and message queues are private too (--private-ipc).\n");
   }
   print("\n");
