@@ -31,7 +31,7 @@ void LosableThreads::keep_reserve() {
 
 void LosableThreads::refill_reserve() {
   if (!keeps_reserve_ || !idle_.empty()) return;
-  if (Worker* const worker = make_worker(); worker != nullptr) idle_.push_back(worker);
+  if (auto worker = make_worker(); worker != nullptr) idle_.push_back(std::move(worker));
 }
 
 Result<void> LosableThreads::run(std::function<void()> task, std::chrono::milliseconds patience,
@@ -39,14 +39,16 @@ Result<void> LosableThreads::run(std::function<void()> task, std::chrono::millis
   const bool may_wait = patience.count() > 0;
   if (may_wait) HeldLocks::assert_may_wait();
   const auto deadline = std::chrono::steady_clock::now() + patience;
-  const MutexLock lock(mutex_);
-  Worker* worker = take_worker(reserve);
+  MutexLock lock(mutex_);
+  WorkerPointer worker = take_worker(reserve);
   for (bool in_time = may_wait; worker == nullptr && in_time; worker = take_worker(reserve)) {
     in_time = thread_is_free_.wait_until(mutex_, deadline);
   }
   if (worker == nullptr) return Errno(EAGAIN);
   move_here(*worker);
   worker->task = std::move(task);
+  // The thread runs at once, and would wait for the lock.
+  lock.unlock();
   worker->task_came.notify_one();
   return {};
 }
@@ -60,32 +62,37 @@ void LosableThreads::move_here(Worker& worker) {
   worker.cpu = ::sched_setaffinity(worker.tid, sizeof(here), &here) == 0 ? cpu : -1;
 }
 
-LosableThreads::Worker* LosableThreads::take_worker(Reserve reserve) {
+LosableThreads::WorkerPointer LosableThreads::take_worker(Reserve reserve) {
   const std::size_t kept_back = keeps_reserve_ ? 1 : 0;
   if (idle_.size() <= kept_back) {
-    if (Worker* const made = make_worker(); made != nullptr) {
+    if (auto made = make_worker(); made != nullptr) {
       refill_reserve();
       return made;
     }
     if (idle_.empty() || reserve != Reserve::kMayUse) return nullptr;
   }
-  Worker* const worker = idle_.back();
+  WorkerPointer worker = std::move(idle_.back());
   idle_.pop_back();
   return worker;
 }
 
-LosableThreads::Worker* LosableThreads::make_worker() {
+LosableThreads::WorkerPointer LosableThreads::make_worker() {
   if (threads_ - lost_ >= kMost) return nullptr;
-  std::unique_ptr<Worker> worker(new (std::nothrow) Worker);
-  if (worker == nullptr) return nullptr;
   const auto entry = [](void* made) -> void* {
-    const std::unique_ptr<Worker> self(static_cast<Worker*>(made));
+    const std::unique_ptr<WorkerPointer> self(static_cast<WorkerPointer*>(made));
     all().work(*self);
     return nullptr;
   };
-  if (!start_detached(entry, worker.get(), kStackBytes)) return nullptr;
-  ++threads_;
-  return worker.release();
+  try {
+    auto worker = std::make_shared<Worker>();
+    auto its_own = std::make_unique<WorkerPointer>(worker);
+    if (!start_detached(entry, its_own.get(), kStackBytes)) return nullptr;
+    (void)its_own.release();
+    ++threads_;
+    return worker;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
 }
 
 int LosableThreads::lost_of_group(std::uintptr_t group) const {
@@ -128,18 +135,18 @@ void LosableThreads::come_back(const Payer& payer) {
   if (--known->second == 0) lost_of_.erase(known);
 }
 
-void LosableThreads::work(Worker& self) noexcept {
+void LosableThreads::work(const WorkerPointer& self) noexcept {
   MutexLock lock(mutex_);
-  self.tid = gettid();
+  self->tid = gettid();
   for (;;) {
-    while (self.task == nullptr) self.task_came.wait(mutex_);
-    auto task = std::exchange(self.task, nullptr);
+    while (self->task == nullptr) self->task_came.wait(mutex_);
+    auto task = std::exchange(self->task, nullptr);
     lock.unlock();
     task();
     task = nullptr;
     lock.lock();
     if (idle_.size() >= kMostIdle) break;
-    idle_.push_back(&self);
+    idle_.push_back(self);
     thread_is_free_.notify_one();
   }
   --threads_;

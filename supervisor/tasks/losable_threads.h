@@ -31,6 +31,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "policy/base/mutex.h"
@@ -76,20 +77,22 @@ class LosableThreads {
     pid_t tid = 0;  ///< 0: it has not begun yet
     int cpu = -1;   ///< that it may run on alone; -1: any
   };
+  /// Of its thread, of idle_, and of whoever wakes it.
+  using WorkerPointer = std::shared_ptr<Worker>;
 
   LosableThreads();
-  void work(Worker& self) noexcept;
+  void work(const WorkerPointer& self) noexcept;
   /// Null where none can be had.
-  Worker* take_worker(Reserve reserve) REQUIRES(mutex_);
+  WorkerPointer take_worker(Reserve reserve) REQUIRES(mutex_);
   /// Null where none can be made.
-  Worker* make_worker() REQUIRES(mutex_);
+  WorkerPointer make_worker() REQUIRES(mutex_);
   void refill_reserve() REQUIRES(mutex_);
   static void move_here(Worker& worker);
   [[nodiscard]] int lost_of_group(std::uintptr_t group) const REQUIRES(mutex_);
 
   mutable Mutex mutex_;
   Condition thread_is_free_;
-  std::vector<Worker*> idle_
+  std::vector<WorkerPointer> idle_
       GUARDED_BY(mutex_);  ///< the last is the next to be used; the only one is the reserve
   bool keeps_reserve_ GUARDED_BY(mutex_) = false;
   int threads_ GUARDED_BY(mutex_) = 0;  ///< lost ones too
