@@ -140,6 +140,12 @@ TEST_F(HeldLocksTest, WaitsAssertThatNoneIsHeld) {
       kHeld);
   EXPECT_DEATH(
       {
+        const MutexLock lock(mutex_);
+        (void)open_proc_file(getpid(), "ns/ipc");
+      },
+      kHeld);
+  EXPECT_DEATH(
+      {
         auto map = MemoryMap::open(getpid(), features);
         const MutexLock lock(mutex_);
         if (map) (void)map->area_above(0, Areas::kAll);

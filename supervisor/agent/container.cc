@@ -1,9 +1,7 @@
 #include "supervisor/agent/container.h"
 
-#include <fcntl.h>
-
 #include "supervisor/credentials/thread_identity.h"
-#include "supervisor/procfs/proc_file.h"
+#include "supervisor/credentials/thread_namespace.h"
 
 namespace shmvisor {
 namespace {
@@ -57,7 +55,8 @@ void Container::take_in(pid_t pid) {
   scope_->add_container_of(pid);
   has_processes_ = true;
   if (home_->inode() != 0) return;
-  UniqueFd ipc(pid == 0 ? -1 : ::open(proc_path(pid, "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
+  auto opened = open_namespace(pid, Namespace::kIpc);
+  UniqueFd ipc(opened ? std::move(*opened) : UniqueFd());
   group_->session()->namespaces().take_in(ipc);
   home_->set(std::move(ipc));
 }
@@ -65,7 +64,7 @@ void Container::take_in(pid_t pid) {
 bool Container::may_hold(pid_t pid) const {
   const std::uint64_t home = home_->inode();
   if (pid == 0 || home == 0) return true;
-  const std::uint64_t theirs = NamespaceIds::of_thread(pid).ipc;
+  const std::uint64_t theirs = namespace_inode(pid, Namespace::kIpc);
   return theirs == 0 || theirs == home;
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "supervisor/credentials/thread_identity.h"
+#include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/notify/listener.h"
 
@@ -23,7 +24,7 @@ bool lives_in_another_pid_namespace(const UniqueFd& socket) {
   socklen_t size = sizeof(peer);
   if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return true;
   if (peer.pid == 0) return true;
-  const std::uint64_t theirs = NamespaceIds::of_thread(peer.pid).pid;
+  const std::uint64_t theirs = namespace_inode(peer.pid, Namespace::kPid);
   return theirs != 0 && theirs != NamespaceIds::ours().pid;
 }
 

@@ -7,7 +7,7 @@
 
 #include <optional>
 
-#include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/kernel/file_inode.h"
 
 namespace shmvisor {
@@ -15,7 +15,7 @@ namespace {
 
 /// The creator of the thread's outermost user namespace below ours. Nothing where we cannot see it.
 std::optional<uid_t> maker_of_namespace(pid_t tid) {
-  auto own = open_guarded_proc_file(tid, "ns/user");
+  auto own = open_namespace(tid, Namespace::kUser);
   UniqueFd at(own ? std::move(*own) : UniqueFd());
   while (at.valid()) {
     UniqueFd parent(::ioctl(at.get(), NS_GET_PARENT));

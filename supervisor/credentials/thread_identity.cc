@@ -1,7 +1,6 @@
 #include "supervisor/credentials/thread_identity.h"
 
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -10,24 +9,14 @@
 #include <new>
 #include <utility>
 
-#include "supervisor/credentials/borrowed_identity.h"
+#include "policy/base/shortage.h"
+#include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/kernel/file_inode.h"
 #include "supervisor/kernel/poll_files.h"
 #include "supervisor/kernel/uapi.h"
 
 namespace shmvisor {
 namespace {
-
-/// 0 where we may not look.
-std::uint64_t read_inode(pid_t tid, const char* name) {
-  const std::string path = proc_path(tid, name);
-  struct stat status {};
-  const auto seen = with_identity_of(tid, kToRead, [&]() -> Result<void> {
-    if (::stat(path.c_str(), &status) != 0) return Errno::current();
-    return {};
-  });
-  return seen ? status.st_ino : 0;
-}
 
 /// EINVAL where the kernel has no descriptors of threads.
 Result<UniqueFd> open_thread(pid_t tid, KernelFeatures& features) {
@@ -48,7 +37,8 @@ bool ended(const UniqueFd& pidfd) { return events_now(pidfd.get(), POLLIN).value
 }  // namespace
 
 NamespaceIds NamespaceIds::of_thread(pid_t tid) {
-  return {read_inode(tid, "ns/ipc"), read_inode(tid, "ns/user"), read_inode(tid, "ns/pid")};
+  return {namespace_inode(tid, Namespace::kIpc), namespace_inode(tid, Namespace::kUser),
+          namespace_inode(tid, Namespace::kPid)};
 }
 
 const NamespaceIds& NamespaceIds::ours() {
@@ -76,7 +66,7 @@ std::optional<TaskStatus> ThreadIdentity::read_ids(KernelFeatures& features) con
 }
 
 std::uint64_t ThreadIdentity::inode_of(NamespaceKind kind) {
-  static constexpr std::array kNames = {"ns/ipc", "ns/user", "ns/pid"};
+  static constexpr std::array kWhich = {Namespace::kIpc, Namespace::kUser, Namespace::kPid};
   const auto place = static_cast<std::size_t>(kind);
   std::uint64_t forgotten = 0;
   {
@@ -84,7 +74,7 @@ std::uint64_t ThreadIdentity::inode_of(NamespaceKind kind) {
     if (const auto known = namespaces_.at(place)) return *known;
     forgotten = forgotten_;
   }
-  const std::uint64_t inode = read_inode(tid_, kNames.at(place));
+  const std::uint64_t inode = namespace_inode(tid_, kWhich.at(place));
   const MutexLock lock(mutex_);
   // What was read before the thread's next call says nothing about that.
   if (forgotten == forgotten_) namespaces_.at(place) = inode;

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/credentials/user_namespace.h"
 #include "supervisor/kernel/file_inode.h"
 
@@ -19,7 +20,7 @@ constexpr std::uint32_t kNoId = ~std::uint32_t{0};
 /// The pid namespaces from the thread's own outwards, ours excluded; those that can be seen.
 Result<std::vector<std::uint64_t>> inner_pid_namespaces(pid_t tid) {
   std::vector<std::uint64_t> chain;
-  auto own = open_guarded_proc_file(tid, "ns/pid");
+  auto own = open_namespace(tid, Namespace::kPid);
   if (!own && is_shortage(own.error())) return own.error();
   UniqueFd at(own ? std::move(*own) : UniqueFd());
   while (at.valid() && inode_of(at) != NamespaceIds::ours().pid) {

@@ -12,6 +12,7 @@
 #include "policy/base/held_locks.h"
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/credentials/thread_identity.h"
+#include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/kernel/thread.h"
 
 namespace shmvisor {
@@ -82,6 +83,7 @@ void Admission::look_into(Result<ScreenedRequest> asked) {
   findings_.heard = asked.ok();
   if (asked) findings_.asked = std::move(*asked);
   if (findings_.asked.listener.valid()) findings_.within_reach = is_within_reach(pid_);
+  if (findings_.within_reach) findings_.ipc_namespace = open_namespace(pid_, Namespace::kIpc);
   if (findings_.within_reach && findings_.asked.user_namespace.valid()) {
     findings_.user_namespace = other_than_ours(findings_.asked.user_namespace);
     findings_.missing = findings_.files.make_for(findings_.user_namespace);

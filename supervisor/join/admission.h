@@ -32,6 +32,7 @@ class Admission {
     FuseMount files;           ///< where they were wanted
     ProcMountFailure missing;  ///< why there are none
     UniqueFd user_namespace;   ///< the command's, where it is not ours
+    Result<UniqueFd> ipc_namespace = Errno(ESRCH);
   };
 
   /// `connection`: has a message; borrowed.

@@ -13,7 +13,6 @@
 #include <unordered_map>
 #include <utility>
 
-#include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/join/join_messages.h"
 #include "supervisor/join/tell_of_join.h"
 #include "supervisor/kernel/descriptor_message.h"
@@ -289,10 +288,9 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
   options.remembered = Remembered::kThreads;
   options.tracer_wait =
       std::min(std::chrono::milliseconds(request.tracer_wait_ms), kMostTracerWait);
-  auto ipc = open_guarded_proc_file(visitor.peer.pid(), "ns/ipc");
   // All that was read of it by its number is its own.
   if (!visitor.peer.lives()) return "its process has ended, or cannot be told for sure";
-  options.home = session_->namespaces().take_in_joiner(std::move(ipc));
+  options.home = session_->namespaces().take_in_joiner(std::move(findings.ipc_namespace));
   if (!label_.empty()) options.containers.push_back(label_);
   if (findings.files.connection.valid()) {
     options.on_namespace_change =

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/credentials/thread_namespace.h"
 
 namespace shmvisor {
 
@@ -24,7 +24,7 @@ std::uint64_t IpcHome::inode() const {
 
 bool IpcHome::is(std::uint64_t ipc_namespace, pid_t tid) {
   if (inode() == 0) {
-    if (auto file = open_guarded_proc_file(tid, "ns/ipc")) set(std::move(*file));
+    if (auto file = open_namespace(tid, Namespace::kIpc)) set(std::move(*file));
   }
   return inode() == ipc_namespace;
 }

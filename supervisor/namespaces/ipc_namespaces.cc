@@ -20,6 +20,7 @@
 #include "policy/base/shortage.h"
 #include "supervisor/credentials/accountable_user.h"
 #include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/kernel/file_inode.h"
 
 namespace shmvisor {
@@ -174,7 +175,7 @@ Result<IpcNamespaces::Held> IpcNamespaces::hold(ThreadIdentity& thread,
   const IpcNamespaceId id = thread.ipc_namespace();
   auto part = charge(thread, real_uid);
   if (!part) return Errno(ENOMEM);
-  auto file = open_guarded_proc_file(thread.tid(), "ns/ipc");
+  auto file = open_namespace(thread.tid(), Namespace::kIpc);
   struct stat status {};
   if (!file) {
     if (!told_of_descriptors_.test_and_set()) {
@@ -199,7 +200,7 @@ std::shared_ptr<const NamespaceOwner> IpcNamespaces::owner_of(ThreadIdentity& th
     const auto held = held_.find(thread.ipc_namespace());
     if (held != held_.end()) return held->second.owner;
   }
-  const auto file = open_guarded_proc_file(thread.tid(), "ns/ipc");
+  const auto file = open_namespace(thread.tid(), Namespace::kIpc);
   return std::make_shared<const NamespaceOwner>(file ? NamespaceOwner::of(*file)
                                                      : NamespaceOwner());
 }

@@ -17,6 +17,7 @@
 #include <cstring>
 
 #include "supervisor/credentials/thread_identity.h"
+#include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/kernel/poll_files.h"
 #include "supervisor/procfiles/mount_identity.h"
 #include "supervisor/procfiles/proc_file_list.h"
@@ -106,8 +107,10 @@ int cover_in(Places places) {
   return error;
 }
 
-UniqueFd open_namespace(pid_t tid, const char* name) {
-  return UniqueFd(::open(proc_path(tid, name).c_str(), O_RDONLY | O_CLOEXEC));
+/// Invalid where it cannot be opened.
+UniqueFd namespace_of(pid_t tid, Namespace kind) {
+  auto opened = open_namespace(tid, kind);
+  return opened ? std::move(*opened) : UniqueFd();
 }
 
 }  // namespace
@@ -116,7 +119,7 @@ SysctlCovers::SysctlCovers(pid_t command) {
   const NamespaceIds its = NamespaceIds::of_thread(command);
   if (its.ipc != 0) covered_ipc_ = its.ipc;
   if (its.user != NamespaceIds::ours().user) {
-    user_namespace_ = open_namespace(command, "ns/user");
+    user_namespace_ = namespace_of(command, Namespace::kUser);
   }
 }
 
@@ -150,10 +153,10 @@ int SysctlCovers::wait_for(pid_t child) const {
 }
 
 void SysctlCovers::cover(pid_t tid) const {
-  const std::uint64_t ipc = NamespaceIds::of_thread(tid).ipc;
+  const std::uint64_t ipc = namespace_inode(tid, Namespace::kIpc);
   if (ipc == 0 || ipc == covered_ipc_) return;
-  const UniqueFd mounts = open_namespace(tid, "ns/mnt");
-  const UniqueFd ipc_namespace = open_namespace(tid, "ns/ipc");
+  const UniqueFd mounts = namespace_of(tid, Namespace::kMount);
+  const UniqueFd ipc_namespace = namespace_of(tid, Namespace::kIpc);
   const UniqueFd own_proc(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!mounts.valid() || !ipc_namespace.valid() || !own_proc.valid()) return;
   int error = EAGAIN;

@@ -1,14 +1,13 @@
 #include "supervisor/scope/container_scope.h"
 
-#include <fcntl.h>
 #include <linux/nsfs.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <unordered_map>
 
 #include "supervisor/credentials/thread_identity.h"
+#include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/kernel/file_inode.h"
 #include "supervisor/procfs/proc_file.h"
 
@@ -21,20 +20,20 @@ class PidNamespaceTest {
   explicit PidNamespaceTest(const std::vector<std::uint64_t>& wanted) : wanted_(wanted) {}
 
   bool holds(pid_t pid) {
-    struct stat status {};
-    const std::string path = proc_path(pid, "ns/pid");
-    if (::stat(path.c_str(), &status) != 0) return false;
-    const auto known = known_.find(status.st_ino);
+    auto opened = open_namespace(pid, Namespace::kPid);
+    if (!opened) return false;
+    UniqueFd at(std::move(*opened));
+    const std::uint64_t its_own = inode_of(at);
+    const auto known = known_.find(its_own);
     if (known != known_.end()) return known->second;
     bool found = false;
-    UniqueFd at(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     while (at.valid() && !found) {
       const std::uint64_t inode = inode_of(at);
       if (inode == NamespaceIds::ours().pid) break;
       found = std::find(wanted_.begin(), wanted_.end(), inode) != wanted_.end();
       if (!found) at.reset(::ioctl(at.get(), NS_GET_PARENT));
     }
-    known_.emplace(status.st_ino, found);
+    known_.emplace(its_own, found);
     return found;
   }
 

@@ -9,6 +9,7 @@
 
 #include "policy/base/error_result.h"
 #include "supervisor/credentials/accountable_user.h"
+#include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/inject/attach_to_caller.h"
 #include "supervisor/inject/outgoing_files.h"
 #include "supervisor/log/limited_log.h"
@@ -275,10 +276,10 @@ void CallDispatcher::change_namespaces(PendingCall& call, const KnownThread& thr
     return;
   }
   pool_.ensure_receiver();
-  const std::uint64_t before = NamespaceIds::of_thread(tid).ipc;
+  const std::uint64_t before = namespace_inode(tid, Namespace::kIpc);
   const auto stop = let_through_and_hold(call);
   if (!stop) return;
-  if (may_leave && NamespaceIds::of_thread(tid).ipc != before) {
+  if (may_leave && namespace_inode(tid, Namespace::kIpc) != before) {
     namespaces_.left({tid, thread.identity->unique()}, before);
   }
   if (options_.on_namespace_change) options_.on_namespace_change(tid);
