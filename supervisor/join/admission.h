@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <cerrno>
 #include <memory>
 
 #include "policy/base/result.h"

@@ -36,8 +36,8 @@ namespace {
 
 using namespace shmvisor;
 
-/// No request waits here for a process or a count (which may take AttachCounter::kMostTime), so what
-/// takes longer is lost. A busy machine can keep all threads from a CPU for tens of seconds.
+/// No request waits here for a process or a count (which may take AttachCounter::kMostTime), so
+/// what takes longer is lost. A busy machine can keep all threads from a CPU for tens of seconds.
 constexpr int kPatienceMs = 120'000;
 /// The most that the kernel asks for: FUSE_DEFAULT_MAX_PAGES_PER_REQ, and our max_write.
 constexpr std::size_t kMostReadBytes = 128 * 1024;
