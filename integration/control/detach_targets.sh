@@ -126,7 +126,8 @@ if [ -n "$group" ]; then
   expect "the other one" "SIGSEGV, 0 SIGSYS, its own mmap maps" "$(looked warm)"
   expect "the last process is the other one" "$(pid_of warm)" "$(field lpid)"
   wait_until 10 is_untraced "$cold" || fail "it is traced still"
-  few_threads() { [ "$(threads)" -le "$before" ]; }
+  # One kicks threads that wait, once it is needed, and some stay idle.
+  few_threads() { [ "$(threads)" -le $((before + 2)) ]; }
   wait_until 20 few_threads || fail "$before threads before, $(threads) after"
   echo 0 >"$group/cgroup.freeze"
   sleep 1
@@ -141,11 +142,11 @@ fi
 
 heading "processes in an exec that does not end"
 begin "other $target plain"
-"$SHMVISOR" run --name stuck -v -- "$attack" exec_never_ends 120 </dev/null >"$scratch/stuck.out" 2>"$scratch/stuck.log" &
+"$SHMVISOR" run --name stuck -v -- "$attack" exec_never_ends 100 </dev/null >"$scratch/stuck.out" 2>"$scratch/stuck.log" &
 run=$!
-is_stuck() { [ "$(client ls -q --name stuck | wc -l)" = 1 ] && [ "$(client ps -q --name stuck | wc -l)" -ge 12 ]; }
+is_stuck() { [ "$(client ls -q --name stuck | wc -l)" = 1 ]; }
 if wait_until 20 is_stuck; then
-  sleep 1
+  sleep 2
   before=$(threads)
   detaches=()
   for number in 1 2 3 4 5 6; do

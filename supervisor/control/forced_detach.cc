@@ -13,8 +13,6 @@
 
 #include "policy/base/mutex.h"
 #include "policy/base/shortage.h"
-#include "supervisor/credentials/accountable_user.h"
-#include "supervisor/credentials/thread_identity.h"
 #include "supervisor/credentials/thread_viewpoint.h"
 #include "supervisor/inject/held_process.h"
 #include "supervisor/inject/kick_timer.h"
@@ -53,12 +51,11 @@ bool may_keep_another(uid_t user, std::uintptr_t group) {
          }) < kMostOfUser;
 }
 
-/// The user to charge; nothing where the process has ended.
+/// Nothing where the process has ended. Its files in /proc/PID/ns, which say more, may keep whoever
+/// opens them: not before it is known where the thread is.
 std::optional<uid_t> user_of(pid_t pid) {
   const auto status = TaskStatus::read(pid);
-  if (!status) return std::nullopt;
-  ThreadIdentity identity(pid, UniqueFd(), 0);
-  return accountable_user(identity, status->uid);
+  return status ? std::optional(status->uid) : std::nullopt;
 }
 
 /// A thread's place among them.
