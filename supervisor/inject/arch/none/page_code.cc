@@ -8,14 +8,14 @@
 namespace shmvisor::page_code {
 namespace {
 
-/// There is no CallPage that could ask for anything else.
+/// There is no CallPage that could ask for anything but bytes() and abi().
 [[noreturn]] void not_there() { std::abort(); }
 
 }  // namespace
 
 std::span<const std::uint8_t> bytes() { return {}; }
+Abi abi() { return kNativeAbi; }
 
-Abi abi() { not_there(); }
 AddressRange places() { not_there(); }
 std::uint8_t filler() { not_there(); }
 Slot slot_for(const Registers& /*thread*/, std::uint64_t /*signal_mask*/, const Work& /*work*/,
