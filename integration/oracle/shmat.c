@@ -35,6 +35,9 @@ static void placement(void) {
     say("  rounded down: %d", at == (long)wanted);
     TRY(shm_dt(wanted));
   }
+  at = shm_at(id, wanted + PAGE, SHM_RND);
+  say("next page with SHM_RND: %ld", at - (long)wanted);
+  TRY(shm_dt((void*)at));
   at = shm_at(id, wanted, SHM_RND);
   say("aligned with SHM_RND: there %d", at == (long)wanted);
   TRY(shm_dt(wanted));

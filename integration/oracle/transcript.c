@@ -39,7 +39,12 @@ long shm_at(int id, const void* address, int flags) {
 long shm_dt(const void* address) { return syscall(SYS_shmdt, address); }
 #endif
 
-long shm_ctl(int id, int command, void* buffer) { return syscall(SYS_shmctl, id, command, buffer); }
+long shm_ctl(int id, int command, void* buffer) {
+#ifdef __arm__
+  command |= 0x100;  // IPC_64, which other architectures know in ipc(2) alone
+#endif
+  return syscall(SYS_shmctl, id, command, buffer);
+}
 
 void say(const char* format, ...) {
   va_list arguments;
@@ -143,11 +148,12 @@ char* attach(int id) {
 }
 
 char* free_range(unsigned long size) {
-  void* range = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (range == MAP_FAILED || munmap(range, size) != 0) {
+  const unsigned long unit = 4 * PAGE;
+  void* range = mmap(NULL, size + unit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (range == MAP_FAILED || munmap(range, size + unit) != 0) {
     die("mmap");
   }
-  return range;
+  return (char*)(((uintptr_t)range + unit - 1) / unit * unit);
 }
 
 void say_end(const char* who, int wait_status) {

@@ -66,7 +66,8 @@ int segments_settled(void);
 // choice; end the program on failure.
 int new_segment(unsigned long size);
 char* attach(int id);
-// size bytes of address space that nothing occupies (it did a moment ago).
+// size bytes of address space that nothing occupies (it did a moment ago). They begin at a multiple
+// of 16 KiB, to which SHM_RND rounds for programs of 32-bit Arm.
 char* free_range(unsigned long size);
 
 // Runs body in a forked child and waits for it; says how it ended when that was not exit status 0.
