@@ -15,19 +15,46 @@ copy_program() {
   done
 }
 
-# make_root ROOT: the part that is the same for all kernels.
-make_root() {
+# add_programs_of_host ROOT: for machines like this one.
+add_programs_of_host() {
   local root=$1 name path
-  mkdir -p "$root"/{proc,sys,dev,tmp,run,root,etc,usr/bin,lib/modules} || return 1
-  chmod 755 "$root" && chmod 1777 "$root/tmp" && ln -sfn usr/bin "$root/bin" && ln -sfn usr/bin "$root/sbin" || return 1
-  printf 'root:x:0:0::/root:/bin/bash\nuser:x:1000:1000::/tmp:/bin/bash\n' >"$root/etc/passwd"
-  printf 'root:x:0:\nuser:x:1000:\n' >"$root/etc/group"
   for name in $guest_programs; do
     path=$(command -v "$name" | grep '^/') || path=$(type -P "$name") || { echo "$name is missing" >&2 && return 1; }
     copy_program "$root" "$(readlink -f "$path")" "/usr/bin/$name" || return 1
   done
-  copy_program "$root" "$(command -v busybox)" /usr/bin/busybox &&
-    copy_program "$root" "$SHMVISOR" /usr/bin/shmvisor || return 1
+  copy_program "$root" "$(command -v busybox)" /usr/bin/busybox
+}
+
+# add_unpacked_programs ROOT FOLDER: those of packages of another architecture, with all libraries of theirs.
+add_unpacked_programs() {
+  local root=$1 unpacked=$2 name path
+  for name in $guest_programs busybox; do
+    case $name in
+      sh) path=$unpacked/bin/bash ;;
+      awk) path=$unpacked/usr/bin/gawk ;;
+      *) path=$(find "$unpacked"/{,usr/}{bin,sbin} -name "$name" | head -n 1) ;;
+    esac
+    [ -e "$path" ] || { echo "$name is missing in $unpacked" >&2 && return 1; }
+    install -D -m 755 "$path" "$root/usr/bin/$name" || return 1
+  done
+  cp -a "$unpacked"/lib/* "$root/lib" && cp -a "$unpacked"/usr/lib/*-linux-gnu/*.so* "$root"/lib/*-linux-gnu
+}
+
+# make_root ROOT ARCHITECTURE PROGRAM: the part that is the same for all kernels of an architecture, in Debian's
+# words, with that shmvisor and the test programs that were built beside it.
+make_root() {
+  local root=$1 architecture=$2 program=$3 build path
+  build=$(dirname "$program")
+  mkdir -p "$root"/{proc,sys,dev,tmp,run,root,etc,usr/bin,lib/modules} || return 1
+  chmod 755 "$root" && chmod 1777 "$root/tmp" && ln -sfn usr/bin "$root/bin" && ln -sfn usr/bin "$root/sbin" || return 1
+  printf 'root:x:0:0::/root:/bin/bash\nuser:x:1000:1000::/tmp:/bin/bash\n' >"$root/etc/passwd"
+  printf 'root:x:0:\nuser:x:1000:\n' >"$root/etc/group"
+  if [ "$architecture" = amd64 ]; then
+    add_programs_of_host "$root" || return 1
+  else
+    add_unpacked_programs "$root" "$cache/guest-$architecture" || return 1
+  fi
+  copy_program "$root" "$program" /usr/bin/shmvisor || return 1
   # The tree's own scripts at the same places as in the tree, so that each finds what it sources.
   mkdir -p "$root/integration" &&
     cp -r "$integration/lib.sh" "$integration/oracle" "$integration/procfiles" "$integration/machines" "$root/integration" || return 1

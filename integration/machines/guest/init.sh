@@ -13,8 +13,9 @@ busybox ip link set lo up 2>/dev/null
 # As an init of a distribution leaves it.
 ulimit -Hn 1048576
 chmod 666 /dev/fuse 2>/dev/null
-busybox stty -F /dev/ttyS1 raw
-exec >/dev/ttyS1 </dev/null
+results=/dev/$(sed -n 's/.*shmvisor_results=\([^ ]*\).*/\1/p' /proc/cmdline)
+busybox stty -F "$results" raw
+exec >"$results" </dev/null
 echo "KERNEL $(uname -r)"
 words=$(sed -n 's/.*shmvisor_tests=\([^ ]*\).*/\1/p' /proc/cmdline)
 # shellcheck disable=SC2086
