@@ -2,7 +2,7 @@
 # tests/run.sh. install_packages LIST_NAME... installs what is missing of the lists named.
 
 packages_build='g++ cmake ninja-build pkg-config libseccomp-dev libcap-dev libfuse3-dev libspdlog-dev libcli11-dev
-  nlohmann-json3-dev libtomlplusplus-dev libhttp-parser-dev libncurses-dev libgtest-dev'
+  nlohmann-json3-dev libtomlplusplus-dev libhttp-parser-dev zlib1g-dev libncurses-dev libgtest-dev'
 packages_demonstration='util-linux perl python3 python3-sysv-ipc postgresql'
 packages_tests='util-linux procps perl python3 python3-sysv-ipc postgresql stress-ng php-cli xvfb x11-apps
   gnuplot-nox bubblewrap strace gdb podman crun runc systemd busybox-static musl-tools binutils libcap2-bin g++-multilib clang clang-format shellcheck tini dumb-init
