@@ -19,6 +19,7 @@
 #include "supervisor/cli/complaints.h"
 #include "supervisor/cli/completion_subcommand.h"
 #include "supervisor/cli/config_subcommand.h"
+#include "supervisor/cli/fsck_subcommand.h"
 #include "supervisor/cli/help_formatter.h"
 #include "supervisor/cli/oci_profile_subcommand.h"
 #include "supervisor/cli/run_subcommand.h"
@@ -66,6 +67,7 @@ std::vector<std::unique_ptr<Subcommand>> make_subcommands(CLI::App& app, bool st
   all.push_back(std::make_unique<AgentSubcommand>(app));
   all.push_back(std::make_unique<OciProfileSubcommand>(app));
   for (auto& client : make_client_subcommands(app)) all.push_back(std::move(client));
+  all.push_back(std::make_unique<FsckSubcommand>(app));
   return all;
 }
 

@@ -45,6 +45,10 @@ TEST(ControlRequestTest, KnowsWhatReadsAndMakesMemory) {
   const auto opened = parse_control_request(R"({"request":"open","registry":"main","shmid":5})");
   ASSERT_TRUE(opened);
   EXPECT_EQ(std::get_if<OpenSegment>(&*opened)->shmid, 5);
+  const auto snapshot = parse_control_request(R"({"request":"snapshot","registry":"main"})");
+  ASSERT_TRUE(snapshot);
+  EXPECT_EQ(std::get_if<TakeSnapshot>(&*snapshot)->registry, "main");
+  EXPECT_EQ(refusal_of(R"({"request":"snapshot","registry":7})"), "bad-request");
   const auto allocation = parse_control_request(
       R"({"request":"allocate","registry":"main","key":4294967295,"size":9,"mode":"0640","uid":7})");
   ASSERT_TRUE(allocation);

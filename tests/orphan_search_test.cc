@@ -56,6 +56,25 @@ TEST_F(OrphanSearchTest, OneWhoseMakerHasEndedGoesWhenItIsSeenTwice) {
   EXPECT_TRUE(host_.last().destroyed);
 }
 
+TEST_F(OrphanSearchTest, ARestoredOneAwaitsItsFirstUser) {
+  const auto segment = add(ended_, ended_);
+  Dropped dropped;
+  registry_.write().apply(RemoveSegment{segment}, dropped);
+  BackingRequest request;
+  request.size_bytes = 4096;
+  Segment::Creation made = creation(5, abi::kIpcPrivate, 4096);
+  made.cpid = {ended_, nullptr};
+  made.creator = {::getpid(), 0};
+  const auto restored =
+      std::make_shared<Segment>(std::move(made), std::move(*host_.create_memory(request)));
+  registry_.write().apply(InsertSegment{FreeId{5, 5, 0, true}, restored}, dropped);
+  EXPECT_EQ(after_looks(2), 1);
+  restored->begin_opening();
+  restored->note_attach({{ended_, nullptr}, 5});
+  restored->end_opening();
+  EXPECT_EQ(after_looks(2), 0);
+}
+
 TEST_F(OrphanSearchTest, TheLastUserKeepsItToo) {
   add(ended_, ::getpid());
   add(::getpid(), ended_);

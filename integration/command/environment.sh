@@ -146,6 +146,9 @@ SHMVISOR_TRACE=$scratch/trace SHMVISOR_REPORT=$scratch/report timeout --kill-aft
 grep -q 'shmget(.* 4096, ' trace || fail "SHMVISOR_TRACE: $(cat trace)"
 grep -q 'shmget  *1 ' report || fail "SHMVISOR_REPORT: $(cat report)"
 
+SHMVISOR_SAVE_AT_END=saved timeout --kill-after=10 60 "$SHMVISOR" run -- ipcmk -M 4096 >out 2>err || fail "SHMVISOR_SAVE_AT_END: $(cat err)"
+prints 'Shared memory id: 1' SHMVISOR_RESTORE=saved -- ipcmk -M 4096
+
 SHMVISOR_AUDIT=./audit SHMVISOR_AUDIT_FORMAT=json SHMVISOR_AUDIT_SIZE=100 SHMVISOR_AUDIT_KEEP=1 timeout --kill-after=10 60 \
   "$SHMVISOR" run -- true 2>err || fail "SHMVISOR_AUDIT: $(cat err)"
 grep -q '"event":"start"' audit.1 || fail "SHMVISOR_AUDIT_SIZE: $(cat audit)"
@@ -163,7 +166,7 @@ for bad in SHMVISOR_SHMMAX=banana SHMVISOR_SHMALL=-1 SHMVISOR_SHMMNI=32769 SHMVI
   SHMVISOR_VERBOSE=x SHMVISOR_NO_LINGER=perhaps SHMVISOR_GROUP=sure SHMVISOR_WITHOUT=kcmp,banana \
   SHMVISOR_PROC=none SHMVISOR_USERNS=maybe SHMVISOR_COMMIT=10x SHMVISOR_POPULATE=maybe SHMVISOR_OWN_GROUP=own \
   SHMVISOR_NO_KILL=perhaps SHMVISOR_DIE_WITH_PARENT=maybe SHMVISOR_SUBREAPER=sure SHMVISOR_TRACER_WAIT=long \
-  SHMVISOR_AUDIT=banana SHMVISOR_AUDIT_FORMAT=xml SHMVISOR_AUDIT_SIZE=0 SHMVISOR_AUDIT_KEEP=-1; do
+  SHMVISOR_SAVE_AT_END=no/folder SHMVISOR_AUDIT=banana SHMVISOR_AUDIT_FORMAT=xml SHMVISOR_AUDIT_SIZE=0 SHMVISOR_AUDIT_KEEP=-1; do
   env "$bad" timeout --kill-after=10 60 "$SHMVISOR" run -- touch ran >out 2>err </dev/null
   expect "$bad" 125 $?
   grep -q "${bad%%=*}" err || fail "$bad: not named: $(cat err)"

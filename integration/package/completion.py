@@ -73,6 +73,8 @@ def check(shell, joint):
     shell.completes("shmvisor run --log-level=deb", "shmvisor run --log-level=debug ")
     shell.completes("shmvisor run --trace=prof", "shmvisor run --trace=profile.json ")
     shell.completes("shmvisor run --without sync-w", "shmvisor run --without sync-wake-up ")
+    shell.completes("shmvisor fsck prof", "shmvisor fsck profile.json ")
+    shell.completes("shmvisor run --restore prof", "shmvisor run --restore profile.json ")
     shell.completes("shmvisor oci-profile --merge prof", "shmvisor oci-profile --merge profile.json ")
     shell.completes("shmvisor completion z", "shmvisor completion zsh ")
     shell.completes("shmvisor rm --orp", "shmvisor rm --orphans ")

@@ -13,6 +13,7 @@
 #include "policy/limits/limits.h"
 #include "supervisor/cli/limit_options.h"
 #include "supervisor/cli/serve_metrics_subcommand.h"
+#include "supervisor/client/saved_files.h"
 #include "supervisor/http/listening_place.h"
 #include "supervisor/kernel/poll_files.h"
 
@@ -97,7 +98,22 @@ void ClientSubcommand::add_output_option() {
       .add_option("-o,--output", options_.output, "Write to this file")
       ->check(check_path)
       ->type_name("FILE");
+  add_connected_option();
+}
+
+void ClientSubcommand::add_connected_option() {
   app().add_option("--connected", connected_)->group("");  // for SideClient
+}
+
+void ClientSubcommand::add_file() {
+  app()
+      .add_option("FILE", options_.output,
+                  "The file; an older one stays until the new one is whole")
+      ->check(check_path)
+      ->required()
+      ->type_name("FILE")
+      ->group("Where");
+  add_connected_option();
 }
 
 void ClientSubcommand::add_delay_option() {
@@ -332,6 +348,13 @@ std::vector<std::unique_ptr<Subcommand>> make_client_subcommands(CLI::App& paren
   dump->add_number("ID", "The segment's identifier", true);
   dump->add_output_option();
   dump->remove_json_flag();
+  auto* const save =
+      make("save", "Write a registry with its segments' contents to a file", kLookGroup,
+           "shmvisor save --name db segments.saved\n"
+           "shmvisor run --restore segments.saved -- postgres -D \"$PGDATA\"",
+           client::save_registry);
+  save->add_registry_option();
+  save->add_file();
   auto* const load = make("load", "Make a segment of what standard input has", kChange,
                           "shmvisor load --key 0x4d2 <segment\n"
                           "zcat segment.gz | shmvisor load --mode 640 --uid 1000",

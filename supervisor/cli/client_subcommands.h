@@ -36,6 +36,8 @@ class ClientSubcommand : public Subcommand {
   void add_all_flag(const std::string& description);
   void add_svg_flag();
   void add_output_option();
+  /// The file that it writes, which is no option.
+  void add_file();
   void add_delay_option();
   void add_listen_option(const std::string& by_default);
   void add_selection();
@@ -49,6 +51,7 @@ class ClientSubcommand : public Subcommand {
  private:
   int run(KernelFeatures& features) override;
   CLI::Option* add_key(CLI::App& to, const char* description);
+  void add_connected_option();
 
   const Show show_;
   client::RunChoice choice_;

@@ -20,6 +20,7 @@ namespace shmvisor {
 namespace {
 
 constexpr const char* kProcessesGroup = "Processes and signals";
+constexpr const char* kSharingGroup = "Sharing with other runs";
 
 /// Why it cannot be written to; empty where nothing is known to be in the way.
 std::string obstacle(const std::string& file) {
@@ -55,6 +56,18 @@ std::optional<std::string> output_of(const CLI::Option& option, const std::strin
   return file;
 }
 
+/// What is wrong with a place to save to, before the command has run; empty where nothing is.
+std::string check_saving(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) {
+    return S_ISREG(status.st_mode) ? "" : "'" + path + "' is no regular file";
+  }
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  if (::access(folder.c_str(), W_OK | X_OK) == 0) return "";
+  return "no file can be made in '" + folder + "': " + std::strerror(errno);
+}
+
 }  // namespace
 
 RunSubcommand::RunSubcommand(CLI::App& parent)
@@ -70,6 +83,7 @@ RunSubcommand::RunSubcommand(CLI::App& parent)
   add_control_options(app(), options_.control);
   add_audit_options(app(), options_.audit);
   add_outputs();
+  add_saved_files();
   CLI::Option* const no_linger =
       app()
           .add_flag("--no-linger", no_linger_, "End with the command, not with its last descendant")
@@ -104,25 +118,39 @@ void RunSubcommand::add_outputs() {
   add("--trace", trace_, "Print each call, as strace does");
 }
 
+void RunSubcommand::add_saved_files() {
+  app()
+      .add_option("--restore", options_.restore_path, "Begin with what 'shmvisor save' wrote")
+      ->check(check_path)
+      ->type_name("FILE")
+      ->group(kSharingGroup);
+  app()
+      .add_option("--save-at-end", options_.save_path,
+                  "Write segments, contents and limits to FILE at the end")
+      ->check(check_path)
+      ->check(check_saving)
+      ->type_name("FILE")
+      ->group(kSharingGroup);
+}
+
 void RunSubcommand::add_sharing(CLI::Option* no_linger) {
-  constexpr const char* kGroup = "Sharing with other runs";
   CLI::Option* const serve = app()
                                  .add_option("--serve", options_.serve_path,
                                              "Let other runs join, at this socket or name:NAME")
                                  ->check(check_path)
                                  ->type_name("PATH")
-                                 ->group(kGroup);
+                                 ->group(kSharingGroup);
   CLI::Option* const join =
       app()
           .add_option("--join", options_.join_path,
-                      "Share segments and limits of the run at this path, or name:NAME")
+                      "Share the segments of the run at this path or name:NAME")
           ->check(check_path)
           ->type_name("PATH")
-          ->group(kGroup)
+          ->group(kSharingGroup)
           ->excludes(serve);
   for (const char* const server_s :
        {"--shmmax", "--shmall", "--shmmni", "--populate", "--commit", "--cleanup", "--control",
-        "--name", "--trace", "--report", "--audit"}) {
+        "--name", "--trace", "--report", "--audit", "--restore", "--save-at-end"}) {
     join->excludes(app().get_option(server_s));
   }
   // With --no-linger, processes could be left behind that the next one knows nothing of.
@@ -136,7 +164,7 @@ void RunSubcommand::add_sharing(CLI::Option* no_linger) {
           "Join the run there, or serve where there is none")
       ->check(check_path)
       ->type_name("PATH")
-      ->group(kGroup)
+      ->group(kSharingGroup)
       ->excludes(serve)
       ->excludes(join)
       ->excludes(no_linger);
@@ -208,6 +236,11 @@ int RunSubcommand::run(KernelFeatures& features) {
   options_.linger = !no_linger_;
   options_.report = output_of(*app().get_option("--report"), report_);
   options_.trace = output_of(*app().get_option("--trace"), trace_);
+  const auto given = [this](const char* name) { return app().get_option(name)->count() != 0; };
+  if (given("--shmmax")) options_.limits_set.shmmax = options_.limits.shmmax;
+  if (given("--shmall")) options_.limits_set.shmall = options_.limits.shmall;
+  if (given("--shmmni")) options_.limits_set.shmmni = options_.limits.shmmni;
+  options_.cleanup_set = given("--cleanup");
   if (no_kill_) options_.at_our_death = AtOurDeath::kLeaveCommand;
   for (std::string* const path : {&options_.serve_path, &options_.join_path}) {
     auto place = control::join_place(*path);

@@ -23,6 +23,7 @@ class RunSubcommand : public Subcommand {
   int run(KernelFeatures& features) override;
   void add_memory_options();
   void add_outputs();
+  void add_saved_files();
   void add_sharing(CLI::Option* no_linger);
   void add_process_options();
   void add_surroundings();

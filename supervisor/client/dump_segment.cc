@@ -1,5 +1,4 @@
 // `shmvisor dump`: the memory of a segment, as it is while others use it.
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,21 +10,11 @@
 #include "supervisor/client/segment_list.h"
 #include "supervisor/client/show.h"
 #include "supervisor/client/sparse_copy.h"
-#include "supervisor/kernel/descriptor_path.h"
 
 namespace shmvisor::client {
 namespace {
 
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
-
-/// The next bytes. The memory is open for this moment alone: standard output may take its time, and
-/// who has it open keeps a removed segment alive.
-Result<Piece> read_memory(const UniqueFd& reference, std::uint64_t offset, std::uint64_t end,
-                          std::span<std::byte> buffer) {
-  const UniqueFd memory(::open(descriptor_path(reference).c_str(), O_RDONLY | O_CLOEXEC));
-  if (!memory.valid()) return Errno::current();
-  return read_piece(memory.get(), offset, end, buffer);
-}
 
 bool has_pages(const UniqueFd& reference) {
   struct stat status {};

@@ -1,17 +1,19 @@
 #include <array>
 #include <cstdio>
 
+#include "supervisor/client/ipcs_text.h"
 #include "supervisor/client/segment_list.h"
 #include "supervisor/client/show.h"
-#include "supervisor/client/user_names.h"
 
 namespace shmvisor::client {
 namespace {
 
 constexpr std::size_t kLongestRow = 256;
 
+}  // namespace
+
 /// As print_shm() of ipcs.c, util-linux, prints it.
-std::string row(const Json& segment, const UserNames& users) {
+std::string ipcs_row(const Json& segment, const UserNames& users) {
   std::array<char, kLongestRow> text{};
   std::snprintf(
       text.data(), text.size(), "%-10.10s %-10d %-10.10s %-10o %-10llu %-10llu %-6s %-6s\n",
@@ -23,14 +25,12 @@ std::string row(const Json& segment, const UserNames& users) {
   return text.data();
 }
 
-std::string column_names() {
+std::string ipcs_column_names() {
   std::array<char, kLongestRow> text{};
   std::snprintf(text.data(), text.size(), "%-10s %-10s %-10s %-10s %-10s %-10s %-12s\n", "key",
                 "shmid", "owner", "perms", "bytes", "nattch", "status");
   return text.data();
 }
-
-}  // namespace
 
 std::string ipcs_heading(const std::string& words, const Json& registry, bool several) {
   const auto name = registry.at("name").get<std::string>();
@@ -57,9 +57,9 @@ Result<void, Problem> list_segments(RunConnection& run, const ShowOptions& optio
   const UserNames users;
   for (const Json& registry : *registries) {
     print(ipcs_heading("Shared Memory Segments", registry, registries->size() > 1) +
-          column_names());
+          ipcs_column_names());
     for (const Json& segment : *segments) {
-      if (segment.at("registry") == registry.at("name")) print(row(segment, users));
+      if (segment.at("registry") == registry.at("name")) print(ipcs_row(segment, users));
     }
   }
   // An agent without containers has none.

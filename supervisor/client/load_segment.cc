@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <limits>
@@ -18,17 +17,14 @@
 #include "supervisor/client/progress.h"
 #include "supervisor/client/segment_list.h"
 #include "supervisor/client/show.h"
+#include "supervisor/client/signs_of_life.h"
 #include "supervisor/client/sparse_copy.h"
 #include "supervisor/kernel/descriptor_path.h"
 
 namespace shmvisor::client {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
-/// The run drops a client that is silent for 30 s.
-constexpr std::chrono::seconds kBetweenSigns{10};
 
 Problem cannot(const char* what, Errno error) {
   return Problem{std::string("cannot ") + what + ": " + std::strerror(error.value())};
@@ -87,7 +83,7 @@ Result<void, Problem> fill(const UniqueFd& reference, const Source& source, RunC
   if (!memory.valid()) return cannot("open the new memory", Errno::current());
   SparseOutput output(memory.get(), SparseOutput::Holds::kZeros);
   std::vector<std::byte> buffer(kPieceBytes);
-  auto sign_at = Clock::now() + kBetweenSigns;
+  SignsOfLife signs(run);
   Progress progress("new segment", source.end - source.begin);
   while (source.begin + output.bytes() < source.end) {
     progress.at(output.bytes());
@@ -99,10 +95,7 @@ Result<void, Problem> fill(const UniqueFd& reference, const Source& source, RunC
     if (const auto put = output.put(*piece, buffer); !put) {
       return cannot("write the new memory", put.error());
     }
-    if (Clock::now() < sign_at) continue;
-    const auto heard = run.ask({{"request", "still-there"}});
-    if (!heard) return heard.error();
-    sign_at = Clock::now() + kBetweenSigns;
+    if (const auto heard = signs.give(); !heard) return heard;
   }
   // A hole at the end was not passed.
   (void)::lseek(source.fd, static_cast<off_t>(source.end), SEEK_SET);

@@ -2,14 +2,14 @@
 #include <cstdio>
 #include <ctime>
 
+#include "supervisor/client/ipcs_text.h"
 #include "supervisor/client/segment_list.h"
 #include "supervisor/client/show.h"
 
 namespace shmvisor::client {
-namespace {
 
-std::string when(const Json& seconds) {
-  const auto time = seconds.get<std::time_t>();
+std::string ipcs_time(std::int64_t seconds) {
+  const std::time_t time = seconds;
   std::array<char, 64> text{};
   std::tm local{};
   if (time == 0) return "Not set";
@@ -19,6 +19,10 @@ std::string when(const Json& seconds) {
   }
   return text.data();
 }
+
+namespace {
+
+std::string when(const Json& seconds) { return ipcs_time(seconds.get<std::int64_t>()); }
 
 /// As print_shm() of ipcs.c, util-linux, prints it for `ipcs -m -i ID`.
 std::string details(const Json& segment) {

@@ -3,18 +3,20 @@
 #include <string>
 
 #include "emulation/abi/pages.h"
+#include "supervisor/client/ipcs_text.h"
 #include "supervisor/client/segment_list.h"
 #include "supervisor/client/show.h"
 #include "supervisor/client/text_table.h"
-#include "supervisor/client/user_names.h"
 
 namespace shmvisor::client {
 namespace {
 
 constexpr std::uint64_t kKibibyte = 1024;
 
+}  // namespace
+
 /// As ipcs(1) prints them. More kilobytes than fit are as many as fit in whole pages.
-std::string limits(const Json& registry) {
+std::string ipcs_limits(const Json& registry) {
   const Json& limit = registry.at("limits");
   const auto shmall = limit.at("shmall").get<std::uint64_t>();
   const std::uint64_t kibibytes_of_a_page = kPageBytes / kKibibyte;
@@ -25,6 +27,8 @@ std::string limits(const Json& registry) {
          "\nmax total shared memory (kbytes) = " + std::to_string(most_kibibytes) +
          "\nmin seg size (bytes) = " + limit.at("shmmin").dump() + "\n";
 }
+
+namespace {
 
 std::string usage(const Json& registry) {
   const Json& used = registry.at("used");
@@ -73,7 +77,7 @@ Result<void, Problem> show_limits(RunConnection& run, const ShowOptions& options
   }
   const bool several = registries->size() > 1;
   for (const Json& registry : *registries) {
-    print(ipcs_heading("Shared Memory Limits", registry, several) + limits(registry) +
+    print(ipcs_heading("Shared Memory Limits", registry, several) + ipcs_limits(registry) +
           ipcs_heading("Shared Memory Status", registry, several) + usage(registry) +
           users(registry, several));
   }

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "supervisor/kernel/descriptor_path.h"
+
 namespace shmvisor::client {
 namespace {
 
@@ -48,6 +50,25 @@ Result<Piece> read_piece(int file, std::uint64_t offset, std::uint64_t end,
   return piece;
 }
 
+Result<Piece> read_memory(const UniqueFd& reference, std::uint64_t offset, std::uint64_t end,
+                          std::span<std::byte> buffer) {
+  const UniqueFd memory(::open(descriptor_path(reference).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!memory.valid()) return Errno::current();
+  return read_piece(memory.get(), offset, end, buffer);
+}
+
+PageRun first_run(std::span<const std::byte> bytes) {
+  const auto page = [&bytes](std::size_t at) {
+    return bytes.subspan(at, std::min(kUnitBytes, bytes.size() - at));
+  };
+  PageRun run;
+  run.zero = !bytes.empty() && all_zero(page(0));
+  while (run.bytes < bytes.size() && all_zero(page(run.bytes)) == run.zero) {
+    run.bytes += page(run.bytes).size();
+  }
+  return run;
+}
+
 SparseOutput::SparseOutput(int fd, Holds holds) : fd_(fd), holds_zeros_(holds == Holds::kZeros) {
   struct stat status {};
   const int flags = ::fcntl(fd, F_GETFL);
@@ -81,16 +102,10 @@ Result<void> SparseOutput::skip(std::uint64_t bytes) {
 
 Result<void> SparseOutput::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    // As long a run of pages of one kind as there is.
-    const auto page = [&bytes](std::size_t at) {
-      return bytes.subspan(at, std::min(kUnitBytes, bytes.size() - at));
-    };
-    const bool zero = all_zero(page(0));
-    std::size_t run = 0;
-    while (run < bytes.size() && all_zero(page(run)) == zero) run += page(run).size();
-    const auto put = zero ? skip(run) : write_all(bytes.first(run));
+    const PageRun run = first_run(bytes);
+    const auto put = run.zero ? skip(run.bytes) : write_all(bytes.first(run.bytes));
     if (!put) return put;
-    bytes = bytes.subspan(run);
+    bytes = bytes.subspan(run.bytes);
   }
   return {};
 }

@@ -27,6 +27,18 @@ struct Piece {
 Result<Piece> read_piece(int file, std::uint64_t offset, std::uint64_t end,
                          std::span<std::byte> buffer);
 
+/// The same of a segment's memory, which is open for this moment alone: where the bytes go may take
+/// its time, and who has the memory open keeps a removed segment alive.
+Result<Piece> read_memory(const UniqueFd& reference, std::uint64_t offset, std::uint64_t end,
+                          std::span<std::byte> buffer);
+
+/// As long a run of pages of one kind as there is at the beginning.
+struct PageRun {
+  std::size_t bytes = 0;
+  bool zero = false;
+};
+PageRun first_run(std::span<const std::byte> bytes);
+
 class SparseOutput {
  public:
   enum class Holds : std::uint8_t {

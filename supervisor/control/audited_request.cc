@@ -33,6 +33,9 @@ struct ActOf {
   Act operator()(const OpenSegment& request) const {
     return std::move(act("dump").add("registry", request.registry).add("shmid", request.shmid));
   }
+  Act operator()(const TakeSnapshot& request) const {
+    return std::move(act("save").add("registry", request.registry));
+  }
   Act operator()(const AllocateSegment& request) const {
     AuditRecord record = act("allocate");
     record.add("registry", request.registry).add_key("key", request.key);

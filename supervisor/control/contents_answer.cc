@@ -6,6 +6,7 @@
 #include "supervisor/control/protocol.h"
 #include "supervisor/memory/memfd_memory.h"
 #include "supervisor/serve/call_log.h"
+#include "supervisor/session/registry_snapshot.h"
 
 namespace shmvisor {
 namespace {
@@ -46,6 +47,19 @@ ControlAnswer answer_open(const OpenSegment& request, const std::vector<NamedSes
                    {"shmid", request.shmid},
                    {"segsz", (*found)->size_bytes()}}),
           std::move(*file)};
+}
+
+ControlAnswer answer_snapshot(const TakeSnapshot& request,
+                              const std::vector<NamedSession>& sessions) {
+  const auto registry = find_registry(sessions, request.registry);
+  if (registry == nullptr) return no_such_registry(request.registry).line();
+  auto snapshot = take_snapshot(*registry, SHMVISOR_VERSION);
+  if (!snapshot) return no_memory("no snapshot can be taken");
+  return {to_line({{"reply", "snapshot"},
+                   {"registry", request.registry},
+                   {"segments", snapshot->segments},
+                   {"dest", snapshot->doomed}}),
+          std::move(snapshot->file)};
 }
 
 ControlAnswer answer_allocate(const AllocateSegment& request,

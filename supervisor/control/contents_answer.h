@@ -1,4 +1,4 @@
-// What is answered to a client that reads or makes the memory of a segment: a line, and beside it a
+// What is answered to a client that reads or makes the memory of segments: a line, and beside it a
 // descriptor by which the client does the rest. Not a byte of the memory passes through here.
 //
 // The descriptor is one of O_PATH: the client opens the file for moments (descriptor_path()), so
@@ -40,6 +40,8 @@ struct ClientLoad {
 
 [[nodiscard]] ControlAnswer answer_open(const OpenSegment& request,
                                         const std::vector<NamedSession>& sessions);
+[[nodiscard]] ControlAnswer answer_snapshot(const TakeSnapshot& request,
+                                            const std::vector<NamedSession>& sessions);
 [[nodiscard]] ControlAnswer answer_allocate(const AllocateSegment& request,
                                             const std::vector<NamedSession>& sessions,
                                             ClientLoad& client);

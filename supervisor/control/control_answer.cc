@@ -116,6 +116,9 @@ class Answering {
   ControlAnswer operator()(const OpenSegment& request) const {
     return answer_open(request, sessions_);
   }
+  ControlAnswer operator()(const TakeSnapshot& request) const {
+    return answer_snapshot(request, sessions_);
+  }
   ControlAnswer operator()(const AllocateSegment& request) const {
     return answer_allocate(request, sessions_, client_);
   }

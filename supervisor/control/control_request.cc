@@ -122,6 +122,8 @@ ControlRequest open_segment(Members& members) {
   return request;
 }
 
+ControlRequest take_a_snapshot(Members& members) { return TakeSnapshot{members.text("registry")}; }
+
 ControlRequest allocate_segment(Members& members) {
   constexpr std::uint64_t kMostId = UINT32_MAX - 1;  // -1 is nobody
   AllocateSegment request;
@@ -165,6 +167,7 @@ constexpr std::array kKnown = {Known{"registries", list_registries},
                                Known{"set", set_limits},
                                Known{"reload", reload},
                                Known{"open", open_segment},
+                               Known{"snapshot", take_a_snapshot},
                                Known{"allocate", allocate_segment},
                                Known{"insert", insert_allocated},
                                Known{"still-there", still_there},

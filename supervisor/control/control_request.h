@@ -54,6 +54,11 @@ struct OpenSegment {
   int shmid = 0;
 };
 
+/// What a registry is at one point, without the contents of segments, as a descriptor.
+struct TakeSnapshot {
+  std::string registry;
+};
+
 /// Memory of a new segment, as a descriptor, which the client fills.
 struct AllocateSegment {
   std::string registry;
@@ -89,8 +94,8 @@ struct Counters {};
 
 using ControlRequest =
     std::variant<ListRegistries, ListSegments, ListProcesses, FollowCalls, RemoveOneSegment,
-                 SetLimits, Report, Counters, Reload, OpenSegment, AllocateSegment, InsertAllocated,
-                 StillThere, DetachSegment>;
+                 SetLimits, Report, Counters, Reload, OpenSegment, TakeSnapshot, AllocateSegment,
+                 InsertAllocated, StillThere, DetachSegment>;
 
 /// `line`: without its newline.
 [[nodiscard]] Result<ControlRequest, control::Refusal> parse_control_request(std::string_view line);

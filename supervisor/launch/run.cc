@@ -140,6 +140,11 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   UniqueFd listener = command.take_listener();
   const auto joined = hand_over(launched, role, search, listener);
   if (!joined) return launched.give_up(joined.error());
+  if (*joined && (!options.restore_path.empty() || !options.save_path.empty())) {
+    spdlog::warn(
+        "--restore and --save-at-end: this run joins another one, whose segments it has; nothing "
+        "is restored or saved here");
+  }
   if (!*joined) {
     if (!groundwork) groundwork = ServingRun::lay_groundwork(options, features);
     return ServingRun(launched, std::move(listener), std::move(role.socket), std::move(*groundwork))

@@ -47,6 +47,13 @@ struct RunOptions {
   std::optional<std::string> trace;
   /// The same for a report at the end.
   std::optional<std::string> report;
+  /// A file of `shmvisor save` that the registry begins with; empty: none.
+  std::string restore_path;
+  /// Where the registry is saved to at the end; empty: nowhere.
+  std::string save_path;
+  /// Which of `limits` the operator set, and whether `cleanup` was.
+  LimitSettings limits_set;
+  bool cleanup_set = false;
   /// What the command sees in /proc. Nothing: its registry, where that is possible.
   std::optional<ProcMode> proc;
   /// Whether it runs in a user namespace of its own, with this user's ids.

@@ -1,6 +1,7 @@
 #include "supervisor/launch/serving_run.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -11,6 +12,7 @@
 #include "supervisor/audit/process_audit.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/launch/exit_status.h"
+#include "supervisor/launch/restore_file.h"
 #include "supervisor/procfiles/fuse_mount.h"
 #include "supervisor/scope/supervised_scope.h"
 #include "supervisor/session/end_process.h"
@@ -23,6 +25,10 @@ constexpr std::chrono::milliseconds kUnmountBound(100);
 constexpr std::chrono::milliseconds kUpkeepBound(1000);
 constexpr std::chrono::milliseconds kControlBound(1000);
 constexpr std::chrono::milliseconds kReportBound(5000);
+/// Nobody waits for a run that has ended but whoever wants the file, and a disk may be slow.
+constexpr std::chrono::hours kSaveBound(24);
+/// For the last bytes to reach the disk.
+constexpr std::chrono::minutes kSyncBound(10);
 
 pid_t g_command = 0;
 
@@ -38,6 +44,13 @@ Result<SideClient> start_client(const char* subcommand, const std::string& outpu
   std::vector<std::string> words{subcommand};
   if (!output.empty()) words.insert(words.end(), {"--output", output});
   return SideClient::start(std::move(words));
+}
+
+/// Which file has that name; {0, 0} where none has.
+std::pair<dev_t, ino_t> file_at(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return {};
+  return {status.st_dev, status.st_ino};
 }
 
 std::shared_ptr<Session> make_session(const RunOptions& options,
@@ -123,15 +136,20 @@ int ServingRun::run() {
   KickTimer::install_handler([](int signal_number) { ::kill(g_command, signal_number); });
   auto failure = start();
   if (!failure) failure = launched_.let_go(init_, [] { Server::keep_reserve(); });
-  const int status = failure ? launched_.give_up(*failure)
-                             : init_.run(launched_.options.linger, [this] { return all_gone(); });
-  if (!end_threads()) end_process_at_once(status);
+  int status = failure ? launched_.give_up(*failure)
+                       : init_.run(launched_.options.linger, [this] { return all_gone(); });
+  // A command that did not run leaves an older file as it is.
+  to_be_saved_ = !failure && !launched_.options.save_path.empty();
+  const bool ended = end_threads();
+  if (to_be_saved_ && status == 0) status = exit_status::kOwnFailure;
+  if (!ended) end_process_at_once(status);
   return status;
 }
 
 std::optional<Failure> ServingRun::open_control() {
   const RunOptions& options = launched_.options;
-  if (!options.control.wanted() && !options.trace && !options.report) return std::nullopt;
+  const bool has_clients_of_ours = options.trace || options.report || !options.save_path.empty();
+  if (!options.control.wanted() && !has_clients_of_ours) return std::nullopt;
   control_.emplace(loop_, *resources_, ControlServer::Identity{"run", options.control.name},
                    [session = session_] {
                      return std::vector<NamedSession>{{kMainRegistry, session}};
@@ -168,6 +186,7 @@ std::optional<Failure> ServingRun::open_control() {
 }
 
 std::optional<Failure> ServingRun::start() {
+  if (auto failure = restore_file(launched_, *session_->registries().initial())) return failure;
   if (auto failure = open_control()) return failure;
   if (const auto trouble = begin_process_audit()) return own_failure(*trouble);
   audit(AuditLog::kNobody, [this] {
@@ -191,6 +210,7 @@ bool ServingRun::end_threads() {
   const bool ended = end_serving();
   audit(AuditLog::kNobody, [] { return AuditRecord("stop"); });
   if (control_) control_->finish_following(kControlBound);
+  if (to_be_saved_) to_be_saved_ = !save_registry();
   if (control_ && launched_.options.report) print_report(*launched_.options.report);
   bool control_ended = !control_ || control_->drain(kControlBound);
   if (reloader_ && !reloader_->wait_for_end(kControlBound)) control_ended = false;
@@ -216,6 +236,25 @@ void ServingRun::print_report(const std::string& output) {
   if (!client->wait_for_end(kControlBound) || !served) {
     spdlog::warn("--report: it takes too long");
   }
+}
+
+bool ServingRun::save_registry() {
+  const std::string& path = launched_.options.save_path;
+  const auto before = file_at(path);
+  // It would be taken for an option.
+  const std::string operand = path.front() == '-' ? "./" + path : path;
+  auto client = SideClient::start({"save", "--registry", kMainRegistry, operand});
+  if (!client) {
+    spdlog::error("--save-at-end: cannot start a process for it: {}",
+                  std::strerror(client.error().value()));
+    return false;
+  }
+  control_->drop_all();
+  control_->take_in(client->take_connection(), /*follows=*/false);
+  (void)control_->serve_the_rest(kSaveBound);
+  // What is wrong the client has said. Its status may have been reaped with those of orphans.
+  if (!client->wait_for_end(kSyncBound)) spdlog::error("--save-at-end: it takes too long");
+  return file_at(path) != before;
 }
 
 bool ServingRun::end_serving() {

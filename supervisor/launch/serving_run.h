@@ -60,6 +60,8 @@ class ServingRun {
   [[nodiscard]] bool all_gone() const;
   bool end_serving();
   void print_report(const std::string& output);
+  /// Whether the registry is in its file now.
+  bool save_registry();
   /// Stops serving, and lets clients have what there is. False where another process blocks a
   /// thread.
   bool end_threads();
@@ -80,6 +82,7 @@ class ServingRun {
   std::optional<SideClient> tracer_;
   OtherDescendants below_;
   InitLoop init_;
+  bool to_be_saved_ = false;  ///< at the end, and has not been
 };
 
 }  // namespace shmvisor

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <sys/mman.h>
+#include <sys/types.h>
 
 #include <cstddef>
 #include <span>
@@ -16,10 +17,11 @@ namespace shmvisor {
 
 class InternalMapping {
  public:
-  /// Maps the first `length_bytes` of the file, shared, with `protection` as mmap(2) has it.
-  /// Errors: those of mmap(2).
-  static Result<InternalMapping> of(int fd, std::size_t length_bytes, int protection) {
-    void* const address = ::mmap(nullptr, length_bytes, protection, MAP_SHARED, fd, 0);
+  /// Maps `length_bytes` of the file, shared, with `protection` as mmap(2) has it. Errors: those of
+  /// mmap(2).
+  static Result<InternalMapping> of(int fd, std::size_t length_bytes, int protection,
+                                    off_t offset = 0) {
+    void* const address = ::mmap(nullptr, length_bytes, protection, MAP_SHARED, fd, offset);
     if (address == MAP_FAILED) return Errno::current();
     return InternalMapping({static_cast<std::byte*>(address), length_bytes});
   }

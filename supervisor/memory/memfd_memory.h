@@ -69,6 +69,10 @@ class MemfdMemory : public BackingMemory {
   [[nodiscard]] std::uint64_t mapped_size_bytes() const override { return size_bytes_; }
   [[nodiscard]] bool is_huge() const override { return huge_; }
   [[nodiscard]] bool is_committed() const override { return committed_; }
+  /// Of a huge page, or of the system's.
+  [[nodiscard]] std::uint64_t page_bytes() const { return page_bytes_; }
+  /// Whether the whole size was charged when it was made, without SHM_NORESERVE.
+  [[nodiscard]] bool is_reserved() const { return reserved_; }
   [[nodiscard]] Result<BackingFile> open(const Access& maximum) override;
   /// A descriptor (O_PATH) by which a process of our user opens the file for itself, for moments.
   /// It is no description, and does not keep the segment in use. Errors: ENOMEM.
@@ -93,6 +97,7 @@ class MemfdMemory : public BackingMemory {
         page_bytes_(page_bytes_of(request)),
         huge_(request.huge),
         committed_(request.commit),
+        reserved_(request.reserve),
         charges_(std::move(charges)),
         lock_keeper_(lock_keeper),
         features_(features) {}
@@ -132,6 +137,7 @@ class MemfdMemory : public BackingMemory {
   const std::uint64_t page_bytes_;
   const bool huge_;
   const bool committed_;
+  const bool reserved_;
   const MemoryCharges charges_;
   LockKeeper& lock_keeper_;
   KernelFeatures& features_;

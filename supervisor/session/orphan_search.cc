@@ -1,6 +1,7 @@
 #include "supervisor/session/orphan_search.h"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <memory>
 #include <string>
@@ -29,9 +30,17 @@ bool is_abandoned(const Segment& segment) {
   return has_ended(segment.cpid()) && (user.pid == 0 || has_ended(user));
 }
 
+/// It was restored (registry_restore.h): its creator and last user are of another run, and in this
+/// one nobody has had it yet. Precondition: the registry's lock is held.
+bool awaits_its_first_user(const RegistryState& state, const Segment& segment) {
+  const auto& creator = state.of(segment).creator;
+  return creator && creator->tid == ::getpid() && !segment.was_opened();
+}
+
 /// Precondition: the registry's lock is held.
 bool may_go(const RegistryState& state, const Segment& segment) {
-  return (state.of(segment).perm.mode & abi::kShmDest) == 0 && !segment.in_use();
+  return (state.of(segment).perm.mode & abi::kShmDest) == 0 && !segment.in_use() &&
+         !awaits_its_first_user(state, segment);
 }
 
 /// False where somebody has attached it meanwhile.

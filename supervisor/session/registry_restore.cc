@@ -1,0 +1,261 @@
+#include "supervisor/session/registry_restore.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "emulation/syscalls/new_segment.h"
+#include "supervisor/memory/internal_mapping.h"
+#include "supervisor/saved/record.h"
+#include "supervisor/serve/call_log.h"
+
+namespace shmvisor {
+namespace {
+
+using saved::Trouble;
+
+std::string words_of(Errno error) { return std::strerror(error.value()); }
+
+Result<void> write_all(int fd, std::span<const std::byte> bytes, std::uint64_t offset) {
+  while (!bytes.empty()) {
+    const ssize_t put = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return Errno::current();
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
+    offset += static_cast<std::uint64_t>(put);
+  }
+  return {};
+}
+
+/// hugetlbfs has no write(2). Pages are allocated before they are touched, which would kill us
+/// where there are none.
+Result<void> write_huge(int fd, std::span<const std::byte> bytes, std::uint64_t offset,
+                        std::uint64_t page_bytes) {
+  while (!bytes.empty()) {
+    const std::uint64_t page = offset / page_bytes * page_bytes;
+    const std::uint64_t within = offset - page;
+    const std::size_t some = std::min<std::uint64_t>(bytes.size(), page_bytes - within);
+    if (::fallocate(fd, 0, static_cast<off_t>(page), static_cast<off_t>(page_bytes)) != 0) {
+      return Errno::current();
+    }
+    const auto mapping =
+        InternalMapping::of(fd, page_bytes, PROT_READ | PROT_WRITE, static_cast<off_t>(page));
+    if (!mapping) return mapping.error();
+    std::memcpy(mapping->bytes().data() + within, bytes.data(), some);
+    bytes = bytes.subspan(some);
+    offset += some;
+  }
+  return {};
+}
+
+class Restoring {
+ public:
+  Restoring(Registry& registry, const RestoreOrder& order) : registry_(registry), order_(order) {}
+
+  Result<void, Trouble> operator()(const saved::File& /*file*/) { return {}; }
+
+  Result<void, Trouble> operator()(const saved::RegistryState& registry) {
+    state_ = registry;
+    // What exists may be more than the file's own limits allow.
+    Limits binding{Limits::unlimited, Limits::unlimited, Limits::ipcmni};
+    order_.limits.apply_to(binding);
+    set_limits(binding);
+    return {};
+  }
+
+  Result<void, Trouble> operator()(const saved::SegmentState& segment) {
+    if (const auto allowed = check(segment); !allowed) return allowed;
+    auto memory = make_memory(segment);
+    if (!memory) return memory.error();
+    insert(segment, std::move(*memory));
+    file_.fd.reset();
+    return {};
+  }
+
+  Result<void, Trouble> operator()(const saved::Contents& contents) {
+    if (!file_.fd.valid()) {
+      auto opened = last_->memory().open(kAnyAccess);
+      if (!opened) return of_segment("cannot be filled: " + words_of(opened.error()));
+      file_ = std::move(*opened);
+    }
+    const int fd = file_.fd.get();
+    const auto written = last_state_.huge ? write_huge(fd, contents.bytes, contents.offset_bytes,
+                                                       last_state_.page_bytes)
+                                          : write_all(fd, contents.bytes, contents.offset_bytes);
+    if (!written) return of_segment("cannot be filled: " + words_of(written.error()));
+    return {};
+  }
+
+  Result<void, Trouble> operator()(const saved::Removal& removal) {
+    file_.fd.reset();
+    const auto found = registry_.read()->find(removal.id);
+    if (!found) return {};
+    change(RemoveSegment{*found});
+    return {};
+  }
+
+  Result<void, Trouble> operator()(const saved::End& /*end*/) {
+    file_.fd.reset();
+    lock_pages();
+    Limits limits = state_.limits;
+    order_.limits.apply_to(limits);
+    set_limits(limits);
+    if (const auto set = set_cursor(); !set) return set;
+    change(SetNextId{state_.next_id});
+    registry_.set_rmid_forced(order_.rmid_forced.value_or(state_.rmid_forced));
+    return {};
+  }
+
+  [[nodiscard]] std::size_t segments() const {
+    return static_cast<std::size_t>(registry_.read()->in_use());
+  }
+
+ private:
+  void change(const Change& change) {
+    Dropped dropped;
+    { registry_.write().apply(change, dropped); }
+    dropped.free();
+  }
+
+  void set_limits(const Limits& limits) {
+    registry_.set_limits({limits.shmmax, limits.shmall, limits.shmmni});
+  }
+
+  [[nodiscard]] Trouble of_segment(const std::string& what) const {
+    return "has segment " + std::to_string(last_state_.id) + ", which " + what;
+  }
+
+  Result<void, Trouble> check(const saved::SegmentState& segment) {
+    last_state_ = segment;
+    const auto there = [&](const char* kind, std::uint32_t id, const auto& knows) {
+      if (knows(id)) return Result<void, Trouble>();
+      return Result<void, Trouble>(of_segment("is of " + std::string(kind) + " " +
+                                              std::to_string(id) +
+                                              ", who is not in this user namespace"));
+    };
+    for (const uid_t user : {segment.perm.uid, segment.perm.cuid}) {
+      if (const auto known = there("user", user, order_.knows_user); !known) return known;
+    }
+    for (const gid_t group : {segment.perm.gid, segment.perm.cgid}) {
+      if (const auto known = there("group", group, order_.knows_group); !known) return known;
+    }
+    const Registry::ReadGuard state = registry_.read();
+    if (state->full()) {
+      const Denial denial{Denial::Reason::kShmmni, state->limits().shmmni, 1,
+                          static_cast<std::uint64_t>(state->in_use())};
+      return of_segment("is refused: " + describe(denial));
+    }
+    const auto refused = refuse_segment(segment.size_bytes, segment.account, *state, false);
+    if (refused) return of_segment("is refused: " + describe(refused->denial()));
+    return {};
+  }
+
+  Result<std::unique_ptr<BackingMemory>, Trouble> make_memory(const saved::SegmentState& segment) {
+    BackingRequest request;
+    request.name = segment_name(segment.perm.key);
+    request.size_bytes = segment.size_bytes;
+    request.account = segment.account;
+    request.reserve = segment.reserve;
+    request.commit = registry_.memory_policy().commit_on_create;
+    request.huge = segment.huge;
+    if (segment.huge) {
+      request.huge_size_log2 = static_cast<unsigned>(std::countr_zero(segment.page_bytes));
+      request.huge_page_bytes = segment.page_bytes;
+    }
+    Denial denial;
+    auto memory = registry_.host().create_memory(request, denial);
+    if (memory) return std::move(*memory);
+    const std::string pages =
+        segment.huge ? " in huge pages of " + std::to_string(segment.page_bytes) + " bytes" : "";
+    return of_segment("cannot be made" + pages + ": " +
+                      (denial.known() ? describe(denial) : words_of(memory.error())));
+  }
+
+  void insert(const saved::SegmentState& segment, std::unique_ptr<BackingMemory> memory) {
+    Segment::Creation creation;
+    creation.id = segment.id;
+    creation.perm = segment.perm;
+    creation.perm.mode &= abi::kPermissionBits;
+    creation.size_bytes = segment.size_bytes;
+    creation.cpid = {segment.cpid, nullptr};
+    creation.creator.tid = ::getpid();
+    creation.account = segment.account;
+    creation.now_seconds = segment.ctime;
+    last_ = std::make_shared<Segment>(std::move(creation), std::move(memory));
+    const PidRecord last_user{segment.lpid, nullptr};
+    last_->note_attach({last_user, segment.atime});
+    last_->note_detach({last_user, segment.dtime});
+    if ((segment.perm.mode & abi::kShmLocked) != 0) locked_.emplace_back(last_, segment.locked_by);
+    // As kernel.shm_next_id would have it, so that the cycle stays where it is; but for the one
+    // that it stands at.
+    FreeId id{segment.id, IdSpace::index_of(segment.id),
+              static_cast<std::uint16_t>(IdSpace::seq_of(segment.id)), true};
+    if (id.index == state_.cursor.last_index) {
+      id.asked_for = false;
+      id.seq = static_cast<std::uint16_t>(state_.cursor.seq);
+      cursor_is_set_ = true;
+    }
+    change(InsertSegment{id, last_});
+  }
+
+  /// Nothing moves the cycle but a segment that is made: this one goes again.
+  Result<void, Trouble> set_cursor() {
+    const auto [index, seq] = state_.cursor;
+    if (cursor_is_set_ || index < 0) return {};
+    BackingRequest request;
+    request.size_bytes = 1;
+    auto memory = registry_.host().create_memory(request);
+    if (!memory) return Trouble("cannot be restored: " + words_of(memory.error()));
+    const FreeId id{(seq << IdSpace::kIndexBits) + index, index, static_cast<std::uint16_t>(seq),
+                    false};
+    Segment::Creation creation;
+    creation.id = id.id;
+    creation.size_bytes = request.size_bytes;
+    const auto passing = std::make_shared<Segment>(std::move(creation), std::move(*memory));
+    change(InsertSegment{id, passing});
+    change(RemoveSegment{passing});
+    return {};
+  }
+
+  /// As far as this machine lets us; a segment counts as locked anyway.
+  void lock_pages() {
+    for (const auto& [segment, user] : locked_) {
+      const auto found = registry_.read()->find(segment->id());
+      if (!found) continue;  // it is removed again
+      change(SetLocked{segment, true, user});
+      segment->renew_lock([&] { return registry_.lock_mode(*segment); });
+    }
+  }
+
+  Registry& registry_;
+  const RestoreOrder& order_;
+  saved::RegistryState state_;
+  std::shared_ptr<Segment> last_;
+  saved::SegmentState last_state_;
+  bool cursor_is_set_ = false;
+  BackingFile file_;  ///< of the last segment, while it is being filled
+  std::vector<std::pair<std::shared_ptr<Segment>, uid_t>> locked_;
+};
+
+}  // namespace
+
+Result<std::size_t, std::string> restore_registry(saved::StateReader& file, Registry& registry,
+                                                  const RestoreOrder& order) {
+  Restoring restoring(registry, order);
+  for (;;) {
+    const auto record = file.next();
+    if (!record) return record.error();
+    if (!*record) return restoring.segments();
+    if (const auto restored = std::visit(restoring, **record); !restored) return restored.error();
+  }
+}
+
+}  // namespace shmvisor

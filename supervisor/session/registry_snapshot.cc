@@ -1,0 +1,125 @@
+#include "supervisor/session/registry_snapshot.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "emulation/abi/pages.h"
+#include "supervisor/memory/memfd_memory.h"
+#include "supervisor/saved/record_writer.h"
+
+namespace shmvisor {
+namespace {
+
+struct Copied {
+  saved::RegistryState registry;
+  std::vector<saved::SegmentState> segments;
+  std::vector<std::shared_ptr<Segment>> of_segments;
+};
+
+saved::SegmentState copy_of(const RegistryState& state, const Segment& segment) {
+  const SegmentState& changing = state.of(segment);
+  const AttachStamps stamps = segment.stamps();
+  saved::SegmentState copy;
+  copy.id = segment.id();
+  copy.perm = changing.perm;
+  copy.size_bytes = segment.size_bytes();
+  copy.atime = stamps.atime;
+  copy.dtime = stamps.dtime;
+  copy.ctime = changing.ctime_seconds;
+  copy.cpid = segment.cpid().pid;
+  copy.lpid = stamps.lpid.pid;
+  copy.account = segment.account();
+  copy.locked_by = changing.locked_by;
+  return copy;
+}
+
+/// Just before the identifier that would be next, whatever kernel.shm_next_id and shmmni say. They
+/// are out of the way for this moment, which nobody sees: the lock is held.
+saved::IdCursor cursor_of(Registry::WriteGuard& state) {
+  using Which = SetLimit::Which;
+  const int wanted = state->next_id_hint();
+  const std::uint64_t shmmni = state->limits().shmmni;
+  Dropped nothing;
+  state.apply(SetNextId{-1}, nothing);
+  state.apply(SetLimit{Which::kShmmni, Limits::ipcmni}, nothing);
+  const auto next = state->next_id();
+  state.apply(SetLimit{Which::kShmmni, shmmni}, nothing);
+  state.apply(SetNextId{wanted}, nothing);
+  constexpr int kLastIndex = IdSpace::kMaxIds - 1;
+  if (next && next->index != 0) return {next->index - 1, next->seq};
+  if (next) return next->seq == 0 ? saved::IdCursor() : saved::IdCursor{kLastIndex, next->seq - 1};
+  // Every index is taken. The next identifier is above all of them.
+  int highest = 0;
+  state->for_each([&highest](const std::shared_ptr<Segment>& segment) {
+    highest = std::max(highest, IdSpace::seq_of(segment->id()));
+  });
+  return {kLastIndex, std::min(highest, IdSpace::kSeqMax - 1)};
+}
+
+Copied copy_state(Registry& registry) {
+  Copied copied;
+  Registry::WriteGuard state = registry.write();
+  const auto most = static_cast<std::size_t>(state->in_use());
+  copied.segments.reserve(most);
+  copied.of_segments.reserve(most);
+  state->for_each([&](const std::shared_ptr<Segment>& segment) {
+    if ((state->of(*segment).perm.mode & abi::kShmDest) != 0) {
+      ++copied.registry.doomed;
+      return;
+    }
+    copied.segments.push_back(copy_of(*state, *segment));
+    copied.of_segments.push_back(segment);
+  });
+  copied.registry.limits = state->limits();
+  copied.registry.rmid_forced = registry.rmid_forced();
+  copied.registry.next_id = state->next_id_hint();
+  copied.registry.cursor = cursor_of(state);
+  copied.registry.segments = static_cast<std::uint32_t>(copied.segments.size());
+  return copied;
+}
+
+/// What its memory is does not change; and all memory here is the Machine's.
+void add_memory(saved::SegmentState& copy, const Segment& segment) {
+  auto& memory = static_cast<MemfdMemory&>(segment.memory());
+  copy.huge = memory.is_huge();
+  copy.page_bytes = memory.page_bytes();
+  copy.reserve = memory.is_reserved();
+  copy.inode = memory.identity().inode;
+  const PageUsage usage = memory.usage();
+  copy.allocated_pages = usage.resident + usage.swapped;
+}
+
+Result<void> write_all(Copied& copied, const saved::File& head, saved::RecordWriter& writer) {
+  if (const auto written = writer.write(head); !written) return written;
+  if (const auto written = writer.write(copied.registry); !written) return written;
+  for (std::size_t place = 0; place < copied.segments.size(); ++place) {
+    add_memory(copied.segments[place], *copied.of_segments[place]);
+    if (const auto written = writer.write(copied.segments[place]); !written) return written;
+  }
+  return writer.finish();
+}
+
+}  // namespace
+
+Result<RegistrySnapshot> take_snapshot(Registry& registry, const std::string& version) {
+  registry.settle();
+  UniqueFd file(::memfd_create("shmvisor-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file.valid()) return Errno(ENOMEM);
+  Copied copied = copy_state(registry);
+  saved::File head{kPageBytes, registry.host().now_seconds()};
+  version.copy(head.version, sizeof(head.version) - 1);
+  saved::RecordWriter writer(file.get());
+  if (!write_all(copied, head, writer) || ::lseek(file.get(), 0, SEEK_SET) != 0 ||
+      ::fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) !=
+          0) {
+    return Errno(ENOMEM);
+  }
+  return RegistrySnapshot{std::move(file), copied.registry.segments, copied.registry.doomed};
+}
+
+}  // namespace shmvisor
