@@ -24,8 +24,15 @@ static void protections(void) {
 
   char* code = (char*)shm_at(id, NULL, SHM_EXEC);
   say("SHM_EXEC");
+#if defined(__aarch64__)
+  static const uint32_t kReturn42[] = {0x52800540, 0xd65f03c0};
+#elif defined(__arm__)
+  static const uint32_t kReturn42[] = {0xe3a0002a, 0xe12fff1e};
+#else
   static const unsigned char kReturn42[] = {0xb8, 42, 0, 0, 0, 0xc3};
+#endif
   memcpy(code, kReturn42, sizeof kReturn42);
+  __builtin___clear_cache(code, code + sizeof kReturn42);
   int (*function)(void);
   memcpy(&function, &code, sizeof function);
   say("runs: %d", function());
