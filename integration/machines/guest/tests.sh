@@ -16,7 +16,10 @@ END
       echo 'CallerStackTest /programs/caller_stack_test'
       narrow='shmat_i386 shmctl_i386'
       ;;
-    *) narrow='shmat_arm shmdt_arm shmctl_arm memory_arm identifiers_arm removal_arm shmat_limits_arm shmat_protections_arm' ;;
+    *)
+      narrow='shmat_arm shmat_limits_arm shmat_protections_arm shmdt_arm shmctl_arm memory_arm identifiers_arm
+        removal_arm'
+      ;;
   esac
   for program in shmget shmat shmdt shmctl memory memory_static permissions identifiers removal \
     registers process_state concurrency $narrow; do
