@@ -130,8 +130,17 @@ TEST_F(AuditLogTest, NobodyWaitsForAnOutputThatIsStuck) {
   EXPECT_TRUE(has("act number=1")) << "one user hides what another did";
   EXPECT_TRUE(has("act number=2"));
   EXPECT_GE(seen.size(), AuditLog::kMostRecords / 2);
-  EXPECT_EQ(seen.size() - 1 + log_.lost(), kRecords + 2);
-  EXPECT_TRUE(has("lost records=" + std::to_string(log_.lost())));
+  // Told once or twice: the thread may have begun to write before all was added.
+  constexpr std::string_view kLost = "lost records=";
+  std::uint64_t told = 0;
+  std::size_t tellings = 0;
+  for (const std::string& line : seen) {
+    if (!line.starts_with(kLost)) continue;
+    told += std::stoull(line.substr(kLost.size()));
+    ++tellings;
+  }
+  EXPECT_EQ(told, log_.lost());
+  EXPECT_EQ(seen.size() - tellings + log_.lost(), kRecords + 2);
 }
 
 TEST_F(AuditLogTest, WhatTheOutputLosesIsToldWhenItTakesRecordsAgain) {

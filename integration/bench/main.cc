@@ -170,6 +170,10 @@ int run_benchmark(Arguments& arguments) {
     return 0;
   }
   const ScratchFolder scratch;
+  if (scratch.path().empty()) {
+    std::cerr << "cannot make a folder for temporary files\n";
+    return 2;
+  }
   arguments.run.scratch = scratch.path();
   adopt_orphans();
   catch_interruptions();

@@ -24,7 +24,11 @@ make_scratch
 # prepare ARCHITECTURE PROGRAM QEMU PACKAGE PRESET: $root, for machines of that architecture. False where there are
 # no programs for them; the reason is in $no_kernel.
 prepare() {
-  need "$3" "$4"
+  if ! command -v "$3" >/dev/null; then
+    [ -z "${SHMVISOR_PACKAGES_PROMISED:-}" ] || fail "$3 is missing (Debian package $4)"
+    no_kernel="$3 is missing (Debian package $4)"
+    return 1
+  fi
   root=$scratch/root-$1
   [ ! -e "$root" ] || return 0
   if [ ! -x "$2" ] || [ ! -x "$(dirname "$2")/integration/oracle/oracle_shmat" ]; then

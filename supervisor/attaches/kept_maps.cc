@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 
 #include "supervisor/kernel/thread.h"
 #include "supervisor/resources/map_descriptors.h"
@@ -13,6 +14,7 @@ namespace {
 /// Notes of processes, with a map or without.
 constexpr std::size_t kMostEntries = 4096;
 constexpr std::size_t kStackBytes = std::size_t{64} * 1024;
+constexpr std::size_t kClosedAtOnce = 32;
 
 std::int64_t most_of_this_process() {
   constexpr rlim_t kMost = 1U << 30;
@@ -93,19 +95,35 @@ void* KeptMaps::close_unused(void* self) {
   return nullptr;
 }
 
+bool KeptMaps::take_unused(std::span<MapPointer> taken) {
+  const auto now = Clock::now();
+  auto next = taken.begin();
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    const auto at = entry++;
+    if (now - at->second.used < kUnused) continue;
+    if (at->second.map != nullptr) {
+      if (next == taken.end()) return false;
+      *next++ = std::move(at->second.map);
+      --kept_;
+    }
+    entries_.erase(at);
+  }
+  return true;
+}
+
 void KeptMaps::close_unused() noexcept {
   MutexLock lock(mutex_);
   auto next = Clock::now() + kUnused;
   while (!over_ && !entries_.empty()) {
     if (changed_.wait_until(mutex_, next)) continue;
-    const auto now = Clock::now();
-    next = now + kUnused;
-    // One at a time: nothing here needs memory, and nobody waits for many.
-    for (auto entry = entries_.begin(); entry != entries_.end();) {
-      const auto at = entry++;
-      if (now - at->second.used < kUnused) continue;
-      if (at->second.map != nullptr) --kept_;
-      entries_.erase(at);
+    next = Clock::now() + kUnused;
+    bool all_taken = false;
+    while (!all_taken) {
+      std::array<MapPointer, kClosedAtOnce> unused;
+      all_taken = take_unused(unused);
+      lock.unlock();  // attaches wait for it
+      unused.fill(nullptr);
+      lock.lock();
     }
   }
   closing_ = false;

@@ -27,6 +27,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <utility>
 
@@ -97,6 +98,9 @@ class KeptMaps {
 
   static void* close_unused(void* self);
   void close_unused() noexcept;
+  /// Takes entries away that nobody has used, and as many of their maps as there is room for. False
+  /// where there are more.
+  bool take_unused(std::span<MapPointer> taken) REQUIRES(mutex_);
 
   const std::int64_t most_;
   std::atomic<std::uint64_t> drops_{0};  ///< calls of drop(); changed with the lock held

@@ -113,14 +113,15 @@ Result<ProcessLook::Found> ProcessLook::find_in_task(pid_t pid, pid_t tid) {
   phase_ = Phase::kOpening;
   auto map = KeptMaps::all().open(tid, features_, distinct_);
   if (!map) return map.error();
-  auto found = walk((*map)->map(), pid, tid);
+  const bool by_text = memory_->wants_steps(pid) || !features_.usable(KernelFeature::kProcmapQuery);
+  auto found = walk((*map)->map(), pid, tid, by_text);
   if (!found) return found;
   if (found->mappings() != 0) found->space.inode = (*map)->map().inode();
   if (tid == pid && !found->by_text) KeptMaps::all().keep(pid, std::move(*map));
   return found;
 }
 
-Result<ProcessLook::Found> ProcessLook::walk(MemoryMap& map, pid_t pid, pid_t tid) {
+Result<ProcessLook::Found> ProcessLook::walk(MemoryMap& map, pid_t pid, pid_t tid, bool by_text) {
   phase_ = Phase::kWalking;
   Found found;
   found.space.pid = tid;
@@ -128,7 +129,7 @@ Result<ProcessLook::Found> ProcessLook::walk(MemoryMap& map, pid_t pid, pid_t ti
   const auto visit = [&](const MappedArea& mapped) { found.add(mapped, *this); };
   // No thread waits for a look that was given up, and what an earlier look found suffices.
   const auto go_on = [&] { return !given_up_ || alone_ || !memory_->knows(pid); };
-  found.by_text = memory_->wants_steps(pid) || !features_.usable(KernelFeature::kProcmapQuery);
+  found.by_text = by_text;
   const auto visited =
       found.by_text ? visit_in_steps(map, visit, go_on) : visit_by_queries(map, visit, go_on);
   if (!visited) return visited.error();
@@ -138,7 +139,8 @@ Result<ProcessLook::Found> ProcessLook::walk(MemoryMap& map, pid_t pid, pid_t ti
 std::optional<Result<ProcessLook::Found>> ProcessLook::find_by_kept_map(pid_t pid) {
   const auto kept = KeptMaps::all().of(pid);
   if (kept == nullptr || memory_->wants_steps(pid)) return std::nullopt;
-  auto found = walk(kept->map(), pid, pid);
+  // Others may look by the same map, and text has one position in the file.
+  auto found = walk(kept->map(), pid, pid, /*by_text=*/false);
   if (!found) {
     if (found.error() != Errno(ESRCH)) return found;
     KeptMaps::all().drop(pid);  // by an exec, or its end
@@ -146,7 +148,8 @@ std::optional<Result<ProcessLook::Found>> ProcessLook::find_by_kept_map(pid_t pi
   }
   if (found->mappings() == 0) return found;
   found->space.inode = kept->inode();
-  found->kept = true;
+  // One that was opened since the count began anew is as good as one that is opened now.
+  found->kept = opened_since_ == Clock::time_point();
   const bool believed = is_known(found->space) && kept->distinct() == distinct_.get() &&
                         kept->opened() > opened_since_;
   return believed ? std::optional(std::move(found)) : std::nullopt;

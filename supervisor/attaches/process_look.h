@@ -107,7 +107,8 @@ class ProcessLook {
   std::optional<Result<Found>> find_by_kept_map(pid_t pid);
   /// `tid`: a thread of the process `pid`.
   Result<Found> find_in_task(pid_t pid, pid_t tid);
-  Result<Found> walk(MemoryMap& map, pid_t pid, pid_t tid);
+  /// `by_text`: in short steps, or because the kernel answers no queries.
+  Result<Found> walk(MemoryMap& map, pid_t pid, pid_t tid, bool by_text);
   /// Whether it is one of distinct_.
   [[nodiscard]] bool is_known(const CountedSpaces::Space& space) const;
   void look();

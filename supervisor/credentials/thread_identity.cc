@@ -13,6 +13,7 @@
 #include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/kernel/file_inode.h"
 #include "supervisor/kernel/poll_files.h"
+#include "supervisor/kernel/thread_pidfd.h"
 #include "supervisor/kernel/uapi.h"
 
 namespace shmvisor {
@@ -21,11 +22,9 @@ namespace {
 /// EINVAL where the kernel has no descriptors of threads.
 Result<UniqueFd> open_thread(pid_t tid, KernelFeatures& features) {
   if (!features.usable(KernelFeature::kPidfdThread)) return Errno(EINVAL);
-  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, tid, unsigned{PIDFD_THREAD})));
-  if (pidfd.valid()) return pidfd;
-  const Errno error = Errno::current();
-  if (error == Errno(EINVAL)) features.mark_absent(KernelFeature::kPidfdThread);
-  return error;
+  auto pidfd = open_thread_pidfd(tid);
+  if (!pidfd && pidfd.error() == Errno(EINVAL)) features.mark_absent(KernelFeature::kPidfdThread);
+  return pidfd;
 }
 
 /// pidfs numbers threads once and for all since Linux 6.9, which also brought PIDFD_THREAD.

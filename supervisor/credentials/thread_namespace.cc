@@ -13,6 +13,7 @@
 #include "policy/base/shortage.h"
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/kernel/file_inode.h"
+#include "supervisor/kernel/thread_pidfd.h"
 #include "supervisor/kernel/uapi.h"
 
 namespace shmvisor {
@@ -43,13 +44,14 @@ Result<UniqueFd> open_namespace_by_pidfd(pid_t tid, Namespace which) {
   if (tid <= 0) return Errno(ESRCH);  // one that cannot be seen from here
   static std::atomic<bool> absent{false};
   if (absent.load(std::memory_order_relaxed)) return Errno(EOPNOTSUPP);
-  const UniqueFd thread(static_cast<int>(::syscall(SYS_pidfd_open, tid, unsigned{PIDFD_THREAD})));
-  if (!thread.valid()) {
-    if (errno == ESRCH || is_shortage(Errno::current())) return Errno::current();
+  const auto thread = open_thread_pidfd(tid);
+  if (!thread) {
+    if (thread.error() == Errno(ESRCH) || is_shortage(thread.error())) return thread.error();
     absent.store(true, std::memory_order_relaxed);  // or forbidden
     return Errno(EOPNOTSUPP);
   }
-  UniqueFd opened(::ioctl(thread.get(), names_of(which).request, 0UL));  // EINVAL: another argument
+  UniqueFd opened(
+      ::ioctl(thread->get(), names_of(which).request, 0UL));  // EINVAL: another argument
   if (opened.valid()) return opened;
   if (errno == EOPNOTSUPP) return Errno(ESRCH);  // a kernel without namespaces of this kind
   if (errno == ENOTTY || errno == EINVAL) {

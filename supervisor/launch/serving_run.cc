@@ -1,5 +1,6 @@
 #include "supervisor/launch/serving_run.h"
 
+#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,6 +30,7 @@ constexpr std::chrono::milliseconds kReportBound(5000);
 constexpr std::chrono::hours kSaveBound(24);
 /// For the last bytes to reach the disk.
 constexpr std::chrono::minutes kSyncBound(10);
+constexpr std::chrono::milliseconds kSyncEndBound(10);
 
 pid_t g_command = 0;
 
@@ -252,8 +254,12 @@ bool ServingRun::save_registry() {
   control_->drop_all();
   control_->take_in(client->take_connection(), /*follows=*/false);
   (void)control_->serve_the_rest(kSaveBound);
+  // In turns of the loop: a signal to end goes to the client.
+  bool ended = false;
+  const EventLoop::Source end = loop_.watch(client->pidfd(), POLLIN, [&](short) { ended = true; });
+  (void)loop_.run_while([&] { return !ended; }, EventLoop::Clock::now() + kSyncBound);
   // What is wrong the client has said. Its status may have been reaped with those of orphans.
-  if (!client->wait_for_end(kSyncBound)) spdlog::error("--save-at-end: it takes too long");
+  if (!client->wait_for_end(kSyncEndBound)) spdlog::error("--save-at-end: it takes too long");
   return file_at(path) != before;
 }
 

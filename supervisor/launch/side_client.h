@@ -28,6 +28,8 @@ class SideClient {
   static Result<SideClient> start(std::vector<std::string> words);
 
   [[nodiscard]] pid_t pid() const { return pid_; }
+  /// Readable once it has ended.
+  [[nodiscard]] int pidfd() const { return pidfd_.get(); }
   [[nodiscard]] UniqueFd take_connection() { return std::move(connection_); }
   /// Waits until the client has ended, for `bound` at most, and kills one that has not. False for
   /// such a one. Precondition: its connection is closed.

@@ -181,7 +181,7 @@ ProcMountFailure ProcMounts::attach() {
   // To take a mount away, or to close one that never was anywhere, is to wait for a grace period of
   // RCU: namespace_unlock() of fs/namespace.c. It is a third of the whole start. So this one stays,
   // and the other /proc covers it.
-  if (never_was_anywhere) (void)mount_at(files_.mount, kUnseen);
+  if (never_was_anywhere && whole_proc_.valid()) (void)mount_at(files_.mount, kUnseen);
   keep_whole_proc();
   return failed;
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "policy/base/shortage.h"
 #include "supervisor/credentials/thread_identity.h"
 #include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/kernel/file_inode.h"
@@ -19,13 +20,14 @@ class PidNamespaceTest {
  public:
   explicit PidNamespaceTest(const std::vector<std::uint64_t>& wanted) : wanted_(wanted) {}
 
-  bool holds(pid_t pid) {
-    auto opened = open_namespace(pid, Namespace::kPid);
-    if (!opened) return false;
-    UniqueFd at(std::move(*opened));
-    const std::uint64_t its_own = inode_of(at);
+  /// Errors: those of is_shortage(); a process that cannot be asked is in none.
+  Result<bool> holds(pid_t pid) {
+    const std::uint64_t its_own = namespace_inode(pid, Namespace::kPid);
     const auto known = known_.find(its_own);
     if (known != known_.end()) return known->second;
+    auto opened = open_namespace(pid, Namespace::kPid);
+    if (!opened) return is_shortage(opened.error()) ? Result<bool>(opened.error()) : false;
+    UniqueFd at(std::move(*opened));
     bool found = false;
     while (at.valid() && !found) {
       const std::uint64_t inode = inode_of(at);
@@ -33,7 +35,7 @@ class PidNamespaceTest {
       found = std::find(wanted_.begin(), wanted_.end(), inode) != wanted_.end();
       if (!found) at.reset(::ioctl(at.get(), NS_GET_PARENT));
     }
-    known_.emplace(its_own, found);
+    if (its_own != 0) known_.emplace(its_own, found);
     return found;
   }
 
@@ -80,7 +82,9 @@ Result<std::vector<pid_t>> ContainerScope::processes() const {
     const Result<std::vector<int>> all = numbered_entries("/proc");
     if (!all) return all.error();
     for (const pid_t pid : *all) {
-      if (in_container.holds(pid)) pids.push_back(pid);
+      const auto held = in_container.holds(pid);
+      if (!held) return held.error();
+      if (*held) pids.push_back(pid);
     }
   }
   std::sort(pids.begin(), pids.end());

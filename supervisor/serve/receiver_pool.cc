@@ -197,7 +197,13 @@ void ReceiverPool::run(Begin begin) {
     if (!ended) continue;
     over_ = true;
     called_.notify_all();
-    watchdog_.begin_to_stop();
+  }
+  if (over_ && threads_ == 1) {
+    // Of the last caller something may be kept still, which its end shows a moment later.
+    lock.unlock();
+    const bool looks_again = handler_.look().count() != 0;
+    lock.lock();
+    if (!looks_again) watchdog_.begin_to_stop();
   }
   std::erase(workers_, &self);
   --threads_;
