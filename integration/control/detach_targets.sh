@@ -47,7 +47,8 @@ end() {
   touch "$scratch/over"
   wait "$run"
   expect "the command's exit status" 0 $?
-  rm -f "$scratch"/*.told $(cut -d' ' -f1 "$scratch/list" | sed "s,^,$scratch/,")
+  rm -f "$scratch"/*.told
+  cut -d' ' -f1 "$scratch/list" | (cd "$scratch" && xargs -r rm -f)
 }
 pid_of() { cat "$scratch/$1"; }
 looked() {

@@ -116,7 +116,7 @@ refused "segment [0-9]+, which is refused: 4294967296 bytes are more than shmmax
 refused "which is refused: .*shmall" --restore "$scratch/saved" --shmall 1000
 refused "which is refused: .*shmmni" --restore "$scratch/saved" --shmmni 2
 refused "restore.*join|join.*restore" --restore "$scratch/saved" --join "$scratch/socket"
-refused "no file can be made" --save-at-end "$scratch/no/x"
+refused "no file can be made for" --save-at-end "$scratch/no/x"
 refused "is no regular file" --save-at-end /dev/null
 if unshare --user --map-root-user true 2>/dev/null; then
   said 125 "segment [0-9]+, which is of user 1000, who is not in this user namespace" \

@@ -1,8 +1,8 @@
 // A process that others take a segment out of.
 //
-// target FOLDER NAME WHAT: attaches segment 0x77, and says so by the file FOLDER/NAME with its pid. When
-// there is FOLDER/NAME.look it tells in FOLDER/NAME.told what an access raises, how many SIGSYS it
-// got, and what an mmap(2) of its own answers. It ends when there is FOLDER/over.
+// target FOLDER NAME WHAT: attaches segment 0x77, and says so by the file FOLDER/NAME with its pid.
+// When there is FOLDER/NAME.look it tells in FOLDER/NAME.told what an access raises, how many
+// SIGSYS it got, and what an mmap(2) of its own answers. It ends when there is FOLDER/over.
 //
 // WHAT: plain; errno, trap, kill: it has a seccomp filter of its own that does this to mmap(2);
 // dispatch: its system calls raise SIGSYS (prctl(2), PR_SET_SYSCALL_USER_DISPATCH), but for those
@@ -146,7 +146,9 @@ int main(int argc, char** argv) {
   const int before = sigsys;
   const long mapped = syscall(MMAP, NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   snprintf(told, sizeof told, "%s, %d SIGSYS, its own mmap %s\n", raised, before,
-           sigsys != before ? "raises SIGSYS" : mapped == -1 ? "fails" : "maps");
+           sigsys != before ? "raises SIGSYS"
+           : mapped == -1   ? "fails"
+                            : "maps");
   tell(name, ".told", told);
   wait_for("over", "");
   return 0;

@@ -15,6 +15,7 @@
 #include "supervisor/cli/control_options.h"
 #include "supervisor/cli/limit_options.h"
 #include "supervisor/control/control_place.h"
+#include "supervisor/saved/whole_file.h"
 
 namespace shmvisor {
 namespace {
@@ -59,13 +60,13 @@ std::optional<std::string> output_of(const CLI::Option& option, const std::strin
 /// What is wrong with a place to save to, before the command has run; empty where nothing is.
 std::string check_saving(const std::string& path) {
   struct stat status {};
-  if (::stat(path.c_str(), &status) == 0) {
-    return S_ISREG(status.st_mode) ? "" : "'" + path + "' is no regular file";
+  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    return "'" + path + "' is no regular file";
   }
-  const std::size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  if (::access(folder.c_str(), W_OK | X_OK) == 0) return "";
-  return "no file can be made in '" + folder + "': " + std::strerror(errno);
+  // As it is made at the end; this one goes at once.
+  const auto begun = saved::WholeFile::begin(path);
+  if (begun) return "";
+  return "no file can be made for '" + path + "': " + std::strerror(begun.error().value());
 }
 
 }  // namespace

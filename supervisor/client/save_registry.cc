@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "emulation/abi/pages.h"
 #include "supervisor/client/saved_files.h"
 #include "supervisor/client/segment_list.h"
 #include "supervisor/client/show.h"
@@ -141,7 +142,7 @@ class Saving {
 
   Result<void, Problem> save_piece(int id, std::uint64_t at, std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
-      const PageRun run = first_run(bytes);
+      const PageRun run = first_run(bytes, kPageBytes);
       if (!run.zero) {
         const auto put = written(writer_.write(saved::Contents{id, at, bytes.first(run.bytes)}));
         if (!put) return put;

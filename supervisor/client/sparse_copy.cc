@@ -37,9 +37,9 @@ Result<Piece> read_piece(int file, std::uint64_t offset, std::uint64_t end,
   const std::uint64_t from =
       std::clamp(data < 0 ? offset : static_cast<std::uint64_t>(data), offset, end);
   piece.hole_bytes = from - offset;
-  const off_t hole = from == end ? -1 : ::lseek(file, static_cast<off_t>(from), SEEK_HOLE);
-  const std::uint64_t to = hole < 0 ? end : std::min(end, static_cast<std::uint64_t>(hole));
-  const std::size_t wanted = std::min<std::uint64_t>(buffer.size(), to - from);
+  // Where the next hole begins is not asked: of memory that takes as long as to read all before it.
+  // Its zeros are found as any.
+  const std::size_t wanted = std::min<std::uint64_t>(buffer.size(), end - from);
   ssize_t got = 0;
   do {
     got = ::pread(file, buffer.data(), wanted, static_cast<off_t>(from));
@@ -57,9 +57,9 @@ Result<Piece> read_memory(const UniqueFd& reference, std::uint64_t offset, std::
   return read_piece(memory.get(), offset, end, buffer);
 }
 
-PageRun first_run(std::span<const std::byte> bytes) {
-  const auto page = [&bytes](std::size_t at) {
-    return bytes.subspan(at, std::min(kUnitBytes, bytes.size() - at));
+PageRun first_run(std::span<const std::byte> bytes, std::size_t page_bytes) {
+  const auto page = [bytes, page_bytes](std::size_t at) {
+    return bytes.subspan(at, std::min(page_bytes, bytes.size() - at));
   };
   PageRun run;
   run.zero = !bytes.empty() && all_zero(page(0));
@@ -102,7 +102,7 @@ Result<void> SparseOutput::skip(std::uint64_t bytes) {
 
 Result<void> SparseOutput::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const PageRun run = first_run(bytes);
+    const PageRun run = first_run(bytes, kUnitBytes);
     const auto put = run.zero ? skip(run.bytes) : write_all(bytes.first(run.bytes));
     if (!put) return put;
     bytes = bytes.subspan(run.bytes);

@@ -32,12 +32,12 @@ Result<Piece> read_piece(int file, std::uint64_t offset, std::uint64_t end,
 Result<Piece> read_memory(const UniqueFd& reference, std::uint64_t offset, std::uint64_t end,
                           std::span<std::byte> buffer);
 
-/// As long a run of pages of one kind as there is at the beginning.
+/// As long a run of pages of one kind as there is at the beginning; one of zeros may lie in a hole.
 struct PageRun {
   std::size_t bytes = 0;
   bool zero = false;
 };
-PageRun first_run(std::span<const std::byte> bytes);
+PageRun first_run(std::span<const std::byte> bytes, std::size_t page_bytes);
 
 class SparseOutput {
  public:

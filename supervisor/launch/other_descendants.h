@@ -1,11 +1,12 @@
-// OtherDescendants: the descendants of this process, but for one that is ours and not the
+// OtherDescendants: the descendants of this process, but for those that are ours and not the
 // command's.
 //
-// Thread rule: leave_out() before there are other threads; then any thread.
+// Thread rule: the main thread.
 #pragma once
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "supervisor/scope/descendant_scope.h"
@@ -16,17 +17,19 @@ class OtherDescendants : public ProcessScope {
  public:
   explicit OtherDescendants(KernelFeatures& features) : all_(features) {}
 
-  void leave_out(pid_t pid) { left_out_ = pid; }
+  void leave_out(pid_t pid) { left_out_.push_back(pid); }
 
   [[nodiscard]] Result<std::vector<pid_t>> processes() const override {
     auto pids = all_.processes();
-    if (pids) std::erase(*pids, left_out_);
+    if (!pids) return pids;
+    std::erase_if(
+        *pids, [this](pid_t pid) { return std::ranges::find(left_out_, pid) != left_out_.end(); });
     return pids;
   }
 
  private:
   const DescendantScope all_;
-  pid_t left_out_ = 0;
+  std::vector<pid_t> left_out_;
 };
 
 }  // namespace shmvisor

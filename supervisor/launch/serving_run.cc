@@ -232,6 +232,7 @@ void ServingRun::print_report(const std::string& output) {
                  std::strerror(client.error().value()));
     return;
   }
+  below_.leave_out(client->pid());
   control_->drop_all();
   control_->take_in(client->take_connection(), /*follows=*/false);
   const bool served = control_->serve_the_rest(kReportBound);
@@ -251,16 +252,19 @@ bool ServingRun::save_registry() {
                   std::strerror(client.error().value()));
     return false;
   }
+  below_.leave_out(client->pid());
   control_->drop_all();
   control_->take_in(client->take_connection(), /*follows=*/false);
   (void)control_->serve_the_rest(kSaveBound);
-  // In turns of the loop: a signal to end goes to the client.
+  // In turns of the loop, which reaps orphans meanwhile.
   bool ended = false;
   const EventLoop::Source end = loop_.watch(client->pidfd(), POLLIN, [&](short) { ended = true; });
   (void)loop_.run_while([&] { return !ended; }, EventLoop::Clock::now() + kSyncBound);
   // What is wrong the client has said. Its status may have been reaped with those of orphans.
   if (!client->wait_for_end(kSyncEndBound)) spdlog::error("--save-at-end: it takes too long");
-  return file_at(path) != before;
+  if (file_at(path) != before) return true;
+  spdlog::error("--save-at-end: {} was not written", path);
+  return false;
 }
 
 bool ServingRun::end_serving() {

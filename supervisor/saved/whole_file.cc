@@ -30,9 +30,11 @@ std::string resolved(const std::string& path) {
 
 Result<WholeFile> WholeFile::begin(const std::string& path) {
   struct stat status {};
-  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
-    return Errno(S_ISDIR(status.st_mode) ? EISDIR : EINVAL);
-  }
+  const bool there = ::stat(path.c_str(), &status) == 0;
+  // Another user's link in a folder that all may write is not followed, fs.protected_symlinks:
+  // realpath(3) would.
+  if (!there && errno != ENOENT) return Errno::current();
+  if (there && !S_ISREG(status.st_mode)) return Errno(S_ISDIR(status.st_mode) ? EISDIR : EINVAL);
   std::string name = resolved(path);
   std::string unfinished = name + ".saving-XXXXXX";
   UniqueFd file(::mkostemp(unfinished.data(), O_CLOEXEC));  // with mode 0600

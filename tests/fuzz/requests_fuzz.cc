@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -26,6 +27,7 @@
 #include "emulation/abi/call_numbers.h"
 #include "emulation/shm/registries.h"
 #include "emulation/syscalls/shm_call.h"
+#include "supervisor/kernel/poll_files.h"
 #include "supervisor/procfiles/proc_file_system.h"
 #include "supervisor/scope/joint_scope.h"
 #include "tests/fakes/fake_caller.h"
@@ -36,9 +38,8 @@ namespace {
 
 using namespace shmvisor;
 
-/// No request waits here for a process or a count (which may take AttachCounter::kMostTime), so
-/// what takes longer is lost. A busy machine can keep all threads from a CPU for tens of seconds.
-constexpr int kPatienceMs = 120'000;
+/// No request waits here for a process or a count, so what takes longer is lost.
+constexpr std::chrono::seconds kPatience(20);
 /// The most that the kernel asks for: FUSE_DEFAULT_MAX_PAGES_PER_REQ, and our max_write.
 constexpr std::size_t kMostReadBytes = 128 * 1024;
 constexpr std::size_t kMostWriteBytes = 16 * 1024;
@@ -85,7 +86,8 @@ class Kernel {
     fuse_out_header header{};
     do {  // those in between notify the kernel of something
       pollfd waiting{connection_.get(), POLLIN, 0};
-      FUZZ_EXPECT(::poll(&waiting, 1, kPatienceMs) == 1);
+      // libFuzzer's timer interrupts a mere poll(2).
+      FUZZ_EXPECT(poll_files({&waiting, 1}, kPatience) == 1);
       const ssize_t got = ::recv(connection_.get(), reply_.data(), reply_.size(), 0);
       FUZZ_EXPECT(got >= static_cast<ssize_t>(sizeof(header)));
       std::memcpy(&header, reply_.data(), sizeof(header));
