@@ -159,6 +159,12 @@ if wait_until 20 is_stuck; then
   client ls --name stuck >/dev/null || fail "ls ends with $?"
   client limits --name stuck >/dev/null || fail "limits ends with $?"
   [ $(($(date +%s) - began)) -le 10 ] || fail "answers wait for a detach"
+  for command in ps maps graph; do
+    began=$(date +%s)
+    client $command --name stuck >"$scratch/shown" || fail "$command ends with $?"
+    [ $(($(date +%s) - began)) -le 15 ] || fail "$command waits for processes"
+    [ $command != ps ] || grep -q ' ? ' "$scratch/shown" || fail "ps reads them all: $(cat "$scratch/shown")"
+  done
   wait "${detaches[@]}"
   cat "$scratch"/detach.? >"$scratch/detaches"
   grep -q "it keeps whoever looks at it" "$scratch/detaches" || fail "nobody keeps it: $(cat "$scratch/detaches")"

@@ -6,18 +6,22 @@
 #include <array>
 #include <cinttypes>
 #include <cstdio>
+#include <memory>
 #include <set>
 #include <unordered_map>
 #include <utility>
 
 #include "supervisor/attaches/memory_map.h"
+#include "supervisor/client/bounded_look.h"
 #include "supervisor/procfs/process_name.h"
 #include "supervisor/procfs/task_status.h"
 
 namespace shmvisor::client {
 namespace {
 
-using SegmentsByFile = std::unordered_map<FileIdentity, const Json*, FileIdentityHash>;
+/// Shared with looks that may be lost.
+using SegmentsByFile = std::unordered_map<FileIdentity, Json, FileIdentityHash>;
+using KnownSegments = std::shared_ptr<const SegmentsByFile>;
 
 /// As /proc/PID/maps shows it, proc(5).
 HeldSegment as_held(const MappedArea& area, const Json& segment) {
@@ -41,19 +45,25 @@ Result<void> look_at_maps(pid_t pid, KernelFeatures& features, const SegmentsByF
     if (!area) return area.error();
     if (!*area) return {};
     const auto segment = by_file.find((*area)->file);
-    if (segment != by_file.end()) held.push_back(as_held(**area, *segment->second));
+    if (segment != by_file.end()) held.push_back(as_held(**area, segment->second));
     address = (*area)->range.end();
   }
 }
 
 /// ESRCH where the process has ended.
-Result<void> look_at(SupervisedProcess& process, KernelFeatures& features,
-                     const SegmentsByFile& by_file) {
+Result<void> look_at(SupervisedProcess& process, BoundedLook& bounded,
+                     const KnownSegments& by_file) {
   const auto status = TaskStatus::read(process.pid);
   if (!status) return status.error();
   process.uid = status->euid;
   process.command = process_name(process.pid);
-  process.readable = look_at_maps(process.pid, features, by_file, process.held).ok();
+  const auto held = std::make_shared<std::vector<HeldSegment>>();
+  const auto looked = bounded.at(process.pid, [pid = process.pid, by_file, held] {
+    KernelFeatures features;
+    return look_at_maps(pid, features, *by_file, *held);
+  });
+  process.readable = looked.ok();
+  if (looked) process.held = std::move(*held);
   return {};
 }
 
@@ -79,12 +89,13 @@ Result<std::vector<SupervisedProcess>, Problem> fetch_processes(RunConnection& r
   }
   auto reply = run.ask({{"request", "processes"}});
   if (!reply) return reply.error();
-  SegmentsByFile by_file;
+  SegmentsByFile files;
   for (const Json& segment : segments) {
-    by_file[{segment.at("device").get<std::uint64_t>(), segment.at("inode").get<std::uint64_t>()}] =
-        &segment;
+    files[{segment.at("device").get<std::uint64_t>(), segment.at("inode").get<std::uint64_t>()}] =
+        segment;
   }
-  KernelFeatures features;
+  const auto by_file = std::make_shared<const SegmentsByFile>(std::move(files));
+  BoundedLook bounded;
   std::vector<SupervisedProcess> processes;
   std::set<pid_t> seen;
   const bool run_has_descendants = run.hello().kind == "run";
@@ -96,7 +107,7 @@ Result<std::vector<SupervisedProcess>, Problem> fetch_processes(RunConnection& r
       // Containers that have no cgroup of their own may have the same processes.
       if (!seen.insert(process.pid).second) continue;
       if (process.pid == run.hello().pid || process.pid == ::getpid()) continue;
-      if (!look_at(process, features, by_file)) continue;
+      if (!look_at(process, bounded, by_file)) continue;
       if (!process.held.empty()) {
         process.session = process.held.front().segment.at("registry").get<std::string>();
       }

@@ -1,7 +1,7 @@
 // Which supervised processes map which segments, from the kernel's own tables: /proc/PID/maps.
 //
 // The client reads them, and not the run: a process in the middle of an exec keeps whoever reads
-// its maps waiting.
+// its maps waiting. Such a one is not readable (BoundedLook).
 //
 // Errors: a Problem. Thread rule: one thread.
 #pragma once
