@@ -1,15 +1,14 @@
 #!/bin/bash
-# detach_targets.sh TARGET ATTACK [TARGET_OF_I386]: segments are taken out of processes that are hard to hold: of another
-# ABI, frozen, stuck in an exec, with filters of their own. What is told is what has happened; others' answers come at
-# once; threads come back; stamps are those of a shmdt, and none where nothing was taken.
+# detach_targets.sh TARGET [TARGET_OF_I386]: segments are taken out of processes that are hard to hold: of another ABI,
+# frozen, with filters of their own. What is told is what has happened; threads come back; stamps are those of a shmdt,
+# and none where nothing was taken.
 . "$(dirname "$0")/../lib.sh" || exit 1
 enter_namespaces "$@"
 make_scratch
 . "$(dirname "$0")/lib.sh" || exit 1
 need python3 python3
 target=$1
-attack=$2
-target_of_i386=${3:-}
+target_of_i386=${2:-}
 ulimit -c 0
 
 group=
@@ -140,48 +139,4 @@ if [ -n "$group" ]; then
 else
   echo "no control group (v2) can be made here: no frozen process"
 fi
-
-heading "processes in an exec that does not end"
-begin "other $target plain"
-"$SHMVISOR" run --name stuck -v -- "$attack" exec_never_ends 100 </dev/null >"$scratch/stuck.out" 2>"$scratch/stuck.log" &
-run=$!
-is_stuck() { [ "$(client ls -q --name stuck | wc -l)" = 1 ]; }
-if wait_until 20 is_stuck; then
-  sleep 2
-  before=$(threads)
-  detaches=()
-  for number in 1 2 3 4 5 6; do
-    client detach 0 --name stuck >/dev/null 2>"$scratch/detach.$number" &
-    detaches+=($!)
-  done
-  sleep 1
-  began=$(date +%s)
-  client ls --name stuck >/dev/null || fail "ls ends with $?"
-  client limits --name stuck >/dev/null || fail "limits ends with $?"
-  [ $(($(date +%s) - began)) -le 10 ] || fail "answers wait for a detach"
-  for command in ps maps graph; do
-    began=$(date +%s)
-    client $command --name stuck >"$scratch/shown" || fail "$command ends with $?"
-    [ $(($(date +%s) - began)) -le 15 ] || fail "$command waits for processes"
-    [ $command != ps ] || grep -q ' ? ' "$scratch/shown" || fail "ps reads them all: $(cat "$scratch/shown")"
-  done
-  wait "${detaches[@]}"
-  cat "$scratch"/detach.? >"$scratch/detaches"
-  grep -q "it keeps whoever looks at it" "$scratch/detaches" || fail "nobody keeps it: $(cat "$scratch/detaches")"
-  grep -q "as many wait for a detach as may be" "$scratch/detaches" || fail "all wait: $(cat "$scratch/detaches")"
-  began=$(date +%s)
-  client detach 0 --name stuck >/dev/null 2>"$scratch/second"
-  [ $(($(date +%s) - began)) -le 10 ] || fail "it waits again: $(cat "$scratch/second")"
-  grep -q "it keeps whoever looked at it before" "$scratch/second" || fail "another thread is lost: $(cat "$scratch/second")"
-  grep -q "others of its user's keep as many" "$scratch/second" || fail "a user keeps all: $(cat "$scratch/second")"
-  [ "$(threads)" -le $((before + 20)) ] || fail "$before threads before, $(threads) after"
-  # All of them end with it.
-  kill -TERM "$run"
-fi
-wait "$run"
-status=$?
-[ "$status" = 77 ] && echo "no exec that does not end: $(cat "$scratch/stuck.out")"
-[ "$status" = 77 ] || [ "$status" = 143 ] || fail "the attack ends with $status: $(cat "$scratch/stuck.out" "$scratch/stuck.log")"
-touch "$scratch/over"
-wait
 assert_kernel_table_empty
