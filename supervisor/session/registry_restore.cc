@@ -231,7 +231,7 @@ class Restoring {
       const auto found = registry_.read()->find(segment->id());
       if (!found) continue;  // it is removed again
       change(SetLocked{segment, true, user});
-      segment->renew_lock([&] { return registry_.lock_mode(*segment); });
+      segment->renew_lock([&, of = segment.get()] { return registry_.lock_mode(*of); });
     }
   }
 
