@@ -94,6 +94,6 @@ XDG_RUNTIME_DIR=$scratch/nowhere SHMVISOR_CONTROL=$scratch/far.control start_exp
 metrics one "$url" far || fail "see above"
 said 1 'cannot listen at 127.0.0.1:[0-9]*: Address already in use' timeout 10 "$SHMVISOR" serve-metrics --listen "$(sed 's|http://||; s|/metrics||' <<<"$url")"
 kill "$exporter" "$run"
-said 1 "'banana' is neither ADDRESS:PORT" client serve-metrics --listen banana
-said 125 "the path is empty" client serve-metrics --listen ''
+said 125 "'banana' is neither ADDRESS:PORT" client serve-metrics --listen banana
+said 125 "the place is empty" client serve-metrics --listen ''
 assert_kernel_table_empty
