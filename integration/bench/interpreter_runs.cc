@@ -8,6 +8,7 @@
 #include "integration/bench/launched.h"
 #include "integration/bench/scratch_folder.h"
 #include "integration/bench/worker_run.h"
+#include "integration/bench/x11_run.h"
 
 namespace shmvisor {
 namespace {
@@ -32,19 +33,8 @@ import sys, time, sysv_ipc
 kept = sysv_ipc.SharedMemory(0x5eed, sysv_ipc.IPC_CREX, size=4096)
 def once():
     sysv_ipc.SharedMemory(0x5eed).detach()
-for _ in range(64):
-    once()
-start = time.monotonic_ns()
-end = start + int(sys.argv[1]) * 1000000
-count = 0
-while True:
-    once()
-    count += 1
-    now = time.monotonic_ns()
-    if now >= end:
-        break
-print((now - start) / count)
-kept.remove()
+def over():
+    kept.remove()
 )";
 
 constexpr const char* kX11 = R"(
@@ -64,6 +54,12 @@ def once():
     xext.XShmDetach(display, byref(segment))
     libc.shmdt(c_void_p(segment.shmaddr))
     x11.XSync(display, 0)
+def over():
+    pass
+)";
+
+// Behind either, which say what once() and over() are.
+constexpr const char* kPythonTiming = R"(
 for _ in range(64):
     once()
 start = time.monotonic_ns()
@@ -76,22 +72,7 @@ while True:
     if now >= end:
         break
 print((now - start) / count)
-)";
-
-// $0 is a folder, $1 and $2 the arguments of the client. The server picks its display and says
-// which.
-constexpr const char* kWithServer = R"(
-Xvfb -displayfd 3 -screen 0 1024x768x24 -nolisten tcp 3>"$0/display" >"$0/log" 2>&1 &
-server=$!
-for i in $(seq 300); do
-  [ -s "$0/display" ] && break
-  sleep 0.1
-done
-DISPLAY=:$(cat "$0/display") python3 -c "$1" "$2"
-status=$?
-kill $server
-wait $server
-exit $status
+over()
 )";
 
 Outcome nanoseconds_of(const Placement& placement, std::vector<std::string> words) {
@@ -109,6 +90,10 @@ std::string milliseconds_of(const Placement& placement) {
   return std::to_string(placement.budget.count());
 }
 
+std::vector<std::string> timed_python(const std::string& program, const Placement& placement) {
+  return {"/usr/bin/python3", "-c", program + kPythonTiming, milliseconds_of(placement)};
+}
+
 }  // namespace
 
 Outcome run_php_in(const Placement& placement) {
@@ -120,15 +105,14 @@ Outcome run_python_in(const Placement& placement) {
   if (!run_to_end({"/usr/bin/python3", "-c", "import sysv_ipc"}).ok()) {
     return Outcome::none("sysv_ipc is missing (Debian package python3-sysv-ipc)");
   }
-  return nanoseconds_of(placement, {"/usr/bin/python3", "-c", kPython, milliseconds_of(placement)});
+  return nanoseconds_of(placement, timed_python(kPython, placement));
 }
 
 Outcome run_x11_images_in(const Placement& placement) {
   if (!on_path("Xvfb")) return Outcome::none("Xvfb is missing (Debian package xvfb)");
   if (!on_path("x11perf")) return Outcome::none("libXext is missing (Debian package x11-apps)");
   const ScratchFolder folder;
-  return nanoseconds_of(placement,
-                        {"sh", "-c", kWithServer, folder.path(), kX11, milliseconds_of(placement)});
+  return nanoseconds_of(placement, beside_x_server(folder.path(), timed_python(kX11, placement)));
 }
 
 }  // namespace shmvisor

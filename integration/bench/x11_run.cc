@@ -11,7 +11,7 @@
 namespace shmvisor {
 namespace {
 
-// $0 is a folder, $1 the seconds to measure. The server picks its display and says which.
+// $0 is a folder, the rest a command. The server picks its display and says which.
 constexpr const char* kScript = R"(
 Xvfb -displayfd 3 -screen 0 1024x768x24 -nolisten tcp 3>"$0/display" >"$0/log" 2>&1 &
 server=$!
@@ -19,7 +19,7 @@ for i in $(seq 300); do
   [ -s "$0/display" ] && break
   sleep 0.1
 done
-DISPLAY=:$(cat "$0/display") x11perf -repeat 1 -time "$1" -shmput500
+DISPLAY=:$(cat "$0/display") "$@"
 status=$?
 kill $server
 wait $server
@@ -28,14 +28,23 @@ exit $status
 
 }  // namespace
 
+std::vector<std::string> beside_x_server(const std::string& folder,
+                                         const std::vector<std::string>& client) {
+  std::vector<std::string> command{"sh", "-c", kScript, folder};
+  command.insert(command.end(), client.begin(), client.end());
+  return command;
+}
+
 Outcome run_shmput_in(const Placement& placement) {
   if (!on_path("Xvfb")) return Outcome::none("Xvfb is missing (Debian package xvfb)");
   if (!on_path("x11perf")) return Outcome::none("x11perf is missing (Debian package x11-apps)");
   const ScratchFolder folder;
   const auto whole_seconds = std::max<std::int64_t>(placement.budget.count() / 100, 1);
   std::vector<std::string> command = placement.prefix;
-  command.insert(command.end(),
-                 {"sh", "-c", kScript, folder.path(), std::to_string(whole_seconds)});
+  const std::vector<std::string> both = beside_x_server(
+      folder.path(),
+      {"x11perf", "-repeat", "1", "-time", std::to_string(whole_seconds), "-shmput500"});
+  command.insert(command.end(), both.begin(), both.end());
   const Finished finished = run_to_end(command);
   if (!finished.ok()) return Outcome::none(finished.complaint());
   // "   4000 reps @   0.5 msec (  2000.0/sec): ShmPutImage 500x500 square"

@@ -2,10 +2,17 @@
 // shared memory. Errors: an Outcome without a value says why.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "integration/bench/outcome.h"
 #include "integration/bench/workload.h"
 
 namespace shmvisor {
+
+/// The command line of a client and of an X server of its own, whose files go into the folder.
+std::vector<std::string> beside_x_server(const std::string& folder,
+                                         const std::vector<std::string>& client);
 
 /// Images of 500 by 500 put in a second.
 Outcome run_shmput_in(const Placement& placement);
