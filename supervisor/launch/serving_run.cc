@@ -225,6 +225,12 @@ bool ServingRun::end_threads() {
   return cleanup_ended && upkeep_.wait_for_end(kUpkeepBound) && ended && control_ended;
 }
 
+void ServingRun::take_in_alone(SideClient& client) {
+  below_.leave_out(client.pid());
+  control_->drop_all();
+  control_->take_in(client.take_connection(), /*follows=*/false);
+}
+
 void ServingRun::print_report(const std::string& output) {
   auto client = start_client("report", output);
   if (!client) {
@@ -232,9 +238,7 @@ void ServingRun::print_report(const std::string& output) {
                  std::strerror(client.error().value()));
     return;
   }
-  below_.leave_out(client->pid());
-  control_->drop_all();
-  control_->take_in(client->take_connection(), /*follows=*/false);
+  take_in_alone(*client);
   const bool served = control_->serve_the_rest(kReportBound);
   if (!client->wait_for_end(kControlBound) || !served) {
     spdlog::warn("--report: it takes too long");
@@ -252,9 +256,7 @@ bool ServingRun::save_registry() {
                   std::strerror(client.error().value()));
     return false;
   }
-  below_.leave_out(client->pid());
-  control_->drop_all();
-  control_->take_in(client->take_connection(), /*follows=*/false);
+  take_in_alone(*client);
   (void)control_->serve_the_rest(kSaveBound);
   // In turns of the loop, which reaps orphans meanwhile.
   bool ended = false;

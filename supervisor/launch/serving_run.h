@@ -59,6 +59,8 @@ class ServingRun {
   /// Whether no process of the command, or of those that joined, is left.
   [[nodiscard]] bool all_gone() const;
   bool end_serving();
+  /// The only client from now on, which no signal for the command's descendants reaches.
+  void take_in_alone(SideClient& client);
   void print_report(const std::string& output);
   /// Whether the registry is in its file now.
   bool save_registry();
