@@ -2,6 +2,7 @@
 // exec closes a file of a file system that does not answer.
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -11,6 +12,7 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "supervisor/credentials/accountable_user.h"
@@ -88,12 +90,37 @@ TEST_F(StuckProcessTest, ItsNamespacesAreFoundAtOnce) {
     EXPECT_TRUE(ends_within(kSoon, [&] { (void)open_namespace(pid(), which); }));
     EXPECT_TRUE(ends_within(kSoon, [&] { (void)namespace_inode(pid(), which); }));
   }
-  // What the main loop asks of whoever connects to it.
-  EXPECT_TRUE(ends_within(kSoon, [&] {
-    ThreadIdentity visitor(pid(), UniqueFd(), 0);
-    (void)accountable_user(visitor, kAnotherUser);
-  }));
   EXPECT_EQ(namespace_inode(pid(), Namespace::kIpc), NamespaceIds::ours().ipc);
+}
+
+// What the main loop asks of whoever connects to it, on any kernel.
+TEST_F(StuckProcessTest, ItsUserIsToldAtOnce) {
+  ASSERT_TRUE(ends_within(kSoon, [&] { (void)accountable_user_at_once(pid(), kAnotherUser); }));
+  EXPECT_EQ(accountable_user_at_once(pid(), kAnotherUser), kAnotherUser);
+  ASSERT_TRUE(ends_within(kSoon, [&] { (void)is_in_another_user_namespace(pid()); }));
+  EXPECT_EQ(is_in_another_user_namespace(pid()).value_or(true), false);
+}
+
+TEST(AccountableUserTest, OfAnotherUserNamespaceItsMakerIsCharged) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  Gate made;
+  const Child child([&] {
+    if (::syscall(SYS_setresuid, kAnotherUser, kAnotherUser, kAnotherUser) != 0) return 1;
+    if (::unshare(CLONE_NEWUSER) != 0) return 1;
+    made.open();
+    return ::pause();
+  });
+  if (!made.pass()) GTEST_SKIP() << "no user namespace for an ordinary user";
+  constexpr uid_t kOneOfMany = 100000;
+  const auto user = accountable_user_at_once(child.pid(), kOneOfMany);
+  EXPECT_EQ(user, is_linux_6_11() ? std::optional(kAnotherUser) : std::nullopt);
+  EXPECT_EQ(is_in_another_user_namespace(child.pid()).value_or(false), true);
+  EXPECT_EQ(accountable_user_at_once(child.pid(), 0), 0U);
+}
+
+TEST(AccountableUserTest, InOurUserNamespaceEachIsItself) {
+  EXPECT_EQ(accountable_user_at_once(::getpid(), kAnotherUser), kAnotherUser);
+  EXPECT_EQ(is_in_another_user_namespace(::getpid()).value_or(true), false);
 }
 
 TEST(ThreadNamespaceTest, BothWaysFindTheSame) {

@@ -11,11 +11,18 @@
 
 #include <sys/types.h>
 
+#include <optional>
+
 #include "supervisor/credentials/thread_identity.h"
 
 namespace shmvisor {
 
 /// `real_uid`: the thread's current real uid, in our user namespace.
 [[nodiscard]] uid_t accountable_user(ThreadIdentity& thread, uid_t real_uid);
+
+/// The same of a process, for a thread that may wait for nobody. Nothing where it cannot be told at
+/// once: of a process in another user namespace before Linux 6.11, where the process can make
+/// whoever looks at its namespaces in /proc wait; and where we are out of descriptors.
+[[nodiscard]] std::optional<uid_t> accountable_user_at_once(pid_t pid, uid_t real_uid);
 
 }  // namespace shmvisor

@@ -15,6 +15,7 @@
 #include "supervisor/kernel/file_inode.h"
 #include "supervisor/kernel/thread_pidfd.h"
 #include "supervisor/kernel/uapi.h"
+#include "supervisor/procfs/proc_file.h"
 
 namespace shmvisor {
 namespace {
@@ -59,6 +60,14 @@ Result<UniqueFd> open_namespace_by_pidfd(pid_t tid, Namespace which) {
     return Errno(EOPNOTSUPP);
   }
   return Errno::current();
+}
+
+Result<bool> is_in_another_user_namespace(pid_t tid) {
+  const auto theirs = read_proc_file(tid, "uid_map");
+  if (!theirs) return theirs.error();
+  const auto ours = read_proc_file(getpid(), "uid_map");
+  if (!ours) return ours.error();
+  return *theirs != *ours;
 }
 
 Result<UniqueFd> open_namespace_in_proc(pid_t tid, Namespace which) {

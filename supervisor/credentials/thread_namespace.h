@@ -26,6 +26,11 @@ Result<UniqueFd> open_namespace(pid_t tid, Namespace which);
 /// The namespace's inode; 0 where open_namespace() fails. Needs no descriptor.
 std::uint64_t namespace_inode(pid_t tid, Namespace which);
 
+/// Whether the thread lives in another user namespace than ours. It is told by what everybody may
+/// read, and what waits for nobody: /proc/TID/uid_map, which shows processes of one user namespace
+/// the same map.
+Result<bool> is_in_another_user_namespace(pid_t tid);
+
 /// The two ways, with our own identity only. EOPNOTSUPP: the kernel does not have this one.
 Result<UniqueFd> open_namespace_by_pidfd(pid_t tid, Namespace which);
 Result<UniqueFd> open_namespace_in_proc(pid_t tid, Namespace which);

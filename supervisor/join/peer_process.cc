@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "supervisor/credentials/accountable_user.h"
-#include "supervisor/credentials/thread_identity.h"
 #include "supervisor/kernel/poll_files.h"
 #include "supervisor/procfs/task_status.h"
 
@@ -44,9 +43,8 @@ PeerProcess PeerProcess::of(const UniqueFd& connection) {
   peer.user_ = credentials.uid;
   peer.payer_ = kNobodyInSight;
   if (peer.pid_ != 0) {
-    ThreadIdentity visitor(peer.pid_, UniqueFd(), 0);
-    const uid_t accountable = accountable_user(visitor, peer.user_);
-    if (peer.lives()) peer.payer_ = accountable;
+    const auto accountable = accountable_user_at_once(peer.pid_, peer.user_);
+    if (accountable && peer.lives()) peer.payer_ = *accountable;
   }
   return peer;
 }

@@ -22,8 +22,9 @@ class PeerProcess {
   /// In our pid namespace; 0 for a process outside.
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] uid_t user() const { return user_; }
-  /// The user to charge. All peers whose process is not known count as one user: otherwise a user
-  /// with many uids could be many by ending its processes at once.
+  /// The user to charge. All peers whose process is not known, or whose user cannot be told at once
+  /// (accountable_user.h), count as one user: otherwise a user with many uids could be many by
+  /// ending its processes at once.
   [[nodiscard]] uid_t payer() const { return payer_; }
   /// Whether its pid still is its own.
   [[nodiscard]] bool lives() const;

@@ -14,14 +14,6 @@
 namespace shmvisor {
 namespace {
 
-/// By what everybody may read: ns/user is refused along with the rest. In our own user namespace it
-/// shows the same map to both.
-bool lives_in_another_user_namespace(pid_t tid) {
-  const auto theirs = read_proc_file(tid, "uid_map");
-  const auto ours = read_proc_file(getpid(), "uid_map");
-  return theirs && ours && *theirs != *ours;
-}
-
 /// The kernel would look for the process first, and there is none of that number.
 bool ptrace_is_forbidden() {
   return ::ptrace(PTRACE_SEIZE, -1, nullptr, nullptr) != 0 && errno != ESRCH;
@@ -31,7 +23,9 @@ AccessWarnings::Kind kind_of(pid_t tid, pid_t tracer_pid) {
   if (tracer_pid != 0) return AccessWarnings::Kind::kTracer;
   if (ptrace_is_forbidden()) return AccessWarnings::Kind::kForbidden;
   if (yama::ptrace_scope().value_or(0) >= yama::kPrivileged) return AccessWarnings::Kind::kYama;
-  if (lives_in_another_user_namespace(tid)) return AccessWarnings::Kind::kUserNamespace;
+  // By what everybody may read: ns/user is refused along with the rest.
+  if (is_in_another_user_namespace(tid).value_or(false))
+    return AccessWarnings::Kind::kUserNamespace;
   return AccessWarnings::Kind::kIdentity;
 }
 
