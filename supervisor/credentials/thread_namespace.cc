@@ -62,11 +62,10 @@ Result<UniqueFd> open_namespace_by_pidfd(pid_t tid, Namespace which) {
   return Errno::current();
 }
 
-Result<bool> is_in_another_user_namespace(pid_t tid) {
+std::optional<bool> is_in_another_user_namespace(pid_t tid) {
   const auto theirs = read_proc_file(tid, "uid_map");
-  if (!theirs) return theirs.error();
   const auto ours = read_proc_file(getpid(), "uid_map");
-  if (!ours) return ours.error();
+  if (!theirs || !ours) return std::nullopt;
   return *theirs != *ours;
 }
 

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
@@ -28,8 +29,8 @@ std::uint64_t namespace_inode(pid_t tid, Namespace which);
 
 /// Whether the thread lives in another user namespace than ours. It is told by what everybody may
 /// read, and what waits for nobody: /proc/TID/uid_map, which shows processes of one user namespace
-/// the same map.
-Result<bool> is_in_another_user_namespace(pid_t tid);
+/// the same map. Nothing where it cannot be read.
+std::optional<bool> is_in_another_user_namespace(pid_t tid);
 
 /// The two ways, with our own identity only. EOPNOTSUPP: the kernel does not have this one.
 Result<UniqueFd> open_namespace_by_pidfd(pid_t tid, Namespace which);
