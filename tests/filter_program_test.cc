@@ -22,6 +22,7 @@
 #include "supervisor/kernel/seccomp_install.h"
 #include "supervisor/kernel/uapi.h"
 #include "tests/bpf_machine.h"
+#include "tests/i386_call.h"
 
 namespace shmvisor {
 namespace {
@@ -202,16 +203,6 @@ TEST(BpfMachine, RefusesWhatTheKernelRefuses) {
 constexpr int kMilliseconds = 30000;
 constexpr int kSkipped = 77;
 
-/// int 0x80 enters as i386 from 64-bit code as well: no 32-bit compiler or library is needed.
-long compat_call(long number, long first, long second = 0, long third = 0) {
-  long result = number;
-  asm volatile("int $0x80"
-               : "+a"(result)
-               : "b"(first), "c"(second), "d"(third), "S"(0L), "D"(0L)
-               : "memory", "r8", "r9", "r10", "r11");
-  return static_cast<int>(result);
-}
-
 /// Runs `body` in a forked child and gives its exit status, or 128 + the signal that ended it.
 /// The child dies with the test, or by alarm(2) when it hangs.
 int in_child(const std::function<int()>& body) {
@@ -297,16 +288,12 @@ TEST(InstalledFilter, RefusesX32Calls) {
 }
 
 /// Whether the kernel has the i386 entry at all: without it int 0x80 is a fault.
-bool compat_entry_works() {
-  return in_child([] { return compat_call(20 /* getpid */, 0) == ::getpid() ? 0 : 1; }) == 0;
-}
-
 TEST(InstalledFilter, NotifiesCompatShm) {
-  if (!compat_entry_works()) GTEST_SKIP() << "this kernel has no i386 system calls";
+  if (!has_i386_calls()) GTEST_SKIP() << "this kernel has no i386 system calls";
   static constexpr std::array kCalls = {kI.shmget, kI.shmctl, kI.shmat, kI.shmdt, kCompatIpc};
   const int status = serve(AUDIT_ARCH_I386, kCalls, [] {
     for (const int number : kCalls) {
-      if (compat_call(number, 0x10000 | kShmget, 0, 1) != kAnswer) return 1;
+      if (i386_call(number, 0x10000 | kShmget, 0, 1) != kAnswer) return 1;
     }
     return 0;
   });

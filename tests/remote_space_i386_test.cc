@@ -30,7 +30,7 @@ class RemoteSpaceI386Test : public ::testing::Test {
   }
   void SetUp() override {
     if (std::string_view(SHMVISOR_I386_PEER).empty()) {
-      GTEST_SKIP() << "programs for i386 (-m32) cannot be built and run here";
+      GTEST_SKIP() << "programs for i386 (-m32) cannot be built or run here";
     }
     BackingRequest request;
     request.name = "SYSV00000000";

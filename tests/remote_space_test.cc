@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "tests/foreign_tracer.h"
+#include "tests/i386_call.h"
 #include "tests/remote_space_fixture.h"
 
 namespace shmvisor {
@@ -73,6 +74,7 @@ std::uint64_t place_in_code(pid_t pid) {
 // Code in place of the call's keeps the caller from mapping, and from closing, what it was lent. It
 // holds the segment as an attach would, and for no longer.
 TEST_F(RemoteSpaceTest, ADescriptorThatStaysIsNoMoreThanAnAttach) {
+  if (!has_i386_calls()) GTEST_SKIP() << "this kernel has no i386 system calls";
   SupervisedChild child([&] {
     seen_->descriptors_before = count_descriptors();
     seen_->result = raw_call(SYS_shmat);

@@ -10,6 +10,7 @@
 #include "tests/foreign_tracer.h"
 #include "tests/frozen_group.h"
 #include "tests/held_child.h"
+#include "tests/i386_call.h"
 
 namespace shmvisor {
 namespace {
@@ -108,6 +109,7 @@ TEST_F(StoppedThreadEndsTest, AnEndlessLoopInsteadOfTheCall) {
 
 // The same number is another call through the other entry: munmap's is execve's. It must not run.
 TEST_F(StoppedThreadEndsTest, AnotherAbiInsteadOfTheCall) {
+  if (!has_i386_calls()) GTEST_SKIP() << "this kernel has no i386 system calls";
   for (const RemoteCall call : {RemoteCall::kMunmap, RemoteCall::kClose, RemoteCall::kMmap}) {
     SupervisedChild child([] { return raw_call(SYS_shmdt) == 9 ? 0 : 1; });
     ASSERT_EQ(child.trouble(), "");

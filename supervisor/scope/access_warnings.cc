@@ -6,8 +6,8 @@
 
 #include <cerrno>
 
+#include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/kernel/yama.h"
-#include "supervisor/procfs/proc_file.h"
 #include "supervisor/procfs/process_name.h"
 #include "supervisor/procfs/task_status.h"
 
