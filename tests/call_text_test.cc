@@ -55,7 +55,7 @@ TEST(CallTextTest, PrintsAsStraceDoes) {
             "[pid 7<me>] shmat(5, NULL, SHM_RDONLY|SHM_RND) = 0x7f0000000000 <0.000012>");
   attach.completed_by_caller = true;
   attach.call.shmflg = 0;
-  EXPECT_EQ(traced(attach), "[pid 7<me>] shmat(5, NULL, 0) = ? <0.000012>");
+  EXPECT_EQ(traced(attach), "[pid 7<me>] shmat(5, NULL, 0) = ? <mapped by the caller> <0.000012>");
   CallEvent detach = event_of(ShmOperation::kShmdt);
   detach.call.address = 0x1000;
   EXPECT_EQ(traced(detach), "[pid 7<me>] shmdt(0x1000) = 0 <0.000012>");

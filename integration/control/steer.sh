@@ -37,6 +37,17 @@ start_run web --shmmni 9 -v -- python3 "$scratch/steered.py" "$scratch"
 wait_until 20 test -e "$scratch/ready" || fail "the command does not come so far: $(cat "$scratch/web.log")"
 expect "segments" "$(printf '0\n1\n2')" "$(client ls -q)"
 
+client events >"$scratch/events" &
+client events --json -o "$scratch/events.json" &
+events=$!
+followed() { [ "$(grep -c . "$scratch/events.json")" -ge 1 ] && [ -s "$scratch/events" ]; }
+seen_both() {
+  client load --key 0x70 </dev/null >/dev/null 2>&1
+  client set --shmmni 9
+  followed
+}
+wait_until 20 seen_both || fail "events tell of no act of a client's"
+
 heading "rm"
 expect "orphans are those of ended processes that nobody maps" 2 "$(client rm --orphans)"
 expect "one by its key" 1 "$(client rm --key 0x78)"
@@ -51,13 +62,23 @@ touch "$scratch/removed"
 wait_until 20 test -e "$scratch/checked" || fail "the command sees something else: $(cat "$scratch/web.log")"
 grep -q "a control client removes segment 0 of main" "$scratch/web.log" || fail "the log does not tell"
 
+grep -qE ' act remove registry=main shmid=0 by_pid=[0-9]+ by_uid=0 result=ok$' "$scratch/events" ||
+  fail "events do not tell of rm: $(cat "$scratch/events")"
+python3 -c 'import json, sys
+acts = [json.loads(line) for line in sys.stdin]
+assert {"remove", "set"} <= {act["act"] for act in acts if act["event"] == "act"}, acts
+assert {(act["shmid"], act["result"]) for act in acts if act.get("act") == "remove"} >= {(0, "ok"), (1, "ok")}, acts' \
+  <"$scratch/events.json" || fail "the JSON of acts is another"
+kill %2 "$events" 2>/dev/null
+
 heading "set"
 expect "what is set" "" "$(client set --shmmax 4K --shmmni 5)"
 expect "limits" "5 4" "$(client limits | awk '/max number/ { number = $NF } /max seg/ { size = $NF } END { print number, size }')"
 said 125 "give at least one of --shmmax SIZE, --shmall PAGES and --shmmni NUMBER" client set
 expect "what is set beside a variable" "" "$(SHMVISOR_SHMMAX=9M client set --shmmni 5)"
 expect "shmmax, which is not taken from the environment" 4 "$(client limits | awk '/max seg/ { print $NF }')"
-said 125 "is no such limit" client set --shmmni 99999
+said 125 "'99999' is no limit: a number up to 32768" client set --shmmni 99999
+said 125 "'1X' is no limit: a number with K, M, G or T" client set --shmmax 1X
 said 1 "has no registry 'x'" client set --registry x --shmmni 1
 touch "$scratch/limited"
 wait_until 20 test -e "$scratch/told" || fail "the command is not limited: $(cat "$scratch/web.log")"

@@ -64,7 +64,7 @@ shown '^ready:'
 heading "80 columns, 24 lines"
 in_terminal "$SHMVISOR" top --name web
 shown "^shmvisor top: run web \(pid $run\)"
-shown '^43 segments, 0 of them removed, 2 attaches; 5\.2 MiB, '
+shown '^43 segments, 0 removed, 2 attaches; 5\.2 MiB, [^,]* in RAM, [^,]* swap$'
 shown '^shmget +[0-9.]+ \[#+ *\] +[0-9]+ +1 '
 shown '^refused by: shmmax 1'
 shown '^main +\[#+ *\] 43 of 100 .* of no limit$'

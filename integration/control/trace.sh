@@ -22,7 +22,7 @@ for _ in range(int(sys.argv[1])):
     libc.shmctl(shmid, 0, None)
 EOS
 lines_of_calls() {
-  sed -E 's/pid [0-9]+/pid N/; s/0x7[0-9a-f]{11}/ADDRESS/g; s/<[0-9.]+>( |$)/T\1/; s/ = \? T/ = ADDRESS T/' "$1"
+  sed -E 's/pid [0-9]+/pid N/; s/0x7[0-9a-f]{11}/ADDRESS/g; s/<[0-9.]+>( |$)/T\1/; s/ = \? <mapped by the caller> T/ = ADDRESS T/' "$1"
 }
 cat >"$scratch/wanted" <<'EOS'
 [pid N<python3>] shmget(0x77, 8192, IPC_CREAT|IPC_EXCL|0640) = 0 T

@@ -31,6 +31,7 @@ class AgentSubcommand : public Subcommand {
                     "Where runtimes connect: the profile's listenerPath. Default: the socket that "
                     "a service manager hands over, or " +
                         std::string(kDefaultListenerPath))
+        ->default_str(std::string(kDefaultListenerPath))
         ->type_name("PATH");
     add_limit_options(app(), options_.limits);
     app()

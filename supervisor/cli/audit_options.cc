@@ -19,6 +19,7 @@ void add_audit_options(CLI::App& app, AuditOptions& options) {
          },
          "How: text or json; text by default")
       ->check(CLI::IsMember({"text", "json"}))
+      ->default_str("text")
       ->type_name("FORMAT")
       ->group(kControlGroup);
   app.add_option_function<std::string>(
@@ -32,11 +33,13 @@ void add_audit_options(CLI::App& app, AuditOptions& options) {
            options.most_bytes = *size;
          },
          "Begin another file at this size; 16M by default")
+      ->default_str("16M")
       ->type_name("SIZE")
       ->group(kControlGroup);
   constexpr unsigned kMostKept = 1000;
   app.add_option("--audit-keep", options.kept, "Keep so many older files; 5 by default")
       ->check(CLI::Range(0U, kMostKept))
+      ->default_str("5")
       ->type_name("NUMBER")
       ->group(kControlGroup);
 }

@@ -227,7 +227,13 @@ void ClientSubcommand::add_new_limits() {
             name,
             [name, &limit, parse](const std::string& text) {
               const auto number = parse(text);
-              if (!number) throw CLI::ValidationError(name, "'" + text + "' is no such limit");
+              if (!number) {
+                throw CLI::ValidationError(
+                    name, "'" + text + "' is no limit: " +
+                              (name == std::string("--shmmni")
+                                   ? "a number up to " + std::to_string(Limits::ipcmni)
+                                   : std::string("a number with K, M, G or T")));
+              }
               limit = *number;
             },
             description)
@@ -266,10 +272,9 @@ int ClientSubcommand::run(KernelFeatures& /*features*/) {
     return say("the run " + found->hello().title() +
                ": its answer cannot be understood: " + client::printable(error.what()));
   }
-  if (std::fflush(stdout) != 0) {
-    return say(std::string("cannot write to standard output: ") + std::strerror(errno));
-  }
-  return std::ferror(stdout) == 0 ? 0 : say("cannot write to standard output");
+  const std::string output = "cannot write to " + client::output_name(options_);
+  if (std::fflush(stdout) != 0) return say(output + ": " + std::strerror(errno));
+  return std::ferror(stdout) == 0 ? 0 : say(output);
 }
 
 std::vector<std::unique_ptr<Subcommand>> make_client_subcommands(CLI::App& parent) {
@@ -315,7 +320,7 @@ std::vector<std::unique_ptr<Subcommand>> make_client_subcommands(CLI::App& paren
                            client::trace_calls);
   trace->add_registry_option();
   trace->add_output_option();
-  auto* const events = make("events", "Print create, attach, detach, remove and refusal",
+  auto* const events = make("events", "Print create, attach, detach, remove, refusal and act",
                             kLookGroup, "shmvisor events | grep refusal", client::follow_events);
   events->add_registry_option();
   events->add_output_option();
@@ -325,10 +330,12 @@ std::vector<std::unique_ptr<Subcommand>> make_client_subcommands(CLI::App& paren
   auto* const top = make("top", "Watch segments and calls, on a full screen", kLookGroup,
                          "shmvisor top\nshmvisor top --name db --delay 0.5", client::watch_run);
   top->add_delay_option();
+  top->remove_json_flag();
   auto* const web =
       make("web", "Show a run on a page for browsers", kLookGroup,
            "shmvisor web --name db\nshmvisor web --listen [::1]:9000", client::serve_web);
   web->add_listen_option("127.0.0.1:8477");
+  web->remove_json_flag();
   all.push_back(std::make_unique<ServeMetricsSubcommand>(parent));
   auto* const rm = make("rm", "Remove segments, as ipcrm does", kChange,
                         "shmvisor rm 3 7\nshmvisor rm --key 0x4d2\nshmvisor rm --orphans",

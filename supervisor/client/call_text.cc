@@ -115,7 +115,8 @@ std::string result(const std::string& name, const Json& call) {
     return "-1 " + error + words_of(error);
   }
   const Json& value = call.at("result");
-  if (value.is_null()) return "?";
+  // strace's way to say that it does not know.
+  if (value.is_null()) return "? <mapped by the caller>";
   if (name == "shmat") return hexadecimal(static_cast<std::uint64_t>(value.get<std::int64_t>()));
   return std::to_string(value.get<std::int64_t>());
 }
@@ -198,6 +199,16 @@ std::string as_event(const Json& call) {
   if (!call.contains("errno")) return line;
   return line + " call=" + text_of(call, "name") + " errno=" + text_of(call, "errno") +
          " because=\"" + text_of(call, "because") + "\"";
+}
+
+std::string as_act(const Json& act) {
+  std::string line = time_of(act) + " act " + text_of(act, "act");
+  for (const auto& [name, value] : act.items()) {
+    if (name == "time" || name == "act") continue;
+    line += " " + printable(name) + "=";
+    line += value.is_string() ? as_one_word(value.get<std::string>()) : printable(value.dump());
+  }
+  return line;
 }
 
 }  // namespace shmvisor::client

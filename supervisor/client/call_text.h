@@ -1,4 +1,4 @@
-// A call that a run told of, as text: in strace's form, or as an event.
+// What a run told of, as text: a call in strace's form or as an event, and an act as an event.
 //
 // Thread rule: any thread. Members that are missing or of another type throw an exception of
 // nlohmann's.
@@ -18,5 +18,7 @@ namespace shmvisor::client {
 [[nodiscard]] std::string event_kind(const Json& call);
 /// A line about it, without its newline. Precondition: it is one.
 [[nodiscard]] std::string as_event(const Json& call);
+/// The same about an act of a client's: the object of PROTOCOL.md.
+[[nodiscard]] std::string as_act(const Json& act);
 
 }  // namespace shmvisor::client

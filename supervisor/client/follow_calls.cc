@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "supervisor/client/call_text.h"
 #include "supervisor/client/segment_list.h"
@@ -13,6 +14,12 @@ namespace {
 
 /// A line for a call, without its newline; empty for none.
 using LineOf = std::string (*)(const Json&);
+
+/// How the lines that come by themselves are shown.
+struct Lines {
+  LineOf of_call;
+  LineOf of_act;  ///< null: acts are not shown
+};
 
 std::string json_line(const Json& call) {
   return call.dump(-1, ' ', true, Json::error_handler_t::replace);
@@ -30,6 +37,17 @@ std::string event_line(const Json& call) {
   return event_kind(call).empty() ? std::string() : as_event(call);
 }
 
+std::string act_as_json(const Json& act) {
+  Json event = {{"event", "act"}};
+  event.update(act);
+  return json_line(event);
+}
+
+/// Of which registry a line tells; empty: of none, but of the run.
+std::string registry_of(const Json& line) {
+  return line.contains("registry") ? line.at("registry").get<std::string>() : std::string();
+}
+
 Result<void, Problem> begin(RunConnection& run, const ShowOptions& options) {
   if (auto redirected = redirect(options); !redirected) return redirected;
   if (options.follows_already) return {};
@@ -38,35 +56,44 @@ Result<void, Problem> begin(RunConnection& run, const ShowOptions& options) {
   return {};
 }
 
-Result<void, Problem> follow(RunConnection& run, const ShowOptions& options, LineOf line_of) {
+/// The line for a record, as for `lines`; empty for none.
+std::string shown(const Json& record, const ShowOptions& options, const Lines& lines) {
+  for (const auto& [name, line_of] : {std::pair("call", lines.of_call), {"act", lines.of_act}}) {
+    const auto found = record.find(name);
+    if (found == record.end()) continue;
+    const std::string registry = registry_of(*found);
+    const bool wanted = registry.empty() || means_registry(options.registry, registry);
+    return wanted && line_of != nullptr ? line_of(*found) : std::string();
+  }
+  const auto lost = record.find("lost");
+  if (lost == record.end()) return {};
+  return options.json ? json_line(record) : "+++ lost " + lost->dump() + " calls +++";
+}
+
+Result<void, Problem> follow(RunConnection& run, const ShowOptions& options, const Lines& lines) {
   if (auto begun = begin(run, options); !begun) return begun;
   for (;;) {
     // What is printed is to be seen before this waits.
     if (!run.has_line() && std::fflush(stdout) != 0) {
-      return Problem{std::string("cannot write what was traced: ") + std::strerror(errno)};
+      return Problem{"cannot write to " + output_name(options) + ": " + std::strerror(errno)};
     }
     const auto next = run.next(STDOUT_FILENO);
     if (!next) return Problem{"the run " + run.hello().title() + ": " + next.error().text};
     if (!*next) return {};
-    const Json& record = **next;
-    if (const auto call = record.find("call"); call != record.end()) {
-      const bool wanted = means_registry(options.registry, call->at("registry").get<std::string>());
-      const std::string line = wanted ? line_of(*call) : "";
-      if (!line.empty()) print(line + "\n");
-    } else if (const auto lost = record.find("lost"); lost != record.end()) {
-      print(options.json ? json_line(record) + "\n" : "+++ lost " + lost->dump() + " calls +++\n");
-    }
+    const std::string line = shown(**next, options, lines);
+    if (!line.empty()) print(line + "\n");
   }
 }
 
 }  // namespace
 
 Result<void, Problem> trace_calls(RunConnection& run, const ShowOptions& options) {
-  return follow(run, options, options.json ? json_line : as_strace);
+  return follow(run, options, {options.json ? json_line : as_strace, nullptr});
 }
 
 Result<void, Problem> follow_events(RunConnection& run, const ShowOptions& options) {
-  return follow(run, options, options.json ? event_as_json : event_line);
+  return follow(run, options,
+                options.json ? Lines{event_as_json, act_as_json} : Lines{event_line, as_act});
 }
 
 }  // namespace shmvisor::client

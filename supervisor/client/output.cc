@@ -27,6 +27,10 @@ void print_json(const Json& object) {
   print(object.dump(2, ' ', true, Json::error_handler_t::replace) + "\n");
 }
 
+std::string output_name(const ShowOptions& options) {
+  return options.output.empty() ? "standard output" : options.output;
+}
+
 Result<void, Problem> redirect(const ShowOptions& options) {
   if (options.output.empty()) return {};
   const auto trouble = [&options](int error) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -66,11 +67,23 @@ Problem partly(const RunConnection& run, const std::vector<Failure>& failures,
   return Problem{std::move(text)};
 }
 
+/// Whether they are of several containers, which have nothing to do with one another.
+bool is_of_several(const RunConnection& run, const std::vector<Json>& segments) {
+  return run.hello().kind == "agent" &&
+         std::ranges::adjacent_find(segments, std::ranges::not_equal_to(), [](const Json& one) {
+           return one.at("registry");
+         }) != segments.end();
+}
+
 Result<std::vector<Json>, Problem> choose(const RunConnection& run,
                                           const std::vector<Json>& segments,
                                           const ShowOptions& options,
                                           std::vector<Failure>& failures) {
   if (!options.numbers.empty()) return named(segments, options.numbers, failures);
+  if (options.all && is_of_several(run, segments)) {
+    return Problem{"the run " + run.hello().title() +
+                   " has segments of more than one container; choose by --registry"};
+  }
   std::vector<Json> chosen;
   for (const Json& segment : segments) {
     if (options.all || (options.orphans && is_orphan(segment)) ||

@@ -1,7 +1,8 @@
 // RunConnection: a client's connection to the control socket of a run (supervisor/control).
 //
-// The other end is root's or of our own user, and is believed no more than that: lines are bounded,
-// each wait has a bound, and a member that is missing or of another type is an error.
+// The other end is root's or of our own user; for root it may be anybody's whose socket root has
+// named. It is not believed: lines are bounded, each wait has a bound, a member that is missing or
+// of another type is an error, and what is shown of it is printable.
 //
 // Errors: a Problem is a sentence for the operator. Ownership: owns the socket. Thread rule: one
 // thread.

@@ -86,6 +86,8 @@ Result<void, Problem> follow_events(RunConnection& run, const ShowOptions& optio
 void print(const std::string& text);
 /// An object, indented, in ASCII alone.
 void print_json(const Json& object);
+/// What the output goes to, for people.
+std::string output_name(const ShowOptions& options);
 /// Standard output becomes the file of the options, where they name one.
 Result<void, Problem> redirect(const ShowOptions& options);
 /// "\n------ WORDS --------\n", with the name of the registry where there are several, or where it

@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "supervisor/audit/process_audit.h"
 #include "supervisor/control/audited_request.h"
 #include "supervisor/control/control_answer.h"
 #include "supervisor/control/protocol.h"
@@ -30,9 +29,10 @@ ControlAnswer answer(const ControlRequest& request, const std::vector<NamedSessi
 
 }  // namespace
 
-AnswerQueue::AnswerQueue(EventLoop& loop, KnownSessions sessions, Deliver deliver)
+AnswerQueue::AnswerQueue(EventLoop& loop, KnownSessions sessions, Deliver deliver, Tell tell)
     : sessions_(std::move(sessions)),
       deliver_(std::move(deliver)),
+      tell_(std::move(tell)),
       begin_again_(loop.timer([this] { begin_next(); })),
       task_(loop, [this](std::optional<Answer>& answer) { finish(answer); }) {}
 
@@ -73,7 +73,7 @@ void AnswerQueue::begin_next() {
 
 void AnswerQueue::conclude(ControlAnswer answer) {
   if (auto act = std::exchange(act_, std::nullopt)) {
-    audit(AuditLog::kNobody, [&] { return std::move(act->add("result", result_of(answer.line))); });
+    tell_(act->add("result", result_of(answer.line)));
   }
   deliver_(asking_, std::move(answer));
 }

@@ -34,12 +34,14 @@ class AnswerQueue {
   using ClientNumber = std::uint64_t;
   /// Gets the answer, a whole line.
   using Deliver = std::function<void(ClientNumber, ControlAnswer)>;
+  /// Gets an act, with what came of it.
+  using Tell = std::function<void(const AuditRecord&)>;
 
-  AnswerQueue(EventLoop& loop, KnownSessions sessions, Deliver deliver);
+  AnswerQueue(EventLoop& loop, KnownSessions sessions, Deliver deliver, Tell tell);
 
   [[nodiscard]] bool valid() const { return task_.valid(); }
   /// Delivers nothing yet: that is done by the loop. `load`: what the client has allocated. `act`:
-  /// the request's, for the audit of what comes of it.
+  /// the request's, where somebody is to be told of it.
   void add(ClientNumber client, ControlRequest request, std::shared_ptr<ClientLoad> load,
            std::optional<AuditRecord> act = std::nullopt);
   /// What this client asked and what is not begun yet is not answered. For a client that has left:
@@ -68,6 +70,7 @@ class AnswerQueue {
 
   const KnownSessions sessions_;
   const Deliver deliver_;
+  const Tell tell_;
   std::list<Entry> waiting_;
   ClientNumber asking_ = 0;
   std::optional<AuditRecord> act_;  ///< of what is under way

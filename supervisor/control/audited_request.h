@@ -1,5 +1,5 @@
-// Which requests of clients are acts that an operator may have to account for: those that change
-// something.
+// Which requests of clients are acts that an operator may have to account for, or that others want
+// to see: those that change something, or read what only few may read.
 //
 // Thread rule: any thread.
 #pragma once

@@ -25,11 +25,16 @@ std::vector<std::string> folders() {
     const std::string folder = above + "/shmvisor";
     if (std::ranges::find(all, folder) == all.end()) all.push_back(folder);
   };
-  const char* const runtime = std::getenv("XDG_RUNTIME_DIR");
-  // A relative one is to be ignored, says the XDG base directory specification.
-  if (runtime != nullptr && *runtime == '/') add(runtime);
-  if (::geteuid() == 0) add("/run");
   const std::string of_user = "/run/user/" + std::to_string(::geteuid());
+  const char* const variable = std::getenv("XDG_RUNTIME_DIR");
+  std::string_view runtime = variable == nullptr ? "" : variable;
+  while (runtime.size() > 1 && runtime.ends_with('/')) runtime.remove_suffix(1);
+  // A login sets it, and neither cron nor a service manager does. A name must mean the same place
+  // to all of root's, so root's is that of the system.
+  const bool is_of_login = ::geteuid() == 0 && runtime == of_user;
+  // A relative one is to be ignored, says the XDG base directory specification.
+  if (runtime.starts_with('/') && !is_of_login) add(std::string(runtime));
+  if (::geteuid() == 0) add("/run");
   if (::access(of_user.c_str(), X_OK) == 0) add(of_user);
   return all;
 }

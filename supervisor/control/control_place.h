@@ -1,8 +1,8 @@
 // ControlPlace: where control sockets are, and what a run may be called.
 //
 // A socket's file is NAME.control, or PID.control for a run without a name, in a folder that its
-// user alone may enter: $XDG_RUNTIME_DIR/shmvisor, or where that is not set /run/shmvisor for root
-// and /run/user/UID/shmvisor for others.
+// user alone may enter: $XDG_RUNTIME_DIR/shmvisor, or where that is not set /run/user/UID/shmvisor.
+// For root it is /run/shmvisor, also where a login has set XDG_RUNTIME_DIR to /run/user/0.
 //
 // Thread rule: the environment must not change meanwhile.
 #pragma once

@@ -10,9 +10,11 @@
 #include <utility>
 
 #include "supervisor/audit/process_audit.h"
+#include "supervisor/control/act_line.h"
 #include "supervisor/control/audited_request.h"
 #include "supervisor/control/control_request.h"
 #include "supervisor/control/protocol.h"
+#include "supervisor/control/reload_answer.h"
 #include "supervisor/credentials/thread_identity.h"
 #include "supervisor/kernel/peer_user.h"
 #include "supervisor/loop/accept_pause.h"
@@ -48,25 +50,6 @@ std::string hello_of(const ControlServer::Identity& identity) {
          {"name", identity.name.empty() ? control::Json() : control::Json(identity.name)},
          {"pid", ::getpid()},
          {"pid_namespace", pid_namespace == 0 ? control::Json() : control::Json(pid_namespace)}}}});
-}
-
-std::string answer_reload(const SteeringUpdate& update) {
-  if (update.problems.empty()) {
-    return control::to_line({{"reply", "reload"},
-                             {"rules", update.steering.rule_count()},
-                             {"need_restart", update.need_restart}});
-  }
-  std::string text;
-  for (const std::string& one : update.problems) text += (text.empty() ? "" : "; ") + one;
-  switch (update.shortage) {
-    case SteeringUpdate::Shortage::kNone:
-      break;
-    case SteeringUpdate::Shortage::kMemory:
-      return control::Refusal{"no-memory", text}.line();
-    case SteeringUpdate::Shortage::kThreads:
-      return control::Refusal{"no-thread", text}.line();
-  }
-  return control::Refusal{"bad-configuration", text}.line();
 }
 
 /// Instead of the hello.
@@ -107,11 +90,13 @@ ControlServer::ControlServer(EventLoop& loop, SessionResources& resources, const
       tally_(resources.tally),
       patience_(patience),
       hello_(hello_of(identity)),
-      answers_(loop, sessions, std::bind_front(&ControlServer::deliver, this)),
-      detaches_(loop, sessions, std::bind_front(&ControlServer::deliver, this)),
+      answers_(loop, sessions, std::bind_front(&ControlServer::deliver, this),
+               std::bind_front(&ControlServer::tell, this)),
+      detaches_(loop, sessions, std::bind_front(&ControlServer::deliver, this),
+                std::bind_front(&ControlServer::tell, this)),
       feed_(loop, resources.calls, sessions,
             [this](const std::vector<std::string>& lines, std::uint64_t lost) {
-              deliver_calls(lines, lost);
+              deliver_lines(lines, lost);
             }) {
   descriptors_.add(descriptors_for_clients(resources.descriptors));
   resources.tally.begin();
@@ -182,12 +167,14 @@ bool ControlServer::hear(Client& client) {
       return true;
     }
     std::optional<AuditRecord> act;
-    if (request && process_audit() != nullptr) act = act_of(*request, client.peer);
+    if (request && (process_audit() != nullptr || is_followed())) {
+      act = act_of(*request, client.peer);
+    }
     if (request && std::holds_alternative<Reload>(*request) && reloader_ != nullptr) {
       client.waits_for_answer = true;
       client.waits_for_reading = reloader_->ask();
       // What comes of it the reloader says.
-      if (act) audit(AuditLog::kNobody, [&] { return std::move(*act); });
+      if (act) tell(*act);
       return true;
     }
     if (request) {
@@ -317,8 +304,10 @@ void ControlServer::begin_following(Client& client) {
   feed_.follow(true);
 }
 
+bool ControlServer::is_followed() const { return std::ranges::any_of(clients_, &Client::follows); }
+
 void ControlServer::look_for_followers() {
-  if (std::ranges::none_of(clients_, &Client::follows)) feed_.follow(false);
+  if (!is_followed()) feed_.follow(false);
 }
 
 ControlServer::Clients::iterator ControlServer::enter(Clients& newcomer) {
@@ -354,7 +343,7 @@ void ControlServer::lose(Client& client, std::uint64_t calls) {
   tally_.note_lost(calls);
 }
 
-void ControlServer::deliver_calls(const std::vector<std::string>& lines, std::uint64_t lost) {
+void ControlServer::deliver_lines(const std::vector<std::string>& lines, std::uint64_t lost) {
   for (auto next = clients_.begin(); next != clients_.end();) {
     const auto client = next++;
     if (!client->follows) continue;
@@ -377,10 +366,15 @@ void ControlServer::deliver_calls(const std::vector<std::string>& lines, std::ui
   }
 }
 
+void ControlServer::tell(const AuditRecord& act) {
+  audit(AuditLog::kNobody, [&act] { return act; });
+  if (is_followed()) deliver_lines({act_line(act)}, 0);
+}
+
 void ControlServer::finish_following(std::chrono::milliseconds bound) {
   const auto deadline = Clock::now() + bound;
   feed_.drain();
-  deliver_calls({}, 0);  // what was lost at the end
+  deliver_lines({}, 0);  // what was lost at the end
   const auto is_behind = [](const Client& client) {
     return client.follows && client.connection.has_output();
   };

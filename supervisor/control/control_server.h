@@ -100,7 +100,11 @@ class ControlServer {
   /// Of what it asked, what is not begun yet is not answered.
   void forget(const Client& client);
   void lose(Client& client, std::uint64_t calls);
-  void deliver_calls(const std::vector<std::string>& lines, std::uint64_t lost);
+  [[nodiscard]] bool is_followed() const;
+  /// To all who follow.
+  void deliver_lines(const std::vector<std::string>& lines, std::uint64_t lost);
+  /// To the audit, and to those who follow.
+  void tell(const AuditRecord& act);
   /// False where all clients wait for an answer.
   bool make_room();
   void see(Clients::iterator client, short events);
