@@ -266,6 +266,14 @@ TEST(ConfigTest, TextThatWouldNestTooDeepIsRefused) {
   std::string deep = "a";
   for (int i = 0; i < 100000; ++i) deep += ".a";
   EXPECT_EQ(read("\n" + deep + " = 1\n").problems, "x.toml:2:1: a line of too many dots");
+  std::string nested;
+  for (int i = 0; i < 32; ++i) nested += ".b";
+  std::string wide;
+  for (int line = 0; line < 2100; ++line) wide += "a" + std::to_string(line) + nested + " = 1\n";
+  EXPECT_EQ(read(wide).problems, "x.toml:2049:1: too many dots up to here");
+  // What a file has may reach a terminal.
+  EXPECT_EQ(read("[limits]\nshmmax = \"\\u001b[31m\\nx\"\n").problems.find_first_of("\x1b\n"),
+            std::string::npos);
   EXPECT_EQ(read("# " + deep + "\n").problems, "");
   const std::string arrays(1000, '[');
   EXPECT_NE(read("a = " + arrays).problems, "");

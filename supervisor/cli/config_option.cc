@@ -1,6 +1,7 @@
 #include "supervisor/cli/config_option.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <set>
 #include <utility>
@@ -90,8 +91,17 @@ void set_options(CLI::App& app, const config::OptionSettings& settings,
 }
 
 std::string quoted(const std::string& text) {
+  constexpr unsigned char kFirstPrintable = 0x20;
+  constexpr unsigned char kDelete = 0x7f;
   std::string toml = "\"";
   for (const char letter : text) {
+    const auto byte = static_cast<unsigned char>(letter);
+    if (byte < kFirstPrintable || byte == kDelete) {
+      std::array<char, 8> escape{};
+      std::snprintf(escape.data(), escape.size(), "\\u%04x", byte);
+      toml += escape.data();
+      continue;
+    }
     if (letter == '"' || letter == '\\') toml += '\\';
     toml += letter;
   }

@@ -23,11 +23,22 @@ struct Place {
   friend bool operator==(const Place&, const Place&) = default;
 };
 
+/// With '?' for each control character: what a file has reaches logs and terminals.
+[[nodiscard]] inline std::string on_one_line(std::string text) {
+  constexpr unsigned char kFirstPrintable = 0x20;
+  constexpr unsigned char kDelete = 0x7f;
+  for (char& letter : text) {
+    const auto byte = static_cast<unsigned char>(letter);
+    if (byte < kFirstPrintable || byte == kDelete) letter = '?';
+  }
+  return text;
+}
+
 struct Problem {
   Place place;
   std::string text;
 
-  [[nodiscard]] std::string line() const { return place.text() + ": " + text; }
+  [[nodiscard]] std::string line() const { return on_one_line(place.text() + ": " + text); }
 };
 
 /// In the order of their places, and not more than so many.

@@ -30,12 +30,15 @@ using Kind = TomlValue::Kind;
 
 /// Each may open a table, and no key of ours has as many.
 constexpr std::size_t kMostDotsInALine = 64;
+/// Each table takes some hundred bytes of memory, until the file is read.
+constexpr std::size_t kMostDots = 65536;
 
 std::optional<Problem> refuse_text(std::string_view text, const std::string& file) {
   if (text.size() > kMostTomlBytes) {
     return Problem{{file}, "it has more than " + std::to_string(kMostTomlBytes) + " bytes"};
   }
   std::uint32_t number = 0;
+  std::size_t all_dots = 0;
   while (!text.empty()) {
     ++number;
     const std::string_view line = text.substr(0, text.find('\n'));
@@ -44,6 +47,8 @@ std::optional<Problem> refuse_text(std::string_view text, const std::string& fil
     if (first == std::string_view::npos || line[first] == '#') continue;
     const auto dots = static_cast<std::size_t>(std::count(line.begin(), line.end(), '.'));
     if (dots > kMostDotsInALine) return Problem{{file, number, 1}, "a line of too many dots"};
+    all_dots += dots;
+    if (all_dots > kMostDots) return Problem{{file, number, 1}, "too many dots up to here"};
   }
   return std::nullopt;
 }
@@ -87,15 +92,6 @@ TomlValue converted(const toml::node& node, const std::string& file) {
   return value;
 }
 
-/// The message of toml++, on one line of printable characters.
-std::string on_one_line(std::string_view text) {
-  std::string line(text);
-  std::replace_if(
-      line.begin(), line.end(),
-      [](unsigned char letter) { return letter < 0x20 || letter == 0x7f; }, '?');
-  return line;
-}
-
 }  // namespace
 
 const char* TomlValue::kind_name() const {
@@ -123,7 +119,7 @@ Result<TomlValue, Problem> parse_toml(std::string_view text, const std::string& 
   const toml::parse_result parsed = toml::parse(text, std::string_view(file));
   if (!parsed) {
     const toml::parse_error& error = parsed.error();
-    return Problem{place_of(error.source(), file), on_one_line(error.description())};
+    return Problem{place_of(error.source(), file), on_one_line(std::string(error.description()))};
   }
   return converted(parsed.table(), file);
 }

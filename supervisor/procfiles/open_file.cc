@@ -93,21 +93,45 @@ Result<std::string> SysctlFile::read(std::uint64_t offset, std::size_t size) {
   return std::string();
 }
 
-Result<std::size_t> SysctlFile::set_limit(SetLimit::Which limit, std::string_view bytes,
-                                          std::uint64_t offset) {
+Result<SysctlFile::Written> SysctlFile::set_limit(SetLimit::Which limit, std::string_view bytes,
+                                                  std::uint64_t offset) {
   const auto write = write_ulong_sysctl(bytes, offset);
   if (!write) return write.error();
-  if (!write->ignored) registry_->change(SetLimit{limit, write->value});
-  return write->taken_bytes;
+  if (write->ignored) return Written{write->taken_bytes, std::nullopt};
+  registry_->change(SetLimit{limit, write->value});
+  return Written{write->taken_bytes, write->value};
 }
 
 template <typename Set>
-Result<std::size_t> SysctlFile::set_int(std::string_view bytes, std::uint64_t offset, int maximum,
-                                        Set set) {
+Result<SysctlFile::Written> SysctlFile::set_int(std::string_view bytes, std::uint64_t offset,
+                                                int maximum, Set set) {
   const auto write = write_int_sysctl(bytes, offset, 0, maximum);
   if (!write) return write.error();
-  if (!write->ignored) set(write->value);
-  return write->taken_bytes;
+  if (write->ignored) return Written{write->taken_bytes, std::nullopt};
+  set(write->value);
+  return Written{write->taken_bytes, static_cast<std::uint64_t>(write->value)};
+}
+
+Result<SysctlFile::Written> SysctlFile::set(std::string_view bytes, std::uint64_t offset) {
+  switch (file_) {
+    case ProcFile::kShmmax:
+      return set_limit(SetLimit::Which::kShmmax, bytes, offset);
+    case ProcFile::kShmall:
+      return set_limit(SetLimit::Which::kShmall, bytes, offset);
+    case ProcFile::kShmmni:
+      return set_int(bytes, offset, Limits::ipcmni, [this](int value) {
+        registry_->change(SetLimit{SetLimit::Which::kShmmni, static_cast<std::uint64_t>(value)});
+      });
+    case ProcFile::kShmRmidForced:
+      return set_int(bytes, offset, 1,
+                     [this](int value) { registry_->set_rmid_forced(value != 0); });
+    case ProcFile::kShmNextId:
+      return set_int(bytes, offset, INT_MAX,
+                     [this](int value) { registry_->change(SetNextId{value}); });
+    case ProcFile::kTable:
+      break;
+  }
+  return Errno(EIO);
 }
 
 Result<std::size_t> SysctlFile::write(std::string_view bytes, std::uint64_t offset,
@@ -115,39 +139,21 @@ Result<std::size_t> SysctlFile::write(std::string_view bytes, std::uint64_t offs
   if (!writer.may_write(file_, owner_)) return Errno(EPERM);
   // FUSE moves an appending write to a size that the file does not have.
   if (append_) offset = written_bytes_;
-  const auto taken = [&]() -> Result<std::size_t> {
-    switch (file_) {
-      case ProcFile::kShmmax:
-        return set_limit(SetLimit::Which::kShmmax, bytes, offset);
-      case ProcFile::kShmall:
-        return set_limit(SetLimit::Which::kShmall, bytes, offset);
-      case ProcFile::kShmmni:
-        return set_int(bytes, offset, Limits::ipcmni, [this](int value) {
-          registry_->change(SetLimit{SetLimit::Which::kShmmni, static_cast<std::uint64_t>(value)});
-        });
-      case ProcFile::kShmRmidForced:
-        return set_int(bytes, offset, 1,
-                       [this](int value) { registry_->set_rmid_forced(value != 0); });
-      case ProcFile::kShmNextId:
-        return set_int(bytes, offset, INT_MAX,
-                       [this](int value) { registry_->change(SetNextId{value}); });
-      case ProcFile::kTable:
-        break;
-    }
-    return Errno(EIO);
-  }();
-  if (taken) written_bytes_ += *taken;
-  if (taken && process_audit() != nullptr) {
+  const auto written = set(bytes, offset);
+  if (!written) return written.error();
+  written_bytes_ += written->taken_bytes;
+  // What changes nothing is nothing to account for, and anybody could write it for ever.
+  if (written->value && process_audit() != nullptr) {
     const uid_t user = writer.user();
     audit(user, [&] {
-      // Of a number that takes several writes, the digits of this one.
       AuditRecord record("limit");
       const auto* const info = std::ranges::find(kProcFiles, file_, &ProcFileInfo::file);
-      record.add("file", info->name).add("written", std::string(bytes.substr(0, *taken)));
+      record.add("file", info->name).add("written", *written->value);
+      record.add("ipc_namespace", writer.thread()->ipc_namespace());
       return std::move(record.add("tid", writer.thread()->tid()).add("uid", user));
     });
   }
-  return taken;
+  return written->taken_bytes;
 }
 
 }  // namespace shmvisor

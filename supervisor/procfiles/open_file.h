@@ -7,7 +7,9 @@
 // Thread rule: one thread.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -77,10 +79,15 @@ class SysctlFile : public OpenFile {
   Result<std::size_t> write(std::string_view bytes, std::uint64_t offset, Reader& writer) override;
 
  private:
-  Result<std::size_t> set_limit(SetLimit::Which limit, std::string_view bytes,
-                                std::uint64_t offset);
+  struct Written {
+    std::size_t taken_bytes = 0;
+    std::optional<std::uint64_t> value;  ///< that was set; nothing where nothing changed
+  };
+
+  Result<Written> set(std::string_view bytes, std::uint64_t offset);
+  Result<Written> set_limit(SetLimit::Which limit, std::string_view bytes, std::uint64_t offset);
   template <typename Set>
-  Result<std::size_t> set_int(std::string_view bytes, std::uint64_t offset, int maximum, Set set);
+  Result<Written> set_int(std::string_view bytes, std::uint64_t offset, int maximum, Set set);
 
   const ProcFile file_;
   const std::shared_ptr<Registry> registry_;

@@ -1,5 +1,6 @@
 #include "supervisor/session/reloader.h"
 
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 
 #include <utility>
@@ -33,7 +34,13 @@ Reloader::Reading Reloader::ask() {
 
 void Reloader::begin() {
   if (!wanted_ || over_ || task_.under_way()) return;
-  if (task_.begin(read_)) {
+  const auto begun = task_.begin([read = read_] {
+    SteeringUpdate update = read();
+    // Reading may have taken much memory, which nothing else would give back.
+    (void)::malloc_trim(0);
+    return update;
+  });
+  if (begun) {
     wanted_ = false;
     return;
   }
