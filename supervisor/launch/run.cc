@@ -1,6 +1,7 @@
 #include "supervisor/launch/run.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -19,12 +20,14 @@
 #include "supervisor/launch/ending_signals.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/init_loop.h"
+#include "supervisor/launch/kept_run.h"
 #include "supervisor/launch/launched.h"
 #include "supervisor/launch/own_capability.h"
 #include "supervisor/launch/parent_watch.h"
 #include "supervisor/launch/role_search.h"
 #include "supervisor/launch/server_watch.h"
 #include "supervisor/launch/serving_run.h"
+#include "supervisor/log/process_log.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/scope/descendant_scope.h"
 
@@ -64,7 +67,7 @@ int run_joined(const Launched& launched, const JoinConnection& server, UniqueFd 
   const ServerWatch watch(loop, server, std::move(listener));
   InitLoop init(loop, launched.command.pid(), launched.group, launched.options.signal_group,
                 launched.inherited.watched(), below);
-  init.use(launched.make_witness());
+  launched.prepare(init);
   if (const auto failure = launched.let_go(init)) return launched.give_up(*failure);
   return init.run(launched.options.linger, [&watch] { return watch.all_gone(); });
 }
@@ -82,6 +85,25 @@ bool proc_is_ours() {
   const ssize_t length = ::readlink("/proc/self", self.data(), self.size());
   return length > 0 && std::string_view(self.data(), static_cast<std::size_t>(length)) ==
                            std::to_string(::getpid());
+}
+
+/// A keeper and its servers share this. Precondition: nothing has been logged.
+Result<Kept, Failure> prepare_keeper() {
+  if (orphans_need_us()) {
+    return Failure{exit_status::kOwnFailure,
+                   "--keeper: Yama's ptrace_scope lets a process trace its descendants alone, and "
+                   "with a keeper the command is none of the server's; give shmvisor "
+                   "CAP_SYS_PTRACE, or run it without"};
+  }
+  KeeperPage* const page = KeeperPage::create();
+  UniqueFd news(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (page == nullptr || !news.valid()) {
+    return Failure{exit_status::kOwnFailure,
+                   std::string("--keeper: cannot begin: ") + std::strerror(errno)};
+  }
+  let_process_log_have_thread(false);
+  KeptDescriptors::use(&page->descriptors);
+  return Kept{*page, news.release(), ::getpid()};  // for as long as we live
 }
 
 /// Those who join a run share its segments: each stays where it was started.
@@ -114,6 +136,14 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   }
   ProcMode proc = options.proc.value_or(ProcMode::kAuto);
   if (!ProcMounts::kernel_has_files()) proc = ProcMode::kOff;
+  std::optional<Kept> kept;
+  if (options.keeper) {
+    auto prepared = prepare_keeper();
+    if (!prepared) return fail(prepared.error());
+    kept.emplace(*prepared);
+    // A caller that runs system calls step by step dies with its server. So it is to do that once.
+    features.mark_absent(KernelFeature::kLateCallSites);
+  }
   RoleSearch search(options);
   auto taken = search.first();
   if (!taken) return fail(taken.error());
@@ -129,14 +159,14 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
 
   ProcMounts mounts(proc, options.user_namespace, role.server.has_value());
   std::optional<ServingRun::Groundwork> groundwork;
-  auto started = Command::start(options.command, *filter, inherited, mounts, features,
-                                ipc_of(options, role), [&] {
-                                  if (!role.server)
-                                    groundwork = ServingRun::lay_groundwork(options, features);
-                                });
+  auto started = Command::start(
+      options.command, *filter, inherited, mounts, features, ipc_of(options, role), [&] {
+        if (!role.server) groundwork.emplace(ServingRun::lay_groundwork(options, features));
+      });
   if (!started) return fail(started.error());
   Command& command = *started;
-  const Launched launched{options, features, group, inherited, command, parent};
+  const Launched launched{
+      options, features, group, inherited, command, parent, kept ? &*kept : nullptr};
   UniqueFd listener = command.take_listener();
   const auto joined = hand_over(launched, role, search, listener);
   if (!joined) return launched.give_up(joined.error());
@@ -146,7 +176,8 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
         "is restored or saved here");
   }
   if (!*joined) {
-    if (!groundwork) groundwork = ServingRun::lay_groundwork(options, features);
+    if (!groundwork) groundwork.emplace(ServingRun::lay_groundwork(options, features));
+    if (kept) return run_kept(launched, std::move(listener), std::move(*groundwork));
     return ServingRun(launched, std::move(listener), std::move(role.socket), std::move(*groundwork))
         .run();
   }

@@ -36,6 +36,7 @@
 #include "emulation/memmap/backing_memory.h"
 #include "emulation/shm/host.h"
 #include "policy/base/mutex.h"
+#include "supervisor/keeper/kept_descriptors.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/memory/lock_keeper.h"
 #include "supervisor/memory/locked_pages.h"
@@ -91,6 +92,7 @@ class MemfdMemory : public BackingMemory {
               std::uint64_t size_bytes, MemoryCharges charges, LockKeeper& lock_keeper,
               KernelFeatures& features)
       : base_(std::make_shared<const UniqueFd>(std::move(base))),
+        kept_(base_->get()),
         name_(request.name),
         identity_(identity),
         size_bytes_(size_bytes),
@@ -131,6 +133,7 @@ class MemfdMemory : public BackingMemory {
 
   Mutex mutex_;
   const std::shared_ptr<const UniqueFd> base_;
+  KeptDescriptor kept_;  ///< of base_
   const std::string name_;
   const FileIdentity identity_;
   const std::uint64_t size_bytes_;

@@ -28,6 +28,7 @@ emulation/memmap
 emulation/shm
 emulation/syscalls
 supervisor/kernel
+supervisor/keeper
 supervisor/saved
 supervisor/config
 supervisor/log
