@@ -1,4 +1,4 @@
-#include "supervisor/session/state_restore.h"
+#include "supervisor/journal/state_restore.h"
 
 #include <bit>
 #include <utility>
@@ -89,38 +89,32 @@ Result<void, std::string> restore(const RecoveredRegistry& recovered,
   return {};
 }
 
-template <typename Visit>
-void for_each_of(const journal::RecoveredState& state, Session& session, Visit visit) {
-  for (const auto& [number, registry] : state.registries) {
-    if (registry.settings.session == session.number()) visit(registry);
-  }
-}
-
 }  // namespace
 
 Result<RestoredState, std::string> restore_state(const journal::RecoveredState& state,
-                                                 Session& session) {
+                                                 std::uint32_t session, Registries& registries,
+                                                 Machine& machine) {
   RestoredState restored;
-  for (const auto& [number, registry] : state.registries) {
-    if (registry.settings.session != session.number()) continue;
-    const auto into = session.registries().of(registry.settings.ipc_namespace);
-    if (auto done = restore(registry, into, session.machine(), restored); !done) {
-      return done.error();
-    }
+  for (const auto& [number, recovered] : state.registries) {
+    if (recovered.settings.session != session) continue;
+    const auto into = registries.of(recovered.settings.ipc_namespace);
+    if (auto done = restore(recovered, into, machine, restored); !done) return done.error();
   }
   return restored;
 }
 
-void finish_restore(const journal::RecoveredState& state, Session& session) {
-  for_each_of(state, session, [&](const RecoveredRegistry& recovered) {
-    const auto registry = session.registries().find(recovered.settings.ipc_namespace);
-    if (registry == nullptr) return;
+void finish_restore(const journal::RecoveredState& state, std::uint32_t session,
+                    Registries& registries) {
+  for (const auto& [number, recovered] : state.registries) {
+    if (recovered.settings.session != session) continue;
+    const auto registry = registries.find(recovered.settings.ipc_namespace);
+    if (registry == nullptr) continue;
     const auto segments = registry->read()->all();
     for (const auto& segment : segments) {
       if (segment->ends_unmapped()) change(*registry, DropIfOver{segment});
     }
     registry->settle();
-  });
+  }
 }
 
 void lock_again(const RestoredState& restored) {

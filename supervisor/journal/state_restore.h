@@ -1,5 +1,5 @@
-// Fills a session's registries with what a server that died left (supervisor/journal), around the
-// memory of its segments, whose descriptors this process has.
+// Fills a session's registries with what a server that died left, around the memory of its
+// segments, whose descriptors this process has.
 //
 // restore_state() brings back exactly what was there, while nothing is noted; then the journal
 // observes the registries (Registries::observe()), and finish_restore() sees to what happened since:
@@ -17,7 +17,7 @@
 #include "emulation/shm/registries.h"
 #include "policy/base/result.h"
 #include "supervisor/journal/recovered_state.h"
-#include "supervisor/session/session.h"
+#include "supervisor/memory/machine.h"
 
 namespace shmvisor {
 
@@ -31,13 +31,16 @@ struct RestoredState {
   std::vector<Locked> locked;
 };
 
-/// Registries of the session with its number. May throw std::bad_alloc.
-[[nodiscard]] Result<RestoredState, std::string> restore_state(
-    const journal::RecoveredState& state, Session& session);
+/// Those of the session with this number, to which the others belong. May throw std::bad_alloc.
+[[nodiscard]] Result<RestoredState, std::string> restore_state(const journal::RecoveredState& state,
+                                                               std::uint32_t session,
+                                                               Registries& registries,
+                                                               Machine& machine);
 
 /// Ends segments that are over. All descriptors that the other server had handed out, and that
 /// came to this process, are closed by then.
-void finish_restore(const journal::RecoveredState& state, Session& session);
+void finish_restore(const journal::RecoveredState& state, std::uint32_t session,
+                    Registries& registries);
 
 /// Takes long: for a thread of its own.
 void lock_again(const RestoredState& restored);
