@@ -63,6 +63,12 @@ class MemfdMemory : public BackingMemory {
                                                      std::uint64_t size_bytes,
                                                      MemoryCharges charges, LockKeeper& lock_keeper,
                                                      KernelFeatures& features);
+  /// The memory of a segment that another process of ours made: `base` is that process's base,
+  /// which nobody else uses. Whatever descriptions there are may be alive.
+  static std::unique_ptr<MemfdMemory> adopt(UniqueFd base, const FileIdentity& identity,
+                                            const BackingRequest& request,
+                                            std::uint64_t size_bytes, MemoryCharges charges,
+                                            LockKeeper& lock_keeper, KernelFeatures& features);
   ~MemfdMemory() override;
 
   [[nodiscard]] FileIdentity identity() const override { return identity_; }
@@ -74,6 +80,9 @@ class MemfdMemory : public BackingMemory {
   [[nodiscard]] std::uint64_t page_bytes() const { return page_bytes_; }
   /// Whether the whole size was charged when it was made, without SHM_NORESERVE.
   [[nodiscard]] bool is_reserved() const { return reserved_; }
+  /// The number of our base, and the key after which the memory is named: for adopt().
+  [[nodiscard]] int descriptor() const { return base_->get(); }
+  [[nodiscard]] key_t name_key() const;
   [[nodiscard]] Result<BackingFile> open(const Access& maximum) override;
   /// A descriptor (O_PATH) by which a process of our user opens the file for itself, for moments.
   /// It is no description, and does not keep the segment in use. Errors: ENOMEM.

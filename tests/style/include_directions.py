@@ -42,6 +42,7 @@ supervisor/scope
 supervisor/attaches
 supervisor/namespaces
 supervisor/memory
+supervisor/journal
 supervisor/notify
 supervisor/inject/arch
 supervisor/inject
