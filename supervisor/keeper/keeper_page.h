@@ -44,6 +44,8 @@ struct KeeperPage {
   std::atomic<int> status{kNone};    ///< the server ends because all is done: the run's exit status
   std::atomic<bool> gave_up{false};  ///< the command does not run: it is to be killed
 
+  std::atomic<bool> lost{false};  ///< no server can go on: the state cannot be taken over
+
   FuseBeginning fuse;
   KeptDescriptors descriptors;
 };

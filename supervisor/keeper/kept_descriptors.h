@@ -25,10 +25,24 @@ class KeptDescriptors {
   /// Once, before there are threads.
   static void use(KeptDescriptors* kept) { current_ = kept; }
 
-  void keep(int fd) { change(fd, true); }
-  void drop(int fd) { change(fd, false); }
+  void keep(int fd) {
+    if (fd < 0 || fd >= kMost) return;
+    word(fd).fetch_or(bit(fd));
+    for (int end = end_.load(); end <= fd && !end_.compare_exchange_weak(end, fd + 1);) {
+    }
+  }
+  void drop(int fd) {
+    if (fd >= 0 && fd < kMost) word(fd).fetch_and(~bit(fd));
+  }
   [[nodiscard]] bool kept(int fd) const {
     return fd >= 0 && fd < kMost && (word(fd).load() & bit(fd)) != 0;
+  }
+  /// What is kept may change meanwhile.
+  template <typename Each>
+  void for_each(Each each) const {
+    for (int fd = 0; fd < end_.load(); ++fd) {
+      if (kept(fd)) each(fd);
+    }
   }
 
  private:
@@ -41,17 +55,9 @@ class KeptDescriptors {
     return Word(words_[static_cast<std::size_t>(fd / kBits)]);
   }
   static std::uint64_t bit(int fd) { return std::uint64_t{1} << (fd % kBits); }
-  void change(int fd, bool kept) {
-    if (fd < 0 || fd >= kMost) return;
-    if (kept) {
-      word(fd).fetch_or(bit(fd));
-    } else {
-      word(fd).fetch_and(~bit(fd));
-    }
-  }
-
   /// Zero from the start, as new pages are: no initializer touches them.
   mutable std::array<std::uint64_t, kMost / kBits> words_;
+  std::atomic<int> end_{0};  ///< none has been kept from here on
 };
 
 /// One that is kept for as long as this lives, where this process has a keeper.

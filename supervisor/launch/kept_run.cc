@@ -93,6 +93,10 @@ class Keeper {
       status_ = status;
       return;
     }
+    if (page_.lost.load()) {  // it has said why
+      status_ = exit_status::kOwnFailure;
+      return;
+    }
     const std::string how = end.si_code == CLD_EXITED
                                 ? "ended with status " + std::to_string(end.si_status)
                                 : "was ended by signal " + std::to_string(end.si_status);

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "policy/base/unique_fd.h"
+#include "supervisor/journal/state_file.h"
 #include "supervisor/keeper/keeper_page.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/launch/command.h"
@@ -29,6 +30,7 @@ namespace shmvisor {
 /// What a keeper and its servers share.
 struct Kept {
   KeeperPage& page;
+  StateFile& state;
   int news;      ///< an eventfd: the keeper has changed something in the page
   pid_t keeper;  ///< its pid, by which the run is known
 };

@@ -29,6 +29,7 @@
 #include "supervisor/launch/serving_run.h"
 #include "supervisor/log/process_log.h"
 #include "supervisor/loop/event_loop.h"
+#include "supervisor/procfs/proc_file.h"
 #include "supervisor/scope/descendant_scope.h"
 
 namespace shmvisor {
@@ -87,7 +88,7 @@ bool proc_is_ours() {
                            std::to_string(::getpid());
 }
 
-/// A keeper and its servers share this. Precondition: nothing has been logged.
+/// What a keeper and its servers share.
 Result<Kept, Failure> prepare_keeper() {
   if (orphans_need_us()) {
     return Failure{exit_status::kOwnFailure,
@@ -101,9 +102,17 @@ Result<Kept, Failure> prepare_keeper() {
     return Failure{exit_status::kOwnFailure,
                    std::string("--keeper: cannot begin: ") + std::strerror(errno)};
   }
-  let_process_log_have_thread(false);
+  auto state = StateFile::create();
+  if (!state) {
+    return Failure{exit_status::kOwnFailure, "--keeper: the state " + state.error()};
+  }
+  const auto threads = numbered_entries("/proc/self/task");
+  if (!threads || threads->size() != 1) {
+    return Failure{exit_status::kOwnFailure, "--keeper: cannot begin: there is another thread"};
+  }
   KeptDescriptors::use(&page->descriptors);
-  return Kept{*page, news.release(), ::getpid()};  // for as long as we live
+  // All for as long as we live.
+  return Kept{*page, *state->release(), news.release(), ::getpid()};
 }
 
 /// Those who join a run share its segments: each stays where it was started.
@@ -124,6 +133,8 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
                  "/proc is not mounted here, hidden, or another pid namespace's: nothing else "
                  "tells who calls; mount it"});
   }
+  // A keeper is cloned, and has no thread.
+  if (options.keeper) let_process_log_have_thread(false);
   const auto filter = build_filter_program();
   if (!filter) {
     return fail({exit_status::kOwnFailure, std::string("cannot build the seccomp filter: ") +
@@ -136,14 +147,6 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   }
   ProcMode proc = options.proc.value_or(ProcMode::kAuto);
   if (!ProcMounts::kernel_has_files()) proc = ProcMode::kOff;
-  std::optional<Kept> kept;
-  if (options.keeper) {
-    auto prepared = prepare_keeper();
-    if (!prepared) return fail(prepared.error());
-    kept.emplace(*prepared);
-    // A caller that runs system calls step by step dies with its server. So it is to do that once.
-    features.mark_absent(KernelFeature::kLateCallSites);
-  }
   RoleSearch search(options);
   auto taken = search.first();
   if (!taken) return fail(taken.error());
@@ -152,6 +155,14 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   const ProcessGroup group(options.own_group || options.signal_group);
   const InheritedState inherited(group, options.at_our_death);
   inherited.raise_limits();
+  std::optional<Kept> kept;
+  if (options.keeper) {
+    auto prepared = prepare_keeper();
+    if (!prepared) return fail(prepared.error());
+    kept.emplace(*prepared);
+    // A caller that runs system calls step by step dies with its server. So it is to do that once.
+    features.mark_absent(KernelFeature::kLateCallSites);
+  }
   // The state that we were started with is the command's, see InheritedState.
   ::prctl(PR_SET_CHILD_SUBREAPER, options.subreaper || orphans_need_us() ? 1 : 0, 0, 0, 0);
   std::optional<ParentWatch> parent;

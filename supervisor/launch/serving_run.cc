@@ -64,6 +64,19 @@ std::shared_ptr<Session> make_session(const RunOptions& options,
                              std::move(ipc_namespace));
 }
 
+/// No server after this one will do better.
+[[noreturn]] void give_up_state(const Launched& launched, const std::string& why) {
+  spdlog::critical("the state {}: no other server is started", why);
+  launched.kept->page.lost.store(true);
+  end_process_at_once(exit_status::kOwnFailure);
+}
+
+std::unique_ptr<KeptState> read_state(const Launched& launched) {
+  auto state = KeptState::read(launched.kept);
+  if (!state) give_up_state(launched, state.error());
+  return std::move(*state);
+}
+
 Failure own_failure(std::string message) { return {exit_status::kOwnFailure, std::move(message)}; }
 
 }  // namespace
@@ -82,11 +95,13 @@ ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
                        std::optional<JoinSocket> socket, Groundwork groundwork)
     : launched_(launched),
       groundwork_(std::move(groundwork)),
+      kept_state_(read_state(launched)),
       resources_(std::move(groundwork_.resources)),
       upkeep_(loop_, resources_),
-      session_(groundwork_.session != nullptr
-                   ? std::move(groundwork_.session)
-                   : make_session(launched.options, resources_, launched.command.ipc_namespace())),
+      session_(bring_back(
+          groundwork_.session != nullptr
+              ? std::move(groundwork_.session)
+              : make_session(launched.options, resources_, launched.command.ipc_namespace()))),
       covers_(launched.command.pid()),
       files_(serve_files()),
       served_(session_, std::move(listener), launched.command.wait_kind(), server_options()),
@@ -96,12 +111,21 @@ ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
   session_->scope().add(scope_below_us(launched.features));
   upkeep_.add(session_);
   if (socket) joined_.emplace(loop_, std::move(*socket), session_);
-  if (launched.options.cleanup == CleanupMode::kRmidForced) {
+  if (kept_state_ != nullptr) kept_state_->bring_back(served_);
+  if (launched.is_first() && launched.options.cleanup == CleanupMode::kRmidForced) {
     session_->registries().initial()->set_rmid_forced(true);
   }
   if (launched.options.cleanup == CleanupMode::kOrphaned) {
     cleanup_.emplace(loop_, [this] { return OrphanCleanup::Sessions{session_}; });
   }
+}
+
+std::shared_ptr<Session> ServingRun::bring_back(std::shared_ptr<Session> session) {
+  if (kept_state_ == nullptr) return session;
+  if (const auto done = kept_state_->bring_back(*session); !done) {
+    give_up_state(launched_, done.error());
+  }
+  return session;
 }
 
 std::unique_ptr<CommandWatch> ServingRun::watch_command() {
@@ -253,7 +277,9 @@ bool ServingRun::end_threads() {
   end_process_audit(kControlBound);
   const bool cleanup_ended = !cleanup_ || cleanup_->wait_for_end(kUpkeepBound);
   // The loop has turned: no task begins any more.
-  return cleanup_ended && upkeep_.wait_for_end(kUpkeepBound) && ended && control_ended;
+  const bool kept_ended = kept_state_ == nullptr || kept_state_->wait_for_end(kUpkeepBound);
+  return kept_ended && cleanup_ended && upkeep_.wait_for_end(kUpkeepBound) && ended &&
+         control_ended;
 }
 
 void ServingRun::take_in_alone(SideClient& client) {

@@ -15,6 +15,7 @@
 #include "supervisor/join/join_socket.h"
 #include "supervisor/join/joined_commands.h"
 #include "supervisor/launch/command_watch.h"
+#include "supervisor/launch/kept_state.h"
 #include "supervisor/launch/last_process.h"
 #include "supervisor/launch/launched.h"
 #include "supervisor/launch/other_descendants.h"
@@ -58,6 +59,8 @@ class ServingRun {
   std::unique_ptr<ProcFileSystem> serve_files();
   std::unique_ptr<CommandWatch> watch_command();
   [[nodiscard]] ServerOptions server_options();
+  /// Has the session as the last server left it.
+  std::shared_ptr<Session> bring_back(std::shared_ptr<Session> session);
   std::optional<Failure> start();
   /// Serves an operator's clients, and our own, where there are to be any.
   std::optional<Failure> open_control();
@@ -76,6 +79,7 @@ class ServingRun {
   const Launched& launched_;
   EventLoop loop_;
   Groundwork groundwork_;  ///< what is not taken yet
+  const std::unique_ptr<KeptState> kept_state_;
   const std::shared_ptr<SessionResources> resources_;
   Upkeep upkeep_;
   const std::shared_ptr<Session> session_;

@@ -162,6 +162,8 @@ std::unique_ptr<MemfdMemory> MemfdMemory::adopt(UniqueFd base, const FileIdentit
   const MutexLock lock(memory->mutex_);
   memory->handed_out_ = memory->ever_handed_out_ = true;
   memory->handed_out_unlocked_ = features.usable(KernelFeature::kLeases);
+  // That process may have died with one (in_use_by_lease()), which would keep who opens the file.
+  (void)::fcntl(memory->base_->get(), F_SETLEASE, F_UNLCK);
   return memory;
 }
 
