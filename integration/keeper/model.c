@@ -23,7 +23,7 @@ struct segment {
   unsigned stamp;  // what its pages begin with
   int attached;
   int removed;
-  unsigned char *at[kAttaches];
+  unsigned char* at[kAttaches];
 };
 
 static struct segment segments[kSegments];
@@ -43,7 +43,7 @@ static long now(void) {
   return time.tv_sec * 1000000L + time.tv_nsec / 1000;
 }
 
-static void diverge(const char *format, ...) {
+static void diverge(const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
   fprintf(stderr, "model: pid %d, call %ld: ", (int)getpid(), calls);
@@ -53,24 +53,25 @@ static void diverge(const char *format, ...) {
   exit(1);
 }
 
-#define TIMED(expression)                        \
-  __extension__({                                \
-    const long begun_ = now();                   \
-    errno = 0;                                   \
+#define TIMED(expression)                         \
+  __extension__({                                 \
+    const long begun_ = now();                    \
+    errno = 0;                                    \
     __typeof__(expression) value_ = (expression); \
-    const int error_ = errno;                    \
-    const long took_ = now() - begun_;           \
-    if (took_ > longest) longest = took_;        \
-    ++calls;                                     \
-    errno = error_;                              \
-    value_;                                      \
+    const int error_ = errno;                     \
+    const long took_ = now() - begun_;            \
+    if (took_ > longest) longest = took_;         \
+    ++calls;                                      \
+    errno = error_;                               \
+    value_;                                       \
   })
 
-static void stamp(struct segment *one) {
-  for (size_t at = 0; at < one->bytes; at += 4096) memcpy(one->at[0] + at, &one->stamp, sizeof(one->stamp));
+static void stamp(struct segment* one) {
+  for (size_t at = 0; at < one->bytes; at += 4096)
+    memcpy(one->at[0] + at, &one->stamp, sizeof(one->stamp));
 }
 
-static void check_contents(const struct segment *one, const unsigned char *place) {
+static void check_contents(const struct segment* one, const unsigned char* place) {
   for (size_t at = 0; at < one->bytes; at += 4096) {
     unsigned found;
     memcpy(&found, place + at, sizeof(found));
@@ -80,7 +81,7 @@ static void check_contents(const struct segment *one, const unsigned char *place
   }
 }
 
-static void check_status(const struct segment *one) {
+static void check_status(const struct segment* one) {
   struct shmid_ds status;
   if (TIMED(shmctl(one->id, IPC_STAT, &status)) != 0) {
     diverge("IPC_STAT of %d: %s", one->id, strerror(errno));
@@ -89,14 +90,16 @@ static void check_status(const struct segment *one) {
       (status.shm_perm.mode & 0777) != one->mode || status.shm_cpid != getpid() ||
       !!(status.shm_perm.mode & SHM_DEST) != one->removed ||
       (!one->removed && status.shm_perm.__key != one->key)) {
-    diverge("IPC_STAT of %d: nattch %lu not %d, size %zu not %zu, mode %o not %o removed %d, cpid %d, key %x not %x",
-            one->id, (unsigned long)status.shm_nattch, one->attached, status.shm_segsz, one->bytes,
-            (unsigned)status.shm_perm.mode, one->mode, one->removed, (int)status.shm_cpid,
-            (unsigned)status.shm_perm.__key, (unsigned)one->key);
+    diverge(
+        "IPC_STAT of %d: nattch %lu not %d, size %zu not %zu, mode %o not %o removed %d, cpid %d, "
+        "key %x not %x",
+        one->id, (unsigned long)status.shm_nattch, one->attached, status.shm_segsz, one->bytes,
+        (unsigned)status.shm_perm.mode, one->mode, one->removed, (int)status.shm_cpid,
+        (unsigned)status.shm_perm.__key, (unsigned)one->key);
   }
 }
 
-static void create(struct segment *one, int slot) {
+static void create(struct segment* one, int slot) {
   one->bytes = 1 + draw(6 * 4096);
   one->mode = 0600 | (draw(2) ? 0060 : 0);
   one->key = draw(3) == 0 ? IPC_PRIVATE : key_base + slot;
@@ -109,18 +112,20 @@ static void create(struct segment *one, int slot) {
   }
 }
 
-static void find(const struct segment *one) {
+static void find(const struct segment* one) {
   if (one->key == IPC_PRIVATE || one->removed) return;
   const int id = TIMED(shmget(one->key, 0, 0));
-  if (id != one->id) diverge("key %x has %d (%s), not %d", (unsigned)one->key, id, strerror(errno), one->id);
+  if (id != one->id)
+    diverge("key %x has %d (%s), not %d", (unsigned)one->key, id, strerror(errno), one->id);
   const int refused = TIMED(shmget(one->key, 1, IPC_CREAT | IPC_EXCL | 0600));
-  if (refused != -1 || errno != EEXIST) diverge("IPC_EXCL of key %x: %d", (unsigned)one->key, refused);
+  if (refused != -1 || errno != EEXIST)
+    diverge("IPC_EXCL of key %x: %d", (unsigned)one->key, refused);
 }
 
-static void attach(struct segment *one) {
+static void attach(struct segment* one) {
   if (one->attached == kAttaches) return;
-  void *const place = TIMED(shmat(one->id, NULL, 0));
-  if (place == (void *)-1) diverge("shmat of %d: %s", one->id, strerror(errno));
+  void* const place = TIMED(shmat(one->id, NULL, 0));
+  if (place == (void*)-1) diverge("shmat of %d: %s", one->id, strerror(errno));
   one->at[one->attached++] = place;
   check_contents(one, place);
   if (draw(2)) {
@@ -130,27 +135,29 @@ static void attach(struct segment *one) {
   }
 }
 
-static void detach(struct segment *one) {
+static void detach(struct segment* one) {
   if (one->attached == 0) return;
-  unsigned char *const place = one->at[--one->attached];
+  unsigned char* const place = one->at[--one->attached];
   check_contents(one, place);
   if (TIMED(shmdt(place)) != 0) diverge("shmdt of %d: %s", one->id, strerror(errno));
   if (one->removed && one->attached == 0) one->id = -1;
 }
 
-static void change(struct segment *one) {
+static void change(struct segment* one) {
   struct shmid_ds status;
   memset(&status, 0, sizeof(status));
   one->mode = 0600 | (draw(2) ? 0006 : 0);
   status.shm_perm.mode = (unsigned short)one->mode;
   status.shm_perm.uid = getuid();
   status.shm_perm.gid = getgid();
-  if (TIMED(shmctl(one->id, IPC_SET, &status)) != 0) diverge("IPC_SET of %d: %s", one->id, strerror(errno));
+  if (TIMED(shmctl(one->id, IPC_SET, &status)) != 0)
+    diverge("IPC_SET of %d: %s", one->id, strerror(errno));
 }
 
-static void remove_segment(struct segment *one) {
+static void remove_segment(struct segment* one) {
   if (one->removed) return;
-  if (TIMED(shmctl(one->id, IPC_RMID, NULL)) != 0) diverge("IPC_RMID of %d: %s", one->id, strerror(errno));
+  if (TIMED(shmctl(one->id, IPC_RMID, NULL)) != 0)
+    diverge("IPC_RMID of %d: %s", one->id, strerror(errno));
   const int old = one->id;
   one->removed = 1;
   if (one->attached == 0) one->id = -1;
@@ -169,22 +176,37 @@ static int act(double seconds, unsigned seed, int number) {
   const long end = now() + (long)(seconds * 1e6);
   while (now() < end) {
     const int slot = (int)draw(kSegments);
-    struct segment *const one = &segments[slot];
+    struct segment* const one = &segments[slot];
     if (one->id < 0) {
       create(one, slot);
       continue;
     }
     switch (draw(10)) {
-      case 0: case 1: case 2: attach(one); break;
-      case 3: case 4: detach(one); break;
-      case 5: case 6: check_status(one); break;
-      case 7: find(one); break;
-      case 8: if (!one->removed) change(one); break;
-      default: if (draw(3) == 0) remove_segment(one);
+      case 0:
+      case 1:
+      case 2:
+        attach(one);
+        break;
+      case 3:
+      case 4:
+        detach(one);
+        break;
+      case 5:
+      case 6:
+        check_status(one);
+        break;
+      case 7:
+        find(one);
+        break;
+      case 8:
+        if (!one->removed) change(one);
+        break;
+      default:
+        if (draw(3) == 0) remove_segment(one);
     }
   }
   for (int slot = 0; slot < kSegments; ++slot) {
-    struct segment *const one = &segments[slot];
+    struct segment* const one = &segments[slot];
     if (one->id < 0) continue;
     check_status(one);
     while (one->id >= 0 && one->attached > 0) detach(one);
@@ -199,8 +221,8 @@ static int act(double seconds, unsigned seed, int number) {
 static void warm_up(void) {
   for (int times = 0; times < 2; ++times) {
     const int id = shmget(IPC_PRIVATE, 1, 0600);
-    void *const place = shmat(id, NULL, 0);
-    if (place == (void *)-1 || shmdt(place) != 0 || shmctl(id, IPC_RMID, NULL) != 0) {
+    void* const place = shmat(id, NULL, 0);
+    if (place == (void*)-1 || shmdt(place) != 0 || shmctl(id, IPC_RMID, NULL) != 0) {
       diverge("warming up: %s", strerror(errno));
     }
   }
@@ -208,7 +230,7 @@ static void warm_up(void) {
   fflush(stdout);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 4) return 2;
   warm_up();
   const int processes = atoi(argv[3]);
