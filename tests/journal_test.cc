@@ -77,7 +77,7 @@ TEST_F(ObservedTest, EveryKindOfChangeIsReadBack) {
   const auto provisional = third->note_provisionally(Segment::Change::kDetach, {{43, {}}, 3});
   third->retract(provisional);
   third->note_detach({{44, std::make_shared<const std::vector<PidRecord::Inner>>(
-                              std::vector<PidRecord::Inner>{{4026531836, 2}, {4026531900, 1}})},
+                               std::vector<PidRecord::Inner>{{4026531836, 2}, {4026531900, 1}})},
                       3'000'000});
   expect_same("a detach of a process in inner pid namespaces");
   world_.apply(RemoveSegment{first});
@@ -159,7 +159,8 @@ TEST_F(ObservedTest, WhatLiesBehindTheCommitDoesNotCount) {
   world_.add(0x78);
   const std::uint64_t next_end = committed();
   auto& header = file_->header();
-  std::vector<std::byte> kept(area().begin(), area().begin() + static_cast<std::ptrdiff_t>(next_end));
+  std::vector<std::byte> kept(area().begin(),
+                              area().begin() + static_cast<std::ptrdiff_t>(next_end));
   header.areas[header.current.load() % 2].committed.store(end);
   // The next record, written up to each of its bytes; and then nonsense.
   for (std::uint64_t torn = end; torn <= next_end; ++torn) {

@@ -34,8 +34,8 @@ class StateRestoreTest : public JournalTest {
 
   static constexpr Limits kLimits{.shmmax = 1 << 30, .shmall = 1 << 20, .shmmni = 500};
   std::unique_ptr<StateFile> file_ = new_file();
-  char* const told_ = static_cast<char*>(::mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE,
-                                                MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  char* const told_ = static_cast<char*>(
+      ::mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 };
 
 TEST_F(StateRestoreTest, EverythingIsThere) {
