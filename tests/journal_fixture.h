@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "emulation/shm/registries.h"
 #include "emulation/syscalls/new_segment.h"
 #include "supervisor/journal/change_journal.h"
 #include "supervisor/journal/recovered_state.h"

@@ -132,22 +132,21 @@ TEST_F(ObservedTest, EachNamespaceHasItsOwn) {
 }
 
 TEST_F(ObservedTest, ANamespaceThatEndsIsGone) {
-  world_.registries.of(99);
-  world_.add(1, 4096, world_.registries.find(99).get());
+  world_.add(1, 4096, world_.registries.of(99).get());
   EXPECT_EQ(read(*file_).registries.size(), 2U);
   world_.registries.take(99).reset();
   EXPECT_EQ(read(*file_).registries.size(), 1U);
   EXPECT_EQ(text_in(*file_, 99), "none");
-  world_.registries.of(99);
-  EXPECT_EQ(text_in(*file_, 99), text_of(*world_.registries.find(99)));
+  const auto again = world_.registries.of(99);
+  EXPECT_EQ(text_in(*file_, 99), text_of(*again));
 }
 
 TEST_F(ObservedTest, WhatIsThereBeforeTheJournalIsWrittenToo) {
+  const auto file = new_file();
+  ChangeJournal journal(*file, read(*file));
   JournalWorld world;
   world.add(5);
   world.apply(SetNextId{77});
-  const auto file = new_file();
-  ChangeJournal journal(*file, read(*file));
   world.registries.observe(journal, 0);
   EXPECT_EQ(text_in(*file), text_of(world.registry));
 }
@@ -277,7 +276,7 @@ TEST_F(ObservedTest, AFileOfAnotherShapeIsRefused) {
 // Anything in any order; the state is read after each, and there are many checkpoints.
 TEST_F(ObservedTest, WhateverHappensIsReadBack) {
   std::mt19937 random(4711);
-  const auto below = [&random](unsigned bound) { return random() % bound; };
+  const auto below = [&random](unsigned bound) { return unsigned(random()) % bound; };
   std::vector<std::shared_ptr<Segment>> segments;
   std::vector<UniqueFd> mapped;
   for (int step = 0; step < 1500; ++step) {
