@@ -39,7 +39,8 @@ class CallSlotsTest : public JournalTest {
       EXPECT_TRUE(call.answer(7));
     }
     EXPECT_EQ(slots.taken(), 0U);
-    child.listener().note_calls_in(kept_.emplace_back(*file_, std::vector<journal::CallDecision>()));
+    child.listener().note_calls_in(
+        kept_.emplace_back(*file_, std::vector<journal::CallDecision>()));
     return calls;
   }
 
@@ -73,9 +74,8 @@ TEST_F(CallSlotsTest, ACallOfADeadServerIsServedByTheNext) {
 TEST_F(CallSlotsTest, WhatWasDecidedIsTheAnswer) {
   SupervisedChild child([] { return static_cast<int>(raw_call(SYS_shmdt)); });
   ASSERT_EQ(child.trouble(), "");
-  receive_and_die(child, [](const seccomp_notif& notif, CallSlots& slots) {
-    slots.deliver(notif.id, 9);
-  });
+  receive_and_die(child,
+                  [](const seccomp_notif& notif, CallSlots& slots) { slots.deliver(notif.id, 9); });
   const LeftCalls calls = serve_left(child);
   EXPECT_EQ(calls.answered, 1U);
   EXPECT_EQ(calls.to_serve.size(), 0U);
@@ -83,9 +83,8 @@ TEST_F(CallSlotsTest, WhatWasDecidedIsTheAnswer) {
 }
 
 TEST_F(CallSlotsTest, AnAnswerThatWasGivenIsNotGivenAgain) {
-  SupervisedChild child([] {
-    return static_cast<int>(raw_call(SYS_shmdt) * 10 + raw_call(SYS_shmdt));
-  });
+  SupervisedChild child(
+      [] { return static_cast<int>(raw_call(SYS_shmdt) * 10 + raw_call(SYS_shmdt)); });
   ASSERT_EQ(child.trouble(), "");
   receive_and_die(child, [&](const seccomp_notif& notif, CallSlots& slots) {
     slots.deliver(notif.id, 3);
@@ -103,9 +102,8 @@ TEST_F(CallSlotsTest, AnAnswerThatWasGivenIsNotGivenAgain) {
 TEST_F(CallSlotsTest, ACallInServiceAtTwoDeathsIsRefused) {
   SupervisedChild child([] { return raw_call(SYS_shmdt) == -ENOMEM ? 0 : 1; });
   ASSERT_EQ(child.trouble(), "");
-  receive_and_die(child, [&](const seccomp_notif& notif, CallSlots& slots) {
-    slots.serve(notif.id);
-  });
+  receive_and_die(child,
+                  [&](const seccomp_notif& notif, CallSlots& slots) { slots.serve(notif.id); });
   ASSERT_TRUE(serve_and_die([&] {
     CallSlots slots(*file_, {});
     const auto left = slots.take_left();
@@ -120,9 +118,8 @@ TEST_F(CallSlotsTest, ACallInServiceAtTwoDeathsIsRefused) {
 TEST_F(CallSlotsTest, ACallThatWaitedIsNotRefused) {
   SupervisedChild child([] { return static_cast<int>(raw_call(SYS_shmdt)); });
   ASSERT_EQ(child.trouble(), "");
-  receive_and_die(child, [&](const seccomp_notif& notif, CallSlots& slots) {
-    slots.serve(notif.id);
-  });
+  receive_and_die(child,
+                  [&](const seccomp_notif& notif, CallSlots& slots) { slots.serve(notif.id); });
   for (int death = 0; death < 4; ++death) {
     ASSERT_TRUE(serve_and_die([&] {
       CallSlots slots(*file_, {});

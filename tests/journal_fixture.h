@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "emulation/shm/registries.h"
 #include "emulation/syscalls/new_segment.h"
 #include "supervisor/journal/change_journal.h"
 #include "supervisor/journal/recovered_state.h"
@@ -72,25 +73,25 @@ inline std::string text_of(int id, const IpcPerm& perm, const AttachStamps& stam
 /// All that there is of one registry.
 inline std::string text_of(const Registry& registry) {
   const auto state = registry.read();
-  std::string text = text_of(state->limits(), registry.rmid_forced(), state->next_id_hint(),
-                             state->id_cursor());
+  std::string text =
+      text_of(state->limits(), registry.rmid_forced(), state->next_id_hint(), state->id_cursor());
   state->for_each([&](const std::shared_ptr<Segment>& segment) {
     const SegmentState& changing = state->of(std::as_const(*segment));
     const auto& memory = static_cast<const MemfdMemory&>(segment->memory());
     text += text_of(segment->id(), changing.perm, segment->stamps(), changing.creator);
-    text += Line()
-                .add("size", segment->size_bytes())
-                .add("ctime", changing.ctime_seconds)
-                .add("cpid", segment->cpid())
-                .add("account", segment->account())
-                .add("locked by",
-                     (changing.perm.mode & abi::kShmLocked) != 0 ? changing.locked_by : 0)
-                .add("opened", segment->was_opened())
-                .add("reserve", memory.is_reserved())
-                .add("inode", memory.identity().inode)
-                .add("fd", memory.descriptor())
-                .add("name", memory.name_key())
-                .text();
+    text +=
+        Line()
+            .add("size", segment->size_bytes())
+            .add("ctime", changing.ctime_seconds)
+            .add("cpid", segment->cpid())
+            .add("account", segment->account())
+            .add("locked by", (changing.perm.mode & abi::kShmLocked) != 0 ? changing.locked_by : 0)
+            .add("opened", segment->was_opened())
+            .add("reserve", memory.is_reserved())
+            .add("inode", memory.identity().inode)
+            .add("fd", memory.descriptor())
+            .add("name", memory.name_key())
+            .text();
   });
   return text;
 }
@@ -108,8 +109,7 @@ inline std::string text_of(const journal::RecoveredRegistry& registry) {
                 .add("ctime", one.segment.ctime)
                 .add("cpid", PidRecord{one.segment.cpid, one.live.cpid_inner})
                 .add("account", one.segment.account)
-                .add("locked by",
-                     (perm.mode & abi::kShmLocked) != 0 ? one.segment.locked_by : 0)
+                .add("locked by", (perm.mode & abi::kShmLocked) != 0 ? one.segment.locked_by : 0)
                 .add("opened", one.was_opened)
                 .add("reserve", one.segment.reserve)
                 .add("inode", one.segment.inode)

@@ -77,7 +77,7 @@ TEST_F(ObservedTest, EveryKindOfChangeIsReadBack) {
   const auto provisional = third->note_provisionally(Segment::Change::kDetach, {{43, {}}, 3});
   third->retract(provisional);
   third->note_detach({{44, std::make_shared<const std::vector<PidRecord::Inner>>(
-                              std::vector<PidRecord::Inner>{{4026531836, 2}, {4026531900, 1}})},
+                               std::vector<PidRecord::Inner>{{4026531836, 2}, {4026531900, 1}})},
                       3'000'000});
   expect_same("a detach of a process in inner pid namespaces");
   world_.apply(RemoveSegment{first});
@@ -132,22 +132,21 @@ TEST_F(ObservedTest, EachNamespaceHasItsOwn) {
 }
 
 TEST_F(ObservedTest, ANamespaceThatEndsIsGone) {
-  world_.registries.of(99);
-  world_.add(1, 4096, world_.registries.find(99).get());
+  world_.add(1, 4096, world_.registries.of(99).get());
   EXPECT_EQ(read(*file_).registries.size(), 2U);
   world_.registries.take(99).reset();
   EXPECT_EQ(read(*file_).registries.size(), 1U);
   EXPECT_EQ(text_in(*file_, 99), "none");
-  world_.registries.of(99);
-  EXPECT_EQ(text_in(*file_, 99), text_of(*world_.registries.find(99)));
+  const auto again = world_.registries.of(99);
+  EXPECT_EQ(text_in(*file_, 99), text_of(*again));
 }
 
 TEST_F(ObservedTest, WhatIsThereBeforeTheJournalIsWrittenToo) {
+  const auto file = new_file();
+  ChangeJournal journal(*file, read(*file));
   JournalWorld world;
   world.add(5);
   world.apply(SetNextId{77});
-  const auto file = new_file();
-  ChangeJournal journal(*file, read(*file));
   world.registries.observe(journal, 0);
   EXPECT_EQ(text_in(*file), text_of(world.registry));
 }
@@ -159,7 +158,8 @@ TEST_F(ObservedTest, WhatLiesBehindTheCommitDoesNotCount) {
   world_.add(0x78);
   const std::uint64_t next_end = committed();
   auto& header = file_->header();
-  std::vector<std::byte> kept(area().begin(), area().begin() + static_cast<std::ptrdiff_t>(next_end));
+  std::vector<std::byte> kept(area().begin(),
+                              area().begin() + static_cast<std::ptrdiff_t>(next_end));
   header.areas[header.current.load() % 2].committed.store(end);
   // The next record, written up to each of its bytes; and then nonsense.
   for (std::uint64_t torn = end; torn <= next_end; ++torn) {
@@ -276,7 +276,7 @@ TEST_F(ObservedTest, AFileOfAnotherShapeIsRefused) {
 // Anything in any order; the state is read after each, and there are many checkpoints.
 TEST_F(ObservedTest, WhateverHappensIsReadBack) {
   std::mt19937 random(4711);
-  const auto below = [&random](unsigned bound) { return random() % bound; };
+  const auto below = [&random](unsigned bound) { return unsigned(random()) % bound; };
   std::vector<std::shared_ptr<Segment>> segments;
   std::vector<UniqueFd> mapped;
   for (int step = 0; step < 1500; ++step) {

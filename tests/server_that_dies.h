@@ -12,12 +12,16 @@
 
 namespace shmvisor {
 
-/// Whether it came to the end of `serve`, where it kills itself: nothing is destroyed.
+[[noreturn]] inline void die() {
+  for (;;) ::kill(::getpid(), SIGKILL);
+}
+
+/// Whether it came to the end of `serve`, or to a die() before its locals are destroyed.
 inline bool serve_and_die(const std::function<void()>& serve) {
   const long pid = ::syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
   if (pid == 0) {
     serve();
-    ::kill(::getpid(), SIGKILL);
+    die();
   }
   int status = 0;
   return pid > 0 && ::waitpid(static_cast<pid_t>(pid), &status, 0) == pid && WIFSIGNALED(status) &&

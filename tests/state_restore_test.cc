@@ -2,8 +2,10 @@
 // the same memory; and what happened since is seen to.
 #include "supervisor/journal/state_restore.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "tests/journal_fixture.h"
 #include "tests/server_that_dies.h"
@@ -23,6 +25,8 @@ class StateRestoreTest : public JournalTest {
       work(world);
       const std::string text = text_of(world.registry);
       text.copy(told_, text.size());
+      told_[text.size()] = '\0';
+      die();
     }));
     return told_;
   }
@@ -34,8 +38,8 @@ class StateRestoreTest : public JournalTest {
 
   static constexpr Limits kLimits{.shmmax = 1 << 30, .shmall = 1 << 20, .shmmni = 500};
   std::unique_ptr<StateFile> file_ = new_file();
-  char* const told_ = static_cast<char*>(::mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE,
-                                                MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  char* const told_ = static_cast<char*>(
+      ::mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 };
 
 TEST_F(StateRestoreTest, EverythingIsThere) {
@@ -68,7 +72,9 @@ TEST_F(StateRestoreTest, TheContentsAreThere) {
   JournalWorld world(kLimits);
   restore(world);
   char text[5] = {};
-  auto file = world.registry.read()->find_key(0x77)->memory().open(kAnyAccess);
+  const auto segment = world.registry.read()->find_key(0x77);
+  ASSERT_NE(segment, nullptr);
+  auto file = segment->memory().open(kAnyAccess);
   ASSERT_TRUE(file);
   EXPECT_EQ(::pread(file->fd.get(), text, 5, 0), 5);
   EXPECT_STREQ(text, "here");
@@ -105,8 +111,8 @@ TEST_F(StateRestoreTest, RemovedSegmentsLiveAsLongAsTheyAreMapped) {
     }
   }
   ASSERT_NE(mapped, MAP_FAILED) << number;
-  JournalWorld world(kLimits);
   ChangeJournal journal(*file_, state);
+  JournalWorld world(kLimits);
   const auto restored = restore_state(state, 0, world.registries, world.machine);
   ASSERT_TRUE(restored) << restored.error();
   EXPECT_EQ(restored->descriptors.size(), 2U);
@@ -135,12 +141,13 @@ TEST_F(StateRestoreTest, TheNextServerGoesOnFromThere) {
       world.registries.observe(journal, 0);
       finish_restore(state, 0, world.registries);
       for (int i = 0; i < 30; ++i) {
-        world.apply(RemoveSegment{*world.registry.read()->find(world.add()->id())});
+        world.apply(RemoveSegment{world.add()});
         world.add(1000 * (generation + 1) + i);
       }
       const std::string text = text_of(world.registry);
       text.copy(told_, text.size());
       told_[text.size()] = '\0';
+      die();
     })) << generation;
     before = told_;
   }

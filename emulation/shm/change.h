@@ -86,7 +86,8 @@ struct SetRmidForced {
   bool forced = false;
 };
 
-using Change = std::variant<InsertSegment, RemoveSegment, SetPermissions, SetLocked, DropIfOver,
-                            ForgetCreator, SetLimit, SetUserLimits, SetNextId, SetIdCursor, SetRmidForced>;
+using Change =
+    std::variant<InsertSegment, RemoveSegment, SetPermissions, SetLocked, DropIfOver, ForgetCreator,
+                 SetLimit, SetUserLimits, SetNextId, SetIdCursor, SetRmidForced>;
 
 }  // namespace shmvisor

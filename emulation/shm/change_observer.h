@@ -6,6 +6,9 @@
 // Thread rule: the registry's lock is held exclusively. Nothing here waits for a process.
 #pragma once
 
+#include <cstdint>
+#include <memory>
+
 #include "emulation/ipc/id_table.h"
 #include "emulation/shm/segment.h"
 
@@ -26,7 +29,8 @@ class ChangeObserver {
   /// The segment is to be inserted: all that needs memory. May throw std::bad_alloc.
   virtual void prepare(const Segment& segment) = 0;
   // Parts of a change:
-  virtual void inserted(const RegistryState& state, const FreeId& id, Segment& segment) noexcept = 0;
+  virtual void inserted(const RegistryState& state, const FreeId& id,
+                        Segment& segment) noexcept = 0;
   virtual void changed(const RegistryState& state, const Segment& segment) noexcept = 0;
   virtual void erased(Segment& segment) noexcept = 0;
   /// A limit, kernel.shm_next_id or shm_rmid_forced.

@@ -183,8 +183,8 @@ class Registry : public std::enable_shared_from_this<Registry> {
   };
   Prepared prepared_ GUARDED_BY(lock_);
   std::unique_ptr<ChangeObserver> observer_ GUARDED_BY(lock_);  ///< mostly null
-  std::atomic<bool> rmid_forced_{false};    ///< changed with the lock held
-  std::atomic<int> next_creator_index_{0};  ///< where next_creators() goes on
+  std::atomic<bool> rmid_forced_{false};                        ///< changed with the lock held
+  std::atomic<int> next_creator_index_{0};                      ///< where next_creators() goes on
 };
 
 /// Holds the registry's lock shared while it lives: nobody changes anything.

@@ -61,8 +61,7 @@ std::vector<CallSlots::Left> CallSlots::take_left() {
     const std::uint32_t flags = slot.flags.load();
     slot.deaths = (flags & CallSlot::kInService) != 0 ? slot.deaths + 1 : 0;
     set(slot, CallSlot::kInService, false);
-    const bool refused =
-        slot.state.load() == CallSlot::kReceived && slot.deaths >= kMostDeaths;
+    const bool refused = slot.state.load() == CallSlot::kReceived && slot.deaths >= kMostDeaths;
     if (refused) decide(slot, -ENOMEM);
     Left& left = all.emplace_back();
     left.notification = slot.notification;

@@ -109,8 +109,8 @@ void ChangeJournal::make_checkpoint() noexcept {
       if (place.id < 0) continue;
       if (to.size() - end < EncodedRecord::kMostBytes) return fail();
       const std::uint64_t copied_to = end;
-      end += journal::copy_settled(from.subspan(place.offset_bytes), to.subspan(end),
-                                   next_number_++);
+      end +=
+          journal::copy_settled(from.subspan(place.offset_bytes), to.subspan(end), next_number_++);
       place.offset_bytes = copied_to;
     }
   }
@@ -145,7 +145,8 @@ std::uint32_t ChangeJournal::take_stamp() {
   }
   if (next_stamp_ == journal::kStamps) return kNone;
   // So that giving it back needs no memory.
-  if (free_stamps_.capacity() <= next_stamp_) free_stamps_.reserve(2 * std::size_t{next_stamp_} + 8);
+  if (free_stamps_.capacity() <= next_stamp_)
+    free_stamps_.reserve(2 * std::size_t{next_stamp_} + 8);
   return next_stamp_++;
 }
 

@@ -37,8 +37,7 @@ static_assert(sizeof(RecordHeader) + kSegmentBytes +
 
 /// Of a record of a segment, from its beginning on.
 constexpr std::size_t kFlagsAt = sizeof(RecordHeader) + sizeof(PlaceLayout) +
-                                 sizeof(saved::SegmentLayout) +
-                                 offsetof(LiveSegmentLayout, flags);
+                                 sizeof(saved::SegmentLayout) + offsetof(LiveSegmentLayout, flags);
 
 /// Whether a record of this kind and layout may be so long.
 bool has_length_of_kind(const RecordHeader& header) {

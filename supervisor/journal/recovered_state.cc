@@ -59,7 +59,8 @@ class Replay {
     const auto known = segments.find(index);
     const bool is_new = change.live.made || at_ < checkpoint_bytes_;
     if (is_new != (known == segments.end())) {
-      return Trouble(is_new ? "makes a segment that is there" : "is of a segment that is not there");
+      return Trouble(is_new ? "makes a segment that is there"
+                            : "is of a segment that is not there");
     }
     if (!is_new && known->second.segment.id != change.segment.id) {
       return Trouble("is of another segment than has its index");

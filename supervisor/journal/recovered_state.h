@@ -22,7 +22,7 @@ struct RecoveredSegment {
   saved::SegmentState segment;  ///< but for its stamps
   LiveSegment live;
   AttachStamps stamps;
-  bool was_opened = false;  ///< Segment::was_opened()
+  bool was_opened = false;         ///< Segment::was_opened()
   std::uint64_t offset_bytes = 0;  ///< of its last record
 };
 

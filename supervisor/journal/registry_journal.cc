@@ -76,8 +76,8 @@ void ChangeJournal::RegistryJournal::begin(const RegistryState& state,
   commit();
 }
 
-void ChangeJournal::RegistryJournal::begin_held(const RegistryState& state, bool rmid_forced)
-    NO_THREAD_SAFETY_ANALYSIS {
+void ChangeJournal::RegistryJournal::begin_held(const RegistryState& state,
+                                                bool rmid_forced) NO_THREAD_SAFETY_ANALYSIS {
   set_held(state, rmid_forced);
   // Those that came back are known; others were there before the journal. All came back.
   state.for_each([&](const std::shared_ptr<Segment>& segment) {
@@ -113,8 +113,8 @@ void ChangeJournal::RegistryJournal::inserted(const RegistryState& state, const 
 }
 
 void ChangeJournal::RegistryJournal::insert_held(const RegistryState& state, const FreeId& id,
-                                                 Segment& segment, bool is_made) noexcept
-    NO_THREAD_SAFETY_ANALYSIS {
+                                                 Segment& segment,
+                                                 bool is_made) noexcept NO_THREAD_SAFETY_ANALYSIS {
   Known& known = journal_.known(number_);
   Place& place = known.places[place_of(segment.id())];
   place.id = segment.id();
@@ -130,9 +130,8 @@ void ChangeJournal::RegistryJournal::insert_held(const RegistryState& state, con
   write(place, state, segment, is_made, !id.asked_for);
 }
 
-void ChangeJournal::RegistryJournal::changed(const RegistryState& state,
-                                             const Segment& segment) noexcept
-    NO_THREAD_SAFETY_ANALYSIS {
+void ChangeJournal::RegistryJournal::changed(
+    const RegistryState& state, const Segment& segment) noexcept NO_THREAD_SAFETY_ANALYSIS {
   hold();
   write(journal_.known(number_).places[place_of(segment.id())], state, segment, false, false);
 }
@@ -162,8 +161,8 @@ void ChangeJournal::RegistryJournal::set(const RegistryState& state, bool rmid_f
   set_held(state, rmid_forced);
 }
 
-void ChangeJournal::RegistryJournal::set_held(const RegistryState& state, bool rmid_forced) noexcept
-    NO_THREAD_SAFETY_ANALYSIS {
+void ChangeJournal::RegistryJournal::set_held(const RegistryState& state,
+                                              bool rmid_forced) noexcept NO_THREAD_SAFETY_ANALYSIS {
   Known& known = journal_.known(number_);
   saved::RegistryState& settings = known.settings.state;
   settings.limits = state.limits();

@@ -85,8 +85,7 @@ Result<std::unique_ptr<StateFile>, std::string> StateFile::open(UniqueFd file) {
   return opened;
 }
 
-Result<std::unique_ptr<StateFile>, std::string> StateFile::map(UniqueFd file,
-                                                               std::uint64_t bytes) {
+Result<std::unique_ptr<StateFile>, std::string> StateFile::map(UniqueFd file, std::uint64_t bytes) {
   void* const memory =
       ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file.get(), 0);
   if (memory == MAP_FAILED) return words_of(errno);

@@ -2,11 +2,11 @@
 // segments, whose descriptors this process has.
 //
 // restore_state() brings back exactly what was there, while nothing is noted; then the journal
-// observes the registries (Registries::observe()), and finish_restore() sees to what happened since:
-// segments whose last mapping went meanwhile end.
+// observes the registries (Registries::observe()), and finish_restore() sees to what happened
+// since: segments whose last mapping went meanwhile end.
 //
-// Errors: a clause that follows "the state". The registries may have a part of it then, and must not
-// be used. Thread rule: before anybody is served; one thread.
+// Errors: a clause that follows "the state". The registries may have a part of it then, and must
+// not be used. Thread rule: before anybody is served; one thread.
 #pragma once
 
 #include <cstdint>

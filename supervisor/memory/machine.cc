@@ -110,7 +110,8 @@ Result<std::unique_ptr<BackingMemory>> Machine::adopt_memory(int fd, const FileI
     if (auto part = descriptor_share_->take(request.account)) charges.descriptor = std::move(*part);
   }
   if (!request.huge) {
-    if (auto charged = overcommit_.charge(size_bytes, request.reserve)) {
+    // Whether it is too large was asked when it was made.
+    if (auto charged = overcommit_.charge(size_bytes, false)) {
       charges.commit = std::move(*charged);
     }
   }

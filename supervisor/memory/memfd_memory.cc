@@ -154,11 +154,9 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& r
 std::unique_ptr<MemfdMemory> MemfdMemory::adopt(UniqueFd base, const FileIdentity& identity,
                                                 const BackingRequest& request,
                                                 std::uint64_t size_bytes, MemoryCharges charges,
-                                                LockKeeper& lock_keeper,
-                                                KernelFeatures& features) {
-  std::unique_ptr<MemfdMemory> memory(new MemfdMemory(std::move(base), request, identity,
-                                                      size_bytes, std::move(charges), lock_keeper,
-                                                      features));
+                                                LockKeeper& lock_keeper, KernelFeatures& features) {
+  std::unique_ptr<MemfdMemory> memory(new MemfdMemory(
+      std::move(base), request, identity, size_bytes, std::move(charges), lock_keeper, features));
   const MutexLock lock(memory->mutex_);
   memory->handed_out_ = memory->ever_handed_out_ = true;
   memory->handed_out_unlocked_ = features.usable(KernelFeature::kLeases);

@@ -66,9 +66,9 @@ class MemfdMemory : public BackingMemory {
   /// The memory of a segment that another process of ours made: `base` is that process's base,
   /// which nobody else uses. Whatever descriptions there are may be alive.
   static std::unique_ptr<MemfdMemory> adopt(UniqueFd base, const FileIdentity& identity,
-                                            const BackingRequest& request,
-                                            std::uint64_t size_bytes, MemoryCharges charges,
-                                            LockKeeper& lock_keeper, KernelFeatures& features);
+                                            const BackingRequest& request, std::uint64_t size_bytes,
+                                            MemoryCharges charges, LockKeeper& lock_keeper,
+                                            KernelFeatures& features);
   ~MemfdMemory() override;
 
   [[nodiscard]] FileIdentity identity() const override { return identity_; }

@@ -35,8 +35,7 @@ class AnswerRoute {
 
 class PendingCall {
  public:
-  PendingCall(Listener& listener, const seccomp_notif& notif)
-      : listener_(listener), notif_(notif) {
+  PendingCall(Listener& listener, const seccomp_notif& notif) : listener_(listener), notif_(notif) {
     if (listener_.slots() != nullptr) listener_.slots()->serve(notif_.id);
   }
   PendingCall(const PendingCall&) = delete;
