@@ -110,6 +110,19 @@ def both_are_killed():
     expect("the server", False, alive(server))
 
 
+def killed_at_the_start():
+    """Also before the command has its program."""
+    for _ in range(20):
+        run = shell("ipcmk -M 1; exit 4")
+        before = keeper.wait_for("no server", lambda run=run: keeper.server_of(run.pid) or run.poll() is not None)
+        if before is not True:
+            keeper.kill_server(run.pid)
+        out, log = run.communicate(timeout=keeper.BOUND_SECONDS)
+        expect("status", 4, run.returncode)
+        expect("output", 1, out.count("Shared memory id: 0"))
+        expect("log", log.count("\n"), log.count("another one goes on"))
+
+
 def too_many_deaths():
     run = shell("echo $$; exec sleep 1000")
     command = int(say(run))
@@ -172,7 +185,7 @@ def files_in_proc():
 def main():
     os.environ.pop("SHMVISOR_KEEPER", None)
     for check in (exit_statuses, signals_are_passed_on, the_keeper_is_killed, both_are_killed,
-                  too_many_deaths, nothing_is_left_open, files_in_proc):
+                  killed_at_the_start, too_many_deaths, nothing_is_left_open, files_in_proc):
         if len(sys.argv) > 2 and check.__name__ not in sys.argv[2:]:
             continue
         print(check.__name__, flush=True)

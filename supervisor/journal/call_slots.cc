@@ -51,6 +51,13 @@ CallSlots::CallSlots(StateFile& file, const std::vector<CallDecision>& decisions
   for (const CallDecision& decision : decisions) decided(file_, decision);
 }
 
+void CallSlots::acquit() {
+  const MutexLock lock(mutex_);
+  for (std::uint16_t number = 0; number < kSlots; ++number) {
+    if (taken_.test(number)) set(slots_[number], CallSlot::kInService, false);
+  }
+}
+
 std::vector<CallSlots::Left> CallSlots::take_left() {
   const MutexLock lock(mutex_);
   std::vector<Left> all;

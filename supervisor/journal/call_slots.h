@@ -56,6 +56,8 @@ class CallSlots {
   /// One that was in service at kMostDeaths deaths has -ENOMEM as its result, which each call may
   /// have. They stay until they are answered (left_calls.h).
   [[nodiscard]] std::vector<Left> take_left();
+  /// None of the calls in service is to blame for the last death. Before take_left().
+  void acquit();
 
   // Of the listener and of calls:
 

@@ -37,6 +37,9 @@ struct KeeperPage {
   std::atomic<bool> told_to_end{false};    ///< by a signal, with none left whom it could be for
   std::atomic<std::uint32_t> servers{0};   ///< how many there have been, with the present one
 
+  /// The last server ended by SIGKILL: somebody killed it, no call that it served.
+  std::atomic<bool> was_killed{false};
+
   // Of the servers:
 
   std::atomic<bool> serves{false};        ///< a server has begun to, so that the next one can go on

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <deque>
 #include <functional>
@@ -100,12 +101,13 @@ class Keeper {
     const std::string how = end.si_code == CLD_EXITED
                                 ? "ended with status " + std::to_string(end.si_status)
                                 : "was ended by signal " + std::to_string(end.si_status);
+    page_.was_killed.store(end.si_code == CLD_KILLED && end.si_status == SIGKILL);
     const auto now = Clock::now();
     deaths_.push_back(now);
     while (deaths_.front() + kOfDeaths < now) deaths_.pop_front();
     const bool too_many = std::cmp_greater_equal(deaths_.size(), launched_.options.keeper_deaths);
-    if (!page_.serves.load()) {
-      spdlog::critical("the server {} before it served", how);
+    if (!page_.serves.load() && !launched_.options.restore_path.empty()) {
+      spdlog::critical("the server {} while it restored", how);
       page_.gave_up.store(true);
       status_ = exit_status::kOwnFailure;
     } else if (too_many) {

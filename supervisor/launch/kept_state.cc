@@ -11,7 +11,7 @@
 namespace shmvisor {
 
 KeptState::KeptState(const Kept& kept, journal::RecoveredState state)
-    : descriptors_(kept.page.descriptors),
+    : page_(kept.page),
       state_(std::move(state)),
       journal_(kept.state, state_),
       slots_(kept.state, state_.decisions) {}
@@ -28,9 +28,9 @@ Result<void, std::string> KeptState::bring_back(Session& session) {
   if (!restored) return restored.error();
   // Of segments that were being made, or were over.
   std::ranges::sort(restored->descriptors);
-  descriptors_.for_each([&](int fd) {
+  page_.descriptors.for_each([&](int fd) {
     if (std::ranges::binary_search(restored->descriptors, fd)) return;
-    descriptors_.drop(fd);
+    page_.descriptors.drop(fd);
     ::close(fd);
   });
   session.registries().observe(journal_, session.number());
@@ -42,6 +42,7 @@ Result<void, std::string> KeptState::bring_back(Session& session) {
 }
 
 void KeptState::bring_back(ServedListener& served) {
+  if (page_.was_killed.load()) slots_.acquit();
   const LeftCalls left = served.begin_with(slots_);
   if (left.answered + left.to_serve.size() != 0) {
     spdlog::debug("{} calls were under way, of which {} were decided",

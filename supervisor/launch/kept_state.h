@@ -36,7 +36,7 @@ class KeptState {
  private:
   KeptState(const Kept& kept, journal::RecoveredState state);
 
-  KeptDescriptors& descriptors_;
+  KeeperPage& page_;
   journal::RecoveredState state_;
   ChangeJournal journal_;
   CallSlots slots_;

@@ -47,8 +47,8 @@ struct Launched {
   /// by the keeper's servers, one after another.
   const Kept* kept = nullptr;
 
-  /// Whether this is no server that takes over from another.
-  [[nodiscard]] bool is_first() const { return kept == nullptr || kept->page.servers.load() <= 1; }
+  /// Whether nobody has served before: no server that takes over from another.
+  [[nodiscard]] bool is_first() const { return kept == nullptr || !kept->page.serves.load(); }
 
   /// By which the run is known.
   [[nodiscard]] pid_t pid() const { return kept != nullptr ? kept->keeper : ::getpid(); }
