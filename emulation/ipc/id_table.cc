@@ -60,6 +60,12 @@ void IdSpace::give_back(int index) {
   --in_use_;
 }
 
+void IdSpace::go_on_behind(const IdCursor& cursor) {
+  idr_next_ = cursor.last_index + 1;
+  last_index_ = cursor.last_index;
+  seq_ = cursor.seq;
+}
+
 int IdSpace::max_index() const {
   for (std::size_t word = taken_.size(); word-- > 0;) {
     if (taken_[word] != 0) {

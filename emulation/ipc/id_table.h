@@ -31,6 +31,14 @@ struct FreeId {
   bool asked_for = false;
 };
 
+/// Where the cycle of identifiers goes on: behind this one.
+struct IdCursor {
+  int last_index = -1;  ///< -1: at the very beginning
+  int seq = 0;
+
+  friend bool operator==(const IdCursor&, const IdCursor&) = default;
+};
+
 /// The arithmetic of identifiers and which of them are taken; IdTable adds the objects.
 class IdSpace {
  public:
@@ -52,6 +60,9 @@ class IdSpace {
   /// Precondition: `free` came from next() and nothing changed since.
   void take(const FreeId& free);
   void give_back(int index);
+  [[nodiscard]] IdCursor cursor() const { return {last_index_, seq_}; }
+  /// The cycle goes on behind `cursor`, whatever was taken.
+  void go_on_behind(const IdCursor& cursor);
 
   [[nodiscard]] int in_use() const { return in_use_; }
   /// The highest index in use; -1 where there is none.
@@ -89,6 +100,9 @@ class IdTable {
     const auto index = static_cast<std::size_t>(free.index);
     slots_[index] = Slot{free.id, std::move(object)};
   }
+
+  [[nodiscard]] IdCursor cursor() const { return space_.cursor(); }
+  void go_on_behind(const IdCursor& cursor) { space_.go_on_behind(cursor); }
 
   /// Precondition: the identifier is in use. Returns the object, so that the caller decides when it
   /// dies.

@@ -76,12 +76,18 @@ struct SetNextId {
   int id = -1;
 };
 
+/// The cycle of identifiers goes on behind this one: of a registry that comes back.
+struct SetIdCursor {
+  IdCursor cursor;
+};
+
 /// A write to kernel.shm_rmid_forced. Registry::set_rmid_forced() sees to the orphans too.
 struct SetRmidForced {
   bool forced = false;
 };
 
-using Change = std::variant<InsertSegment, RemoveSegment, SetPermissions, SetLocked, DropIfOver,
-                            ForgetCreator, SetLimit, SetUserLimits, SetNextId, SetRmidForced>;
+using Change =
+    std::variant<InsertSegment, RemoveSegment, SetPermissions, SetLocked, DropIfOver, ForgetCreator,
+                 SetLimit, SetUserLimits, SetNextId, SetIdCursor, SetRmidForced>;
 
 }  // namespace shmvisor

@@ -7,8 +7,20 @@ std::shared_ptr<Registry> Registries::of(IpcNamespaceId id) {
   if (const auto known = registries_.find(id); known != registries_.end()) return known->second;
   auto made = std::make_shared<Registry>(host_, files_, limits_, memory_policy_);
   if (user_limits_ != nullptr) made->change(SetUserLimits{user_limits_});
+  observe(*made, id);
   registries_.emplace(id, made);
   return made;
+}
+
+void Registries::observe(Registry& registry, IpcNamespaceId id) const {
+  if (observers_ != nullptr) registry.observe(observers_->of(session_, id));
+}
+
+void Registries::observe(ChangeObservers& observers, std::uint32_t session) {
+  const MutexLock lock(mutex_);
+  observers_ = &observers;
+  session_ = session;
+  for (const auto& [id, registry] : registries_) observe(*registry, id);
 }
 
 std::vector<std::shared_ptr<Registry>> Registries::all() const {

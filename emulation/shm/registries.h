@@ -39,6 +39,9 @@ class Registries {
   void set_user_limits(const std::shared_ptr<const UserLimits>& limits);
   /// SetLimit in all of them, and in those that are made from now on.
   void set_limits(const LimitSettings& settings);
+  /// Each registry gets an observer of `observers`, now or when it is made. `session`: a number
+  /// that the observers tell sessions apart by. Before anybody is served.
+  void observe(ChangeObservers& observers, std::uint32_t session);
   /// ForgetCreator in all of them.
   void disown(const CreatorThread& creator);
   [[nodiscard]] bool knows(IpcNamespaceId id) const;
@@ -57,6 +60,7 @@ class Registries {
 
  private:
   [[nodiscard]] std::vector<std::shared_ptr<Registry>> all() const;
+  void observe(Registry& registry, IpcNamespaceId id) const REQUIRES(mutex_);
 
   Host& host_;
   const MemoryPolicy memory_policy_;
@@ -65,6 +69,8 @@ class Registries {
   mutable Mutex mutex_;
   Limits limits_ GUARDED_BY(mutex_);
   std::shared_ptr<const UserLimits> user_limits_ GUARDED_BY(mutex_);
+  ChangeObservers* observers_ GUARDED_BY(mutex_) = nullptr;  ///< mostly null
+  std::uint32_t session_ GUARDED_BY(mutex_) = 0;
   std::map<IpcNamespaceId, std::shared_ptr<Registry>> registries_ GUARDED_BY(mutex_);
   const std::shared_ptr<Registry> first_;
 };

@@ -29,6 +29,7 @@ Registry::~Registry() {
       }
       withdraw(segment);
     });
+    observer_.reset();
   }
 }
 
@@ -38,6 +39,12 @@ void Registry::change(const Change& change) {
     const WriteLock lock(lock_);
     apply(change, dropped);
   }
+}
+
+void Registry::observe(std::unique_ptr<ChangeObserver> observer) {
+  const WriteLock lock(lock_);
+  observer_ = std::move(observer);
+  observer_->begin(state_, rmid_forced_);
 }
 
 void Registry::settle() {

@@ -33,6 +33,7 @@
 #include "emulation/ipc/id_table.h"
 #include "emulation/ipc/rw_lock.h"
 #include "emulation/shm/change.h"
+#include "emulation/shm/change_observer.h"
 #include "emulation/shm/dropped.h"
 #include "emulation/shm/host.h"
 #include "emulation/shm/registry_state.h"
@@ -85,6 +86,9 @@ class Registry : public std::enable_shared_from_this<Registry> {
 
   /// Carries out a change that needs no look. What it drops is freed in a thread of its own.
   void change(const Change& change);
+  /// `observer` is told of each change from now on, until the end. Of the state as it is, too.
+  /// Before anybody is served.
+  void observe(std::unique_ptr<ChangeObserver> observer);
   /// SetLimit of each that is set.
   void set_limits(const LimitSettings& settings);
   /// Drops what became over since the last time, up to a bound. A call that looks at all segments,
@@ -141,10 +145,13 @@ class Registry : public std::enable_shared_from_this<Registry> {
   void carry_out(const SetLimit& change, Dropped& dropped) REQUIRES(lock_);
   void carry_out(const SetUserLimits& change, Dropped& dropped) REQUIRES(lock_);
   void carry_out(const SetNextId& change, Dropped& dropped) REQUIRES(lock_);
+  void carry_out(const SetIdCursor& change, Dropped& dropped) REQUIRES(lock_);
   void carry_out(const SetRmidForced& change, Dropped& dropped) REQUIRES(lock_);
   /// Watches all of them, or none where memory runs out (std::bad_alloc).
   void watch_all(const std::vector<SegmentPointer>& segments) REQUIRES(lock_);
   void unlock(Segment& segment) REQUIRES(lock_);
+  void tell_of(const Segment& segment) REQUIRES(lock_);
+  void tell_of_settings() REQUIRES(lock_);
   [[nodiscard]] bool is_removed(const Segment& segment) const REQUIRES_SHARED(lock_);
   [[nodiscard]] bool is_locked(const Segment& segment) const REQUIRES_SHARED(lock_);
   void destroy(const SegmentPointer& segment, Dropped& dropped) noexcept REQUIRES(lock_);
@@ -175,8 +182,9 @@ class Registry : public std::enable_shared_from_this<Registry> {
     uid_t locked_by = 0;
   };
   Prepared prepared_ GUARDED_BY(lock_);
-  std::atomic<bool> rmid_forced_{false};    ///< changed with the lock held
-  std::atomic<int> next_creator_index_{0};  ///< where next_creators() goes on
+  std::unique_ptr<ChangeObserver> observer_ GUARDED_BY(lock_);  ///< mostly null
+  std::atomic<bool> rmid_forced_{false};                        ///< changed with the lock held
+  std::atomic<int> next_creator_index_{0};                      ///< where next_creators() goes on
 };
 
 /// Holds the registry's lock shared while it lives: nobody changes anything.

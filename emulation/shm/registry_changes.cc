@@ -8,6 +8,18 @@
 namespace shmvisor {
 
 void Registry::apply(const Change& change, Dropped& dropped) {
+  /// Where a change stops half-way, for want of memory, what it did is told all the same.
+  struct Told {
+    explicit Told(ChangeObserver* observer) : observer_(observer) {}
+    Told(const Told&) = delete;
+    Told& operator=(const Told&) = delete;
+    ~Told() {
+      if (observer_ != nullptr) observer_->commit();
+    }
+
+   private:
+    ChangeObserver* const observer_;
+  } told(observer_.get());
   std::visit([&](const auto& one) NO_THREAD_SAFETY_ANALYSIS { carry_out(one, dropped); }, change);
 }
 
@@ -20,7 +32,8 @@ void Registry::prepare_for(const InsertSegment& change, Dropped& /*dropped*/) {
   try {
     state_.prepare(change);
     files_.add(segment, *this);
-    if (rmid_forced_) files_.watch(*segment);
+    if (observer_ != nullptr) observer_->prepare(*segment);
+    if (rmid_forced_ || is_removed(*segment)) files_.watch(*segment);
   } catch (...) {
     state_.cancel(*segment);
     files_.remove(*segment);
@@ -53,7 +66,7 @@ void Registry::prepare_for(const SetLocked& change, Dropped& /*dropped*/) {
 void Registry::cancel() {
   const Prepared prepared = std::exchange(prepared_, {});
   if (prepared.inserted != nullptr) {
-    if (rmid_forced_) files_.unwatch(*prepared.inserted);
+    if (prepared.inserted->ends_unmapped()) files_.unwatch(*prepared.inserted);
     files_.remove(*prepared.inserted);
     state_.cancel(*prepared.inserted);
   }
@@ -68,6 +81,7 @@ void Registry::carry_out(const InsertSegment& change, Dropped& dropped) {
   if (prepared_.inserted != segment.get()) prepare_for(change, dropped);
   prepared_ = {};
   state_.insert(change.free, segment);
+  if (observer_ != nullptr) observer_->inserted(state_, change.free, *segment);
 }
 
 // do_shm_rmid(): destroys it, or marks it SHM_DEST and takes its key away while it is mapped.
@@ -79,7 +93,10 @@ void Registry::carry_out(const RemoveSegment& change, Dropped& dropped) {
   if (is_removed(*segment)) return;  // it is watched already
   if (prepared.stays_mapped) {
     state_.of(*segment).perm.mode |= abi::kShmDest;
-    if (segment->in_use()) return;
+    if (segment->in_use()) {
+      tell_of(*segment);
+      return;
+    }
   }
   destroy(segment, dropped);
 }
@@ -91,12 +108,14 @@ void Registry::carry_out(const SetPermissions& change, Dropped& /*dropped*/) {
   state.perm.mode =
       (state.perm.mode & ~abi::kPermissionBits) | (change.mode & abi::kPermissionBits);
   state.ctime_seconds = change.now_seconds;
+  tell_of(*change.segment);
 }
 
 void Registry::carry_out(const SetLocked& change, Dropped& dropped) {
   Segment& segment = *change.segment;
   if (!change.locked) {
     unlock(segment);
+    tell_of(segment);
     return;
   }
   if (is_locked(segment)) return;
@@ -104,6 +123,7 @@ void Registry::carry_out(const SetLocked& change, Dropped& dropped) {
   prepared_ = {};
   state_.of(segment).locked_by = change.uid;
   state_.of(segment).perm.mode |= abi::kShmLocked;
+  tell_of(segment);
 }
 
 void Registry::carry_out(const DropIfOver& change, Dropped& dropped) {
@@ -118,7 +138,11 @@ void Registry::carry_out(const ForgetCreator& change, Dropped& dropped) {
     SegmentState& state = state_.of(*segment);
     if (state.creator != change.creator) continue;
     state.creator.reset();
-    if (rmid_forced_ && over(*segment)) destroy(segment, dropped);
+    if (rmid_forced_ && over(*segment)) {
+      destroy(segment, dropped);
+    } else {
+      tell_of(*segment);
+    }
   }
 }
 
@@ -131,13 +155,22 @@ void Registry::set_limits(const LimitSettings& settings) {
   set(SetLimit::Which::kShmmni, settings.shmmni);
 }
 
-void Registry::carry_out(const SetLimit& change, Dropped& /*dropped*/) { state_.set(change); }
+void Registry::carry_out(const SetLimit& change, Dropped& /*dropped*/) {
+  state_.set(change);
+  tell_of_settings();
+}
 
 void Registry::carry_out(const SetUserLimits& change, Dropped& /*dropped*/) { state_.set(change); }
 
 // ipc_idr_alloc() takes kernel.shm_next_id back before it looks for a free index.
 void Registry::carry_out(const SetNextId& change, Dropped& /*dropped*/) {
   state_.set_next_id_hint(change.id);
+  tell_of_settings();
+}
+
+void Registry::carry_out(const SetIdCursor& change, Dropped& /*dropped*/) {
+  state_.set_id_cursor(change.cursor);
+  tell_of_settings();
 }
 
 void Registry::carry_out(const SetRmidForced& change, Dropped& dropped) {
@@ -147,6 +180,7 @@ void Registry::carry_out(const SetRmidForced& change, Dropped& dropped) {
                             NO_THREAD_SAFETY_ANALYSIS { return is_removed(*segment); });
   if (!change.forced) {
     rmid_forced_ = false;
+    tell_of_settings();
     for (const SegmentPointer& segment : others) files_.unwatch(*segment);
     return;
   }
@@ -156,6 +190,7 @@ void Registry::carry_out(const SetRmidForced& change, Dropped& dropped) {
     if (!segment->in_use()) segment->forget_openings();
   }
   rmid_forced_ = true;
+  tell_of_settings();
   for (const SegmentPointer& segment : others) {
     if (over(*segment)) destroy(segment, dropped);
   }
@@ -183,7 +218,16 @@ void Registry::withdraw(const SegmentPointer& segment) {
   if (is_removed(*segment) || rmid_forced_) files_.unwatch(*segment);
   unlock(*segment);
   files_.remove(*segment);
+  if (observer_ != nullptr) observer_->erased(*segment);
   state_.erase(*segment);
+}
+
+void Registry::tell_of(const Segment& segment) {
+  if (observer_ != nullptr) observer_->changed(state_, segment);
+}
+
+void Registry::tell_of_settings() {
+  if (observer_ != nullptr) observer_->set(state_, rmid_forced_);
 }
 
 void Registry::unlock(Segment& segment) {

@@ -47,6 +47,7 @@ class RegistryState {
   [[nodiscard]] Result<FreeId> next_id() const {
     return table_.next(limits_.shmmni, next_id_hint_);
   }
+  [[nodiscard]] IdCursor id_cursor() const { return table_.cursor(); }
   [[nodiscard]] int in_use() const { return table_.in_use(); }
   /// Whether shmmni is reached.
   [[nodiscard]] bool full() const {
@@ -86,6 +87,7 @@ class RegistryState {
   /// May throw std::bad_alloc, and has changed nothing then.
   void set(const SetUserLimits& change);
   void set_next_id_hint(int id) { next_id_hint_ = id; }
+  void set_id_cursor(const IdCursor& cursor) { table_.go_on_behind(cursor); }
   [[nodiscard]] Creations& creations() { return creations_; }
 
  private:

@@ -7,11 +7,13 @@ namespace shmvisor {
 void Segment::note_attach(const MappingActor& by) noexcept {
   const MutexLock lock(stamps_mutex_);
   note(0, Change::kAttach, by);
+  tell();
 }
 
 void Segment::note_detach(const MappingActor& by) noexcept {
   const MutexLock lock(stamps_mutex_);
   note(0, Change::kDetach, by);
+  tell();
 }
 
 void Segment::renew_lock(const std::function<LockMode()>& wanted) {
@@ -21,14 +23,36 @@ void Segment::renew_lock(const std::function<LockMode()>& wanted) {
 
 AttachStamps Segment::stamps() const {
   const MutexLock lock(stamps_mutex_);
+  return stamps_now();
+}
+
+AttachStamps Segment::stamps_now() const {
   AttachStamps stamps = settled_;
   for (const Recent& recent : recent_) recent.apply_to(stamps);
   return stamps;
 }
 
+void Segment::observe_stamps(StampObserver* observer, std::uint32_t place) noexcept {
+  const MutexLock lock(stamps_mutex_);
+  stamp_observer_ = observer;
+  stamp_place_ = place;
+  tell();
+}
+
+void Segment::tell_of_stamps() noexcept {
+  const MutexLock lock(stamps_mutex_);
+  tell();
+}
+
+void Segment::tell() noexcept {
+  if (stamp_observer_ == nullptr) return;
+  stamp_observer_->stamped(stamp_place_, stamps_now(), was_opened_.load());
+}
+
 std::uint64_t Segment::note_provisionally(Change change, const MappingActor& by) noexcept {
   const MutexLock lock(stamps_mutex_);
   note(++last_number_, change, by);
+  tell();
   return last_number_;
 }
 
@@ -36,6 +60,7 @@ void Segment::retract(std::uint64_t number) {
   const MutexLock lock(stamps_mutex_);
   std::erase_if(recent_, [number](const Recent& recent) { return recent.number == number; });
   fold_recent();
+  tell();
 }
 
 /// Where there is no memory to remember it, it is for good, and what came before it too.

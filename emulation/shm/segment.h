@@ -53,6 +53,19 @@ struct SegmentState {
   uid_t locked_by = 0;
 };
 
+/// Told when the stamps of a segment change, or when it is attached for the first time.
+class StampObserver {
+ public:
+  StampObserver() = default;
+  StampObserver(const StampObserver&) = delete;
+  StampObserver& operator=(const StampObserver&) = delete;
+  virtual ~StampObserver() = default;
+
+  /// With a lock of the segment's held. `place`: as Segment::observe_stamps() had it.
+  virtual void stamped(std::uint32_t place, const AttachStamps& stamps,
+                       bool was_opened) noexcept = 0;
+};
+
 class Segment {
  public:
   struct Creation {
@@ -60,7 +73,7 @@ class Segment {
     IpcPerm perm;
     std::uint64_t size_bytes = 0;
     PidRecord cpid;
-    CreatorThread creator;
+    std::optional<CreatorThread> creator = CreatorThread();
     uid_t account = 0;  ///< Caller::account()
     std::int64_t now_seconds = 0;
   };
@@ -92,13 +105,20 @@ class Segment {
   /// lock held. To be followed by Registry::end_opening().
   void begin_opening() {
     openings_.fetch_add(1);
+    if (was_opened_.load()) return;
     was_opened_.store(true);
+    tell_of_stamps();
   }
   void end_opening() { openings_.fetch_sub(1); }
   /// Whether an attach has begun since forget_openings(). Then a segment that is not in use has
   /// been in use.
   [[nodiscard]] bool was_opened() const { return was_opened_.load(); }
-  void forget_openings() { was_opened_.store(openings_.load() != 0); }
+  void forget_openings() {
+    was_opened_.store(openings_.load() != 0);
+    tell_of_stamps();
+  }
+  /// Of a segment that comes back, before it is in a registry.
+  void set_was_opened(bool opened) { was_opened_.store(opened); }
 
   /// Whether its last mapping ends it: SegmentFiles::watch().
   [[nodiscard]] bool ends_unmapped() const { return ends_unmapped_.load(); }
@@ -112,6 +132,8 @@ class Segment {
   void renew_lock(const std::function<LockMode()>& wanted);
 
   [[nodiscard]] AttachStamps stamps() const;
+  /// From now on `observer` is told of them, if it is not null, and of what they are now.
+  void observe_stamps(StampObserver* observer, std::uint32_t place) noexcept;
 
   // What is known of mappings that come and go: not of a fork, an exit or a munmap, which the
   // kernel does not announce. So it is who was last, never how many.
@@ -143,6 +165,9 @@ class Segment {
   static constexpr std::size_t kMostRecent = 16;
   void note(std::uint64_t number, Change change, const MappingActor& by) REQUIRES(stamps_mutex_);
   void fold_recent() REQUIRES(stamps_mutex_);
+  [[nodiscard]] AttachStamps stamps_now() const REQUIRES(stamps_mutex_);
+  void tell_of_stamps() noexcept;
+  void tell() noexcept REQUIRES(stamps_mutex_);
 
   SegmentState state_;
   const int id_;
@@ -159,6 +184,8 @@ class Segment {
   AttachStamps settled_ GUARDED_BY(stamps_mutex_);
   std::vector<Recent> recent_ GUARDED_BY(stamps_mutex_);  ///< oldest first
   std::uint64_t last_number_ GUARDED_BY(stamps_mutex_) = 0;
+  StampObserver* stamp_observer_ GUARDED_BY(stamps_mutex_) = nullptr;  ///< mostly null
+  std::uint32_t stamp_place_ GUARDED_BY(stamps_mutex_) = 0;
 };
 
 }  // namespace shmvisor

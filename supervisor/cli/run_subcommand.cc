@@ -92,6 +92,7 @@ RunSubcommand::RunSubcommand(CLI::App& parent)
   add_sharing(no_linger);
   add_process_options();
   add_surroundings();
+  add_keeper();
 }
 
 void RunSubcommand::add_memory_options() {
@@ -182,6 +183,23 @@ void RunSubcommand::add_process_options() {
   add("--subreaper", options_.subreaper, "Adopt orphaned descendants; always so as PID 1");
   add("--group", options_.signal_group, "Pass signals on to the command's own process group");
   add("--own-group", options_.own_group, "Give the command a process group of its own");
+}
+
+void RunSubcommand::add_keeper() {
+  CLI::Option* const keeper =
+      app()
+          .add_flag("--keeper", options_.keeper, "Go on when the process that serves is killed")
+          ->group(kProcessesGroup);
+  for (const char* const other : {"--serve", "--join", "--join-or-serve", "--private-ipc"}) {
+    keeper->excludes(app().get_option(other));
+  }
+  // For tests, which kill it more often.
+  app()
+      .add_option("--keeper-deaths", options_.keeper_deaths,
+                  "How many deaths in a minute are too many; 5 by default")
+      ->check(CLI::Range(1, 1000000))
+      ->type_name("COUNT")
+      ->group("");
 }
 
 void RunSubcommand::add_surroundings() {

@@ -48,7 +48,7 @@ std::string hello_of(const ControlServer::Identity& identity) {
          {"version", SHMVISOR_VERSION},
          {"kind", identity.kind},
          {"name", identity.name.empty() ? control::Json() : control::Json(identity.name)},
-         {"pid", ::getpid()},
+         {"pid", identity.pid},
          {"pid_namespace", pid_namespace == 0 ? control::Json() : control::Json(pid_namespace)}}}});
 }
 

@@ -16,6 +16,8 @@
 // otherwise the process must end without that: end_process.h. Thread rule: the loop's thread.
 #pragma once
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -49,6 +51,7 @@ class ControlServer {
   struct Identity {
     std::string kind;  ///< "run" or "agent"
     std::string name;  ///< empty: none
+    pid_t pid = ::getpid();
   };
 
   /// `resources`: borrowed.

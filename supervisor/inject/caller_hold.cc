@@ -106,7 +106,7 @@ void CallerHold::secure_answer() {
 
 bool CallerHold::send_out_of_notification() {
   notification_used_up_ = true;
-  return call_.listener().respond(call_.id(), kCallAgain).ok();
+  return call_.listener().send_back(call_.id()).ok();
 }
 
 Result<StoppedThread> CallerHold::stopped(AttachedThread attached) {

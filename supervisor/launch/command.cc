@@ -298,7 +298,6 @@ void Command::go_on() {
 std::optional<Failure> Command::wait_for_exec(const std::function<void(int)>& wait_readable) {
   const std::optional<Message> message =
       receive_step(socket_.get(), missing_in_proc_, wait_readable);
-  socket_.reset();
   if (!message) return std::nullopt;  // closed by the exec
   return explain(*message, name_);
 }

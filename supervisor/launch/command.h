@@ -70,13 +70,19 @@ class Command {
   [[nodiscard]] UniqueFd ipc_namespace() const;
   /// Why the child made none; nothing where it made one, or was not to.
   [[nodiscard]] const std::optional<Errno>& ipc_refused() const { return ipc_refused_; }
-  /// Lets the child go on to its exec. Precondition: the descriptors were taken.
+  /// Lets the child go on to its exec; once more does no harm. Precondition: the descriptors were
+  /// taken.
   void go_on();
   /// Waits until the program runs, or could not be executed. Before that the child may be stopped
   /// or killed like any process: `wait_readable` handles that while it waits for a descriptor.
+  /// Where this was asked before, a program that could not be executed may be taken for one that
+  /// runs.
   std::optional<Failure> wait_for_exec(const std::function<void(int)>& wait_readable = [](int) {});
   /// Why the command runs without files in /proc that were wanted but not demanded.
   [[nodiscard]] const ProcMountFailure& missing_in_proc() const { return missing_in_proc_; }
+
+  /// Nothing more is to be heard from the child.
+  void leave() { socket_.reset(); }
 
  private:
   Command(pid_t pid, UniqueFd socket, std::string name)

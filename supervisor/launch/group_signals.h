@@ -33,6 +33,7 @@ class GroupSignals {
   /// `answered`: called when signals have been handed over after an answer, and more may be there.
   GroupSignals(EventLoop& loop, Deliver deliver, std::function<void()> answered);
 
+  [[nodiscard]] int witness_fd() const { return witness_ == nullptr ? -1 : witness_->fd(); }
   /// Without one no signal is for the group.
   void use(std::unique_ptr<GroupWitness> witness);
   /// Precondition: not full(), not counting those that are added at once.

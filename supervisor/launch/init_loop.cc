@@ -10,6 +10,7 @@
 #include <array>
 #include <chrono>
 #include <span>
+#include <utility>
 
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/launch/exit_status.h"
@@ -124,6 +125,7 @@ void InitLoop::run_until(int fd) {
 void InitLoop::see_end_of_parent() {
   parent_ended_.reset();
   told_to_end_ = true;
+  told_();
   if (status_) return;
   (void)with_identity_of(command_, kToSignal, [this] {
     return ::kill(command_, SIGKILL) == 0 ? Result<void>() : Errno::current();
@@ -187,7 +189,9 @@ void InitLoop::pass_on_to_rest(const signalfd_siginfo& info) {
   const Result<std::vector<pid_t>> left = scope_.processes();
   if (!left) return;  // whether any is left cannot be told
   for (const pid_t pid : *left) send(pid, info);
-  if (left->empty() && asks_to_end(info)) told_to_end_ = true;
+  if (!left->empty() || !asks_to_end(info)) return;
+  told_to_end_ = true;
+  told_();
 }
 
 void InitLoop::send_to_group(const signalfd_siginfo& info) const {
@@ -219,12 +223,25 @@ bool InitLoop::reap() {
     }
     siginfo_t dead{};
     ::waitid(P_PID, static_cast<id_t>(seen.si_pid), &dead, WEXITED | WNOHANG | __WNOTHREAD);
+    if (seen.si_pid == other_child_) {
+      other_child_ = 0;
+      // Which may have another one watched.
+      const auto ended = std::exchange(other_ended_, nullptr);
+      ended(seen);
+      continue;
+    }
     if (seen.si_pid != command_) continue;
     group_.leave(command_);
     status_ =
         seen.si_code == CLD_EXITED ? seen.si_status : exit_status::kSignalBase + seen.si_status;
     got_.dismiss_witness();
+    told_();
   }
+}
+
+void InitLoop::watch_child(pid_t pid, std::function<void(const siginfo_t&)> ended) {
+  other_ended_ = std::move(ended);
+  other_child_ = pid;
 }
 
 bool InitLoop::follow_stop() {

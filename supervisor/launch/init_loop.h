@@ -25,8 +25,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "policy/base/unique_fd.h"
+#include "supervisor/launch/command_watch.h"
 #include "supervisor/launch/group_signals.h"
 #include "supervisor/launch/parent_watch.h"
 #include "supervisor/launch/process_group.h"
@@ -37,26 +39,35 @@ struct signalfd_siginfo;
 
 namespace shmvisor {
 
-class InitLoop {
+class InitLoop : public CommandWatch {
  public:
   /// `signal_group`: signals are for the command's whole group, which is then its own. `scope`: the
   /// descendants of this process.
   InitLoop(EventLoop& loop, pid_t command, const ProcessGroup& group, bool signal_group,
            const sigset_t& watched, const ProcessScope& scope);
 
-  /// Whether it can wait for signals and children. Precondition of all other members.
-  [[nodiscard]] bool valid() const { return signals_.valid(); }
+  /// Whether it can wait for signals and children.
+  [[nodiscard]] bool valid() const override { return signals_.valid(); }
   /// For a command in our process group. The witness ends with the command.
   void use(std::unique_ptr<GroupWitness> witness) { got_.use(std::move(witness)); }
-  /// The command has begun to end: no signal matters to it any more.
-  void command_ends() { got_.dismiss_witness(); }
+  void command_ends() override { got_.dismiss_witness(); }
   /// When the parent ends, the command is killed, and the loop ends with it. Borrowed.
   void end_with(const ParentWatch& parent);
-  /// Runs until the command has ended and, with `linger`, until `all_gone` answers true; it is
-  /// asked after each turn of the loop. Answers the command's exit status as in exit_status.h.
-  int run(bool linger, const std::function<bool()>& all_gone);
-  /// Runs until the descriptor is readable, or the command has ended. Before run().
-  void run_until(int fd);
+  int run(bool linger, const std::function<bool()>& all_gone) override;
+  void run_until(int fd) override;
+
+  // Of a keeper, which turns the loop by itself:
+
+  /// `told`: the command has ended, or a signal asks to end when nobody is left.
+  void tell(std::function<void()> told) { told_ = std::move(told); }
+  [[nodiscard]] const std::optional<int>& status() const { return status_; }
+  [[nodiscard]] bool told_to_end() const { return told_to_end_; }
+  /// Another child; `ended` is called once it is reaped, unless another one is watched then.
+  void watch_child(pid_t pid, std::function<void(const siginfo_t&)> ended);
+  /// Of the witness; -1 without one.
+  [[nodiscard]] int witness_fd() const { return got_.witness_fd(); }
+  /// Looks for children that have ended or stopped already.
+  void look() { look_at_children(); }
 
  private:
   void see_end_of_parent();
@@ -79,6 +90,9 @@ class InitLoop {
   const UniqueFd signals_;
   std::optional<int> status_;
   bool told_to_end_ = false;
+  std::function<void()> told_ = [] {};
+  pid_t other_child_ = 0;
+  std::function<void(const siginfo_t&)> other_ended_;
   EventLoop::Source parent_ended_;
   /// Paused for a moment after a SIGCHLD that told of a ptrace-stop only.
   EventLoop::Source signals_came_;

@@ -79,24 +79,40 @@ std::unique_ptr<GroupWitness> Launched::make_witness() const {
   return group.own() ? nullptr : std::make_unique<GroupWitness>();
 }
 
-std::optional<Failure> Launched::let_go(InitLoop& init,
+void Launched::prepare(InitLoop& init) const {
+  init.use(make_witness());
+  if (parent) init.end_with(*parent);
+}
+
+std::optional<Failure> Launched::let_go(CommandWatch& watch,
                                         const std::function<void()>& meanwhile) const {
-  if (!init.valid()) {
+  if (!watch.valid()) {
     return Failure{exit_status::kOwnFailure,
                    "signalfd(2) is refused, which tells of signals and children; raise "
                    "RLIMIT_NOFILE, or allow it where a seccomp filter forbids it"};
   }
-  if (parent) init.end_with(*parent);
+  if (kept != nullptr && kept->page.command_runs.load()) {
+    meanwhile();
+    return std::nullopt;
+  }
   flush_process_log(kBeforeCommand);
   command.go_on();
   meanwhile();
-  auto failure = command.wait_for_exec([&init](int fd) { init.run_until(fd); });
+  auto failure = command.wait_for_exec([&watch](int fd) { watch.run_until(fd); });
+  if (kept == nullptr) {
+    command.leave();
+  } else if (!failure) {
+    // The connection stays, or another file would come to have its number, by which the keeper and
+    // its next servers know it.
+    kept->page.command_runs.store(true);
+  }
   if (!failure) tell_of_proc(options, command.missing_in_proc());
   if (!failure) tell_of_ipc(options, command.ipc_refused());
   return failure;
 }
 
 int Launched::give_up(const Failure& failure) const {
+  if (kept != nullptr) kept->page.gave_up.store(true);
   end_child(command.pid());  // unless the init loop has reaped it
   group.leave(command.pid());
   return fail(failure);

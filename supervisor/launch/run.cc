@@ -1,6 +1,7 @@
 #include "supervisor/launch/run.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -19,13 +20,16 @@
 #include "supervisor/launch/ending_signals.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/init_loop.h"
+#include "supervisor/launch/kept_run.h"
 #include "supervisor/launch/launched.h"
 #include "supervisor/launch/own_capability.h"
 #include "supervisor/launch/parent_watch.h"
 #include "supervisor/launch/role_search.h"
 #include "supervisor/launch/server_watch.h"
 #include "supervisor/launch/serving_run.h"
+#include "supervisor/log/process_log.h"
 #include "supervisor/loop/event_loop.h"
+#include "supervisor/procfs/proc_file.h"
 #include "supervisor/scope/descendant_scope.h"
 
 namespace shmvisor {
@@ -64,7 +68,7 @@ int run_joined(const Launched& launched, const JoinConnection& server, UniqueFd 
   const ServerWatch watch(loop, server, std::move(listener));
   InitLoop init(loop, launched.command.pid(), launched.group, launched.options.signal_group,
                 launched.inherited.watched(), below);
-  init.use(launched.make_witness());
+  launched.prepare(init);
   if (const auto failure = launched.let_go(init)) return launched.give_up(*failure);
   return init.run(launched.options.linger, [&watch] { return watch.all_gone(); });
 }
@@ -82,6 +86,33 @@ bool proc_is_ours() {
   const ssize_t length = ::readlink("/proc/self", self.data(), self.size());
   return length > 0 && std::string_view(self.data(), static_cast<std::size_t>(length)) ==
                            std::to_string(::getpid());
+}
+
+/// What a keeper and its servers share.
+Result<Kept, Failure> prepare_keeper() {
+  if (orphans_need_us()) {
+    return Failure{exit_status::kOwnFailure,
+                   "--keeper: Yama's ptrace_scope lets a process trace its descendants alone, and "
+                   "with a keeper the command is none of the server's; give shmvisor "
+                   "CAP_SYS_PTRACE, or run it without"};
+  }
+  KeeperPage* const page = KeeperPage::create();
+  UniqueFd news(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (page == nullptr || !news.valid()) {
+    return Failure{exit_status::kOwnFailure,
+                   std::string("--keeper: cannot begin: ") + std::strerror(errno)};
+  }
+  auto state = StateFile::create();
+  if (!state) {
+    return Failure{exit_status::kOwnFailure, "--keeper: the state " + state.error()};
+  }
+  const auto threads = numbered_entries("/proc/self/task");
+  if (!threads || threads->size() != 1) {
+    return Failure{exit_status::kOwnFailure, "--keeper: cannot begin: there is another thread"};
+  }
+  KeptDescriptors::use(&page->descriptors);
+  // All for as long as we live.
+  return Kept{*page, *state->release(), news.release(), ::getpid()};
 }
 
 /// Those who join a run share its segments: each stays where it was started.
@@ -102,6 +133,8 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
                  "/proc is not mounted here, hidden, or another pid namespace's: nothing else "
                  "tells who calls; mount it"});
   }
+  // A keeper is cloned, and has no thread.
+  if (options.keeper) let_process_log_have_thread(false);
   const auto filter = build_filter_program();
   if (!filter) {
     return fail({exit_status::kOwnFailure, std::string("cannot build the seccomp filter: ") +
@@ -122,6 +155,14 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   const ProcessGroup group(options.own_group || options.signal_group);
   const InheritedState inherited(group, options.at_our_death);
   inherited.raise_limits();
+  std::optional<Kept> kept;
+  if (options.keeper) {
+    auto prepared = prepare_keeper();
+    if (!prepared) return fail(prepared.error());
+    kept.emplace(*prepared);
+    // A caller that runs system calls step by step dies with its server. So it is to do that once.
+    features.mark_absent(KernelFeature::kLateCallSites);
+  }
   // The state that we were started with is the command's, see InheritedState.
   ::prctl(PR_SET_CHILD_SUBREAPER, options.subreaper || orphans_need_us() ? 1 : 0, 0, 0, 0);
   std::optional<ParentWatch> parent;
@@ -129,14 +170,14 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
 
   ProcMounts mounts(proc, options.user_namespace, role.server.has_value());
   std::optional<ServingRun::Groundwork> groundwork;
-  auto started = Command::start(options.command, *filter, inherited, mounts, features,
-                                ipc_of(options, role), [&] {
-                                  if (!role.server)
-                                    groundwork = ServingRun::lay_groundwork(options, features);
-                                });
+  auto started = Command::start(
+      options.command, *filter, inherited, mounts, features, ipc_of(options, role), [&] {
+        if (!role.server) groundwork.emplace(ServingRun::lay_groundwork(options, features));
+      });
   if (!started) return fail(started.error());
   Command& command = *started;
-  const Launched launched{options, features, group, inherited, command, parent};
+  const Launched launched{
+      options, features, group, inherited, command, parent, kept ? &*kept : nullptr};
   UniqueFd listener = command.take_listener();
   const auto joined = hand_over(launched, role, search, listener);
   if (!joined) return launched.give_up(joined.error());
@@ -146,7 +187,8 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
         "is restored or saved here");
   }
   if (!*joined) {
-    if (!groundwork) groundwork = ServingRun::lay_groundwork(options, features);
+    if (!groundwork) groundwork.emplace(ServingRun::lay_groundwork(options, features));
+    if (kept) return run_kept(launched, std::move(listener), std::move(*groundwork));
     return ServingRun(launched, std::move(listener), std::move(role.socket), std::move(*groundwork))
         .run();
   }

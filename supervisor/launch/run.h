@@ -28,6 +28,10 @@ struct RunOptions {
   CleanupMode cleanup = CleanupMode::kKeep;
   /// Whether descendants that outlive the command are served on.
   bool linger = true;
+  /// Whether a keeper has the command, and starts another server where one dies.
+  bool keeper = false;
+  /// So many deaths of servers in a minute are too many.
+  int keeper_deaths = 5;
   /// Whether the command leads a process group of its own, see ProcessGroup.
   bool own_group = false;
   /// Whether signals to shmvisor go to that whole group. Implies own_group.

@@ -13,6 +13,8 @@
 #include "supervisor/audit/process_audit.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/launch/exit_status.h"
+#include "supervisor/launch/init_loop.h"
+#include "supervisor/launch/kept_command.h"
 #include "supervisor/launch/restore_file.h"
 #include "supervisor/procfiles/fuse_mount.h"
 #include "supervisor/scope/supervised_scope.h"
@@ -62,6 +64,19 @@ std::shared_ptr<Session> make_session(const RunOptions& options,
                              std::move(ipc_namespace));
 }
 
+/// No server after this one will do better.
+[[noreturn]] void give_up_state(const Launched& launched, const std::string& why) {
+  spdlog::critical("the state {}: no other server is started", why);
+  launched.kept->page.lost.store(true);
+  end_process_at_once(exit_status::kOwnFailure);
+}
+
+std::unique_ptr<KeptState> read_state(const Launched& launched) {
+  auto state = KeptState::read(launched.kept);
+  if (!state) give_up_state(launched, state.error());
+  return std::move(*state);
+}
+
 Failure own_failure(std::string message) { return {exit_status::kOwnFailure, std::move(message)}; }
 
 }  // namespace
@@ -79,28 +94,49 @@ ServingRun::Groundwork ServingRun::lay_groundwork(const RunOptions& options,
 ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
                        std::optional<JoinSocket> socket, Groundwork groundwork)
     : launched_(launched),
-      resources_(std::move(groundwork.resources)),
+      groundwork_(std::move(groundwork)),
+      kept_state_(read_state(launched)),
+      resources_(std::move(groundwork_.resources)),
       upkeep_(loop_, resources_),
-      session_(groundwork.session != nullptr
-                   ? std::move(groundwork.session)
-                   : make_session(launched.options, resources_, launched.command.ipc_namespace())),
+      session_(bring_back(
+          groundwork_.session != nullptr
+              ? std::move(groundwork_.session)
+              : make_session(launched.options, resources_, launched.command.ipc_namespace()))),
       covers_(launched.command.pid()),
       files_(serve_files()),
       served_(session_, std::move(listener), launched.command.wait_kind(), server_options()),
-      last_process_(loop_, served_.listener(), [this] { init_.command_ends(); }),
+      last_process_(loop_, served_.listener(), [this] { watch_->command_ends(); }),
       below_(launched.features),
-      init_(loop_, launched.command.pid(), launched.group, launched.options.signal_group,
-            launched.inherited.watched(), below_) {
+      watch_(watch_command()) {
   session_->scope().add(scope_below_us(launched.features));
   upkeep_.add(session_);
   if (socket) joined_.emplace(loop_, std::move(*socket), session_);
-  if (launched.options.cleanup == CleanupMode::kRmidForced) {
+  if (kept_state_ != nullptr) kept_state_->bring_back(served_);
+  if (launched.is_first() && launched.options.cleanup == CleanupMode::kRmidForced) {
     session_->registries().initial()->set_rmid_forced(true);
   }
   if (launched.options.cleanup == CleanupMode::kOrphaned) {
     cleanup_.emplace(loop_, [this] { return OrphanCleanup::Sessions{session_}; });
   }
-  init_.use(launched.make_witness());
+}
+
+std::shared_ptr<Session> ServingRun::bring_back(std::shared_ptr<Session> session) {
+  if (kept_state_ == nullptr) return session;
+  if (const auto done = kept_state_->bring_back(*session); !done) {
+    give_up_state(launched_, done.error());
+  }
+  return session;
+}
+
+std::unique_ptr<CommandWatch> ServingRun::watch_command() {
+  if (launched_.kept != nullptr) {
+    return std::make_unique<KeptCommand>(loop_, launched_.kept->page, launched_.kept->news);
+  }
+  auto init = std::make_unique<InitLoop>(loop_, launched_.command.pid(), launched_.group,
+                                         launched_.options.signal_group,
+                                         launched_.inherited.watched(), below_);
+  launched_.prepare(*init);
+  return init;
 }
 
 std::unique_ptr<ProcFileSystem> ServingRun::serve_files() {
@@ -116,7 +152,9 @@ std::unique_ptr<ProcFileSystem> ServingRun::serve_files() {
   if (!connection.valid()) return nullptr;
   auto files = session_->make_files();
   // Where it cannot be served it is closed, and the child finds that it cannot mount its files.
-  if (const auto started = files->start(std::move(connection)); !started) {
+  FuseBeginning* const beginning = launched_.kept == nullptr ? nullptr : &launched_.kept->page.fuse;
+  const auto number = launched_.kept == nullptr ? 1U : launched_.kept->page.servers.load();
+  if (const auto started = files->start(std::move(connection), beginning, number); !started) {
     spdlog::warn("cannot serve the files in /proc: {}", std::strerror(started.error().value()));
     return nullptr;
   }
@@ -135,24 +173,40 @@ ServerOptions ServingRun::server_options() {
 
 int ServingRun::run() {
   g_command = launched_.command.pid();
-  KickTimer::install_handler([](int signal_number) { ::kill(g_command, signal_number); });
+  // A kept server has signals of its own alone; those for the command are its keeper's to pass on.
+  KickTimer::install_handler(launched_.kept != nullptr
+                                 ? [](int /*signal_number*/) {}
+                                 : [](int signal_number) { ::kill(g_command, signal_number); });
   auto failure = start();
-  if (!failure) failure = launched_.let_go(init_, [] { Server::keep_reserve(); });
+  if (!failure) failure = launched_.let_go(*watch_, [] { Server::keep_reserve(); });
   int status = failure ? launched_.give_up(*failure)
-                       : init_.run(launched_.options.linger, [this] { return all_gone(); });
+                       : watch_->run(launched_.options.linger, [this] { return all_gone(); });
   // A command that did not run leaves an older file as it is.
   to_be_saved_ = !failure && !launched_.options.save_path.empty();
   const bool ended = end_threads();
   if (to_be_saved_ && status == 0) status = exit_status::kOwnFailure;
+  if (launched_.kept != nullptr) launched_.kept->page.status.store(status);
   if (!ended) end_process_at_once(status);
   return status;
+}
+
+std::optional<Failure> ServingRun::open_control_socket(const RunOptions& options,
+                                                       Groundwork& groundwork) {
+  if (!options.control.wanted()) return std::nullopt;
+  const auto place = control::place_for(options.control);
+  if (!place) return own_failure(place.error().text);
+  auto socket = ControlSocket::listen_at(*place);
+  if (!socket) return own_failure(socket.error().text);
+  groundwork.control.emplace(std::move(*socket));
+  return std::nullopt;
 }
 
 std::optional<Failure> ServingRun::open_control() {
   const RunOptions& options = launched_.options;
   const bool has_clients_of_ours = options.trace || options.report || !options.save_path.empty();
   if (!options.control.wanted() && !has_clients_of_ours) return std::nullopt;
-  control_.emplace(loop_, *resources_, ControlServer::Identity{"run", options.control.name},
+  control_.emplace(loop_, *resources_,
+                   ControlServer::Identity{"run", options.control.name, launched_.pid()},
                    [session = session_] {
                      return std::vector<NamedSession>{{kMainRegistry, session}};
                    });
@@ -168,13 +222,10 @@ std::optional<Failure> ServingRun::open_control() {
     if (!reloader_->valid()) return no_descriptor();
     control_->reload_by(*reloader_);
   }
-  if (options.control.wanted()) {
-    const auto place = control::place_for(options.control);
-    if (!place) return own_failure(place.error().text);
-    auto socket = ControlSocket::listen_at(*place);
-    if (!socket) return own_failure(socket.error().text);
-    control_->listen(std::move(*socket));
+  if (!groundwork_.control) {
+    if (auto failure = open_control_socket(options, groundwork_)) return failure;
   }
+  if (groundwork_.control) control_->listen(std::move(*groundwork_.control));
   if (!options.trace) return std::nullopt;
   auto tracer = start_client("trace", *options.trace);
   if (!tracer) {
@@ -188,15 +239,19 @@ std::optional<Failure> ServingRun::open_control() {
 }
 
 std::optional<Failure> ServingRun::start() {
-  if (auto failure = restore_file(launched_, *session_->registries().initial())) return failure;
+  if (launched_.is_first()) {
+    if (auto failure = restore_file(launched_, *session_->registries().initial())) return failure;
+  }
   if (auto failure = open_control()) return failure;
   if (const auto trouble = begin_process_audit()) return own_failure(*trouble);
-  audit(AuditLog::kNobody, [this] {
-    AuditRecord record("start");
-    record.add("pid", launched_.command.pid());
-    return std::move(record.add("command", launched_.options.command.front()));
-  });
+  if (launched_.is_first())
+    audit(AuditLog::kNobody, [this] {
+      AuditRecord record("start");
+      record.add("pid", launched_.command.pid());
+      return std::move(record.add("command", launched_.options.command.front()));
+    });
   const auto started = served_.server().start();
+  if (started && launched_.kept != nullptr) launched_.kept->page.serves.store(true);
   if (started) return std::nullopt;
   return Failure{exit_status::kOwnFailure,
                  std::string("cannot start a serving thread: ") +
@@ -222,7 +277,9 @@ bool ServingRun::end_threads() {
   end_process_audit(kControlBound);
   const bool cleanup_ended = !cleanup_ || cleanup_->wait_for_end(kUpkeepBound);
   // The loop has turned: no task begins any more.
-  return cleanup_ended && upkeep_.wait_for_end(kUpkeepBound) && ended && control_ended;
+  const bool kept_ended = kept_state_ == nullptr || kept_state_->wait_for_end(kUpkeepBound);
+  return kept_ended && cleanup_ended && upkeep_.wait_for_end(kUpkeepBound) && ended &&
+         control_ended;
 }
 
 void ServingRun::take_in_alone(SideClient& client) {

@@ -14,7 +14,8 @@
 #include "supervisor/control/control_server.h"
 #include "supervisor/join/join_socket.h"
 #include "supervisor/join/joined_commands.h"
-#include "supervisor/launch/init_loop.h"
+#include "supervisor/launch/command_watch.h"
+#include "supervisor/launch/kept_state.h"
 #include "supervisor/launch/last_process.h"
 #include "supervisor/launch/launched.h"
 #include "supervisor/launch/other_descendants.h"
@@ -36,8 +37,12 @@ class ServingRun {
   struct Groundwork {
     std::shared_ptr<SessionResources> resources;
     std::shared_ptr<Session> session;  ///< null where the command's IPC namespace is to be its own
+    std::optional<ControlSocket> control = {};  ///< where it is open already
   };
   static Groundwork lay_groundwork(const RunOptions& options, KernelFeatures& features);
+  /// Where the options ask for one. Once.
+  static std::optional<Failure> open_control_socket(const RunOptions& options,
+                                                    Groundwork& groundwork);
 
   /// `socket`: where others may join.
   ServingRun(const Launched& launched, UniqueFd listener, std::optional<JoinSocket> socket,
@@ -52,9 +57,12 @@ class ServingRun {
  private:
   /// Null where the command has no files of ours in /proc.
   std::unique_ptr<ProcFileSystem> serve_files();
+  std::unique_ptr<CommandWatch> watch_command();
   [[nodiscard]] ServerOptions server_options();
+  /// Has the session as the last server left it.
+  std::shared_ptr<Session> bring_back(std::shared_ptr<Session> session);
   std::optional<Failure> start();
-  /// Opens the control socket, where one is asked for.
+  /// Serves an operator's clients, and our own, where there are to be any.
   std::optional<Failure> open_control();
   /// Whether no process of the command, or of those that joined, is left.
   [[nodiscard]] bool all_gone() const;
@@ -70,6 +78,8 @@ class ServingRun {
 
   const Launched& launched_;
   EventLoop loop_;
+  Groundwork groundwork_;  ///< what is not taken yet
+  const std::unique_ptr<KeptState> kept_state_;
   const std::shared_ptr<SessionResources> resources_;
   Upkeep upkeep_;
   const std::shared_ptr<Session> session_;
@@ -83,7 +93,7 @@ class ServingRun {
   std::optional<ControlServer> control_;
   std::optional<SideClient> tracer_;
   OtherDescendants below_;
-  InitLoop init_;
+  const std::unique_ptr<CommandWatch> watch_;
   bool to_be_saved_ = false;  ///< at the end, and has not been
 };
 

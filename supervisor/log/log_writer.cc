@@ -89,6 +89,7 @@ struct LogWriter::State : std::enable_shared_from_this<State> {
   std::string writing;  ///< of the writing thread
   std::uint64_t lost GUARDED_BY(mutex) = 0;
   std::uint64_t written_out GUARDED_BY(mutex) = 0;  ///< how often what was queued has been written
+  bool may_have_thread GUARDED_BY(mutex) = true;
   bool has_thread GUARDED_BY(mutex) = false;
   bool busy GUARDED_BY(mutex) = false;  ///< a thread writes
   bool ending GUARDED_BY(mutex) = false;
@@ -103,6 +104,7 @@ struct LogWriter::State : std::enable_shared_from_this<State> {
 
 bool LogWriter::State::start() {
   if (has_thread) return true;
+  if (!may_have_thread) return false;
   // A thread has the identity of the one that made it. One that borrowed another's for a moment
   // makes none that stays: whose it is may send it signals.
   if (::geteuid() != user) return false;
@@ -156,6 +158,11 @@ LogWriter::~LogWriter() {
   const MutexLock lock(state_->mutex);
   state_->ending = true;
   state_->came.notify_one();
+}
+
+void LogWriter::use_thread(bool use) noexcept {
+  const MutexLock lock(state_->mutex);
+  state_->may_have_thread = use;
 }
 
 void LogWriter::add(std::string_view line) noexcept {

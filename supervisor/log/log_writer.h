@@ -30,6 +30,10 @@ class LogWriter {
   /// Queued lines are still written, if the process lives for long enough.
   ~LogWriter();
 
+  /// Whether a thread of its own writes; otherwise flush() does. Precondition of a change: there is
+  /// no such thread.
+  void use_thread(bool use) noexcept;
+
   /// `line` with its newline.
   void add(std::string_view line) noexcept;
   /// Counts a line that could not be formatted.

@@ -69,6 +69,8 @@ void set_up_process_log(spdlog::level::level_enum level) {
   std::set_terminate(end_by_exception);
 }
 
+void let_process_log_have_thread(bool has) noexcept { writer().use_thread(has); }
+
 void flush_process_log(std::chrono::milliseconds bound) noexcept { writer().flush(bound); }
 
 }  // namespace shmvisor

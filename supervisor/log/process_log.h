@@ -12,6 +12,10 @@ namespace shmvisor {
 /// Lines below `level` are not logged. An uncaught exception that ends the process is logged.
 void set_up_process_log(spdlog::level::level_enum level);
 
+/// LogWriter::use_thread(): a process that will be cloned (clone_server()) has no thread; its
+/// clones may. While there is one thread.
+void let_process_log_have_thread(bool has) noexcept;
+
 /// How long the end of the process waits for queued lines to be written.
 inline constexpr std::chrono::milliseconds kLastLinesBound{1000};
 

@@ -32,6 +32,12 @@ Denial denial_of(const DescriptorShare::Refusal& refusal) {
   return denial;
 }
 
+std::uint64_t whole_pages_of(const BackingRequest& request) {
+  const std::uint64_t unit = request.huge ? request.huge_page_bytes : kPageBytes;
+  // Close to 2^64 this wraps to 0, as the kernel's ALIGN() does: an empty file of huge pages.
+  return (request.size_bytes + unit - 1) / unit * unit;
+}
+
 }  // namespace
 
 MachineResources::MachineResources(KernelFeatures& known_features)
@@ -60,9 +66,7 @@ gid_t Machine::hugetlb_shm_group() {
 
 Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingRequest& request,
                                                               Denial& denial) {
-  const std::uint64_t unit = request.huge ? request.huge_page_bytes : kPageBytes;
-  // Close to 2^64 this wraps to 0, as the kernel's ALIGN() does: an empty file of huge pages.
-  const std::uint64_t size_bytes = (request.size_bytes + unit - 1) / unit * unit;
+  const std::uint64_t size_bytes = whole_pages_of(request);
   if (request.huge && request.reserve && size_bytes > kLargestFileBytes) return Errno(ENOMEM);
   if (!request.huge && request.size_bytes > kLargestFileBytes) return Errno(EINVAL);
   MemoryCharges charges;
@@ -92,6 +96,27 @@ Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingReque
     return memory.error();
   }
   return std::unique_ptr<BackingMemory>(std::move(*memory));
+}
+
+Result<std::unique_ptr<BackingMemory>> Machine::adopt_memory(int fd, const FileIdentity& identity,
+                                                             const BackingRequest& request) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0 || FileIdentity{status.st_dev, status.st_ino} != identity) {
+    return Errno(ENOENT);
+  }
+  const std::uint64_t size_bytes = whole_pages_of(request);
+  MemoryCharges charges;
+  if (descriptor_share_ != nullptr) {
+    if (auto part = descriptor_share_->take(request.account)) charges.descriptor = std::move(*part);
+  }
+  if (!request.huge) {
+    // Whether it is too large was asked when it was made.
+    if (auto charged = overcommit_.charge(size_bytes, false)) {
+      charges.commit = std::move(*charged);
+    }
+  }
+  return std::unique_ptr<BackingMemory>(MemfdMemory::adopt(
+      UniqueFd(fd), identity, request, size_bytes, std::move(charges), lock_keeper_, features_));
 }
 
 void Machine::note_attach(const PidRecord& process, const BackingMemory& memory) noexcept {

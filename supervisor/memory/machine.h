@@ -46,6 +46,11 @@ class Machine : public Host {
   using Host::create_memory;
   Result<std::unique_ptr<BackingMemory>> create_memory(const BackingRequest& request,
                                                        Denial& denial) override;
+  /// The memory of a segment that another process made with create_memory(), and that this one has
+  /// the descriptor of. It is not refused for want of what it is charged to. ENOENT where the
+  /// descriptor leads elsewhere, and is as it was.
+  Result<std::unique_ptr<BackingMemory>> adopt_memory(int fd, const FileIdentity& identity,
+                                                      const BackingRequest& request);
   Result<MappingCounts> count_mappings(std::span<const FileIdentity> files) override {
     return attach_counter_.count_mappings(files);
   }

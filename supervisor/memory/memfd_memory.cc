@@ -16,6 +16,7 @@
 #include <cassert>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <new>
 #include <utility>
 
@@ -148,6 +149,25 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& r
     if (!reserving) return Errno(ENOMEM);
   }
   return memory;
+}
+
+std::unique_ptr<MemfdMemory> MemfdMemory::adopt(UniqueFd base, const FileIdentity& identity,
+                                                const BackingRequest& request,
+                                                std::uint64_t size_bytes, MemoryCharges charges,
+                                                LockKeeper& lock_keeper, KernelFeatures& features) {
+  std::unique_ptr<MemfdMemory> memory(new MemfdMemory(
+      std::move(base), request, identity, size_bytes, std::move(charges), lock_keeper, features));
+  const MutexLock lock(memory->mutex_);
+  memory->handed_out_ = memory->ever_handed_out_ = true;
+  memory->handed_out_unlocked_ = features.usable(KernelFeature::kLeases);
+  // That process may have died with one (in_use_by_lease()), which would keep who opens the file.
+  (void)::fcntl(memory->base_->get(), F_SETLEASE, F_UNLCK);
+  return memory;
+}
+
+key_t MemfdMemory::name_key() const {
+  constexpr std::size_t kPrefix = 4;  // "SYSV"
+  return static_cast<key_t>(std::strtoul(name_.c_str() + kPrefix, nullptr, 16));
 }
 
 std::string MemfdMemory::path() const { return descriptor_path(*base_); }

@@ -36,6 +36,7 @@
 #include "emulation/memmap/backing_memory.h"
 #include "emulation/shm/host.h"
 #include "policy/base/mutex.h"
+#include "supervisor/keeper/kept_descriptors.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/memory/lock_keeper.h"
 #include "supervisor/memory/locked_pages.h"
@@ -62,6 +63,12 @@ class MemfdMemory : public BackingMemory {
                                                      std::uint64_t size_bytes,
                                                      MemoryCharges charges, LockKeeper& lock_keeper,
                                                      KernelFeatures& features);
+  /// The memory of a segment that another process of ours made: `base` is that process's base,
+  /// which nobody else uses. Whatever descriptions there are may be alive.
+  static std::unique_ptr<MemfdMemory> adopt(UniqueFd base, const FileIdentity& identity,
+                                            const BackingRequest& request, std::uint64_t size_bytes,
+                                            MemoryCharges charges, LockKeeper& lock_keeper,
+                                            KernelFeatures& features);
   ~MemfdMemory() override;
 
   [[nodiscard]] FileIdentity identity() const override { return identity_; }
@@ -73,6 +80,9 @@ class MemfdMemory : public BackingMemory {
   [[nodiscard]] std::uint64_t page_bytes() const { return page_bytes_; }
   /// Whether the whole size was charged when it was made, without SHM_NORESERVE.
   [[nodiscard]] bool is_reserved() const { return reserved_; }
+  /// The number of our base, and the key after which the memory is named: for adopt().
+  [[nodiscard]] int descriptor() const { return base_->get(); }
+  [[nodiscard]] key_t name_key() const;
   [[nodiscard]] Result<BackingFile> open(const Access& maximum) override;
   /// A descriptor (O_PATH) by which a process of our user opens the file for itself, for moments.
   /// It is no description, and does not keep the segment in use. Errors: ENOMEM.
@@ -91,6 +101,7 @@ class MemfdMemory : public BackingMemory {
               std::uint64_t size_bytes, MemoryCharges charges, LockKeeper& lock_keeper,
               KernelFeatures& features)
       : base_(std::make_shared<const UniqueFd>(std::move(base))),
+        kept_(base_->get()),
         name_(request.name),
         identity_(identity),
         size_bytes_(size_bytes),
@@ -131,6 +142,7 @@ class MemfdMemory : public BackingMemory {
 
   Mutex mutex_;
   const std::shared_ptr<const UniqueFd> base_;
+  KeptDescriptor kept_;  ///< of base_
   const std::string name_;
   const FileIdentity identity_;
   const std::uint64_t size_bytes_;

@@ -74,6 +74,10 @@ Listener::Listener(UniqueFd fd, WaitKind wait_kind)
   }
 }
 
+Listener::~Listener() {
+  if (slots_ != nullptr) slots_->forget(fd_.get());
+}
+
 void Listener::use_sync_wake_up(KernelFeatures& features) {
   if (!features.usable(KernelFeature::kSyncWakeUp)) return;
   if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) != 0) {
@@ -83,10 +87,24 @@ void Listener::use_sync_wake_up(KernelFeatures& features) {
 
 Result<seccomp_notif> Listener::receive() {
   HeldLocks::assert_may_wait();
+  if (slots_ != nullptr) return receive_noted();
   Roomy<seccomp_notif> notif;
   std::memset(&notif, 0, notif_size_bytes_);  // the kernel refuses a buffer that is not zero
   if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &notif) != 0) return Errno::current();
   return notif.known;
+}
+
+Result<seccomp_notif> Listener::receive_noted() {
+  constexpr std::chrono::milliseconds kWaitForSlot(20);
+  journal::CallSlot* const slot = slots_->take(fd_.get(), kWaitForSlot);
+  if (slot == nullptr) return Errno(EINTR);
+  if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &slot->notification) != 0) {
+    const Errno error = Errno::current();
+    slots_->give_back(*slot);
+    return error;
+  }
+  slots_->received(*slot);
+  return slot->notification;
 }
 
 bool Listener::alive(std::uint64_t id) const {
@@ -94,6 +112,19 @@ bool Listener::alive(std::uint64_t id) const {
 }
 
 Result<void> Listener::respond(std::uint64_t id, std::int64_t result) {
+  if (slots_ == nullptr) return send(id, result);
+  slots_->deliver(id, result);
+  const auto sent = send(id, result);
+  slots_->free(id);
+  return sent;
+}
+
+Result<void> Listener::send_back(std::uint64_t id) {
+  if (slots_ != nullptr) slots_->hold(id);
+  return send(id, kCallAgain);
+}
+
+Result<void> Listener::send(std::uint64_t id, std::int64_t result) {
   Roomy<seccomp_notif_resp> response;
   std::memset(&response, 0, response_size_bytes_);
   response.known.id = id;
@@ -113,9 +144,10 @@ Result<void> Listener::let_through(std::uint64_t id) {
   std::memset(&response, 0, response_size_bytes_);
   response.known.id = id;
   response.known.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-  if (ioctl_uninterrupted(fd_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response) != 0) {
-    return Errno::current();
-  }
+  const bool sent = ioctl_uninterrupted(fd_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response) == 0;
+  const Errno error = sent ? Errno(0) : Errno::current();
+  done_with(id);
+  if (!sent) return error;
   return {};
 }
 
@@ -132,7 +164,9 @@ Result<int> Listener::add_fd_as(std::uint64_t id, int fd, int number) {
 }
 
 Result<int> Listener::respond_with_fd_as(std::uint64_t id, int fd, int number) {
-  return add_as(fd_, id, fd, number, SECCOMP_ADDFD_FLAG_SETFD | SECCOMP_ADDFD_FLAG_SEND);
+  auto sent = add_as(fd_, id, fd, number, SECCOMP_ADDFD_FLAG_SETFD | SECCOMP_ADDFD_FLAG_SEND);
+  if (sent) done_with(id);
+  return sent;
 }
 
 bool Listener::call_waits() const {

@@ -19,6 +19,7 @@
 
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
+#include "supervisor/journal/call_slots.h"
 #include "supervisor/kernel/features.h"
 
 namespace shmvisor {
@@ -39,6 +40,9 @@ enum class WaitKind : std::uint8_t {
 class Listener {
  public:
   explicit Listener(UniqueFd fd, WaitKind wait_kind = WaitKind::kKillable);
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+  ~Listener();
 
   [[nodiscard]] int fd() const { return fd_.get(); }
 
@@ -49,11 +53,26 @@ class Listener {
   /// Wake-ups on the caller's own CPU (Linux 6.6): ten times as fast as across CPUs.
   void use_sync_wake_up(KernelFeatures& features);
 
+  /// From now on each call has a slot from the moment when it is received till it is answered, so
+  /// that another process can go on with it (left_calls.h). `slots`, borrowed, outlive this. Before
+  /// anything is received.
+  void note_calls_in(CallSlots& slots) { slots_ = &slots; }
+  /// Null where calls are not noted.
+  [[nodiscard]] CallSlots* slots() const { return slots_; }
+
+  /// EINTR also where no slot is free for a while.
   [[nodiscard]] Result<seccomp_notif> receive();
   /// Whether the call is still waiting, and so whether its tid still means its thread.
   [[nodiscard]] bool alive(std::uint64_t id) const;
   /// `result`: a value, or an errno negated.
   Result<void> respond(std::uint64_t id, std::int64_t result);
+  /// Answers with the order to make the call again, kCallAgain, while the call is not over for us:
+  /// its slot is kept till done_with().
+  Result<void> send_back(std::uint64_t id);
+  /// The call is over, in another way than by an answer through this.
+  void done_with(std::uint64_t id) {
+    if (slots_ != nullptr) slots_->free(id);
+  }
   /// The kernel carries the call out itself. Not for a decision that must hold: the caller's memory
   /// may have changed since.
   Result<void> let_through(std::uint64_t id);
@@ -75,7 +94,11 @@ class Listener {
   [[nodiscard]] bool ended() const;
 
  private:
+  [[nodiscard]] Result<seccomp_notif> receive_noted();
+  Result<void> send(std::uint64_t id, std::int64_t result);
+
   UniqueFd fd_;
+  CallSlots* slots_ = nullptr;
   std::atomic<WaitKind> wait_kind_;
   std::size_t notif_size_bytes_;
   std::size_t response_size_bytes_;

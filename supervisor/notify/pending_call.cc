@@ -33,14 +33,17 @@ void PendingCall::let_through() {
 void PendingCall::let_come_again() {
   assert(!answered_);
   comes_again_ = true;
-  (void)listener_.respond(notif_.id, kCallAgain);
+  (void)listener_.send_back(notif_.id);
 }
 
 bool PendingCall::answer(std::int64_t result) {
   assert(!answered_);
   answered_ = true;
-  if (comes_again_) return false;
-  if (route_ != nullptr) return route_->deliver(result);
+  if (comes_again_ || route_ != nullptr) {
+    const bool delivered = !comes_again_ && route_->deliver(result);
+    listener_.done_with(notif_.id);
+    return delivered;
+  }
   return listener_.respond(notif_.id, result).ok();
 }
 

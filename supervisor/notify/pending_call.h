@@ -35,8 +35,9 @@ class AnswerRoute {
 
 class PendingCall {
  public:
-  PendingCall(Listener& listener, const seccomp_notif& notif)
-      : listener_(listener), notif_(notif) {}
+  PendingCall(Listener& listener, const seccomp_notif& notif) : listener_(listener), notif_(notif) {
+    if (listener_.slots() != nullptr) listener_.slots()->serve(notif_.id);
+  }
   PendingCall(const PendingCall&) = delete;
   PendingCall& operator=(const PendingCall&) = delete;
   ~PendingCall();
@@ -63,7 +64,14 @@ class PendingCall {
   /// yet.
   void let_through();
   /// The call was handed to another thread, which answers it.
-  void hand_over() { answered_ = true; }
+  void hand_over() {
+    answered_ = true;
+    if (listener_.slots() != nullptr) listener_.slots()->put_aside(notif_.id);
+  }
+  /// The next change that this thread makes in a registry is the call's, whose result it is.
+  void announce(std::int64_t result) {
+    if (listener_.slots() != nullptr) listener_.slots()->announce(notif_.id, result);
+  }
   /// Has the caller make its call again. Precondition: not answered yet, and a signal is pending
   /// for the caller. A later answer() is not delivered.
   void let_come_again();

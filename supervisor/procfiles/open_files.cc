@@ -23,6 +23,30 @@ Result<std::uint64_t> OpenFiles::add(uid_t user, std::unique_ptr<OpenFile> file)
   return ++last_handle_;
 }
 
+void OpenFiles::begin_at(std::uint64_t handle) {
+  const MutexLock lock(mutex_);
+  first_handle_ = last_handle_ = handle;
+}
+
+void OpenFiles::revive(std::uint64_t handle, uid_t user,
+                       const std::function<std::unique_ptr<OpenFile>()>& open) {
+  if (find(handle) != nullptr) return;
+  auto entry = std::make_shared<Entry>();
+  entry->user = user;
+  entry->file = open();
+  // Its user had a share of the process before, which counted the same.
+  if (entry->file == nullptr || !shares_->take(user)) return;
+  const MutexLock lock(mutex_);
+  bool added = false;
+  try {
+    added = entries_.emplace(handle, std::move(entry)).second;
+  } catch (...) {
+    shares_->give_back(user);
+    throw;
+  }
+  if (!added) shares_->give_back(user);  // another thread was first
+}
+
 void OpenFiles::remove(std::uint64_t handle) {
   std::shared_ptr<Entry> gone;  // destroyed after the lock is released
   const MutexLock lock(mutex_);

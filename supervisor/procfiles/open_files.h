@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <unordered_map>
 
@@ -28,6 +29,14 @@ class OpenFiles {
 
   /// Answers the file's handle, never 0. ENFILE where the user has its share already.
   Result<std::uint64_t> add(uid_t user, std::unique_ptr<OpenFile> file);
+  /// Opens it again, for a handle that another process gave out, before this one served the mount.
+  /// Does nothing where there is such a file.
+  void revive(std::uint64_t handle, uid_t user,
+              const std::function<std::unique_ptr<OpenFile>()>& open);
+  /// Handles of processes that have served the mount before are all below: before the first add().
+  void begin_at(std::uint64_t handle);
+  /// Whether one of them gave it out.
+  [[nodiscard]] bool is_older(std::uint64_t handle) const { return handle < first_handle_; }
   /// Does nothing where there is none.
   void remove(std::uint64_t handle);
   /// Answers what `use` answers; EIO where there is no such file.
@@ -53,6 +62,7 @@ class OpenFiles {
   const std::shared_ptr<OpenFileShares> shares_;
   Mutex mutex_;
   std::unordered_map<std::uint64_t, std::shared_ptr<Entry>> entries_ GUARDED_BY(mutex_);
+  std::uint64_t first_handle_ = 0;
   std::uint64_t last_handle_ GUARDED_BY(mutex_) = 0;
 };
 

@@ -4,11 +4,14 @@
 
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <linux/fuse.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <ctime>
 #include <exception>
@@ -29,6 +32,10 @@ constexpr fuse_ino_t kFirstFile = FUSE_ROOT_ID + 1;
 /// The user charged for requests of threads outside of our pid namespace, and of threads that are
 /// gone.
 constexpr uid_t kNobodyInSight = static_cast<uid_t>(-1);
+/// FUSE_NOTIFY_RESEND of a newer <linux/fuse.h>.
+constexpr int kNotifyResend = 7;
+/// So many handles are one server's; those of the next one are above.
+constexpr unsigned kHandleBitsOfOne = 32;
 constexpr blksize_t kProcBlockBytes = 1024;
 /// Longer ones come in pieces.
 constexpr unsigned kMostWriteBytes = 16 * 1024;
@@ -40,6 +47,15 @@ constexpr off_t kMostAnnouncedBytes = off_t{1} << 30;
 const ProcFileInfo* file_of(fuse_ino_t inode) {
   const std::size_t place = inode - kFirstFile;
   return inode >= kFirstFile && place < kProcFiles.size() ? &kProcFiles[place] : nullptr;
+}
+
+std::unique_ptr<OpenFile> make_file(const ProcFileInfo& file, std::shared_ptr<Registry> registry,
+                                    const Reader& opener, const SysctlOwner& owner, int flags) {
+  if (file.file == ProcFile::kTable) {
+    return std::make_unique<TableFile>(std::move(registry), opener);
+  }
+  return std::make_unique<SysctlFile>(file.file, std::move(registry), owner,
+                                      (flags & O_APPEND) != 0);
 }
 
 bool writes(int flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0; }
@@ -199,7 +215,7 @@ struct ProcFileSystem::Operations {
     if (fuse_reply_open(request, info) == -ENOENT) files.open_files_.remove(*handle);
   }
 
-  static void read(fuse_req_t request, fuse_ino_t /*inode*/, size_t size, off_t offset,
+  static void read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
                    fuse_file_info* info) {
     // A read for the page cache, which has no lock owner, is a fault on a private mapping, and the
     // kernel's files cannot be mapped; or sendfile(2) or splice(2). See the head of our header.
@@ -207,6 +223,7 @@ struct ProcFileSystem::Operations {
       fuse_reply_err(request, EINVAL);
       return;
     }
+    self(request).revive(info->fh, inode, info->flags, tid(request));
     const auto bytes = self(request).open_files_.with(info->fh, [&](OpenFile& file) {
       return file.read(static_cast<std::uint64_t>(offset), size);
     });
@@ -220,6 +237,7 @@ struct ProcFileSystem::Operations {
   static void write(fuse_req_t request, fuse_ino_t inode, const char* bytes, size_t size,
                     off_t offset, fuse_file_info* info) {
     Reader writer = self(request).reader(tid(request));
+    self(request).revive(info->fh, inode, info->flags, tid(request));
     const auto taken = self(request).open_files_.with(info->fh, [&](OpenFile& file) {
       return file.write(std::string_view(bytes, size), static_cast<std::uint64_t>(offset), writer);
     });
@@ -277,7 +295,24 @@ ProcFileSystem::~ProcFileSystem() {
   if (session_ != nullptr) fuse_session_destroy(session_);
 }
 
-Result<void> ProcFileSystem::start(UniqueFd connection) {
+void ProcFileSystem::take_over(FuseBeginning& beginning, int connection) {
+  std::array<std::byte, FuseBeginning::kMostBytes> bytes = beginning.bytes;
+  fuse_buf begun{};
+  begun.mem = bytes.data();
+  begun.size = beginning.size_bytes.load();
+  // The kernel refuses the answer, which it has had (ENOENT), and libfuse goes on.
+  fuse_session_process_buf(session_, &begun);
+  fuse_out_header again{};
+  again.len = sizeof(again);
+  again.error = kNotifyResend;
+  // Before Linux 6.9 requests that were read and not answered wait until the connection ends.
+  if (::write(connection, &again, sizeof(again)) < 0) {
+    spdlog::debug("FUSE_NOTIFY_RESEND: errno {}", errno);
+  }
+}
+
+Result<void> ProcFileSystem::start(UniqueFd connection, FuseBeginning* beginning,
+                                   std::uint32_t number) {
   fuse_set_log_func(log_line);
   std::array<char, 9> name{"shmvisor"};
   std::array<char*, 2> words{name.data(), nullptr};
@@ -289,9 +324,11 @@ Result<void> ProcFileSystem::start(UniqueFd connection) {
   // How libfuse is told of a connection that is mounted: fuse_session_mount() in fuse_lowlevel.h.
   const std::string place = "/dev/fd/" + std::to_string(connection.get());
   if (fuse_session_mount(session_, place.c_str()) != 0) return Errno(EINVAL);
-  static_cast<void>(connection.release());  // the session's from now on
+  const int fd = connection.release();  // the session's from now on
+  if (number > 1) open_files_.begin_at(std::uint64_t{number} << kHandleBitsOfOne);
+  if (beginning != nullptr && beginning->size_bytes.load() != 0) take_over(*beginning, fd);
 
-  if (auto started = threads_.start(session_, payer); !started) {
+  if (auto started = threads_.start(session_, payer, beginning); !started) {
     fuse_session_destroy(std::exchange(session_, nullptr));  // closes the connection
     return started;
   }
@@ -334,13 +371,22 @@ Result<std::uint64_t> ProcFileSystem::open(const ProcFileInfo& file, int flags, 
   auto found = opener.registry();
   if (!found) return found.error();
   const std::shared_ptr<Registry> registry = std::move(found->registry);
-  std::unique_ptr<OpenFile> opened;
-  if (file.file == ProcFile::kTable) {
-    opened = std::make_unique<TableFile>(registry, opener);
-  } else {
-    opened = std::make_unique<SysctlFile>(file.file, registry, owner, (flags & O_APPEND) != 0);
-  }
-  return open_files_.add(payer(tid), std::move(opened));
+  return open_files_.add(payer(tid), make_file(file, registry, opener, owner, flags));
+}
+
+std::unique_ptr<OpenFile> ProcFileSystem::open_again(const ProcFileInfo& file, int flags,
+                                                     pid_t tid) {
+  Reader opener = reader(tid);
+  auto found = opener.registry();
+  if (!found) return nullptr;
+  return make_file(file, std::move(found->registry), opener, opener.sysctl_owner(), flags);
+}
+
+void ProcFileSystem::revive(std::uint64_t handle, std::uint64_t inode, int flags, pid_t tid) {
+  if (!open_files_.is_older(handle)) return;
+  const ProcFileInfo* const file = file_of(inode);
+  if (file == nullptr || tid == 0) return;
+  open_files_.revive(handle, payer(tid), [&] { return open_again(*file, flags, tid); });
 }
 
 ProcFileSystem::KernelSize& ProcFileSystem::size_of(std::uint64_t inode) {

@@ -15,7 +15,9 @@
 // (EINVAL, as the kernel's own table does), and programs read(2) instead.
 //
 // The kernel ends the connection when its last mount is gone, or when we die. Requests under way
-// fail then, and no process keeps waiting.
+// fail then, and no process keeps waiting. Where a keeper holds the connection, too, the next
+// server goes on: it begins with the request that the kernel began with, has the kernel send again
+// what was not answered (FUSE_NOTIFY_RESEND, Linux 6.9), and opens again what was open.
 //
 // Ownership: borrows all arguments. Thread rule: start and wait_for_end from one thread.
 #pragma once
@@ -28,6 +30,7 @@
 #include "policy/base/mutex.h"
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
+#include "supervisor/keeper/keeper_page.h"
 #include "supervisor/namespaces/ipc_namespaces.h"
 #include "supervisor/procfiles/open_files.h"
 #include "supervisor/procfiles/proc_file_list.h"
@@ -51,8 +54,11 @@ class ProcFileSystem {
   /// Precondition: never started, or wait_for_end() has answered true, or running() false.
   ~ProcFileSystem();
 
-  /// Serves a connection that is mounted already. Errors: EAGAIN, ENOMEM, EINVAL.
-  Result<void> start(UniqueFd connection);
+  /// Serves a connection that is mounted already. `beginning`: where others will serve it on, once
+  /// we have died, or have served it before; borrowed, null without. `number`: how many have, with
+  /// us. Errors: EAGAIN, ENOMEM, EINVAL.
+  Result<void> start(UniqueFd connection, FuseBeginning* beginning = nullptr,
+                     std::uint32_t number = 1);
   /// Whether it is still mounted anywhere.
   [[nodiscard]] bool running() const { return threads_.running(); }
   /// Waits until the last mount is gone. False where a process holds the mount namespace for
@@ -73,6 +79,13 @@ class ProcFileSystem {
   [[nodiscard]] fuse_entry_param entry(std::uint64_t inode, Reader& reader) const;
   [[nodiscard]] struct stat attributes(std::uint64_t inode, Reader& reader) const;
   Result<std::uint64_t> open(const ProcFileInfo& file, int flags, pid_t tid);
+  /// The same without a look at rights, for a file that was opened before we served.
+  [[nodiscard]] std::unique_ptr<OpenFile> open_again(const ProcFileInfo& file, int flags,
+                                                     pid_t tid);
+  /// Has the file that a request names, if it was opened before we served.
+  void revive(std::uint64_t handle, std::uint64_t inode, int flags, pid_t tid);
+  /// Goes on with a connection that others have begun.
+  void take_over(FuseBeginning& beginning, int connection);
   [[nodiscard]] KernelSize& size_of(std::uint64_t inode) REQUIRES(sizes_mutex_);
   /// The kernel is about to set the file's size to 0.
   void forget_contents(std::uint64_t inode);

@@ -29,8 +29,10 @@ constexpr std::chrono::milliseconds kBeforeReadingAgain(1);
 
 }  // namespace
 
-Result<void> RequestThreads::start(fuse_session* session, PayerOf payer_of) {
+Result<void> RequestThreads::start(fuse_session* session, PayerOf payer_of,
+                                   FuseBeginning* beginning) {
   session_ = session;
+  beginning_ = beginning;
   payer_of_ = std::move(payer_of);
   // Buffers of a MiB shall go back to the kernel when they are freed: otherwise the first that is
   // freed makes malloc(3) keep the others for itself (mallopt(3)).
@@ -120,6 +122,12 @@ bool RequestThreads::serve(fuse_buf& received, std::size_t bytes) noexcept {
   return !surplus;
 }
 
+void RequestThreads::keep_beginning(const char* bytes, std::size_t size) noexcept {
+  if (beginning_ == nullptr || size > FuseBeginning::kMostBytes) return;
+  std::memcpy(beginning_->bytes.data(), bytes, size);
+  beginning_->size_bytes.store(static_cast<std::uint32_t>(size));
+}
+
 bool RequestThreads::queue(const fuse_buf& received, std::size_t bytes) noexcept {
   fuse_in_header header{};
   if (bytes < sizeof(header)) return false;
@@ -128,6 +136,8 @@ bool RequestThreads::queue(const fuse_buf& received, std::size_t bytes) noexcept
   RequestQueue::Request request;
   switch (header.opcode) {
     case FUSE_INIT:
+      keep_beginning(begin, bytes);
+      return false;
     case FUSE_DESTROY:
     case FUSE_FORGET:
     case FUSE_BATCH_FORGET:

@@ -21,6 +21,7 @@
 
 #include "policy/base/mutex.h"
 #include "policy/base/result.h"
+#include "supervisor/keeper/keeper_page.h"
 #include "supervisor/procfiles/request_queue.h"
 
 struct fuse_buf;
@@ -38,8 +39,9 @@ class RequestThreads {
   RequestThreads(const RequestThreads&) = delete;
   RequestThreads& operator=(const RequestThreads&) = delete;
 
-  /// EAGAIN where no thread can be created.
-  Result<void> start(fuse_session* session, PayerOf payer_of);
+  /// `beginning`: where the kernel's first request is to be kept; null: nowhere. EAGAIN where no
+  /// thread can be created.
+  Result<void> start(fuse_session* session, PayerOf payer_of, FuseBeginning* beginning = nullptr);
   /// Whether the connection lives, or a thread that has not noticed its end.
   [[nodiscard]] bool running() const;
   /// Waits until running() is false. False where it is not in time.
@@ -54,10 +56,12 @@ class RequestThreads {
   bool serve(fuse_buf& received, std::size_t bytes) noexcept;
   /// Queues the request; false where it is to be answered at once, or there is no memory.
   bool queue(const fuse_buf& received, std::size_t bytes) noexcept;
+  void keep_beginning(const char* bytes, std::size_t size) noexcept;
   bool add_thread() REQUIRES(mutex_);
 
   fuse_session* session_ = nullptr;
   PayerOf payer_of_;
+  FuseBeginning* beginning_ = nullptr;
   mutable Mutex mutex_;
   RequestQueue queue_ GUARDED_BY(mutex_){kMostAtOnce};
   Condition ended_;

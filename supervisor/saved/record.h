@@ -28,14 +28,6 @@ struct File {
   char version[32] = {};  ///< of the program; printable ASCII, with a 0 behind it
 };
 
-/// Where the cycle of identifiers goes on: behind this one.
-struct IdCursor {
-  int last_index = -1;  ///< -1: at the very beginning
-  int seq = 0;
-
-  friend bool operator==(const IdCursor&, const IdCursor&) = default;
-};
-
 struct RegistryState {
   Limits limits;
   bool rmid_forced = false;

@@ -9,9 +9,11 @@
 namespace shmvisor {
 namespace {
 
-bool is_below(pid_t pid, pid_t root, const std::unordered_map<pid_t, pid_t>& parents) {
+bool is_below(pid_t pid, pid_t root, pid_t left_out,
+              const std::unordered_map<pid_t, pid_t>& parents) {
   // Pids may be reused while we read: a chain longer than the list is a ring.
   for (std::size_t steps = 0; steps <= parents.size(); ++steps) {
+    if (pid == left_out) return false;
     const auto parent = parents.find(pid);
     if (parent == parents.end()) return false;
     pid = parent->second;
@@ -32,7 +34,7 @@ Result<std::vector<pid_t>> DescendantScope::processes() const {
   }
   std::vector<pid_t> found;
   for (const pid_t pid : *listed) {
-    if (is_below(pid, getpid(), parents)) found.push_back(pid);
+    if (is_below(pid, getpid(), left_out_, parents)) found.push_back(pid);
   }
   return found;
 }

@@ -4,6 +4,8 @@
 // processes that may be supervised. A process of this scope is ours for certain, and may be
 // signalled.
 //
+// A descendant may be left out together with its own.
+//
 // One pass over all processes of /proc finds the descendants, however many they are. The lists of
 // children in /proc miss some while others end.
 //
@@ -23,6 +25,9 @@ class DescendantScope : public ProcessScope {
  public:
   explicit DescendantScope(KernelFeatures& features) : features_(features) {}
 
+  /// One at a time; 0: none.
+  void leave_out(pid_t pid) { left_out_ = pid; }
+
   [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
 
  private:
@@ -30,6 +35,7 @@ class DescendantScope : public ProcessScope {
   [[nodiscard]] std::optional<pid_t> parent_of(pid_t pid) const;
 
   KernelFeatures& features_;
+  pid_t left_out_ = 0;
 };
 
 }  // namespace shmvisor

@@ -107,6 +107,11 @@ std::optional<uid_t> CallDispatcher::serve_one(const seccomp_notif& notif,
       return admitted;
     }
     KnownThread thread = threads_seen_.of(call.tid());
+    // Who gets the page at once may have it already: of a server that died.
+    if (!features_.usable(KernelFeature::kLateCallSites)) {
+      int none = 0;
+      thread.identity->call_page_misses().compare_exchange_strong(none, CallPageUse::kUsed);
+    }
     if (options_.call_page != nullptr &&
         options_.call_page->message(call.data()) == CallPage::Message::kFetch) {
       loans_.answer(call, thread.identity->unique());  // the rest of one that was admitted

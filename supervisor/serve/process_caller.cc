@@ -99,7 +99,11 @@ bool ProcessCaller::capable_over_machine(Capability capability) {
 bool ProcessCaller::confirm(std::int64_t value) {
   if (cannot_tell()) return false;
   // Nothing but its death keeps the answer from it: natively it dies after the call, too.
-  if (space_.answer_is_secure()) return call_.alive();
+  if (space_.answer_is_secure()) {
+    if (!call_.alive()) return false;
+    call_.announce(value);
+    return true;
+  }
   return call_.answer(value);
 }
 

@@ -210,18 +210,43 @@ void ReceiverPool::run(Begin begin) {
   ended_.notify_all();
 }
 
+void ReceiverPool::begin_with(std::vector<seccomp_notif> left) {
+  const MutexLock lock(mutex_);
+  left_ = std::move(left);
+  any_left_.store(!left_.empty());
+}
+
+std::optional<seccomp_notif> ReceiverPool::take_left() {
+  if (!any_left_.load(std::memory_order_relaxed)) return std::nullopt;
+  const MutexLock lock(mutex_);
+  if (left_.empty()) return std::nullopt;
+  const seccomp_notif taken = left_.back();
+  left_.pop_back();
+  any_left_.store(!left_.empty());
+  return taken;
+}
+
+void ReceiverPool::serve(const seccomp_notif& notif) {
+  received_.fetch_add(1);
+  receivers_.fetch_sub(1);
+  served_.fetch_add(1, std::memory_order_relaxed);
+  handler_.serve(notif);
+  served_.fetch_sub(1, std::memory_order_relaxed);
+}
+
 bool ReceiverPool::receive_one(Worker& self) {
+  if (const auto left = take_left()) {
+    serve(*left);
+    return true;
+  }
   self.receiving.store(true);
   const auto notif = listener_.receive();
   self.receiving.store(false);
-  if (notif) received_.fetch_add(1);
-  receivers_.fetch_sub(1);
   if (notif) {
-    served_.fetch_add(1, std::memory_order_relaxed);
-    handler_.serve(*notif);
-    served_.fetch_sub(1, std::memory_order_relaxed);
+    serve(*notif);
     return true;
   }
+  receivers_.fetch_sub(1);
   // ENOENT is also said of one call that was gone before it could be read.
   return notif.error() == Errno(EINTR) || (notif.error() == Errno(ENOENT) && !listener_.ended());
 }

@@ -24,6 +24,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "policy/base/mutex.h"
@@ -66,6 +67,9 @@ class ReceiverPool {
   ReceiverPool(const ReceiverPool&) = delete;
   ReceiverPool& operator=(const ReceiverPool&) = delete;
 
+  /// Calls that another process received and left, to be served as if they were received now.
+  /// Before start().
+  void begin_with(std::vector<seccomp_notif> left);
   /// Makes a thread receive. EAGAIN where no thread can be created.
   Result<void> start();
   /// To be called once a pool has started: makes the threads that calls of any pool may come to
@@ -113,6 +117,8 @@ class ReceiverPool {
   template <Begin begin>
   static void* enter(void* self);
   void run(Begin begin);
+  std::optional<seccomp_notif> take_left();
+  void serve(const seccomp_notif& notif);
   /// Receives one call and serves it. False where the listener has ended.
   bool receive_one(Worker& self);
   /// Of the watchdog: when it is to look again.
@@ -138,6 +144,8 @@ class ReceiverPool {
   bool add_thread(Begin begin = Begin::kParked) REQUIRES(mutex_);
 
   Listener& listener_;
+  std::vector<seccomp_notif> left_ GUARDED_BY(mutex_);
+  std::atomic<bool> any_left_{false};  ///< in left_
   const int most_threads_;
   Handler& handler_;
   /// Threads in NOTIF_RECV, or on their way there.

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "policy/base/result.h"
 #include "supervisor/kernel/features.h"
@@ -36,6 +38,7 @@ class Server {
     if (started && has_delayed_calls()) pool_.ask_to_look();
     return started;
   }
+  void begin_with(std::vector<seccomp_notif> left) { pool_.begin_with(std::move(left)); }
   /// Makes the threads that calls of any server here may come to need, while threads can be had.
   static void keep_reserve() { ReceiverPool::keep_reserve(); }
   void rest() { pool_.rest(); }

@@ -108,7 +108,7 @@ class Restoring {
     Limits limits = state_.limits;
     order_.limits.apply_to(limits);
     set_limits(limits);
-    if (const auto set = set_cursor(); !set) return set;
+    change(SetIdCursor{state_.cursor});
     change(SetNextId{state_.next_id});
     registry_.set_rmid_forced(order_.rmid_forced.value_or(state_.rmid_forced));
     return {};
@@ -186,7 +186,7 @@ class Restoring {
     creation.perm.mode &= abi::kPermissionBits;
     creation.size_bytes = segment.size_bytes;
     creation.cpid = {segment.cpid, nullptr};
-    creation.creator.tid = ::getpid();
+    creation.creator->tid = ::getpid();
     creation.account = segment.account;
     creation.now_seconds = segment.ctime;
     last_ = std::make_shared<Segment>(std::move(creation), std::move(memory));
@@ -194,35 +194,10 @@ class Restoring {
     last_->note_attach({last_user, segment.atime});
     last_->note_detach({last_user, segment.dtime});
     if ((segment.perm.mode & abi::kShmLocked) != 0) locked_.emplace_back(last_, segment.locked_by);
-    // As kernel.shm_next_id would have it, so that the cycle stays where it is; but for the one
-    // that it stands at.
-    FreeId id{segment.id, IdSpace::index_of(segment.id),
-              static_cast<std::uint16_t>(IdSpace::seq_of(segment.id)), true};
-    if (id.index == state_.cursor.last_index) {
-      id.asked_for = false;
-      id.seq = static_cast<std::uint16_t>(state_.cursor.seq);
-      cursor_is_set_ = true;
-    }
+    // As kernel.shm_next_id would have it, so that the cycle stays where it is.
+    const FreeId id{segment.id, IdSpace::index_of(segment.id),
+                    static_cast<std::uint16_t>(IdSpace::seq_of(segment.id)), true};
     change(InsertSegment{id, last_});
-  }
-
-  /// Nothing moves the cycle but a segment that is made: this one goes again.
-  Result<void, Trouble> set_cursor() {
-    const auto [index, seq] = state_.cursor;
-    if (cursor_is_set_ || index < 0) return {};
-    BackingRequest request;
-    request.size_bytes = 1;
-    auto memory = registry_.host().create_memory(request);
-    if (!memory) return Trouble("cannot be restored: " + words_of(memory.error()));
-    const FreeId id{(seq << IdSpace::kIndexBits) + index, index, static_cast<std::uint16_t>(seq),
-                    false};
-    Segment::Creation creation;
-    creation.id = id.id;
-    creation.size_bytes = request.size_bytes;
-    const auto passing = std::make_shared<Segment>(std::move(creation), std::move(*memory));
-    change(InsertSegment{id, passing});
-    change(RemoveSegment{passing});
-    return {};
   }
 
   /// As far as this machine lets us; a segment counts as locked anyway.
@@ -240,7 +215,6 @@ class Restoring {
   saved::RegistryState state_;
   std::shared_ptr<Segment> last_;
   saved::SegmentState last_state_;
-  bool cursor_is_set_ = false;
   BackingFile file_;  ///< of the last segment, while it is being filled
   std::vector<std::pair<std::shared_ptr<Segment>, uid_t>> locked_;
 };

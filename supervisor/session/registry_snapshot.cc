@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -38,32 +37,9 @@ saved::SegmentState copy_of(const RegistryState& state, const Segment& segment) 
   return copy;
 }
 
-/// Just before the identifier that would be next, whatever kernel.shm_next_id and shmmni say. They
-/// are out of the way for this moment, which nobody sees: the lock is held.
-saved::IdCursor cursor_of(Registry::WriteGuard& state) {
-  using Which = SetLimit::Which;
-  const int wanted = state->next_id_hint();
-  const std::uint64_t shmmni = state->limits().shmmni;
-  Dropped nothing;
-  state.apply(SetNextId{-1}, nothing);
-  state.apply(SetLimit{Which::kShmmni, Limits::ipcmni}, nothing);
-  const auto next = state->next_id();
-  state.apply(SetLimit{Which::kShmmni, shmmni}, nothing);
-  state.apply(SetNextId{wanted}, nothing);
-  constexpr int kLastIndex = IdSpace::kMaxIds - 1;
-  if (next && next->index != 0) return {next->index - 1, next->seq};
-  if (next) return next->seq == 0 ? saved::IdCursor() : saved::IdCursor{kLastIndex, next->seq - 1};
-  // Every index is taken. The next identifier is above all of them.
-  int highest = 0;
-  state->for_each([&highest](const std::shared_ptr<Segment>& segment) {
-    highest = std::max(highest, IdSpace::seq_of(segment->id()));
-  });
-  return {kLastIndex, std::min(highest, IdSpace::kSeqMax - 1)};
-}
-
 Copied copy_state(Registry& registry) {
   Copied copied;
-  Registry::WriteGuard state = registry.write();
+  const Registry::ReadGuard state = registry.read();
   const auto most = static_cast<std::size_t>(state->in_use());
   copied.segments.reserve(most);
   copied.of_segments.reserve(most);
@@ -78,7 +54,7 @@ Copied copy_state(Registry& registry) {
   copied.registry.limits = state->limits();
   copied.registry.rmid_forced = registry.rmid_forced();
   copied.registry.next_id = state->next_id_hint();
-  copied.registry.cursor = cursor_of(state);
+  copied.registry.cursor = state->id_cursor();
   copied.registry.segments = static_cast<std::uint32_t>(copied.segments.size());
   return copied;
 }

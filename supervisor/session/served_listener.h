@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "policy/base/unique_fd.h"
+#include "supervisor/notify/left_calls.h"
 #include "supervisor/notify/listener.h"
 #include "supervisor/serve/server.h"
 #include "supervisor/session/session.h"
@@ -23,6 +24,15 @@ class ServedListener {
         listener_(std::move(listener), wait_kind),
         server_(listener_, session_->namespaces(), session_->features(), options) {
     listener_.use_sync_wake_up(session_->features());
+  }
+
+  /// Goes on with calls that are noted in `slots`, borrowed, and notes those to come. Before the
+  /// server starts.
+  LeftCalls begin_with(CallSlots& slots) {
+    listener_.note_calls_in(slots);
+    LeftCalls left = go_on_with(listener_, slots.take_left());
+    server_.begin_with(left.to_serve);
+    return left;
   }
 
   [[nodiscard]] const Listener& listener() const { return listener_; }

@@ -54,6 +54,7 @@ class Session {
   [[nodiscard]] std::uint32_t number() const { return number_; }
   [[nodiscard]] JointScope& scope() { return scope_; }
   [[nodiscard]] DescriptorShare& descriptors() { return descriptors_; }
+  [[nodiscard]] Machine& machine() { return machine_; }
   [[nodiscard]] Registries& registries() { return registries_; }
   [[nodiscard]] IpcNamespaces& namespaces() { return namespaces_; }
   [[nodiscard]] const IpcNamespaces& namespaces() const { return namespaces_; }

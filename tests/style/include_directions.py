@@ -28,6 +28,7 @@ emulation/memmap
 emulation/shm
 emulation/syscalls
 supervisor/kernel
+supervisor/keeper
 supervisor/saved
 supervisor/config
 supervisor/log
@@ -41,6 +42,7 @@ supervisor/scope
 supervisor/attaches
 supervisor/namespaces
 supervisor/memory
+supervisor/journal
 supervisor/notify
 supervisor/inject/arch
 supervisor/inject

@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""ends.py PROGRAMS: what a run with a keeper ends with, and what goes on when one of its two
+processes ends. Each check names itself."""
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keeper
+
+PROGRAMS = sys.argv[1]
+QUIET = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+
+
+def expect(what, wanted, got):
+    if wanted != got:
+        raise SystemExit(f"FAILED: {what}: wanted {wanted!r}, got {got!r}")
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def shell(script, options=(), **more):
+    return keeper.start(options, ["bash", "-c", script], **{**QUIET, **more})
+
+
+def say(run):
+    """The next line of the command."""
+    return run.stdout.readline().strip()
+
+
+def die_once(run):
+    """The server dies, and the next one is there."""
+    before = keeper.wait_for("no server", lambda: keeper.server_of(run.pid))
+    keeper.kill_server(run.pid)
+    return keeper.next_server(run.pid, before)
+
+
+def exit_statuses():
+    for script, status in (("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137)):
+        expect(script, status, shell(script).wait(keeper.BOUND_SECONDS))
+    for command, status in (("/nowhere", 127), ("/etc/passwd", 126)):
+        run = keeper.start([], [command], **QUIET)
+        _, log = run.communicate(timeout=keeper.BOUND_SECONDS)
+        expect(command, status, run.returncode)
+        expect(f"{command}: log", 1, log.count("cannot run"))
+    run = shell("echo begun; read -r _; exit 9", stdin=subprocess.PIPE)
+    say(run)
+    die_once(run)
+    run.stdin.write("\n")
+    run.stdin.flush()
+    expect("after a death", 9, run.wait(keeper.BOUND_SECONDS))
+    run = shell("echo begun; exec 1>&-; sleep 0.3; exit 5")
+    say(run)
+    keeper.kill_server(run.pid)
+    expect("at a death", 5, run.wait(keeper.BOUND_SECONDS))
+
+
+def signals_are_passed_on():
+    run = shell("trap 'echo term' TERM; trap 'echo usr' USR1; echo begun; while :; do sleep 0.05; done")
+    say(run)
+    for number, name in ((signal.SIGTERM, "term"), (signal.SIGUSR1, "usr")):
+        die_once(run)
+        run.send_signal(number)
+        expect("signal", name, say(run))
+    # One for all: the command gets it once, by itself.
+    run.kill()
+    run.wait()
+    run = shell("trap 'echo int' INT; echo begun; while :; do sleep 0.05; done", start_new_session=True)
+    say(run)
+    die_once(run)
+    os.killpg(run.pid, signal.SIGINT)
+    expect("signal for the group", "int", say(run))
+    run.send_signal(signal.SIGINT)
+    expect("signal for the keeper", "int", say(run))
+    os.killpg(run.pid, signal.SIGKILL)
+    out, _ = run.communicate()
+    expect("no more signals", "", out)
+
+
+def the_keeper_is_killed():
+    for options, command_lives in ((), False), (["--no-kill"], True):
+        run = shell("echo $$; ipcmk -M 1; exec sleep 1000", options)
+        command = int(say(run))
+        say(run)
+        server = keeper.server_of(run.pid)
+        run.kill()
+        run.wait()
+        keeper.wait_for("the server lives on", lambda pid=server: not alive(pid))
+        time.sleep(0.1)
+        expect(f"the command, {options}", command_lives, alive(command))
+        if command_lives:
+            os.kill(command, signal.SIGKILL)
+
+
+def both_are_killed():
+    run = shell("echo $$; exec sleep 1000")
+    command = int(say(run))
+    server = keeper.wait_for("no server", lambda: keeper.server_of(run.pid))
+    os.kill(server, signal.SIGKILL)
+    run.kill()
+    run.wait()
+    keeper.wait_for("the command lives on", lambda: not alive(command))
+    expect("the server", False, alive(server))
+
+
+def killed_at_the_start():
+    """Also before the command has its program."""
+    for _ in range(20):
+        run = shell("ipcmk -M 1; exit 4")
+        before = keeper.wait_for("no server", lambda run=run: keeper.server_of(run.pid) or run.poll() is not None)
+        if before is not True:
+            keeper.kill_server(run.pid)
+        out, log = run.communicate(timeout=keeper.BOUND_SECONDS)
+        expect("status", 4, run.returncode)
+        expect("output", 1, out.count("Shared memory id: 0"))
+        expect("log", log.count("\n"), log.count("another one goes on"))
+
+
+def too_many_deaths():
+    run = shell("echo $$; exec sleep 1000")
+    command = int(say(run))
+    for _ in range(4):
+        die_once(run)
+    keeper.kill_server(run.pid)
+    _, log = run.communicate(timeout=keeper.BOUND_SECONDS)
+    expect("status at the fifth death", 125, run.returncode)
+    expect("log of the fifth death", 1, log.count("no other one is started"))
+    keeper.wait_for("the command lives on", lambda: not alive(command))
+
+
+def nothing_is_left_open():
+    run = shell("echo begun; while ipcs -m >/dev/null && read -r -t 0.001 _ || [ $? -gt 128 ]; do :; done",
+                ["--keeper-deaths", "1000000"], stdin=subprocess.PIPE)
+    say(run)
+    counts = []
+    for _ in range(30):
+        die_once(run)
+        time.sleep(0.05)
+        counts.append(len(os.listdir(f"/proc/{run.pid}/fd")))
+    run.stdin.close()
+    if max(counts[-10:]) > min(counts[:10]) + 8:
+        raise SystemExit(f"FAILED: descriptors: {counts}")
+    run.kill()
+    run.wait()
+
+
+def files_in_proc():
+    """Who reads, writes and has open the files in /proc notices no death."""
+    probe = subprocess.run([keeper.SHMVISOR, "run", "--proc=fuse", "true"], check=False, capture_output=True)
+    if probe.returncode != 0:
+        print("no files in /proc here: not shown")
+        return
+    run = shell("exec 5</proc/sysvipc/shm; echo 77777 >/proc/sys/kernel/shmmax; ipcmk -M 4097 >&2; echo begun; read -r _;"
+                " cat /proc/sys/kernel/shmmax; read -r head <&5; read -r line <&5; set -- $line; echo $4;"
+                " ipcs -m | grep -c 4097",
+                stdin=subprocess.PIPE)
+    expect("begin", "begun", say(run))
+    die_once(run)
+    die_once(run)
+    run.stdin.write("\n")
+    run.stdin.flush()
+    expect("a limit", "77777", say(run))
+    expect("an open file", "4097", say(run))
+    expect("ipcs", "1", say(run))
+    expect("status", 0, run.wait(keeper.BOUND_SECONDS))
+    run = shell("while read -r -t 0.001 _; [ $? -gt 128 ]; do ipcs -m >/dev/null || exit 1;"
+                " cat /proc/sys/kernel/shmmni || exit 2; done", ["--keeper-deaths", "1000000"], stdin=subprocess.PIPE)
+    for _ in range(40):
+        die_once(run)
+        time.sleep(0.01)
+    run.stdin.close()
+    out, log = run.communicate(timeout=keeper.BOUND_SECONDS)
+    expect("ipcs in a loop", 0, run.returncode)
+    expect("shmmni in a loop", {"4096"}, set(out.split()))
+    expect("log", 40, log.count("another one goes on"))
+
+
+def main():
+    os.environ.pop("SHMVISOR_KEEPER", None)
+    for check in (exit_statuses, signals_are_passed_on, the_keeper_is_killed, both_are_killed,
+                  killed_at_the_start, too_many_deaths, nothing_is_left_open, files_in_proc):
+        if len(sys.argv) > 2 and check.__name__ not in sys.argv[2:]:
+            continue
+        print(check.__name__, flush=True)
+        check()
+
+
+main()

@@ -1,0 +1,60 @@
+"""What the tests of a run with a keeper share: the run, its processes, and their ends."""
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+SHMVISOR = os.environ.get("SHMVISOR", "")
+BOUND_SECONDS = 60
+
+
+def children(pid):
+    return [int(one) for one in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def name_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def server_of(keeper):
+    """The pid of the keeper's server; None while there is none."""
+    try:
+        servers = [pid for pid in children(keeper) if name_of(pid) == "shmvisor-server"]
+    except OSError:
+        return None
+    return servers[0] if servers else None
+
+
+def wait_for(what, condition):
+    deadline = time.monotonic() + BOUND_SECONDS
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise SystemExit(f"FAILED: {what}")
+        time.sleep(0.001)
+
+
+def kill_server(keeper, sign=signal.SIGKILL):
+    """Ends the present server. False where the run has ended meanwhile."""
+    server = server_of(keeper)
+    if server is None:
+        return False
+    try:
+        os.kill(server, sign)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def next_server(keeper, after):
+    return wait_for("no next server", lambda: (server_of(keeper) or after) != after and server_of(keeper))
+
+
+def start(options, command, **more):
+    return subprocess.Popen([SHMVISOR, "run", "--keeper", *options, "--", *command], **more)

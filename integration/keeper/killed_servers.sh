@@ -1,0 +1,17 @@
+#!/bin/bash
+# Servers that are killed at random moments: their command, which holds each result against a model,
+# notices a pause only.
+. "$(dirname "$0")/../lib.sh" || exit 1
+programs=$1
+need python3 python3
+enter_namespaces "$@"
+make_scratch
+cd "$scratch" || fail cd
+
+kill_often() {
+  timeout --kill-after=10 200 python3 "$(dirname "$0")/killed_servers.py" "$@" || fail "$*"
+}
+
+kill_often 100 20 "$programs/keeper_model" 20 1 1
+kill_often 100 20 "$programs/keeper_model" 20 2 3
+assert_kernel_table_empty

@@ -1,0 +1,196 @@
+#include "supervisor/journal/call_slots.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace shmvisor {
+
+using journal::CallDecision;
+using journal::CallSlot;
+using journal::kSlots;
+
+namespace {
+
+thread_local std::optional<CallDecision> announced;
+
+void set(CallSlot& slot, std::uint32_t flag, bool on) {
+  if (on) {
+    slot.flags.fetch_or(flag);
+  } else {
+    slot.flags.fetch_and(~flag);
+  }
+}
+
+void decide(CallSlot& slot, std::int64_t result) {
+  slot.result.store(result, std::memory_order_relaxed);
+  slot.state.store(CallSlot::kDecided, std::memory_order_release);
+}
+
+}  // namespace
+
+CallSlots::CallSlots(StateFile& file, const std::vector<CallDecision>& decisions)
+    : file_(file), slots_(file.slots()) {
+  const MutexLock lock(mutex_);
+  first_.fill(kEnd);
+  next_.fill(kEnd);
+  for (std::uint16_t number = 0; number < kSlots; ++number) {
+    CallSlot& slot = slots_[number];
+    const std::uint32_t state = slot.state.load(std::memory_order_acquire);
+    if (state == CallSlot::kFree) continue;
+    // The kernel gives every notification an id and a thread.
+    if (state == CallSlot::kReceiving && slot.notification.id == 0 && slot.notification.pid == 0) {
+      slot.state.store(CallSlot::kFree);
+      continue;
+    }
+    if (state == CallSlot::kReceiving) slot.state.store(CallSlot::kReceived);
+    taken_.set(number);
+    enter(number);
+  }
+  for (const CallDecision& decision : decisions) decided(file_, decision);
+}
+
+void CallSlots::acquit() {
+  const MutexLock lock(mutex_);
+  for (std::uint16_t number = 0; number < kSlots; ++number) {
+    if (taken_.test(number)) set(slots_[number], CallSlot::kInService, false);
+  }
+}
+
+std::vector<CallSlots::Left> CallSlots::take_left() {
+  const MutexLock lock(mutex_);
+  std::vector<Left> all;
+  all.reserve(taken_.count());
+  for (std::uint16_t number = 0; number < kSlots; ++number) {
+    if (!taken_.test(number)) continue;
+    CallSlot& slot = slots_[number];
+    const std::uint32_t flags = slot.flags.load();
+    slot.deaths = (flags & CallSlot::kInService) != 0 ? slot.deaths + 1 : 0;
+    set(slot, CallSlot::kInService, false);
+    const bool refused = slot.state.load() == CallSlot::kReceived && slot.deaths >= kMostDeaths;
+    if (refused) decide(slot, -ENOMEM);
+    Left& left = all.emplace_back();
+    left.notification = slot.notification;
+    left.listener = slot.listener;
+    if (slot.state.load() == CallSlot::kDecided) left.decided = slot.result.load();
+    left.held = (flags & CallSlot::kHeld) != 0;
+    left.refused = refused;
+  }
+  return all;
+}
+
+CallSlot* CallSlots::take(int listener, std::chrono::milliseconds bound) {
+  const auto deadline = std::chrono::steady_clock::now() + bound;
+  MutexLock lock(mutex_);
+  for (;;) {
+    while (first_free_ < kSlots && taken_.test(first_free_)) ++first_free_;
+    if (first_free_ < kSlots) break;
+    if (!released_.wait_until(mutex_, deadline) && first_free_ == kSlots) return nullptr;
+  }
+  const std::size_t number = first_free_++;
+  taken_.set(number);
+  lock.unlock();
+  CallSlot& slot = slots_[number];
+  std::memset(slot.room.data(), 0, slot.room.size());
+  slot.listener = listener;
+  slot.deaths = 0;
+  slot.thread = 0;
+  slot.flags.store(0, std::memory_order_relaxed);
+  slot.state.store(CallSlot::kReceiving, std::memory_order_release);
+  return &slot;
+}
+
+void CallSlots::received(CallSlot& slot) {
+  slot.state.store(CallSlot::kReceived, std::memory_order_release);
+  const MutexLock lock(mutex_);
+  enter(number_of(slot));
+}
+
+void CallSlots::give_back(CallSlot& slot) {
+  const MutexLock lock(mutex_);
+  const std::uint16_t number = number_of(slot);
+  slot.state.store(CallSlot::kFree);
+  taken_.reset(number);
+  first_free_ = std::min<std::size_t>(first_free_, number);
+  released_.notify_one();
+}
+
+void CallSlots::deliver(std::uint64_t call, std::int64_t result) {
+  const MutexLock lock(mutex_);
+  const std::uint16_t number = find(call);
+  if (number != kEnd) decide(slots_[number], result);
+}
+
+void CallSlots::free(std::uint64_t call) {
+  const MutexLock lock(mutex_);
+  const std::uint16_t number = find(call);
+  if (number != kEnd) release(number);
+}
+
+void CallSlots::forget(int listener) {
+  const MutexLock lock(mutex_);
+  for (std::uint16_t number = 0; number < kSlots; ++number) {
+    if (!taken_.test(number) || slots_[number].listener != listener) continue;
+    // One that is being received into belongs to the thread that does so.
+    if (slots_[number].state.load() != CallSlot::kReceiving) release(number);
+  }
+}
+
+std::size_t CallSlots::taken() const {
+  const MutexLock lock(mutex_);
+  return taken_.count();
+}
+
+void CallSlots::announce(std::uint64_t call, std::int64_t result) {
+  const MutexLock lock(mutex_);
+  const std::uint16_t number = find(call);
+  if (number != kEnd) announced = CallDecision{number, call, result};
+}
+
+std::optional<CallDecision> CallSlots::take_decision() {
+  return std::exchange(announced, std::nullopt);
+}
+
+void CallSlots::decided(StateFile& file, const CallDecision& decision) {
+  CallSlot& slot = file.slots()[decision.slot];
+  if (slot.state.load() != CallSlot::kReceived || slot.notification.id != decision.call) return;
+  decide(slot, decision.result);
+}
+
+std::uint16_t CallSlots::find(std::uint64_t call) const {
+  std::uint16_t number = first_[bucket_of(call)];
+  while (number != kEnd && slots_[number].notification.id != call) number = next_[number];
+  return number;
+}
+
+std::uint16_t CallSlots::number_of(const CallSlot& slot) const {
+  return static_cast<std::uint16_t>(&slot - slots_.data());
+}
+
+void CallSlots::set_flag(std::uint64_t call, std::uint32_t flag, bool on) {
+  const MutexLock lock(mutex_);
+  const std::uint16_t number = find(call);
+  if (number != kEnd) set(slots_[number], flag, on);
+}
+
+void CallSlots::enter(std::uint16_t slot) {
+  std::uint16_t& first = first_[bucket_of(slots_[slot].notification.id)];
+  next_[slot] = std::exchange(first, slot);
+}
+
+void CallSlots::leave(std::uint16_t slot) {
+  std::uint16_t* link = &first_[bucket_of(slots_[slot].notification.id)];
+  while (*link != kEnd && *link != slot) link = &next_[*link];
+  if (*link == slot) *link = std::exchange(next_[slot], kEnd);
+}
+
+void CallSlots::release(std::uint16_t slot) {
+  leave(slot);
+  slots_[slot].state.store(CallSlot::kFree, std::memory_order_release);
+  taken_.reset(slot);
+  first_free_ = std::min<std::size_t>(first_free_, slot);
+  released_.notify_one();
+}
+
+}  // namespace shmvisor

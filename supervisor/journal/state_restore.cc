@@ -1,0 +1,126 @@
+#include "supervisor/journal/state_restore.h"
+
+#include <bit>
+#include <utility>
+
+#include "emulation/syscalls/new_segment.h"
+
+namespace shmvisor {
+namespace {
+
+using journal::RecoveredRegistry;
+using journal::RecoveredSegment;
+
+void change(Registry& registry, const Change& change) {
+  Dropped dropped;
+  { registry.write().apply(change, dropped); }
+  dropped.free();
+}
+
+BackingRequest request_of(const RecoveredSegment& recovered) {
+  const saved::SegmentState& segment = recovered.segment;
+  BackingRequest request;
+  request.name = segment_name(recovered.live.name_key);
+  request.size_bytes = segment.size_bytes;
+  request.reserve = segment.reserve;
+  request.commit = recovered.live.committed;
+  request.account = segment.account;
+  request.huge = segment.huge;
+  if (segment.huge) {
+    request.huge_size_log2 = static_cast<unsigned>(std::countr_zero(segment.page_bytes));
+    request.huge_page_bytes = segment.page_bytes;
+  }
+  return request;
+}
+
+Segment::Creation creation_of(const RecoveredSegment& recovered) {
+  const saved::SegmentState& segment = recovered.segment;
+  Segment::Creation creation;
+  creation.id = segment.id;
+  creation.perm = segment.perm;
+  creation.perm.mode &= abi::kPermissionBits;
+  if (recovered.live.removed) creation.perm.mode |= abi::kShmDest;
+  creation.size_bytes = segment.size_bytes;
+  creation.cpid = {segment.cpid, recovered.live.cpid_inner};
+  creation.creator = recovered.live.creator;
+  creation.account = segment.account;
+  creation.now_seconds = segment.ctime;
+  return creation;
+}
+
+Result<std::shared_ptr<Segment>, std::string> adopt(const RecoveredSegment& recovered,
+                                                    Machine& machine) {
+  const FileIdentity identity{recovered.live.device, recovered.segment.inode};
+  auto memory = machine.adopt_memory(recovered.live.fd, identity, request_of(recovered));
+  if (!memory) {
+    return "has segment " + std::to_string(recovered.segment.id) + ", whose memory is not at " +
+           "descriptor " + std::to_string(recovered.live.fd);
+  }
+  auto segment = std::make_shared<Segment>(creation_of(recovered), std::move(*memory));
+  const AttachStamps& stamps = recovered.stamps;
+  segment->note_attach({stamps.lpid, stamps.atime});
+  segment->note_detach({stamps.lpid, stamps.dtime});
+  segment->set_was_opened(recovered.was_opened);
+  return segment;
+}
+
+Result<void, std::string> restore(const RecoveredRegistry& recovered,
+                                  const std::shared_ptr<Registry>& registry, Machine& machine,
+                                  RestoredState& restored) {
+  const saved::RegistryState& settings = recovered.settings.state;
+  // While there is nothing that it could end.
+  registry->set_rmid_forced(settings.rmid_forced);
+  for (const auto& [index, one] : recovered.segments) {
+    auto segment = adopt(one, machine);
+    if (!segment) return segment.error();
+    restored.descriptors.push_back(one.live.fd);
+    // As kernel.shm_next_id would have it: the cycle is set below.
+    change(*registry,
+           InsertSegment{{one.segment.id, index,
+                          static_cast<std::uint16_t>(IdSpace::seq_of(one.segment.id)), true},
+                         *segment});
+    if ((one.segment.perm.mode & abi::kShmLocked) == 0) continue;
+    change(*registry, SetLocked{*segment, true, one.segment.locked_by});
+    restored.locked.push_back({registry, *segment});
+  }
+  registry->set_limits({settings.limits.shmmax, settings.limits.shmall, settings.limits.shmmni});
+  change(*registry, SetIdCursor{settings.cursor});
+  change(*registry, SetNextId{settings.next_id});
+  return {};
+}
+
+}  // namespace
+
+Result<RestoredState, std::string> restore_state(const journal::RecoveredState& state,
+                                                 std::uint32_t session, Registries& registries,
+                                                 Machine& machine) {
+  RestoredState restored;
+  for (const auto& [number, recovered] : state.registries) {
+    if (recovered.settings.session != session) continue;
+    const auto into = registries.of(recovered.settings.ipc_namespace);
+    if (auto done = restore(recovered, into, machine, restored); !done) return done.error();
+  }
+  return restored;
+}
+
+void finish_restore(const journal::RecoveredState& state, std::uint32_t session,
+                    Registries& registries) {
+  for (const auto& [number, recovered] : state.registries) {
+    if (recovered.settings.session != session) continue;
+    const auto registry = registries.find(recovered.settings.ipc_namespace);
+    if (registry == nullptr) continue;
+    const auto segments = registry->read()->all();
+    for (const auto& segment : segments) {
+      if (segment->ends_unmapped()) change(*registry, DropIfOver{segment});
+    }
+    registry->settle();
+  }
+}
+
+void lock_again(const RestoredState& restored) {
+  for (const auto& [registry, segment] : restored.locked) {
+    segment->renew_lock([&] { return registry->lock_mode(*segment); });
+  }
+}
+
+}  // namespace shmvisor

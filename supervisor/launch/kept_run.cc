@@ -1,0 +1,158 @@
+#include "supervisor/launch/kept_run.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "supervisor/keeper/server_clone.h"
+#include "supervisor/launch/end_child.h"
+#include "supervisor/launch/exit_status.h"
+#include "supervisor/launch/init_loop.h"
+#include "supervisor/log/process_log.h"
+#include "supervisor/procfs/proc_file.h"
+#include "supervisor/scope/descendant_scope.h"
+#include "supervisor/session/end_process.h"
+
+namespace shmvisor {
+namespace {
+
+using Clock = EventLoop::Clock;
+
+constexpr std::chrono::minutes kOfDeaths(1);
+/// A reader of the log that takes nothing delays the next server for so long.
+constexpr std::chrono::milliseconds kLogBound(50);
+/// Where there is no memory for a server, or no pid.
+constexpr std::chrono::milliseconds kBeforeCloningAgain(100);
+
+class Keeper {
+ public:
+  /// `serve`: in the server. Answers its exit status.
+  Keeper(const Launched& launched, std::function<int()> serve)
+      : launched_(launched),
+        page_(launched.kept->page),
+        serve_(std::move(serve)),
+        below_(launched.features),
+        init_(loop_, launched.command.pid(), launched.group, launched.options.signal_group,
+              launched.inherited.watched(), below_),
+        clone_again_(loop_.timer([this] { start_server(); })) {
+    launched.prepare(init_);
+    init_.tell([this] { tell_server(); });
+    if (const auto open = numbered_entries("/proc/self/fd")) own_ = *open;
+    std::erase_if(own_, [](int fd) { return ::fcntl(fd, F_GETFD) < 0; });  // that of the list
+  }
+
+  int run() {
+    if (!init_.valid()) return exit_status::kOwnFailure;
+    start_server();
+    init_.look();
+    (void)loop_.run_while([this] { return !status_; });
+    if (page_.gave_up.load()) {
+      end_child(launched_.command.pid());  // unless it is reaped
+      launched_.group.leave(launched_.command.pid());
+    }
+    flush_process_log();
+    return status_.value_or(exit_status::kOwnFailure);
+  }
+
+ private:
+  void start_server() {
+    page_.servers.fetch_add(1);
+    const auto server = clone_server();
+    if (!server) {
+      spdlog::error("no new server: {}", std::strerror(server.error().value()));
+      flush_process_log(kLogBound);
+      clone_again_.set(Clock::now() + kBeforeCloningAgain);
+      return;
+    }
+    if (*server == 0) {
+      let_process_log_have_thread(true);
+      end_process_at_once(serve_());
+    }
+    below_.leave_out(*server);
+    init_.watch_child(*server, [this](const siginfo_t& end) { see_end(end); });
+  }
+
+  void tell_server() {
+    if (const auto& status = init_.status()) page_.command_status.store(*status);
+    if (init_.told_to_end()) page_.told_to_end.store(true);
+    const std::uint64_t one = 1;
+    (void)!::write(launched_.kept->news, &one, sizeof(one));
+  }
+
+  void see_end(const siginfo_t& end) {
+    if (const int status = page_.status.load(); status != KeeperPage::kNone) {
+      status_ = status;
+      return;
+    }
+    if (page_.lost.load()) {  // it has said why
+      status_ = exit_status::kOwnFailure;
+      return;
+    }
+    const std::string how = end.si_code == CLD_EXITED
+                                ? "ended with status " + std::to_string(end.si_status)
+                                : "was ended by signal " + std::to_string(end.si_status);
+    page_.was_killed.store(end.si_code == CLD_KILLED && end.si_status == SIGKILL);
+    const auto now = Clock::now();
+    deaths_.push_back(now);
+    while (deaths_.front() + kOfDeaths < now) deaths_.pop_front();
+    const bool too_many = std::cmp_greater_equal(deaths_.size(), launched_.options.keeper_deaths);
+    if (!page_.serves.load() && !launched_.options.restore_path.empty()) {
+      spdlog::critical("the server {} while it restored", how);
+      page_.gave_up.store(true);
+      status_ = exit_status::kOwnFailure;
+    } else if (too_many) {
+      spdlog::critical("the server {}, the {}th time in a minute: no other one is started", how,
+                       deaths_.size());
+      status_ = exit_status::kOwnFailure;
+    } else {
+      spdlog::warn("the server {}: another one goes on", how);
+    }
+    flush_process_log(kLogBound);
+    if (status_) return;
+    (void)close_descriptors_but(
+        page_.descriptors,
+        [](int fd, void* self) { return static_cast<Keeper*>(self)->is_own(fd); }, this);
+    start_server();
+  }
+
+  /// Whether it was open before there was a server, or has been opened here since.
+  [[nodiscard]] bool is_own(int fd) const {
+    return fd == init_.witness_fd() || std::ranges::find(own_, fd) != own_.end();
+  }
+
+  const Launched& launched_;
+  KeeperPage& page_;
+  const std::function<int()> serve_;
+  EventLoop loop_;
+  DescendantScope below_;
+  InitLoop init_;
+  EventLoop::Timer clone_again_;
+  std::vector<int> own_;
+  std::deque<Clock::time_point> deaths_;
+  std::optional<int> status_;
+};
+
+}  // namespace
+
+int run_kept(const Launched& launched, UniqueFd listener, ServingRun::Groundwork groundwork) {
+  if (const auto failure = ServingRun::open_control_socket(launched.options, groundwork)) {
+    return launched.give_up(*failure);
+  }
+  flush_process_log();  // or each server would write these lines, too
+  Keeper keeper(launched, [&] {
+    return ServingRun(launched, std::move(listener), std::nullopt, std::move(groundwork)).run();
+  });
+  return keeper.run();
+}
+
+}  // namespace shmvisor

@@ -1,0 +1,59 @@
+#include "supervisor/launch/kept_state.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "supervisor/journal/state_restore.h"
+
+namespace shmvisor {
+
+KeptState::KeptState(const Kept& kept, journal::RecoveredState state)
+    : page_(kept.page),
+      state_(std::move(state)),
+      journal_(kept.state, state_),
+      slots_(kept.state, state_.decisions) {}
+
+Result<std::unique_ptr<KeptState>, std::string> KeptState::read(const Kept* kept) {
+  if (kept == nullptr) return std::unique_ptr<KeptState>();
+  auto state = journal::read_state(kept->state);
+  if (!state) return state.error();
+  return std::unique_ptr<KeptState>(new KeptState(*kept, std::move(*state)));
+}
+
+Result<void, std::string> KeptState::bring_back(Session& session) {
+  auto restored = restore_state(state_, session.number(), session.registries(), session.machine());
+  if (!restored) return restored.error();
+  // Of segments that were being made, or were over.
+  std::ranges::sort(restored->descriptors);
+  page_.descriptors.for_each([&](int fd) {
+    if (std::ranges::binary_search(restored->descriptors, fd)) return;
+    page_.descriptors.drop(fd);
+    ::close(fd);
+  });
+  session.registries().observe(journal_, session.number());
+  finish_restore(state_, session.number(), session.registries());
+  if (!restored->locked.empty()) {
+    (void)locking_.start([all = std::move(*restored)] { lock_again(all); });
+  }
+  return {};
+}
+
+void KeptState::bring_back(ServedListener& served) {
+  if (page_.was_killed.load()) slots_.acquit();
+  const LeftCalls left = served.begin_with(slots_);
+  if (left.answered + left.to_serve.size() != 0) {
+    spdlog::debug("{} calls were under way, of which {} were decided",
+                  left.answered + left.to_serve.size(), left.answered);
+  }
+  if (left.refused != 0) {
+    spdlog::error(
+        "{} calls were in service when a server died, and when the next one did: they fail with "
+        "ENOMEM",
+        left.refused);
+  }
+}
+
+}  // namespace shmvisor

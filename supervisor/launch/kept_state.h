@@ -1,0 +1,46 @@
+// KeptState: what a server with a keeper notes for the next one, in the state file, and what it
+// begins with itself.
+//
+// Errors: a clause that follows "the state". Ownership: borrows what the keeper has, and outlives
+// the session. Thread rule: the main thread, before anybody is served.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "policy/base/result.h"
+#include "supervisor/journal/call_slots.h"
+#include "supervisor/journal/change_journal.h"
+#include "supervisor/journal/recovered_state.h"
+#include "supervisor/launch/launched.h"
+#include "supervisor/session/served_listener.h"
+#include "supervisor/session/session.h"
+#include "supervisor/tasks/background_task.h"
+
+namespace shmvisor {
+
+class KeptState {
+ public:
+  /// Null without a keeper.
+  static Result<std::unique_ptr<KeptState>, std::string> read(const Kept* kept);
+
+  /// The session, which is empty, has what there was, and notes its changes from now on.
+  Result<void, std::string> bring_back(Session& session);
+  /// Calls that came and were not answered go on; those to come are noted.
+  void bring_back(ServedListener& served);
+
+  /// False where segments' pages are still being locked: see end_process.h.
+  bool wait_for_end(std::chrono::milliseconds bound) { return locking_.wait_for_end(bound); }
+
+ private:
+  KeptState(const Kept& kept, journal::RecoveredState state);
+
+  KeeperPage& page_;
+  journal::RecoveredState state_;
+  ChangeJournal journal_;
+  CallSlots slots_;
+  BackgroundTask locking_;
+};
+
+}  // namespace shmvisor
