@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -20,20 +21,10 @@
 #include "emulation/memmap/backing_memory.h"
 #include "policy/base/mutex.h"
 #include "supervisor/attaches/counted_spaces.h"
+#include "supervisor/attaches/mapped_file.h"
 #include "supervisor/tasks/losable_threads.h"
 
 namespace shmvisor {
-
-/// A file, and how often a process maps it.
-struct MappedFile {
-  FileIdentity file;
-  std::uint64_t mappings = 0;
-};
-
-[[nodiscard]] std::uint64_t mappings_of(const FileIdentity& file,
-                                        std::span<const MappedFile> files);
-[[nodiscard]] bool maps_one_of(std::span<const FileIdentity> files,
-                               std::span<const MappedFile> mapped);
 
 class KnownMappings {
  public:
@@ -123,6 +114,9 @@ class KnownMappings {
   /// Null: as before.
   void remember_distinct(const FileIdentity& file,
                          std::shared_ptr<const DistinctProcesses> processes);
+  /// Whether a count at once is worth a try: after one that failed it is not for a while.
+  [[nodiscard]] bool may_count_at_once();
+  void note_count_at_once(bool succeeded);
   /// Forgets all processes but these.
   void prune(std::span<const pid_t> living);
 
@@ -161,6 +155,9 @@ class KnownMappings {
     std::shared_ptr<const DistinctProcesses> processes;
   };
 
+  // Of tries to count at once, roughly: several threads change them.
+  std::atomic<int> tries_left_out_{0};
+  std::atomic<int> tries_to_leave_out_{0};
   mutable Mutex mutex_;
   std::unordered_map<pid_t, Record> records_ GUARDED_BY(mutex_);
   std::unordered_map<pid_t, Look> looks_ GUARDED_BY(mutex_);
