@@ -248,6 +248,8 @@ TEST(SwitchCountTest, GrowsWhenTheProcessRuns) {
     while (go.pass()) done.open();
     return 1;
   });
+  go.open();
+  ASSERT_TRUE(done.pass());
   const auto count = SwitchCount::open(child.pid());
   if (!count) GTEST_SKIP() << "the kernel does not count";
   for (int round = 0; round < 50; ++round) {

@@ -25,6 +25,8 @@ constexpr std::chrono::milliseconds kThreadPatience(500);
 constexpr std::chrono::microseconds kLongForOthers(500);
 /// The most looks that no thread waits for, of one set of processes.
 constexpr int kMostAlone = 2;
+/// Calls, until it is tried again whether they can be counted at once.
+constexpr int kMostLeftOut = 15;
 /// Of one user's processes, in one count: each in an exec that does not end costs a millisecond or
 /// two, the first one twenty.
 constexpr int kMostStuckOfOne = 8;
@@ -199,9 +201,16 @@ std::optional<std::uint64_t> AttachCounter::try_at_once(const FileIdentity& file
 }
 
 std::optional<std::uint64_t> AttachCounter::count_at_once(const FileIdentity& file, pid_t waiting) {
-  if (waiting == 0 || !memory_->may_count_at_once()) return std::nullopt;
+  if (waiting == 0) return std::nullopt;
+  if (left_out_ < to_leave_out_) {
+    ++left_out_;
+    return std::nullopt;
+  }
   const auto counted = try_at_once(file, waiting);
-  memory_->note_count_at_once(counted.has_value());
+  left_out_ = 0;
+  to_leave_out_ = counted
+                      ? std::uint8_t{0}
+                      : static_cast<std::uint8_t>(std::min(2 * to_leave_out_ + 1, kMostLeftOut));
   return counted;
 }
 

@@ -112,6 +112,10 @@ class AttachCounter {
   }
 
   std::atomic<bool> took_long_{true};
+  // Calls of count_at_once() that are left out after one that failed: several threads may count
+  // them, roughly.
+  std::atomic<std::uint8_t> left_out_{0};
+  std::atomic<std::uint8_t> to_leave_out_{0};
   SharedCounts counts_{counting(), {.quick = 2, .most = 4}};
   SharedCounts long_counts_{counting(), {.quick = 1, .most = 2}};
 };

@@ -20,7 +20,6 @@ constexpr int kSlowLooks = 3;
 constexpr int kRestAfterLook = 50;
 constexpr milliseconds kShortestRest(200);
 constexpr std::size_t kMostPlaces = 16;
-constexpr int kMostLeftOut = 15;
 
 void add_file(std::vector<FileIdentity>& files, const FileIdentity& file) {
   if (files.size() < KnownMappings::kMostFiles && std::ranges::find(files, file) == files.end()) {
@@ -266,17 +265,6 @@ void KnownMappings::remember_distinct(const FileIdentity& file,
   std::erase_if(distinct_, [&file](const DistinctOfFile& one) { return one.file == file; });
   if (distinct_.size() >= kMostDistinct) distinct_.erase(distinct_.begin());
   distinct_.push_back({file, std::move(processes)});
-}
-
-bool KnownMappings::may_count_at_once() {
-  if (tries_to_leave_out_ == 0 || tries_left_out_ >= tries_to_leave_out_) return true;
-  ++tries_left_out_;
-  return false;
-}
-
-void KnownMappings::note_count_at_once(bool succeeded) {
-  tries_left_out_ = 0;
-  tries_to_leave_out_ = succeeded ? 0 : std::min(2 * tries_to_leave_out_ + 1, kMostLeftOut);
 }
 
 void KnownMappings::prune(std::span<const pid_t> living) {

@@ -9,7 +9,6 @@
 
 #include <sys/types.h>
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -114,9 +113,6 @@ class KnownMappings {
   /// Null: as before.
   void remember_distinct(const FileIdentity& file,
                          std::shared_ptr<const DistinctProcesses> processes);
-  /// Whether a count at once is worth a try: after one that failed it is not for a while.
-  [[nodiscard]] bool may_count_at_once();
-  void note_count_at_once(bool succeeded);
   /// Forgets all processes but these.
   void prune(std::span<const pid_t> living);
 
@@ -155,9 +151,6 @@ class KnownMappings {
     std::shared_ptr<const DistinctProcesses> processes;
   };
 
-  // Of tries to count at once, roughly: several threads change them.
-  std::atomic<int> tries_left_out_{0};
-  std::atomic<int> tries_to_leave_out_{0};
   mutable Mutex mutex_;
   std::unordered_map<pid_t, Record> records_ GUARDED_BY(mutex_);
   std::unordered_map<pid_t, Look> looks_ GUARDED_BY(mutex_);
