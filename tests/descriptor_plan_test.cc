@@ -28,6 +28,8 @@ TEST(DescriptorPlanTest, MostOfThemAreForWhatLasts) {
   EXPECT_EQ(map_descriptors(1024), 0);
   EXPECT_EQ(map_descriptors(4096), 192);
   EXPECT_EQ(map_descriptors(1 << 20), 1024);
+  EXPECT_EQ(spare_file_descriptors(1024), 0);
+  EXPECT_EQ(spare_file_descriptors(1 << 20), 8);
   EXPECT_EQ(DescriptorPlan::of(1U << 20, 8).pool, 1 << 18) << "each segment costs memory, too";
 }
 

@@ -78,7 +78,7 @@ class StuckProcessTest : public ::testing::Test {
 
 // proc_file.cc: these may be read with a lock held.
 TEST_F(StuckProcessTest, FilesThatWaitForNobodyAreReadAtOnce) {
-  for (const char* name : {"status", "limits", "uid_map", "gid_map"}) {
+  for (const char* name : {"status", "limits", "uid_map", "gid_map", "schedstat"}) {
     EXPECT_TRUE(ends_within(kSoon, [&] { (void)read_proc_file(pid(), name); })) << name;
   }
 }

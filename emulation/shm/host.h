@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -92,6 +93,14 @@ class Host {
 
   /// Seconds since the epoch, ktime_get_real_seconds().
   [[nodiscard]] virtual std::int64_t now_seconds() = 0;
+
+  /// count_mappings() of one file, where it can be told without waiting for any process but
+  /// `waiting`, whose call is being served (Caller::waiting_process()); nothing, where it is to be
+  /// counted. Never 0.
+  [[nodiscard]] virtual std::optional<std::uint64_t> count_at_once(
+      [[maybe_unused]] const FileIdentity& file, [[maybe_unused]] pid_t waiting) {
+    return std::nullopt;
+  }
 };
 
 }  // namespace shmvisor

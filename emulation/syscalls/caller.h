@@ -60,6 +60,10 @@ class Caller {
   /// above.
   [[nodiscard]] virtual Result<void> copy_to_user(std::uint64_t address,
                                                   std::span<const std::byte> bytes) = 0;
+
+  /// Asked before a look at its memory map, which may wait for it, as a copy does: its process as
+  /// the host numbers it, of which a thread waits in this call. 0 where that cannot be told.
+  [[nodiscard]] virtual pid_t waiting_process() { return 0; }
 };
 
 }  // namespace shmvisor

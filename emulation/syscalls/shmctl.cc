@@ -72,6 +72,19 @@ Result<Described> describe(const ShmCall& call, Caller& caller, const Registry& 
   return Described{*found, state->describe(**found, caller.viewpoint())};
 }
 
+/// Of a segment that is in use.
+Result<std::uint64_t> count_attaches(const std::shared_ptr<Segment>& segment, Caller& caller,
+                                     const Registry& registry) {
+  Host& host = registry.host();
+  const FileIdentity file = segment->memory().identity();
+  if (const auto at_once = host.count_at_once(file, caller.waiting_process())) return *at_once;
+  // A walk through the processes: nobody else shall wait for it where they are many.
+  host.counting_takes_long() ? caller.long_step() : caller.short_step();
+  const auto counted = registry.count_attaches({&segment, 1});
+  if (!counted) return counted.error();
+  return counted->front();
+}
+
 /// IPC_STAT, SHM_STAT and SHM_STAT_ANY.
 Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
   const bool by_id = call.command == abi::kIpcStat;
@@ -80,12 +93,10 @@ Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
   Result<Described> described = describe(call, caller, registry, denial);
   if (!described) return Reply(described.error(), denial);
   auto& [segment, ds] = *described;
-  // Counting takes a walk through the processes: nobody else shall wait for it where they are many.
   if (segment->in_use()) {
-    registry.host().counting_takes_long() ? caller.long_step() : caller.short_step();
-    const auto counted = registry.count_attaches({&segment, 1});
+    const auto counted = count_attaches(segment, caller, registry);
     if (!counted) return counted.error();
-    ds.nattch = counted->front();
+    ds.nattch = *counted;
   }
   return copy_out(call, caller, encode_shmid_ds(call.abi, call.version, ds),
                   by_id ? 0 : segment->id());

@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "supervisor/attaches/kept_maps.h"
 #include "supervisor/attaches/process_look.h"
+#include "supervisor/attaches/waiting_process.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/log/warn_once.h"
 #include "supervisor/tasks/losable_threads.h"
@@ -23,6 +25,8 @@ constexpr std::chrono::milliseconds kThreadPatience(500);
 constexpr std::chrono::microseconds kLongForOthers(500);
 /// The most looks that no thread waits for, of one set of processes.
 constexpr int kMostAlone = 2;
+/// Calls, until it is tried again whether they can be counted at once.
+constexpr int kMostLeftOut = 15;
 /// Of one user's processes, in one count: each in an exec that does not end costs a millisecond or
 /// two, the first one twenty.
 constexpr int kMostStuckOfOne = 8;
@@ -56,6 +60,20 @@ void add_known(const std::optional<KnownMappings::Known>& known,
   add(known->files, files, counts);
 }
 
+/// False where it is not at rest, or that is not known of each file.
+bool add_at_rest(pid_t pid, std::span<const FileIdentity> files, MappingCounts& counts) {
+  std::vector<std::uint64_t> mappings;
+  for (const FileIdentity& file : files) {
+    const auto of_file = KeptMaps::all().at_rest(pid, file);
+    if (!of_file) return false;
+    mappings.push_back(*of_file);
+  }
+  for (std::size_t place = 0; place < files.size(); ++place) {
+    counts.of_files[place] += mappings[place];
+  }
+  return true;
+}
+
 /// Whose processes are in execs that do not end, of those that one count looks at.
 class StuckOwners {
  public:
@@ -86,7 +104,7 @@ void AttachCounter::refresh(pid_t pid, std::span<const FileIdentity> files) cons
   if (memory_->lost() >= kMostAlone) return;
   const auto look =
       std::make_shared<ProcessLook>(features_, memory_, files, std::vector<pid_t>{pid},
-                                    std::span<const pid_t>(), ProcessLook::Clock::time_point());
+                                    std::span<const pid_t>(), ProcessLook::Times());
   std::function<void()> task = [look] { look->run(); };
   // From here on nothing needs memory: a late thread must come back.
   look->leave_alone();
@@ -128,7 +146,12 @@ AttachCounter::Chosen AttachCounter::processes_to_look_at(const std::vector<pid_
   using Slow = std::pair<KnownMappings::Clock::time_point, pid_t>;
   std::vector<Slow> slow;
   chosen.reserve(all.size());
+  std::size_t at_rest = 0;
   for (const pid_t pid : all) {
+    if (add_at_rest(pid, files, counts)) {
+      ++at_rest;
+      continue;
+    }
     const auto known = memory_->known_of(pid);
     const bool may_look = memory_->may_look_at(pid);
     if (may_look && may_probe(known)) {
@@ -153,7 +176,42 @@ AttachCounter::Chosen AttachCounter::processes_to_look_at(const std::vector<pid_
   likely.insert(likely.end(), chosen.begin(), chosen.end());
   std::ranges::sort(slow);
   for (const auto& [when, pid] : slow) likely.push_back(pid);
-  return {std::move(likely), std::move(unseen)};
+  return {std::move(likely), std::move(unseen), at_rest};
+}
+
+std::optional<std::uint64_t> AttachCounter::try_at_once(const FileIdentity& file,
+                                                        pid_t waiting) const {
+  if (!features_.usable(KernelFeature::kProcmapQuery) || memory_->lost() != 0) return std::nullopt;
+  const Result<std::vector<pid_t>> all = scope_.processes();
+  if (!all || std::ranges::find(*all, waiting) == all->end() || memory_->known_of(waiting)) {
+    return std::nullopt;
+  }
+  std::uint64_t others = 0;
+  for (const pid_t pid : *all) {
+    if (pid == waiting) continue;
+    const auto at_rest = KeptMaps::all().at_rest(pid, file);
+    if (!at_rest) return std::nullopt;
+    others += *at_rest;
+  }
+  const auto own = all->size() == 1
+                       ? count_alone(waiting, file, features_)
+                       : count_among_resting(waiting, file, features_, memory_->distinct(file));
+  if (!own || *own + others == 0) return std::nullopt;
+  return *own + others;
+}
+
+std::optional<std::uint64_t> AttachCounter::count_at_once(const FileIdentity& file, pid_t waiting) {
+  if (waiting == 0) return std::nullopt;
+  if (left_out_ < to_leave_out_) {
+    ++left_out_;
+    return std::nullopt;
+  }
+  const auto counted = try_at_once(file, waiting);
+  left_out_ = 0;
+  to_leave_out_ = counted
+                      ? std::uint8_t{0}
+                      : static_cast<std::uint8_t>(std::min(2 * to_leave_out_ + 1, kMostLeftOut));
+  return counted;
 }
 
 Result<MappingCounts> AttachCounter::count_mappings(std::span<const FileIdentity> files) {
@@ -165,6 +223,7 @@ Result<MappingCounts> AttachCounter::count_mappings(std::span<const FileIdentity
 }
 
 Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> files) const {
+  const auto listed = ProcessLook::Clock::now();
   const Result<std::vector<pid_t>> all = scope_.processes();
   if (!all) return out_of("descriptors or memory");
   MappingCounts counts;
@@ -173,8 +232,10 @@ Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> fil
   const auto begin = [&](ProcessLook::Clock::time_point opened_since) {
     counts = {std::vector<std::uint64_t>(files.size())};
     chosen = processes_to_look_at(*all, files, counts);
+    ProcessLook::Times times{opened_since, {}};
+    if (chosen.pids.size() + chosen.at_rest == all->size()) times.listed = listed;
     return std::make_shared<ProcessLook>(features_, memory_, files, std::move(chosen.pids),
-                                         chosen.unseen, opened_since);
+                                         chosen.unseen, times);
   };
   auto look = begin({});
   bool again = false;

@@ -61,6 +61,12 @@ class AttachCounter {
   /// no earlier look is known.
   [[nodiscard]] Result<MappingCounts> count_mappings(std::span<const FileIdentity> files);
 
+  /// The same of one file, without a wait for any process but `waiting`: where that one alone is
+  /// served, or all others are at rest (KeptMaps). `waiting` waits in a call that the
+  /// calling thread serves, and can keep that thread by a copy of its answer just as well. Nothing
+  /// where count_mappings() is to be asked; never 0.
+  [[nodiscard]] std::optional<std::uint64_t> count_at_once(const FileIdentity& file, pid_t waiting);
+
   /// Whether the last count took too long for other calls to wait for one, or a process keeps a
   /// thread.
   [[nodiscard]] bool takes_long() const { return took_long_.load() || memory_->lost() != 0; }
@@ -75,6 +81,7 @@ class AttachCounter {
   struct Chosen {
     std::vector<pid_t> pids;
     std::vector<pid_t> unseen;  ///< whose first look was given up: they are only probed
+    std::size_t at_rest = 0;    ///< processes that need no look (KeptMaps)
   };
 
   [[nodiscard]] Result<MappingCounts> count_now(std::span<const FileIdentity> files) const;
@@ -92,6 +99,8 @@ class AttachCounter {
   /// The same of all such processes among `pids`, which keeps the others.
   void leave_out_slow(std::vector<pid_t>& pids, std::span<const FileIdentity> files,
                       MappingCounts& counts) const;
+  [[nodiscard]] std::optional<std::uint64_t> try_at_once(const FileIdentity& file,
+                                                         pid_t waiting) const;
   void refresh(pid_t pid, std::span<const FileIdentity> files) const;
 
   KernelFeatures& features_;
@@ -103,6 +112,10 @@ class AttachCounter {
   }
 
   std::atomic<bool> took_long_{true};
+  // Calls of count_at_once() that are left out after one that failed: several threads may count
+  // them, roughly.
+  std::atomic<std::uint8_t> left_out_{0};
+  std::atomic<std::uint8_t> to_leave_out_{0};
   SharedCounts counts_{counting(), {.quick = 2, .most = 4}};
   SharedCounts long_counts_{counting(), {.quick = 1, .most = 2}};
 };

@@ -92,7 +92,10 @@ CountedSpaces::Order CountedSpaces::full_order() {
 std::optional<CountedSpaces::Order> CountedSpaces::place_of(const Space& space) {
   if (order_.spaces.empty() && member(space) != nullptr) return Order();
   Order order = full_order();
-  if (!insert(space, spaces_.size(), order)) return std::nullopt;
+  if (!insert(space, spaces_.size(), order)) {
+    any_shared_ = true;
+    return std::nullopt;
+  }
   if (kcmp_usable()) return order;
   const bool seen = std::ranges::any_of(spaces_, [&](const Space& other) {
     return other.starts == space.starts && vfork_pair(space.pid, other.pid);

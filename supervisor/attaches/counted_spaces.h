@@ -31,6 +31,11 @@ struct DistinctProcesses {
     std::size_t rank = 0;     ///< in the order of kcmp(2); another one after an exec
   };
   std::unordered_map<pid_t, Member> members;
+
+  [[nodiscard]] bool has(pid_t pid, std::uint64_t inode) const {
+    const auto found = members.find(pid);
+    return found != members.end() && found->second.inode == inode;
+  }
 };
 
 class CountedSpaces {
@@ -57,6 +62,8 @@ class CountedSpaces {
 
   /// All that are counted; null where that is known of them already, or cannot be told.
   [[nodiscard]] std::shared_ptr<const DistinctProcesses> newly_distinct() const;
+  /// Whether no two of all that were asked for share an address space.
+  [[nodiscard]] bool none_shared() const { return !any_shared_ && order_.proven && kcmp_usable(); }
 
  private:
   [[nodiscard]] const DistinctProcesses::Member* member(const Space& space) const;
@@ -69,6 +76,7 @@ class CountedSpaces {
   KernelFeatures features_;  ///< a copy: a lost thread may outlive the others' owner
   std::shared_ptr<const DistinctProcesses> distinct_;
   std::vector<Space> spaces_;
+  bool any_shared_ = false;
   Order order_;  ///< of all, or of none where all are members of distinct_
 };
 

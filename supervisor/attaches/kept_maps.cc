@@ -13,6 +13,10 @@ namespace {
 
 /// Notes of processes, with a map or without.
 constexpr std::size_t kMostEntries = 4096;
+/// Looks, after a process has run once more: what asks for its rest takes as long as two.
+constexpr int kMostLeft = 64;
+/// Files of which it is known how often a process at rest maps them.
+constexpr std::size_t kMostAtRest = 64;
 constexpr std::size_t kStackBytes = std::size_t{64} * 1024;
 constexpr std::size_t kClosedAtOnce = 32;
 
@@ -20,7 +24,8 @@ std::int64_t most_of_this_process() {
   constexpr rlim_t kMost = 1U << 30;
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
-  return map_descriptors(static_cast<std::int64_t>(std::min(limit.rlim_cur, kMost)));
+  const auto all = static_cast<std::int64_t>(std::min(limit.rlim_cur, kMost));
+  return map_descriptors(all) - spare_file_descriptors(all);
 }
 
 }  // namespace
@@ -95,20 +100,126 @@ void* KeptMaps::close_unused(void* self) {
   return nullptr;
 }
 
-bool KeptMaps::take_unused(std::span<MapPointer> taken) {
+bool KeptMaps::take_unused(std::span<Closed> taken) {
   const auto now = Clock::now();
   auto next = taken.begin();
   for (auto entry = entries_.begin(); entry != entries_.end();) {
     const auto at = entry++;
     if (now - at->second.used < kUnused) continue;
-    if (at->second.map != nullptr) {
+    if (at->second.map != nullptr || at->second.rest != nullptr) {
       if (next == taken.end()) return false;
-      *next++ = std::move(at->second.map);
-      --kept_;
+      kept_ -= (at->second.map != nullptr ? 1 : 0) + (at->second.rest != nullptr ? 1 : 0);
+      *next++ = {std::move(at->second.map), std::move(at->second.rest)};
     }
     entries_.erase(at);
   }
   return true;
+}
+
+KeptMaps::Entry* KeptMaps::find(pid_t pid) {
+  const auto found = entries_.find(pid);
+  if (found == entries_.end()) return nullptr;
+  found->second.used = Clock::now();
+  return &found->second;
+}
+
+KeptMaps::Rest* KeptMaps::unmoved(Entry& entry, Closed& closed) {
+  if (entry.rest == nullptr || entry.rest->count.read() == entry.rest->switches) {
+    return entry.rest.get();
+  }
+  closed.rest = std::move(entry.rest);
+  --kept_;
+  entry.looks_to_leave = entry.leaves;
+  entry.leaves = std::min(2 * entry.leaves, kMostLeft);
+  return nullptr;
+}
+
+std::optional<std::uint64_t> KeptMaps::at_rest(pid_t pid, const FileIdentity& file) {
+  Closed closed;
+  const MutexLock lock(mutex_);
+  Entry* const entry = find(pid);
+  if (entry == nullptr) return std::nullopt;
+  const Rest* const rest = unmoved(*entry, closed);
+  if (rest == nullptr) return std::nullopt;
+  const auto known = std::ranges::find(rest->mapped, file, &MappedFile::file);
+  return known == rest->mapped.end() ? std::nullopt : std::optional(known->mappings);
+}
+
+bool KeptMaps::was_at_rest(pid_t pid) const {
+  const MutexLock lock(mutex_);
+  const auto found = entries_.find(pid);
+  return found != entries_.end() && found->second.rest != nullptr &&
+         !found->second.rest->mapped.empty();
+}
+
+std::optional<std::uint64_t> KeptMaps::begin_rest(pid_t pid, Clock::time_point listed) {
+  std::uint64_t switches = 0;
+  {
+    Closed closed;
+    const MutexLock lock(mutex_);
+    Entry* const entry = find(pid);
+    if (entry == nullptr || most_ == 0) return std::nullopt;
+    if (entry->looks_to_leave > 0) {
+      --entry->looks_to_leave;
+      return std::nullopt;
+    }
+    if (entry->rest == nullptr) {
+      auto count = SwitchCount::open(pid);
+      const auto now = count ? count->read() : std::nullopt;
+      entry->looks_to_leave = now ? 0 : kMostLeft;
+      if (!now || (entry->map == nullptr && kept_ >= most_)) return std::nullopt;
+      // In the place of its map, where there is no other.
+      if (kept_ >= most_) {
+        closed.map.swap(entry->map);
+        --kept_;
+      }
+      ++kept_;
+      entry->rest = std::make_unique<Rest>(Rest{std::move(*count), *now, std::nullopt, {}});
+      return std::nullopt;
+    }
+    const Rest* const rest = unmoved(*entry, closed);
+    if (rest == nullptr) return std::nullopt;
+    switches = rest->switches;
+    if (rest->off_cpu && *rest->off_cpu >= listed) return std::nullopt;
+    if (rest->off_cpu && !has_one_thread(pid)) {
+      entry->looks_to_leave = kMostLeft;
+      return std::nullopt;
+    }
+    if (rest->off_cpu) return switches;
+  }
+  const bool off_cpu = was_off_cpu(pid);
+  Closed closed;
+  const MutexLock lock(mutex_);
+  Entry* const entry = find(pid);
+  if (entry == nullptr) return std::nullopt;
+  Rest* const rest = unmoved(*entry, closed);
+  if (rest == nullptr || rest->switches != switches) return std::nullopt;
+  if (off_cpu) {
+    rest->off_cpu = Clock::now();
+  } else {
+    entry->looks_to_leave = kMostLeft;
+  }
+  return std::nullopt;
+}
+
+void KeptMaps::end_rest(pid_t pid, std::uint64_t switches, std::vector<MappedFile> mapped) {
+  Closed closed;
+  const MutexLock lock(mutex_);
+  Entry* const entry = find(pid);
+  if (entry == nullptr) return;
+  Rest* const rest = unmoved(*entry, closed);
+  if (rest == nullptr || rest->switches != switches || !rest->off_cpu) return;
+  for (const MappedFile& one : rest->mapped) {
+    if (mapped.size() >= kMostAtRest) break;
+    if (std::ranges::find(mapped, one.file, &MappedFile::file) == mapped.end()) {
+      mapped.push_back(one);
+    }
+  }
+  rest->mapped = std::move(mapped);
+  entry->leaves = 2;
+  if (entry->map == nullptr) return;
+  closed.map.swap(entry->map);
+  --kept_;
 }
 
 void KeptMaps::close_unused() noexcept {
@@ -119,10 +230,10 @@ void KeptMaps::close_unused() noexcept {
     next = Clock::now() + kUnused;
     bool all_taken = false;
     while (!all_taken) {
-      std::array<MapPointer, kClosedAtOnce> unused;
+      std::array<Closed, kClosedAtOnce> unused;
       all_taken = take_unused(unused);
       lock.unlock();  // attaches wait for it
-      unused.fill(nullptr);
+      for (Closed& one : unused) one = {};
       lock.lock();
     }
   }

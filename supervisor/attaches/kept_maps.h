@@ -11,10 +11,20 @@
 //     file: an address space is shared only with processes that are made later. ProcessLook checks
 //     both.
 //
+// A process that rests needs no look: it has not run since it was looked at, so that it maps what
+// it mapped then. It is known by its SwitchCount, which stays open instead of its map, and takes 1
+// µs to read, without a wait for the process. What it maps is changed by threads alone that share
+// its address space (and by who got hold of its userfaultfd(2)). So it rests where, in this order,
+//   - it was off its CPU (was_off_cpu());
+//   - processes were listed for another look at it;
+//   - that look found that it has one thread, what it maps, and that no two of the processes that
+//     map the files share an address space;
+// and where it was not given a CPU in all that time, nor since.
+//
 // A map is kept of a process that was looked at within the last second. Where nobody has asked it
-// for a second it is closed, by a thread that lives as long as any is kept. Bounds:
-// map_descriptors() at a time, for each of which the kernel keeps a few KiB, also where the process
-// has ended.
+// for a second it is closed, by a thread that lives as long as any is kept; what is known of rest
+// likewise. Bounds: map_descriptors() at a time, but for those of SpareFiles; for each the kernel
+// keeps a few KiB, also where the process has ended.
 //
 // Ownership: shares each map with the looks that use it, several at a time. Thread rule: any
 // thread.
@@ -30,11 +40,14 @@
 #include <span>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "policy/base/mutex.h"
 #include "supervisor/attaches/counted_spaces.h"
+#include "supervisor/attaches/mapped_file.h"
 #include "supervisor/attaches/memory_map.h"
 #include "supervisor/kernel/features.h"
+#include "supervisor/procfs/switch_count.h"
 
 namespace shmvisor {
 
@@ -90,23 +103,55 @@ class KeptMaps {
 
   [[nodiscard]] std::int64_t count() const;
 
+  // Of processes at rest.
+
+  /// How often a process at rest maps the file. Nothing where it is to be looked at.
+  [[nodiscard]] std::optional<std::uint64_t> at_rest(pid_t pid, const FileIdentity& file);
+  /// Whether at_rest() last answered something of the process.
+  [[nodiscard]] bool was_at_rest(pid_t pid) const;
+  /// Before a look at the process, one of those listed at `listed`: its switches, where it may be
+  /// at rest when the look is over. May wait for the process.
+  [[nodiscard]] std::optional<std::uint64_t> begin_rest(pid_t pid, Clock::time_point listed);
+  /// What a look that begin_rest() began has found, and no process shares its address space.
+  void end_rest(pid_t pid, std::uint64_t switches, std::vector<MappedFile> mapped);
+
  private:
+  /// What is known of the rest of a process.
+  struct Rest {
+    SwitchCount count;
+    std::uint64_t switches = 0;
+    std::optional<Clock::time_point> off_cpu;  ///< when it was seen so, with so many switches
+    std::vector<MappedFile> mapped;            ///< of files that were looked for; also with 0
+  };
   struct Entry {
     MapPointer map;  ///< null where the process was looked at, and no more
+    std::unique_ptr<Rest> rest;
     Clock::time_point used;
+    int looks_to_leave =
+        2;           ///< until its rest is asked for: a process that runs costs nothing more
+    int leaves = 2;  ///< of looks, after it has run
   };
+  /// What is closed when the lock is given back.
+  struct Closed {
+    MapPointer map;
+    std::unique_ptr<Rest> rest;
+  };
+
+  /// The rest of a process that has not run since it was seen last; null otherwise.
+  Rest* unmoved(Entry& entry, Closed& closed) REQUIRES(mutex_);
+  Entry* find(pid_t pid) REQUIRES(mutex_);
 
   static void* close_unused(void* self);
   void close_unused() noexcept;
-  /// Takes entries away that nobody has used, and as many of their maps as there is room for. False
-  /// where there are more.
-  bool take_unused(std::span<MapPointer> taken) REQUIRES(mutex_);
+  /// Takes entries away that nobody has used, and as much of what they keep open as there is room
+  /// for. False where there is more.
+  bool take_unused(std::span<Closed> taken) REQUIRES(mutex_);
 
   const std::int64_t most_;
   std::atomic<std::uint64_t> drops_{0};  ///< calls of drop(); changed with the lock held
   mutable Mutex mutex_;
   std::unordered_map<pid_t, Entry> entries_ GUARDED_BY(mutex_);
-  std::int64_t kept_ GUARDED_BY(mutex_) = 0;  ///< entries with a map
+  std::int64_t kept_ GUARDED_BY(mutex_) = 0;  ///< maps and rests of entries
   bool closing_ GUARDED_BY(mutex_) = false;   ///< there is the thread
   bool over_ GUARDED_BY(mutex_) = false;
   Condition changed_;  ///< closing_, over_

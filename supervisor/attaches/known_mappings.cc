@@ -35,6 +35,18 @@ void add_attached(std::vector<MappedFile>& files, const FileIdentity& file) {
   files.push_back({file, 1});
 }
 
+/// A look has not come to processes at rest: what was known of them before stays so.
+std::shared_ptr<const DistinctProcesses> with_those_at_rest(
+    std::shared_ptr<const DistinctProcesses> found,
+    const std::shared_ptr<const DistinctProcesses>& before) {
+  if (before == nullptr) return found;
+  auto all = std::make_shared<DistinctProcesses>(*found);
+  for (const auto& [pid, member] : before->members) {
+    if (KeptMaps::all().was_at_rest(pid)) all->members.insert({pid, member});
+  }
+  return all;
+}
+
 /// 0 where it is gone.
 std::uint64_t inode_of(pid_t pid) {
   struct stat status {};
@@ -47,16 +59,6 @@ bool KnownMappings::Record::slow() const { return took >= kSlow; }
 
 bool KnownMappings::Record::too_slow() const {
   return took >= kTooSlow && slow_looks >= kSlowLooks;
-}
-
-std::uint64_t mappings_of(const FileIdentity& file, std::span<const MappedFile> files) {
-  const auto found = std::ranges::find(files, file, &MappedFile::file);
-  return found == files.end() ? 0 : found->mappings;
-}
-
-bool maps_one_of(std::span<const FileIdentity> files, std::span<const MappedFile> mapped) {
-  return std::ranges::any_of(
-      files, [&](const FileIdentity& file) { return mappings_of(file, mapped) != 0; });
 }
 
 std::optional<KnownMappings::Known> KnownMappings::known_of(pid_t pid) {
@@ -258,6 +260,7 @@ std::shared_ptr<const DistinctProcesses> KnownMappings::distinct(const FileIdent
 void KnownMappings::remember_distinct(const FileIdentity& file,
                                       std::shared_ptr<const DistinctProcesses> processes) {
   if (!processes || processes->members.size() > kMostProcesses) return;
+  processes = with_those_at_rest(std::move(processes), distinct(file));
   const MutexLock lock(mutex_);
   std::erase_if(distinct_, [&file](const DistinctOfFile& one) { return one.file == file; });
   if (distinct_.size() >= kMostDistinct) distinct_.erase(distinct_.begin());

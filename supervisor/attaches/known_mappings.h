@@ -20,20 +20,10 @@
 #include "emulation/memmap/backing_memory.h"
 #include "policy/base/mutex.h"
 #include "supervisor/attaches/counted_spaces.h"
+#include "supervisor/attaches/mapped_file.h"
 #include "supervisor/tasks/losable_threads.h"
 
 namespace shmvisor {
-
-/// A file, and how often a process maps it.
-struct MappedFile {
-  FileIdentity file;
-  std::uint64_t mappings = 0;
-};
-
-[[nodiscard]] std::uint64_t mappings_of(const FileIdentity& file,
-                                        std::span<const MappedFile> files);
-[[nodiscard]] bool maps_one_of(std::span<const FileIdentity> files,
-                               std::span<const MappedFile> mapped);
 
 class KnownMappings {
  public:

@@ -64,13 +64,13 @@ Result<void> visit_by_queries(MemoryMap& map, Visit visit, GoOn go_on) {
 
 ProcessLook::ProcessLook(const KernelFeatures& features, std::shared_ptr<KnownMappings> memory,
                          std::span<const FileIdentity> files, std::vector<pid_t> pids,
-                         std::span<const pid_t> only_probed, Clock::time_point opened_since)
+                         std::span<const pid_t> only_probed, const Times& times)
     : features_(features),
       memory_(std::move(memory)),
       files_(files.begin(), files.end()),
       first_probed_(pids.size()),
       pids_(both(std::move(pids), only_probed)),
-      opened_since_(opened_since),
+      times_(times),
       distinct_(memory_->distinct(files.front())),
       counted_(features, distinct_),
       totals_(files.size()) {
@@ -149,16 +149,14 @@ std::optional<Result<ProcessLook::Found>> ProcessLook::find_by_kept_map(pid_t pi
   if (found->mappings() == 0) return found;
   found->space.inode = kept->inode();
   // One that was opened since the count began anew is as good as one that is opened now.
-  found->kept = opened_since_ == Clock::time_point();
+  found->kept = times_.opened_since == Clock::time_point();
   const bool believed = is_known(found->space) && kept->distinct() == distinct_.get() &&
-                        kept->opened() > opened_since_;
+                        kept->opened() > times_.opened_since;
   return believed ? std::optional(std::move(found)) : std::nullopt;
 }
 
 bool ProcessLook::is_known(const CountedSpaces::Space& space) const {
-  if (distinct_ == nullptr) return false;
-  const auto member = distinct_->members.find(space.pid);
-  return member != distinct_->members.end() && member->second.inode == space.inode;
+  return distinct_ != nullptr && distinct_->has(space.pid, space.inode);
 }
 
 Result<ProcessLook::Found> ProcessLook::find_in(pid_t pid) {
@@ -236,7 +234,11 @@ void ProcessLook::look() {
     lock.unlock();
     const KnownMappings::Looking looking(*memory_, pid);
     const bool is_known = memory_->knows(pid);
+    const auto switches =
+        only_probed ? std::nullopt : KeptMaps::all().begin_rest(pid, times_.listed);
     auto found = only_probed ? probe(pid) : find_in(pid);
+    if (switches) note_rest(pid, *switches, found);
+    if (!found && found.error() != Errno(ESRCH)) any_refused_ = true;
     const nanoseconds work_now = cpu_time(own);
     const nanoseconds worked = work_now - work_then;
     if (found && !only_probed) {
@@ -267,7 +269,21 @@ void ProcessLook::look() {
     if (given_up_) return;
     if (order) count(std::move(current_), std::move(*order));
   }
+  lock.unlock();
   memory_->remember_distinct(files_.front(), counted_.newly_distinct());
+  if (any_refused_ || !counted_.none_shared()) return;
+  for (Resting& one : resting_) {
+    KeptMaps::all().end_rest(one.pid, one.switches, std::move(one.mapped));
+  }
+}
+
+void ProcessLook::note_rest(pid_t pid, std::uint64_t switches, const Result<Found>& found) {
+  if (!found && found.error() != Errno(ESRCH)) return;
+  Resting resting{pid, switches, {}};
+  for (std::size_t place = 0; place < files_.size(); ++place) {
+    resting.mapped.push_back({files_[place], found ? found->space.starts[place].size() : 0});
+  }
+  resting_.push_back(std::move(resting));
 }
 
 bool ProcessLook::note_use(const Found& found) {
@@ -362,7 +378,7 @@ std::shared_ptr<ProcessLook> ProcessLook::look_at(std::vector<pid_t> rest,
                                                   std::span<const pid_t> only_probed) {
   const MutexLock lock(mutex_);
   auto look = std::make_shared<ProcessLook>(features_, memory_, files_, std::move(rest),
-                                            only_probed, opened_since_);
+                                            only_probed, Times{times_.opened_since, {}});
   const MutexLock its(look->mutex_);
   look->totals_ = totals_;
   look->counted_ = counted_;

@@ -52,10 +52,16 @@ class ProcessLook {
   using Phase = KnownMappings::Phase;
 
   /// `only_probed`: processes whose own look was given up before it found anything.
-  /// `opened_since`: no older map is believed that shows the files.
+  struct Times {
+    /// No older map is believed that shows the files.
+    Clock::time_point opened_since;
+    /// When the processes were listed, where `pids` are all of them that are not at rest. The
+    /// beginning of time where they are not.
+    Clock::time_point listed;
+  };
   ProcessLook(const KernelFeatures& features, std::shared_ptr<KnownMappings> memory,
               std::span<const FileIdentity> files, std::vector<pid_t> pids,
-              std::span<const pid_t> only_probed, Clock::time_point opened_since);
+              std::span<const pid_t> only_probed, const Times& times);
 
   /// Precondition: the calling thread shares this object, which a thread that waits may give up.
   void run() noexcept;
@@ -112,6 +118,8 @@ class ProcessLook {
   /// Whether it is one of distinct_.
   [[nodiscard]] bool is_known(const CountedSpaces::Space& space) const;
   void look();
+  /// Notes what was found of a process that may be at rest.
+  void note_rest(pid_t pid, std::uint64_t switches, const Result<Found>& found);
   /// Notes what a map has shown. False where must_count_again().
   bool note_use(const Found& found) REQUIRES(mutex_);
   void count(CountedSpaces::Space space, CountedSpaces::Order order) REQUIRES(mutex_);
@@ -122,7 +130,7 @@ class ProcessLook {
   const std::vector<FileIdentity> files_;
   const std::size_t first_probed_;  ///< of pids_
   const std::vector<pid_t> pids_;
-  const Clock::time_point opened_since_;
+  const Times times_;
   const std::shared_ptr<const DistinctProcesses> distinct_;
   std::unordered_map<std::uint64_t, std::vector<std::size_t>> places_;  ///< of files_, by inode
   std::vector<std::uint64_t> devices_;                                  ///< of files_
@@ -148,6 +156,13 @@ class ProcessLook {
   // Only the look's thread uses these, while it compares: no lock.
   CountedSpaces::Space current_;
   CountedSpaces counted_;
+  struct Resting {
+    pid_t pid = 0;
+    std::uint64_t switches = 0;
+    std::vector<MappedFile> mapped;
+  };
+  std::vector<Resting> resting_;  ///< perhaps
+  bool any_refused_ = false;      ///< a process whose map we may not see
   std::vector<std::uint64_t> totals_ GUARDED_BY(mutex_);
 };
 

@@ -87,8 +87,8 @@ Result<std::unique_ptr<BackingMemory>> Machine::create_memory(const BackingReque
     }
     charges.commit = std::move(*charged);
   }
-  auto memory =
-      MemfdMemory::create(request, size_bytes, std::move(charges), lock_keeper_, features_);
+  auto memory = MemfdMemory::create(request, size_bytes, std::move(charges), lock_keeper_,
+                                    features_, &SpareFiles::all());
   if (!memory) {
     if (request.commit && !request.huge && memory.error() == Errno(ENOMEM)) {
       denial = {Denial::Reason::kRoom, memory_room_bytes(), size_bytes, 0};

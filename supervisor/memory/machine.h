@@ -54,6 +54,9 @@ class Machine : public Host {
   Result<MappingCounts> count_mappings(std::span<const FileIdentity> files) override {
     return attach_counter_.count_mappings(files);
   }
+  std::optional<std::uint64_t> count_at_once(const FileIdentity& file, pid_t waiting) override {
+    return attach_counter_.count_at_once(file, waiting);
+  }
   bool counting_takes_long() override { return attach_counter_.takes_long(); }
   void note_attach(const PidRecord& process, const BackingMemory& memory) noexcept override;
   bool thread_lives(const CreatorThread& thread) override {

@@ -116,11 +116,9 @@ bool read_lock(int fd) {
 
 }  // namespace
 
-Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& request,
-                                                         std::uint64_t size_bytes,
-                                                         MemoryCharges charges,
-                                                         LockKeeper& lock_keeper,
-                                                         KernelFeatures& features) {
+Result<SpareFiles::File> MemfdMemory::make_file(const BackingRequest& request,
+                                                std::uint64_t size_bytes,
+                                                KernelFeatures& features) {
   const UniqueFd first = create_memfd(request, features);
   if (!first.valid()) return as_shmget_error(errno);
   if (::fchmod(first.get(), 0600) != 0 ||
@@ -139,9 +137,21 @@ Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(const BackingRequest& r
   if (!base.valid()) return as_shmget_error(errno);
   struct stat status {};
   if (::fstat(base.get(), &status) != 0) return as_shmget_error(errno);
-  std::unique_ptr<MemfdMemory> memory(new MemfdMemory(std::move(base), request,
-                                                      {status.st_dev, status.st_ino}, size_bytes,
-                                                      std::move(charges), lock_keeper, features));
+  return SpareFiles::File{std::make_shared<const UniqueFd>(std::move(base)),
+                          {status.st_dev, status.st_ino},
+                          request.name,
+                          size_bytes};
+}
+
+Result<std::unique_ptr<MemfdMemory>> MemfdMemory::create(
+    const BackingRequest& request, std::uint64_t size_bytes, MemoryCharges charges,
+    LockKeeper& lock_keeper, KernelFeatures& features, SpareFiles* spares) {
+  if (request.huge || request.commit) spares = nullptr;
+  auto spare = spares == nullptr ? std::nullopt : spares->take(request.name, size_bytes);
+  auto file = spare ? Result(std::move(*spare)) : make_file(request, size_bytes, features);
+  if (!file) return file.error();
+  std::unique_ptr<MemfdMemory> memory(new MemfdMemory(
+      std::move(*file), request, size_bytes, std::move(charges), lock_keeper, features, spares));
   if (request.huge && request.reserve && size_bytes != 0) {
     // hugetlb reserves pages for a mapping, and keeps the reservation for the file.
     const auto reserving =
@@ -155,8 +165,11 @@ std::unique_ptr<MemfdMemory> MemfdMemory::adopt(UniqueFd base, const FileIdentit
                                                 const BackingRequest& request,
                                                 std::uint64_t size_bytes, MemoryCharges charges,
                                                 LockKeeper& lock_keeper, KernelFeatures& features) {
-  std::unique_ptr<MemfdMemory> memory(new MemfdMemory(
-      std::move(base), request, identity, size_bytes, std::move(charges), lock_keeper, features));
+  SpareFiles::File file{std::make_shared<const UniqueFd>(std::move(base)), identity, request.name,
+                        size_bytes};
+  std::unique_ptr<MemfdMemory> memory(new MemfdMemory(std::move(file), request, size_bytes,
+                                                      std::move(charges), lock_keeper, features,
+                                                      nullptr));
   const MutexLock lock(memory->mutex_);
   memory->handed_out_ = memory->ever_handed_out_ = true;
   memory->handed_out_unlocked_ = features.usable(KernelFeature::kLeases);
@@ -320,7 +333,14 @@ PageUsage MemfdMemory::usage() {
 MemfdMemory::~MemfdMemory() {
   lock_keeper_.remove(this);
   if (locked_ != nullptr) locked_->stop();
+  if (is_as_new()) spares_->keep({base_, identity_, name_, size_bytes_});
   heap_trim_later();
+}
+
+bool MemfdMemory::is_as_new() {
+  if (spares_ == nullptr || ever_locked_) return false;
+  const MutexLock lock(mutex_);
+  return !ever_handed_out_ && opening_ == 0;
 }
 
 void MemfdMemory::lock(LockMode mode) {
@@ -345,6 +365,7 @@ void MemfdMemory::lock(LockMode mode) {
 }
 
 void MemfdMemory::lock_pages(bool lazy) {
+  ever_locked_ = true;
   auto mapping = InternalMapping::of(base_->get(), size_bytes_, PROT_READ);
   if (!mapping) return;
   locked_ = std::make_shared<LockedPages>(std::move(*mapping), base_, discarded_);

@@ -41,6 +41,7 @@
 #include "supervisor/memory/lock_keeper.h"
 #include "supervisor/memory/locked_pages.h"
 #include "supervisor/memory/overcommit.h"
+#include "supervisor/memory/spare_files.h"
 #include "supervisor/resources/descriptor_share.h"
 
 namespace shmvisor {
@@ -58,11 +59,13 @@ class MemfdMemory : public BackingMemory {
 
   /// `size_bytes`: in whole (huge) pages. Beyond kLargestFileBytes the file is shorter than the
   /// segment; no address space is large enough to show that. Errors: ENOMEM, EINVAL, ENOSPC (out of
-  /// descriptors).
+  /// descriptors). `spares`: where its file may come from, and go to if nobody ever has a
+  /// description of it; borrowed, null for none.
   static Result<std::unique_ptr<MemfdMemory>> create(const BackingRequest& request,
                                                      std::uint64_t size_bytes,
                                                      MemoryCharges charges, LockKeeper& lock_keeper,
-                                                     KernelFeatures& features);
+                                                     KernelFeatures& features,
+                                                     SpareFiles* spares = nullptr);
   /// The memory of a segment that another process of ours made: `base` is that process's base,
   /// which nobody else uses. Whatever descriptions there are may be alive.
   static std::unique_ptr<MemfdMemory> adopt(UniqueFd base, const FileIdentity& identity,
@@ -97,13 +100,13 @@ class MemfdMemory : public BackingMemory {
   [[nodiscard]] std::string path() const;
 
  private:
-  MemfdMemory(UniqueFd base, const BackingRequest& request, FileIdentity identity,
-              std::uint64_t size_bytes, MemoryCharges charges, LockKeeper& lock_keeper,
-              KernelFeatures& features)
-      : base_(std::make_shared<const UniqueFd>(std::move(base))),
+  MemfdMemory(SpareFiles::File file, const BackingRequest& request, std::uint64_t size_bytes,
+              MemoryCharges charges, LockKeeper& lock_keeper, KernelFeatures& features,
+              SpareFiles* spares)
+      : base_(std::move(file.base)),
         kept_(base_->get()),
-        name_(request.name),
-        identity_(identity),
+        name_(std::move(file.name)),
+        identity_(file.identity),
         size_bytes_(size_bytes),
         page_bytes_(page_bytes_of(request)),
         huge_(request.huge),
@@ -111,7 +114,8 @@ class MemfdMemory : public BackingMemory {
         reserved_(request.reserve),
         charges_(std::move(charges)),
         lock_keeper_(lock_keeper),
-        features_(features) {}
+        features_(features),
+        spares_(spares) {}
 
   /// What remains to be done for the pages to be free.
   struct Discarding {
@@ -139,6 +143,12 @@ class MemfdMemory : public BackingMemory {
   /// Whether another description is alive. Nothing where the kernel does not tell.
   [[nodiscard]] std::optional<bool> in_use_by_lease() REQUIRES(mutex_);
   [[nodiscard]] bool in_use_by_locks() const;
+
+  /// A new file. Errors: as create().
+  static Result<SpareFiles::File> make_file(const BackingRequest& request, std::uint64_t size_bytes,
+                                            KernelFeatures& features);
+  /// Whether no page of the file can be there, and nobody can have a descriptor of it.
+  [[nodiscard]] bool is_as_new();
 
   Mutex mutex_;
   const std::shared_ptr<const UniqueFd> base_;
@@ -171,6 +181,8 @@ class MemfdMemory : public BackingMemory {
   Mutex lock_mutex_;
   std::shared_ptr<LockedPages> locked_
       GUARDED_BY(lock_mutex_);  ///< null where the pages are not locked
+  std::atomic<bool> ever_locked_{false};
+  SpareFiles* const spares_;  ///< null where the file is to go with this
 };
 
 }  // namespace shmvisor

@@ -11,6 +11,9 @@ namespace shmvisor {
 
 namespace {
 
+/// Less than any machine has that this runs on, so that it need not be asked for.
+constexpr std::uint64_t kAnyMachineBytes = std::uint64_t{1} << 20;
+
 /// With swap; 0 where it cannot be known.
 std::uint64_t all_memory_bytes() {
   struct sysinfo info {};
@@ -50,7 +53,7 @@ Result<CommitCharge> Overcommit::charge(std::uint64_t size_bytes, bool reserve) 
     if (address == MAP_FAILED) return Errno(ENOMEM);
     return CommitCharge(address, size_bytes);
   }
-  if (current_mode == 0 && reserve) {
+  if (current_mode == 0 && reserve && size_bytes > kAnyMachineBytes) {
     const std::uint64_t all_bytes = all_memory_bytes();
     if (all_bytes != 0 && size_bytes > all_bytes) return Errno(ENOMEM);
   }

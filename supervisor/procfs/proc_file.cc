@@ -21,7 +21,8 @@ namespace {
 /// (tests/stuck_process_test.cc). The others wait for the end of an execve(2) of it
 /// (exec_update_lock) or an mmap(2), or are not known to wait for nobody.
 bool waits_for_nobody(std::string_view name) {
-  constexpr std::array<std::string_view, 4> kAtOnce = {"status", "limits", "uid_map", "gid_map"};
+  constexpr std::array<std::string_view, 5> kAtOnce = {"status", "limits", "uid_map", "gid_map",
+                                                       "schedstat"};
   return std::ranges::find(kAtOnce, name) != kAtOnce.end();
 }
 

@@ -1,5 +1,5 @@
-// map_descriptors: how many memory maps of processes may stay open (KeptMaps), of the descriptors
-// that RLIMIT_NOFILE allows.
+// map_descriptors: how many descriptors that only save time may stay open, of those that
+// RLIMIT_NOFILE allows: memory maps of processes (KeptMaps), and spare files (SpareFiles).
 //
 // Thread rule: any thread.
 #pragma once
@@ -14,6 +14,11 @@ constexpr std::int64_t map_descriptors(std::int64_t limit) {
   constexpr std::int64_t kLow = 1024;
   constexpr std::int64_t kMost = 1024;
   return std::clamp<std::int64_t>((limit - kLow) / 16, 0, kMost);
+}
+
+/// Of these, the part of SpareFiles.
+constexpr std::int64_t spare_file_descriptors(std::int64_t limit) {
+  return map_descriptors(limit) / 128;
 }
 
 }  // namespace shmvisor

@@ -30,6 +30,10 @@ class CallDispatcher::ServedCaller : public ProcessCaller {
 
   void long_step() override { pool_.ensure_receiver(); }
   void short_step() override { pool_.ensure_receiver_for_waiting(); }
+  pid_t waiting_process() override {
+    pool_.expect_wait();
+    return ProcessCaller::waiting_process();
+  }
   Result<void> copy_from_user(std::uint64_t address, std::span<std::byte> bytes) override {
     pool_.expect_wait();
     return ProcessCaller::copy_from_user(address, bytes);

@@ -55,6 +55,7 @@ class ProcessCaller : public Caller, private Subject {
   Subject& subject() override { return *this; }
   Viewpoint& viewpoint() override { return viewpoint_; }
   PidRecord process() override { return viewpoint_.record(ids().tgid); }
+  pid_t waiting_process() override { return thread_.ids ? thread_.ids->tgid : 0; }
   CreatorThread thread() override { return {call_.tid(), thread_.identity->unique()}; }
   std::uint64_t memlock_limit_bytes() override;
   MappingSpace& space() override { return space_; }

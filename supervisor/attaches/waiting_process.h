@@ -1,0 +1,34 @@
+// A look at a process of which a thread waits in a call that the calling thread serves.
+//
+// It takes place in that thread. It waits for the process's mmap_lock and exec_update_lock, as the
+// copy of the answer does (process_vm_writev(2)): so whoever keeps the thread by the one could keep
+// it by the other. Of other processes it waits for none.
+//
+// Answers nothing where the process is to be looked at as others are (ProcessLook): it has many
+// mappings, or is gone. Thread rule: any thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "emulation/memmap/file_identity.h"
+#include "supervisor/attaches/counted_spaces.h"
+#include "supervisor/kernel/features.h"
+
+namespace shmvisor {
+
+/// How often the process maps the file. Precondition: no other process is served, so that nobody
+/// has what it left by an exec (KeptMaps).
+[[nodiscard]] std::optional<std::uint64_t> count_alone(pid_t waiting, const FileIdentity& file,
+                                                       const KernelFeatures& features);
+
+/// Precondition: all others are at rest (KeptMaps), so that none of them shares its address
+/// space. `distinct`: what is known of the file (KnownMappings::distinct()).
+[[nodiscard]] std::optional<std::uint64_t> count_among_resting(
+    pid_t waiting, const FileIdentity& file, const KernelFeatures& features,
+    const std::shared_ptr<const DistinctProcesses>& distinct);
+
+}  // namespace shmvisor
