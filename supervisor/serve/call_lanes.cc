@@ -1,19 +1,11 @@
 #include "supervisor/serve/call_lanes.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <new>
 
 namespace shmvisor {
 
 CallLanes::CallLanes(std::size_t count) : count_(std::clamp<std::size_t>(count, 1, kMost)) {}
-
-std::size_t CallLanes::count_for_cpus() {
-  cpu_set_t cpus;
-  if (::sched_getaffinity(0, sizeof(cpus), &cpus) != 0) return 1;
-  return static_cast<std::size_t>(CPU_COUNT(&cpus));
-}
 
 CallLanes::Lane* CallLanes::lane_of(Thread thread) {
   const auto end = lanes_.begin() + static_cast<std::ptrdiff_t>(count_);
@@ -81,6 +73,7 @@ bool CallLanes::hand_over(const seccomp_notif& call, Thread thread) {
     if (mine != nullptr && its->thread == nullptr) move(home, tid, *mine);
     return false;
   }
+  if (its->calls.size() >= kMostCalls) return false;
   try {
     its->calls.push_back(call);
   } catch (const std::bad_alloc&) {
@@ -121,8 +114,8 @@ std::optional<seccomp_notif> CallLanes::steal(Thread thread) {
   const MutexLock lock(mutex_);
   Lane* const mine = lane_of(thread);
   if (mine == nullptr) return std::nullopt;
-  const auto longest = std::ranges::max_element(
-      lanes_, {}, [](const Lane& lane) { return lane.calls.size(); });
+  const auto longest =
+      std::ranges::max_element(lanes_, {}, [](const Lane& lane) { return lane.calls.size(); });
   if (longest->calls.size() < kLeastWaiting) return std::nullopt;
   const seccomp_notif call = take_out(*longest);
   const auto tid = static_cast<pid_t>(call.pid);

@@ -4,9 +4,9 @@
 // The kernel hands the CPU from a caller to the thread that serves it and back within microseconds
 // (SYNC_WAKE_UP), and moves the caller to the CPU of the thread that answers it. A caller that is
 // served by this thread now and by that one then moves at each call, and its next call wakes yet
-// another CPU: on two CPUs that costs more than the second one gives. So a caller keeps to a *lane*:
-// one thread serves it, on one CPU. The kernel hands out calls in the order of their coming, to
-// whichever thread asks. One that received another lane's call puts it into that lane.
+// another CPU: on two CPUs that costs more than the second one gives. So a caller keeps to a
+// *lane*: one thread serves it, on one CPU. The kernel hands out calls in the order of their
+// coming, to whichever thread asks. One that received another lane's call puts it into that lane.
 //
 // A lane has a thread for as long as that serves only what is short. A thread that may be kept, or
 // that finds nothing to do, leaves its lane; whoever looks next takes what was left there. A lane
@@ -34,11 +34,11 @@ class CallLanes {
  public:
   using Thread = const void*;
   static constexpr std::size_t kMost = 8;
+  /// Calls in a lane; a thread that receives another one serves it itself.
+  static constexpr std::size_t kMostCalls = 32;
 
   /// `count`: of lanes, one for each CPU; there are kMost at most.
   explicit CallLanes(std::size_t count);
-  /// As many as there are CPUs for this thread.
-  static std::size_t count_for_cpus();
 
   [[nodiscard]] std::size_t count() const { return count_; }
   /// Lanes that have a thread.
@@ -56,8 +56,8 @@ class CallLanes {
   /// is to serve it, because the caller is in its lane or gets there, or because the other lane's
   /// thread cannot.
   bool hand_over(const seccomp_notif& call, Thread thread);
-  /// The next call of the thread's lane, or of one that was left; its thread gets that lane then, if
-  /// it has none.
+  /// The next call of the thread's lane, or of one that was left; its thread gets that lane then,
+  /// if it has none.
   std::optional<seccomp_notif> next(Thread thread);
   /// A call of a lane where two wait at least: its caller moves into that of `thread`, which has
   /// nothing to do.

@@ -45,7 +45,8 @@ class LaneDemand {
       add(overlaps() ? kForOverlap : -1);
     } else if (!same && turns_.fetch_add(1, std::memory_order_relaxed) % kTurnsForALook == 0) {
       add(overlaps() ? kToBegin / kOverlapsToBegin : -1);
-      if (score_.load(std::memory_order_relaxed) >= kToBegin && Clock::now() >= not_before_.load()) {
+      if (score_.load(std::memory_order_relaxed) >= kToBegin &&
+          Clock::now() >= not_before_.load()) {
         score_.store(kMost, std::memory_order_relaxed);
         engaged_.store(true, std::memory_order_relaxed);
       }

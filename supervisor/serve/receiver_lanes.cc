@@ -10,6 +10,7 @@ namespace shmvisor {
 thread_local ReceiverPool::Worker* ReceiverPool::this_worker_ = nullptr;
 
 void ReceiverPool::note_received(const seccomp_notif& call) {
+  if (lanes_.count() < 2) return;
   demand_.received(static_cast<pid_t>(call.pid), [this] {
     return busy_in_lanes_.load(std::memory_order_relaxed) > 0 || lanes_.any_calls() ||
            listener_.call_waits();
@@ -75,6 +76,10 @@ void ReceiverPool::no_longer_busy(Worker& self) {
   if (std::exchange(self.busy_in_lane, false)) {
     busy_in_lanes_.fetch_sub(1, std::memory_order_relaxed);
   }
+}
+
+bool ReceiverPool::in_busy_lanes() const {
+  return this_worker_ != nullptr && this_worker_->busy_in_lane && lanes_.taken() == lanes_.count();
 }
 
 void ReceiverPool::leave_lane() {

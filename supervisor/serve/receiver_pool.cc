@@ -25,7 +25,7 @@ ReceiverPool::ReceiverPool(Listener& listener, int most_threads, Handler& handle
     : listener_(listener),
       most_threads_(most_threads),
       handler_(handler),
-      lanes_(CallLanes::count_for_cpus()),
+      lanes_(cpus_for_threads()),
       watchdog_([this] { return look(); }) {}
 
 Result<void> ReceiverPool::start() {
@@ -101,6 +101,7 @@ void ReceiverPool::ensure_receiver() {
 }
 
 void ReceiverPool::ensure_receiver_for_waiting() {
+  if (in_busy_lanes()) return;
   if (lanes_.any_calls() || listener_.call_waits()) ensure_receiver();
 }
 

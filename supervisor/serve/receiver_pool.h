@@ -5,8 +5,8 @@
 // that one CPU; so a single thread receives, and others are parked. To hand a call over takes
 // longer than to answer a shmget. So short calls queue for the one thread, unless several callers
 // call all the time (LaneDemand). Then as many threads receive as there are CPUs, each in a lane of
-// its own (CallLanes), and none blocks: it looks for the next call, and gives its CPU to its callers
-// meanwhile. After kAwake without a call it does block again.
+// its own (CallLanes), and none blocks: it looks for the next call, and gives its CPU to its
+// callers meanwhile. After kAwake without a call it does block again.
 //
 // Another thread takes over
 //   - when an attach or detach begins that stops its caller, and another call waits already;
@@ -97,7 +97,7 @@ class ReceiverPool {
 
   /// Makes a thread receive, other than the calling one.
   void ensure_receiver();
-  /// The same where a call waits already.
+  /// The same where a call waits already, and there is a CPU for it.
   void ensure_receiver_for_waiting();
   /// The caller may delay the next step. Where another call is being delayed, another thread
   /// receives at once.
@@ -132,7 +132,8 @@ class ReceiverPool {
   void note_received(const seccomp_notif& call);
   void serve(const seccomp_notif& call, Worker& self);
 
-  /// Waits awake for a call of the worker's lane. Releases the mutex meanwhile. False where none came.
+  /// Waits awake for a call of the worker's lane. Releases the mutex meanwhile. False where none
+  /// came.
   bool find_in_lane(Worker& self) REQUIRES(mutex_);
   /// One look at what there is: in the lane, then in the kernel.
   bool look_in_lane(Worker& self);
@@ -141,6 +142,9 @@ class ReceiverPool {
   /// The worker is about to serve a call; makes another receive where a lane has none for it.
   void prepare_lane(Worker& self);
   void no_longer_busy(Worker& self);
+  /// Whether the calling thread is in a lane, and each lane has its thread: one more would find no
+  /// CPU.
+  [[nodiscard]] bool in_busy_lanes() const;
   /// The calling thread, where it is one of ours, may be kept: its lane is for others.
   void leave_lane();
   /// Makes a thread look for calls that were left in a lane.
@@ -182,7 +186,7 @@ class ReceiverPool {
   LaneDemand demand_;
   CallLanes lanes_;
   std::atomic_flag receives_for_lanes_;  ///< the thread that asks the kernel, of those in lanes
-  std::uint64_t looked_at_ = 0;  ///< how many were received when the watchdog last looked
+  std::uint64_t looked_at_ = 0;          ///< how many were received when the watchdog last looked
   mutable Mutex mutex_;
   Condition called_;
   Condition ended_;
