@@ -14,19 +14,21 @@ CallLanes::Lane* CallLanes::lane_of(Thread thread) {
   return found == end ? nullptr : &*found;
 }
 
-CallLanes::Lane* CallLanes::enter_locked(Thread thread) {
-  if (Lane* const mine = lane_of(thread)) return mine;
-  Lane* const free = lane_of(nullptr);
-  if (free == nullptr) return nullptr;
-  free->thread = thread;
-  free->away = false;
-  taken_.fetch_add(1, std::memory_order_relaxed);
-  return free;
+std::optional<std::size_t> CallLanes::enter(Thread thread) {
+  const MutexLock lock(mutex_);
+  Lane* lane = lane_of(thread);
+  if (lane == nullptr) {
+    lane = lane_of(nullptr);
+    if (lane == nullptr) return std::nullopt;
+    take(*lane, thread);
+  }
+  return static_cast<std::size_t>(lane - lanes_.data());
 }
 
-bool CallLanes::enter(Thread thread) {
-  const MutexLock lock(mutex_);
-  return enter_locked(thread) != nullptr;
+void CallLanes::take(Lane& lane, Thread thread) {
+  lane.thread = thread;
+  lane.away = false;
+  taken_.fetch_add(1, std::memory_order_relaxed);
 }
 
 bool CallLanes::leave(Thread thread) {
@@ -98,11 +100,7 @@ std::optional<seccomp_notif> CallLanes::next(Thread thread) {
   if (mine != nullptr && !mine->calls.empty()) return take_out(*mine);
   for (Lane& lane : lanes_) {
     if (lane.thread != nullptr || lane.calls.empty()) continue;
-    if (mine == nullptr) {
-      lane.thread = thread;
-      lane.away = false;
-      taken_.fetch_add(1, std::memory_order_relaxed);
-    }
+    if (mine == nullptr) take(lane, thread);
     return take_out(lane);
   }
   return std::nullopt;

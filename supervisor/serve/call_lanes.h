@@ -44,8 +44,9 @@ class CallLanes {
   /// Lanes that have a thread.
   [[nodiscard]] std::size_t taken() const { return taken_.load(std::memory_order_relaxed); }
 
-  /// Gives the thread a lane, if it has none. False where each lane has another thread.
-  bool enter(Thread thread);
+  /// Gives the thread a lane, if it has none. The lane's number; nothing where each lane has
+  /// another thread.
+  std::optional<std::size_t> enter(Thread thread);
   /// The thread serves this lane no longer. True where calls are left there: somebody must be made
   /// to look.
   bool leave(Thread thread);
@@ -86,7 +87,7 @@ class CallLanes {
   };
 
   [[nodiscard]] Lane* lane_of(Thread thread) REQUIRES(mutex_);
-  Lane* enter_locked(Thread thread) REQUIRES(mutex_);
+  void take(Lane& lane, Thread thread) REQUIRES(mutex_);
   /// Where the caller's home is kept, or that of another whose place it would take.
   Home& home_of(pid_t tid) REQUIRES(mutex_);
   void move(Home& home, pid_t tid, Lane& lane) REQUIRES(mutex_);

@@ -30,7 +30,7 @@ class LaneDemand {
   /// A thread that gave its CPU away for longer was not just waiting for its callers.
   static constexpr std::chrono::microseconds kKept{300};
   /// After that nobody stays awake for so many times as long, as far as kMostKept.
-  static constexpr int kRestAfterKept = 32;
+  static constexpr int kRestAfterKept = 16;
   static constexpr std::chrono::milliseconds kMostKept{10};
 
   [[nodiscard]] bool engaged() const { return engaged_.load(std::memory_order_relaxed); }

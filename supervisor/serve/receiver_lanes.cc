@@ -19,7 +19,7 @@ void ReceiverPool::note_received(const seccomp_notif& call) {
 
 bool ReceiverPool::find_in_lane(Worker& self) {
   using Clock = LaneDemand::Clock;
-  if (!lanes_.enter(&self)) return false;
+  if (!enter_lane(self)) return false;
   receivers_.fetch_add(1);
   mutex_.unlock();
   const auto end = Clock::now() + kAwake;
@@ -82,10 +82,21 @@ bool ReceiverPool::in_busy_lanes() const {
   return this_worker_ != nullptr && this_worker_->busy_in_lane && lanes_.taken() == lanes_.count();
 }
 
-void ReceiverPool::leave_lane() {
+bool ReceiverPool::enter_lane(Worker& self) {
+  const auto lane = lanes_.enter(&self);
+  if (lane && !self.pin) self.pin.emplace(*lane);
+  return lane.has_value();
+}
+
+bool ReceiverPool::leave_lane(Worker& self) {
+  self.pin.reset();
+  return lanes_.leave(&self);
+}
+
+void ReceiverPool::free_lane() {
   if (this_worker_ == nullptr) return;
   no_longer_busy(*this_worker_);
-  if (!lanes_.leave(this_worker_)) return;
+  if (!leave_lane(*this_worker_)) return;
   const MutexLock lock(mutex_);
   call_for_left();
 }

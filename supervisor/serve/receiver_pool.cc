@@ -94,7 +94,7 @@ bool ReceiverPool::add_thread(Begin begin) {
 }
 
 void ReceiverPool::ensure_receiver() {
-  leave_lane();
+  free_lane();
   if (receivers_.load() != 0) return;
   const MutexLock lock(mutex_);
   call_receiver();
@@ -169,7 +169,7 @@ bool ReceiverPool::become_receiver(Worker& self) {
       continue;
     }
     if (demand_.engaged() && find_in_lane(self)) return true;
-    if (lanes_.leave(&self)) continue;
+    if (leave_lane(self)) continue;
     if (receivers_.load() == 0) {
       receivers_.fetch_add(1);
       // A thread must be left that takes over when this one is kept.
@@ -215,7 +215,7 @@ void ReceiverPool::run(Begin begin) {
     lock.lock();
     if (!looks_again) watchdog_.begin_to_stop();
   }
-  if (lanes_.leave(&self)) call_for_left();
+  if (leave_lane(self)) call_for_left();
   std::erase(workers_, &self);
   --threads_;
   ended_.notify_all();
@@ -238,7 +238,7 @@ bool ReceiverPool::receive_one(Worker& self) {
   receivers_.fetch_sub(1);
   if (call) {
     note_received(*call);
-    if (!demand_.engaged() || !lanes_.enter(&self) || !hand_over(*call, self)) serve(*call, self);
+    if (!demand_.engaged() || !enter_lane(self) || !hand_over(*call, self)) serve(*call, self);
     return true;
   }
   // ENOENT is also said of one call that was gone before it could be read.

@@ -37,6 +37,7 @@
 #include "supervisor/notify/listener.h"
 #include "supervisor/serve/call_lanes.h"
 #include "supervisor/serve/lane_demand.h"
+#include "supervisor/serve/lane_pin.h"
 #include "supervisor/serve/watchdog.h"
 
 namespace shmvisor {
@@ -118,6 +119,7 @@ class ReceiverPool {
     // The thread's own:
     std::optional<seccomp_notif> call;  ///< to be served
     bool busy_in_lane = false;          ///< counted in busy_in_lanes_
+    std::optional<LanePin> pin;         ///< while it has a lane
   };
 
   /// What a thread does first: wait to be called, or serve calls that were put aside.
@@ -145,8 +147,12 @@ class ReceiverPool {
   /// Whether the calling thread is in a lane, and each lane has its thread: one more would find no
   /// CPU.
   [[nodiscard]] bool in_busy_lanes() const;
+  /// Gives the worker a lane, and the CPU of that. False where each has another worker.
+  bool enter_lane(Worker& self);
+  /// True where calls are left in its lane.
+  bool leave_lane(Worker& self);
   /// The calling thread, where it is one of ours, may be kept: its lane is for others.
-  void leave_lane();
+  void free_lane();
   /// Makes a thread look for calls that were left in a lane.
   void call_for_left() REQUIRES(mutex_);
   /// Of the watchdog. True where it has to look again.
