@@ -1,17 +1,13 @@
 // Audit records: their forms, the queue, and what it loses.
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
-#include <fstream>
-#include <sstream>
 #include <thread>
 
 #include "policy/base/mutex.h"
-#include "supervisor/audit/audit_file.h"
 #include "supervisor/audit/audit_log.h"
 #include "supervisor/audit/audit_place.h"
-#include "tests/scratch_folder.h"
 
 namespace shmvisor {
 namespace {
@@ -84,12 +80,12 @@ class Output final : public AuditOutput {
 
   explicit Output(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
 
-  bool write(const AuditRecord& record) override {
+  Result<void, std::string> write(const AuditRecord& record) override {
     const MutexLock lock(shared_->mutex);
     while (!shared_->open) shared_->changed.wait(shared_->mutex);
-    if (shared_->full) return false;
+    if (shared_->full) return std::string("it is full");
     shared_->lines.push_back(audit_text(record));
-    return true;
+    return {};
   }
 
  private:
@@ -156,32 +152,72 @@ TEST_F(AuditLogTest, WhatTheOutputLosesIsToldWhenItTakesRecordsAgain) {
   EXPECT_EQ(log_.lost(), 6U);
 }
 
-TEST(AuditFile, ALineThatHasNoEndIsEnded) {
-  const ScratchFolder folder;
-  const std::string path = folder.path("audit");
-  std::ofstream(path) << "torn";
-  auto file = AuditFile::open({path, 1000, 1}, AuditForm::kText, kSource);
-  ASSERT_TRUE(file);
-  EXPECT_TRUE((*file)->write(record_of(1)));
-  std::ifstream in(path);
-  std::string first;
-  std::string second;
-  std::getline(in, first);
-  std::getline(in, second);
-  EXPECT_EQ(first, "torn");
-  EXPECT_NE(second.find("]: act number=1"), std::string::npos) << second;
+/// Adds them as audit() does; how many were allowed.
+std::uint64_t add_allowed(AuditLog& log, int records, uid_t cause) {
+  std::uint64_t allowed = 0;
+  for (int number = 0; number < records; ++number) {
+    if (!log.allows(cause)) continue;
+    log.add(record_of(number), cause);
+    ++allowed;
+  }
+  return allowed;
 }
 
-TEST(AuditFile, KeepsNoneWhereNoneIsWanted) {
-  const ScratchFolder folder;
-  const std::string path = folder.path("audit");
-  auto file = AuditFile::open({path, 100, 0}, AuditForm::kText, kSource);
-  ASSERT_TRUE(file);
-  for (int number = 0; number < 20; ++number) EXPECT_TRUE((*file)->write(record_of(number)));
-  struct stat status {};
-  EXPECT_NE(::stat((path + ".1").c_str(), &status), 0);
-  ASSERT_EQ(::stat(path.c_str(), &status), 0);
-  EXPECT_LE(status.st_size, 100);
+/// Of the records "left_out" for a user.
+struct LeftOut {
+  std::size_t tellings = 0;
+  std::uint64_t records = 0;
+};
+LeftOut left_out(const std::vector<std::string>& lines, uid_t user) {
+  const std::string beginning = "left_out uid=" + std::to_string(user) + " records=";
+  LeftOut found;
+  for (const std::string& line : lines) {
+    if (!line.starts_with(beginning)) continue;
+    found.records += std::stoull(line.substr(beginning.size()));
+    ++found.tellings;
+  }
+  return found;
+}
+
+TEST_F(AuditLogTest, OneUserCausesSoManyRecordsAndWhatIsLeftOutIsTold) {
+  ASSERT_TRUE(log_.begin());
+  constexpr int kRecords = 5000;
+  const std::uint64_t allowed = add_allowed(log_, kRecords, 1000);
+  EXPECT_GE(allowed, 256U);
+  EXPECT_LT(allowed, kRecords / 2);
+  EXPECT_EQ(add_allowed(log_, 10, 1001), 10U) << "one user takes another's allowance";
+  EXPECT_EQ(add_allowed(log_, 1000, AuditLog::kNobody), 1000U);
+  EXPECT_TRUE(log_.flush(seconds(10)));
+  const auto seen = output_->seen();
+  const LeftOut told = left_out(seen, 1000);
+  EXPECT_EQ(told.records + allowed, kRecords);
+  EXPECT_EQ(seen.size(), allowed + 10 + 1000 + told.tellings);
+  EXPECT_EQ(log_.lost(), 0U);
+}
+
+TEST_F(AuditLogTest, WhatIsLeftOutIsToldOnceASecondThoughNothingElseComes) {
+  ASSERT_TRUE(log_.begin());
+  const auto began = std::chrono::steady_clock::now();
+  add_allowed(log_, 1000, 1000);
+  while (left_out(output_->seen(), 1000).tellings == 0) {
+    ASSERT_LT(std::chrono::steady_clock::now() - began, seconds(30));
+    add_allowed(log_, 1000, 1000);
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  EXPECT_GE(std::chrono::steady_clock::now() - began, AuditLog::kBetweenTellings);
+  const std::size_t tellings = left_out(output_->seen(), 1000).tellings;
+  add_allowed(log_, 1000, 1000);
+  EXPECT_LE(left_out(output_->seen(), 1000).tellings, tellings + 1);
+}
+
+/// Also where nobody else adds anything, and the output takes nothing when it is told.
+TEST_F(AuditLogTest, WhatIsLeftOutIsLostWhereTheOutputTakesNothing) {
+  ASSERT_TRUE(log_.begin());
+  output_->set(true, true);
+  constexpr int kRecords = 5000;
+  add_allowed(log_, kRecords, 1000);
+  EXPECT_TRUE(log_.flush(seconds(10)));
+  EXPECT_EQ(log_.lost(), kRecords);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "policy/base/result.h"
 #include "supervisor/audit/audit_record.h"
 
 namespace shmvisor {
@@ -16,9 +17,9 @@ class AuditOutput {
   AuditOutput& operator=(const AuditOutput&) = delete;
   virtual ~AuditOutput() = default;
 
-  /// False where the record is lost; it is not written in part then, or what follows begins a line
-  /// of its own. May throw std::bad_alloc.
-  virtual bool write(const AuditRecord& record) = 0;
+  /// What is wrong, where the record is lost; it is not written in part then, or what follows
+  /// begins a line of its own. May throw std::bad_alloc.
+  virtual Result<void, std::string> write(const AuditRecord& record) = 0;
 };
 
 }  // namespace shmvisor

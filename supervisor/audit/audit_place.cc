@@ -26,13 +26,13 @@ std::optional<std::string> socket_of(const std::string& place, std::string_view 
   return place.substr(daemon.size() + 1);
 }
 
+std::string why(Errno error) { return std::strerror(error.value()); }
+std::string why(const std::string& sentence) { return sentence; }
+
 template <typename Opened>
 Output output_of(Opened opened, const std::string& what, const std::string& path) {
   if (opened) return std::unique_ptr<AuditOutput>(std::move(*opened));
-  const bool is_other_kind = opened.error() == Errno(EINVAL);
-  return fmt::format(
-      "--audit: cannot {} {}: {}", what, path,
-      is_other_kind ? "it is no regular file" : std::strerror(opened.error().value()));
+  return fmt::format("--audit: cannot {} {}: {}", what, path, why(opened.error()));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <ctime>
 
 #include "supervisor/kernel/poll_files.h"
@@ -56,19 +57,27 @@ std::string AuditSocket::datagram_of(const AuditRecord& record) const {
                      local_time(record.time()), source_.pid, message);
 }
 
-bool AuditSocket::write(const AuditRecord& record) {
+Result<void, std::string> AuditSocket::write(const AuditRecord& record) {
   const std::string datagram = datagram_of(record);
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   for (bool connected_again = false;;) {
-    if (::send(socket_.get(), datagram.data(), datagram.size(), MSG_NOSIGNAL) >= 0) return true;
+    if (::send(socket_.get(), datagram.data(), datagram.size(), MSG_NOSIGNAL) >= 0) return {};
     if (errno == EINTR) continue;
     if (errno == EAGAIN) {
       pollfd waiting{socket_.get(), POLLOUT, 0};
       const auto left = deadline - std::chrono::steady_clock::now();
-      if (left.count() <= 0 || poll_files({&waiting, 1}, left) <= 0) return false;
-    } else if (std::exchange(connected_again, true) || !connect_again()) {
-      return false;
+      if (left.count() <= 0 || poll_files({&waiting, 1}, left) <= 0) {
+        return path_ + " takes nothing for too long";
+      }
+      continue;
     }
+    Errno why = Errno::current();
+    if (!std::exchange(connected_again, true)) {
+      const auto connected = connect_again();
+      if (connected) continue;
+      why = connected.error();
+    }
+    return path_ + ": " + std::strerror(why.value());
   }
 }
 

@@ -33,7 +33,7 @@ class AuditSocket final : public AuditOutput {
   static Result<std::unique_ptr<AuditSocket>> connect(Daemon daemon, std::string path,
                                                       AuditForm form, AuditSource source);
 
-  bool write(const AuditRecord& record) override;
+  Result<void, std::string> write(const AuditRecord& record) override;
 
  private:
   AuditSocket(Daemon daemon, std::string path, AuditForm form, AuditSource source)

@@ -4,13 +4,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <string_view>
 
 #include "supervisor/kernel/poll_files.h"
 
 namespace shmvisor {
 
-bool AuditStream::write(const AuditRecord& record) {
+Result<void, std::string> AuditStream::write(const AuditRecord& record) {
   const std::string line = form_ == AuditForm::kJson ? audit_json(record, source_) + '\n'
                                                      : "shmvisor[" + std::to_string(source_.pid) +
                                                            "]: audit: " + audit_text(record) + '\n';
@@ -20,12 +21,12 @@ bool AuditStream::write(const AuditRecord& record) {
       left.remove_prefix(static_cast<std::size_t>(written));
     } else if (errno == EAGAIN) {
       pollfd waiting{fd_, POLLOUT, 0};
-      if (poll_files({&waiting, 1}, std::nullopt) < 0) return false;
+      if (poll_files({&waiting, 1}, std::nullopt) < 0) return std::string(std::strerror(errno));
     } else if (errno != EINTR) {
-      return false;
+      return std::string(std::strerror(errno));
     }
   }
-  return true;
+  return {};
 }
 
 }  // namespace shmvisor

@@ -6,6 +6,7 @@
 // Thread rule: of AuditOutput.
 #pragma once
 
+#include <string>
 #include <utility>
 
 #include "supervisor/audit/audit_output.h"
@@ -19,7 +20,7 @@ class AuditStream final : public AuditOutput {
   AuditStream(int fd, AuditForm form, AuditSource source)
       : fd_(fd), form_(form), source_(std::move(source)) {}
 
-  bool write(const AuditRecord& record) override;
+  Result<void, std::string> write(const AuditRecord& record) override;
 
  private:
   const int fd_;

@@ -25,11 +25,11 @@ std::optional<std::string> begin_process_audit();
 /// Waits until all is written, and warns of records that were lost.
 void end_process_audit(std::chrono::milliseconds bound) noexcept;
 
-/// Adds what `make` answers, where an audit is wanted.
+/// Adds what `make` answers, where an audit is wanted and `cause` may cause one more record.
 template <typename Make>
 void audit(uid_t cause, Make&& make) noexcept {
   AuditLog* const log = process_audit();
-  if (log == nullptr) return;
+  if (log == nullptr || !log->allows(cause)) return;
   try {
     log->add(std::forward<Make>(make)(), cause);
   } catch (const std::exception&) {  // no memory, most likely

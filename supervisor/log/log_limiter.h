@@ -12,10 +12,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <utility>
 
 #include "policy/base/mutex.h"
+#include "policy/limits/allowances.h"
 
 namespace shmvisor {
 
@@ -33,6 +33,7 @@ enum class LogTopic : std::uint8_t {
   kJoins,
   kContainers,
   kRules,
+  kAudit,
 };
 
 class LogLimiter {
@@ -42,11 +43,11 @@ class LogLimiter {
   /// For lines whose cause is no user that we know.
   static constexpr uid_t kNobody = static_cast<uid_t>(-1);
   /// Allowances that are kept. Users beyond that number share one allowance.
-  static constexpr std::size_t kMostAllowances = 512;
+  static constexpr std::size_t kMostAllowances = Allowances<std::pair<LogTopic, uid_t>>::kMost;
 
   explicit LogLimiter(int lines_at_once = 10,
                       Clock::duration for_one_more = std::chrono::seconds(5))
-      : lines_at_once_(lines_at_once), for_one_more_(for_one_more) {}
+      : allowances_(lines_at_once, for_one_more) {}
 
   struct Verdict {
     bool may_log = false;
@@ -58,21 +59,10 @@ class LogLimiter {
   std::uint64_t take_untold();
 
  private:
-  struct Allowance {
-    int lines = 0;
-    Clock::time_point counted_at;
-    std::uint64_t left_out = 0;
-  };
   using Key = std::pair<LogTopic, uid_t>;
 
-  Allowance& find(const Key& key, Clock::time_point now) REQUIRES(mutex_);
-  void refill(Allowance& allowance, Clock::time_point now) const;
-
-  const int lines_at_once_;
-  const Clock::duration for_one_more_;
   Mutex mutex_;
-  std::map<Key, Allowance> allowances_ GUARDED_BY(mutex_);
-  std::uint64_t untold_of_forgotten_ GUARDED_BY(mutex_) = 0;
+  Allowances<Key> allowances_ GUARDED_BY(mutex_);
 };
 
 }  // namespace shmvisor
