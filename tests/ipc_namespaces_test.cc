@@ -98,6 +98,28 @@ TEST_F(IpcNamespacesTest, AHomeIsOfOneListenerAndGivesNoRights) {
   EXPECT_TRUE(inner->owner->grants(identity->user_namespace(), true, 0)) << "which it has made";
 }
 
+TEST_F(IpcNamespacesTest, ANamespaceThatComesBackIsHeldAsBefore) {
+  const auto stepper = steps({[] { return ::unshare(CLONE_NEWIPC) == 0; }});
+  stepper->go();
+  const pid_t pid = stepper->child->pid();
+  const IpcNamespaceId id = NamespaceIds::of_thread(pid).ipc;
+  std::shared_ptr<Registry> registry = namespaces_.of(id);
+  const auto open = [](const std::string& path) {
+    return UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  };
+  EXPECT_FALSE(ipc_.take_back(id, open("/proc/self/ns/ipc"))) << "another namespace";
+  EXPECT_FALSE(ipc_.take_back(id, open("/proc/self/ns/uts"))) << "of another kind";
+  EXPECT_FALSE(ipc_.take_back(id, open("/dev/null"))) << "none";
+  EXPECT_FALSE(ipc_.need_sweeping());
+  ASSERT_TRUE(ipc_.take_back(id, open("/proc/" + std::to_string(pid) + "/ns/ipc")));
+  EXPECT_TRUE(ipc_.need_sweeping());
+  EXPECT_EQ(registry_of(pid), registry);
+  const std::weak_ptr<Registry> gone(std::exchange(registry, nullptr));
+  EXPECT_FALSE(gone.expired());
+  stepper->child.reset();
+  EXPECT_TRUE(is_forgotten(gone)) << "with its last process";
+}
+
 TEST_F(IpcNamespacesTest, AHomeThatNobodyToldIsTheFirstCallers) {
   const auto stepper = steps({[] { return ::unshare(CLONE_NEWIPC) == 0; }});
   stepper->go();

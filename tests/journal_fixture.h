@@ -145,8 +145,12 @@ class JournalWorld {
     request.name = segment_name(key);
     request.size_bytes = size_bytes;
     auto memory = machine.create_memory(request);
-    const auto free = where.read()->next_id();
-    if (!memory || !free) return nullptr;
+    if (!memory) return nullptr;
+    Dropped none;
+    std::shared_ptr<Segment> segment;
+    Registry::WriteGuard state = where.write();
+    const auto free = state->next_id();
+    if (!free) return nullptr;
     Segment::Creation creation;
     creation.id = free->id;
     creation.perm = {key, 1, 2, 3, 4, 0640};
@@ -155,8 +159,8 @@ class JournalWorld {
     creation.creator = CreatorThread{40, 4711};
     creation.account = 5;
     creation.now_seconds = 1'000'000;
-    auto segment = std::make_shared<Segment>(std::move(creation), std::move(*memory));
-    apply(where, InsertSegment{*free, segment});
+    segment = std::make_shared<Segment>(std::move(creation), std::move(*memory));
+    state.apply(InsertSegment{*free, segment}, none);
     return segment;
   }
 

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "tests/journal_fixture.h"
@@ -271,6 +272,30 @@ TEST_F(ObservedTest, AFileOfAnotherShapeIsRefused) {
   header.magic = journal::StateHeader::kMagic;
   header.areas[0].committed.store(header.area_bytes + 1);
   EXPECT_NE(trouble_with(*file_), "");
+}
+
+// Changes of several registries at a time, with checkpoints among them.
+TEST_F(ObservedTest, ThreadsDoNotMixTheirChanges) {
+  const std::vector<std::shared_ptr<Registry>> all{
+      world_.registries.initial(), world_.registries.of(98), world_.registries.of(99)};
+  std::vector<std::thread> threads;
+  for (const auto& registry : all) {
+    for (int half = 0; half < 2; ++half) {
+      threads.emplace_back([&] {
+        for (int i = 0; i < 300; ++i) {
+          const auto segment = world_.add(0, 4096, registry.get());
+          segment->note_attach({{i + 1, nullptr}, i});
+          world_.apply(*registry, SetPermissions{segment, 1, 2, 0600, i});
+          if (i % 8 != 0) world_.apply(*registry, RemoveSegment{segment});
+        }
+      });
+    }
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(journal_.checkpoints(), 5U);
+  for (const IpcNamespaceId id : {JournalWorld::kFirst, IpcNamespaceId{98}, IpcNamespaceId{99}}) {
+    EXPECT_EQ(text_in(*file_, id), text_of(*world_.registries.find(id)));
+  }
 }
 
 // Anything in any order; the state is read after each, and there are many checkpoints.

@@ -16,16 +16,26 @@ namespace shmvisor {
   for (;;) ::kill(::getpid(), SIGKILL);
 }
 
-/// Whether it came to the end of `serve`, or to a die() before its locals are destroyed.
-inline bool serve_and_die(const std::function<void()>& serve) {
+/// Starts it; -1 where that fails.
+inline pid_t start_server(const std::function<void()>& serve) {
   const long pid = ::syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
   if (pid == 0) {
     serve();
     die();
   }
+  return static_cast<pid_t>(pid);
+}
+
+/// Whether it was killed.
+inline bool is_killed(pid_t server) {
   int status = 0;
-  return pid > 0 && ::waitpid(static_cast<pid_t>(pid), &status, 0) == pid && WIFSIGNALED(status) &&
+  return server > 0 && ::waitpid(server, &status, 0) == server && WIFSIGNALED(status) &&
          WTERMSIG(status) == SIGKILL;
+}
+
+/// Whether it came to the end of `serve`, or to a die() before its locals are destroyed.
+inline bool serve_and_die(const std::function<void()>& serve) {
+  return is_killed(start_server(serve));
 }
 
 }  // namespace shmvisor

@@ -7,8 +7,12 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <atomic>
+#include <random>
+
 #include "tests/journal_fixture.h"
 #include "tests/server_that_dies.h"
+#include "tests/supervised_child.h"
 
 namespace shmvisor {
 namespace {
@@ -153,6 +157,50 @@ TEST_F(StateRestoreTest, TheNextServerGoesOnFromThere) {
   }
   EXPECT_EQ(text_in(*file_), before);
   EXPECT_GT(file_->header().current.load(), 0U) << "with checkpoints";
+}
+
+// At any instant: each change is there if it was over, and at most the next one besides.
+TEST_F(StateRestoreTest, AKillAtAnyMomentLosesNothing) {
+  std::mt19937 random(11);
+  auto& done = *reinterpret_cast<std::atomic<std::int64_t>*>(told_);
+  done = 0;
+  for (int kill = 0; kill < 60; ++kill) {
+    Gate begun;
+    const pid_t server = start_server([&] {
+      const auto state = read(*file_);
+      ChangeJournal journal(*file_, state, 4096);
+      JournalWorld world(kLimits);
+      if (!restore_state(state, 0, world.registries, world.machine)) ::_exit(1);
+      world.registries.observe(journal, 0);
+      begun.open();
+      auto segment = world.registry.read()->find_key(1);
+      if (segment == nullptr) segment = world.add(1);
+      // What the last one had made and not removed.
+      const auto all = world.registry.read()->all();
+      for (const auto& one : all) {
+        if (one != segment) world.apply(RemoveSegment{one});
+      }
+      for (std::int64_t step = done;; done = ++step) {
+        segment->note_attach({{1, nullptr}, step});
+        world.apply(RemoveSegment{world.add()});
+        world.apply(SetPermissions{segment, 1, 2, 0600, step + 1});
+      }
+    });
+    ASSERT_TRUE(begun.pass());
+    ::usleep(random() % 4000);
+    ::kill(server, SIGKILL);
+    ASSERT_TRUE(is_killed(server)) << "in round " << kill;
+    const auto state = read(*file_);
+    ASSERT_EQ(state.registries.size(), 1U);
+    const auto& segments = state.registries.begin()->second.segments;
+    if (segments.empty()) continue;
+    ASSERT_LE(segments.size(), 2U);
+    const journal::RecoveredSegment& first = segments.begin()->second;
+    const std::int64_t over = done;
+    EXPECT_TRUE(first.segment.ctime == over || first.segment.ctime == over + 1 || over == 0);
+    EXPECT_TRUE(first.stamps.atime == over || first.stamps.atime + 1 == over) << over;
+  }
+  EXPECT_GT(done, 100) << "or nothing was tested";
 }
 
 TEST_F(StateRestoreTest, ADescriptorThatLeadsElsewhereIsRefused) {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/nsfs.h>
+#include <sched.h>
 #include <spdlog/spdlog.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -210,6 +211,15 @@ Result<IpcNamespaces::Held> IpcNamespaces::hold(ThreadIdentity& thread,
   spdlog::debug("IPC namespace {} begins", id);
   auto owner = std::make_shared<const NamespaceOwner>(NamespaceOwner::of(*file));
   return Held{std::move(*file), std::move(owner), std::move(*part)};
+}
+
+bool IpcNamespaces::take_back(IpcNamespaceId id, UniqueFd file) {
+  if (::ioctl(file.get(), NS_GET_NSTYPE) != CLONE_NEWIPC || inode_of(file) != id) return false;
+  auto owner = std::make_shared<const NamespaceOwner>(NamespaceOwner::of(file));
+  const MutexLock lock(mutex_);
+  if (held_.empty()) tell_of_need_();
+  held_.emplace(id, Held{std::move(file), std::move(owner), DescriptorShare::Part()});
+  return true;
 }
 
 std::shared_ptr<const NamespaceOwner> IpcNamespaces::owner_of(ThreadIdentity& thread,

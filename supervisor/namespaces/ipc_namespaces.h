@@ -89,6 +89,11 @@ class IpcNamespaces {
   [[nodiscard]] std::shared_ptr<const NamespaceOwner> owner_of(ThreadIdentity& thread,
                                                                IpcHome* home = nullptr);
 
+  /// Of a session that comes back (supervisor/journal): the namespace `id`, whose registry is
+  /// there, is held by `file` again, as a server that died held it. Charged to nobody. Before
+  /// anybody is served. False where the file is not that namespace's.
+  [[nodiscard]] bool take_back(IpcNamespaceId id, UniqueFd file);
+
   /// `thread` has left its IPC namespace `former` by unshare(2), and with it the segments that it
   /// created.
   void left(const CreatorThread& thread, IpcNamespaceId former);
