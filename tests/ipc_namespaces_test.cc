@@ -2,6 +2,9 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <atomic>
@@ -9,6 +12,7 @@
 
 #include "supervisor/scope/descendant_scope.h"
 #include "tests/fakes/fake_host.h"
+#include "tests/scratch_folder.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -195,6 +199,47 @@ TEST_F(IpcNamespacesTest, ADescriptorKeepsIt) {
   ipc_.sweep();
   EXPECT_FALSE(own.expired());
   stepper->go();
+  EXPECT_TRUE(is_forgotten(own));
+}
+
+// So does a mount of that file. A process sees only the mounts below its root: that one of the
+// mount namespace does not see this mount is no answer for all.
+TEST_F(IpcNamespacesTest, AMountKeepsItThatNotAllSee) {
+  const ScratchFolder folder;
+  const std::string file = folder.path("ipc");
+  const std::string empty = folder.path("empty");
+  ASSERT_EQ(::mkdir(empty.c_str(), 0700), 0);
+  ASSERT_TRUE(UniqueFd(::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)).valid());
+  const auto stepper = steps({
+      [] {
+        return ::unshare(CLONE_NEWNS) == 0 &&
+               ::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) == 0 &&
+               ::unshare(CLONE_NEWIPC) == 0;
+      },
+      [&] {
+        const UniqueFd home(
+            ::open(("/proc/" + std::to_string(::getppid()) + "/ns/ipc").c_str(), O_RDONLY));
+        if (::mount("/proc/self/ns/ipc", file.c_str(), nullptr, MS_BIND, nullptr) != 0)
+          return false;
+        if (::setns(home.get(), CLONE_NEWIPC) != 0) return false;
+        // The child has a higher pid, and is looked at later.
+        if (::fork() == 0) {
+          ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+          ::pause();
+        }
+        return ::chroot(empty.c_str()) == 0;
+      },
+  });
+  const pid_t pid = stepper->child->pid();
+  stepper->go();
+  const std::weak_ptr<Registry> own = registry_of(pid);
+  stepper->go();
+  threads_.namespaces_change(pid);
+  EXPECT_EQ(registry_of(pid), namespaces_.initial());
+  ipc_.sweep();
+  EXPECT_FALSE(own.expired());
+  ::kill(pid, SIGKILL);
+  ASSERT_TRUE(stepper->child->wait(0));
   EXPECT_TRUE(is_forgotten(own));
 }
 

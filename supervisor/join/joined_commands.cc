@@ -294,9 +294,8 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
   if (!label_.empty()) options.containers.push_back(label_);
   if (findings.files.connection.valid()) {
     options.on_namespace_change =
-        [covers = std::make_shared<SysctlCovers>(std::move(findings.user_namespace))](pid_t tid) {
-          covers->cover(tid);
-        };
+        [covers = std::make_shared<SysctlCovers>(std::move(findings.user_namespace))](
+            pid_t tid, uid_t user) { covers->cover(tid, user); };
   }
   // All that needs memory comes before it is served.
   std::list<Joined> newcomer;

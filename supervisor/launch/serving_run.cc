@@ -128,7 +128,7 @@ ServerOptions ServingRun::server_options() {
   options.most_remembered = static_cast<std::size_t>(session_->plan().remembered_callers);
   options.tracer_wait = launched_.tracer_wait();
   if (files_ != nullptr) {
-    options.on_namespace_change = [this](pid_t tid) { covers_.cover(tid); };
+    options.on_namespace_change = [this](pid_t tid, uid_t user) { covers_.cover(tid, user); };
   }
   return options;
 }

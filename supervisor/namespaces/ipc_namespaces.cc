@@ -89,6 +89,27 @@ void erase_linked(pid_t pid, const char* folder, const char* file, Ids& ids) {
   if (!looked) ids.clear();
 }
 
+/// Which mounts a process sees: those of its mount namespace, by inode, below its root. The root is
+/// told by the text of its link, without a request to a file system.
+using Sight = std::pair<std::uint64_t, std::string>;
+
+std::optional<Sight> sight_of(pid_t pid) {
+  const std::uint64_t mounts = namespace_inode(pid, Namespace::kMount);
+  std::array<char, 256> root{};
+  const ssize_t length = ::readlink(proc_path(pid, "root").c_str(), root.data(), root.size());
+  const auto size = static_cast<std::size_t>(length);
+  if (mounts == 0 || length <= 0 || size == root.size()) return std::nullopt;
+  return Sight{mounts, std::string(root.data(), size)};
+}
+
+/// Whether what the process showed of its mounts goes for others with that sight. A process may
+/// change its root between two looks at it, so as to hide another user's mounts. One of root's or
+/// of our own user's has no need to.
+bool shows_for_all(pid_t pid, const Sight& sight) {
+  const auto status = TaskStatus::read(pid);
+  return status && (status->uid == 0 || status->uid == ::geteuid()) && sight_of(pid) == sight;
+}
+
 /// At a machine where something new begins all the time. Once more only where that is quick.
 constexpr int kMostLooks = 8;
 constexpr std::chrono::milliseconds kQuickLook(50);
@@ -231,6 +252,7 @@ bool IpcNamespaces::need_sweeping() const {
 bool IpcNamespaces::look_for(Ids& unreferred, Pace& pace) const {
   const Result<std::vector<pid_t>> pids = scope_.processes();
   if (!pids) return false;
+  std::set<Sight> mounts_read;
   // Most namespaces have a process that lives there, which is soon found.
   for (const bool by_process : {true, false}) {
     for (const pid_t pid : *pids) {
@@ -241,9 +263,14 @@ bool IpcNamespaces::look_for(Ids& unreferred, Pace& pace) const {
         erase_linked(pid, "task", "/ns/ipc", unreferred);
       } else {
         erase_linked(pid, "fd", "", unreferred);
-        const auto mounts = read_proc_file(pid, "mountinfo");
-        if (mounts) erase_named(*mounts, unreferred);
-        if (!mounts && is_shortage(mounts.error())) return false;
+        // They may be many, and the same for hundreds of processes.
+        const auto sight = sight_of(pid);
+        if (!sight || !mounts_read.contains(*sight)) {
+          const auto mounts = read_proc_file(pid, "mountinfo");
+          if (mounts) erase_named(*mounts, unreferred);
+          if (!mounts && is_shortage(mounts.error())) return false;
+          if (mounts && sight && shows_for_all(pid, *sight)) mounts_read.insert(*sight);
+        }
       }
       pace.pause_if_due();
     }

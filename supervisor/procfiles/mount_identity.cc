@@ -79,6 +79,15 @@ bool is_word(const char* text, const char* word) {
   return std::strncmp(text, word, length) == 0 && (text[length] == ' ' || text[length] == '\0');
 }
 
+/// A line of mountinfo: "ID PARENT DEVICE ROOT POINT OPTIONS [FIELDS] - TYPE SOURCE OPTIONS",
+/// proc(5). A blank in a name is written otherwise. `source`: null for any.
+bool is_line_of(const char* line, const char* type, const char* source) {
+  const char* const behind = std::strstr(line, " - ");
+  if (behind == nullptr || !is_word(behind + 3, type)) return false;
+  const char* const its_source = std::strchr(behind + 3, ' ');
+  return source == nullptr || (its_source != nullptr && is_word(its_source + 1, source));
+}
+
 }  // namespace
 
 long MountIdentity::mount_of(int fd) const {
@@ -105,15 +114,30 @@ bool MountIdentity::is_of(int fd, const char* type, const char* source) const {
   if (mount < 0 || !mounts.valid()) return false;
   Lines lines(mounts.get());
   while (const char* const line = lines.next()) {
-    if (std::strtol(line, nullptr, 10) != mount) continue;
-    // "ID PARENT DEVICE ROOT POINT OPTIONS [FIELDS] - TYPE SOURCE OPTIONS", proc(5). A blank in a
-    // name is written otherwise.
-    const char* const behind = std::strstr(line, " - ");
-    if (behind == nullptr || !is_word(behind + 3, type)) return false;
-    const char* const its_source = std::strchr(behind + 3, ' ');
-    return source == nullptr || (its_source != nullptr && is_word(its_source + 1, source));
+    if (std::strtol(line, nullptr, 10) == mount) return is_line_of(line, type, source);
   }
   return false;
+}
+
+std::optional<std::size_t> MountIdentity::count(const char* type, const char* source,
+                                                std::span<const long> mounts,
+                                                std::span<bool> found) const {
+  const UniqueFd all(::openat(own_proc_, "self/mountinfo", O_RDONLY | O_CLOEXEC));
+  if (!all.valid()) return std::nullopt;
+  Lines lines(all.get());
+  std::size_t looked_at = 0;
+  std::size_t of_that_kind = 0;
+  while (const char* const line = lines.next()) {
+    if (++looked_at > kMostMounts) return std::nullopt;
+    if (!is_line_of(line, type, source)) continue;
+    ++of_that_kind;
+    const long mount = std::strtol(line, nullptr, 10);
+    for (std::size_t i = 0; i < mounts.size(); ++i) {
+      if (mounts[i] == mount) found[i] = true;
+    }
+  }
+  if (looked_at == 0) return std::nullopt;
+  return of_that_kind;
 }
 
 }  // namespace shmvisor

@@ -8,6 +8,8 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
+#include <span>
 
 namespace shmvisor {
 
@@ -21,11 +23,19 @@ class MountIdentity {
   /// Whether `fd` lies in a mount of the current mount namespace, of that type and, if not null,
   /// that source.
   [[nodiscard]] bool is_of(int fd, const char* type, const char* source) const;
-
- private:
-  /// -1 where it cannot be told.
+  /// The mount's id, as in mountinfo; -1 where it cannot be told.
   [[nodiscard]] long mount_of(int fd) const;
 
+  /// Mounts of the current mount namespace that are below the current root. More than these are not
+  /// counted.
+  static constexpr std::size_t kMostMounts = 16384;
+  /// How many of them are of that type and source; nothing where that cannot be told. Sets
+  /// `found[i]` where `mounts[i]` is the id of one. Precondition: both have one size.
+  [[nodiscard]] std::optional<std::size_t> count(const char* type, const char* source,
+                                                 std::span<const long> mounts,
+                                                 std::span<bool> found) const;
+
+ private:
   const int own_proc_;
 };
 

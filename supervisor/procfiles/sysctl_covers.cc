@@ -4,6 +4,7 @@
 #include <linux/openat2.h>
 #include <sched.h>
 #include <spdlog/spdlog.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -15,10 +16,15 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <new>
+#include <span>
+#include <utility>
 
 #include "supervisor/credentials/thread_identity.h"
 #include "supervisor/credentials/thread_namespace.h"
+#include "supervisor/kernel/file_inode.h"
 #include "supervisor/kernel/poll_files.h"
+#include "supervisor/log/limited_log.h"
 #include "supervisor/procfiles/mount_identity.h"
 #include "supervisor/procfiles/proc_file_list.h"
 #include "supervisor/procfs/proc_file.h"
@@ -36,6 +42,46 @@ struct Places {
   int mounts = -1;
   int ipc = -1;
   int own_proc = -1;  ///< /proc as we know it
+};
+
+/// All but the table, which is one file for all namespaces.
+constexpr std::size_t kMountsOfACover = kProcFiles.size() - 1;
+constexpr const char* kType = "fuse";
+constexpr const char* kSource = "shmvisor";
+
+/// What the child tells.
+struct Report {
+  bool refused = false;  ///< the user, or the mount namespace, has its share
+  std::array<bool, 2 * CoverShares::kMostOfUser> found{};  ///< of the user's covers
+  std::array<long, kMountsOfACover> made{};                ///< ids of new mounts
+  std::size_t made_count = 0;
+};
+
+/// A Report in memory that the child shares.
+class SharedReport {
+ public:
+  SharedReport() {
+    void* const shared =
+        ::mmap(nullptr, sizeof(Report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared != MAP_FAILED) report_ = new (shared) Report;
+  }
+  SharedReport(const SharedReport&) = delete;
+  SharedReport& operator=(const SharedReport&) = delete;
+  ~SharedReport() {
+    if (report_ != nullptr) ::munmap(report_, sizeof(Report));
+  }
+  /// Null where there is no memory.
+  [[nodiscard]] Report* get() const { return report_; }
+
+ private:
+  Report* report_ = nullptr;
+};
+
+/// Who pays.
+struct Payer {
+  const CoverShares& shares;
+  CoverShares::Account account;
+  std::span<const long> covers;  ///< known, no more than Report::found has room for
 };
 
 bool enter(int name_space, int kind) { return ::setns(name_space, kind) == 0; }
@@ -71,8 +117,20 @@ void keep_only(Places& places) {
   ::syscall(SYS_close_range, static_cast<unsigned>(number), ~0U, 0U);
 }
 
+/// Whether the payer may have one more cover. Tells which of its covers are there.
+bool may_add(const MountIdentity& identity, const Payer& payer, Report& report) {
+  const std::span<bool> found(report.found.data(), payer.covers.size());
+  const auto mounts = identity.count(kType, kSource, payer.covers, found);
+  if (!mounts) {
+    std::fill(found.begin(), found.end(), true);
+    return false;
+  }
+  const auto alive = static_cast<std::size_t>(std::count(found.begin(), found.end(), true));
+  return payer.shares.may_add(payer.account, alive, *mounts / kMountsOfACover);
+}
+
 /// In the forked child of a program with threads: hardly more than system calls. An errno, or 0.
-int cover_in(Places places) {
+int cover_in(Places places, const Payer& payer, Report& report) {
   keep_only(places);
   if (places.user >= 0 && !enter(places.user, CLONE_NEWUSER)) return errno;
   if (!enter(places.mounts, CLONE_NEWNS)) return errno;
@@ -88,23 +146,41 @@ int cover_in(Places places) {
     const UniqueFd shown(
         ::openat(folder.get(), kProcFiles[i].name, O_PATH | O_CLOEXEC | O_NOFOLLOW));
     // Another /proc may be mounted there.
-    if (!shown.valid() || !identity.is_of(shown.get(), "fuse", "shmvisor")) continue;
+    if (!shown.valid() || !identity.is_of(shown.get(), kType, kSource)) continue;
     files[i].reset(::open_tree(shown.get(), "",
                                OPEN_TREE_CLONE | AT_EMPTY_PATH | unsigned{OPEN_TREE_CLOEXEC}));
   }
   if (!enter(places.ipc, CLONE_NEWIPC)) return errno;
   int error = 0;
+  bool asked = false;
   for (std::size_t i = 0; i < files.size(); ++i) {
     if (!files[i].valid()) continue;
     const UniqueFd there(
         ::openat(folder.get(), kProcFiles[i].name, O_PATH | O_CLOEXEC | O_NOFOLLOW));
     if (!there.valid() || !identity.is_same(there.get(), folder.get())) continue;
+    // Not of a namespace that is covered already.
+    if (!std::exchange(asked, true) && !may_add(identity, payer, report)) {
+      report.refused = true;
+      return ENOSPC;
+    }
     if (::move_mount(files[i].get(), "", there.get(), "",
                      MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
       error = errno;
+    } else {
+      report.made[report.made_count++] = identity.mount_of(files[i].get());
     }
   }
   return error;
+}
+
+/// Notes what the child told.
+void settle(CoverShares& shares, const Payer& payer, const Report& report) {
+  // It has looked for the user's covers, if anything was to be mounted.
+  const bool looked = report.refused || report.made_count != 0;
+  for (std::size_t i = 0; looked && i < payer.covers.size(); ++i) {
+    if (!report.found[i]) shares.gone(payer.account, payer.covers[i]);
+  }
+  shares.added(payer.account, {report.made.data(), report.made_count});
 }
 
 /// Invalid where it cannot be opened.
@@ -152,32 +228,50 @@ int SysctlCovers::wait_for(pid_t child) const {
   return ETIMEDOUT;
 }
 
-void SysctlCovers::cover(pid_t tid) const {
+int SysctlCovers::in_child(const std::function<int()>& cover) const {
+  if (!may_fork()) return EAGAIN;
+  // The child of this thread: the main thread, which reaps, does not see it.
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(cover());
+  if (child > 0) return wait_for(child);
+  const int error = errno;
+  const MutexLock lock(mutex_);
+  --children_;
+  child_ended_.notify_one();
+  return error;
+}
+
+void SysctlCovers::cover(pid_t tid, uid_t user) const {
   const std::uint64_t ipc = namespace_inode(tid, Namespace::kIpc);
   if (ipc == 0 || ipc == covered_ipc_) return;
   const UniqueFd mounts = namespace_of(tid, Namespace::kMount);
   const UniqueFd ipc_namespace = namespace_of(tid, Namespace::kIpc);
   const UniqueFd own_proc(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!mounts.valid() || !ipc_namespace.valid() || !own_proc.valid()) return;
-  int error = EAGAIN;
-  if (may_fork()) {
-    // The child of this thread: the main thread, which reaps, does not see it.
-    const pid_t child = ::fork();
-    if (child == 0) {
-      ::_exit(cover_in({user_namespace_.get(), mounts.get(), ipc_namespace.get(), own_proc.get()}));
-    }
-    if (child < 0) {
-      error = errno;
-      const MutexLock lock(mutex_);
-      --children_;
-      child_ended_.notify_one();
-    } else {
-      error = wait_for(child);
-    }
-  }
-  if (error != 0) {
-    spdlog::info("thread {} sees the kernel's limits of IPC namespace {}: {}", tid, ipc,
-                 std::strerror(error));
+  const CoverShares::Account account{inode_of(mounts), user};
+  const auto known = shares_.ask(account);
+  if (!known) return;
+  const SharedReport shared;
+  Report* const report = shared.get();
+  if (report == nullptr) return;
+  const std::span<const long> covers(known->data(), std::min(known->size(), report->found.size()));
+  const Payer payer{shares_, account, covers};
+  const int error = in_child([&] {
+    return cover_in({user_namespace_.get(), mounts.get(), ipc_namespace.get(), own_proc.get()},
+                    payer, *report);
+  });
+  if (error != ETIMEDOUT) settle(shares_, payer, *report);  // of that child it may change still
+  if (error == ENOSPC && report->refused) {
+    shares_.refused(account);
+    log_limited(spdlog::level::warn, LogTopic::kNamespaces, user,
+                "user {} sees the kernel's limits (kernel.shm* in /proc/sys) of IPC namespace {}: "
+                "{} other such namespaces of one user, or {} in all, have shmvisor's in its mount "
+                "namespace",
+                user, ipc, CoverShares::kMostOfUser, CoverShares::kMostForOthers);
+  } else if (error != 0) {
+    log_limited(spdlog::level::info, LogTopic::kNamespaces, user,
+                "thread {} sees the kernel's limits of IPC namespace {}: {}", tid, ipc,
+                std::strerror(error));
   }
 }
 

@@ -17,6 +17,9 @@
 // below it leads into another mount (RESOLVE_NO_XDEV). A child that still takes too long is killed;
 // the number of such children is bounded.
 //
+// The mounts are in the thread's mount namespace, for all who live in it, until the kernel unmounts
+// them with the IPC namespace. Their number is bounded, for each user and in all: CoverShares.
+//
 // Errors: none; what cannot be covered stays as it is, and the log says so. Thread rule: any
 // thread.
 #pragma once
@@ -24,12 +27,14 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <utility>
 #include <vector>
 
 #include "policy/base/mutex.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/credentials/thread_identity.h"
+#include "supervisor/procfiles/cover_shares.h"
 
 namespace shmvisor {
 
@@ -40,13 +45,15 @@ class SysctlCovers {
   /// `user_namespace`: the command's; invalid where it is ours.
   explicit SysctlCovers(UniqueFd user_namespace) : user_namespace_(std::move(user_namespace)) {}
 
-  /// Precondition: the thread makes no other call meanwhile.
-  void cover(pid_t tid) const;
+  /// `user`: of accountable_user.h. Precondition: the thread makes no other call meanwhile.
+  void cover(pid_t tid, uid_t user) const;
 
  private:
   /// The most children at a time that run, or are killed and not reaped.
   static constexpr std::size_t kMostChildren = 8;
 
+  /// Answers an errno, or 0. `cover`: what the child does, whose exit status is the answer.
+  [[nodiscard]] int in_child(const std::function<int()>& cover) const;
   /// Its exit status, or an errno.
   [[nodiscard]] int wait_for(pid_t child) const;
   /// Waits a while for another thread's child to end where there are too many.
@@ -56,6 +63,7 @@ class SysctlCovers {
   std::uint64_t covered_ipc_ = NamespaceIds::ours().ipc;
   /// The command's user namespace, where it is not ours: only in there may we mount.
   UniqueFd user_namespace_;
+  mutable CoverShares shares_;
   mutable Mutex mutex_;
   mutable Condition child_ended_;
   mutable std::size_t children_ GUARDED_BY(mutex_) = 0;

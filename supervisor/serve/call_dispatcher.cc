@@ -266,7 +266,8 @@ void CallDispatcher::change_namespaces(PendingCall& call, const KnownThread& thr
   const pid_t tid = call.tid();
   if (options_.on_namespace_change && makes_ipc_namespace_for_child(call.raw())) {
     pool_.ensure_receiver();
-    follow_clone(call, followed_clones_, user, options_.on_namespace_change);
+    follow_clone(call, followed_clones_, user,
+                 [&](pid_t child) { options_.on_namespace_change(child, user); });
     return;
   }
   const bool may_leave = may_leave_segments(call.raw());
@@ -282,7 +283,7 @@ void CallDispatcher::change_namespaces(PendingCall& call, const KnownThread& thr
   if (may_leave && namespace_inode(tid, Namespace::kIpc) != before) {
     namespaces_.left({tid, thread.identity->unique()}, before);
   }
-  if (options_.on_namespace_change) options_.on_namespace_change(tid);
+  if (options_.on_namespace_change) options_.on_namespace_change(tid, user);
 }
 
 }  // namespace shmvisor

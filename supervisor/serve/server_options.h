@@ -54,8 +54,8 @@ struct ServerOptions {
   /// The code page that callers may run, where the filter is ours; borrowed. Null for none.
   const CallPage* call_page = nullptr;
   /// A thread that unshare(2) or setns(2) may have put into another IPC namespace is held until
-  /// this returns, which gets its tid. Where it is not empty.
-  std::function<void(pid_t)> on_namespace_change = {};
+  /// this returns, which gets its tid and its user (accountable_user.h). Where it is not empty.
+  std::function<void(pid_t, uid_t)> on_namespace_change = {};
 };
 
 }  // namespace shmvisor

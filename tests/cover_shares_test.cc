@@ -1,0 +1,105 @@
+// Whose IPC namespaces are covered, and how many, without any being made.
+#include "supervisor/procfiles/cover_shares.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <numeric>
+
+namespace shmvisor {
+namespace {
+
+using std::chrono::milliseconds;
+using Mounts = std::vector<long>;
+
+class CoverSharesTest : public ::testing::Test {
+ protected:
+  /// Those of which nobody told that they are gone, as numbers.
+  std::size_t known(const CoverShares::Account& account) {
+    const auto covers = shares_.ask(account);
+    return covers ? covers->size() : 0;
+  }
+  void add(const CoverShares::Account& account, long first) {
+    std::array<long, 5> mounts{};
+    std::iota(mounts.begin(), mounts.end(), first);
+    shares_.added(account, mounts);
+  }
+
+  static constexpr CoverShares::Account kAttacker{7, 65534};
+  static constexpr CoverShares::Account kElsewhere{8, 65534};
+  static constexpr CoverShares::Account kOther{7, 65533};
+  static constexpr CoverShares::Account kRoot{7, 0};
+
+  CoverShares shares_;
+};
+
+TEST_F(CoverSharesTest, EachUserHasItsOwnBound) {
+  constexpr std::size_t kMost = CoverShares::kMostOfUser;
+  EXPECT_TRUE(shares_.may_add(kAttacker, kMost - 1, kMost));
+  EXPECT_FALSE(shares_.may_add(kAttacker, kMost, kMost));
+  EXPECT_TRUE(shares_.may_add(kOther, 0, kMost));
+  EXPECT_TRUE(shares_.may_add(kRoot, kMost, kMost));
+  EXPECT_TRUE(shares_.may_add({7, ::geteuid()}, kMost, kMost)) << "our own user";
+}
+
+TEST_F(CoverSharesTest, ManyUsersLeaveAHalfToRoot) {
+  EXPECT_TRUE(shares_.may_add(kOther, 0, CoverShares::kMostForOthers - 1));
+  EXPECT_FALSE(shares_.may_add(kOther, 0, CoverShares::kMostForOthers));
+  EXPECT_TRUE(shares_.may_add(kRoot, 0, CoverShares::kMostForOthers));
+  EXPECT_FALSE(shares_.may_add(kRoot, 0, CoverShares::kMost));
+}
+
+TEST_F(CoverSharesTest, CoversAreKnownByUserAndMountNamespace) {
+  add(kAttacker, 100);
+  add(kAttacker, 105);
+  add(kElsewhere, 110);
+  add(kOther, 115);
+  EXPECT_EQ(shares_.ask(kAttacker), (Mounts{100, 105}));
+  EXPECT_EQ(shares_.ask(kElsewhere), Mounts{110});
+  EXPECT_EQ(shares_.ask(kOther), Mounts{115});
+  shares_.gone(kAttacker, 110);
+  EXPECT_EQ(known(kElsewhere), 1U) << "that is another mount namespace's";
+  shares_.gone(kAttacker, 100);
+  EXPECT_EQ(shares_.ask(kAttacker), Mounts{105});
+}
+
+// The kernel gives a mount's id to the next mount.
+TEST_F(CoverSharesTest, WhatHadTheIdsOfANewCoverIsGone) {
+  add(kAttacker, 100);
+  add(kOther, 97);
+  EXPECT_EQ(known(kAttacker), 0U);
+  add(kRoot, 93);
+  EXPECT_EQ(known(kOther), 0U);
+  EXPECT_EQ(known(kRoot), 0U) << "root's are not counted";
+}
+
+TEST_F(CoverSharesTest, ACoverOfNoMountsIsNone) {
+  shares_.added(kAttacker, {});
+  EXPECT_EQ(known(kAttacker), 0U);
+}
+
+TEST_F(CoverSharesTest, WhoIsRefusedIsNotLookedAtForAWhile) {
+  const auto now = CoverShares::Clock::now();
+  add(kAttacker, 100);
+  shares_.refused(kAttacker, now);
+  EXPECT_EQ(shares_.ask(kAttacker, now), std::nullopt);
+  EXPECT_NE(shares_.ask(kOther, now), std::nullopt);
+  EXPECT_NE(shares_.ask(kElsewhere, now), std::nullopt);
+  const auto later = now + CoverShares::kRefusedFor;
+  EXPECT_EQ(shares_.ask(kAttacker, later - milliseconds(1)), std::nullopt);
+  EXPECT_EQ(shares_.ask(kAttacker, later), Mounts{100});
+}
+
+// Whoever makes mount namespaces without end does not make us remember them all.
+TEST_F(CoverSharesTest, TheOldestAreForgotten) {
+  for (std::size_t i = 0; i <= CoverShares::kMostRemembered; ++i) {
+    add({i, 65534}, static_cast<long>(1000 + 5 * i));
+  }
+  EXPECT_EQ(known({0, 65534}), 0U);
+  EXPECT_EQ(known({1, 65534}), 1U);
+  EXPECT_EQ(known({CoverShares::kMostRemembered, 65534}), 1U);
+}
+
+}  // namespace
+}  // namespace shmvisor
