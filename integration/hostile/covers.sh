@@ -46,7 +46,7 @@ touch again/go
 wait "\$again"
 END
 heading 'IPC namespaces by the hundred'
-timeout --kill-after=10 280 "$SHMVISOR" run --proc=fuse --log-level=warn -- bash session >out 2>err ||
+timeout --kill-after=10 280 "$SHMVISOR" run --proc=fuse --log-level=warning -- bash session >out 2>err ||
   fail "status $?: $(cat err out)"
 cat err
 # 64 of the user's, with five files each.
