@@ -122,11 +122,11 @@ expect "whose it was" "{1000}" "$(json all '{r["uid"] for r in records if r["eve
 rm made acted over
 
 heading "a file that cannot be moved"
-# held PATH: thirty refusals; then, once `go` is there, one more.
+# held PATH: sixty refusals; then, once `go` is there, one more.
 # shellcheck disable=SC2016
 held() {
   rm -f go first
-  run_audited --audit "$1" --audit-size 2K --audit-keep 2 -- sh -c 'python3 "$0" 30 >first
+  run_audited --audit "$1" --audit-size 2K --audit-keep 2 -- sh -c 'python3 "$0" 60 >first
 while [ ! -e go ]; do sleep 0.05; done; python3 "$0" 1 >/dev/null' refused.py 2>err &
   held=$!
   wait_until 60 test -s first || fail "the refusals: $(cat err)"
