@@ -1,6 +1,6 @@
 #!/bin/bash
-# audit.sh FAKE_RUNTIME SEGMENT: refusals and acts as records: on standard error, in a file that rotates, for syslog
-# and journald; and whatever these take or do not take, the command waits for none of them.
+# audit.sh FAKE_RUNTIME SEGMENT: refusals and acts as records: on standard error, in a file that rotates, or cannot, for
+# syslog and journald; what one user may cause; and whatever these take or do not take, the command waits for none.
 . "$(dirname "$0")/../lib.sh" || exit 1
 enter_namespaces "$@"
 make_scratch
@@ -11,9 +11,11 @@ fake_runtime=$1
 segment=$2
 cd "$scratch" || fail cd
 
-# refused COUNT: so many shmgets that shmmax refuses, all of them quickly.
+# refused COUNT [USER]: so many shmgets that shmmax refuses, all of them quickly.
 cat >refused.py <<'EOF'
-import ctypes, sys, time
+import ctypes, os, sys, time
+if len(sys.argv) > 2:
+    os.setuid(int(sys.argv[2]))
 libc = ctypes.CDLL(None, use_errno=True)
 began = time.monotonic()
 for _ in range(int(sys.argv[1])):
@@ -93,6 +95,114 @@ expect "records and losses" 103 "$(json small/audit 'sum(r["records"] if r["even
 [ "$(json small/audit 'sum(r["event"] == "lost" for r in records)')" -ge 1 ] || fail "no record of the loss"
 umount small
 
+heading "a flood beside an act"
+# Three thousand records would go through all files; the user has 256, and a few more each second.
+# shellcheck disable=SC2016
+start_run flood --audit ./flooded --audit-format json --audit-size 32K --audit-keep 3 --shmmax 8K -- \
+  sh -c 'ipcmk -M 4096 >made; while [ ! -e acted ]; do sleep 0.05; done
+python3 "$0" 20000 1000 >flood.out; while [ ! -e over ]; do sleep 0.05; done' \
+  refused.py
+wait_until 20 test -s made || fail "no segment"
+client rm --name flood 0 >/dev/null || fail rm
+touch acted
+wait_until 60 test -s flood.out || fail "the flood does not end"
+wait_until 10 grep -q left_out flooded || fail "it is not told while nothing else comes: $(ls -l)"
+touch over
+wait "$run" || fail "the run: status $?"
+assert_silent flood.log
+cat flooded* >all
+expect "the act is there" "[('remove', 'ok')]" \
+  "$(json all '[(r["act"], r["result"]) for r in records if r["event"] == "act"]')"
+expect "what is there, and what is told to be left out" 20000 \
+  "$(json all 'sum(r["records"] if r["event"] == "left_out" else r["event"] == "refusal" for r in records)')"
+expect "whose it was" "{1000}" "$(json all '{r["uid"] for r in records if r["event"] == "left_out"}')"
+[ "$(json all 'sum(r["event"] == "left_out" for r in records)')" -le $(($(cut -d' ' -f2 flood.out) + 3)) ] ||
+  fail "it is told too often: $(grep left_out all)"
+[ "$(grep -c refusal all)" -ge 256 ] || fail "too little is told: $(grep -c refusal all)"
+rm made acted over
+
+heading "a file that cannot be moved"
+# held PATH: sixty refusals; then, once `go` is there, one more.
+# shellcheck disable=SC2016
+held() {
+  rm -f go first
+  run_audited --audit "$1" --audit-size 2K --audit-keep 2 -- sh -c 'python3 "$0" 60 >first
+while [ ! -e go ]; do sleep 0.05; done; python3 "$0" 1 >/dev/null' refused.py 2>err &
+  held=$!
+  wait_until 60 test -s first || fail "the refusals: $(cat err)"
+}
+older() { for number in 1 2; do echo "older $number" >"$1.$number"; done; }
+# As a container has it: the file is a mount.
+: >mounted
+older mounted
+mount --bind mounted mounted || fail "no mount"
+held ./mounted
+wait_until 20 grep -qE 'audit: ./mounted cannot be moved at its size, and grows: Device or resource busy' err || fail "not told: $(cat err)"
+wait_until 20 grep -qE 'audit: records are lost: ./mounted cannot be moved' err || fail "no loss is told: $(cat err)"
+expect "the older files" "older 1 older 2" "$(cat mounted.1 mounted.2 | paste -s -d " ")"
+expect "all files" "mounted mounted.1 mounted.2" "$(echo mounted*)"
+[ "$(stat -c %s mounted)" -gt 4096 ] || fail "the file does not grow: $(ls -l mounted*)"
+[ "$(stat -c %s mounted)" -le 6144 ] || fail "the file grows beyond all: $(ls -l mounted*)"
+umount --lazy mounted || fail umount  # the run has it open
+sleep 1.1
+touch go
+wait "$held" || fail "the run: status $?"
+grep -qE 'audit: ./mounted is moved at its size again' err || fail "not told: $(cat err)"
+grep -qE 'audit: records are written again' err || fail "not told: $(cat err)"
+expect "all files" "mounted mounted.1 mounted.2" "$(echo mounted*)"
+expect "the older one" "older 1" "$(cat mounted.2)"
+grep -q ' lost records=' mounted || fail "no record of the loss: $(cat mounted)"
+# A folder in the way, with something in it.
+: >barred
+echo "older 1" >barred.1
+mkdir barred.2
+touch barred.2/theirs
+held ./barred
+wait_until 20 grep -qE 'audit: ./barred cannot be moved at its size, and grows: ./barred.2: Is a directory' err || fail "not told: $(cat err)"
+expect "the older file" "older 1" "$(cat barred.1)"
+expect "all files" "barred barred.1 barred.2 barred.2/theirs" "$(echo barred* barred.2/*)"
+touch go
+wait "$held" || fail "the run: status $?"
+# A folder that the user cannot write to.
+install -d -m 755 closed
+install -m 600 -o 1000 /dev/null closed/audit
+copy_shmvisor_to_scratch
+timeout 60 setpriv --reuid 1000 --regid 1000 --clear-groups -- "$SHMVISOR" run --shmmax 8K --audit closed/audit \
+  --audit-size 2K --audit-keep 2 -- \
+  sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do ipcmk -M 8193; done 2>&1; true' >/dev/null 2>err || fail "status $?: $(cat err)"
+expect "all files" closed/audit "$(echo closed/*)"
+grep -qE 'audit: closed/audit cannot be moved at its size, and grows: Permission denied' err || fail "not told: $(cat err)"
+expect "refusals" 12 "$(grep -c refusal closed/audit)"
+
+heading "several runs, one file"
+for number in 1 2 3; do
+  run_audited --audit ./shared --audit-size 4K --audit-keep 9 -- python3 refused.py 20 >/dev/null 2>"err.$number" &
+  runs[number]=$!
+done
+for number in 1 2 3; do
+  wait "${runs[number]}" || fail "the run $number: status $?"
+  assert_silent "err.$number"
+done
+expect "refusals" 60 "$(cat shared* | grep -c refusal)"
+for file in shared*; do
+  # Each of the others may add a record between a look at the size and the writing.
+  [ "$(stat -c %s "$file")" -le $((4096 + 2 * 400)) ] || fail "$file is too large: $(ls -l shared*)"
+done
+
+heading "whose file it is"
+install -m 666 /dev/null was_there
+run_audited --audit ./was_there -- true || fail "status $?"
+expect "its mode" 600 "$(stat -c %a was_there)"
+mkdir elsewhere
+ln -s elsewhere/target link
+run_audited --audit ./link -- true || fail "an own link: status $?"
+grep -q stop elsewhere/target || fail "nothing is where the link leads"
+install -m 666 -o 1000 /dev/null anothers
+mkdir -m 1777 sticky
+echo precious >precious
+ln -s ../precious sticky/audit
+chown -h 1000 sticky/audit
+
 heading "a pipe that nobody reads"
 mkfifo pipe
 exec 5<>pipe
@@ -110,7 +220,7 @@ rm log.socket
 start_daemon "$scratch/log.socket" syslog.out slow
 run_audited --audit "syslog:$scratch/log.socket" -- python3 refused.py 20000 >out 2>err || fail "$(cat err)"
 [ "$(cut -d' ' -f2 out)" -lt 30 ] || fail "the command waited: $(cat out)"
-grep -qE 'audit: [0-9]+ records were lost' err || fail "the loss is not told: $(cat err)"
+grep -qE 'audit: what it writes to takes nothing; some records are lost' err || fail "the loss is not told: $(cat err)"
 stop_daemon
 rm log.socket
 
@@ -152,6 +262,9 @@ refuses banana "neither stderr, syslog, journald nor a path"
 refuses ./folder "cannot write to ./folder: Is a directory"
 refuses ./fifo "cannot write to ./fifo: it is no regular file"
 refuses ./none/file "cannot write to ./none/file: No such file"
+refuses ./anothers "cannot write to ./anothers: it is the file of another user, 1000"
+refuses sticky/audit "cannot write to sticky/audit: sticky/audit is a symbolic link of another user's"
+expect "where it leads" precious "$(cat precious)"
 refuses "syslog:$scratch/none" "cannot reach syslog at .*: No such file"
 refuses journald:./folder "cannot reach journald at"
 refuses "" "the place is empty"
