@@ -2,6 +2,7 @@
 """ends.py PROGRAMS: what a run with a keeper ends with, and what goes on when one of its two
 processes ends. Each check names itself."""
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -173,12 +174,14 @@ def files_in_proc():
     run = shell("while read -r -t 0.001 _; [ $? -gt 128 ]; do ipcs -m >/dev/null || exit 1;"
                 " cat /proc/sys/kernel/shmmni || exit 2; done", ["--keeper-deaths", "1000000"], stdin=subprocess.PIPE)
     for _ in range(40):
+        expect("shmmni in a loop", "4096", say(run))
+        time.sleep(random.uniform(0, 0.02))
         die_once(run)
-        time.sleep(0.01)
     run.stdin.close()
+    run.stdin = None
     out, log = run.communicate(timeout=keeper.BOUND_SECONDS)
     expect("ipcs in a loop", 0, run.returncode)
-    expect("shmmni in a loop", {"4096"}, set(out.split()))
+    expect("shmmni at the end", {"4096"}, set(out.split()))
     expect("log", 40, log.count("another one goes on"))
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""killed_servers.py KILLS SECONDS COMMAND...: kills the servers of one run so often, at random
-moments, while the command works. The command's own status says whether it noticed."""
+"""killed_servers.py KILLS COMMAND...: kills the servers of one run so often, at random moments, while
+the command works, which ends with its input. Its own status says whether it noticed."""
 import random
 import re
 import subprocess
@@ -10,24 +10,30 @@ import time
 import keeper
 
 
+SECONDS = 150
+MEAN_SECONDS = 0.1
+
+
 def main():
-    kills, seconds, *command = sys.argv[1:]
-    kills, seconds = int(kills), float(seconds)
-    run = keeper.start(["--keeper-deaths", "1000000"], command, stdout=subprocess.PIPE,
+    kills, *command = sys.argv[1:]
+    kills = int(kills)
+    run = keeper.start(["--keeper-deaths", "1000000"], command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                        stderr=subprocess.PIPE, text=True)
     if run.stdout.readline() != "ready\n":
         raise SystemExit(f"FAILED: the command does not begin: {run.communicate()[1]}")
     killed = 0
     last = None
-    end = time.monotonic() + seconds
+    end = time.monotonic() + SECONDS
     while killed < kills and run.poll() is None and time.monotonic() < end:
         server = keeper.server_of(run.pid)
         if server is None or server == last:
             continue
-        time.sleep(random.expovariate(kills / seconds * 1.5))
+        time.sleep(random.expovariate(1 / MEAN_SECONDS))
         if keeper.kill_server(run.pid):
             killed += 1
             last = server
+    run.stdin.close()
+    run.stdin = None
     try:
         out, log = run.communicate(timeout=keeper.BOUND_SECONDS)
     except subprocess.TimeoutExpired:

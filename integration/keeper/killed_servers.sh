@@ -9,9 +9,9 @@ make_scratch
 cd "$scratch" || fail cd
 
 kill_often() {
-  timeout --kill-after=10 200 python3 "$(dirname "$0")/killed_servers.py" "$@" || fail "$*"
+  timeout --kill-after=10 220 python3 "$(dirname "$0")/killed_servers.py" "$@" || fail "$*"
 }
 
-kill_often 100 20 "$programs/keeper_model" 20 1 1
-kill_often 100 20 "$programs/keeper_model" 20 2 3
+kill_often 100 "$programs/keeper_model" 1000 1 1
+kill_often 100 "$programs/keeper_model" 1000 2 3
 assert_kernel_table_empty

@@ -1,7 +1,9 @@
-// model SECONDS SEED PROCESSES: for so long each process makes, attaches, fills, reads, changes and
-// removes segments at random, and holds every result against a model of its own. Ends with 0 where
-// all were as the model has them; prints how many calls there were and the longest in µs.
+// model SECONDS SEED PROCESSES: for so long, or until its input ends, each process makes, attaches,
+// fills, reads, changes and removes segments at random, and holds every result against a model of
+// its own. Ends with 0 where all were as the model has them; prints how many calls there were and
+// the longest in µs.
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -169,12 +171,17 @@ static void remove_segment(struct segment* one) {
   }
 }
 
+static int input_ended(void) {
+  struct pollfd input = {STDIN_FILENO, POLLIN, 0};
+  return poll(&input, 1, 0) > 0 && (input.revents & POLLHUP) != 0;
+}
+
 static int act(double seconds, unsigned seed, int number) {
   state = seed * 7919u + (unsigned)number;
   key_base = 0x5eed0000 + number * kSegments;
   for (int slot = 0; slot < kSegments; ++slot) segments[slot].id = -1;
   const long end = now() + (long)(seconds * 1e6);
-  while (now() < end) {
+  while (now() < end && !input_ended()) {
     const int slot = (int)draw(kSegments);
     struct segment* const one = &segments[slot];
     if (one->id < 0) {
@@ -243,6 +250,7 @@ int main(int argc, char** argv) {
   for (int number = 0; number < processes; ++number) {
     int status = 0;
     wait(&status);
+    if (WIFSIGNALED(status)) fprintf(stderr, "model: killed by signal %d\n", WTERMSIG(status));
     if (status != 0) worst = 1;
   }
   return worst;
