@@ -109,8 +109,10 @@ Result<std::unique_ptr<BackingMemory>> Machine::adopt_memory(int fd, const FileI
   if (descriptor_share_ != nullptr) {
     if (auto part = descriptor_share_->take(request.account)) charges.descriptor = std::move(*part);
   }
-  if (!request.huge) {
-    // Whether it is too large was asked when it was made.
+  // Whether it is too large was asked when it was made; so only mode 2 charges anything. The mode
+  // is looked at once, since all that there is is adopted at one time.
+  static const bool is_heuristic = overcommit_.most_bytes() != 0;
+  if (!request.huge && !is_heuristic) {
     if (auto charged = overcommit_.charge(size_bytes, false)) {
       charges.commit = std::move(*charged);
     }
