@@ -21,6 +21,8 @@ bool ReceiverPool::find_in_lane(Worker& self) {
   using Clock = LaneDemand::Clock;
   if (!enter_lane(self)) return false;
   receivers_.fetch_add(1);
+  // As when one receives alone: a thread must be left that takes over.
+  if (parked_ == calls_to_parked_) add_thread();
   mutex_.unlock();
   const auto end = Clock::now() + kAwake;
   bool found = look_in_lane(self);
