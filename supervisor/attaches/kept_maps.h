@@ -127,9 +127,10 @@ class KeptMaps {
     MapPointer map;  ///< null where the process was looked at, and no more
     std::unique_ptr<Rest> rest;
     Clock::time_point used;
-    int looks_to_leave =
-        2;           ///< until its rest is asked for: a process that runs costs nothing more
-    int leaves = 2;  ///< of looks, after it has run
+    int looks_to_leave = 0;  ///< until its rest is asked for
+    int leaves = 2;          ///< as many, once it has run: what runs often costs nothing more
+
+    void leave();
   };
   /// What is closed when the lock is given back.
   struct Closed {
