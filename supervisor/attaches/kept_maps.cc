@@ -212,6 +212,12 @@ void KeptMaps::end_rest(pid_t pid, std::uint64_t switches, std::vector<MappedFil
   if (entry == nullptr) return;
   Rest* const rest = unmoved(*entry, closed);
   if (rest == nullptr || rest->switches != switches || !rest->off_cpu) return;
+  if (mapped.empty()) {
+    closed.rest = std::move(entry->rest);
+    --kept_;
+    entry->looks_to_leave = kMostLeft;
+    return;
+  }
   for (const MappedFile& one : rest->mapped) {
     if (mapped.size() >= kMostAtRest) break;
     if (std::ranges::find(mapped, one.file, &MappedFile::file) == mapped.end()) {
