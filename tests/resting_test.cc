@@ -2,6 +2,7 @@
 #include <sched.h>
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -172,6 +173,31 @@ TEST_P(RestingTest, AProcessThatSharesItsAddressSpaceIsNot) {
   go.open();
   ASSERT_TRUE(done.pass());
   EXPECT_EQ(count(), GetParam() ? 0U : count());
+}
+
+// It need not be looked at while it maps the file; but another process may attach it there, and
+// end.
+TEST_P(RestingTest, WhatAProcessThatIsGoneHasMappedElsewhereIsSeen) {
+  static std::array<char, 65536> stack;
+  static Gate go;
+  Child child([&] {
+    static const std::function<char*()> map_it = [this] { return map_whole(); };
+    const auto map = [](void*) {
+      if (!go.pass()) return 1;
+      return map_it() == nullptr ? 1 : 0;
+    };
+    ::signal(SIGCHLD, SIG_IGN);
+    if (::clone(map, stack.data() + stack.size(), CLONE_VM | SIGCHLD, nullptr) < 0) return 1;
+    ready_.open();
+    for (;;) ::pause();
+    return 0;
+  });
+  ASSERT_TRUE(ready_.pass());
+  EXPECT_FALSE(comes_to_rest(child.pid()));
+  EXPECT_EQ(count(), 0U);
+  go.open();
+  for (int wait = 0; wait < 2000 && count() == 0; ++wait) ::usleep(1000);
+  for (int look = 0; look < 20; ++look) EXPECT_EQ(count(), GetParam() ? 1U : count());
 }
 
 TEST_P(RestingTest, AChildOfOneThatWasAtRestIsCounted) {

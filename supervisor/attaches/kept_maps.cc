@@ -129,9 +129,13 @@ KeptMaps::Rest* KeptMaps::unmoved(Entry& entry, Closed& closed) {
   }
   closed.rest = std::move(entry.rest);
   --kept_;
-  entry.looks_to_leave = entry.leaves;
-  entry.leaves = std::min(2 * entry.leaves, kMostLeft);
+  entry.leave();
   return nullptr;
+}
+
+void KeptMaps::Entry::leave() {
+  looks_to_leave = leaves;
+  leaves = std::min(2 * leaves, kMostLeft);
 }
 
 std::optional<std::uint64_t> KeptMaps::at_rest(pid_t pid, const FileIdentity& file) {
@@ -175,7 +179,6 @@ std::optional<std::uint64_t> KeptMaps::begin_rest(pid_t pid, Clock::time_point l
       }
       ++kept_;
       entry->rest = std::make_unique<Rest>(Rest{std::move(*count), *now, std::nullopt, {}});
-      return std::nullopt;
     }
     const Rest* const rest = unmoved(*entry, closed);
     if (rest == nullptr) return std::nullopt;
@@ -197,7 +200,7 @@ std::optional<std::uint64_t> KeptMaps::begin_rest(pid_t pid, Clock::time_point l
   if (off_cpu) {
     rest->off_cpu = Clock::now();
   } else {
-    entry->looks_to_leave = kMostLeft;
+    entry->leave();
   }
   return std::nullopt;
 }
@@ -209,6 +212,12 @@ void KeptMaps::end_rest(pid_t pid, std::uint64_t switches, std::vector<MappedFil
   if (entry == nullptr) return;
   Rest* const rest = unmoved(*entry, closed);
   if (rest == nullptr || rest->switches != switches || !rest->off_cpu) return;
+  if (mapped.empty()) {
+    closed.rest = std::move(entry->rest);
+    --kept_;
+    entry->looks_to_leave = kMostLeft;
+    return;
+  }
   for (const MappedFile& one : rest->mapped) {
     if (mapped.size() >= kMostAtRest) break;
     if (std::ranges::find(mapped, one.file, &MappedFile::file) == mapped.end()) {

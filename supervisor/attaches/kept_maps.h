@@ -17,9 +17,10 @@
 // its address space (and by who got hold of its userfaultfd(2)). So it rests where, in this order,
 //   - it was off its CPU (was_off_cpu());
 //   - processes were listed for another look at it;
-//   - that look found that it has one thread, what it maps, and that no two of the processes that
-//     map the files share an address space;
-// and where it was not given a CPU in all that time, nor since.
+//   - that look found that it has one thread, that it maps the file, how often, and that no two of
+//     the processes that map it share an address space; or that it has none any more;
+// and where it was not given a CPU in all that time, nor since. A process that maps none of the
+// files is looked at each time: another may share its address space, attach, and end.
 //
 // A map is kept of a process that was looked at within the last second. Where nobody has asked it
 // for a second it is closed, by a thread that lives as long as any is kept; what is known of rest
@@ -112,7 +113,8 @@ class KeptMaps {
   /// Before a look at the process, one of those listed at `listed`: its switches, where it may be
   /// at rest when the look is over. May wait for the process.
   [[nodiscard]] std::optional<std::uint64_t> begin_rest(pid_t pid, Clock::time_point listed);
-  /// What a look that begin_rest() began has found, and no process shares its address space.
+  /// What a look that begin_rest() began has found, and no process shares its address space. Empty:
+  /// nothing that lasts.
   void end_rest(pid_t pid, std::uint64_t switches, std::vector<MappedFile> mapped);
 
  private:
@@ -127,9 +129,10 @@ class KeptMaps {
     MapPointer map;  ///< null where the process was looked at, and no more
     std::unique_ptr<Rest> rest;
     Clock::time_point used;
-    int looks_to_leave =
-        2;           ///< until its rest is asked for: a process that runs costs nothing more
-    int leaves = 2;  ///< of looks, after it has run
+    int looks_to_leave = 0;  ///< until its rest is asked for
+    int leaves = 2;          ///< as many, once it has run: what runs often costs nothing more
+
+    void leave();
   };
   /// What is closed when the lock is given back.
   struct Closed {

@@ -281,7 +281,9 @@ void ProcessLook::note_rest(pid_t pid, std::uint64_t switches, const Result<Foun
   if (!found && found.error() != Errno(ESRCH)) return;
   Resting resting{pid, switches, {}};
   for (std::size_t place = 0; place < files_.size(); ++place) {
-    resting.mapped.push_back({files_[place], found ? found->space.starts[place].size() : 0});
+    const std::size_t mappings = found ? found->space.starts[place].size() : 0;
+    // Whether it shares its address space was only asked where it maps something.
+    if (mappings != 0 || !found) resting.mapped.push_back({files_[place], mappings});
   }
   resting_.push_back(std::move(resting));
 }

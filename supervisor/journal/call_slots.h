@@ -47,6 +47,9 @@ class CallSlots {
     bool refused = false;  ///< it was in service at too many deaths
   };
 
+  /// Calls of a user that may be put aside, each in a slot of its own: an eighth of all.
+  static constexpr std::size_t kMostWaitingOfUser = journal::kSlots / 8;
+
   /// Takes over what is there. `decisions`: RecoveredState's.
   CallSlots(StateFile& file, const std::vector<journal::CallDecision>& decisions);
   CallSlots(const CallSlots&) = delete;

@@ -165,6 +165,7 @@ ServerOptions ServingRun::server_options() {
   ServerOptions options = session_->server_options();
   options.most_remembered = static_cast<std::size_t>(session_->plan().remembered_callers);
   options.tracer_wait = launched_.tracer_wait();
+  if (launched_.kept != nullptr) options.most_waiting_of_user = CallSlots::kMostWaitingOfUser;
   if (files_ != nullptr) {
     options.on_namespace_change = [this](pid_t tid, uid_t user) { covers_.cover(tid, user); };
   }

@@ -54,9 +54,11 @@ SupervisedScope::Start SupervisedScope::start() const {
   return start;
 }
 
-std::vector<NumberedInode> SupervisedScope::living(const std::vector<pid_t>& pids) {
+std::vector<NumberedInode> SupervisedScope::living(const std::vector<pid_t>& pids,
+                                                   const Verdicts& verdicts) {
   std::vector<NumberedInode> processes;
   for (const pid_t pid : pids) {
+    if (verdicts.contains(pid)) continue;
     // Cheaper than the question for the inode; EPERM is an answer too.
     if (::kill(pid, 0) != 0 && errno == ESRCH) continue;
     struct stat folder {};
@@ -70,7 +72,8 @@ Result<std::vector<pid_t>> SupervisedScope::processes() const {
   const Start start = this->start();
   if (start.roots.empty()) return std::vector<pid_t>();
   const Pass& known = *start.known;
-  const auto listed = start.recent ? Result(living(*start.recent)) : numbered_inodes("/proc");
+  const auto listed =
+      start.recent ? Result(living(*start.recent, known.verdicts)) : numbered_inodes("/proc");
   if (!listed) return listed.error();
   std::vector<NumberedInode> unknown;
   for (const auto& [pid, inode] : *listed) {
@@ -84,9 +87,6 @@ Result<std::vector<pid_t>> SupervisedScope::processes() const {
   if (start.recent) {
     // Processes that have ended since the listing may be among them, as in any list.
     *pass = known;
-    for (const auto& [pid, inode] : unknown) {
-      if (pass->verdicts.erase(pid) != 0) std::erase(pass->found, pid);
-    }
   } else {
     pass->listed = start.when;
     pass->verdicts.reserve(listed->size());

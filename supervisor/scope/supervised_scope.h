@@ -81,8 +81,10 @@ class SupervisedScope : public ProcessScope {
 
   void roots_change() REQUIRES(mutex_);
   [[nodiscard]] Start start() const;
-  /// The processes that have these pids.
-  [[nodiscard]] static std::vector<NumberedInode> living(const std::vector<pid_t>& pids);
+  /// The processes that have these pids, but for those that `verdicts` knows: no pid comes again
+  /// while a listing holds (RecentPids).
+  [[nodiscard]] static std::vector<NumberedInode> living(const std::vector<pid_t>& pids,
+                                                         const Verdicts& verdicts);
   /// Adds those that are not known yet.
   void judge_new(const Roots& roots, const std::vector<NumberedInode>& unknown, Pass& pass) const;
 
