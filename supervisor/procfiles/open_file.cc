@@ -1,5 +1,7 @@
 #include "supervisor/procfiles/open_file.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <climits>
 
@@ -8,6 +10,16 @@
 #include "supervisor/audit/process_audit.h"
 
 namespace shmvisor {
+
+std::unique_ptr<OpenFile> OpenFile::make(const ProcFileInfo& file,
+                                         std::shared_ptr<Registry> registry, const Reader& opener,
+                                         const SysctlOwner& owner, int flags) {
+  if (file.file == ProcFile::kTable) {
+    return std::make_unique<TableFile>(std::move(registry), opener);
+  }
+  return std::make_unique<SysctlFile>(file.file, std::move(registry), owner,
+                                      (flags & O_APPEND) != 0);
+}
 
 TableFile::TableFile(std::shared_ptr<Registry> registry, const Reader& opener)
     : registry_(std::move(registry)),

@@ -29,6 +29,11 @@ class OpenFile {
   OpenFile& operator=(const OpenFile&) = delete;
   virtual ~OpenFile() = default;
 
+  /// `flags`: of open(2); rights are not looked at. `owner`: of a sysctl.
+  static std::unique_ptr<OpenFile> make(const ProcFileInfo& file,
+                                        std::shared_ptr<Registry> registry, const Reader& opener,
+                                        const SysctlOwner& owner, int flags);
+
   /// One page at most, also for a larger `size`; empty at the end of the file. ENOMEM: the attaches
   /// cannot be counted.
   virtual Result<std::string> read(std::uint64_t offset, std::size_t size) = 0;

@@ -4,14 +4,11 @@
 
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
-#include <linux/fuse.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdio>
 #include <ctime>
 #include <exception>
@@ -32,8 +29,6 @@ constexpr fuse_ino_t kFirstFile = FUSE_ROOT_ID + 1;
 /// The user charged for requests of threads outside of our pid namespace, and of threads that are
 /// gone.
 constexpr uid_t kNobodyInSight = static_cast<uid_t>(-1);
-/// FUSE_NOTIFY_RESEND of a newer <linux/fuse.h>.
-constexpr int kNotifyResend = 7;
 /// So many handles are one server's; those of the next one are above.
 constexpr unsigned kHandleBitsOfOne = 32;
 constexpr blksize_t kProcBlockBytes = 1024;
@@ -47,15 +42,6 @@ constexpr off_t kMostAnnouncedBytes = off_t{1} << 30;
 const ProcFileInfo* file_of(fuse_ino_t inode) {
   const std::size_t place = inode - kFirstFile;
   return inode >= kFirstFile && place < kProcFiles.size() ? &kProcFiles[place] : nullptr;
-}
-
-std::unique_ptr<OpenFile> make_file(const ProcFileInfo& file, std::shared_ptr<Registry> registry,
-                                    const Reader& opener, const SysctlOwner& owner, int flags) {
-  if (file.file == ProcFile::kTable) {
-    return std::make_unique<TableFile>(std::move(registry), opener);
-  }
-  return std::make_unique<SysctlFile>(file.file, std::move(registry), owner,
-                                      (flags & O_APPEND) != 0);
 }
 
 bool writes(int flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0; }
@@ -223,7 +209,7 @@ struct ProcFileSystem::Operations {
       fuse_reply_err(request, EINVAL);
       return;
     }
-    self(request).revive(info->fh, inode, info->flags, tid(request));
+    self(request).revive(info->fh, file_of(inode), info->flags, tid(request));
     const auto bytes = self(request).open_files_.with(info->fh, [&](OpenFile& file) {
       return file.read(static_cast<std::uint64_t>(offset), size);
     });
@@ -237,7 +223,7 @@ struct ProcFileSystem::Operations {
   static void write(fuse_req_t request, fuse_ino_t inode, const char* bytes, size_t size,
                     off_t offset, fuse_file_info* info) {
     Reader writer = self(request).reader(tid(request));
-    self(request).revive(info->fh, inode, info->flags, tid(request));
+    self(request).revive(info->fh, file_of(inode), info->flags, tid(request));
     const auto taken = self(request).open_files_.with(info->fh, [&](OpenFile& file) {
       return file.write(std::string_view(bytes, size), static_cast<std::uint64_t>(offset), writer);
     });
@@ -293,22 +279,6 @@ uid_t ProcFileSystem::payer(pid_t tid) {
 
 ProcFileSystem::~ProcFileSystem() {
   if (session_ != nullptr) fuse_session_destroy(session_);
-}
-
-void ProcFileSystem::take_over(FuseBeginning& beginning, int connection) {
-  std::array<std::byte, FuseBeginning::kMostBytes> bytes = beginning.bytes;
-  fuse_buf begun{};
-  begun.mem = bytes.data();
-  begun.size = beginning.size_bytes.load();
-  // The kernel refuses the answer, which it has had (ENOENT), and libfuse goes on.
-  fuse_session_process_buf(session_, &begun);
-  fuse_out_header again{};
-  again.len = sizeof(again);
-  again.error = kNotifyResend;
-  // Before Linux 6.9 requests that were read and not answered wait until the connection ends.
-  if (::write(connection, &again, sizeof(again)) < 0) {
-    spdlog::debug("FUSE_NOTIFY_RESEND: errno {}", errno);
-  }
 }
 
 Result<void> ProcFileSystem::start(UniqueFd connection, FuseBeginning* beginning,
@@ -371,22 +341,7 @@ Result<std::uint64_t> ProcFileSystem::open(const ProcFileInfo& file, int flags, 
   auto found = opener.registry();
   if (!found) return found.error();
   const std::shared_ptr<Registry> registry = std::move(found->registry);
-  return open_files_.add(payer(tid), make_file(file, registry, opener, owner, flags));
-}
-
-std::unique_ptr<OpenFile> ProcFileSystem::open_again(const ProcFileInfo& file, int flags,
-                                                     pid_t tid) {
-  Reader opener = reader(tid);
-  auto found = opener.registry();
-  if (!found) return nullptr;
-  return make_file(file, std::move(found->registry), opener, opener.sysctl_owner(), flags);
-}
-
-void ProcFileSystem::revive(std::uint64_t handle, std::uint64_t inode, int flags, pid_t tid) {
-  if (!open_files_.is_older(handle)) return;
-  const ProcFileInfo* const file = file_of(inode);
-  if (file == nullptr || tid == 0) return;
-  open_files_.revive(handle, payer(tid), [&] { return open_again(*file, flags, tid); });
+  return open_files_.add(payer(tid), OpenFile::make(file, registry, opener, owner, flags));
 }
 
 ProcFileSystem::KernelSize& ProcFileSystem::size_of(std::uint64_t inode) {

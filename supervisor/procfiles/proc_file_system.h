@@ -83,7 +83,7 @@ class ProcFileSystem {
   [[nodiscard]] std::unique_ptr<OpenFile> open_again(const ProcFileInfo& file, int flags,
                                                      pid_t tid);
   /// Has the file that a request names, if it was opened before we served.
-  void revive(std::uint64_t handle, std::uint64_t inode, int flags, pid_t tid);
+  void revive(std::uint64_t handle, const ProcFileInfo* file, int flags, pid_t tid);
   /// Goes on with a connection that others have begun.
   void take_over(FuseBeginning& beginning, int connection);
   [[nodiscard]] KernelSize& size_of(std::uint64_t inode) REQUIRES(sizes_mutex_);
