@@ -167,9 +167,8 @@ std::unique_ptr<MemfdMemory> MemfdMemory::adopt(UniqueFd base, const FileIdentit
                                                 LockKeeper& lock_keeper, KernelFeatures& features) {
   SpareFiles::File file{std::make_shared<const UniqueFd>(std::move(base)), identity, request.name,
                         size_bytes};
-  std::unique_ptr<MemfdMemory> memory(new MemfdMemory(std::move(file), request, size_bytes,
-                                                      std::move(charges), lock_keeper, features,
-                                                      nullptr));
+  std::unique_ptr<MemfdMemory> memory(new MemfdMemory(
+      std::move(file), request, size_bytes, std::move(charges), lock_keeper, features, nullptr));
   const MutexLock lock(memory->mutex_);
   memory->handed_out_ = memory->ever_handed_out_ = true;
   memory->handed_out_unlocked_ = features.usable(KernelFeature::kLeases);
