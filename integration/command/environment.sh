@@ -74,6 +74,9 @@ adopted='shmvisor=$PPID; ( ( while [ -d /proc/$$ ]; do sleep 0.05; done; read -r
   [ $parent = $shmvisor ] && echo adopted || echo init ) & )'
 prints adopted SHMVISOR_SUBREAPER=1 -- bash -c "$adopted"
 prints init SHMVISOR_SUBREAPER=0 -- bash -c "$adopted"
+kept='for one in $(cat /proc/$PPID/task/$PPID/children); do cat /proc/$one/comm; done | grep -c shmvisor-server || true'
+prints 1 SHMVISOR_KEEPER=1 -- bash -c "$kept"
+prints 0 SHMVISOR_KEEPER=0 -- bash -c "$kept"
 death_signal='import ctypes; number = ctypes.c_int(); ctypes.CDLL(None).prctl(2, ctypes.byref(number)); print(number.value)'
 prints 0 SHMVISOR_NO_KILL=1 -- python3 -c "$death_signal"
 prints 9 SHMVISOR_NO_KILL= -- python3 -c "$death_signal"
@@ -165,8 +168,8 @@ done
 for bad in SHMVISOR_SHMMAX=banana SHMVISOR_SHMALL=-1 SHMVISOR_SHMMNI=32769 SHMVISOR_LOG_LEVEL=loud \
   SHMVISOR_VERBOSE=x SHMVISOR_NO_LINGER=perhaps SHMVISOR_GROUP=sure SHMVISOR_WITHOUT=kcmp,banana \
   SHMVISOR_PROC=none SHMVISOR_USERNS=maybe SHMVISOR_COMMIT=10x SHMVISOR_POPULATE=maybe SHMVISOR_OWN_GROUP=own \
-  SHMVISOR_NO_KILL=perhaps SHMVISOR_DIE_WITH_PARENT=maybe SHMVISOR_SUBREAPER=sure SHMVISOR_TRACER_WAIT=long \
-  SHMVISOR_SAVE_AT_END=no/folder SHMVISOR_AUDIT=banana SHMVISOR_AUDIT_FORMAT=xml SHMVISOR_AUDIT_SIZE=0 SHMVISOR_AUDIT_KEEP=-1; do
+  SHMVISOR_NO_KILL=perhaps SHMVISOR_KEEPER=perhaps SHMVISOR_DIE_WITH_PARENT=maybe SHMVISOR_SUBREAPER=sure \
+  SHMVISOR_TRACER_WAIT=long SHMVISOR_SAVE_AT_END=no/folder SHMVISOR_AUDIT=banana SHMVISOR_AUDIT_FORMAT=xml SHMVISOR_AUDIT_SIZE=0 SHMVISOR_AUDIT_KEEP=-1; do
   env "$bad" timeout --kill-after=10 60 "$SHMVISOR" run -- touch ran >out 2>err </dev/null
   expect "$bad" 125 $?
   grep -q "${bad%%=*}" err || fail "$bad: not named: $(cat err)"
