@@ -79,10 +79,11 @@ void ChangeJournal::RegistryJournal::begin(const RegistryState& state,
 void ChangeJournal::RegistryJournal::begin_held(const RegistryState& state,
                                                 bool rmid_forced) NO_THREAD_SAFETY_ANALYSIS {
   set_held(state, rmid_forced);
+  const auto& places = journal_.known(number_).places;
   // Those that came back are known; others were there before the journal. All came back.
   state.for_each([&](const std::shared_ptr<Segment>& segment) {
     prepare_held(IdSpace::index_of(segment->id()));
-    const Place& place = journal_.known(number_).places[place_of(segment->id())];
+    const Place& place = places[place_of(segment->id())];
     if (place.id < 0) {
       insert_held(state, {.id = segment->id(), .asked_for = true}, *segment, true);
     } else if (place.stamp != kNone) {
