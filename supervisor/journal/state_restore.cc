@@ -118,8 +118,8 @@ void finish_restore(const journal::RecoveredState& state, std::uint32_t session,
 }
 
 void lock_again(const RestoredState& restored) {
-  for (const auto& [registry, segment] : restored.locked) {
-    segment->renew_lock([&] { return registry->lock_mode(*segment); });
+  for (const auto& locked : restored.locked) {
+    locked.second->renew_lock([&locked] { return locked.first->lock_mode(*locked.second); });
   }
 }
 
