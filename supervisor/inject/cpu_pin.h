@@ -15,8 +15,6 @@ class CpuPin {
     const int cpu = ::sched_getcpu();
     if (cpu < 0 || cpu >= CPU_SETSIZE) return;
     if (::sched_getaffinity(0, sizeof(before_), &before_) != 0) return;
-    // It is kept to one already, by what may end before us.
-    if (CPU_COUNT(&before_) == 1) return;
     cpu_set_t here;
     CPU_ZERO(&here);
     CPU_SET(static_cast<unsigned>(cpu), &here);

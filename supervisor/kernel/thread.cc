@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include <algorithm>
 #include <csignal>
 #include <memory>
 #include <new>
@@ -68,10 +67,6 @@ Result<void> start_detached(void* (*entry)(void*), void* argument, std::size_t s
   const auto thread = start_thread(entry, argument, stack_bytes, PTHREAD_CREATE_DETACHED);
   if (!thread) return thread.error();
   return {};
-}
-
-std::size_t cpus_for_threads() {
-  return std::max<std::size_t>(static_cast<std::size_t>(CPU_COUNT(&kCpusAtStart)), 1);
 }
 
 }  // namespace shmvisor

@@ -19,7 +19,4 @@ Result<pthread_t> start_joinable(void* (*entry)(void*), void* argument, std::siz
 /// Nobody joins it.
 Result<void> start_detached(void* (*entry)(void*), void* argument, std::size_t stack_bytes);
 
-/// CPUs that such threads may use: one at least.
-[[nodiscard]] std::size_t cpus_for_threads();
-
 }  // namespace shmvisor

@@ -25,7 +25,6 @@ ReceiverPool::ReceiverPool(Listener& listener, int most_threads, Handler& handle
     : listener_(listener),
       most_threads_(most_threads),
       handler_(handler),
-      lanes_(cpus_for_threads()),
       watchdog_([this] { return look(); }) {}
 
 Result<void> ReceiverPool::start() {
@@ -94,20 +93,17 @@ bool ReceiverPool::add_thread(Begin begin) {
 }
 
 void ReceiverPool::ensure_receiver() {
-  free_lane();
   if (receivers_.load() != 0) return;
   const MutexLock lock(mutex_);
   call_receiver();
 }
 
 void ReceiverPool::ensure_receiver_for_waiting() {
-  if (in_busy_lanes()) return;
-  if (lanes_.any_calls() || listener_.call_waits()) ensure_receiver();
+  if (listener_.call_waits()) ensure_receiver();
 }
 
 void ReceiverPool::expect_wait() {
-  const int in_lanes = static_cast<int>(lanes_.taken());
-  if (served_.load(std::memory_order_relaxed) > std::max(in_lanes, 1) && receivers_.load() == 0 &&
+  if (served_.load(std::memory_order_relaxed) > 1 && receivers_.load() == 0 &&
       listener_.call_waits()) {
     ensure_receiver();
   }
@@ -124,8 +120,7 @@ bool ReceiverPool::call_receiver() {
 std::chrono::milliseconds ReceiverPool::look() {
   const auto again = handler_.look();
   look_after_aside();
-  const bool lanes_wait = look_after_lanes();
-  return look_after_receiver() || lanes_wait ? Watchdog::kLater : again;
+  return look_after_receiver() ? Watchdog::kLater : again;
 }
 
 void ReceiverPool::look_after_aside() {
@@ -159,17 +154,12 @@ void ReceiverPool::resume() {
   mutex_.lock();
 }
 
-bool ReceiverPool::become_receiver(Worker& self) {
-  for (;;) {
-    self.call = lanes_.next(&self);
-    if (self.call) return true;
-    if (over_ || resting_) return false;
+bool ReceiverPool::become_receiver() {
+  while (!over_ && !resting_) {
     if (std::exchange(resume_wanted_, false)) {
       resume();
       continue;
     }
-    if (demand_.engaged() && find_in_lane(self)) return true;
-    if (leave_lane(self)) continue;
     if (receivers_.load() == 0) {
       receivers_.fetch_add(1);
       // A thread must be left that takes over when this one is kept.
@@ -180,6 +170,7 @@ bool ReceiverPool::become_receiver(Worker& self) {
     ++parked_;
     park();
   }
+  return false;
 }
 
 void ReceiverPool::park() {
@@ -191,7 +182,6 @@ void ReceiverPool::park() {
 void ReceiverPool::run(Begin begin) {
   KickTimer::allow_on_this_thread();
   Worker self;
-  this_worker_ = &self;
   MutexLock lock(mutex_);
   workers_.push_back(&self);
   if (begin == Begin::kParked) {
@@ -200,7 +190,7 @@ void ReceiverPool::run(Begin begin) {
     resume();
   }
   // The kernel detaches what a thread could not detach when the thread ends.
-  while (!(Tracee::this_thread_abandoned_one() && call_receiver()) && become_receiver(self)) {
+  while (!(Tracee::this_thread_abandoned_one() && call_receiver()) && become_receiver()) {
     lock.unlock();
     const bool ended = !receive_one(self);
     lock.lock();
@@ -215,7 +205,6 @@ void ReceiverPool::run(Begin begin) {
     lock.lock();
     if (!looks_again) watchdog_.begin_to_stop();
   }
-  if (leave_lane(self)) call_for_left();
   std::erase(workers_, &self);
   --threads_;
   ended_.notify_all();
@@ -237,42 +226,29 @@ std::optional<seccomp_notif> ReceiverPool::take_left() {
   return taken;
 }
 
-Result<seccomp_notif> ReceiverPool::receive(Worker& self) {
-  self.receiving.store(true);
-  const auto call = listener_.receive();
-  self.receiving.store(false);
-  if (call) received_.fetch_add(1);
-  return call;
+void ReceiverPool::serve(const seccomp_notif& notif) {
+  received_.fetch_add(1);
+  receivers_.fetch_sub(1);
+  served_.fetch_add(1, std::memory_order_relaxed);
+  handler_.serve(notif);
+  served_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 bool ReceiverPool::receive_one(Worker& self) {
-  if (self.call) {
-    serve(*self.call, self);
-    return true;
-  }
   if (const auto left = take_left()) {
-    received_.fetch_add(1);
-    receivers_.fetch_sub(1);
-    serve(*left, self);
+    serve(*left);
     return true;
   }
-  const auto call = receive(self);
+  self.receiving.store(true);
+  const auto notif = listener_.receive();
+  self.receiving.store(false);
+  if (notif) {
+    serve(*notif);
+    return true;
+  }
   receivers_.fetch_sub(1);
-  if (call) {
-    note_received(*call);
-    if (!demand_.engaged() || !enter_lane(self) || !hand_over(*call, self)) serve(*call, self);
-    return true;
-  }
   // ENOENT is also said of one call that was gone before it could be read.
-  return call.error() == Errno(EINTR) || (call.error() == Errno(ENOENT) && !listener_.ended());
-}
-
-void ReceiverPool::serve(const seccomp_notif& call, Worker& self) {
-  if (demand_.engaged()) prepare_lane(self);
-  served_.fetch_add(1, std::memory_order_relaxed);
-  handler_.serve(call);
-  served_.fetch_sub(1, std::memory_order_relaxed);
-  no_longer_busy(self);
+  return notif.error() == Errno(EINTR) || (notif.error() == Errno(ENOENT) && !listener_.ended());
 }
 
 bool ReceiverPool::wait_for_end() {

@@ -3,12 +3,8 @@
 // A receiving thread blocks in NOTIF_RECV itself: only then does the kernel hand it the CPU of the
 // caller (an epoll in between loses that). Each call wakes all threads that are blocked there, on
 // that one CPU; so a single thread receives, and others are parked. To hand a call over takes
-// longer than to answer a shmget. So short calls queue for the one thread, unless several callers
-// call all the time (LaneDemand). Then as many threads receive as there are CPUs, each in a lane of
-// its own (CallLanes), and none blocks: it looks for the next call, and gives its CPU to its
-// callers meanwhile. After kAwake without a call it does block again.
-//
-// Another thread takes over
+// longer than to answer a shmget. So short calls queue for the one thread. Another thread takes
+// over
 //   - when an attach or detach begins that stops its caller, and another call waits already;
 //   - before a step that takes long (counting a thousand processes);
 //   - when a call keeps its thread for more than a millisecond or two: a mapping that is populated,
@@ -35,9 +31,6 @@
 #include "policy/base/result.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/notify/listener.h"
-#include "supervisor/serve/call_lanes.h"
-#include "supervisor/serve/lane_demand.h"
-#include "supervisor/serve/lane_pin.h"
 #include "supervisor/serve/watchdog.h"
 
 namespace shmvisor {
@@ -46,8 +39,6 @@ class ReceiverPool {
  public:
   /// Threads that stay parked when there is nothing to do.
   static constexpr int kMostParked = 3;
-  /// How long a thread in a lane looks for the next call before it blocks.
-  static constexpr std::chrono::microseconds kAwake{50};
   /// How many calls this many threads may serve; the others receive, or are about to.
   static int calls_of(int threads);
 
@@ -101,7 +92,7 @@ class ReceiverPool {
 
   /// Makes a thread receive, other than the calling one.
   void ensure_receiver();
-  /// The same where a call waits already, and there is a CPU for it.
+  /// The same where a call waits already.
   void ensure_receiver_for_waiting();
   /// The caller may delay the next step. Where another call is being delayed, another thread
   /// receives at once.
@@ -119,10 +110,6 @@ class ReceiverPool {
   struct Worker {
     const KickTarget thread = KickTarget::of_this_thread();
     std::atomic<bool> receiving{false};
-    // The thread's own:
-    std::optional<seccomp_notif> call;  ///< to be served
-    bool busy_in_lane = false;          ///< counted in busy_in_lanes_
-    std::optional<LanePin> pin;         ///< while it has a lane
   };
 
   /// What a thread does first: wait to be called, or serve calls that were put aside.
@@ -131,37 +118,9 @@ class ReceiverPool {
   static void* enter(void* self);
   void run(Begin begin);
   std::optional<seccomp_notif> take_left();
-  /// Serves the worker's call, one that was left, or one that it receives. False where the listener
-  /// has ended.
+  void serve(const seccomp_notif& notif);
+  /// Receives one call and serves it. False where the listener has ended.
   bool receive_one(Worker& self);
-  [[nodiscard]] Result<seccomp_notif> receive(Worker& self);
-  /// Notes what the coming of the call says of the demand.
-  void note_received(const seccomp_notif& call);
-  void serve(const seccomp_notif& call, Worker& self);
-
-  /// Waits awake for a call of the worker's lane. Releases the mutex meanwhile. False where none
-  /// came.
-  bool find_in_lane(Worker& self) REQUIRES(mutex_);
-  /// One look at what there is: in the lane, then in the kernel.
-  bool look_in_lane(Worker& self);
-  /// Puts the call into another worker's lane. False where this one is to serve it.
-  bool hand_over(const seccomp_notif& call, Worker& self);
-  /// The worker is about to serve a call; makes another receive where a lane has none for it.
-  void prepare_lane(Worker& self);
-  void no_longer_busy(Worker& self);
-  /// Whether the calling thread is in a lane, and each lane has its thread: one more would find no
-  /// CPU.
-  [[nodiscard]] bool in_busy_lanes() const;
-  /// Gives the worker a lane, and the CPU of that. False where each has another worker.
-  bool enter_lane(Worker& self);
-  /// True where calls are left in its lane.
-  bool leave_lane(Worker& self);
-  /// The calling thread, where it is one of ours, may be kept: its lane is for others.
-  void free_lane();
-  /// Makes a thread look for calls that were left in a lane.
-  void call_for_left() REQUIRES(mutex_);
-  /// Of the watchdog. True where it has to look again.
-  bool look_after_lanes();
   /// Of the watchdog: when it is to look again.
   std::chrono::milliseconds look();
   /// Starts a thread for calls that were put aside and may be served now. Where none can be had,
@@ -176,15 +135,13 @@ class ReceiverPool {
   void wake_receivers() REQUIRES(mutex_);
   /// The same as ensure_receiver(). False where no thread can be had.
   bool call_receiver() REQUIRES(mutex_);
-  /// Returns when the worker has a call, or a receiver is wanted and this thread counts as one.
-  /// False when it is one too many, or when the pool ends.
-  bool become_receiver(Worker& self) REQUIRES(mutex_);
+  /// Returns when a receiver is wanted, and this thread counts as one. False when it is one too
+  /// many, or when the pool ends.
+  bool become_receiver() REQUIRES(mutex_);
   /// Waits to be called; counted in parked_ already.
   void park() REQUIRES(mutex_);
   /// False where no thread can be created, or there are as many as there may be.
   bool add_thread(Begin begin = Begin::kParked) REQUIRES(mutex_);
-
-  static thread_local Worker* this_worker_;
 
   Listener& listener_;
   std::vector<seccomp_notif> left_ GUARDED_BY(mutex_);
@@ -194,12 +151,8 @@ class ReceiverPool {
   /// Threads in NOTIF_RECV, or on their way there.
   std::atomic<int> receivers_{0};
   std::atomic<std::uint64_t> received_{0};
-  std::atomic<int> served_{0};         ///< calls that a thread is busy with
-  std::atomic<int> busy_in_lanes_{0};  ///< threads with a lane that serve
-  LaneDemand demand_;
-  CallLanes lanes_;
-  std::atomic_flag receives_for_lanes_;  ///< the thread that asks the kernel, of those in lanes
-  std::uint64_t looked_at_ = 0;          ///< how many were received when the watchdog last looked
+  std::atomic<int> served_{0};   ///< calls that a thread is busy with
+  std::uint64_t looked_at_ = 0;  ///< how many were received when the watchdog last looked
   mutable Mutex mutex_;
   Condition called_;
   Condition ended_;
