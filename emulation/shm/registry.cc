@@ -47,6 +47,15 @@ void Registry::observe(std::unique_ptr<ChangeObserver> observer) {
   observer_->begin(state_, rmid_forced_);
 }
 
+void Registry::unobserve() {
+  const WriteLock lock(lock_);
+  if (observer_ == nullptr) return;
+  state_.for_each([&](const SegmentPointer& segment)
+                      NO_THREAD_SAFETY_ANALYSIS { observer_->erased(*segment); });
+  observer_->commit();
+  observer_.reset();
+}
+
 void Registry::settle() {
   files_.settle();
   if (!rmid_forced_) return;

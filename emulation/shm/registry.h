@@ -89,6 +89,8 @@ class Registry : public std::enable_shared_from_this<Registry> {
   /// `observer` is told of each change from now on, until the end. Of the state as it is, too.
   /// Before anybody is served.
   void observe(std::unique_ptr<ChangeObserver> observer);
+  /// To the observer it is over, though somebody may have it still.
+  void unobserve();
   /// SetLimit of each that is set.
   void set_limits(const LimitSettings& settings);
   /// Drops what became over since the last time, up to a bound. A call that looks at all segments,

@@ -190,7 +190,8 @@ void RunSubcommand::add_keeper() {
       app()
           .add_flag("--keeper", options_.keeper, "Go on when the process that serves is killed")
           ->group(kProcessesGroup);
-  for (const char* const other : {"--serve", "--join", "--join-or-serve", "--private-ipc"}) {
+  for (const char* const other :
+       {"--serve", "--join", "--join-or-serve", "--private-ipc", "--audit"}) {
     keeper->excludes(app().get_option(other));
   }
   // For tests, which kill it more often.

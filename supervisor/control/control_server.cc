@@ -8,6 +8,7 @@
 #include <functional>
 #include <new>
 #include <utility>
+#include <vector>
 
 #include "supervisor/audit/process_audit.h"
 #include "supervisor/control/act_line.h"
@@ -235,13 +236,14 @@ void ControlServer::reload_by(Reloader& reloader) {
 }
 
 void ControlServer::deliver_reload(Reloader::Reading reading, const SteeringUpdate& update) {
-  std::string line;
-  for (auto next = clients_.begin(); next != clients_.end();) {
-    const auto client = next++;
-    if (client->waits_for_reading != reading) continue;
-    if (line.empty()) line = answer_reload(update);
-    deliver_to(client, line);
+  // What they ask next may drop others.
+  std::vector<AnswerQueue::ClientNumber> asked;
+  for (const Client& client : clients_) {
+    if (client.waits_for_reading == reading) asked.push_back(client.number);
   }
+  if (asked.empty()) return;
+  const std::string line = answer_reload(update);
+  for (const auto number : asked) deliver(number, line);
 }
 
 bool ControlServer::go_on(Clients::iterator client) {
@@ -366,9 +368,12 @@ void ControlServer::deliver_lines(const std::vector<std::string>& lines, std::ui
   }
 }
 
-void ControlServer::tell(const AuditRecord& act) {
-  audit(AuditLog::kNobody, [&act] { return act; });
-  if (is_followed()) deliver_lines({act_line(act)}, 0);
+void ControlServer::tell(const AuditRecord& act) noexcept {
+  try {
+    audit(AuditLog::kNobody, [&act] { return act; });
+    if (is_followed()) deliver_lines({act_line(act)}, 0);
+  } catch (const std::bad_alloc&) {  // whoever asked is to have the answer all the same
+  }
 }
 
 void ControlServer::finish_following(std::chrono::milliseconds bound) {

@@ -107,7 +107,7 @@ class ControlServer {
   /// To all who follow.
   void deliver_lines(const std::vector<std::string>& lines, std::uint64_t lost);
   /// To the audit, and to those who follow.
-  void tell(const AuditRecord& act);
+  void tell(const AuditRecord& act) noexcept;
   /// False where all clients wait for an answer.
   bool make_room();
   void see(Clients::iterator client, short events);

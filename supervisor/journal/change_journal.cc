@@ -50,7 +50,8 @@ std::unique_ptr<ChangeObserver> ChangeJournal::of(std::uint32_t session,
   const MutexLock lock(mutex_);
   const auto found = std::ranges::find_if(registries_, [&](const auto& one) {
     const journal::RegistryChange& settings = one.second.settings;
-    return settings.session == session && settings.ipc_namespace == ipc_namespace;
+    return !one.second.observed && settings.session == session &&
+           settings.ipc_namespace == ipc_namespace;
   });
   std::uint32_t number = next_registry_;
   if (found == registries_.end()) {
@@ -62,6 +63,7 @@ std::unique_ptr<ChangeObserver> ChangeJournal::of(std::uint32_t session,
   } else {
     number = found->first;
   }
+  known(number).observed = true;
   return std::make_unique<RegistryJournal>(*this, number);
 }
 

@@ -61,6 +61,7 @@ class ChangeJournal : public ChangeObservers, public StampObserver {
   struct Known {
     journal::RegistryChange settings;
     std::vector<Place> places;  ///< by index
+    bool observed = false;  ///< by a registry; another one may come to have its namespace's number
   };
 
   [[nodiscard]] Known& known(std::uint32_t registry) REQUIRES(mutex_) {

@@ -47,6 +47,8 @@ struct KeeperPage {
   std::atomic<int> status{kNone};    ///< the server ends because all is done: the run's exit status
   std::atomic<bool> gave_up{false};  ///< the command does not run: it is to be killed
 
+  /// The connection of the files in /proc is closed, and its number may be another file's.
+  std::atomic<bool> files_gone{false};
   std::atomic<bool> lost{false};  ///< no server can go on: the state cannot be taken over
 
   FuseBeginning fuse;

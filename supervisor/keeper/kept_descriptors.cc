@@ -1,13 +1,10 @@
 #include "supervisor/keeper/kept_descriptors.h"
 
-#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <cstring>
-
-#include "policy/base/unique_fd.h"
 
 namespace shmvisor {
 namespace {
@@ -23,13 +20,12 @@ struct Entry {
 
 }  // namespace
 
-bool close_descriptors_but(const KeptDescriptors& kept, bool (*also_kept)(int fd, void* context),
-                           void* context) {
-  const UniqueFd folder(::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid()) return false;
+bool close_descriptors_but(int own_folder, const KeptDescriptors& kept,
+                           bool (*also_kept)(int fd, void* context), void* context) {
+  if (::lseek(own_folder, 0, SEEK_SET) != 0) return false;
   alignas(Entry) std::array<char, 4096> buffer;
   for (;;) {
-    const long got = ::syscall(SYS_getdents64, folder.get(), buffer.data(), buffer.size());
+    const long got = ::syscall(SYS_getdents64, own_folder, buffer.data(), buffer.size());
     if (got <= 0) return got == 0;
     for (long at = 0; at < got;) {
       std::uint16_t bytes = 0;
@@ -38,7 +34,7 @@ bool close_descriptors_but(const KeptDescriptors& kept, bool (*also_kept)(int fd
       at += bytes;
       int fd = -1;
       const auto end = std::from_chars(name, name + std::strlen(name), fd);
-      if (end.ec != std::errc() || fd == folder.get()) continue;
+      if (end.ec != std::errc() || fd == own_folder) continue;
       if (!kept.kept(fd) && !also_kept(fd, context)) ::close(fd);
     }
   }

@@ -77,8 +77,9 @@ class KeptDescriptor {
 };
 
 /// Closes every descriptor of this process but those that are kept and those that `also_kept`
-/// says. Allocates nothing. False where they cannot be listed.
-bool close_descriptors_but(const KeptDescriptors& kept, bool (*also_kept)(int fd, void* context),
-                           void* context);
+/// says. Allocates nothing. `own_folder`: /proc/self/fd, opened before all descriptors may be
+/// taken. False where they cannot be listed.
+bool close_descriptors_but(int own_folder, const KeptDescriptors& kept,
+                           bool (*also_kept)(int fd, void* context), void* context);
 
 }  // namespace shmvisor

@@ -49,10 +49,15 @@ class Keeper {
     init_.tell([this] { tell_server(); });
     if (const auto open = numbered_entries("/proc/self/fd")) own_ = *open;
     std::erase_if(own_, [](int fd) { return ::fcntl(fd, F_GETFD) < 0; });  // that of the list
+    std::erase(own_, init_.witness_fd());  // until it is dismissed: is_own()
   }
 
   int run() {
     if (!init_.valid()) return exit_status::kOwnFailure;
+    if (!folder_.valid() || own_.empty()) {
+      return launched_.give_up({exit_status::kOwnFailure,
+                                "--keeper: its descriptors cannot be listed; raise RLIMIT_NOFILE"});
+    }
     start_server();
     init_.look();
     (void)loop_.run_while([this] { return !status_; });
@@ -66,6 +71,7 @@ class Keeper {
 
  private:
   void start_server() {
+    clone_again_.cancel();
     page_.servers.fetch_add(1);
     const auto server = clone_server();
     if (!server) {
@@ -75,8 +81,11 @@ class Keeper {
       return;
     }
     if (*server == 0) {
-      let_process_log_have_thread(true);
-      end_process_at_once(serve_());
+      // What is thrown ends the server: nothing of the keeper's goes on in it, nor is destroyed.
+      [this]() noexcept {
+        let_process_log_have_thread(true);
+        end_process_at_once(serve_());
+      }();
     }
     below_.leave_out(*server);
     init_.watch_child(*server, [this](const siginfo_t& end) { see_end(end); });
@@ -98,6 +107,7 @@ class Keeper {
       status_ = exit_status::kOwnFailure;
       return;
     }
+    clone_again_.set(Clock::now());  // also where what follows runs out of memory
     const std::string how = end.si_code == CLD_EXITED
                                 ? "ended with status " + std::to_string(end.si_status)
                                 : "was ended by signal " + std::to_string(end.si_status);
@@ -111,18 +121,25 @@ class Keeper {
       page_.gave_up.store(true);
       status_ = exit_status::kOwnFailure;
     } else if (too_many) {
-      spdlog::critical("the server {}, the {}th time in a minute: no other one is started", how,
+      spdlog::critical("the server {}, death {} in a minute: no other one is started", how,
                        deaths_.size());
       status_ = exit_status::kOwnFailure;
     } else {
       spdlog::warn("the server {}: another one goes on", how);
     }
     flush_process_log(kLogBound);
-    if (status_) return;
-    (void)close_descriptors_but(
-        page_.descriptors,
+    if (!status_ && !close_descriptors_of_the_dead()) {
+      spdlog::critical("the descriptors of the server that ended cannot be listed");
+      status_ = exit_status::kOwnFailure;
+    }
+    if (!status_) return start_server();
+    clone_again_.cancel();
+  }
+
+  bool close_descriptors_of_the_dead() {
+    return close_descriptors_but(
+        folder_.get(), page_.descriptors,
         [](int fd, void* self) { return static_cast<Keeper*>(self)->is_own(fd); }, this);
-    start_server();
   }
 
   /// Whether it was open before there was a server, or has been opened here since.
@@ -133,6 +150,8 @@ class Keeper {
   const Launched& launched_;
   KeeperPage& page_;
   const std::function<int()> serve_;
+  /// Our descriptors, for when a server has left no room to open a file.
+  const UniqueFd folder_{::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   EventLoop loop_;
   DescendantScope below_;
   InitLoop init_;

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/base/unique_fd.h"
 #include "supervisor/journal/state_restore.h"
+#include "supervisor/kernel/file_inode.h"
 
 namespace shmvisor {
 
@@ -26,19 +28,32 @@ Result<std::unique_ptr<KeptState>, std::string> KeptState::read(const Kept* kept
 Result<void, std::string> KeptState::bring_back(Session& session) {
   auto restored = restore_state(state_, session.number(), session.registries(), session.machine());
   if (!restored) return restored.error();
-  // Of segments that were being made, or were over.
+  std::vector<IpcNamespaceId> namespaces;
+  // What is left is of segments that were being made, or were over, and of IPC namespaces.
   std::ranges::sort(restored->descriptors);
   page_.descriptors.for_each([&](int fd) {
     if (std::ranges::binary_search(restored->descriptors, fd)) return;
     page_.descriptors.drop(fd);
-    ::close(fd);
+    UniqueFd left(fd);
+    const IpcNamespaceId held = inode_of(left);
+    if (session.registries().find(held) == nullptr) return;
+    if (session.namespaces().take_back(held, std::move(left))) namespaces.push_back(held);
   });
   session.registries().observe(journal_, session.number());
+  end_unheld(session, namespaces);
   finish_restore(state_, session.number(), session.registries());
   if (!restored->locked.empty()) {
     (void)locking_.start([all = std::move(*restored)] { lock_again(all); });
   }
   return {};
+}
+
+void KeptState::end_unheld(Session& session, const std::vector<IpcNamespaceId>& held) const {
+  for (const auto& [number, registry] : state_.registries) {
+    const IpcNamespaceId id = registry.settings.ipc_namespace;
+    if (registry.settings.session != session.number() || id == 0) continue;
+    if (std::ranges::find(held, id) == held.end()) (void)session.registries().take(id);
+  }
 }
 
 void KeptState::bring_back(ServedListener& served) {

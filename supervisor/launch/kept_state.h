@@ -8,6 +8,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "policy/base/result.h"
 #include "supervisor/journal/call_slots.h"
@@ -35,6 +36,10 @@ class KeptState {
 
  private:
   KeptState(const Kept& kept, journal::RecoveredState state);
+
+  /// Of the session's IPC namespaces those that are not `held` may be over, and their numbers
+  /// another's: their registries end.
+  void end_unheld(Session& session, const std::vector<IpcNamespaceId>& held) const;
 
   KeeperPage& page_;
   journal::RecoveredState state_;

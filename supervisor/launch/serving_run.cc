@@ -149,6 +149,9 @@ std::unique_ptr<ProcFileSystem> ServingRun::serve_files() {
     connection = std::move(made.connection);
     command.take_mount(std::move(made.mount), missing);
   }
+  if (launched_.kept != nullptr && launched_.kept->page.files_gone.load()) {
+    (void)connection.release();
+  }
   if (!connection.valid()) return nullptr;
   auto files = session_->make_files();
   // Where it cannot be served it is closed, and the child finds that it cannot mount its files.
@@ -156,6 +159,7 @@ std::unique_ptr<ProcFileSystem> ServingRun::serve_files() {
   const auto number = launched_.kept == nullptr ? 1U : launched_.kept->page.servers.load();
   if (const auto started = files->start(std::move(connection), beginning, number); !started) {
     spdlog::warn("cannot serve the files in /proc: {}", std::strerror(started.error().value()));
+    if (launched_.kept != nullptr) launched_.kept->page.files_gone.store(true);
     return nullptr;
   }
   return files;

@@ -332,7 +332,10 @@ PageUsage MemfdMemory::usage() {
 MemfdMemory::~MemfdMemory() {
   lock_keeper_.remove(this);
   if (locked_ != nullptr) locked_->stop();
-  if (is_as_new()) spares_->keep({base_, identity_, name_, size_bytes_});
+  if (is_as_new()) {
+    kept_.reset();  // another memory may have the file, and keep it, at once
+    spares_->keep({base_, identity_, name_, size_bytes_});
+  }
   heap_trim_later();
 }
 

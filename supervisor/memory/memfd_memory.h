@@ -104,7 +104,7 @@ class MemfdMemory : public BackingMemory {
               MemoryCharges charges, LockKeeper& lock_keeper, KernelFeatures& features,
               SpareFiles* spares)
       : base_(std::move(file.base)),
-        kept_(base_->get()),
+        kept_(std::in_place, base_->get()),
         name_(std::move(file.name)),
         identity_(file.identity),
         size_bytes_(size_bytes),
@@ -152,7 +152,7 @@ class MemfdMemory : public BackingMemory {
 
   Mutex mutex_;
   const std::shared_ptr<const UniqueFd> base_;
-  KeptDescriptor kept_;  ///< of base_
+  std::optional<KeptDescriptor> kept_;  ///< of base_, until that may be another memory's
   const std::string name_;
   const FileIdentity identity_;
   const std::uint64_t size_bytes_;

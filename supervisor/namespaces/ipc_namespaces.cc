@@ -210,15 +210,19 @@ Result<IpcNamespaces::Held> IpcNamespaces::hold(ThreadIdentity& thread,
   if (::fstat(file->get(), &status) != 0 || status.st_ino != id) return Errno(ENOMEM);
   spdlog::debug("IPC namespace {} begins", id);
   auto owner = std::make_shared<const NamespaceOwner>(NamespaceOwner::of(*file));
-  return Held{std::move(*file), std::move(owner), std::move(*part)};
+  Held held{std::move(*file), std::move(owner), std::move(*part)};
+  held.keep();
+  return held;
 }
 
 bool IpcNamespaces::take_back(IpcNamespaceId id, UniqueFd file) {
   if (::ioctl(file.get(), NS_GET_NSTYPE) != CLONE_NEWIPC || inode_of(file) != id) return false;
   auto owner = std::make_shared<const NamespaceOwner>(NamespaceOwner::of(file));
+  Held held{std::move(file), std::move(owner), DescriptorShare::Part()};
+  held.keep();
   const MutexLock lock(mutex_);
   if (held_.empty()) tell_of_need_();
-  held_.emplace(id, Held{std::move(file), std::move(owner), DescriptorShare::Part()});
+  held_.emplace(id, std::move(held));
   return true;
 }
 
@@ -340,6 +344,8 @@ void IpcNamespaces::forget(const std::vector<Over>& over) {
       taken = namespaces_.take(id);
       ended = held_.extract(held);
     }
+    // Before the kernel's namespace ends, whose number may be another's at once.
+    if (taken != nullptr) taken->unobserve();
     spdlog::debug("IPC namespace {} is over", id);
   }
 }

@@ -35,6 +35,7 @@
 #include "policy/base/unique_fd.h"
 #include "supervisor/credentials/thread_identity.h"
 #include "supervisor/credentials/user_namespace.h"
+#include "supervisor/keeper/kept_descriptors.h"
 #include "supervisor/namespaces/ipc_home.h"
 #include "supervisor/resources/descriptor_share.h"
 #include "supervisor/scope/process_scope.h"
@@ -135,6 +136,12 @@ class IpcNamespaces {
     DescriptorShare::Part part;
     std::uint64_t asked = 0;  ///< how often its registry was asked for
     std::optional<std::chrono::steady_clock::time_point> unseen_since = std::nullopt;
+    std::unique_ptr<KeptDescriptor> kept = nullptr;  ///< of the file, where there is a keeper
+
+    void keep() {
+      if (KeptDescriptors::current() != nullptr)
+        kept = std::make_unique<KeptDescriptor>(file.get());
+    }
   };
   OwnedRegistry registry_of(std::pair<const IpcNamespaceId, Held>& held) REQUIRES(mutex_);
   /// Opens the thread's IPC namespace. Takes no lock, since it opens files of the thread's. ENOMEM:

@@ -113,6 +113,11 @@ bool Listener::alive(std::uint64_t id) const {
 
 Result<void> Listener::respond(std::uint64_t id, std::int64_t result) {
   if (slots_ == nullptr) return send(id, result);
+  if (result == kCallAgain) {  // no result: only a caller that is stopped now may get it
+    const auto sent = send(id, result);
+    slots_->free(id);
+    return sent;
+  }
   slots_->deliver(id, result);
   const auto sent = send(id, result);
   slots_->free(id);
