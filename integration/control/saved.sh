@@ -4,7 +4,7 @@
 # is full leaves the old file; programs that go on while they are saved do not wait.
 #   saved.sh I386_PROGRAM, or "" where none can be built
 . "$(dirname "$0")/../lib.sh" || exit 1
-i386_program=$1
+i386_program=${1:-}
 enter_namespaces "$@"
 make_scratch
 . "$(dirname "$0")/lib.sh" || exit 1
