@@ -119,7 +119,7 @@ void finish_restore(const journal::RecoveredState& state, std::uint32_t session,
 
 void lock_again(const RestoredState& restored) {
   for (const auto& locked : restored.locked) {
-    locked.second->renew_lock([&locked] { return locked.first->lock_mode(*locked.second); });
+    locked.segment->renew_lock([&locked] { return locked.registry->lock_mode(*locked.segment); });
   }
 }
 
