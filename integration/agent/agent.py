@@ -156,7 +156,8 @@ class Agent:
             return log.read()
 
     def descriptors(self):
-        """What it has open, by kind."""
+        """What it has open, by kind; without a few files of segments that ended, which are to be used again
+        (memory/spare_files.h)."""
         place = f"/proc/{self.process.pid}/fd"
         kinds = []
         for entry in os.listdir(place):
@@ -164,7 +165,8 @@ class Agent:
                 kinds.append(os.readlink(f"{place}/{entry}").split(":[")[0])
             except FileNotFoundError:
                 pass  # closed meanwhile
-        return sorted(kinds)
+        rest = [kind for kind in kinds if not kind.startswith("/memfd:SYSV")]
+        return sorted(rest if len(kinds) - len(rest) <= 8 else kinds)
 
     def wait_for_socket(self):
         wait_until("the agent makes its socket", lambda: os.path.exists(self.path) or self.ended())

@@ -14,10 +14,7 @@ agent = lib.Agent(folder).wait_for_socket()
 
 
 def serves_nobody():
-    kinds = agent.descriptors()
-    spare = [kind for kind in kinds if kind.startswith("/memfd:SYSV")]  # to be used again: memory/spare_files.h
-    rest = [kind for kind in kinds if kind.startswith(("anon_inode:seccomp", "/memfd:", "ipc"))]
-    return len(spare) <= 8 and len(rest) == len(spare)
+    return not any(kind.startswith(("anon_inode:seccomp", "/memfd:", "ipc")) for kind in agent.descriptors())
 
 
 def late_lines():

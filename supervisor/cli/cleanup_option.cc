@@ -14,8 +14,8 @@ void add_cleanup_option(CLI::App& app, CleanupMode& mode) {
       {"orphaned", CleanupMode::kOrphaned}};
   app.add_option_function<std::string>(
          "--cleanup", [&mode](const std::string& name) { mode = kModes.at(name); },
-         "Segments that ended processes leave: keep (the default), rmid-forced as the sysctl, or "
-         "orphaned: remove")
+         "What ended processes leave: keep (the default), rmid-forced (as the sysctl), orphaned "
+         "(remove)")
       ->check(CLI::IsMember({"keep", "rmid-forced", "orphaned"}))
       ->type_name("MODE")
       ->default_str("keep")
