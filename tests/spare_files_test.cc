@@ -1,6 +1,9 @@
 // Files of segments that nobody attached, for the next segments.
 #include "supervisor/memory/spare_files.h"
 
+#include <chrono>
+#include <thread>
+
 #include "tests/memfd_memory_fixture.h"
 
 namespace shmvisor {
@@ -72,6 +75,17 @@ TEST_F(SpareFilesTest, WhatSomebodyHadIsNotKept) {
   EXPECT_EQ(spares_.count(), 0U) << "pages";
   end(make_spared(4, "SYSV00000000", /*commit=*/true));
   EXPECT_EQ(spares_.count(), 0U) << "all pages";
+}
+
+TEST(SpareFilesOfTheProcess, AreClosedOnceTheyAreNotUsed) {
+  SpareFiles& all = SpareFiles::all();
+  all.keep({std::make_shared<const UniqueFd>(), {}, "SYSV00000000", 4096});
+  if (all.count() == 0) GTEST_SKIP() << "none are kept with so few descriptors";
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (all.count() != 0 && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  EXPECT_EQ(all.count(), 0U);
 }
 
 TEST_F(SpareFilesTest, NoMoreAreKeptThanAllowed) {

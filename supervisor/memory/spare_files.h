@@ -5,8 +5,8 @@
 // sealed. To make one takes seven system calls, and to close it frees an inode: half of what a
 // create and its remove take.
 //
-// Bounds: spare_file_descriptors() files, without a page each. They cost nothing while they are not
-// used. Thread rule: any thread.
+// Bounds: spare_file_descriptors() files, without a page each. Those of the process are closed once
+// none was kept or taken for a second. Thread rule: any thread.
 #pragma once
 
 #include <cstdint>
@@ -41,9 +41,17 @@ class SpareFiles {
   void keep(File file) noexcept;
 
   [[nodiscard]] std::size_t count() const;
+  /// Closes all.
+  void clear();
 
  private:
+  /// In a thread of its own: once none was kept or taken for a second.
+  void clear_when_unused();
+
   const std::size_t most_;
+  bool is_everlasting_ = false;  ///< so that a thread may use it at any time
+  std::atomic<std::uint64_t> uses_{0};
+  std::atomic<bool> is_watched_{false};  ///< by clear_when_unused()
   mutable Mutex mutex_;
   std::vector<File> files_ GUARDED_BY(mutex_);  ///< the newest last
 };
