@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -86,8 +87,11 @@ class Kernel {
     fuse_out_header header{};
     do {  // those in between notify the kernel of something
       pollfd waiting{connection_.get(), POLLIN, 0};
-      // libFuzzer's timer interrupts a mere poll(2).
-      FUZZ_EXPECT(poll_files({&waiting, 1}, kPatience) == 1);
+      int ready = 0;
+      do {  // libFuzzer's timer interrupts it
+        ready = poll_files({&waiting, 1}, kPatience);
+      } while (ready < 0 && errno == EINTR);
+      FUZZ_EXPECT(ready == 1);
       const ssize_t got = ::recv(connection_.get(), reply_.data(), reply_.size(), 0);
       FUZZ_EXPECT(got >= static_cast<ssize_t>(sizeof(header)));
       std::memcpy(&header, reply_.data(), sizeof(header));
