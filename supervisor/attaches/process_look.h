@@ -51,7 +51,6 @@ class ProcessLook {
   using Clock = std::chrono::steady_clock;
   using Phase = KnownMappings::Phase;
 
-  /// `only_probed`: processes whose own look was given up before it found anything.
   struct Times {
     /// No older map is believed that shows the files.
     Clock::time_point opened_since;
@@ -59,6 +58,7 @@ class ProcessLook {
     /// beginning of time where they are not.
     Clock::time_point listed;
   };
+  /// `only_probed`: processes whose own look was given up before it found anything.
   ProcessLook(const KernelFeatures& features, std::shared_ptr<KnownMappings> memory,
               std::span<const FileIdentity> files, std::vector<pid_t> pids,
               std::span<const pid_t> only_probed, const Times& times);

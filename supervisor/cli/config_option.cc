@@ -11,6 +11,7 @@
 #include "supervisor/cli/limit_options.h"
 #include "supervisor/cli/option_list.h"
 #include "supervisor/cli/plain_words.h"
+#include "supervisor/config/config_problem.h"
 #include "supervisor/launch/exit_status.h"
 
 namespace shmvisor {
@@ -91,14 +92,11 @@ void set_options(CLI::App& app, const config::OptionSettings& settings,
 }
 
 std::string quoted(const std::string& text) {
-  constexpr unsigned char kFirstPrintable = 0x20;
-  constexpr unsigned char kDelete = 0x7f;
   std::string toml = "\"";
   for (const char letter : text) {
-    const auto byte = static_cast<unsigned char>(letter);
-    if (byte < kFirstPrintable || byte == kDelete) {
+    if (config::is_control(letter)) {
       std::array<char, 8> escape{};
-      std::snprintf(escape.data(), escape.size(), "\\u%04x", byte);
+      std::snprintf(escape.data(), escape.size(), "\\u%04x", static_cast<unsigned>(letter));
       toml += escape.data();
       continue;
     }

@@ -3,6 +3,7 @@
 // Thread rule: plain values.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -23,14 +24,16 @@ struct Place {
   friend bool operator==(const Place&, const Place&) = default;
 };
 
-/// With '?' for each control character: what a file has reaches logs and terminals.
-[[nodiscard]] inline std::string on_one_line(std::string text) {
+/// Of ASCII. What a file has reaches logs and terminals.
+[[nodiscard]] inline bool is_control(char letter) {
   constexpr unsigned char kFirstPrintable = 0x20;
-  constexpr unsigned char kDelete = 0x7f;
-  for (char& letter : text) {
-    const auto byte = static_cast<unsigned char>(letter);
-    if (byte < kFirstPrintable || byte == kDelete) letter = '?';
-  }
+  constexpr char kDelete = 0x7f;
+  return static_cast<unsigned char>(letter) < kFirstPrintable || letter == kDelete;
+}
+
+/// With '?' for each control character.
+[[nodiscard]] inline std::string on_one_line(std::string text) {
+  std::replace_if(text.begin(), text.end(), is_control, '?');
   return text;
 }
 

@@ -74,7 +74,6 @@ std::vector<CallSlots::Left> CallSlots::take_left() {
     left.notification = slot.notification;
     left.listener = slot.listener;
     if (slot.state.load() == CallSlot::kDecided) left.decided = slot.result.load();
-    left.held = (flags & CallSlot::kHeld) != 0;
     left.refused = refused;
   }
   return all;
@@ -95,7 +94,6 @@ CallSlot* CallSlots::take(int listener, std::chrono::milliseconds bound) {
   std::memset(slot.room.data(), 0, slot.room.size());
   slot.listener = listener;
   slot.deaths = 0;
-  slot.thread = 0;
   slot.flags.store(0, std::memory_order_relaxed);
   slot.state.store(CallSlot::kReceiving, std::memory_order_release);
   return &slot;

@@ -41,9 +41,6 @@ class CallSlots {
     seccomp_notif notification{};
     int listener = -1;  ///< its descriptor
     std::optional<std::int64_t> decided;
-    /// The notification was used up, or was about to be: then the caller makes its call again, or
-    /// got its result.
-    bool held = false;
     bool refused = false;  ///< it was in service at too many deaths
   };
 
@@ -74,8 +71,6 @@ class CallSlots {
   /// A thread is busy with the call from now on, or puts it aside.
   void serve(std::uint64_t call) { set_flag(call, journal::CallSlot::kInService, true); }
   void put_aside(std::uint64_t call) { set_flag(call, journal::CallSlot::kInService, false); }
-  /// The call's notification is about to be answered with the order to make the call again.
-  void hold(std::uint64_t call) { set_flag(call, journal::CallSlot::kHeld, true); }
   /// The result is about to be delivered.
   void deliver(std::uint64_t call, std::int64_t result);
   /// It was delivered, or the caller is gone.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "supervisor/memory/memfd_memory.h"
+#include "supervisor/saved/segment_copy.h"
 
 namespace shmvisor {
 
@@ -20,19 +21,13 @@ journal::SegmentChange copy_of(const RegistryState& state, const Segment& segmen
   const auto& memory = static_cast<const MemfdMemory&>(segment.memory());
   journal::SegmentChange copy;
   saved::SegmentState& saved = copy.segment;
-  saved.id = segment.id();
-  saved.perm = changing.perm;
-  copy.live.removed = (changing.perm.mode & abi::kShmDest) != 0;
+  saved = saved::copy_of(state, segment);
   saved.perm.mode &= ~mode_t{abi::kShmDest};
-  saved.size_bytes = segment.size_bytes();
   saved.page_bytes = memory.page_bytes();
   saved.huge = memory.is_huge();
   saved.reserve = memory.is_reserved();
   saved.inode = memory.identity().inode;
-  saved.ctime = changing.ctime_seconds;
-  saved.cpid = segment.cpid().pid;
-  saved.account = segment.account();
-  saved.locked_by = changing.locked_by;
+  copy.live.removed = (changing.perm.mode & abi::kShmDest) != 0;
   copy.live.fd = memory.descriptor();
   copy.live.device = memory.identity().device;
   copy.live.name_key = memory.name_key();
@@ -85,7 +80,7 @@ void ChangeJournal::RegistryJournal::begin_held(const RegistryState& state,
     prepare_held(IdSpace::index_of(segment->id()));
     const Place& place = places[place_of(segment->id())];
     if (place.id < 0) {
-      insert_held(state, {.id = segment->id(), .asked_for = true}, *segment, true);
+      insert_held(state, {.id = segment->id(), .asked_for = true}, *segment);
     } else if (place.stamp != kNone) {
       segment->observe_stamps(&journal_, place.stamp);
     }
@@ -110,12 +105,12 @@ void ChangeJournal::RegistryJournal::prepare_held(int index) NO_THREAD_SAFETY_AN
 void ChangeJournal::RegistryJournal::inserted(const RegistryState& state, const FreeId& id,
                                               Segment& segment) noexcept {
   hold();
-  insert_held(state, id, segment, true);
+  insert_held(state, id, segment);
 }
 
 void ChangeJournal::RegistryJournal::insert_held(const RegistryState& state, const FreeId& id,
-                                                 Segment& segment,
-                                                 bool is_made) noexcept NO_THREAD_SAFETY_ANALYSIS {
+                                                 Segment& segment) noexcept
+    NO_THREAD_SAFETY_ANALYSIS {
   Known& known = journal_.known(number_);
   Place& place = known.places[place_of(segment.id())];
   place.id = segment.id();
@@ -128,7 +123,7 @@ void ChangeJournal::RegistryJournal::insert_held(const RegistryState& state, con
   }
   known.settings.state.next_id = -1;
   if (!id.asked_for) known.settings.state.cursor = state.id_cursor();
-  write(place, state, segment, is_made, !id.asked_for);
+  write(place, state, segment, true, !id.asked_for);
 }
 
 void ChangeJournal::RegistryJournal::changed(

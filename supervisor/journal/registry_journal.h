@@ -29,8 +29,7 @@ class ChangeJournal::RegistryJournal : public ChangeObserver {
   void hold() noexcept;
   void begin_held(const RegistryState& state, bool rmid_forced);
   void prepare_held(int index);
-  void insert_held(const RegistryState& state, const FreeId& id, Segment& segment,
-                   bool is_made) noexcept;
+  void insert_held(const RegistryState& state, const FreeId& id, Segment& segment) noexcept;
   void set_held(const RegistryState& state, bool rmid_forced) noexcept;
   void write(Place& place, const RegistryState& state, const Segment& segment, bool is_made,
              bool moves_cycle) noexcept;

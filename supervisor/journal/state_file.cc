@@ -19,9 +19,7 @@ constexpr std::uint64_t kKeptBytes = std::uint64_t{256} << 10;
 
 std::string words_of(int error) { return std::string("cannot be kept: ") + std::strerror(error); }
 
-std::uint64_t in_pages(std::uint64_t bytes) {
-  return (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
-}
+std::uint64_t in_pages(std::uint64_t bytes) { return pages_of(bytes) * kPageBytes; }
 
 /// All but the magic.
 void fill(StateHeader& header, std::uint64_t area_bytes) {

@@ -92,20 +92,17 @@ struct CallSlot {
     kDecided = 3,
   };
   static constexpr std::uint32_t kInService = 1;  ///< a thread is busy with it, it does not wait
-  /// Its notification was answered with the order to make the call again, and the caller is held.
-  static constexpr std::uint32_t kHeld = 2;
 
   std::atomic<std::uint32_t> state;
   std::atomic<std::uint32_t> flags;
   std::atomic<std::int64_t> result;
   std::int32_t listener;  ///< its descriptor
   std::uint32_t deaths;   ///< of servers in a row that had it in service
-  std::uint64_t thread;   ///< ThreadIdentity::unique() of a held caller; 0 where it is not known
   union {
     seccomp_notif notification;
     std::array<std::byte, 256> room;  ///< for what a newer kernel adds
   };
 };
-static_assert(sizeof(CallSlot) == 288);
+static_assert(sizeof(CallSlot) == 280);
 
 }  // namespace shmvisor::journal

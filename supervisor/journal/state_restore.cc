@@ -1,9 +1,8 @@
 #include "supervisor/journal/state_restore.h"
 
-#include <bit>
 #include <utility>
 
-#include "emulation/syscalls/new_segment.h"
+#include "supervisor/saved/segment_copy.h"
 
 namespace shmvisor {
 namespace {
@@ -18,33 +17,16 @@ void change(Registry& registry, const Change& change) {
 }
 
 BackingRequest request_of(const RecoveredSegment& recovered) {
-  const saved::SegmentState& segment = recovered.segment;
-  BackingRequest request;
-  request.name = segment_name(recovered.live.name_key);
-  request.size_bytes = segment.size_bytes;
-  request.reserve = segment.reserve;
+  BackingRequest request = saved::request_of(recovered.segment, recovered.live.name_key);
   request.commit = recovered.live.committed;
-  request.account = segment.account;
-  request.huge = segment.huge;
-  if (segment.huge) {
-    request.huge_size_log2 = static_cast<unsigned>(std::countr_zero(segment.page_bytes));
-    request.huge_page_bytes = segment.page_bytes;
-  }
   return request;
 }
 
 Segment::Creation creation_of(const RecoveredSegment& recovered) {
-  const saved::SegmentState& segment = recovered.segment;
-  Segment::Creation creation;
-  creation.id = segment.id;
-  creation.perm = segment.perm;
-  creation.perm.mode &= abi::kPermissionBits;
+  Segment::Creation creation = saved::creation_of(recovered.segment);
   if (recovered.live.removed) creation.perm.mode |= abi::kShmDest;
-  creation.size_bytes = segment.size_bytes;
-  creation.cpid = {segment.cpid, recovered.live.cpid_inner};
+  creation.cpid.inner = recovered.live.cpid_inner;
   creation.creator = recovered.live.creator;
-  creation.account = segment.account;
-  creation.now_seconds = segment.ctime;
   return creation;
 }
 
@@ -57,9 +39,7 @@ Result<std::shared_ptr<Segment>, std::string> adopt(const RecoveredSegment& reco
            "descriptor " + std::to_string(recovered.live.fd);
   }
   auto segment = std::make_shared<Segment>(creation_of(recovered), std::move(*memory));
-  const AttachStamps& stamps = recovered.stamps;
-  segment->note_attach({stamps.lpid, stamps.atime});
-  segment->note_detach({stamps.lpid, stamps.dtime});
+  saved::set_stamps(*segment, recovered.stamps);
   segment->set_was_opened(recovered.was_opened);
   return segment;
 }
@@ -74,11 +54,7 @@ Result<void, std::string> restore(const RecoveredRegistry& recovered,
     auto segment = adopt(one, machine);
     if (!segment) return segment.error();
     restored.descriptors.push_back(one.live.fd);
-    // As kernel.shm_next_id would have it: the cycle is set below.
-    change(*registry,
-           InsertSegment{{one.segment.id, index,
-                          static_cast<std::uint16_t>(IdSpace::seq_of(one.segment.id)), true},
-                         *segment});
+    change(*registry, InsertSegment{saved::free_id_of(one.segment.id), *segment});
     if ((one.segment.perm.mode & abi::kShmLocked) == 0) continue;
     change(*registry, SetLocked{*segment, true, one.segment.locked_by});
     restored.locked.push_back({registry, *segment});

@@ -9,6 +9,8 @@
 // none was kept or taken for a second. Thread rule: any thread.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>

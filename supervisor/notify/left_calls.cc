@@ -7,9 +7,8 @@ LeftCalls go_on_with(Listener& listener, std::span<const CallSlots::Left> left) 
   for (const CallSlots::Left& one : left) {
     if (one.listener != listener.fd()) continue;
     const std::uint64_t id = one.notification.id;
-    if (!listener.alive(id)) {
-      listener.done_with(id);
-    } else if (one.decided) {
+    if (!listener.waits_still(id)) continue;
+    if (one.decided) {
       (void)listener.respond(id, *one.decided);
       ++calls.answered;
       if (one.refused) ++calls.refused;

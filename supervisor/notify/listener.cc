@@ -112,32 +112,36 @@ bool Listener::alive(std::uint64_t id) const {
 }
 
 Result<void> Listener::respond(std::uint64_t id, std::int64_t result) {
-  if (slots_ == nullptr) return send(id, result);
-  if (result == kCallAgain) {  // no result: only a caller that is stopped now may get it
-    const auto sent = send(id, result);
-    slots_->free(id);
-    return sent;
-  }
-  slots_->deliver(id, result);
+  // The order to make the call again is no result: only a caller that is stopped now may get it.
+  if (slots_ != nullptr && result != kCallAgain) slots_->deliver(id, result);
   const auto sent = send(id, result);
-  slots_->free(id);
+  done_with(id);
   return sent;
 }
 
-Result<void> Listener::send_back(std::uint64_t id) {
-  if (slots_ != nullptr) slots_->hold(id);
-  return send(id, kCallAgain);
+Result<void> Listener::send_back(std::uint64_t id) { return send(id, kCallAgain); }
+
+bool Listener::waits_still(std::uint64_t id) {
+  if (alive(id)) return true;
+  done_with(id);
+  return false;
 }
 
 Result<void> Listener::send(std::uint64_t id, std::int64_t result) {
+  seccomp_notif_resp answer{};
+  answer.id = id;
+  if (is_error_result(result)) {
+    answer.error = static_cast<std::int32_t>(result);
+  } else {
+    answer.val = result;
+  }
+  return send(answer);
+}
+
+Result<void> Listener::send(const seccomp_notif_resp& answer) {
   Roomy<seccomp_notif_resp> response;
   std::memset(&response, 0, response_size_bytes_);
-  response.known.id = id;
-  if (is_error_result(result)) {
-    response.known.error = static_cast<std::int32_t>(result);
-  } else {
-    response.known.val = result;
-  }
+  response.known = answer;
   if (ioctl_uninterrupted(fd_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response) != 0) {
     return Errno::current();
   }
@@ -145,15 +149,12 @@ Result<void> Listener::send(std::uint64_t id, std::int64_t result) {
 }
 
 Result<void> Listener::let_through(std::uint64_t id) {
-  Roomy<seccomp_notif_resp> response;
-  std::memset(&response, 0, response_size_bytes_);
-  response.known.id = id;
-  response.known.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-  const bool sent = ioctl_uninterrupted(fd_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response) == 0;
-  const Errno error = sent ? Errno(0) : Errno::current();
+  seccomp_notif_resp answer{};
+  answer.id = id;
+  answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  const auto sent = send(answer);
   done_with(id);
-  if (!sent) return error;
-  return {};
+  return sent;
 }
 
 Result<int> Listener::add_fd(std::uint64_t id, int fd) {

@@ -73,6 +73,9 @@ class Listener {
   void done_with(std::uint64_t id) {
     if (slots_ != nullptr) slots_->free(id);
   }
+  /// alive() of a call that nobody serves. One whose caller is gone is not answered, so it ends
+  /// here.
+  [[nodiscard]] bool waits_still(std::uint64_t id);
   /// The kernel carries the call out itself. Not for a decision that must hold: the caller's memory
   /// may have changed since.
   Result<void> let_through(std::uint64_t id);
@@ -96,6 +99,7 @@ class Listener {
  private:
   [[nodiscard]] Result<seccomp_notif> receive_noted();
   Result<void> send(std::uint64_t id, std::int64_t result);
+  Result<void> send(const seccomp_notif_resp& answer);
 
   UniqueFd fd_;
   CallSlots* slots_ = nullptr;

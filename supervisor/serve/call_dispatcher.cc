@@ -17,17 +17,6 @@
 
 namespace shmvisor {
 
-namespace {
-
-/// Of a call that was put aside. One whose caller is gone is not answered, so it ends here.
-bool waits_still(Listener& listener, std::uint64_t id) {
-  if (listener.alive(id)) return true;
-  listener.done_with(id);
-  return false;
-}
-
-}  // namespace
-
 /// The caller of a call that is being served; while it keeps us, another thread receives.
 class CallDispatcher::ServedCaller : public ProcessCaller {
  public:
@@ -75,7 +64,7 @@ CallDispatcher::CallDispatcher(Listener& listener, IpcNamespaces& namespaces,
       shares_(
           options.budget == nullptr ? own_budget_ : *options.budget, options.payer_group,
           ReceiverPool::calls_of(options.most_threads),
-          [this](const seccomp_notif& notif) { return waits_still(listener_, notif.id); },
+          [this](const seccomp_notif& notif) { return listener_.waits_still(notif.id); },
           [this] { pool_.ask_to_look(); }, options.most_waiting_of_user),
       judge_(options.rules, options.containers, options.payer_group, listener,
              [this] { pool_.ask_to_look(); }) {}

@@ -53,11 +53,7 @@ CallJudge::CallJudge(CallRules* rules, std::vector<std::string> containers, std:
       containers_(std::move(containers)),
       group_(group),
       look_later_(std::move(look_later)),
-      delayed_([&listener](std::uint64_t id) {
-        if (listener.alive(id)) return true;
-        listener.done_with(id);  // it is not answered any more
-        return false;
-      }) {}
+      delayed_([&listener](std::uint64_t id) { return listener.waits_still(id); }) {}
 
 CallJudge::Judgement CallJudge::judge(PendingCall& call, const ShmCall& decoded, Caller& caller,
                                       Registry& registry, uid_t user) {

@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -15,6 +14,7 @@
 #include "emulation/syscalls/new_segment.h"
 #include "supervisor/memory/internal_mapping.h"
 #include "supervisor/saved/record.h"
+#include "supervisor/saved/segment_copy.h"
 #include "supervisor/serve/call_log.h"
 
 namespace shmvisor {
@@ -159,17 +159,8 @@ class Restoring {
   }
 
   Result<std::unique_ptr<BackingMemory>, Trouble> make_memory(const saved::SegmentState& segment) {
-    BackingRequest request;
-    request.name = segment_name(segment.perm.key);
-    request.size_bytes = segment.size_bytes;
-    request.account = segment.account;
-    request.reserve = segment.reserve;
+    BackingRequest request = saved::request_of(segment, segment.perm.key);
     request.commit = registry_.memory_policy().commit_on_create;
-    request.huge = segment.huge;
-    if (segment.huge) {
-      request.huge_size_log2 = static_cast<unsigned>(std::countr_zero(segment.page_bytes));
-      request.huge_page_bytes = segment.page_bytes;
-    }
     Denial denial;
     auto memory = registry_.host().create_memory(request, denial);
     if (memory) return std::move(*memory);
@@ -180,24 +171,16 @@ class Restoring {
   }
 
   void insert(const saved::SegmentState& segment, std::unique_ptr<BackingMemory> memory) {
-    Segment::Creation creation;
-    creation.id = segment.id;
-    creation.perm = segment.perm;
-    creation.perm.mode &= abi::kPermissionBits;
-    creation.size_bytes = segment.size_bytes;
-    creation.cpid = {segment.cpid, nullptr};
+    Segment::Creation creation = saved::creation_of(segment);
     creation.creator->tid = ::getpid();
-    creation.account = segment.account;
-    creation.now_seconds = segment.ctime;
     last_ = std::make_shared<Segment>(std::move(creation), std::move(memory));
-    const PidRecord last_user{segment.lpid, nullptr};
-    last_->note_attach({last_user, segment.atime});
-    last_->note_detach({last_user, segment.dtime});
+    AttachStamps stamps;
+    stamps.atime = segment.atime;
+    stamps.dtime = segment.dtime;
+    stamps.lpid = {segment.lpid, nullptr};
+    saved::set_stamps(*last_, stamps);
     if ((segment.perm.mode & abi::kShmLocked) != 0) locked_.emplace_back(last_, segment.locked_by);
-    // As kernel.shm_next_id would have it, so that the cycle stays where it is.
-    const FreeId id{segment.id, IdSpace::index_of(segment.id),
-                    static_cast<std::uint16_t>(IdSpace::seq_of(segment.id)), true};
-    change(InsertSegment{id, last_});
+    change(InsertSegment{saved::free_id_of(segment.id), last_});
   }
 
   /// As far as this machine lets us; a segment counts as locked anyway.

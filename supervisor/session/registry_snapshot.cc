@@ -10,6 +10,7 @@
 #include "emulation/abi/pages.h"
 #include "supervisor/memory/memfd_memory.h"
 #include "supervisor/saved/record_writer.h"
+#include "supervisor/saved/segment_copy.h"
 
 namespace shmvisor {
 namespace {
@@ -21,19 +22,11 @@ struct Copied {
 };
 
 saved::SegmentState copy_of(const RegistryState& state, const Segment& segment) {
-  const SegmentState& changing = state.of(segment);
+  saved::SegmentState copy = saved::copy_of(state, segment);
   const AttachStamps stamps = segment.stamps();
-  saved::SegmentState copy;
-  copy.id = segment.id();
-  copy.perm = changing.perm;
-  copy.size_bytes = segment.size_bytes();
   copy.atime = stamps.atime;
   copy.dtime = stamps.dtime;
-  copy.ctime = changing.ctime_seconds;
-  copy.cpid = segment.cpid().pid;
   copy.lpid = stamps.lpid.pid;
-  copy.account = segment.account();
-  copy.locked_by = changing.locked_by;
   return copy;
 }
 
