@@ -113,6 +113,9 @@ bool shows_for_all(pid_t pid, const Sight& sight) {
 
 /// At a machine where something new begins all the time. Once more only where that is quick.
 constexpr int kMostLooks = 8;
+/// Of this many looks none may find a namespace that is over. A process that enters a namespace by
+/// a descriptor, and closes that, between the two passes of a look is seen by the next look.
+constexpr int kSureLooks = 2;
 constexpr std::chrono::milliseconds kQuickLook(50);
 /// How long a namespace must not have been seen, where a process may have been missed.
 constexpr std::chrono::minutes kLongUnseen(1);
@@ -301,16 +304,17 @@ void IpcNamespaces::sweep() {
   }
   // Callers need the lock, and a process with many descriptors makes this long.
   Pace pace;
-  bool certain = false;
-  for (int look = 0; look < kMostLooks && !certain && !unreferred.empty(); ++look) {
+  int sure_looks = 0;
+  for (int look = 0; look < kMostLooks && sure_looks < kSureLooks && !unreferred.empty(); ++look) {
     const auto began = std::chrono::steady_clock::now();
     const std::string before = newest_process();
     if (!look_for(unreferred, pace)) return;
     // A process that forked after we had the list, and ended before we came to it, hid its child.
-    certain = !before.empty() && before == newest_process();
-    if (std::chrono::steady_clock::now() - began > kQuickLook) break;
+    const bool sure = !before.empty() && before == newest_process();
+    sure_looks = sure ? sure_looks + 1 : 0;
+    if (!sure && std::chrono::steady_clock::now() - began > kQuickLook) break;
   }
-  forget(find_over(unreferred, certain));
+  forget(find_over(unreferred, sure_looks == kSureLooks));
 }
 
 std::vector<IpcNamespaces::Over> IpcNamespaces::find_over(const Ids& unreferred, bool certain) {
