@@ -1,9 +1,9 @@
-# For builds with SHMVISOR_UNITY_BUILD: the files of a library in one translation unit, which takes a
-# third of the time. CI needs that.
+# For builds with SHMVISOR_UNITY_BUILD: the files of a library in one translation unit or a few, which
+# takes a third of the time. CI needs that.
 #
-# Two files may have the same name in an unnamed namespace, as they may without this. The later one
-# then stays a translation unit of its own. Names are found by a rule of thumb, which may also find
-# some that are harmless: whatever is declared at the beginning of a line.
+# Two files may have the same name in an unnamed namespace, as they may without this. They then go to
+# different translation units. Names are found by a rule of thumb, which may also find some that are
+# harmless: whatever is declared at the beginning of a line.
 
 # Sets OUTPUT to what FILE declares.
 function(names_of FILE OUTPUT)
@@ -39,28 +39,30 @@ function(unite_sources TARGET)
     cmake_path(ABSOLUTE_PATH source BASE_DIRECTORY ${folder} OUTPUT_VARIABLE path)
     set(files ${path})
     test_headers_of(${path} files)
-    set(alone FALSE)
     foreach(file IN LISTS files)
-      names_of(${file} names)
-      foreach(name IN LISTS names)
-        if(DEFINED origin_of_${name} AND NOT origin_of_${name} STREQUAL file)
-          set(alone TRUE)
-        endif()
+      names_of(${file} names_of_${file})
+    endforeach()
+    set(group 0)
+    set(clash TRUE)
+    while(clash)
+      math(EXPR group "${group} + 1")
+      set(clash FALSE)
+      foreach(file IN LISTS files)
+        foreach(name IN LISTS names_of_${file})
+          if(DEFINED origin_${group}_of_${name} AND NOT origin_${group}_of_${name} STREQUAL file)
+            set(clash TRUE)
+          endif()
+        endforeach()
+      endforeach()
+    endwhile()
+    foreach(file IN LISTS files)
+      foreach(name IN LISTS names_of_${file})
+        set(origin_${group}_of_${name} ${file})
       endforeach()
     endforeach()
-    if(alone)
-      message(VERBOSE "${TARGET}: ${source} stays alone")
-      set_source_files_properties(${path} TARGET_DIRECTORY ${TARGET} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
-      continue()
-    endif()
-    foreach(file IN LISTS files)
-      names_of(${file} names)
-      foreach(name IN LISTS names)
-        set(origin_of_${name} ${file})
-      endforeach()
-    endforeach()
+    set_source_files_properties(${path} TARGET_DIRECTORY ${TARGET} PROPERTIES UNITY_GROUP ${group})
   endforeach()
-  set_target_properties(${TARGET} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
+  set_target_properties(${TARGET} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
 endfunction()
 
 # unite_libraries(FOLDER): of all targets in it and below.
