@@ -1,11 +1,16 @@
 // Whose IPC namespaces are covered, and how many, without any being made.
 #include "supervisor/procfiles/cover_shares.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <array>
 #include <numeric>
+#include <thread>
+
+#include "supervisor/procfiles/known_covers.h"
 
 namespace shmvisor {
 namespace {
@@ -99,6 +104,44 @@ TEST_F(CoverSharesTest, TheOldestAreForgotten) {
   EXPECT_EQ(known({0, 65534}), 0U);
   EXPECT_EQ(known({1, 65534}), 1U);
   EXPECT_EQ(known({CoverShares::kMostRemembered, 65534}), 1U);
+}
+
+/// As the kernel numbers them.
+std::optional<KnownCovers::Place> place_of_this_thread() {
+  return KnownCovers::place_of(UniqueFd(::open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC)),
+                               UniqueFd(::open("/proc/thread-self/ns/ipc", O_RDONLY | O_CLOEXEC)));
+}
+
+TEST(KnownCoversTest, ANamespaceThatEndedIsNeverTakenForAnother) {
+  if (!place_of_this_thread()) GTEST_SKIP() << "no NS_GET_ID";
+  EXPECT_EQ(place_of_this_thread(), place_of_this_thread());
+  KnownCovers known;
+  known.add(*place_of_this_thread());
+  EXPECT_TRUE(known.has(*place_of_this_thread()));
+  bool may_make_any = true;
+  std::thread([&] {
+    // Each ends when the next one begins, which gets its inode.
+    for (int i = 0; i < 50 && may_make_any; ++i) {
+      may_make_any = ::unshare(CLONE_NEWIPC) == 0;
+      if (!may_make_any) break;
+      const auto place = place_of_this_thread();
+      ASSERT_TRUE(place);
+      EXPECT_FALSE(known.has(*place));
+      known.add(*place);
+      EXPECT_TRUE(known.has(*place));
+    }
+  }).join();
+  if (!may_make_any) GTEST_SKIP() << "no right to make namespaces";
+  EXPECT_TRUE(known.has(*place_of_this_thread()));
+}
+
+TEST(KnownCoversTest, TheOldestIsForgottenFirst) {
+  KnownCovers known;
+  for (std::uint64_t ipc = 0; ipc <= KnownCovers::kMost; ++ipc) known.add({1, ipc});
+  EXPECT_FALSE(known.has({1, 0}));
+  EXPECT_TRUE(known.has({1, 1}));
+  EXPECT_TRUE(known.has({1, KnownCovers::kMost}));
+  EXPECT_FALSE(known.has({2, 1}));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -90,10 +91,36 @@ Result<ScreenedRequest> hear(int socket) {
   return ScreenedRequest{report.request, std::move(received->at(0)), std::move(received->at(1))};
 }
 
+/// What a message is that no child need receive: no request, or one without descriptors. Nothing
+/// where a child is to receive it. Without room for descriptors a look opens none.
+std::optional<Result<ScreenedRequest>> look_at_message(int connection) {
+  ScreenedRequest seen;
+  iovec data{&seen.request, sizeof(seen.request)};
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  ssize_t got = 0;
+  do {
+    got = ::recvmsg(connection, &header, MSG_PEEK | MSG_DONTWAIT);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) return Errno::current();
+  if (got == 0) return Errno(ENOTCONN);
+  const auto flags = static_cast<unsigned>(header.msg_flags);
+  if (static_cast<std::size_t>(got) != sizeof(seen.request) || (flags & MSG_TRUNC) != 0) {
+    return Errno(EBADMSG);
+  }
+  if ((flags & MSG_CTRUNC) != 0) return std::nullopt;
+  return Result<ScreenedRequest>(std::move(seen));
+}
+
 }  // namespace
 
 void receive_screened(UniqueFd connection,
                       const std::function<void(Result<ScreenedRequest>)>& take) {
+  if (auto seen = look_at_message(connection.get())) {
+    take(std::move(*seen));
+    return;
+  }
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
     take(Errno::current());

@@ -51,7 +51,8 @@ constexpr const char* kSource = "shmvisor";
 
 /// What the child tells.
 struct Report {
-  bool refused = false;  ///< the user, or the mount namespace, has its share
+  bool refused = false;     ///< the user, or the mount namespace, has its share
+  std::size_t covered = 0;  ///< files, by it or before
   std::array<bool, 2 * CoverShares::kMostOfUser> found{};  ///< of the user's covers
   std::array<long, kMountsOfACover> made{};                ///< ids of new mounts
   std::size_t made_count = 0;
@@ -140,34 +141,41 @@ int cover_in(Places places, const Payer& payer, Report& report) {
   if (!identity.is_of(proc.get(), "proc", nullptr)) return ENOENT;  // another file system's
   const UniqueFd folder(open_resolved(proc.get(), "sys/kernel", RESOLVE_NO_XDEV | RESOLVE_BENEATH));
   if (!folder.valid()) return errno;
-  std::array<UniqueFd, kProcFiles.size()> files;
-  for (std::size_t i = 0; i < files.size(); ++i) {
+  // Found by what this process sees, mounted by what the thread sees.
+  std::array<UniqueFd, kProcFiles.size()> shown;
+  for (std::size_t i = 0; i < shown.size(); ++i) {
     if (kProcFiles[i].file == ProcFile::kTable) continue;
-    const UniqueFd shown(
-        ::openat(folder.get(), kProcFiles[i].name, O_PATH | O_CLOEXEC | O_NOFOLLOW));
+    shown[i].reset(::openat(folder.get(), kProcFiles[i].name, O_PATH | O_CLOEXEC | O_NOFOLLOW));
     // Another /proc may be mounted there.
-    if (!shown.valid() || !identity.is_of(shown.get(), kType, kSource)) continue;
-    files[i].reset(::open_tree(shown.get(), "",
-                               OPEN_TREE_CLONE | AT_EMPTY_PATH | unsigned{OPEN_TREE_CLOEXEC}));
+    if (shown[i].valid() && !identity.is_of(shown[i].get(), kType, kSource)) shown[i].reset();
   }
   if (!enter(places.ipc, CLONE_NEWIPC)) return errno;
   int error = 0;
   bool asked = false;
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    if (!files[i].valid()) continue;
+  for (std::size_t i = 0; i < shown.size(); ++i) {
+    if (!shown[i].valid()) continue;
     const UniqueFd there(
         ::openat(folder.get(), kProcFiles[i].name, O_PATH | O_CLOEXEC | O_NOFOLLOW));
-    if (!there.valid() || !identity.is_same(there.get(), folder.get())) continue;
-    // Not of a namespace that is covered already.
+    if (!there.valid()) continue;
+    if (!identity.is_same(there.get(), folder.get())) {
+      // Of a namespace that is covered already, or another's.
+      if (identity.is_of(there.get(), kType, kSource)) ++report.covered;
+      continue;
+    }
     if (!std::exchange(asked, true) && !may_add(identity, payer, report)) {
       report.refused = true;
       return ENOSPC;
     }
-    if (::move_mount(files[i].get(), "", there.get(), "",
-                     MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
+    // Whoever closes a copy that is mounted nowhere waits for all CPUs
+    // (synchronize_rcu_expedited()).
+    const UniqueFd file(::open_tree(shown[i].get(), "",
+                                    OPEN_TREE_CLONE | AT_EMPTY_PATH | unsigned{OPEN_TREE_CLOEXEC}));
+    if (!file.valid() || ::move_mount(file.get(), "", there.get(), "",
+                                      MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
       error = errno;
     } else {
-      report.made[report.made_count++] = identity.mount_of(files[i].get());
+      ++report.covered;
+      report.made[report.made_count++] = identity.mount_of(file.get());
     }
   }
   return error;
@@ -248,6 +256,8 @@ void SysctlCovers::cover(pid_t tid, uid_t user) const {
   const UniqueFd ipc_namespace = namespace_of(tid, Namespace::kIpc);
   const UniqueFd own_proc(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!mounts.valid() || !ipc_namespace.valid() || !own_proc.valid()) return;
+  const auto place = KnownCovers::place_of(mounts, ipc_namespace);
+  if (place && known_.has(*place)) return;
   const CoverShares::Account account{inode_of(mounts), user};
   const auto known = shares_.ask(account);
   if (!known) return;
@@ -261,6 +271,7 @@ void SysctlCovers::cover(pid_t tid, uid_t user) const {
                     payer, *report);
   });
   if (error != ETIMEDOUT) settle(shares_, payer, *report);  // of that child it may change still
+  if (error == 0 && place && report->covered == kMountsOfACover) known_.add(*place);
   if (error == ENOSPC && report->refused) {
     shares_.refused(account);
     log_limited(spdlog::level::warn, LogTopic::kNamespaces, user,

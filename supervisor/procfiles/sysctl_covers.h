@@ -11,8 +11,10 @@
 //
 // How: a forked child without our descriptors enters the thread's mount namespace, takes our files
 // from where they are mounted, enters the thread's IPC namespace, and mounts them there. This takes
-// 1 ms. The thread may have mounted a file system there that it serves itself and that never
-// answers. So no request goes to a file system there: /proc is found in the kernel's cache
+// 1 ms, and many times that on some virtual machines, in which a fork keeps all our threads from
+// their page faults. So there is no child where the namespace is known to be covered
+// (KnownCovers). The thread may have mounted a file system there that it serves itself and that
+// never answers. So no request goes to a file system there: /proc is found in the kernel's cache
 // (RESOLVE_CACHED) or not at all, must be procfs as our own /proc shows the mount, and no step
 // below it leads into another mount (RESOLVE_NO_XDEV). A child that still takes too long is killed;
 // the number of such children is bounded.
@@ -35,6 +37,7 @@
 #include "policy/base/unique_fd.h"
 #include "supervisor/credentials/thread_identity.h"
 #include "supervisor/procfiles/cover_shares.h"
+#include "supervisor/procfiles/known_covers.h"
 
 namespace shmvisor {
 
@@ -64,6 +67,7 @@ class SysctlCovers {
   /// The command's user namespace, where it is not ours: only in there may we mount.
   UniqueFd user_namespace_;
   mutable CoverShares shares_;
+  mutable KnownCovers known_;
   mutable Mutex mutex_;
   mutable Condition child_ended_;
   mutable std::size_t children_ GUARDED_BY(mutex_) = 0;
