@@ -89,6 +89,53 @@ TEST_P(AttachCounterSlowTest, ManyWhoTakeLongAndMapItKeepNobodyWaiting) {
   EXPECT_LT(std::clock() - cpu_before, kCounts * CLOCKS_PER_SEC / 10);
 }
 
+// There is no time for a look at each of those that take long. One that asks itself counts as it
+// is.
+TEST_P(AttachCounterSlowTest, WhoAsksCountsAsItIsNow) {
+  if (!features_.usable(KernelFeature::kProcmapQuery)) GTEST_SKIP() << "no PROCMAP_QUERY";
+  constexpr std::uint64_t kOthers = 12;
+  SharedPage<std::atomic<std::uint64_t>> ready;
+  std::vector<std::unique_ptr<Child>> others;
+  for (std::uint64_t i = 0; i < kOthers; ++i) {
+    others.push_back(std::make_unique<Child>([&] {
+      map_whole();
+      map_apart(60000);
+      ++*ready;
+      return ::pause();
+    }));
+  }
+  SharedPage<std::atomic<std::uint64_t>> wanted;
+  SharedPage<std::atomic<std::uint64_t>> mapped;
+  *wanted = *mapped = 1;
+  Child asking([&]() -> int {
+    map_much(800);
+    map_whole();
+    ++*ready;
+    for (char* second = nullptr;;) {
+      while (*wanted == *mapped) ::usleep(500);
+      if (*wanted == 2) {
+        second = map_whole();
+      } else {
+        ::munmap(second, 8 * kPage);
+      }
+      *mapped = wanted->load();
+    }
+  });
+  for (int wait = 0; wait < 60000 && ready->load() < kOthers + 1; ++wait) ::usleep(1000);
+  ASSERT_EQ(ready->load(), kOthers + 1);
+  const auto settled = [&] {
+    for (int wait = 0; wait < 500 && attach_counter_.lost() != 0; ++wait) ::usleep(10000);
+  };
+  for (int look = 0; look < 20 && count() != kOthers + 1; ++look) settled();
+  for (int look = 0; look < 30; ++look) {
+    *wanted = 3 - *mapped;
+    for (int wait = 0; wait < 60000 && *mapped != *wanted; ++wait) ::usleep(500);
+    const auto counted = attach_counter_.count_mappings({&identity_, 1}, asking.pid());
+    ASSERT_TRUE(counted);
+    ASSERT_EQ(counted->of_files.front(), kOthers + *mapped) << look;
+  }
+}
+
 // Children of a process that maps much take long to look at themselves. There is no time for all of
 // them when they are seen for the first time, and they count all the same.
 TEST_P(AttachCounterSlowTest, ForkedChildrenCountWhereTheirFirstLookIsGivenUp) {

@@ -33,7 +33,7 @@ TEST_F(RemoteSpaceTest, MapsAnywhere) {
   EXPECT_EQ(seen_->descriptors_after, seen_->descriptors_before) << "no descriptor stays";
   EXPECT_TRUE(memory->in_use());
   const FileIdentity file = memory->identity();
-  EXPECT_EQ(machine_.count_mappings({&file, 1})->of_files.front(), 1U);
+  EXPECT_EQ(machine_.count_mappings({&file, 1}, 0)->of_files.front(), 1U);
   const UniqueFd look = std::move(open(*memory).fd);
   char byte = 0;
   EXPECT_EQ(::pread(look.get(), &byte, 1, kPage), 1);
@@ -111,7 +111,7 @@ TEST_F(RemoteSpaceTest, ADescriptorThatStaysIsNoMoreThanAnAttach) {
   EXPECT_EQ(seen_->descriptors_after, seen_->descriptors_before + 1);
   EXPECT_TRUE(memory->in_use()) << "as an attach would keep it";
   const FileIdentity file = memory->identity();
-  EXPECT_EQ(machine_.count_mappings({&file, 1})->of_files.front(), 0U);
+  EXPECT_EQ(machine_.count_mappings({&file, 1}, 0)->of_files.front(), 0U);
   EXPECT_TRUE(child.listener().respond(later.id, 0));
   EXPECT_EQ(exit_status_of(child.child()), 0);
   EXPECT_FALSE(memory->in_use()) << "it ends with the program";

@@ -37,6 +37,12 @@ struct MappingCounts {
   std::vector<std::uint64_t> of_files;  ///< in the order of the files asked for
   /// Every process let itself be looked at. Where not, there are at least so many mappings.
   bool complete = true;
+  /// A process that was not looked at, and what was taken for its mappings.
+  struct LastKnown {
+    pid_t pid = 0;
+    std::vector<std::uint64_t> of_files;
+  };
+  std::vector<LastKnown> last_known = {};
 };
 
 class Host {
@@ -65,9 +71,10 @@ class Host {
 
   /// shm_nattch of each file, as the kernel counts it: mappings (VMAs) in all processes we serve,
   /// an address space that several processes share counted once. Takes bounded time, whatever those
-  /// processes do. ENOMEM: descriptors, memory or threads for it are short.
-  [[nodiscard]] virtual Result<MappingCounts> count_mappings(
-      std::span<const FileIdentity> files) = 0;
+  /// processes do. `waiting`: as in count_at_once(), a process that counts as it is now, whatever
+  /// other processes do; 0: none. ENOMEM: descriptors, memory or threads for it are short.
+  [[nodiscard]] virtual Result<MappingCounts> count_mappings(std::span<const FileIdentity> files,
+                                                             pid_t waiting) = 0;
 
   /// Whether count_mappings() is likely to take so long that other calls shall go ahead meanwhile.
   [[nodiscard]] virtual bool counting_takes_long() { return true; }

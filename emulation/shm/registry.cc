@@ -140,13 +140,13 @@ bool Registry::anything_mapped() const {
 }
 
 Result<std::vector<std::uint64_t>> Registry::count_attaches(
-    std::span<const SegmentPointer> segments) const {
+    std::span<const SegmentPointer> segments, pid_t waiting) const {
   bool complete = true;
   const auto count = [&](std::span<const SegmentPointer> asked) {
     std::vector<FileIdentity> files;
     files.reserve(asked.size());
     for (const SegmentPointer& segment : asked) files.push_back(segment->memory().identity());
-    auto counted = host_.count_mappings(files);
+    auto counted = host_.count_mappings(files, waiting);
     if (counted && !counted->complete) complete = false;
     return counted;
   };

@@ -112,9 +112,9 @@ class Registry : public std::enable_shared_from_this<Registry> {
   /// through the processes, in which one that forks and ends can hide its child from us. So we look
   /// again for whom the kernel says that a segment is in use, before it seems abandoned; and where
   /// not every process can be looked at, such a segment has 1 at least: 0 would tell programs that
-  /// they may take it over. Errors: those of Host::count_mappings().
+  /// they may take it over. `waiting`, errors: those of Host::count_mappings().
   [[nodiscard]] Result<std::vector<std::uint64_t>> count_attaches(
-      std::span<const SegmentPointer> segments) const;
+      std::span<const SegmentPointer> segments, pid_t waiting = 0) const;
   /// What all segments together have allocated.
   [[nodiscard]] PageUsage usage() const;
   /// Lines of the table of /proc/sysvipc/shm in the order of their index, ids and pids as

@@ -77,10 +77,11 @@ Result<std::uint64_t> count_attaches(const std::shared_ptr<Segment>& segment, Ca
                                      const Registry& registry) {
   Host& host = registry.host();
   const FileIdentity file = segment->memory().identity();
-  if (const auto at_once = host.count_at_once(file, caller.waiting_process())) return *at_once;
+  const pid_t waiting = caller.waiting_process();
+  if (const auto at_once = host.count_at_once(file, waiting)) return *at_once;
   // A walk through the processes: nobody else shall wait for it where they are many.
   host.counting_takes_long() ? caller.long_step() : caller.short_step();
-  const auto counted = registry.count_attaches({&segment, 1});
+  const auto counted = registry.count_attaches({&segment, 1}, waiting);
   if (!counted) return counted.error();
   return counted->front();
 }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <iterator>
 #include <map>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -30,6 +31,9 @@ constexpr int kMostLeftOut = 15;
 /// Of one user's processes, in one count: each in an exec that does not end costs a millisecond or
 /// two, the first one twenty.
 constexpr int kMostStuckOfOne = 8;
+/// For all that may_end_soon() in one count.
+constexpr std::chrono::milliseconds kPatienceForLate(4);
+constexpr std::chrono::microseconds kBetweenGlances(200);
 
 Errno out_of(const char* what) {
   static WarnOnce warn;
@@ -45,19 +49,24 @@ Errno too_many_processes() {
   return Errno(ENOMEM);
 }
 
-void add(std::span<const MappedFile> mapped, std::span<const FileIdentity> files,
-         MappingCounts& counts) {
+/// A process that is not looked at.
+void add_last_known(pid_t pid, std::span<const MappedFile> mapped,
+                    std::span<const FileIdentity> files, MappingCounts& counts) {
+  counts.complete = false;
+  MappingCounts::LastKnown last{pid, {}};
   for (std::size_t place = 0; place < files.size(); ++place) {
-    counts.of_files[place] += mappings_of(files[place], mapped);
+    last.of_files.push_back(mappings_of(files[place], mapped));
+    counts.of_files[place] += last.of_files.back();
   }
+  counts.last_known.push_back(std::move(last));
 }
 
-/// What is known of a process that is not looked at.
-void add_known(const std::optional<KnownMappings::Known>& known,
+void add_known(pid_t pid, const std::optional<KnownMappings::Known>& known,
                std::span<const FileIdentity> files, MappingCounts& counts) {
-  counts.complete = false;
-  if (!known || known->late == KnownMappings::Phase::kOpening) return;
-  add(known->files, files, counts);
+  const bool maps = known && known->late != KnownMappings::Phase::kOpening;
+  add_last_known(pid,
+                 maps ? std::span<const MappedFile>(known->files) : std::span<const MappedFile>(),
+                 files, counts);
 }
 
 /// False where it is not at rest, or that is not known of each file.
@@ -72,6 +81,12 @@ bool add_at_rest(pid_t pid, std::span<const FileIdentity> files, MappingCounts& 
     counts.of_files[place] += mappings[place];
   }
   return true;
+}
+
+/// Whether a look goes on whose thread is lost, at a process that never took long: it waits for the
+/// CPU, or for a lock that is held for a moment.
+bool may_end_soon(const std::optional<KnownMappings::Known>& known) {
+  return known && known->seen && !known->slow && known->late == KnownMappings::Phase::kWalking;
 }
 
 /// Whose processes are in execs that do not end, of those that one count looks at.
@@ -96,7 +111,7 @@ bool AttachCounter::add_last_seen(pid_t pid, std::span<const FileIdentity> files
                                   MappingCounts& counts) const {
   const auto seen = memory_->last_seen(pid);
   if (!seen) return false;
-  add(*seen, files, counts);
+  add_last_known(pid, *seen, files, counts);
   return true;
 }
 
@@ -116,7 +131,7 @@ void AttachCounter::refresh(pid_t pid, std::span<const FileIdentity> files) cons
 
 void AttachCounter::add_slow(pid_t pid, const std::optional<KnownMappings::Known>& known,
                              std::span<const FileIdentity> files, MappingCounts& counts) const {
-  add_known(known, files, counts);
+  add_known(pid, known, files, counts);
   // A look that nobody waits for ends early.
   if (known && known->needs_refreshing) refresh(pid, files);
 }
@@ -131,6 +146,24 @@ void AttachCounter::leave_out_slow(std::vector<pid_t>& pids, std::span<const Fil
   });
 }
 
+void AttachCounter::add_late(std::span<const pid_t> pids, KnownMappings::Clock::time_point listed,
+                             std::span<const FileIdentity> files, MappingCounts& counts) const {
+  const auto end = KnownMappings::Clock::now() + kPatienceForLate;
+  for (const pid_t pid : pids) {
+    auto known = memory_->known_of(pid);
+    while (known && known->late && KnownMappings::Clock::now() < end) {
+      std::this_thread::sleep_for(kBetweenGlances);
+      known = memory_->known_of(pid);
+    }
+    if (const auto seen = memory_->seen_since(pid, listed)) {
+      add_last_known(pid, *seen, files, counts);
+    } else {
+      // In an exec still; or its memory map is locked; or it maps nothing, or is gone.
+      add_known(pid, known && known->late ? known : std::nullopt, files, counts);
+    }
+  }
+}
+
 bool AttachCounter::may_probe(const std::optional<KnownMappings::Known>& known) const {
   return known && !known->seen && known->late == KnownMappings::Phase::kWalking &&
          features_.usable(KernelFeature::kProcmapQuery);
@@ -141,6 +174,7 @@ AttachCounter::Chosen AttachCounter::processes_to_look_at(const std::vector<pid_
                                                           MappingCounts& counts) const {
   memory_->prune(all);
   std::vector<pid_t> unseen;
+  std::vector<pid_t> late;
   std::vector<pid_t> likely;
   std::vector<pid_t> chosen;
   using Slow = std::pair<KnownMappings::Clock::time_point, pid_t>;
@@ -157,8 +191,10 @@ AttachCounter::Chosen AttachCounter::processes_to_look_at(const std::vector<pid_
     if (may_look && may_probe(known)) {
       unseen.push_back(pid);
       counts.complete = false;
+    } else if (may_end_soon(known)) {
+      late.push_back(pid);
     } else if ((known && known->late) || !may_look) {
-      add_known(known, files, counts);
+      add_known(pid, known, files, counts);
       if (!known) (void)add_last_seen(pid, files, counts);
     } else if (!known) {
       (memory_->mapped_one_of(pid, files) ? likely : chosen).push_back(pid);
@@ -176,7 +212,7 @@ AttachCounter::Chosen AttachCounter::processes_to_look_at(const std::vector<pid_
   likely.insert(likely.end(), chosen.begin(), chosen.end());
   std::ranges::sort(slow);
   for (const auto& [when, pid] : slow) likely.push_back(pid);
-  return {std::move(likely), std::move(unseen), at_rest};
+  return {std::move(likely), std::move(unseen), std::move(late), at_rest};
 }
 
 std::optional<std::uint64_t> AttachCounter::try_at_once(const FileIdentity& file,
@@ -214,12 +250,29 @@ std::optional<std::uint64_t> AttachCounter::count_at_once(const FileIdentity& fi
   return counted;
 }
 
-Result<MappingCounts> AttachCounter::count_mappings(std::span<const FileIdentity> files) {
+Result<MappingCounts> AttachCounter::count_mappings(std::span<const FileIdentity> files,
+                                                    pid_t waiting) {
   if (files.empty()) return MappingCounts();
   const auto began = std::chrono::steady_clock::now();
   auto counts = (memory_->takes_long(files) ? long_counts_ : counts_).of(files);
   took_long_ = std::chrono::steady_clock::now() - began >= kLongForOthers;
+  if (counts && waiting != 0) count_waiting(waiting, files, *counts);
   return counts;
+}
+
+void AttachCounter::count_waiting(pid_t waiting, std::span<const FileIdentity> files,
+                                  MappingCounts& counts) const {
+  const auto is_its = [waiting](const MappingCounts::LastKnown& one) { return one.pid == waiting; };
+  if (std::ranges::none_of(counts.last_known, is_its) || memory_->wants_steps(waiting)) return;
+  const auto found = count_anew(waiting, files, features_);
+  if (!found) return;
+  for (std::size_t place = 0; place < files.size(); ++place) {
+    for (const MappingCounts::LastKnown& one : counts.last_known) {
+      if (is_its(one)) counts.of_files[place] -= one.of_files[place];
+    }
+    counts.of_files[place] += (*found)[place];
+  }
+  std::erase_if(counts.last_known, is_its);
 }
 
 Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> files) const {
@@ -262,9 +315,14 @@ Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> fil
         owners.lose_one(given_up.pid)) {
       std::erase_if(given_up.rest, [&, owner = memory_->payer_of(given_up.pid)](pid_t pid) {
         if (memory_->payer_of(pid) != owner) return false;
-        if (!add_last_seen(pid, files, counts)) add_known(memory_->known_of(pid), files, counts);
+        if (!add_last_seen(pid, files, counts))
+          add_known(pid, memory_->known_of(pid), files, counts);
         return true;
       });
+    }
+    if (given_up.pid != 0 && given_up.phase == KnownMappings::Phase::kOpening) {
+      // Where it is in no exec, a lock of ours kept the look.
+      chosen.late.push_back(given_up.pid);
     }
     const bool walking = given_up.pid != 0 && given_up.phase == KnownMappings::Phase::kWalking;
     if (patience.over()) {
@@ -285,6 +343,8 @@ Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> fil
       const auto known = memory_->known_of(given_up.pid);
       if (may_probe(known) && !was_unseen(given_up.pid)) {
         chosen.unseen.push_back(given_up.pid);
+      } else if (may_end_soon(known)) {
+        chosen.late.push_back(given_up.pid);
       } else {
         add_slow(given_up.pid, known, files, counts);
       }
@@ -293,10 +353,12 @@ Result<MappingCounts> AttachCounter::count_now(std::span<const FileIdentity> fil
     look = look->look_at(std::move(given_up.rest), chosen.unseen);
   }
   if (look->failure()) return out_of("descriptors or memory");
-  const std::vector<std::uint64_t> totals = look->totals();
+  MappingCounts found = look->totals();
   for (std::size_t place = 0; place < files.size(); ++place) {
-    counts.of_files[place] += totals[place];
+    counts.of_files[place] += found.of_files[place];
   }
+  std::ranges::move(found.last_known, std::back_inserter(counts.last_known));
+  add_late(chosen.late, listed, files, counts);
   return counts;
 }
 

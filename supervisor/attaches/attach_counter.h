@@ -1,13 +1,19 @@
 // AttachCounter: counts, when asked, how often the served processes map a segment.
 //
 // Each process of a ProcessScope is looked at (ProcessLook), in a thread that may be lost. Beyond
-// the time that ordinary processes take, hostile processes can add 45 ms to a count, and 1 ms each
+// the time that ordinary processes take, hostile processes can add 49 ms to a count, and 1 ms each
 // until their first look has ended; where these are more than 32, 25 ms each. A process whose first
 // look is given up counts for what it maps where others map it (ProcessLook), or attached itself.
 // A process that keeps a thread is left out until that thread has come back. Meanwhile it counts as
 // last known: in the middle of an exec it maps nothing, as in the kernel's count; where its memory
-// map is locked or too long, it maps what the last look found. MappingCounts::complete says whether
-// all processes could be looked at.
+// map is locked or too long, it maps what the last look found. Before that it has a last chance: at
+// the end of the count the looks that were given up are waited for, 4 ms for all of them, but for
+// those at slow processes. What kept them may have been a lock of ours, or the want of a CPU.
+// MappingCounts says whether all processes could be looked at, and what was taken for the others'
+// mappings.
+//
+// Whoever asks, and waits in its call meanwhile, counts as it is now, whatever other processes do:
+// where the count did not look at it, the thread that serves the call does.
 //
 // A slow process (a look takes more than half a millisecond) is looked at during a count only if it
 // is known to map one of the files, by the last look or by an attach since. Otherwise its last look
@@ -58,8 +64,10 @@ class AttachCounter {
 
   /// Mappings (VMAs) of each file, as shm_nattch counts them. One pass serves all files. ENOMEM:
   /// out of descriptors, memory or threads; or a process could not be looked at in kMostTime, and
-  /// no earlier look is known.
-  [[nodiscard]] Result<MappingCounts> count_mappings(std::span<const FileIdentity> files);
+  /// no earlier look is known. `waiting`: as in count_at_once(). Where the process was not looked
+  /// at, it is asked in the calling thread; 0: none.
+  [[nodiscard]] Result<MappingCounts> count_mappings(std::span<const FileIdentity> files,
+                                                     pid_t waiting = 0);
 
   /// The same of one file, without a wait for any process but `waiting`: where that one alone is
   /// served, or all others are at rest (KeptMaps). `waiting` waits in a call that the
@@ -81,6 +89,7 @@ class AttachCounter {
   struct Chosen {
     std::vector<pid_t> pids;
     std::vector<pid_t> unseen;  ///< whose first look was given up: they are only probed
+    std::vector<pid_t> late;    ///< at which a look goes on that was given up
     std::size_t at_rest = 0;    ///< processes that need no look (KeptMaps)
   };
 
@@ -93,6 +102,12 @@ class AttachCounter {
   /// Adds a process that there is no time to look at. False where no earlier look is known.
   [[nodiscard]] bool add_last_seen(pid_t pid, std::span<const FileIdentity> files,
                                    MappingCounts& counts) const;
+  /// Adds processes at which looks go on, by these where they end soon.
+  void add_late(std::span<const pid_t> pids, KnownMappings::Clock::time_point listed,
+                std::span<const FileIdentity> files, MappingCounts& counts) const;
+  /// Puts what the process maps now in the place of what was last known of it.
+  void count_waiting(pid_t waiting, std::span<const FileIdentity> files,
+                     MappingCounts& counts) const;
   /// Adds a process that takes long to look at, by its last look.
   void add_slow(pid_t pid, const std::optional<KnownMappings::Known>& known,
                 std::span<const FileIdentity> files, MappingCounts& counts) const;

@@ -165,6 +165,20 @@ bool KnownMappings::knows(pid_t pid) const {
   return records_.contains(pid);
 }
 
+bool KnownMappings::is_slow(pid_t pid) const {
+  const MutexLock lock(mutex_);
+  const auto record = records_.find(pid);
+  return record != records_.end() && record->second.slow();
+}
+
+std::optional<std::vector<MappedFile>> KnownMappings::seen_since(pid_t pid,
+                                                                 Clock::time_point when) const {
+  const MutexLock lock(mutex_);
+  const auto record = records_.find(pid);
+  if (record == records_.end() || record->second.when < when) return std::nullopt;
+  return record->second.files;
+}
+
 bool KnownMappings::wants_steps(pid_t pid) const {
   const MutexLock lock(mutex_);
   const auto record = records_.find(pid);

@@ -62,6 +62,11 @@ class KnownMappings {
   [[nodiscard]] std::optional<Known> known_of(pid_t pid);
   /// Whether an earlier look has found anything.
   [[nodiscard]] bool knows(pid_t pid) const;
+  /// Whether the last look took long.
+  [[nodiscard]] bool is_slow(pid_t pid) const;
+  /// What a look found that finished since then.
+  [[nodiscard]] std::optional<std::vector<MappedFile>> seen_since(pid_t pid,
+                                                                  Clock::time_point when) const;
   /// Whether the next look is to be made in steps (MapsText).
   [[nodiscard]] bool wants_steps(pid_t pid) const;
   /// What the last look at the process found, however long it took; nothing where no look has

@@ -8,6 +8,7 @@
 
 #include "policy/base/held_locks.h"
 #include "supervisor/attaches/own_thread.h"
+#include "supervisor/attaches/visit_areas.h"
 #include "supervisor/procfs/proc_file.h"
 
 namespace shmvisor {
@@ -33,33 +34,6 @@ bool out_of_means(Errno error) {
   return error == Errno(EMFILE) || error == Errno(ENFILE) || error == Errno(ENOMEM);
 }
 
-/// Visits the shared mappings. `go_on` is asked between steps; EAGAIN where it says no.
-template <typename Visit, typename GoOn>
-Result<void> visit_in_steps(const MemoryMap& map, Visit visit, GoOn go_on) {
-  MapsText text = map.text();
-  std::vector<MapsText::Area> areas;
-  for (;;) {
-    if (!go_on()) return Errno(EAGAIN);
-    areas.clear();
-    const auto more = text.read_on(true, areas);
-    if (!more) return more.error();
-    if (!*more) return {};
-    for (const MapsText::Area& area : areas) visit(area.area);
-  }
-}
-
-template <typename Visit, typename GoOn>
-Result<void> visit_by_queries(MemoryMap& map, Visit visit, GoOn go_on) {
-  for (std::uint64_t cursor = 0;;) {
-    const auto area = map.area_above(cursor, Areas::kShared);
-    if (!area) return area.error();
-    if (!*area) return {};
-    cursor = (*area)->range.end();
-    if (!go_on()) return Errno(EAGAIN);
-    visit(**area);
-  }
-}
-
 }  // namespace
 
 ProcessLook::ProcessLook(const KernelFeatures& features, std::shared_ptr<KnownMappings> memory,
@@ -73,7 +47,7 @@ ProcessLook::ProcessLook(const KernelFeatures& features, std::shared_ptr<KnownMa
       times_(times),
       distinct_(memory_->distinct(files.front())),
       counted_(features, distinct_),
-      totals_(files.size()) {
+      totals_{std::vector<std::uint64_t>(files.size())} {
   for (std::size_t place = 0; place < files_.size(); ++place) {
     places_[files_[place].inode].push_back(place);
     if (std::ranges::find(devices_, files_[place].device) == devices_.end()) {
@@ -128,7 +102,9 @@ Result<ProcessLook::Found> ProcessLook::walk(MemoryMap& map, pid_t pid, pid_t ti
   found.space.starts.resize(files_.size());
   const auto visit = [&](const MappedArea& mapped) { found.add(mapped, *this); };
   // No thread waits for a look that was given up, and what an earlier look found suffices.
-  const auto go_on = [&] { return !given_up_ || alone_ || !memory_->knows(pid); };
+  // Unless it took no time then: whoever gave up may have waited for us, and takes what is found
+  // now.
+  const auto go_on = [&] { return !given_up_ || alone_ || !memory_->is_slow(pid); };
   found.by_text = by_text;
   const auto visited =
       found.by_text ? visit_in_steps(map, visit, go_on) : visit_by_queries(map, visit, go_on);
@@ -197,9 +173,10 @@ Result<ProcessLook::Found> ProcessLook::probe(pid_t pid) {
 }
 
 void ProcessLook::count(CountedSpaces::Space space, CountedSpaces::Order order) {
-  for (std::size_t file = 0; file < totals_.size(); ++file) {
-    totals_[file] += space.starts[file].size();
-  }
+  std::vector<std::uint64_t> its;
+  for (const auto& starts : space.starts) its.push_back(starts.size());
+  for (std::size_t file = 0; file < its.size(); ++file) totals_.of_files[file] += its[file];
+  if (at_ >= first_probed_) totals_.last_known.push_back({space.pid, std::move(its)});
   counted_.add(std::move(space), std::move(order));
 }
 
@@ -259,7 +236,11 @@ void ProcessLook::look() {
       failure_ = Errno(ENOMEM);
       return;
     }
-    if (!found || found->mappings() == 0) continue;
+    if (!found || found->mappings() == 0) {
+      if (only_probed)
+        totals_.last_known.push_back({pid, std::vector<std::uint64_t>(files_.size())});
+      continue;
+    }
     if (!note_use(*found)) return;
     current_ = std::move(found->space);
     phase_ = Phase::kComparing;
@@ -351,8 +332,8 @@ bool ProcessLook::wait(LookPatience& patience) {
     memory_->begin_late(pids_[at_], given_up_in_, payer);
     if (given_up_in_ == Phase::kComparing) {
       // It is found. The thread reads current_ and counted_ still, which stay as they are.
-      for (std::size_t file = 0; file < totals_.size(); ++file) {
-        totals_[file] += current_.starts[file].size();
+      for (std::size_t file = 0; file < files_.size(); ++file) {
+        totals_.of_files[file] += current_.starts[file].size();
       }
     }
     return false;
@@ -364,7 +345,7 @@ std::optional<Errno> ProcessLook::failure() {
   return failure_;
 }
 
-std::vector<std::uint64_t> ProcessLook::totals() {
+MappingCounts ProcessLook::totals() {
   const MutexLock lock(mutex_);
   return totals_;
 }

@@ -36,6 +36,7 @@
 
 #include "emulation/memmap/backing_memory.h"
 #include "emulation/memmap/mapping_space.h"
+#include "emulation/shm/host.h"
 #include "policy/base/mutex.h"
 #include "policy/base/result.h"
 #include "supervisor/attaches/counted_spaces.h"
@@ -73,7 +74,8 @@ class ProcessLook {
 
   /// ENOMEM where descriptors or memory ran out.
   [[nodiscard]] std::optional<Errno> failure();
-  [[nodiscard]] std::vector<std::uint64_t> totals();
+  /// Last known are those that were only probed.
+  [[nodiscard]] MappingCounts totals();
   /// Whether what was counted may be wrong: an earlier map was believed, and a process that is new
   /// maps the files.
   [[nodiscard]] bool must_count_again();
@@ -163,7 +165,7 @@ class ProcessLook {
   };
   std::vector<Resting> resting_;  ///< perhaps
   bool any_refused_ = false;      ///< a process whose map we may not see
-  std::vector<std::uint64_t> totals_ GUARDED_BY(mutex_);
+  MappingCounts totals_ GUARDED_BY(mutex_);
 };
 
 }  // namespace shmvisor

@@ -88,8 +88,16 @@ Result<MappingCounts> SharedCounts::of(std::span<const FileIdentity> files) {
   if (!all) return all.error();
   MappingCounts counts;
   counts.complete = all->complete;
-  counts.of_files.reserve(places.size());
-  for (const std::size_t place : places) counts.of_files.push_back(all->of_files[place]);
+  const auto asked_of = [&places](const std::vector<std::uint64_t>& of_all) {
+    std::vector<std::uint64_t> of_asked;
+    of_asked.reserve(places.size());
+    for (const std::size_t place : places) of_asked.push_back(of_all[place]);
+    return of_asked;
+  };
+  counts.of_files = asked_of(all->of_files);
+  for (const MappingCounts::LastKnown& one : all->last_known) {
+    counts.last_known.push_back({one.pid, asked_of(one.of_files)});
+  }
   return counts;
 }
 

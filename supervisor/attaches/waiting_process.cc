@@ -1,13 +1,20 @@
 #include "supervisor/attaches/waiting_process.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <utility>
 
 #include "supervisor/attaches/kept_maps.h"
 #include "supervisor/attaches/known_mappings.h"
+#include "supervisor/attaches/own_thread.h"
 
 namespace shmvisor {
 namespace {
+
+/// CPU time, of count_anew(): a few thousand mappings.
+constexpr std::chrono::milliseconds kMostWork(5);
+constexpr int kBetweenGlances = 64;  ///< at the clock, which takes longer than a mapping
 
 /// Nothing where it takes long, or the map shows nothing any more.
 std::optional<std::uint64_t> count_in(MemoryMap& map, const FileIdentity& file) {
@@ -54,6 +61,28 @@ std::optional<std::uint64_t> count_among_resting(
     if (found && (*found == 0 || known)) return found;
   }
   return count_in_new_map(waiting, file, features, distinct);
+}
+
+std::optional<std::vector<std::uint64_t>> count_anew(pid_t waiting,
+                                                     std::span<const FileIdentity> files,
+                                                     const KernelFeatures& features) {
+  KernelFeatures own_features = features;
+  auto map = MemoryMap::open(waiting, own_features);
+  if (!map) return std::nullopt;
+  const pid_t own = gettid();
+  const auto began = cpu_time(own);
+  std::vector<std::uint64_t> found(files.size());
+  std::uint64_t cursor = 0;
+  for (int areas = 1;; ++areas) {
+    const auto area = map->area_above(cursor, Areas::kShared);
+    if (!area) return std::nullopt;
+    if (!*area) return found;
+    cursor = (*area)->range.end();
+    for (std::size_t place = 0; place < files.size(); ++place) {
+      if (files[place] == (*area)->file) ++found[place];
+    }
+    if (areas % kBetweenGlances == 0 && cpu_time(own) - began >= kMostWork) return std::nullopt;
+  }
 }
 
 }  // namespace shmvisor

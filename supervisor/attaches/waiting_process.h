@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "emulation/memmap/file_identity.h"
 #include "supervisor/attaches/counted_spaces.h"
@@ -30,5 +32,10 @@ namespace shmvisor {
 [[nodiscard]] std::optional<std::uint64_t> count_among_resting(
     pid_t waiting, const FileIdentity& file, const KernelFeatures& features,
     const std::shared_ptr<const DistinctProcesses>& distinct);
+
+/// How often the process maps each of the files. It need be no other's than its own: an address
+/// space that it shares is counted by this as well.
+[[nodiscard]] std::optional<std::vector<std::uint64_t>> count_anew(
+    pid_t waiting, std::span<const FileIdentity> files, const KernelFeatures& features);
 
 }  // namespace shmvisor

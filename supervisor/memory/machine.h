@@ -51,8 +51,9 @@ class Machine : public Host {
   /// descriptor leads elsewhere, and is as it was.
   Result<std::unique_ptr<BackingMemory>> adopt_memory(int fd, const FileIdentity& identity,
                                                       const BackingRequest& request);
-  Result<MappingCounts> count_mappings(std::span<const FileIdentity> files) override {
-    return attach_counter_.count_mappings(files);
+  Result<MappingCounts> count_mappings(std::span<const FileIdentity> files,
+                                       pid_t waiting) override {
+    return attach_counter_.count_mappings(files, waiting);
   }
   std::optional<std::uint64_t> count_at_once(const FileIdentity& file, pid_t waiting) override {
     return attach_counter_.count_at_once(file, waiting);

@@ -42,7 +42,8 @@ class FakeHost : public Host {
     return memory;
   }
 
-  Result<MappingCounts> count_mappings(std::span<const FileIdentity> files) override {
+  Result<MappingCounts> count_mappings(std::span<const FileIdentity> files,
+                                       pid_t /*waiting*/) override {
     while_counting();
     if (count_error != Errno(0)) return count_error;
     std::vector<std::uint64_t> counts;
