@@ -9,11 +9,13 @@
 #include <array>
 #include <atomic>
 #include <csignal>
+#include <thread>
 
 #include "supervisor/scope/descendant_scope.h"
 #include "tests/fakes/fake_host.h"
 #include "tests/scratch_folder.h"
 #include "tests/supervised_child.h"
+#include "tests/unclosable_file.h"
 
 namespace shmvisor {
 namespace {
@@ -195,6 +197,48 @@ TEST_F(IpcNamespacesTest, ANamespaceLivesAsLongAsItsProcesses) {
   EXPECT_TRUE(is_forgotten(own));
   EXPECT_FALSE(ipc_.need_sweeping());
   EXPECT_TRUE(namespaces_.others().empty());
+}
+
+// An exec that does not end keeps whoever looks at the process's descriptors. Its namespace stays.
+TEST_F(IpcNamespacesTest, ASweepIsNotHeldByAnExecThatDoesNotEnd) {
+  Gate inside;
+  Gate go_on;
+  std::unique_ptr<Child> stuck;
+  FileThatCannotBeClosed files;  // ends first: before, the child cannot be killed
+  if (!files.made()) GTEST_SKIP() << "no file system of our own";
+  stuck = std::make_unique<Child>([&] {
+    if (::unshare(CLONE_NEWIPC) != 0) return 1;
+    inside.open();
+    if (!go_on.pass()) return 1;
+    const UniqueFd file = files.open();
+    ::execl("/bin/true", "true", nullptr);
+    return 2;
+  });
+  ASSERT_TRUE(inside.pass());
+  const std::weak_ptr<Registry> its = registry_of(stuck->pid());
+  ASSERT_NE(its.lock(), namespaces_.initial());
+  // One that is over, unless the other has a descriptor of it.
+  const auto stepper = steps({[] { return ::unshare(CLONE_NEWIPC) == 0; }});
+  stepper->go();
+  const std::weak_ptr<Registry> over = registry_of(stepper->child->pid());
+  ASSERT_NE(over.lock(), namespaces_.initial());
+  ::kill(stepper->child->pid(), SIGKILL);
+  ASSERT_TRUE(stepper->child->wait(0));
+  go_on.open();
+  ::usleep(500'000);  // until it is in the exec
+  std::atomic<int> sweeps{0};
+  std::thread sweeping([&] {
+    for (int sweep = 0; sweep < 3; ++sweep, ++sweeps) ipc_.sweep();
+  });
+  for (int wait = 0; wait < 800 && sweeps < 3; ++wait) ::usleep(10000);
+  EXPECT_EQ(sweeps, 3);
+  EXPECT_FALSE(its.expired());
+  EXPECT_FALSE(over.expired()) << "not before a minute is over";
+  files.end();
+  sweeping.join();
+  ASSERT_TRUE(stuck->wait(0));
+  EXPECT_TRUE(is_forgotten(its));
+  EXPECT_TRUE(is_forgotten(over));
 }
 
 // A descriptor of its file keeps a namespace alive, as in the kernel: setns(2) may bring it back.

@@ -10,25 +10,25 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
-#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
 
-#include "policy/base/shortage.h"
 #include "supervisor/credentials/accountable_user.h"
-#include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/kernel/file_inode.h"
+#include "supervisor/namespaces/namespace_uses.h"
 
 namespace shmvisor {
 
 /// A sweep's share of the machine's time: a fifth, however many descriptors there are.
 class IpcNamespaces::Pace {
  public:
+  /// A process could not be looked at.
+  bool some_unseen = false;
+
   /// Between two processes, with nothing held.
   void pause_if_due() {
     const auto worked = Clock::now() - since_;
@@ -47,69 +47,7 @@ class IpcNamespaces::Pace {
 
 namespace {
 
-using Ids = std::set<IpcNamespaceId>;
-
-/// Takes out of `ids` those that the text names: a descriptor or a mount of a namespace's file
-/// shows as "ipc:[4026531839]".
-void erase_named(std::string_view text, Ids& ids) {
-  constexpr std::string_view kBegin = "ipc:[";
-  for (std::size_t at = text.find(kBegin); at != std::string_view::npos; at = text.find(kBegin)) {
-    text.remove_prefix(at + kBegin.size());
-    IpcNamespaceId id = 0;
-    std::from_chars(text.data(), text.data() + text.size(), id);
-    ids.erase(id);
-  }
-}
-
-/// Whether the process, or its file, is there all the same: one that we may not look into, or
-/// cannot for want of descriptors or memory, is taken to refer to everything.
-bool may_refer(Errno error) { return error == Errno(EACCES) || is_shortage(error); }
-
-/// Takes out of `ids` those that the links in the folder lead to. What is gone meanwhile refers to
-/// nothing.
-void erase_linked(pid_t pid, const char* folder, const char* file, Ids& ids) {
-  const std::string path = proc_path(pid, folder);
-  const auto looked = with_identity_of(pid, kToRead, [&]() -> Result<void> {
-    const auto entries = numbered_entries(path);
-    if (!entries) {
-      return may_refer(entries.error()) ? Result<void>(entries.error()) : Result<void>();
-    }
-    for (const int entry : *entries) {
-      if (ids.empty()) break;
-      std::array<char, 64> target{};
-      const ssize_t length = ::readlink((path + "/" + std::to_string(entry) + file).c_str(),
-                                        target.data(), target.size());
-      if (length < 0 && errno == EACCES) return Errno(EACCES);
-      // The links of other kinds of files begin otherwise.
-      if (length > 0 && target.front() == 'i') {
-        erase_named({target.data(), static_cast<std::size_t>(length)}, ids);
-      }
-    }
-    return {};
-  });
-  if (!looked) ids.clear();
-}
-
-/// Which mounts a process sees: those of its mount namespace, by inode, below its root. The root is
-/// told by the text of its link, without a request to a file system.
-using Sight = std::pair<std::uint64_t, std::string>;
-
-std::optional<Sight> sight_of(pid_t pid) {
-  const std::uint64_t mounts = namespace_inode(pid, Namespace::kMount);
-  std::array<char, 256> root{};
-  const ssize_t length = ::readlink(proc_path(pid, "root").c_str(), root.data(), root.size());
-  const auto size = static_cast<std::size_t>(length);
-  if (mounts == 0 || length <= 0 || size == root.size()) return std::nullopt;
-  return Sight{mounts, std::string(root.data(), size)};
-}
-
-/// Whether what the process showed of its mounts goes for others with that sight. A process may
-/// change its root between two looks at it, so as to hide another user's mounts. One of root's or
-/// of our own user's has no need to.
-bool shows_for_all(pid_t pid, const Sight& sight) {
-  const auto status = TaskStatus::read(pid);
-  return status && (status->uid == 0 || status->uid == ::geteuid()) && sight_of(pid) == sight;
-}
+using Ids = NamespaceUses::Ids;
 
 /// At a machine where something new begins all the time. Once more only where that is quick.
 constexpr int kMostLooks = 8;
@@ -269,26 +207,18 @@ bool IpcNamespaces::need_sweeping() const {
 bool IpcNamespaces::look_for(Ids& unreferred, Pace& pace) const {
   const Result<std::vector<pid_t>> pids = scope_.processes();
   if (!pids) return false;
-  std::set<Sight> mounts_read;
+  NamespaceUses uses(reinterpret_cast<std::uintptr_t>(this));
+  using Where = NamespaceUses::Where;
   // Most namespaces have a process that lives there, which is soon found.
-  for (const bool by_process : {true, false}) {
+  for (const Where where : {Where::kThreads, Where::kFilesAndMounts}) {
     for (const pid_t pid : *pids) {
       if (unreferred.empty()) return true;
       if (stopping_.load()) return false;
       if (pid == getpid()) continue;  // among all that there are, and holds those files itself
-      if (by_process) {
-        erase_linked(pid, "task", "/ns/ipc", unreferred);
-      } else {
-        erase_linked(pid, "fd", "", unreferred);
-        // They may be many, and the same for hundreds of processes.
-        const auto sight = sight_of(pid);
-        if (!sight || !mounts_read.contains(*sight)) {
-          const auto mounts = read_proc_file(pid, "mountinfo");
-          if (mounts) erase_named(*mounts, unreferred);
-          if (!mounts && is_shortage(mounts.error())) return false;
-          if (mounts && sight && shows_for_all(pid, *sight)) mounts_read.insert(*sight);
-        }
-      }
+      const auto outcome = uses.look_at(pid, where, unreferred);
+      if (outcome == NamespaceUses::Outcome::kShortage) return false;
+      // Where a process lives is seen at once; whatever else it has could keep us for ever.
+      if (outcome == NamespaceUses::Outcome::kNotSeen) pace.some_unseen = true;
       pace.pause_if_due();
     }
   }
@@ -310,7 +240,7 @@ void IpcNamespaces::sweep() {
     const std::string before = newest_process();
     if (!look_for(unreferred, pace)) return;
     // A process that forked after we had the list, and ended before we came to it, hid its child.
-    const bool sure = !before.empty() && before == newest_process();
+    const bool sure = !before.empty() && before == newest_process() && !pace.some_unseen;
     sure_looks = sure ? sure_looks + 1 : 0;
     if (!sure && std::chrono::steady_clock::now() - began > kQuickLook) break;
   }

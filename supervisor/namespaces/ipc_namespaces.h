@@ -12,8 +12,9 @@
 // the kernel gave that namespace. We hold the namespace's file open, so that its inode cannot come
 // to mean another. The kernel drops a namespace when no process lives in it, no descriptor or mount
 // refers to it and none of its segments is mapped. sweep() looks for such uses among the processes
-// that we serve. It forgets a namespace without uses: at once if no process began meanwhile, which
-// could have hidden a use, otherwise after a minute.
+// that we serve. It forgets one without uses: at once if no process could have hidden a use,
+// because it began meanwhile or keeps whoever looks at it (NamespaceUses); otherwise after a
+// minute.
 //
 // Thread rule: any thread. The lock is held only to find an entry, never while a process is asked
 // or anything is freed.
