@@ -167,9 +167,11 @@ int run_kept(const Launched& launched, UniqueFd listener, ServingRun::Groundwork
   if (const auto failure = ServingRun::open_control_socket(launched.options, groundwork)) {
     return launched.give_up(*failure);
   }
+  // Each server has the same one, whose IPC namespace is held open here.
+  ServingRun::Groundwork same = ServingRun::complete(launched, std::move(groundwork));
   flush_process_log();  // or each server would write these lines, too
   Keeper keeper(launched, [&] {
-    return ServingRun(launched, std::move(listener), std::nullopt, std::move(groundwork)).run();
+    return ServingRun(launched, std::move(listener), std::nullopt, std::move(same)).run();
   });
   return keeper.run();
 }

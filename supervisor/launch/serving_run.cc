@@ -91,17 +91,22 @@ ServingRun::Groundwork ServingRun::lay_groundwork(const RunOptions& options,
   return groundwork;
 }
 
+ServingRun::Groundwork ServingRun::complete(const Launched& launched, Groundwork groundwork) {
+  if (groundwork.session == nullptr) {
+    groundwork.session =
+        make_session(launched.options, groundwork.resources, launched.command.ipc_namespace());
+  }
+  return groundwork;
+}
+
 ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
                        std::optional<JoinSocket> socket, Groundwork groundwork)
     : launched_(launched),
-      groundwork_(std::move(groundwork)),
+      groundwork_(complete(launched, std::move(groundwork))),
       kept_state_(read_state(launched)),
       resources_(std::move(groundwork_.resources)),
       upkeep_(loop_, resources_),
-      session_(bring_back(
-          groundwork_.session != nullptr
-              ? std::move(groundwork_.session)
-              : make_session(launched.options, resources_, launched.command.ipc_namespace()))),
+      session_(bring_back(std::move(groundwork_.session))),
       covers_(launched.command.pid()),
       files_(serve_files()),
       served_(session_, std::move(listener), launched.command.wait_kind(), server_options()),
