@@ -142,7 +142,8 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
                                                "; see 'shmvisor check'"});
   }
   if (const auto trouble = open_process_audit(
-          options.audit, {"run", options.control.name, static_cast<int>(::getpid())})) {
+          options.audit, {"run", options.control.name, static_cast<int>(::getpid())},
+          options.keeper ? AuditOf::kServers : AuditOf::kProcess)) {
     return fail({exit_status::kOwnFailure, *trouble});
   }
   ProcMode proc = options.proc.value_or(ProcMode::kAuto);
