@@ -72,7 +72,6 @@ class Keeper {
  private:
   void start_server() {
     clone_again_.cancel();
-    page_.servers.fetch_add(1);
     const auto server = clone_server();
     if (!server) {
       spdlog::error("no new server: {}", std::strerror(server.error().value()));

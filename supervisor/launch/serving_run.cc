@@ -161,8 +161,7 @@ std::unique_ptr<ProcFileSystem> ServingRun::serve_files() {
   auto files = session_->make_files();
   // Where it cannot be served it is closed, and the child finds that it cannot mount its files.
   FuseBeginning* const beginning = launched_.kept == nullptr ? nullptr : &launched_.kept->page.fuse;
-  const auto number = launched_.kept == nullptr ? 1U : launched_.kept->page.servers.load();
-  if (const auto started = files->start(std::move(connection), beginning, number); !started) {
+  if (const auto started = files->start(std::move(connection), beginning); !started) {
     spdlog::warn("cannot serve the files in /proc: {}", std::strerror(started.error().value()));
     if (launched_.kept != nullptr) launched_.kept->page.files_gone.store(true);
     return nullptr;
