@@ -190,7 +190,7 @@ void RunSubcommand::add_keeper() {
       app()
           .add_flag("--keeper", options_.keeper, "Go on when the process that serves is killed")
           ->group(kProcessesGroup);
-  for (const char* const other : {"--serve", "--join", "--join-or-serve"}) {
+  for (const char* const other : {"--join", "--join-or-serve"}) {
     keeper->excludes(app().get_option(other));
   }
   // For tests, which kill it more often.

@@ -89,7 +89,7 @@ bool proc_is_ours() {
 }
 
 /// What a keeper and its servers share.
-Result<Kept, Failure> prepare_keeper() {
+Result<Kept, Failure> prepare_keeper(const RunOptions& options) {
   if (orphans_need_us()) {
     return Failure{exit_status::kOwnFailure,
                    "--keeper: Yama's ptrace_scope lets a process trace its descendants alone, and "
@@ -97,8 +97,10 @@ Result<Kept, Failure> prepare_keeper() {
                    "CAP_SYS_PTRACE, or run it without"};
   }
   KeeperPage* const page = KeeperPage::create();
+  const bool may_be_joined = !options.serve_path.empty();
+  KeptVisitors* const visitors = may_be_joined ? KeptVisitors::create() : nullptr;
   UniqueFd news(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (page == nullptr || !news.valid()) {
+  if (page == nullptr || (may_be_joined && visitors == nullptr) || !news.valid()) {
     return Failure{exit_status::kOwnFailure,
                    std::string("--keeper: cannot begin: ") + std::strerror(errno)};
   }
@@ -112,7 +114,7 @@ Result<Kept, Failure> prepare_keeper() {
   }
   KeptDescriptors::use(&page->descriptors);
   // All for as long as we live.
-  return Kept{*page, *state->release(), news.release(), ::getpid()};
+  return Kept{*page, *state->release(), visitors, news.release(), ::getpid()};
 }
 
 /// Those who join a run share its segments: each stays where it was started.
@@ -158,7 +160,7 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   inherited.raise_limits();
   std::optional<Kept> kept;
   if (options.keeper) {
-    auto prepared = prepare_keeper();
+    auto prepared = prepare_keeper(options);
     if (!prepared) return fail(prepared.error());
     kept.emplace(*prepared);
     // A caller that runs system calls step by step dies with its server. So it is to do that once.
@@ -189,7 +191,10 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   }
   if (!*joined) {
     if (!groundwork) groundwork.emplace(ServingRun::lay_groundwork(options, features));
-    if (kept) return run_kept(launched, std::move(listener), std::move(*groundwork));
+    if (kept) {
+      return run_kept(launched, std::move(listener), std::move(role.socket),
+                      std::move(*groundwork));
+    }
     return ServingRun(launched, std::move(listener), std::move(role.socket), std::move(*groundwork))
         .run();
   }

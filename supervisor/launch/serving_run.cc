@@ -116,7 +116,6 @@ ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
   session_->scope().add(scope_below_us(launched.features));
   upkeep_.add(session_);
   if (socket) joined_.emplace(loop_, std::move(*socket), session_);
-  if (kept_state_ != nullptr) kept_state_->bring_back(served_);
   if (launched.is_first() && launched.options.cleanup == CleanupMode::kRmidForced) {
     session_->registries().initial()->set_rmid_forced(true);
   }
@@ -253,6 +252,8 @@ std::optional<Failure> ServingRun::start() {
   }
   if (auto failure = open_control()) return failure;
   if (const auto trouble = begin_process_audit()) return own_failure(*trouble);
+  // It may begin with calls, in threads that need our signal handler.
+  if (kept_state_ != nullptr) kept_state_->bring_back(served_, joined_ ? &*joined_ : nullptr);
   const auto started = served_.server().start();
   if (started && launched_.is_first()) {
     audit(AuditLog::kNobody, [this] {
