@@ -23,9 +23,9 @@ def expect(what, wanted, got):
 class Serving:
     """A run that others may join, whose command ends with its input."""
 
-    def __init__(self, script="echo begun; read -r _", options=()):
+    def __init__(self, script="echo begun; read -r _", options=(), how="--serve"):
         os.umask(0)
-        self.run = keeper.start(["--serve", SOCKET, "--keeper-deaths", "1000000", *options], ["bash", "-c", script],
+        self.run = keeper.start([how, SOCKET, "--keeper-deaths", "1000000", *options], ["bash", "-c", script],
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         expect("begin", "begun", self.run.stdout.readline().strip())
         self.deaths = 0
@@ -42,7 +42,7 @@ class Serving:
 
     def end(self):
         out, log = self.run.communicate(input="\n", timeout=keeper.BOUND_SECONDS)
-        others = [line for line in log.splitlines() if "another one goes on" not in line]
+        others = [line for line in log.splitlines() if "was ended by signal 9: another one goes on" not in line]
         expect(f"the run, {others}", (0, self.deaths, []), (self.run.returncode, log.count("another one goes on"), others))
         expect("the socket", False, os.path.exists(SOCKET))
         return out
@@ -166,6 +166,28 @@ def nothing_is_left_open():
     serving.end()
 
 
+def whoever_comes_first_serves():
+    """--join-or-serve: with a keeper of its own, also who joins, whose process serves nothing that could be kept."""
+    serving = Serving("ipcmk -M 5004 >/dev/null; echo begun; read -r _", how="--join-or-serve")
+    script = "ipcs -m | grep -c -w 5004; read -r _; ipcs -m | grep -c -w 5004"
+    both = [keeper.start([how, SOCKET], ["bash", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True) for how in ("--join-or-serve", "--join")]
+    for one in both:
+        expect("the segment", "1", say(one))
+        expect("its server", None, keeper.server_of(one.pid))
+    serving.die()
+    # While there is no server, somebody else comes.
+    keeper.kill_server(serving.run.pid)
+    serving.deaths += 1
+    last = keeper.start(["--join-or-serve", SOCKET], ["bash", "-c", "ipcs -m | grep -c -w 5004"], stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    expect("the segment", "1", end_of(last, "who comes then").strip())
+    for one in both:
+        expect("the segment", "1", end_of(one, "who has joined").strip())
+    serving.end()
+    Serving(how="--join-or-serve").end()
+
+
 def the_run_ends():
     """Visitors live on: their calls fail as without a keeper, once the keeper is gone."""
     serving = Serving()
@@ -183,7 +205,8 @@ def the_run_ends():
 
 def main():
     os.environ.pop("SHMVISOR_KEEPER", None)
-    for check in (what_a_visitor_has, another_users_rights, who_joins_meanwhile, nothing_is_left_open, the_run_ends,
+    for check in (what_a_visitor_has, another_users_rights, who_joins_meanwhile, nothing_is_left_open,
+                  whoever_comes_first_serves, the_run_ends,
                   visitors_notice_a_pause_only):
         if len(sys.argv) > 2 and check.__name__ not in sys.argv[2:]:
             continue

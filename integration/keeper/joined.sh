@@ -8,5 +8,5 @@ need setpriv util-linux
 enter_namespaces "$@"
 make_scratch
 cd "$scratch" || fail cd
-timeout --kill-after=10 250 python3 "$(dirname "$0")/joined.py" "$programs" || fail "joined.py"
+timeout --kill-after=10 250 python3 "$(dirname "$0")/joined.py" "$@" || fail "joined.py"
 assert_kernel_table_empty

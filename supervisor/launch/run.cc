@@ -89,7 +89,7 @@ bool proc_is_ours() {
 }
 
 /// What a keeper and its servers share.
-Result<Kept, Failure> prepare_keeper(const RunOptions& options) {
+Result<Kept, Failure> prepare_keeper(const RunOptions& options, KernelFeatures& features) {
   if (orphans_need_us()) {
     return Failure{exit_status::kOwnFailure,
                    "--keeper: Yama's ptrace_scope lets a process trace its descendants alone, and "
@@ -113,6 +113,8 @@ Result<Kept, Failure> prepare_keeper(const RunOptions& options) {
     return Failure{exit_status::kOwnFailure, "--keeper: cannot begin: there is another thread"};
   }
   KeptDescriptors::use(&page->descriptors);
+  // A caller that runs system calls step by step dies with its server. So it is to do that once.
+  features.mark_absent(KernelFeature::kLateCallSites);
   // All for as long as we live.
   return Kept{*page, *state->release(), visitors, news.release(), ::getpid()};
 }
@@ -159,12 +161,10 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   const InheritedState inherited(group, options.at_our_death);
   inherited.raise_limits();
   std::optional<Kept> kept;
-  if (options.keeper) {
-    auto prepared = prepare_keeper(options);
+  if (options.keeper && !role.server) {
+    auto prepared = prepare_keeper(options, features);
     if (!prepared) return fail(prepared.error());
     kept.emplace(*prepared);
-    // A caller that runs system calls step by step dies with its server. So it is to do that once.
-    features.mark_absent(KernelFeature::kLateCallSites);
   }
   // The state that we were started with is the command's, see InheritedState.
   ::prctl(PR_SET_CHILD_SUBREAPER, options.subreaper || orphans_need_us() ? 1 : 0, 0, 0, 0);
@@ -179,8 +179,7 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
       });
   if (!started) return fail(started.error());
   Command& command = *started;
-  const Launched launched{
-      options, features, group, inherited, command, parent, kept ? &*kept : nullptr};
+  Launched launched{options, features, group, inherited, command, parent, kept ? &*kept : nullptr};
   UniqueFd listener = command.take_listener();
   const auto joined = hand_over(launched, role, search, listener);
   if (!joined) return launched.give_up(joined.error());
@@ -190,6 +189,11 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
         "is restored or saved here");
   }
   if (!*joined) {
+    if (options.keeper && !kept) {  // whom it was to join has ended
+      auto prepared = prepare_keeper(options, features);
+      if (!prepared) return launched.give_up(prepared.error());
+      launched.kept = &kept.emplace(*prepared);
+    }
     if (!groundwork) groundwork.emplace(ServingRun::lay_groundwork(options, features));
     if (kept) {
       return run_kept(launched, std::move(listener), std::move(role.socket),
@@ -198,6 +202,8 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
     return ServingRun(launched, std::move(listener), std::move(role.socket), std::move(*groundwork))
         .run();
   }
+  // It serves nothing, so there is nothing to keep.
+  if (options.keeper) let_process_log_have_thread(true);
   return run_joined(launched, *role.server, std::move(listener));
 }
 
