@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "policy/base/mutex.h"
+#include "supervisor/audit/audit_backlog.h"
 #include "supervisor/audit/audit_log.h"
 #include "supervisor/audit/audit_place.h"
 
@@ -54,6 +55,72 @@ TEST(AuditPlace, IsChecked) {
   for (const char* const bad : {"", "file", "syslog:", "Stderr", "syslog:x"}) {
     EXPECT_NE(check_audit_place(bad), "") << bad;
   }
+}
+
+std::vector<std::string> left_in(const AuditBacklog& backlog) {
+  std::vector<std::string> texts;
+  for (const AuditBacklog::Left& left : backlog.left()) {
+    EXPECT_EQ(left.cause, 1000U);
+    texts.push_back(audit_text(left.record));
+  }
+  return texts;
+}
+
+TEST(AuditBacklog, HasWhatIsNotOverInItsOrder) {
+  AuditBacklog* const backlog = AuditBacklog::create();
+  ASSERT_NE(backlog, nullptr);
+  AuditRecord whole("refusal");
+  whole.add("call", "shmget").add("size", 5).add("because", std::string(3, '\0'));
+  ASSERT_TRUE(backlog->add(whole, 1000));
+  ASSERT_TRUE(backlog->add(record_of(2), 1000));
+  EXPECT_EQ(left_in(*backlog), (std::vector<std::string>{audit_text(whole), "act number=2"}));
+  EXPECT_EQ(backlog->left().front().record.time(), whole.time());
+  backlog->first_is_over();
+  EXPECT_EQ(left_in(*backlog), (std::vector<std::string>{"act number=2"}));
+  backlog->first_is_over();
+  backlog->first_is_over();
+  EXPECT_TRUE(left_in(*backlog).empty());
+}
+
+/// Also over its end, whatever the lengths, and where it is full.
+TEST(AuditBacklog, TakesRecordsForEver) {
+  AuditBacklog* const backlog = AuditBacklog::create();
+  ASSERT_NE(backlog, nullptr);
+  std::vector<std::string> wanted;
+  int refused = 0;
+  for (int number = 0; number < 60'000; ++number) {
+    AuditRecord record("act");
+    record.add("number", number).add("text", std::string(number % 997, 'x'));
+    if (backlog->add(record, 1000)) {
+      wanted.push_back(audit_text(record));
+    } else {
+      ++refused;
+    }
+    // It grows and shrinks again.
+    const bool shrinks = number / 5'000 % 2 == 1;
+    for (int over = shrinks ? 2 : number % 2; over > 0 && !wanted.empty(); --over) {
+      backlog->first_is_over();
+      wanted.erase(wanted.begin());
+    }
+    if (number % 1'000 == 0) {
+      ASSERT_EQ(left_in(*backlog), wanted) << number;
+    }
+  }
+  EXPECT_GT(refused, 0);
+}
+
+TEST(AuditBacklog, TellsWhereTheFirstOneWasToBeWritten) {
+  AuditBacklog* const backlog = AuditBacklog::create();
+  ASSERT_NE(backlog, nullptr);
+  ASSERT_TRUE(backlog->add(record_of(1), 1000) && backlog->add(record_of(2), 1000));
+  EXPECT_EQ(backlog->mark_of_first(), nullptr);
+  backlog->begin_first();
+  EXPECT_EQ(backlog->mark_of_first(), nullptr) << "nothing was written to a file";
+  backlog->mark().bytes = 5;
+  ASSERT_NE(backlog->mark_of_first(), nullptr);
+  EXPECT_EQ(backlog->mark_of_first()->bytes, 5U);
+  backlog->first_is_over();
+  EXPECT_EQ(backlog->mark_of_first(), nullptr) << "of the one before";
 }
 
 /// Takes records while it is open, and fails while it is full.

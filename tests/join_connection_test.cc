@@ -81,7 +81,8 @@ class JoinConnectionTest : public ::testing::Test {
     const UniqueFd listener(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     JoinConnection& joined = *connection;
     auto refusal = refusal_of(joined.hand_over(listener, files, kTracerWait));
-    if (!refusal && wait_readable(joined.fd())) heard_farewell_ = joined.hear_farewell();
+    if (!refusal && wait_readable(joined.fd()))
+      heard_farewell_ = joined.hear() == JoinConnection::Heard::kFarewell;
     return refusal;
   }
 

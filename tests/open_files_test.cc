@@ -60,6 +60,39 @@ TEST(OpenFiles, NobodyTakesThemAll) {
   EXPECT_TRUE(open(files, 1)) << "what is closed is free again";
 }
 
+/// One process after another: no number comes twice, and each knows which are its own.
+TEST(OpenFiles, HaveTheirMarksAndNumbersAlsoInTheNextProcess) {
+  std::atomic<std::uint64_t> last{0};
+  const std::uint32_t inner = OpenFiles::mark_for(0xf0000010);
+  std::uint64_t former = 0;
+  {
+    OpenFiles files(std::make_shared<OpenFileShares>());
+    files.number_by(last);
+    former = *files.add(1, std::make_unique<OneByte>('a'), inner);
+    EXPECT_FALSE(files.is_older(former));
+  }
+  OpenFiles files(std::make_shared<OpenFileShares>());
+  files.number_by(last);
+  EXPECT_TRUE(files.is_older(former));
+  EXPECT_EQ(OpenFiles::mark_of(former), inner);
+  const std::uint64_t own = *files.add(1, std::make_unique<OneByte>('b'), 0);
+  EXPECT_FALSE(files.is_older(own));
+  EXPECT_EQ(OpenFiles::mark_of(own), 0U);
+  EXPECT_EQ(read(files, former).error(), Errno(EIO));
+  files.revive(former, 1, [] { return std::make_unique<OneByte>('c'); });
+  EXPECT_EQ(*read(files, former), "c");
+}
+
+TEST(OpenFiles, HaveMarksForAllNamespaces) {
+  EXPECT_EQ(OpenFiles::mark_for(0), 0U);
+  for (const std::uint64_t inode : {0xefffffffULL, 0xf0000000ULL, 0xffffffffULL}) {
+    EXPECT_NE(OpenFiles::mark_for(inode), 0U);
+    EXPECT_NE(OpenFiles::mark_for(inode), OpenFiles::kNoMark);
+  }
+  EXPECT_EQ(OpenFiles::mark_for(5), OpenFiles::kNoMark);
+  EXPECT_EQ(OpenFiles::mark_for(0x100000000ULL), OpenFiles::kNoMark);
+}
+
 TEST(OpenFiles, OfAllMountsAreCountedTogether) {
   const auto shares = std::make_shared<OpenFileShares>();
   OpenFiles one(shares);

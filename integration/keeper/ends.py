@@ -199,10 +199,48 @@ def files_in_proc():
     expect("log", 40, log.count("another one goes on"))
 
 
+def files_of_a_namespace_inside():
+    """A file that was opened in there is no other registry's after a death, whoever has it."""
+    outside = "nsenter --ipc=/proc/$PPID/ns/ipc"
+    run = shell("ipcmk -M 4097 >&2; cat /proc/sys/kernel/shmmax; unshare -i bash -c '"
+                "  ipcmk -M 4098 >&2; exec 5</proc/sysvipc/shm 6</proc/sysvipc/shm 7>/proc/sys/kernel/shmmax;"
+                f"  echo begun; read -r _; {outside} cat <&5 >&2; echo $?; {outside} sh -c \"echo 5 >&7\"; echo $?;"
+                "   grep -c 4098 <&6; echo 5 >&7; echo $?; cat /proc/sys/kernel/shmmax'; cat /proc/sys/kernel/shmmax",
+                stdin=subprocess.PIPE)
+    shmmax = say(run)
+    expect("begin", "begun", say(run))
+    die_once(run)
+    run.stdin.write("\n")
+    run.stdin.flush()
+    out, log = run.communicate(timeout=keeper.BOUND_SECONDS)
+    expect(f"what came of it: {log}", ["1", "1", "1", "0", "5", shmmax], out.split())
+
+
+def in_an_ipc_namespace_of_its_own():
+    """--private-ipc: its segments are the server's, its semaphores the kernel's; and the same one further inside."""
+    run = shell("readlink /proc/self/ns/ipc; ipcmk -M 4097 >&2; ipcmk -S 1 >&2; unshare -i bash -c '"
+                "  ipcmk -M 4098 >&2; echo begun; read -r _; ipcs -m | grep -c 4098; ipcs -m | grep -c 4097';"
+                " ipcs -m | grep -c 4097; ipcs -m | grep -c 4098; ipcs -s | grep -c ^0x; readlink /proc/self/ns/ipc",
+                ["--private-ipc"], stdin=subprocess.PIPE)
+    namespace = say(run)
+    if namespace == os.readlink("/proc/self/ns/ipc"):
+        raise SystemExit("FAILED: the command has no IPC namespace of its own")
+    expect("begin", "begun", say(run))
+    die_once(run)
+    die_once(run)
+    run.stdin.write("\n")
+    run.stdin.flush()
+    out, _ = run.communicate(timeout=keeper.BOUND_SECONDS)
+    expect("what is there", ["1", "0", "1", "0", "1", namespace], out.split())
+    expect("status", 0, run.returncode)
+    expect("our semaphores", 0, subprocess.run(["ipcs", "-s"], check=True, capture_output=True).stdout.count(b"0x"))
+
+
 def main():
     os.environ.pop("SHMVISOR_KEEPER", None)
     for check in (exit_statuses, signals_are_passed_on, the_keeper_is_killed, both_are_killed,
-                  killed_at_the_start, too_many_deaths, nothing_is_left_open, files_in_proc):
+                  killed_at_the_start, too_many_deaths, nothing_is_left_open, files_in_proc, files_of_a_namespace_inside,
+                  in_an_ipc_namespace_of_its_own):
         if len(sys.argv) > 2 and check.__name__ not in sys.argv[2:]:
             continue
         print(check.__name__, flush=True)

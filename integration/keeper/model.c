@@ -1,7 +1,7 @@
-// model SECONDS SEED PROCESSES: for so long, or until its input ends, each process makes, attaches,
-// fills, reads, changes and removes segments at random, and holds every result against a model of
-// its own. Ends with 0 where all were as the model has them; prints how many calls there were and
-// the longest in µs.
+// model SECONDS SEED PROCESSES [FIRST]: for so long, or until its input ends, each process makes,
+// attaches, fills, reads, changes and removes segments at random, and holds every result against a
+// model of its own. FIRST: of their numbers, for another model beside it. Ends with 0 where all
+// were as the model has them; prints how many calls there were and the longest in µs.
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -223,10 +223,10 @@ static int act(double seconds, unsigned seed, int number) {
   return 0;
 }
 
-/// The first attach and detach of a process are run by its server step by step, and it would die
-/// with that.
+/// The first attaches and detaches of a process are run by its server step by step, and it would
+/// die with that.
 static void warm_up(void) {
-  for (int times = 0; times < 2; ++times) {
+  for (int times = 0; times < 6; ++times) {
     const int id = shmget(IPC_PRIVATE, 1, 0600);
     void* const place = shmat(id, NULL, 0);
     if (place == (void*)-1 || shmdt(place) != 0 || shmctl(id, IPC_RMID, NULL) != 0) {
@@ -238,10 +238,11 @@ static void warm_up(void) {
 }
 
 int main(int argc, char** argv) {
-  if (argc != 4) return 2;
+  if (argc != 4 && argc != 5) return 2;
   warm_up();
   const int processes = atoi(argv[3]);
-  for (int number = 0; number < processes; ++number) {
+  const int first = argc > 4 ? atoi(argv[4]) : 0;
+  for (int number = first; number < first + processes; ++number) {
     const pid_t pid = fork();
     if (pid < 0) return 2;
     if (pid == 0) return act(atof(argv[1]), (unsigned)atoi(argv[2]), number);

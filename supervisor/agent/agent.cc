@@ -67,7 +67,8 @@ int run_agent(const AgentOptions& options, KernelFeatures& features) {
   InheritedLimits().raise();
 
   if (const auto trouble = open_process_audit(
-          options.audit, {"agent", options.control.name, static_cast<int>(::getpid())})) {
+          options.audit, {"agent", options.control.name, static_cast<int>(::getpid())},
+          AuditOf::kProcess)) {
     spdlog::critical("{}", *trouble);
     return exit_status::kOwnFailure;
   }

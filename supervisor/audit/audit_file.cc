@@ -234,12 +234,35 @@ Outcome AuditFile::write(const AuditRecord& record) {
   }
   const bool was_torn = torn_;
   const std::uint64_t before = bytes_;
+  if (mark_ != nullptr) {
+    mark_->device = device_;
+    mark_->inode = inode_;
+    mark_->bytes.store(before);
+  }
   if (auto appended = append(was_torn ? '\n' + line : line); !appended) {
     if (!was_torn && bytes_ != before) take_back(before);
     return appended;
   }
   torn_ = false;
   return {};
+}
+
+/// Another process may have moved the file since, or added lines to it.
+bool AuditFile::has(const AuditRecord& record, const AuditMark& mark) {
+  constexpr std::size_t kMostBytes = std::size_t{1} << 20;
+  for (const std::string& path : {path_, numbered(1)}) {
+    const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+    struct stat status {};
+    if (!file.valid() || ::fstat(file.get(), &status) != 0) continue;
+    if (status.st_dev != mark.device || status.st_ino != mark.inode) continue;
+    std::string behind(kMostBytes, '\0');
+    const ssize_t got =
+        ::pread(file.get(), behind.data(), behind.size(), static_cast<off_t>(mark.bytes.load()));
+    if (got < 0) return false;
+    behind.resize(static_cast<std::size_t>(got));
+    return behind.find(line_of(record)) != std::string::npos;
+  }
+  return false;
 }
 
 }  // namespace shmvisor

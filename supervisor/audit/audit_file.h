@@ -44,6 +44,8 @@ class AuditFile final : public AuditOutput {
                                                               AuditSource source);
 
   Result<void, std::string> write(const AuditRecord& record) override;
+  void note_in(AuditMark* mark) override { mark_ = mark; }
+  [[nodiscard]] bool has(const AuditRecord& record, const AuditMark& mark) override;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -76,6 +78,7 @@ class AuditFile final : public AuditOutput {
   dev_t device_ = 0;
   ino_t inode_ = 0;
   std::uint64_t bytes_ = 0;
+  AuditMark* mark_ = nullptr;
   bool torn_ = false;   ///< the last line has no end
   bool stuck_ = false;  ///< the last rotation failed
   Clock::time_point next_try_;

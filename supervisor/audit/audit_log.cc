@@ -1,5 +1,6 @@
 #include "supervisor/audit/audit_log.h"
 
+#include <cerrno>
 #include <deque>
 #include <new>
 #include <optional>
@@ -22,7 +23,11 @@ constexpr std::size_t kStackBytes = std::size_t{128} * 1024;
 }  // namespace
 
 struct AuditLog::State {
-  explicit State(std::unique_ptr<AuditOutput> its_output) : output(std::move(its_output)) {}
+  State(std::unique_ptr<AuditOutput> its_output, AuditBacklog* its_backlog)
+      : output(std::move(its_output)),
+        backlog(its_backlog),
+        lost(backlog == nullptr ? own_lost : backlog->lost),
+        told(backlog == nullptr ? own_told : backlog->told) {}
 
   struct Entry {
     AuditRecord record;
@@ -32,7 +37,10 @@ struct AuditLog::State {
   using Clock = std::chrono::steady_clock;
 
   const std::unique_ptr<AuditOutput> output;  ///< the thread's
-  bool failing = false;                       ///< the thread's: the last record was not taken
+  AuditBacklog* const backlog;
+  std::uint64_t own_lost = 0;  ///< without a backlog
+  std::uint64_t own_told = 0;
+  bool failing = false;  ///< the thread's: the last record was not taken
   mutable Mutex mutex;
   Condition came;
   Condition written;
@@ -40,8 +48,8 @@ struct AuditLog::State {
   std::unordered_map<uid_t, std::size_t> queued_of GUARDED_BY(mutex);
   std::uint64_t added GUARDED_BY(mutex) = 0;
   std::uint64_t done GUARDED_BY(mutex) = 0;  ///< of those that were added: written, or lost
-  std::uint64_t lost GUARDED_BY(mutex) = 0;
-  std::uint64_t told GUARDED_BY(mutex) = 0;  ///< of those that were lost
+  std::uint64_t& lost GUARDED_BY(mutex);
+  std::uint64_t& told GUARDED_BY(mutex);  ///< of those that were lost
   Allowances<uid_t> allowances GUARDED_BY(mutex){kRecordsAtOnce, kForOneMore};
   /// Nothing where nothing was left out since it was told.
   std::optional<Clock::time_point> tell_at GUARDED_BY(mutex);
@@ -49,7 +57,14 @@ struct AuditLog::State {
   bool ending GUARDED_BY(mutex) = false;
 
   void work() noexcept;
+  /// Has what a process that died has left.
+  void take_over() REQUIRES(mutex);
+  /// Leaves out the first one, where the process that died had just written it.
+  void look_at_first() noexcept REQUIRES(mutex);
+  /// False where it waits no longer.
+  bool enter(AuditRecord record, uid_t cause, bool is_new) REQUIRES(mutex);
   Entry take() REQUIRES(mutex);
+  void end_first() REQUIRES(mutex);
   /// These release the mutex meanwhile. `records`: so many are lost where this one is.
   void write_or_lose(const AuditRecord& record, std::uint64_t records) REQUIRES(mutex);
   bool write(const AuditRecord& record) REQUIRES(mutex);
@@ -60,6 +75,54 @@ struct AuditLog::State {
   /// Of the thread, without the mutex.
   void tell_of_output(const Result<void, std::string>& outcome);
 };
+
+void AuditLog::State::take_over() {
+  if (backlog == nullptr) return;
+  queued.clear();
+  queued_of.clear();
+  added = done = 0;
+  for (AuditBacklog::Left& left : backlog->left()) {
+    (void)enter(std::move(left.record), left.cause, /*is_new=*/false);
+  }
+}
+
+void AuditLog::State::look_at_first() noexcept {
+  const AuditMark* const mark = backlog == nullptr ? nullptr : backlog->mark_of_first();
+  if (mark == nullptr || queued.empty()) return;
+  bool is_written = false;
+  mutex.unlock();
+  try {
+    // Others only add behind it.
+    is_written = output->has(queued.front().record, *mark);
+  } catch (const std::exception&) {  // no memory, most likely: twice is better than never
+  }
+  mutex.lock();
+  if (!is_written) return;
+  (void)take();
+  end_first();
+}
+
+bool AuditLog::State::enter(AuditRecord record, uid_t cause, bool is_new) {
+  std::size_t& its_own = queued_of[cause];
+  bool entered = !is_new || within_fair_share(its_own, kMostRecords - queued.size());
+  if (entered) {
+    queued.push_back({std::move(record), cause});
+    entered = !is_new || backlog == nullptr || backlog->add(queued.back().record, cause);
+    if (!entered) queued.pop_back();
+  }
+  if (entered) {
+    ++its_own;
+    ++added;
+  }
+  if (its_own == 0) queued_of.erase(cause);
+  return entered;
+}
+
+void AuditLog::State::end_first() {
+  if (backlog != nullptr) backlog->first_is_over();
+  ++done;
+  written.notify_all();
+}
 
 AuditLog::State::Entry AuditLog::State::take() {
   Entry entry = std::move(queued.front());
@@ -143,13 +206,14 @@ void AuditLog::State::tell_of_left_out() noexcept {
 
 void AuditLog::State::work() noexcept {
   const MutexLock lock(mutex);
+  look_at_first();
   for (;;) {
     if (tell_at && (ending || *tell_at <= Clock::now())) tell_of_left_out();
     if (!queued.empty()) {
       const Entry entry = take();
+      if (backlog != nullptr) backlog->begin_first();
       write_or_lose(entry.record, 1);
-      ++done;
-      written.notify_all();
+      end_first();
     } else if (ending) {
       return;
     } else if (tell_of_loss()) {
@@ -162,8 +226,10 @@ void AuditLog::State::work() noexcept {
   }
 }
 
-AuditLog::AuditLog(std::unique_ptr<AuditOutput> output)
-    : state_(std::make_shared<State>(std::move(output))) {}
+AuditLog::AuditLog(std::unique_ptr<AuditOutput> output, AuditBacklog* backlog)
+    : state_(std::make_shared<State>(std::move(output), backlog)) {
+  if (backlog != nullptr) state_->output->note_in(&backlog->mark());
+}
 
 AuditLog::~AuditLog() {
   const MutexLock lock(state_->mutex);
@@ -172,6 +238,12 @@ AuditLog::~AuditLog() {
 }
 
 Result<void> AuditLog::begin() {
+  try {
+    const MutexLock lock(state_->mutex);
+    state_->take_over();
+  } catch (const std::bad_alloc&) {
+    return Errno(ENOMEM);
+  }
   auto* const self = new (std::nothrow) std::shared_ptr<State>(state_);
   if (self == nullptr) return Errno(EAGAIN);
   const auto entry = [](void* made) -> void* {
@@ -204,15 +276,7 @@ void AuditLog::add(AuditRecord record, uid_t cause) noexcept {
   State& state = *state_;
   const MutexLock lock(state.mutex);
   try {
-    std::size_t& its_own = state.queued_of[cause];
-    if (within_fair_share(its_own, kMostRecords - state.queued.size())) {
-      state.queued.push_back({std::move(record), cause});
-      ++its_own;
-      ++state.added;
-    } else {
-      ++state.lost;
-    }
-    if (its_own == 0) state.queued_of.erase(cause);
+    if (!state.enter(std::move(record), cause, /*is_new=*/true)) ++state.lost;
   } catch (const std::bad_alloc&) {
     ++state.lost;
   }

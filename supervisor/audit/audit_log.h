@@ -9,8 +9,13 @@
 // "lost" tells the count as soon as the output takes records again. The first record that the
 // output does not take is told in the log too, and when it takes records again.
 //
-// Ownership: the thread shares what it uses, and may outlive this. Thread rule: allows(),
-// add() and lose_one() from any thread, with any lock held; the others from one thread.
+// With an AuditBacklog records wait there, too, and whoever begins with it after a death goes on
+// with those that are left: each is written once, but for one that was just being written to
+// anything else than a file. What was counted for a user since the last telling is lost.
+//
+// Ownership: the thread shares what it uses, and may outlive this. Borrows the backlog. Thread
+// rule: allows(), add() and lose_one() from any thread, with any lock held; the others from one
+// thread.
 #pragma once
 
 #include <sys/types.h>
@@ -21,6 +26,7 @@
 #include <memory>
 
 #include "policy/base/result.h"
+#include "supervisor/audit/audit_backlog.h"
 #include "supervisor/audit/audit_output.h"
 
 namespace shmvisor {
@@ -35,7 +41,8 @@ class AuditLog {
   /// The cause of what no supervised user does. No allowance bounds it.
   static constexpr uid_t kNobody = static_cast<uid_t>(-1);
 
-  explicit AuditLog(std::unique_ptr<AuditOutput> output);
+  /// `backlog`: null where nobody goes on after a death.
+  explicit AuditLog(std::unique_ptr<AuditOutput> output, AuditBacklog* backlog = nullptr);
   AuditLog(const AuditLog&) = delete;
   AuditLog& operator=(const AuditLog&) = delete;
   ~AuditLog();

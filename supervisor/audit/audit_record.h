@@ -26,7 +26,13 @@ class AuditRecord {
   using Clock = std::chrono::system_clock;
 
   /// `event`: one word.
-  explicit AuditRecord(const char* event) : event_(event), time_(Clock::now()) {}
+  explicit AuditRecord(const char* event) : AuditRecord(event, Clock::now()) {}
+  AuditRecord(const char* event, Clock::time_point time) : event_(event), time_(time) {}
+
+  AuditRecord& add(AuditField field) {
+    fields_.push_back(std::move(field));
+    return *this;
+  }
 
   AuditRecord& add(const char* name, std::string value) {
     fields_.push_back({name, std::move(value), false});

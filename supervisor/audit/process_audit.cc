@@ -4,7 +4,10 @@
 
 #include <atomic>
 #include <cstring>
+#include <memory>
 #include <utility>
+
+#include "supervisor/audit/audit_late.h"
 
 namespace shmvisor {
 namespace {
@@ -16,12 +19,18 @@ std::atomic<AuditLog*> g_audit{nullptr};
 AuditLog* process_audit() noexcept { return g_audit.load(std::memory_order_acquire); }
 
 std::optional<std::string> open_process_audit(const AuditOptions& options,
-                                              const AuditSource& source) {
+                                              const AuditSource& source, AuditOf of) {
   if (options.place.empty()) return std::nullopt;
   auto output = open_audit_output(options, source);
   if (!output) return output.error();
+  AuditBacklog* backlog = nullptr;
+  if (of == AuditOf::kServers) {
+    backlog = AuditBacklog::create();
+    if (backlog == nullptr) return "--audit: no memory for it";
+    *output = std::make_unique<LateAuditOutput>(options, source);
+  }
   // Never destroyed: threads that nobody waits for may add to it until the very end.
-  g_audit.store(new AuditLog(std::move(*output)), std::memory_order_release);  // NOLINT
+  g_audit.store(new AuditLog(std::move(*output), backlog), std::memory_order_release);  // NOLINT
   return std::nullopt;
 }
 

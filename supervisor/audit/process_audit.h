@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <string>
@@ -17,9 +18,14 @@ namespace shmvisor {
 /// Null where no audit is wanted. It costs one load.
 [[nodiscard]] AuditLog* process_audit() noexcept;
 
+enum class AuditOf : std::uint8_t {
+  kProcess,
+  kServers,  ///< clones of this process, one after another, each of which begins
+};
+
 /// A sentence where the place cannot be had; nothing else comes of it then.
 std::optional<std::string> open_process_audit(const AuditOptions& options,
-                                              const AuditSource& source);
+                                              const AuditSource& source, AuditOf of);
 /// Records are written from now on. A sentence where no thread can be had for that.
 std::optional<std::string> begin_process_audit();
 /// Waits until all is written, and warns of records that were lost.

@@ -186,14 +186,9 @@ void RunSubcommand::add_process_options() {
 }
 
 void RunSubcommand::add_keeper() {
-  CLI::Option* const keeper =
-      app()
-          .add_flag("--keeper", options_.keeper, "Go on when the process that serves is killed")
-          ->group(kProcessesGroup);
-  for (const char* const other :
-       {"--serve", "--join", "--join-or-serve", "--private-ipc", "--audit"}) {
-    keeper->excludes(app().get_option(other));
-  }
+  app()
+      .add_flag("--keeper", options_.keeper, "Go on when the process that serves is killed")
+      ->group(kProcessesGroup);
   // For tests, which kill it more often.
   app()
       .add_option("--keeper-deaths", options_.keeper_deaths,

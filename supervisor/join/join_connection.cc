@@ -40,6 +40,16 @@ bool is_socket(const std::string& path) {
 }  // namespace
 
 Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const std::string& path) {
+  for (int tries = 1;; ++tries) {
+    bool ended = false;
+    auto connection = to(path, ended);
+    // Perhaps a keeper's, whose next server comes to who waits at the same socket.
+    if (connection || !ended || tries == kMostTries) return connection;
+  }
+}
+
+Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const std::string& path,
+                                                                   bool& ended) {
   const auto address = SocketAddress::of(path);
   if (!address) return Trouble{no_server(path, std::strerror(address.error().value()))};
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
@@ -67,7 +77,7 @@ Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const std::st
   const auto greeted = patient ? receive_message(fd.get(), greeting) : Errno(ETIMEDOUT);
   if (!greeted || greeting.words != join::kGreetingWords) {
     // One that ends closes without a word.
-    const bool ended = patient && !greeted && greeted.error() != Errno(EBADMSG);
+    ended = patient && !greeted && greeted.error() != Errno(EBADMSG);
     return Trouble{
         "what listens at '" + path + "' does not answer as this version of shmvisor does", ended};
   }
@@ -114,9 +124,11 @@ Result<void, JoinConnection::Trouble> JoinConnection::connect_again() {
   return {};
 }
 
-bool JoinConnection::hear_farewell() const {
+JoinConnection::Heard JoinConnection::hear() const {
   join::Farewell farewell;
-  return receive_message(fd_.get(), farewell).ok();
+  const auto heard = receive_message(fd_.get(), farewell);
+  if (heard) return Heard::kFarewell;
+  return heard.error() == Errno(EBADMSG) ? Heard::kAnswer : Heard::kEnd;  // it has another size
 }
 
 }  // namespace shmvisor

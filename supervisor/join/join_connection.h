@@ -8,6 +8,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -40,14 +41,20 @@ class JoinConnection {
 
   /// Readable when the server has something to say, or has ended.
   [[nodiscard]] int fd() const { return fd_.get(); }
-  /// Whether the server said farewell, having served the last process. Precondition: fd() is
-  /// readable.
-  [[nodiscard]] bool hear_farewell() const;
+  enum class Heard : std::uint8_t {
+    kFarewell,  ///< it has served the last process
+    kAnswer,    ///< once more: a server died when it had given it, and the next one gives it again
+    kEnd,
+  };
+  /// Precondition: fd() is readable.
+  [[nodiscard]] Heard hear() const;
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
   JoinConnection(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
+  /// `ended`: who accepted the connection closed it without a word.
+  static Result<JoinConnection, Trouble> to(const std::string& path, bool& ended);
   /// Why not, otherwise.
   Result<void, Trouble> connect_again();
 

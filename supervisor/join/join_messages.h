@@ -4,7 +4,8 @@
 //   the joining one hands its listener over, and the user
 //     namespace of its command where it wants files in /proc   Request, with one or two descriptors
 //   the server answers, with a file system for that /proc,
-//     which it made itself (FuseMount)                         Answer, with at most one descriptor
+//     which it made itself (FuseMount); once more, where a
+//     keeper's server died before it knew that it had         Answer, with at most one descriptor
 //   when the last process of the command has ended, it takes
 //     its leave; a server that closes without has ended itself Farewell
 //

@@ -14,14 +14,13 @@
 #include <utility>
 
 #include "supervisor/join/join_messages.h"
+#include "supervisor/join/joined_command.h"
 #include "supervisor/join/tell_of_join.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/poll_files.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/loop/accept_pause.h"
-#include "supervisor/procfiles/proc_file_system.h"
-#include "supervisor/procfiles/sysctl_covers.h"
 
 namespace shmvisor {
 namespace {
@@ -34,9 +33,6 @@ constexpr std::ptrdiff_t kMostAdmissionsOfAUser = 4;
 /// Visitors beyond that wait in the socket's queue.
 constexpr int kMostGreetedInATurn = 32;
 constexpr std::ptrdiff_t kMostJoined = 1024;
-/// Of one joined command: who joins may be hostile, and threads are shared by all.
-constexpr int kMostThreads = 256;
-constexpr int kMostThreadsOfAnotherUser = 8;
 /// The largest --tracer-wait.
 constexpr std::chrono::milliseconds kMostTracerWait = std::chrono::hours(1);
 constexpr std::chrono::milliseconds kDrainBound(1000);
@@ -45,41 +41,11 @@ constexpr std::chrono::milliseconds kBetweenAdmissions(10);
 constexpr std::chrono::milliseconds kBetweenLooks(100);
 /// The connection, a pidfd, what may come over it, and what tells that an admission is over.
 constexpr std::int64_t kDescriptorsOfAVisitor = 5;
-/// Connection, listener, files, the timer of its threads, a pidfd, its IPC and user namespace; and
-/// those of callers that are remembered.
-constexpr std::int64_t kDescriptorsOfAJoined = 7;
 /// For files in /proc, once the last process under the filter has ended.
 constexpr std::chrono::seconds kUnmountBound(1);
 constexpr std::string_view kOutOfMemory = "the server is out of memory";
 
 }  // namespace
-
-/// A process whose descendants are looked at as long as this lives.
-class JoinedCommands::Root {
- public:
-  Root(SupervisedScope& scope, pid_t pid) : scope_(scope), id_(scope.add_root(pid)) {}
-  Root(const Root&) = delete;
-  Root& operator=(const Root&) = delete;
-  ~Root() { scope_.remove_root(id_); }
-
- private:
-  SupervisedScope& scope_;
-  const SupervisedScope::RootId id_;
-};
-
-struct JoinedCommands::Joined {
-  explicit Joined(uid_t its_payer) : payer(its_payer) {}
-
-  const uid_t payer;
-  /// Held open, so that our end can be seen.
-  UniqueFd connection;
-  DescriptorShare::Part descriptors;
-  bool ended = false;  ///< its last process
-  Clock::time_point ended_at;
-  std::optional<Root> root;
-  /// Where its /proc has files of ours.
-  std::unique_ptr<ProcFileSystem> files;
-};
 
 JoinedCommands::JoinedCommands(EventLoop& loop, JoinSocket socket, std::shared_ptr<Session> session,
                                std::string label)
@@ -272,67 +238,26 @@ std::string JoinedCommands::object_to(const Visitor& visitor, const Admission::F
 
 std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& findings) {
   const Visitor& visitor = applicant.visitor;
-  const join::Request& request = findings.asked.request;
   if (auto objection = object_to(visitor, findings); !objection.empty()) return objection;
-  const std::size_t remembered =
-      std::min(static_cast<std::size_t>(session_->plan().remembered_joined_callers),
-               ThreadIdentities::kMostOfOthers);
-  auto descriptors = session_->descriptors().take(
-      visitor.peer.payer(), kDescriptorsOfAJoined + static_cast<std::int64_t>(remembered));
-  if (!descriptors) return "its user has its share of the server's descriptors already";
-  ServerOptions options = session_->server_options();
-  options.most_threads = visitor.peer.payer() == ::geteuid() || visitor.peer.payer() == 0
-                             ? kMostThreads
-                             : kMostThreadsOfAnotherUser;
-  options.most_remembered = remembered;
-  options.remembered = Remembered::kThreads;
-  options.tracer_wait =
-      std::min(std::chrono::milliseconds(request.tracer_wait_ms), kMostTracerWait);
+  Admitted admitted;
+  admitted.payer = visitor.peer.payer();
+  admitted.root = SupervisedScope::look_at(visitor.peer.pid());
+  admitted.tracer_wait =
+      std::min(std::chrono::milliseconds(findings.asked.request.tracer_wait_ms), kMostTracerWait);
   // All that was read of it by its number is its own.
   if (!visitor.peer.lives()) return "its process has ended, or cannot be told for sure";
-  options.home = session_->namespaces().take_in_joiner(std::move(findings.ipc_namespace));
-  if (!label_.empty()) options.containers.push_back(label_);
-  if (findings.files.connection.valid()) {
-    options.on_namespace_change =
-        [covers = std::make_shared<SysctlCovers>(std::move(findings.user_namespace))](
-            pid_t tid, uid_t user) { covers->cover(tid, user); };
+  admitted.listener = std::move(findings.asked.listener);
+  admitted.files = std::move(findings.files.connection);
+  admitted.user_namespace = std::move(findings.user_namespace);
+  admitted.ipc_namespace = std::move(findings.ipc_namespace);
+  if (!note(visitor, admitted)) return "too many commands have joined already";
+  int error = 0;
+  std::string refusal = serve(admitted, error);
+  if (refusal.empty() && error != 0) {
+    findings.missing = {ProcMountFailure::Step::kServe, error};
+    findings.files.mount.reset();
   }
-  // All that needs memory comes before it is served.
-  std::list<Joined> newcomer;
-  Joined& joined = newcomer.emplace_back(visitor.peer.payer());
-  joined.descriptors = std::move(*descriptors);
-  joined.root.emplace(*scope_, visitor.peer.pid());
-  if (findings.files.connection.valid()) joined.files = session_->make_files(options.home);
-  ServerPool::Client client;
-  client.session = session_;
-  client.options = options;
-  client.ended = [this, &joined] {
-    joined.ended = true;
-    joined.ended_at = Clock::now();
-    forget_again_.set_by(joined.ended_at);
-  };
-  // How its callers wait only they can show: it may say what it likes.
-  if (!pool_.add(std::move(findings.asked.listener), WaitKind::kUnknown, std::move(client))) {
-    return "the server cannot watch another listener";
-  }
-  // From here on it is served until it ends.
-  joined_.splice(joined_.end(), newcomer);
-  serve_files(joined, findings);
-  return {};
-}
-
-void JoinedCommands::serve_files(Joined& joined, Admission::Findings& findings) noexcept {
-  if (joined.files == nullptr) return;
-  int error = ENOMEM;
-  try {
-    const auto started = joined.files->start(std::move(findings.files.connection));
-    error = started ? 0 : started.error().value();
-  } catch (const std::bad_alloc&) {
-    error = ENOMEM;
-  }
-  if (error == 0) return;
-  findings.missing = {ProcMountFailure::Step::kServe, error};
-  findings.files.mount.reset();
+  return refusal;
 }
 
 void JoinedCommands::answer(Applicant& applicant, const Admission::Findings& findings) {
@@ -342,7 +267,12 @@ void JoinedCommands::answer(Applicant& applicant, const Admission::Findings& fin
   answer.missing = findings.missing;
   const std::array mount{findings.files.mount.get()};
   const std::size_t descriptors = findings.files.mount.valid() ? 1 : 0;
-  if (!send_message(visitor.connection.get(), answer, std::span(mount).first(descriptors))) return;
+  KeptVisitor* const kept = joined_.back().kept;
+  if (kept != nullptr) begin_answer(*kept, answer, findings.files.mount);
+  const bool is_sent =
+      send_message(visitor.connection.get(), answer, std::span(mount).first(descriptors)).ok();
+  if (kept != nullptr) end_answer(*kept, is_sent);
+  if (!is_sent) return;
   tell_of_join(visitor.peer);
   joined_.back().connection = std::move(visitor.connection);
 }
@@ -384,6 +314,7 @@ std::size_t JoinedCommands::count() const {
 
 void JoinedCommands::forget(const Joined& joined) {
   (void)send_message(joined.connection.get(), join::Farewell());
+  if (joined.kept != nullptr) joined.kept->state.store(KeptVisitor::kFree);
 }
 
 bool JoinedCommands::drain() {

@@ -12,6 +12,10 @@
 // gets no right over it by that (IpcNamespaces). Its filter's notifications of unshare(2) and
 // setns(2) are not relied on.
 //
+// With a keeper all that was found out about who has joined is noted before the answer is given
+// (KeptVisitors), and the next server serves them on: it asks no process again. Who has not got an
+// answer yet finds its connection closed, and asks again.
+//
 // Ownership: borrows the loop, in which it runs; shares the session, to whose scope it adds that of
 // the joined processes; owns all else. Destroyed only after drain() succeeded; otherwise the
 // process must end without that: end_process.h. Thread rule: the main thread.
@@ -21,6 +25,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +34,8 @@
 #include "supervisor/join/join_messages.h"
 #include "supervisor/join/join_socket.h"
 #include "supervisor/join/peer_process.h"
+#include "supervisor/journal/call_slots.h"
+#include "supervisor/keeper/kept_visitors.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/scope/supervised_scope.h"
 #include "supervisor/session/server_pool.h"
@@ -49,6 +56,11 @@ class JoinedCommands {
   JoinedCommands(const JoinedCommands&) = delete;
   JoinedCommands& operator=(const JoinedCommands&) = delete;
   ~JoinedCommands();
+
+  /// Notes who joins, and their calls, in `kept` and `slots`, borrowed; and serves those on whom
+  /// another process has noted there, with those of its calls in `left` that are theirs. Before
+  /// anything else.
+  void go_on_with(KeptVisitors& kept, CallSlots& slots, std::span<const CallSlots::Left> left);
 
   /// Whether no process of any joined command is left. Files in /proc that a process keeps mounted
   /// count for a second only.
@@ -91,6 +103,18 @@ class JoinedCommands {
   };
   class Root;
   struct Joined;
+  /// All that is needed of a command to serve it.
+  struct Admitted {
+    uid_t payer = 0;
+    SupervisedScope::Root root;
+    std::chrono::milliseconds tracer_wait;
+    UniqueFd listener;
+    UniqueFd files;           ///< invalid: it has none
+    UniqueFd user_namespace;  ///< invalid: ours
+    Result<UniqueFd> ipc_namespace = Errno(ESRCH);
+    KeptVisitor* kept = nullptr;
+    std::span<const CallSlots::Left> left = {};
+  };
 
   void greet_visitors();
   /// Waits for the visitor's request, for a while. `visitor`: a list of this visitor alone.
@@ -115,8 +139,18 @@ class JoinedCommands {
   std::string admit(Applicant& applicant, Admission::Findings& findings);
   /// Why what was found does not do; empty where it does.
   static std::string object_to(const Visitor& visitor, const Admission::Findings& findings);
-  /// Serves the files in /proc, where the command wants some.
-  static void serve_files(Joined& joined, Admission::Findings& findings) noexcept;
+  /// Serves the command from now on, which is the last of joined_ then; otherwise answers why not.
+  /// What throws has done nothing. `error`: why its files in /proc are not served, an errno.
+  std::string serve(Admitted& admitted, int& error);
+  /// Answers an errno, or 0.
+  static int serve_files(Joined& joined, Admitted& admitted) noexcept;
+  /// Notes what is known of it. False where there is no room.
+  bool note(const Visitor& visitor, Admitted& admitted);
+  /// Before the answer is sent, and behind it.
+  static void begin_answer(KeptVisitor& kept, const join::Answer& answer, const UniqueFd& mount);
+  static void end_answer(KeptVisitor& kept, bool is_sent);
+  /// Serves one that another process has noted.
+  std::string bring_back(KeptVisitor& kept, std::span<const CallSlots::Left> left);
   void answer(Applicant& applicant, const Admission::Findings& findings);
   static void refuse(const Visitor& visitor, std::string_view refusal);
   void forget_ended();
@@ -127,6 +161,8 @@ class JoinedCommands {
   const std::shared_ptr<Session> session_;
   const std::string label_;
   const std::shared_ptr<SupervisedScope> scope_;
+  KeptVisitors* kept_ = nullptr;  ///< null without a keeper
+  CallSlots* slots_ = nullptr;
   Visitors visitors_;
   Applicants applicants_;
   std::list<Underway> underway_;

@@ -23,6 +23,8 @@ struct FuseBeginning {
 
   std::atomic<std::uint32_t> size_bytes{0};  ///< 0: there is none; set when the bytes are there
   std::array<std::byte, kMostBytes> bytes{};
+
+  std::atomic<std::uint64_t> last_open_file{0};  ///< the number of the last file that was opened
 };
 
 struct KeeperPage {
@@ -35,7 +37,6 @@ struct KeeperPage {
 
   std::atomic<int> command_status{kNone};  ///< once the command has ended: its exit status
   std::atomic<bool> told_to_end{false};    ///< by a signal, with none left whom it could be for
-  std::atomic<std::uint32_t> servers{0};   ///< how many there have been, with the present one
 
   /// The last server ended by SIGKILL: somebody killed it, no call that it served.
   std::atomic<bool> was_killed{false};

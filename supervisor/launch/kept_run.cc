@@ -72,7 +72,6 @@ class Keeper {
  private:
   void start_server() {
     clone_again_.cancel();
-    page_.servers.fetch_add(1);
     const auto server = clone_server();
     if (!server) {
       spdlog::error("no new server: {}", std::strerror(server.error().value()));
@@ -137,14 +136,19 @@ class Keeper {
   }
 
   bool close_descriptors_of_the_dead() {
+    if (launched_.kept->visitors != nullptr) {
+      of_visitors_ = launched_.kept->visitors->descriptors();
+    }
     return close_descriptors_but(
         folder_.get(), page_.descriptors,
         [](int fd, void* self) { return static_cast<Keeper*>(self)->is_own(fd); }, this);
   }
 
-  /// Whether it was open before there was a server, or has been opened here since.
+  /// Whether it was open before there was a server, or has been opened here since; or is one of
+  /// those who have joined.
   [[nodiscard]] bool is_own(int fd) const {
-    return fd == init_.witness_fd() || std::ranges::find(own_, fd) != own_.end();
+    return fd == init_.witness_fd() || std::ranges::find(own_, fd) != own_.end() ||
+           std::ranges::binary_search(of_visitors_, fd);
   }
 
   const Launched& launched_;
@@ -157,19 +161,23 @@ class Keeper {
   InitLoop init_;
   EventLoop::Timer clone_again_;
   std::vector<int> own_;
+  std::vector<int> of_visitors_;  ///< sorted
   std::deque<Clock::time_point> deaths_;
   std::optional<int> status_;
 };
 
 }  // namespace
 
-int run_kept(const Launched& launched, UniqueFd listener, ServingRun::Groundwork groundwork) {
+int run_kept(const Launched& launched, UniqueFd listener, std::optional<JoinSocket> socket,
+             ServingRun::Groundwork groundwork) {
   if (const auto failure = ServingRun::open_control_socket(launched.options, groundwork)) {
     return launched.give_up(*failure);
   }
+  // Each server has the same one, whose IPC namespace is held open here.
+  ServingRun::Groundwork same = ServingRun::complete(launched, std::move(groundwork));
   flush_process_log();  // or each server would write these lines, too
   Keeper keeper(launched, [&] {
-    return ServingRun(launched, std::move(listener), std::nullopt, std::move(groundwork)).run();
+    return ServingRun(launched, std::move(listener), std::move(socket), std::move(same)).run();
   });
   return keeper.run();
 }

@@ -10,13 +10,17 @@
 // Thread rule: the main thread, while it is the only one.
 #pragma once
 
+#include <optional>
+
 #include "policy/base/unique_fd.h"
+#include "supervisor/join/join_socket.h"
 #include "supervisor/launch/launched.h"
 #include "supervisor/launch/serving_run.h"
 
 namespace shmvisor {
 
-/// Precondition: launched.kept. Answers the run's exit status.
-int run_kept(const Launched& launched, UniqueFd listener, ServingRun::Groundwork groundwork);
+/// Precondition: launched.kept. `socket`: where others may join. Answers the run's exit status.
+int run_kept(const Launched& launched, UniqueFd listener, std::optional<JoinSocket> socket,
+             ServingRun::Groundwork groundwork);
 
 }  // namespace shmvisor

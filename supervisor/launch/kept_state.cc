@@ -14,6 +14,7 @@ namespace shmvisor {
 
 KeptState::KeptState(const Kept& kept, journal::RecoveredState state)
     : page_(kept.page),
+      visitors_(kept.visitors),
       state_(std::move(state)),
       journal_(kept.state, state_),
       slots_(kept.state, state_.decisions) {}
@@ -56,18 +57,29 @@ void KeptState::end_unheld(Session& session, const std::vector<IpcNamespaceId>& 
   }
 }
 
-void KeptState::bring_back(ServedListener& served) {
+void KeptState::bring_back(ServedListener& served, JoinedCommands* joined) {
   if (page_.was_killed.load()) slots_.acquit();
-  const LeftCalls left = served.begin_with(slots_);
-  if (left.answered + left.to_serve.size() != 0) {
-    spdlog::debug("{} calls were under way, of which {} were decided",
-                  left.answered + left.to_serve.size(), left.answered);
+  // Once: it counts deaths.
+  const std::vector<CallSlots::Left> left = slots_.take_left();
+  (void)served.begin_with(slots_, left);
+  std::vector<int> listeners{served.listener().fd()};
+  if (joined != nullptr) {
+    joined->go_on_with(*visitors_, slots_, left);
+    visitors_->for_each([&listeners](const KeptVisitor& visitor) {
+      if (visitor.state.load() == KeptVisitor::kJoined) listeners.push_back(visitor.listener);
+    });
   }
-  if (left.refused != 0) {
+  for (const CallSlots::Left& call : left) {
+    if (std::ranges::find(listeners, call.listener) == listeners.end()) {
+      slots_.forget(call.listener);
+    }
+  }
+  if (!left.empty()) spdlog::debug("{} calls were under way", left.size());
+  if (const auto refused = std::ranges::count(left, true, &CallSlots::Left::refused)) {
     spdlog::error(
         "{} calls were in service when a server died, and when the next one did: they fail with "
         "ENOMEM",
-        left.refused);
+        refused);
   }
 }
 

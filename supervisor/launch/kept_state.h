@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "policy/base/result.h"
+#include "supervisor/join/joined_commands.h"
 #include "supervisor/journal/call_slots.h"
 #include "supervisor/journal/change_journal.h"
 #include "supervisor/journal/recovered_state.h"
@@ -28,8 +29,9 @@ class KeptState {
 
   /// The session, which is empty, has what there was, and notes its changes from now on.
   Result<void, std::string> bring_back(Session& session);
-  /// Calls that came and were not answered go on; those to come are noted.
-  void bring_back(ServedListener& served);
+  /// Calls that came and were not answered go on; those to come are noted. So of commands that have
+  /// joined, where there may be some.
+  void bring_back(ServedListener& served, JoinedCommands* joined);
 
   /// False where segments' pages are still being locked: see end_process.h.
   bool wait_for_end(std::chrono::milliseconds bound) { return locking_.wait_for_end(bound); }
@@ -42,6 +44,7 @@ class KeptState {
   void end_unheld(Session& session, const std::vector<IpcNamespaceId>& held) const;
 
   KeeperPage& page_;
+  KeptVisitors* const visitors_;
   journal::RecoveredState state_;
   ChangeJournal journal_;
   CallSlots slots_;

@@ -15,6 +15,7 @@
 #include "policy/base/unique_fd.h"
 #include "supervisor/journal/state_file.h"
 #include "supervisor/keeper/keeper_page.h"
+#include "supervisor/keeper/kept_visitors.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/launch/command.h"
 #include "supervisor/launch/command_watch.h"
@@ -31,8 +32,9 @@ namespace shmvisor {
 struct Kept {
   KeeperPage& page;
   StateFile& state;
-  int news;      ///< an eventfd: the keeper has changed something in the page
-  pid_t keeper;  ///< its pid, by which the run is known
+  KeptVisitors* visitors;  ///< null where nobody may join
+  int news;                ///< an eventfd: the keeper has changed something in the page
+  pid_t keeper;            ///< its pid, by which the run is known
 };
 
 struct Launched {

@@ -89,7 +89,7 @@ bool proc_is_ours() {
 }
 
 /// What a keeper and its servers share.
-Result<Kept, Failure> prepare_keeper() {
+Result<Kept, Failure> prepare_keeper(const RunOptions& options, KernelFeatures& features) {
   if (orphans_need_us()) {
     return Failure{exit_status::kOwnFailure,
                    "--keeper: Yama's ptrace_scope lets a process trace its descendants alone, and "
@@ -97,8 +97,10 @@ Result<Kept, Failure> prepare_keeper() {
                    "CAP_SYS_PTRACE, or run it without"};
   }
   KeeperPage* const page = KeeperPage::create();
+  const bool may_be_joined = !options.serve_path.empty();
+  KeptVisitors* const visitors = may_be_joined ? KeptVisitors::create() : nullptr;
   UniqueFd news(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (page == nullptr || !news.valid()) {
+  if (page == nullptr || (may_be_joined && visitors == nullptr) || !news.valid()) {
     return Failure{exit_status::kOwnFailure,
                    std::string("--keeper: cannot begin: ") + std::strerror(errno)};
   }
@@ -111,8 +113,10 @@ Result<Kept, Failure> prepare_keeper() {
     return Failure{exit_status::kOwnFailure, "--keeper: cannot begin: there is another thread"};
   }
   KeptDescriptors::use(&page->descriptors);
+  // A caller that runs system calls step by step dies with its server. So it is to do that once.
+  features.mark_absent(KernelFeature::kLateCallSites);
   // All for as long as we live.
-  return Kept{*page, *state->release(), news.release(), ::getpid()};
+  return Kept{*page, *state->release(), visitors, news.release(), ::getpid()};
 }
 
 /// Those who join a run share its segments: each stays where it was started.
@@ -142,7 +146,8 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
                                                "; see 'shmvisor check'"});
   }
   if (const auto trouble = open_process_audit(
-          options.audit, {"run", options.control.name, static_cast<int>(::getpid())})) {
+          options.audit, {"run", options.control.name, static_cast<int>(::getpid())},
+          options.keeper ? AuditOf::kServers : AuditOf::kProcess)) {
     return fail({exit_status::kOwnFailure, *trouble});
   }
   ProcMode proc = options.proc.value_or(ProcMode::kAuto);
@@ -156,12 +161,10 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   const InheritedState inherited(group, options.at_our_death);
   inherited.raise_limits();
   std::optional<Kept> kept;
-  if (options.keeper) {
-    auto prepared = prepare_keeper();
+  if (options.keeper && !role.server) {
+    auto prepared = prepare_keeper(options, features);
     if (!prepared) return fail(prepared.error());
     kept.emplace(*prepared);
-    // A caller that runs system calls step by step dies with its server. So it is to do that once.
-    features.mark_absent(KernelFeature::kLateCallSites);
   }
   // The state that we were started with is the command's, see InheritedState.
   ::prctl(PR_SET_CHILD_SUBREAPER, options.subreaper || orphans_need_us() ? 1 : 0, 0, 0, 0);
@@ -176,8 +179,7 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
       });
   if (!started) return fail(started.error());
   Command& command = *started;
-  const Launched launched{
-      options, features, group, inherited, command, parent, kept ? &*kept : nullptr};
+  Launched launched{options, features, group, inherited, command, parent, kept ? &*kept : nullptr};
   UniqueFd listener = command.take_listener();
   const auto joined = hand_over(launched, role, search, listener);
   if (!joined) return launched.give_up(joined.error());
@@ -187,11 +189,21 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
         "is restored or saved here");
   }
   if (!*joined) {
+    if (options.keeper && !kept) {  // whom it was to join has ended
+      auto prepared = prepare_keeper(options, features);
+      if (!prepared) return launched.give_up(prepared.error());
+      launched.kept = &kept.emplace(*prepared);
+    }
     if (!groundwork) groundwork.emplace(ServingRun::lay_groundwork(options, features));
-    if (kept) return run_kept(launched, std::move(listener), std::move(*groundwork));
+    if (kept) {
+      return run_kept(launched, std::move(listener), std::move(role.socket),
+                      std::move(*groundwork));
+    }
     return ServingRun(launched, std::move(listener), std::move(role.socket), std::move(*groundwork))
         .run();
   }
+  // It serves nothing, so there is nothing to keep.
+  if (options.keeper) let_process_log_have_thread(true);
   return run_joined(launched, *role.server, std::move(listener));
 }
 

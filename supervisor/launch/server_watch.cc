@@ -17,11 +17,13 @@ ServerWatch::ServerWatch(EventLoop& loop, const JoinConnection& server, UniqueFd
 }
 
 void ServerWatch::hear_server() {
+  const JoinConnection::Heard heard = server_.hear();
+  if (heard == JoinConnection::Heard::kAnswer) return;
   all_served_ = last_process_->gone();
   server_speaks_.reset();
   last_process_.reset();
   listener_.reset();
-  if (server_.hear_farewell()) {
+  if (heard == JoinConnection::Heard::kFarewell) {
     all_served_ = true;
     return;
   }

@@ -91,17 +91,22 @@ ServingRun::Groundwork ServingRun::lay_groundwork(const RunOptions& options,
   return groundwork;
 }
 
+ServingRun::Groundwork ServingRun::complete(const Launched& launched, Groundwork groundwork) {
+  if (groundwork.session == nullptr) {
+    groundwork.session =
+        make_session(launched.options, groundwork.resources, launched.command.ipc_namespace());
+  }
+  return groundwork;
+}
+
 ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
                        std::optional<JoinSocket> socket, Groundwork groundwork)
     : launched_(launched),
-      groundwork_(std::move(groundwork)),
+      groundwork_(complete(launched, std::move(groundwork))),
       kept_state_(read_state(launched)),
       resources_(std::move(groundwork_.resources)),
       upkeep_(loop_, resources_),
-      session_(bring_back(
-          groundwork_.session != nullptr
-              ? std::move(groundwork_.session)
-              : make_session(launched.options, resources_, launched.command.ipc_namespace()))),
+      session_(bring_back(std::move(groundwork_.session))),
       covers_(launched.command.pid()),
       files_(serve_files()),
       served_(session_, std::move(listener), launched.command.wait_kind(), server_options()),
@@ -111,7 +116,6 @@ ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
   session_->scope().add(scope_below_us(launched.features));
   upkeep_.add(session_);
   if (socket) joined_.emplace(loop_, std::move(*socket), session_);
-  if (kept_state_ != nullptr) kept_state_->bring_back(served_);
   if (launched.is_first() && launched.options.cleanup == CleanupMode::kRmidForced) {
     session_->registries().initial()->set_rmid_forced(true);
   }
@@ -156,8 +160,7 @@ std::unique_ptr<ProcFileSystem> ServingRun::serve_files() {
   auto files = session_->make_files();
   // Where it cannot be served it is closed, and the child finds that it cannot mount its files.
   FuseBeginning* const beginning = launched_.kept == nullptr ? nullptr : &launched_.kept->page.fuse;
-  const auto number = launched_.kept == nullptr ? 1U : launched_.kept->page.servers.load();
-  if (const auto started = files->start(std::move(connection), beginning, number); !started) {
+  if (const auto started = files->start(std::move(connection), beginning); !started) {
     spdlog::warn("cannot serve the files in /proc: {}", std::strerror(started.error().value()));
     if (launched_.kept != nullptr) launched_.kept->page.files_gone.store(true);
     return nullptr;
@@ -249,13 +252,16 @@ std::optional<Failure> ServingRun::start() {
   }
   if (auto failure = open_control()) return failure;
   if (const auto trouble = begin_process_audit()) return own_failure(*trouble);
-  if (launched_.is_first())
+  // It may begin with calls, in threads that need our signal handler.
+  if (kept_state_ != nullptr) kept_state_->bring_back(served_, joined_ ? &*joined_ : nullptr);
+  const auto started = served_.server().start();
+  if (started && launched_.is_first()) {
     audit(AuditLog::kNobody, [this] {
       AuditRecord record("start");
       record.add("pid", launched_.command.pid());
       return std::move(record.add("command", launched_.options.command.front()));
     });
-  const auto started = served_.server().start();
+  }
   if (started && launched_.kept != nullptr) launched_.kept->page.serves.store(true);
   if (started) return std::nullopt;
   return Failure{exit_status::kOwnFailure,

@@ -40,6 +40,8 @@ class ServingRun {
     std::optional<ControlSocket> control = {};  ///< where it is open already
   };
   static Groundwork lay_groundwork(const RunOptions& options, KernelFeatures& features);
+  /// Makes the session, where there is none yet.
+  static Groundwork complete(const Launched& launched, Groundwork groundwork);
   /// Where the options ask for one. Once.
   static std::optional<Failure> open_control_socket(const RunOptions& options,
                                                     Groundwork& groundwork);

@@ -48,7 +48,12 @@ class Listener {
 
   [[nodiscard]] WaitKind wait_kind() const { return wait_kind_.load(std::memory_order_relaxed); }
   /// Sets what the behaviour of a caller has shown.
-  void learn(WaitKind wait_kind) { wait_kind_.store(wait_kind, std::memory_order_relaxed); }
+  void learn(WaitKind wait_kind) {
+    wait_kind_.store(wait_kind, std::memory_order_relaxed);
+    if (kept_wait_kind_ != nullptr) kept_wait_kind_->store(static_cast<std::uint8_t>(wait_kind));
+  }
+  /// From now on `place`, borrowed, has what is learnt, too. Before anything is received.
+  void keep_wait_kind_in(std::atomic<std::uint8_t>& place) { kept_wait_kind_ = &place; }
 
   /// Wake-ups on the caller's own CPU (Linux 6.6): ten times as fast as across CPUs.
   void use_sync_wake_up(KernelFeatures& features);
@@ -106,6 +111,7 @@ class Listener {
   std::atomic<WaitKind> wait_kind_;
   std::size_t notif_size_bytes_;
   std::size_t response_size_bytes_;
+  std::atomic<std::uint8_t>* kept_wait_kind_ = nullptr;
 };
 
 /// Whether `fd` is the listener of a seccomp filter: no other file can have its name in /proc.

@@ -3,29 +3,48 @@
 #include <utility>
 
 namespace shmvisor {
+namespace {
+
+/// IPC_NS_INIT_INO of include/uapi/linux/nsfs.h; those of others follow, PROC_DYNAMIC_FIRST of
+/// fs/proc/generic.c.
+constexpr IpcNamespaceId kFirstNamespace = 0xefffffff;
+constexpr IpcNamespaceId kLastNamespace = 0xffffffff;
+
+}  // namespace
 
 OpenFiles::~OpenFiles() {
   for (const auto& [handle, entry] : entries_) shares_->give_back(entry->user);
 }
 
-Result<std::uint64_t> OpenFiles::add(uid_t user, std::unique_ptr<OpenFile> file) {
+std::uint32_t OpenFiles::mark_for(IpcNamespaceId ipc_namespace) {
+  if (ipc_namespace == 0) return 0;
+  if (ipc_namespace < kFirstNamespace || ipc_namespace > kLastNamespace) return kNoMark;
+  return static_cast<std::uint32_t>(ipc_namespace - kFirstNamespace + 1);
+}
+
+Result<std::uint64_t> OpenFiles::add(uid_t user, std::unique_ptr<OpenFile> file,
+                                     std::uint32_t mark) {
   auto entry = std::make_shared<Entry>();
   entry->user = user;
   entry->file = std::move(file);
   if (!shares_->take(user)) return Errno(ENFILE);
   const MutexLock lock(mutex_);
   try {
-    entries_.emplace(last_handle_ + 1, std::move(entry));
+    for (;;) {
+      const std::uint64_t number = ++*last_ % kNumbers;
+      const std::uint64_t handle = std::uint64_t{mark} << kNumberBits | number;
+      if (number == 0 || !entries_.try_emplace(handle, entry).second) continue;
+      return handle;
+    }
   } catch (...) {
     shares_->give_back(user);
     throw;
   }
-  return ++last_handle_;
 }
 
-void OpenFiles::begin_at(std::uint64_t handle) {
-  const MutexLock lock(mutex_);
-  first_handle_ = last_handle_ = handle;
+void OpenFiles::number_by(std::atomic<std::uint64_t>& last) {
+  last_ = &last;
+  last_of_others_ = last.load();
 }
 
 void OpenFiles::revive(std::uint64_t handle, uid_t user,

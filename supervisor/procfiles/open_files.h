@@ -1,5 +1,8 @@
 // OpenFiles: the open files of one mount, by the handle that the kernel's requests name.
 //
+// A handle is a number, and a mark that says which registry the file is of: all that is known of a
+// file when its server has died. The kernel keeps it, and no process can change it.
+//
 // Several processes can share a file description, and read it at the same time (pread(2)): each
 // file has a lock of its own, for which no thread waits (RequestQueue).
 //
@@ -8,11 +11,13 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <unordered_map>
 
+#include "emulation/shm/registries.h"
 #include "policy/base/mutex.h"
 #include "policy/base/result.h"
 #include "supervisor/procfiles/open_file.h"
@@ -27,16 +32,27 @@ class OpenFiles {
   OpenFiles& operator=(const OpenFiles&) = delete;
   ~OpenFiles();
 
+  /// For mark_of(): a registry's, and of none.
+  static std::uint32_t mark_for(IpcNamespaceId ipc_namespace);
+  static constexpr std::uint32_t kNoMark = 0x1fffffff;
+
   /// Answers the file's handle, never 0. ENFILE where the user has its share already.
-  Result<std::uint64_t> add(uid_t user, std::unique_ptr<OpenFile> file);
+  Result<std::uint64_t> add(uid_t user, std::unique_ptr<OpenFile> file,
+                            std::uint32_t mark = kNoMark);
+  static std::uint32_t mark_of(std::uint64_t handle) {
+    return static_cast<std::uint32_t>(handle >> kNumberBits);
+  }
   /// Opens it again, for a handle that another process gave out, before this one served the mount.
   /// Does nothing where there is such a file.
   void revive(std::uint64_t handle, uid_t user,
               const std::function<std::unique_ptr<OpenFile>()>& open);
-  /// Handles of processes that have served the mount before are all below: before the first add().
-  void begin_at(std::uint64_t handle);
+  /// Goes on with the numbers of processes that have served the mount before. `last`: borrowed,
+  /// shared with them. Before the first add().
+  void number_by(std::atomic<std::uint64_t>& last);
   /// Whether one of them gave it out.
-  [[nodiscard]] bool is_older(std::uint64_t handle) const { return handle < first_handle_; }
+  [[nodiscard]] bool is_older(std::uint64_t handle) const {
+    return handle % kNumbers <= last_of_others_;
+  }
   /// Does nothing where there is none.
   void remove(std::uint64_t handle);
   /// Answers what `use` answers; EIO where there is no such file.
@@ -49,6 +65,9 @@ class OpenFiles {
   }
 
  private:
+  static constexpr unsigned kNumberBits = 35;
+  static constexpr std::uint64_t kNumbers = std::uint64_t{1} << kNumberBits;
+
   struct Entry {
     uid_t user = 0;
     /// Held while the attaches of a table's segments are counted, within bounds: only readers of
@@ -62,8 +81,9 @@ class OpenFiles {
   const std::shared_ptr<OpenFileShares> shares_;
   Mutex mutex_;
   std::unordered_map<std::uint64_t, std::shared_ptr<Entry>> entries_ GUARDED_BY(mutex_);
-  std::uint64_t first_handle_ = 0;
-  std::uint64_t last_handle_ GUARDED_BY(mutex_) = 0;
+  std::atomic<std::uint64_t> own_last_{0};
+  std::atomic<std::uint64_t>* last_ = &own_last_;
+  std::uint64_t last_of_others_ = 0;
 };
 
 }  // namespace shmvisor

@@ -29,8 +29,6 @@ constexpr fuse_ino_t kFirstFile = FUSE_ROOT_ID + 1;
 /// The user charged for requests of threads outside of our pid namespace, and of threads that are
 /// gone.
 constexpr uid_t kNobodyInSight = static_cast<uid_t>(-1);
-/// So many handles are one server's; those of the next one are above.
-constexpr unsigned kHandleBitsOfOne = 32;
 constexpr blksize_t kProcBlockBytes = 1024;
 /// Longer ones come in pieces.
 constexpr unsigned kMostWriteBytes = 16 * 1024;
@@ -281,8 +279,7 @@ ProcFileSystem::~ProcFileSystem() {
   if (session_ != nullptr) fuse_session_destroy(session_);
 }
 
-Result<void> ProcFileSystem::start(UniqueFd connection, FuseBeginning* beginning,
-                                   std::uint32_t number) {
+Result<void> ProcFileSystem::start(UniqueFd connection, FuseBeginning* beginning) {
   fuse_set_log_func(log_line);
   std::array<char, 9> name{"shmvisor"};
   std::array<char*, 2> words{name.data(), nullptr};
@@ -295,7 +292,7 @@ Result<void> ProcFileSystem::start(UniqueFd connection, FuseBeginning* beginning
   const std::string place = "/dev/fd/" + std::to_string(connection.get());
   if (fuse_session_mount(session_, place.c_str()) != 0) return Errno(EINVAL);
   const int fd = connection.release();  // the session's from now on
-  if (number > 1) open_files_.begin_at(std::uint64_t{number} << kHandleBitsOfOne);
+  if (beginning != nullptr) open_files_.number_by(beginning->last_open_file);
   if (beginning != nullptr && beginning->size_bytes.load() != 0) take_over(*beginning, fd);
 
   if (auto started = threads_.start(session_, payer, beginning); !started) {
@@ -341,7 +338,8 @@ Result<std::uint64_t> ProcFileSystem::open(const ProcFileInfo& file, int flags, 
   auto found = opener.registry();
   if (!found) return found.error();
   const std::shared_ptr<Registry> registry = std::move(found->registry);
-  return open_files_.add(payer(tid), OpenFile::make(file, registry, opener, owner, flags));
+  return open_files_.add(payer(tid), OpenFile::make(file, registry, opener, owner, flags),
+                         OpenFiles::mark_for(found->ipc_namespace));
 }
 
 ProcFileSystem::KernelSize& ProcFileSystem::size_of(std::uint64_t inode) {

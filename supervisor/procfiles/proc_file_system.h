@@ -17,7 +17,9 @@
 // The kernel ends the connection when its last mount is gone, or when we die. Requests under way
 // fail then, and no process keeps waiting. Where a keeper holds the connection, too, the next
 // server goes on: it begins with the request that the kernel began with, has the kernel send again
-// what was not answered (FUSE_NOTIFY_RESEND, Linux 6.9), and opens again what was open.
+// what was not answered (FUSE_NOTIFY_RESEND, Linux 6.9), and opens again what was open, for
+// processes whose calls go to the registry of that file: of who had opened it nothing else is known
+// any more.
 //
 // Ownership: borrows all arguments. Thread rule: start and wait_for_end from one thread.
 #pragma once
@@ -55,10 +57,9 @@ class ProcFileSystem {
   ~ProcFileSystem();
 
   /// Serves a connection that is mounted already. `beginning`: where others will serve it on, once
-  /// we have died, or have served it before; borrowed, null without. `number`: how many have, with
-  /// us. Errors: EAGAIN, ENOMEM, EINVAL.
-  Result<void> start(UniqueFd connection, FuseBeginning* beginning = nullptr,
-                     std::uint32_t number = 1);
+  /// we have died, or have served it before; borrowed, null without. Errors: EAGAIN, ENOMEM,
+  /// EINVAL.
+  Result<void> start(UniqueFd connection, FuseBeginning* beginning = nullptr);
   /// Whether it is still mounted anywhere.
   [[nodiscard]] bool running() const { return threads_.running(); }
   /// Waits until the last mount is gone. False where a process holds the mount namespace for
@@ -80,8 +81,9 @@ class ProcFileSystem {
   [[nodiscard]] struct stat attributes(std::uint64_t inode, Reader& reader) const;
   Result<std::uint64_t> open(const ProcFileInfo& file, int flags, pid_t tid);
   /// The same without a look at rights, for a file that was opened before we served.
-  [[nodiscard]] std::unique_ptr<OpenFile> open_again(const ProcFileInfo& file, int flags,
-                                                     pid_t tid);
+  /// Null where the thread's registry is not the file's.
+  [[nodiscard]] std::unique_ptr<OpenFile> open_again(std::uint64_t handle, const ProcFileInfo& file,
+                                                     int flags, pid_t tid);
   /// Has the file that a request names, if it was opened before we served.
   void revive(std::uint64_t handle, const ProcFileInfo* file, int flags, pid_t tid);
   /// Goes on with a connection that others have begun.

@@ -35,18 +35,22 @@ void ProcFileSystem::take_over(FuseBeginning& beginning, int connection) {
   }
 }
 
-std::unique_ptr<OpenFile> ProcFileSystem::open_again(const ProcFileInfo& file, int flags,
-                                                     pid_t tid) {
+std::unique_ptr<OpenFile> ProcFileSystem::open_again(std::uint64_t handle, const ProcFileInfo& file,
+                                                     int flags, pid_t tid) {
   Reader opener = reader(tid);
   auto found = opener.registry();
   if (!found) return nullptr;
+  // Or who opened it in an IPC namespace of its own could have another, with rights elsewhere,
+  // write there: a program that is setuid and writes to what it was given.
+  const std::uint32_t mark = OpenFiles::mark_for(found->ipc_namespace);
+  if (mark == OpenFiles::kNoMark || mark != OpenFiles::mark_of(handle)) return nullptr;
   return OpenFile::make(file, std::move(found->registry), opener, opener.sysctl_owner(), flags);
 }
 
 void ProcFileSystem::revive(std::uint64_t handle, const ProcFileInfo* file, int flags, pid_t tid) {
   if (!open_files_.is_older(handle)) return;
   if (file == nullptr || tid == 0) return;
-  open_files_.revive(handle, payer(tid), [&] { return open_again(*file, flags, tid); });
+  open_files_.revive(handle, payer(tid), [&] { return open_again(handle, *file, flags, tid); });
 }
 
 }  // namespace shmvisor

@@ -20,10 +20,14 @@ constexpr std::uint64_t kNoInode = 1;
 
 }  // namespace
 
-SupervisedScope::RootId SupervisedScope::add_root(pid_t pid) {
+SupervisedScope::Root SupervisedScope::look_at(pid_t pid) {
   Root root;
   if (const auto status = TaskStatus::read(pid)) root.filters = status->seccomp_filters + 1;
   root.in_session = ::getsid(pid) > 0;
+  return root;
+}
+
+SupervisedScope::RootId SupervisedScope::add_root(const Root& root) {
   const MutexLock lock(mutex_);
   roots_.emplace(++last_root_, root);
   roots_change();

@@ -42,20 +42,24 @@ class SupervisedScope : public ProcessScope {
   explicit SupervisedScope(KernelFeatures features = KernelFeatures())
       : features_(std::move(features)) {}
 
-  /// One process may be added several times. Precondition: the process is not reaped, so that its
-  /// pid is still its own.
-  RootId add_root(pid_t pid);
-  void remove_root(RootId root) noexcept;
-
-  [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
-
- private:
   struct Root {
     /// The least number of filters that its command has. 0, which every process has, where that
     /// could not be read.
     std::uint64_t filters = 0;
     bool in_session = false;  ///< the session has an id here; so have all that it started
   };
+  /// Precondition: the process is not reaped, so that its pid is still its own.
+  static Root look_at(pid_t pid);
+
+  /// One process may be added several times.
+  RootId add_root(const Root& root);
+  /// Precondition: that of look_at().
+  RootId add_root(pid_t pid) { return add_root(look_at(pid)); }
+  void remove_root(RootId root) noexcept;
+
+  [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
+
+ private:
   /// The verdict on a process, which holds while /proc/PID has that inode.
   struct Known {
     std::uint64_t inode = 0;

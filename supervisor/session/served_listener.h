@@ -5,7 +5,10 @@
 // Thread rule: as Server.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "policy/base/unique_fd.h"
@@ -26,14 +29,18 @@ class ServedListener {
     listener_.use_sync_wake_up(session_->features());
   }
 
-  /// Goes on with calls that are noted in `slots`, borrowed, and notes those to come. Before the
-  /// server starts.
-  LeftCalls begin_with(CallSlots& slots) {
+  /// Goes on with those calls in `left` that are its own (CallSlots::take_left()), and notes those
+  /// to come in `slots`, borrowed. Before the server starts. Whether some are to be served.
+  bool begin_with(CallSlots& slots, std::span<const CallSlots::Left> left) {
     listener_.note_calls_in(slots);
-    LeftCalls left = go_on_with(listener_, slots.take_left());
-    server_.begin_with(left.to_serve);
-    return left;
+    LeftCalls calls = go_on_with(listener_, left);
+    const bool some = !calls.to_serve.empty();
+    server_.begin_with(std::move(calls.to_serve));
+    return some;
   }
+
+  /// See Listener.
+  void keep_wait_kind_in(std::atomic<std::uint8_t>& place) { listener_.keep_wait_kind_in(place); }
 
   [[nodiscard]] const Listener& listener() const { return listener_; }
   [[nodiscard]] Server& server() { return server_; }

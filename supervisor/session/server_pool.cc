@@ -33,13 +33,18 @@ class ServerPool::Entry {
  public:
   Entry(UniqueFd listener, WaitKind wait_kind, Client client)
       : ended(std::move(client.ended)),
-        served(std::move(client.session), std::move(listener), wait_kind, client.options) {}
+        served(std::move(client.session), std::move(listener), wait_kind, client.options),
+        begins_with_calls(client.slots != nullptr &&
+                          served.begin_with(*client.slots, client.left)) {
+    if (client.wait_kind != nullptr) served.keep_wait_kind_in(*client.wait_kind);
+  }
 
   [[nodiscard]] int fd() const { return served.listener().fd(); }
   [[nodiscard]] Server& server() { return served.server(); }
 
   const std::function<void()> ended;
   ServedListener served;
+  const bool begins_with_calls;
   Entries* list = nullptr;
   Entries::iterator self;
   bool wants_rest = false;
@@ -74,6 +79,7 @@ Result<void> ServerPool::add(UniqueFd listener, WaitKind wait_kind, Client clien
     resting_.pop_back();
     return error;
   }
+  if (entry.begins_with_calls) wake(entry);
   return {};
 }
 

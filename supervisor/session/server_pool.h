@@ -10,11 +10,14 @@
 // its part. Thread rule: one thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "policy/base/result.h"
@@ -36,6 +39,11 @@ class ServerPool {
     ServerOptions options = {};
     /// Called when the last process under the filter has ended, by the loop or by look().
     std::function<void()> ended = [] {};
+    /// Where calls are noted for another process; null: nowhere. See ServedListener::begin_with().
+    CallSlots* slots = nullptr;
+    std::span<const CallSlots::Left> left = {};
+    /// Where it is noted how callers wait, as they show it; borrowed. Null: nowhere.
+    std::atomic<std::uint8_t>* wait_kind = nullptr;
   };
 
   /// Whether listeners can be watched at all.

@@ -1,0 +1,43 @@
+#include "supervisor/keeper/kept_visitors.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <new>
+
+namespace shmvisor {
+
+KeptVisitors* KeptVisitors::create() {
+  void* const place = ::mmap(nullptr, sizeof(KeptVisitors), PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return place == MAP_FAILED ? nullptr : new (place) KeptVisitors;
+}
+
+KeptVisitor* KeptVisitors::make() {
+  const std::size_t end = end_.load();
+  if (end < kMost) {
+    KeptVisitor* const made = new (at(end)) KeptVisitor;
+    end_.store(end + 1);
+    return made;
+  }
+  for (std::size_t tries = 0; tries < kMost; ++tries) {
+    KeptVisitor* const next = at(next_++ % kMost);
+    if (next->state.load() == KeptVisitor::kFree) return new (next) KeptVisitor;
+  }
+  return nullptr;
+}
+
+std::vector<int> KeptVisitors::descriptors() {
+  std::vector<int> all;
+  for_each([&all](const KeptVisitor& visitor) {
+    const std::uint32_t state = visitor.state.load();
+    all.insert(all.end(),
+               {visitor.connection, visitor.files, visitor.ipc_namespace, visitor.user_namespace});
+    if (state != KeptVisitor::kEnded) all.push_back(visitor.listener);
+    if (state == KeptVisitor::kAdmitted) all.push_back(visitor.mount);
+  });
+  std::ranges::sort(all);
+  return all;
+}
+
+}  // namespace shmvisor
