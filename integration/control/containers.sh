@@ -64,7 +64,7 @@ expect "limits of the first" 7 "$(client limits --registry feed01234567 | sed -n
 expect "limits of its twin" 3 "$(client limits --registry 'feed01234567#2' | sed -n 's/^max number of segments = //p')"
 said 1 "has more than one registry 'feed012...'; there is: " client ls --registry feed012
 expect "whose processes they are" "1 1" \
-  "$(for name in feed01234567 'feed01234567#2'; do client ps | grep -c " \"*$name\"* agent_segment$"; done | xargs)"
+  "$(for name in feed01234567 'feed01234567#2'; do client ps | grep -cE " \"?$name\"? +agent_segment$"; done | xargs)"
 expect "what is removed of the twin" 0 "$(client rm --all --registry 'feed01234567#2')"
 client ls --json >"$scratch/listed"
 expect "segments of it that are marked, and of the first" "1 0" "$(for name in 'feed01234567#2' feed01234567; do
