@@ -19,6 +19,7 @@
 #include "supervisor/cli/complaints.h"
 #include "supervisor/cli/completion_subcommand.h"
 #include "supervisor/cli/config_subcommand.h"
+#include "supervisor/cli/environment.h"
 #include "supervisor/cli/fsck_subcommand.h"
 #include "supervisor/cli/help_formatter.h"
 #include "supervisor/cli/oci_profile_subcommand.h"
@@ -71,6 +72,19 @@ std::vector<std::unique_ptr<Subcommand>> make_subcommands(CLI::App& app, bool st
   return all;
 }
 
+/// Of all subcommands' options.
+std::vector<std::string> every_variable() {
+  CLI::App all("", "shmvisor");
+  std::vector<std::string> names;
+  for (const auto& subcommand : make_subcommands(all, false)) {
+    for (const CLI::Option* const option : subcommand->app().get_options()) {
+      std::string name = variable_of(*option);
+      if (!name.empty()) names.push_back(std::move(name));
+    }
+  }
+  return names;
+}
+
 int parse_and_execute(int argc, char** argv) {
   CLI::App app("System V shared memory of its own for any command.", "shmvisor");
   app.formatter(std::make_shared<HelpFormatter>(kProgramHelp));
@@ -94,7 +108,7 @@ int parse_and_execute(int argc, char** argv) {
     std::reverse(words.begin(), words.end());  // as CLI11 wants them
     app.parse(std::move(words));
     for (const auto& subcommand : subcommands) {
-      if (subcommand->chosen()) return subcommand->execute();
+      if (subcommand->chosen()) return subcommand->execute(every_variable);
     }
   } catch (const CLI::ParseError& error) {
     // --help and --version come this way too, with 0.

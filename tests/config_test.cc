@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <chrono>
 #include <fstream>
 #include <string>
 
@@ -112,6 +113,33 @@ TEST(ConfigTest, ALaterFileSetsAnewAndAddsRules) {
   EXPECT_EQ(configuration.rules[1].action, RuleAction::kLog);
   EXPECT_EQ(configuration.rules[1].place, 2U);
   EXPECT_EQ(configuration.rule_places[1].file, "b");
+}
+
+/// To take over what is parsed is little beside parsing it, however many users there are.
+TEST(ConfigTest, VeryManyUsersAreTakenOverAsFastAsTheyAreParsed) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kUsers = 20000;
+  Configuration configuration;
+  Problems problems;
+  Clock::duration parsing{0};
+  Clock::duration adding{0};
+  for (int file = 0; file < 3; ++file) {
+    std::string text;
+    for (int user = 0; user < kUsers; ++user) {
+      text += "[limits.uid." + std::to_string(file * kUsers + user) +
+              "]\nshmmax=1\nshmall=1\nshmmni=1\n";
+    }
+    const auto began = Clock::now();
+    const auto document = parse_toml(text, "x.toml");
+    const auto parsed = Clock::now();
+    ASSERT_TRUE(document) << document.error().text;
+    add_document(configuration, *document, known(), problems);
+    parsing += parsed - began;
+    adding += Clock::now() - parsed;
+  }
+  EXPECT_EQ(lines_of(problems), "");
+  EXPECT_EQ(configuration.user_settings.size(), std::size_t{3} * 3 * kUsers);
+  EXPECT_LT(adding.count(), 4 * parsing.count());
 }
 
 TEST(ConfigTest, RulesSayWhatTheyMatchAndDo) {

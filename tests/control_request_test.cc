@@ -95,7 +95,8 @@ TEST(ControlRequestTest, RefusesMembersThatDoNotFit) {
         R"({"request":"segments","registry":"main","from":32769})",
         R"({"request":"segments","registry":"main","from":1.5})",
         R"({"request":"segments","registry":"main","from":"7"})",
-        R"({"request":"registries","from":0})"}) {
+        R"({"request":"registries","from":0})", R"({"request":"registries","after":7})",
+        R"({"request":"counters","after":"x"})", R"({"request":"processes","after":"7"})"}) {
     EXPECT_EQ(refusal_of(line), "bad-request") << line;
   }
 }

@@ -12,6 +12,7 @@
 #include <variant>
 
 #include "emulation/ipc/id_table.h"
+#include "emulation/shm/cleanup_observer.h"
 #include "emulation/shm/segment.h"
 #include "policy/limits/user_limits.h"
 
@@ -24,9 +25,10 @@ struct InsertSegment {
   std::shared_ptr<Segment> segment;
 };
 
-/// IPC_RMID.
+/// IPC_RMID; kOrphaned: of what nobody uses any more.
 struct RemoveSegment {
   std::shared_ptr<Segment> segment;
+  CleanedBy by = CleanedBy::kNothing;
 };
 
 /// IPC_SET: the permission bits of `mode` alone count.

@@ -8,6 +8,7 @@ std::shared_ptr<Registry> Registries::of(IpcNamespaceId id) {
   auto made = std::make_shared<Registry>(host_, files_, limits_, memory_policy_);
   if (user_limits_ != nullptr) made->change(SetUserLimits{user_limits_});
   observe(*made, id);
+  tell_of_cleaned(*made, id);
   registries_.emplace(id, made);
   return made;
 }
@@ -21,6 +22,17 @@ void Registries::observe(ChangeObservers& observers, std::uint32_t session) {
   observers_ = &observers;
   session_ = session;
   for (const auto& [id, registry] : registries_) observe(*registry, id);
+}
+
+void Registries::tell_of_cleaned(Registry& registry, IpcNamespaceId id) const {
+  if (cleanup_observer_ == nullptr) return;
+  registry.tell_of_cleaned(*cleanup_observer_, id == initial_ ? 0 : id);
+}
+
+void Registries::tell_of_cleaned(CleanupObserver& observer) {
+  const MutexLock lock(mutex_);
+  cleanup_observer_ = &observer;
+  for (const auto& [id, registry] : registries_) tell_of_cleaned(*registry, id);
 }
 
 std::vector<std::shared_ptr<Registry>> Registries::all() const {

@@ -42,6 +42,9 @@ class Registries {
   /// Each registry gets an observer of `observers`, now or when it is made. `session`: a number
   /// that the observers tell sessions apart by. Before anybody is served.
   void observe(ChangeObservers& observers, std::uint32_t session);
+  /// Registry::tell_of_cleaned() of each registry, now or when it is made. Before anybody is
+  /// served.
+  void tell_of_cleaned(CleanupObserver& observer);
   /// ForgetCreator in all of them.
   void disown(const CreatorThread& creator);
   [[nodiscard]] bool knows(IpcNamespaceId id) const;
@@ -61,6 +64,7 @@ class Registries {
  private:
   [[nodiscard]] std::vector<std::shared_ptr<Registry>> all() const;
   void observe(Registry& registry, IpcNamespaceId id) const REQUIRES(mutex_);
+  void tell_of_cleaned(Registry& registry, IpcNamespaceId id) const REQUIRES(mutex_);
 
   Host& host_;
   const MemoryPolicy memory_policy_;
@@ -71,6 +75,7 @@ class Registries {
   std::shared_ptr<const UserLimits> user_limits_ GUARDED_BY(mutex_);
   ChangeObservers* observers_ GUARDED_BY(mutex_) = nullptr;  ///< mostly null
   std::uint32_t session_ GUARDED_BY(mutex_) = 0;
+  CleanupObserver* cleanup_observer_ GUARDED_BY(mutex_) = nullptr;
   std::map<IpcNamespaceId, std::shared_ptr<Registry>> registries_ GUARDED_BY(mutex_);
   const std::shared_ptr<Registry> first_;
 };

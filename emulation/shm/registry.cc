@@ -47,6 +47,12 @@ void Registry::observe(std::unique_ptr<ChangeObserver> observer) {
   observer_->begin(state_, rmid_forced_);
 }
 
+void Registry::tell_of_cleaned(CleanupObserver& observer, std::uint64_t ipc_namespace) {
+  const WriteLock lock(lock_);
+  cleanup_observer_ = &observer;
+  ipc_namespace_ = ipc_namespace;
+}
+
 void Registry::unobserve() {
   const WriteLock lock(lock_);
   if (observer_ == nullptr) return;

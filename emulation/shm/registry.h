@@ -34,6 +34,7 @@
 #include "emulation/ipc/rw_lock.h"
 #include "emulation/shm/change.h"
 #include "emulation/shm/change_observer.h"
+#include "emulation/shm/cleanup_observer.h"
 #include "emulation/shm/dropped.h"
 #include "emulation/shm/host.h"
 #include "emulation/shm/registry_state.h"
@@ -89,6 +90,9 @@ class Registry : public std::enable_shared_from_this<Registry> {
   /// `observer` is told of each change from now on, until the end. Of the state as it is, too.
   /// Before anybody is served.
   void observe(std::unique_ptr<ChangeObserver> observer);
+  /// `observer` is told of segments that go by themselves; borrowed. `ipc_namespace`: what this
+  /// registry is to it. Before anybody is served.
+  void tell_of_cleaned(CleanupObserver& observer, std::uint64_t ipc_namespace);
   /// To the observer it is over, though somebody may have it still.
   void unobserve();
   /// SetLimit of each that is set.
@@ -153,6 +157,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
   void watch_all(const std::vector<SegmentPointer>& segments) REQUIRES(lock_);
   void unlock(Segment& segment) REQUIRES(lock_);
   void tell_of(const Segment& segment) REQUIRES(lock_);
+  void tell_cleaned(const Segment& segment, CleanedBy by) const REQUIRES(lock_);
   void tell_of_settings() REQUIRES(lock_);
   [[nodiscard]] bool is_removed(const Segment& segment) const REQUIRES_SHARED(lock_);
   [[nodiscard]] bool is_locked(const Segment& segment) const REQUIRES_SHARED(lock_);
@@ -185,8 +190,10 @@ class Registry : public std::enable_shared_from_this<Registry> {
   };
   Prepared prepared_ GUARDED_BY(lock_);
   std::unique_ptr<ChangeObserver> observer_ GUARDED_BY(lock_);  ///< mostly null
-  std::atomic<bool> rmid_forced_{false};                        ///< changed with the lock held
-  std::atomic<int> next_creator_index_{0};                      ///< where next_creators() goes on
+  CleanupObserver* cleanup_observer_ GUARDED_BY(lock_) = nullptr;
+  std::uint64_t ipc_namespace_ GUARDED_BY(lock_) = 0;  ///< of what cleanup_observer_ is told
+  std::atomic<bool> rmid_forced_{false};               ///< changed with the lock held
+  std::atomic<int> next_creator_index_{0};             ///< where next_creators() goes on
 };
 
 /// Holds the registry's lock shared while it lives: nobody changes anything.

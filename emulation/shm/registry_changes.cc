@@ -91,6 +91,7 @@ void Registry::carry_out(const RemoveSegment& change, Dropped& dropped) {
   const Prepared prepared = std::exchange(prepared_, {});
   state_.take_key(*segment);
   if (is_removed(*segment)) return;  // it is watched already
+  if (change.by != CleanedBy::kNothing) tell_cleaned(*segment, change.by);
   if (prepared.stays_mapped) {
     state_.of(*segment).perm.mode |= abi::kShmDest;
     if (segment->in_use()) {
@@ -129,6 +130,7 @@ void Registry::carry_out(const SetLocked& change, Dropped& dropped) {
 void Registry::carry_out(const DropIfOver& change, Dropped& dropped) {
   const auto current = state_.find(change.segment->id());
   if (current && *current == change.segment && over(*change.segment)) {
+    tell_cleaned(*change.segment, CleanedBy::kRmidForced);
     destroy(change.segment, dropped);
   }
 }
@@ -139,6 +141,7 @@ void Registry::carry_out(const ForgetCreator& change, Dropped& dropped) {
     if (state.creator != change.creator) continue;
     state.creator.reset();
     if (rmid_forced_ && over(*segment)) {
+      tell_cleaned(*segment, CleanedBy::kRmidForced);
       destroy(segment, dropped);
     } else {
       tell_of(*segment);
@@ -192,7 +195,9 @@ void Registry::carry_out(const SetRmidForced& change, Dropped& dropped) {
   rmid_forced_ = true;
   tell_of_settings();
   for (const SegmentPointer& segment : others) {
-    if (over(*segment)) destroy(segment, dropped);
+    if (!over(*segment)) continue;
+    tell_cleaned(*segment, CleanedBy::kRmidForced);
+    destroy(segment, dropped);
   }
 }
 
@@ -224,6 +229,18 @@ void Registry::withdraw(const SegmentPointer& segment) {
 
 void Registry::tell_of(const Segment& segment) {
   if (observer_ != nullptr) observer_->changed(state_, segment);
+}
+
+void Registry::tell_cleaned(const Segment& segment, CleanedBy by) const {
+  if (cleanup_observer_ == nullptr || is_removed(segment)) return;
+  const auto& perm = state_.of(segment).perm;
+  cleanup_observer_->cleaned({.ipc_namespace = ipc_namespace_,
+                              .shmid = segment.id(),
+                              .key = perm.key,
+                              .size_bytes = segment.size_bytes(),
+                              .uid = perm.uid,
+                              .cpid = segment.cpid().pid,
+                              .by = by});
 }
 
 void Registry::tell_of_settings() {

@@ -51,6 +51,15 @@ finish() {
   touch "$scratch/over"
   wait "$run"
 }
+# follow [OPTION...]: the events of the run, to $scratch/events.
+follow() {
+  rm -f "$scratch/events"
+  timeout 120 "$SHMVISOR" events "$@" >"$scratch/events" 2>&1 &
+  follower=$!
+  # The first event shows that it follows.
+  follows() { client set --shmall 1T && grep -q shmall "$scratch/events"; }
+  wait_until 20 follows || fail "events does not follow: $(cat "$scratch/events")"
+}
 ids() { client ls -q | xargs; }
 ids_are() { [ "$(ids)" = "$1" ]; }
 
@@ -64,6 +73,7 @@ finish
 
 heading "rmid-forced"
 begin web --cleanup rmid-forced
+follow --json
 user killed 0x71
 user living 0x72
 kill -9 "$(pid_of killed)"
@@ -73,9 +83,16 @@ grep -qE "^  cleaned up: shmid 0, key 0x00000071, 4096 bytes, made by process $(
   "$scratch/report" || fail "the report does not name it: $(cat "$scratch/report")"
 grep -q "^  left: shmid 1, " "$scratch/report" || fail "another is left: $(cat "$scratch/report")"
 finish
+wait "$follower"
+expect "what events tell" "0 0x00000071 4096 0 $(pid_of killed) main rmid-forced" "$(python3 -c 'import json, sys
+for line in open(sys.argv[1]):
+    one = json.loads(line)
+    if one.get("event") == "cleanup":
+        print(*[one[name] for name in ("shmid", "key", "segsz", "uid", "cpid", "registry", "by")])' "$scratch/events")"
 
 heading "orphaned"
 begin web --cleanup orphaned
+follow
 user killed 0x71       # made by one that is killed, and mapped by nobody
 user unmapped 0x73     # never mapped; its creator is killed
 user living 0x72       # its creator is killed, and another maps it
@@ -95,6 +112,12 @@ expect "what the report names" "0x00000071 0x00000073" \
 kill -9 "$(pid_of kept)"
 wait_until 10 ids_are 3 || fail "segments are $(ids)"
 finish
+wait "$follower"
+for wanted in "0 key=0x00000071" "1 key=0x00000073" "2 key=0x00000072"; do
+  grep -qE "^[^ ]+ cleanup shmid=$wanted bytes=4096 uid=0 cpid=[0-9]+ registry=main by=orphaned$" "$scratch/events" ||
+    fail "events do not tell of $wanted: $(cat "$scratch/events")"
+done
+expect "cleanups that are told of" 3 "$(grep -c ' cleanup ' "$scratch/events")"
 
 heading "run --report, and the configuration"
 printf '[run]\ncleanup = "orphaned"\n' >"$scratch/web.toml"

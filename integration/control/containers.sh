@@ -13,6 +13,13 @@ hold() {
   "$fake_runtime" "$socket" "$1" "$2" -- "$segment" hold "$4" "$3" >"$scratch/$1.out" &
   wait_until 30 grep -qx held "$scratch/$1.out" || fail "container $1: $(cat "$scratch/$1.out")"
 }
+scrape() {
+  python3 -c 'import socket, sys
+client = socket.socket(socket.AF_UNIX)
+client.connect(sys.argv[1])
+client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+sys.stdout.buffer.write(b"".join(iter(lambda: client.recv(65536), b"")))' "$scratch/metrics"
+}
 names() { sed -nE 's/^-+ Shared Memory Segments of (.*) -+$/\1/p'; }
 
 start_agent --name node
@@ -25,11 +32,7 @@ expect "registries" "$(printf 'group:g\none')" "$(client ls --name node | names 
 timeout 60 "$SHMVISOR" serve-metrics --listen "$scratch/metrics" >"$scratch/url" &
 exporter=$!
 wait_until 20 grep -q . "$scratch/url" || fail "serve-metrics does not listen"
-python3 -c 'import socket, sys
-client = socket.socket(socket.AF_UNIX)
-client.connect(sys.argv[1])
-client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
-sys.stdout.buffer.write(b"".join(iter(lambda: client.recv(65536), b"")))' "$scratch/metrics" >"$scratch/scraped"
+scrape >"$scratch/scraped"
 for line in 'shmvisor_segments{run="node",registry="one"} 1' 'shmvisor_limit_segments{run="node",registry="one"} 5' \
   'shmvisor_attaches{run="node",registry="group:g"} 2' \
   'shmvisor_calls_total{run="node",registry="one",call="shmat"} 1'; do
@@ -52,6 +55,32 @@ said 1 "has no registry 'fee'; there is: " client ls --registry fee
 hold feed99999999 'shmmni=7' 'of the other feed' 5
 said 1 "has more than one registry 'feed...'; there is: .*feed01234567" client ls --registry feed
 expect "its processes" 1 "$(client ps | grep -cE '^[0-9]+ +root +[0-9]+ +[0-9]+ +[0-9]+ +feed01234567 +agent_segment$')"
+
+heading "two containers of one id"
+unshare --ipc "$fake_runtime" "$socket" feed01234567 'shmmni=3' -- "$segment" hold 5 'of another' >"$scratch/twin.out" &
+wait_until 30 grep -qx held "$scratch/twin.out" || fail "its twin: $(cat "$scratch/twin.out")"
+expect "their names" "feed01234567 feed01234567#2" "$(client ls | names | grep feed0 | sort | xargs)"
+expect "limits of the first" 7 "$(client limits --registry feed01234567 | sed -n 's/^max number of segments = //p')"
+expect "limits of its twin" 3 "$(client limits --registry 'feed01234567#2' | sed -n 's/^max number of segments = //p')"
+said 1 "has more than one registry 'feed012...'; there is: " client ls --registry feed012
+expect "whose processes they are" "1 1" \
+  "$(for name in feed01234567 'feed01234567#2'; do client ps | grep -cE " \"?$name\"? +agent_segment$"; done | xargs)"
+expect "what is removed of the twin" 0 "$(client rm --all --registry 'feed01234567#2')"
+client ls --json >"$scratch/listed"
+expect "segments of it that are marked, and of the first" "1 0" "$(for name in 'feed01234567#2' feed01234567; do
+  python3 -c 'import json, sys
+print(sum(one["dest"] for one in json.load(open(sys.argv[1]))["segments"] if one["registry"] == sys.argv[2]))' \
+    "$scratch/listed" "$name"
+done | xargs)"
+timeout 60 "$SHMVISOR" serve-metrics --listen "$scratch/metrics" >"$scratch/url" &
+exporter=$!
+wait_until 20 grep -q . "$scratch/url" || fail "serve-metrics does not listen"
+scrape >"$scratch/scraped"
+kill "$exporter"
+for line in 'shmvisor_limit_segments{run="node",registry="feed01234567"} 7' \
+  'shmvisor_limit_segments{run="node",registry="feed01234567#2"} 3'; do
+  grep -qxF "$line" "$scratch/scraped" || fail "the metrics have no line '$line': $(cat "$scratch/scraped")"
+done
 stop_agent
 expect "sockets that are left" "" "$(ls "$XDG_RUNTIME_DIR/shmvisor")"
 assert_kernel_table_empty

@@ -93,6 +93,9 @@ load_said 1 "has $size bytes, and --size is 4096" --size 4K <"$scratch/dumped"
 load_said 1 "has no registry 'x'" --registry x <"$scratch/dumped"
 load_said 125 "is no mode" --mode 999 <"$scratch/dumped"
 load_said 125 "is no key" --key 0 <"$scratch/dumped"
+load_said 125 "uid: 'nobdy' is no user, and no number from 0 to 4294967294; did you mean 'nobody'" --uid nobdy <"$scratch/dumped"
+load_said 125 "gid: '4294967295' is no group" --gid 4294967295 <"$scratch/dumped"
+load_said 125 "uid: '-1' is no user" --uid -1 <"$scratch/dumped"
 expect "nothing came of these" "0 1 2 3 4" "$(client ls -q | xargs)"
 
 heading "clients that are slow"
@@ -118,6 +121,13 @@ kill -9 "$load"
 exec 8>&-
 wait "$load" 2>/dev/null
 expect "nor is what a killed one leaves" "0 2 3 4" "$(client ls -q | xargs)"
+heading "names of users and groups, as chown takes them"
+owners() { client stat "$1" | sed -nE 's/^uid=([0-9]+).gid=([0-9]+).cuid=([0-9]+).cgid=([0-9]+)$/\1 \2 \3 \4/p'; }
+named=$(echo text | "$SHMVISOR" load --uid nobody --gid daemon)
+expect "those of the names" "65534 1 65534 1" "$(owners "$named")"
+numbered=$(echo text | "$SHMVISOR" load --uid +65534 --gid 1)
+expect "those of the numbers" "65534 1 65534 1" "$(owners "$numbered")"
+
 touch "$scratch/over"
 wait "$run"
 expect "the command's exit status" 0 $?

@@ -102,4 +102,29 @@ grep -q 'not a regular file' err-1 || fail "$(cat err-1)"
 [ ! -e ran ] || fail "it ran"
 "$SHMVISOR" run --join-or-serve other --no-linger -- true 2>err-1
 expect "--no-linger" 125 $?
+
+heading "what is for the run that serves"
+printf '[[rule]]\naction = "log"\n' >rules.toml
+both=(timeout --kill-after=10 100 "$SHMVISOR" run --log-level=warning --proc=off --join-or-serve both --audit ./audit.log
+  --trace=./traced --shmmax 1M --config rules.toml)
+"${both[@]}" -- bash -c 'touch serving; while [ ! -e over ]; do sleep 0.05; done' 2>served.err &
+serving=$!
+wait_until 30 test -e serving || fail "it does not serve: $(cat served.err)"
+mv audit.log first.log
+rm -f traced
+"${both[@]}" -- true 2>err-1 || fail "it does not join: $(cat err-1)"
+grep -q "this run joins another one: --shmmax, --trace, --audit are for the run that serves, and do nothing here" err-1 ||
+  fail "nothing is said of options: $(cat err-1)"
+grep -q "rules and users' limits of --config are for the run that serves" err-1 || fail "nothing of rules: $(cat err-1)"
+[ ! -e traced ] || fail "an empty trace is made"
+# The first one's own, which makes a file where another program has moved it away.
+! grep -q ' start ' audit.log 2>/dev/null || fail "the second one writes an audit: $(cat audit.log)"
+SHMVISOR_AUDIT=./other.log timeout 60 "$SHMVISOR" run --log-level=warning --proc=off --join-or-serve both -- true 2>err-1 ||
+  fail "it does not join: $(cat err-1)"
+! grep -q "joins another one" err-1 || fail "what is for each run is complained of: $(cat err-1)"
+[ ! -e other.log ] || fail "an audit file is made that nothing is written to"
+touch over
+wait "$serving" || fail "the first: $?"
+! grep -q "joins another one" served.err || fail "the first one says: $(cat served.err)"
+grep -q ' start ' first.log || fail "the first one has no audit: $(cat first.log)"
 assert_kernel_table_empty

@@ -25,6 +25,12 @@ for words in remove:rm delete:rm ipcrm:rm list:ls ipcs:ls lsipc:ls inspect:stat 
   hint "there is no subcommand '${words%%:*}'; did you mean '${words#*:}'? (see 'shmvisor --help')" "${words%%:*}"
 done
 hint "to start a command: shmvisor run -- postgres" postgres -D data
+hint "there is no subcommand 'RUN'; did you mean 'run'?" RUN
+hint "there is no subcommand 'metrics'; did you mean 'serve-metrics'?" metrics
+hint "the subcommand is empty" ''
+hint "there is no subcommand 'help'; did you mean 'ls --help'?" help ls
+hint "'--name' is before the subcommand; did you mean 'ls --name db'?" --name db ls
+hint "'db' is before the subcommand; did you mean 'ls db'?" db ls
 hint "A subcommand is required (see 'shmvisor --help')"
 
 heading "options"
@@ -32,6 +38,10 @@ hint "there is no option '--shmax'; did you mean '--shmmax'? (see 'shmvisor run 
 hint "did you mean '--version'?" --vresion
 hint "there is no option '-x' (see 'shmvisor ls --help')" ls -x
 hint "'db' is one word too many; did you mean '--name db'?" ls db
+hint "there is no option '--shmmax'; run, agent and set have it" --shmmax 1M
+hint "there is no option '--orphans'; rm has it" ls --orphans
+hint "there is no option '-x', as in '-vx'" run -vx -- touch ran
+hint "'-v' has no value, and here is '-v=3'" run -v=3 -- touch ran
 hint "'12' is one word too many; did you mean '--pid 12'?" ls 12
 hint "'db' is one word too many (see 'shmvisor agent --help')" agent db
 
@@ -42,6 +52,16 @@ SHMVISOR_PROC=hdie hint "SHMVISOR_PROC in the environment: --proc: 'hdie' is non
 hint "ID: 'x' is no number from 0 to 2147483647" stat x
 hint "--tracer-wait: '-1' is no number from 0 to 3600" run --tracer-wait=-1 -- touch ran
 hint "--shmmax: its SIZE is missing" run --shmmax
+hint "--shmmax is given twice, and has one value" run --shmmax 1M --shmmax 2M -- touch ran
+hint "--name is given 3 times, and has one value" run --name a --name b --name c -- touch ran
+hint "--shmmni: 'abc' is no number up to 32768" run --shmmni abc -- touch ran
+hint "--no-linger: 'maybe' is neither true nor false" run --no-linger=maybe -- touch ran
+hint "--populate: '2x' is neither a number nor true or false" run --populate=2x -- touch ran
+hint "--signal: 'BUS' is none of SIGSEGV and SIGBUS; did you mean 'SIGBUS'?" detach 1 --signal BUS
+hint "--signal: 'sigsegv' is none of SIGSEGV and SIGBUS; did you mean 'SIGSEGV'?" detach 1 --signal sigsegv
+hint "no feature is called 'inotifi'; did you mean 'inotify'?" run --without inotifi -- touch ran
+hint "there is no flag 'LOG'; did you mean 'SECCOMP_FILTER_FLAG_LOG'?" oci-profile --flags LOG
+hint "--socket: the path is empty" agent --socket ''
 hint "WHAT: 'chek' is none of check and show; did you mean 'check'?" config chek
 hint "show: 'agnet' is none of run and agent; did you mean 'agent'?" config show agnet
 hint "SHELL: 'fish' is none of bash and zsh" completion fish
@@ -59,6 +79,31 @@ hint "--no-kill exclude each other" run --no-kill --die-with-parent -- touch ran
 hint "--json and --quiet exclude each other" ls -q --json
 hint "give one of ID..., --key KEY, -a, --all and --orphans" rm
 hint "give one of ID..., --key KEY, -a, --all and --orphans" rm --all 3
+
+heading "options that do nothing"
+hint "--audit-format: it does nothing without --audit PLACE" run --audit-format json -- touch ran
+hint "--audit-keep: it does nothing without --audit PLACE" run --audit-keep 3 --join a -- touch ran
+hint "--audit-size: it does nothing with --audit syslog, which is no file" agent --audit syslog --audit-size 1M
+# From elsewhere they are for the runs that have an audit.
+SHMVISOR_AUDIT_FORMAT=json timeout 60 "$SHMVISOR" run -- true || fail "a variable that does nothing here is refused"
+printf '[run]\naudit-keep = 3\n' >keep.toml
+timeout 60 "$SHMVISOR" run --config keep.toml -- true || fail "a file's option that does nothing here is refused"
+
+heading "variables that are misspelt"
+# warns WANTED WORD...: with the variables that are set.
+warns() {
+  timeout 60 "$SHMVISOR" "${@:2}" >out 2>err </dev/null || fail "'${*:2}': status $?: $(cat err)"
+  [ -n "$1" ] || { assert_silent err && return; }
+  expect "lines of '${*:2}'" 1 "$(wc -l <err)"
+  grep -qF -e "$1" err || fail "'${*:2}': no '$1' in: $(cat err)"
+}
+SHMVISOR_SHMMX=1M warns "SHMVISOR_SHMMX in the environment is no option's; did you mean SHMVISOR_SHMMAX?" run -- true
+SHMVISOR_shmmax=1M warns "did you mean SHMVISOR_SHMMAX?" run -- true
+SHMVISOR_SHMMX=1M warns "did you mean SHMVISOR_SHMMAX?" oci-profile
+SHMVISOR_SOCKT=x warns "did you mean SHMVISOR_SOCKET?" run -- true
+SHMVISOR_SHMMX=1M warns "" run --log-level=error -- true
+SHMVISOR_SHMMX='' warns "" run -- true
+SHMVISOR_SOCKET=x SHMVISOR_LISTEN=y SHMVISOR_HOUSE=z warns "" run -- true
 
 heading "files that cannot be"
 hint "--trace: '$scratch' is a directory" run --trace="$scratch" -- touch ran

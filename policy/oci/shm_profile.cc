@@ -38,9 +38,7 @@ std::optional<std::string> find_architecture(std::string_view name) {
   return found->meant;
 }
 
-bool is_filter_flag(std::string_view name) {
-  return std::ranges::find(kFilterFlags, name) != kFilterFlags.end();
-}
+std::span<const char* const> filter_flags() { return kFilterFlags; }
 
 bool is_listener_path(std::string_view path) {
   return path.starts_with('/') && path.size() < sizeof(sockaddr_un::sun_path) &&

@@ -39,8 +39,8 @@ inline constexpr const char* kActNotify = "SCMP_ACT_NOTIFY";
 /// than the two that are served.
 std::optional<std::string> find_architecture(std::string_view name);
 
-/// Whether the specification has such a flag and it does a listener no harm.
-bool is_filter_flag(std::string_view name);
+/// Flags that the specification has, and that do a listener no harm.
+std::span<const char* const> filter_flags();
 
 /// Whether runtimes can connect there: absolute, what fits into a sockaddr_un, printable ASCII.
 bool is_listener_path(std::string_view path);

@@ -21,10 +21,11 @@ void ContainerGroup::remove(const ProcessScope* container) {
   --containers_;
 }
 
-Container::Container(std::string id, const ContainerMetadata& metadata,
+Container::Container(std::string id, std::string name, const ContainerMetadata& metadata,
                      std::shared_ptr<ContainerGroup> group,
                      std::function<void(const Container&)> ended)
     : id_(std::move(id)),
+      name_(std::move(name)),
       metadata_(metadata),
       group_(std::move(group)),
       ended_(std::move(ended)),

@@ -50,14 +50,17 @@ class ContainerGroup {
 
 class Container {
  public:
-  /// `ended` is called when the container has ended.
-  Container(std::string id, const ContainerMetadata& metadata,
+  /// `name`: the id, or another one where a container of that id is there still. `ended` is called
+  /// when the container has ended.
+  Container(std::string id, std::string name, const ContainerMetadata& metadata,
             std::shared_ptr<ContainerGroup> group, std::function<void(const Container&)> ended);
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;
   ~Container() { leave_group(); }
 
   [[nodiscard]] const std::string& id() const { return id_; }
+  /// What an operator calls it: no two have the same one.
+  [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const ContainerMetadata& metadata() const { return metadata_; }
   [[nodiscard]] ContainerGroup& group() const { return *group_; }
 
@@ -76,6 +79,7 @@ class Container {
   void leave_group();
 
   const std::string id_;
+  const std::string name_;
   const ContainerMetadata metadata_;
   const std::shared_ptr<ContainerGroup> group_;
   const std::function<void(const Container&)> ended_;

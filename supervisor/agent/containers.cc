@@ -14,6 +14,8 @@ namespace {
 /// Of one listener: who keeps its calls waiting keeps no more threads of ours. A container has one
 /// listener, and one more for each `exec` into it, which is the operator's to do.
 constexpr int kMostThreads = 64;
+/// Before the name of a group.
+constexpr const char* kGroupPrefix = "group:";
 
 /// A listener that nobody serves yet, and perhaps nobody will: also an exception ends it then, and
 /// its container with it where there is no other.
@@ -48,8 +50,8 @@ void Containers::open_group(const std::string& name, JoinSocket socket) {
   metadata.group = name;
   auto group = group_of(metadata);
   group->stay();
-  auto commands =
-      std::make_unique<JoinedCommands>(loop_, std::move(socket), group->session(), "group:" + name);
+  auto commands = std::make_unique<JoinedCommands>(loop_, std::move(socket), group->session(),
+                                                   kGroupPrefix + name);
   open_groups_.push_back({std::move(group), std::move(commands)});
 }
 
@@ -68,14 +70,14 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   const auto parsed = parse_container_metadata(process.metadata, defaults_);
   if (!parsed) return "its metadata: " + printable(parsed.error().reason);
   const ContainerMetadata& metadata = *parsed;
-  const std::string shown = printable(process.container_id);
   pool_.look();  // so that one of the same id that has ended is gone
   auto container = find(process);
   if (container == nullptr) {
     container = make(process.container_id, metadata);
   } else if (!same_settings(container->metadata(), metadata)) {
     log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
-                "container {}: its metadata was another before, which stays", shown);
+                "container {}: its metadata was another before, which stays",
+                printable(container->name()));
   }
   NewListener begins(*container);
   container->take_in(process.pid);
@@ -85,9 +87,10 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   options.remembered = Remembered::kNothing;
   options.home = container->home();
   options.most_threads = kMostThreads;
-  options.containers.push_back(container->id());
+  options.containers.push_back(container->name());
+  if (container->name() != container->id()) options.containers.push_back(container->id());
   if (const std::string& group = container->metadata().group; !group.empty()) {
-    options.containers.push_back("group:" + group);
+    options.containers.push_back(kGroupPrefix + group);
   }
   const auto added =
       pool_.add(std::move(listener), WaitKind::kUnknown,
@@ -96,10 +99,10 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
                  }});
   if (!added) return std::string("no listener more: ") + std::strerror(added.error().value());
   begins.is_served();
-  spdlog::info("container {}: process {} is served", shown, process.pid);
+  spdlog::info("container {}: process {} is served", printable(container->name()), process.pid);
   audit(AuditLog::kNobody, [&] {
     AuditRecord record("container");
-    record.add("act", "served").add("container", process.container_id).add("pid", process.pid);
+    record.add("act", "served").add("container", container->name()).add("pid", process.pid);
     if (!metadata.group.empty()) record.add("group", metadata.group);
     return record;
   });
@@ -125,11 +128,29 @@ std::shared_ptr<Container> Containers::make(const std::string& id,
                 "container {}: its group '{}' has other limits already, which stay", printable(id),
                 metadata.group);
   }
-  auto container = std::make_shared<Container>(id, metadata, std::move(group),
+  auto container = std::make_shared<Container>(id, free_name(id), metadata, std::move(group),
                                                [this](const Container& ended) { forget(ended); });
+  if (container->name() != id) {
+    spdlog::info("container {} is called {}: another one of that id is served still", printable(id),
+                 printable(container->name()));
+  }
   by_id_.emplace(id, container);
   ++count_;
   return container;
+}
+
+std::string Containers::free_name(const std::string& id) const {
+  // As clients are shown it.
+  const auto is_taken = [this](const std::string& name) {
+    return name.starts_with(kGroupPrefix) || std::ranges::any_of(by_id_, [&name](const auto& one) {
+             return printable(one.second->name()) == name;
+           });
+  };
+  std::string name = id;
+  for (int number = 2; is_taken(printable(name)); ++number) {
+    name = (id.starts_with(kGroupPrefix) ? "id:" + id : id) + "#" + std::to_string(number);
+  }
+  return name;
 }
 
 std::shared_ptr<ContainerGroup> Containers::group_of(const ContainerMetadata& metadata) {
@@ -153,11 +174,12 @@ void Containers::forget(const Container& container) {
   if (known != end) by_id_.erase(known);
   if (container.group().over()) by_name_.erase(container.metadata().group);
   try {
-    spdlog::info("container {} has ended", printable(container.id()));
+    spdlog::info("container {} has ended", printable(container.name()));
   } catch (const std::bad_alloc&) {  // only the line is missing
   }
   audit(AuditLog::kNobody, [&container] {
-    return std::move(AuditRecord("container").add("act", "ended").add("container", container.id()));
+    return std::move(
+        AuditRecord("container").add("act", "ended").add("container", container.name()));
   });
 }
 
@@ -179,11 +201,11 @@ void Containers::steer(const Steering& steering) {
 std::vector<NamedSession> Containers::sessions() const {
   std::vector<NamedSession> named;
   for (const auto& [name, known] : by_name_) {
-    if (const auto group = known.lock()) named.push_back({"group:" + name, group->session()});
+    if (const auto group = known.lock()) named.push_back({kGroupPrefix + name, group->session()});
   }
   for (const auto& [id, container] : by_id_) {
     if (container->metadata().group.empty()) {
-      named.push_back({printable(id), container->group().session()});
+      named.push_back({printable(container->name()), container->group().session()});
     }
   }
   return named;

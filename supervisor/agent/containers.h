@@ -65,6 +65,8 @@ class Containers {
   [[nodiscard]] std::shared_ptr<Container> find(const ContainerProcess& process) const;
   std::shared_ptr<Container> make(const std::string& id, const ContainerMetadata& metadata);
   std::shared_ptr<ContainerGroup> group_of(const ContainerMetadata& metadata);
+  /// For a new container of that id.
+  [[nodiscard]] std::string free_name(const std::string& id) const;
   void forget(const Container& container);
 
   ContainerMetadata defaults_;

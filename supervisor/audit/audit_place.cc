@@ -44,6 +44,10 @@ std::string check_audit_place(const std::string& place) {
   return "'" + place + "' is neither stderr, syslog, journald nor a path with a '/'";
 }
 
+bool is_audit_file(const std::string& place) {
+  return place != "stderr" && !socket_of(place, "syslog", "") && !socket_of(place, "journald", "");
+}
+
 Output open_audit_output(const AuditOptions& options, const AuditSource& source) {
   using Daemon = AuditSocket::Daemon;
   const std::string& place = options.place;

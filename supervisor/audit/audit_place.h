@@ -24,6 +24,9 @@ struct AuditOptions {
 /// What is wrong with the text of a place; empty where nothing is. A path has a '/'.
 [[nodiscard]] std::string check_audit_place(const std::string& place);
 
+/// Whether it is the path of a file. Precondition: it is right.
+[[nodiscard]] bool is_audit_file(const std::string& place);
+
 /// A sentence where it cannot be had. Precondition: a place that is wanted, and right.
 [[nodiscard]] Result<std::unique_ptr<AuditOutput>, std::string> open_audit_output(
     const AuditOptions& options, const AuditSource& source);

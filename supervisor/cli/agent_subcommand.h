@@ -31,6 +31,7 @@ class AgentSubcommand : public Subcommand {
                     "Where runtimes connect: the profile's listenerPath. Default: the socket that "
                     "a service manager hands over, or " +
                         std::string(kDefaultListenerPath))
+        ->check(check_path)
         ->default_str(std::string(kDefaultListenerPath))
         ->type_name("PATH");
     add_limit_options(app(), options_.limits);
@@ -67,6 +68,8 @@ class AgentSubcommand : public Subcommand {
 
   int run(KernelFeatures& features) override {
     for (const std::string& group : groups_) options_.open_groups.push_back(socket_of(group));
+    check_audit_options([this](const std::string& name) { return was_given(name); },
+                        options_.audit);
     options_.steering = config_.steering();
     options_.read_again = config_.reader();
     return run_agent(options_, features);

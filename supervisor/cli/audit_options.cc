@@ -1,6 +1,7 @@
 #include "supervisor/cli/audit_options.h"
 
 #include <string>
+#include <string_view>
 
 #include "policy/limits/limits.h"
 #include "supervisor/cli/control_options.h"
@@ -42,6 +43,20 @@ void add_audit_options(CLI::App& app, AuditOptions& options) {
       ->default_str("5")
       ->type_name("NUMBER")
       ->group(kControlGroup);
+}
+
+void check_audit_options(const std::function<bool(const std::string&)>& was_given,
+                         const AuditOptions& options) {
+  for (const char* const name : {"--audit-format", "--audit-size", "--audit-keep"}) {
+    if (!was_given(name)) continue;
+    if (options.place.empty())
+      throw CLI::ValidationError(name, "it does nothing without --audit PLACE");
+    const bool is_for_files = name != std::string_view("--audit-format");
+    if (is_for_files && !is_audit_file(options.place)) {
+      throw CLI::ValidationError(
+          name, "it does nothing with --audit " + options.place + ", which is no file");
+    }
+  }
 }
 
 }  // namespace shmvisor

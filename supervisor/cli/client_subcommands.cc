@@ -9,11 +9,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <string_view>
 
 #include "policy/limits/limits.h"
 #include "supervisor/cli/limit_options.h"
 #include "supervisor/cli/serve_metrics_subcommand.h"
 #include "supervisor/client/saved_files.h"
+#include "supervisor/client/user_names.h"
 #include "supervisor/http/listening_place.h"
 #include "supervisor/kernel/poll_files.h"
 
@@ -153,7 +155,6 @@ CLI::Option* ClientSubcommand::add_key(CLI::App& to, const char* description) {
 
 void ClientSubcommand::add_load_options() {
   constexpr const char* kGroup = "The new segment";
-  constexpr std::uint32_t kMostId = UINT32_MAX - 1;
   add_key(app(), "Its key, 0x4d2 or 1234; IPC_PRIVATE by default")->group(kGroup);
   app()
       .add_option_function<std::string>(
@@ -170,16 +171,22 @@ void ClientSubcommand::add_load_options() {
           "Its permissions, in octal digits; 600 by default")
       ->type_name("MODE")
       ->group(kGroup);
-  const auto add_id = [&](const char* name, std::optional<std::uint32_t>& id, const char* what) {
+  const auto add_id = [&](const char* name, std::optional<std::uint32_t>& id, const char* kind,
+                          const char* path, const char* description) {
     app()
-        .add_option_function<std::uint32_t>(
-            name, [&id](std::uint32_t number) { id = number; }, what)
-        ->check(CLI::Range(std::uint32_t{0}, kMostId))
-        ->type_name("NUMBER")
+        .add_option_function<std::string>(
+            name,
+            [name, &id, kind, path](const std::string& text) {
+              const std::string trouble = client::find_id(text, kind, path, id);
+              if (!trouble.empty()) throw CLI::ValidationError(name, trouble);
+            },
+            description)
+        ->type_name(name == std::string_view("--uid") ? "USER" : "GROUP")
         ->group(kGroup);
   };
-  add_id("--uid", options_.uid, "Its owner and creator; the run's user by default");
-  add_id("--gid", options_.gid, "Its group; the run's by default");
+  add_id("--uid", options_.uid, "user", "/etc/passwd",
+         "Its owner and creator, by name or number; the run's user by default");
+  add_id("--gid", options_.gid, "group", "/etc/group", "Its group; the run's by default");
   app()
       .add_option_function<std::string>(
           "--size",

@@ -81,6 +81,7 @@ std::vector<std::string> long_options(const CLI::App& app) {
 std::string about_subcommand(const CLI::App& app, const std::string& word) {
   std::vector<std::string> names;
   for (const CLI::App* const one : named_subcommands(app)) names.push_back(one->get_name());
+  if (word.empty()) return "the subcommand is empty";
   const std::string clause = "there is no subcommand '" + word + "'";
   for (const OtherWord& other : kOtherWords) {
     const std::string ours(other.ours);
@@ -93,9 +94,38 @@ std::string about_subcommand(const CLI::App& app, const std::string& word) {
   return clause + "; to start a command: shmvisor run -- " + word;
 }
 
-/// "-q", "-vv"; what CLI11 says of its letters is right.
+/// "-q", "-vv", "-o file"
 bool is_short_option(const CLI::App& used, const std::string& word) {
   return word[1] != '-' && used.get_option_no_throw(word.substr(0, 2)) != nullptr;
+}
+
+/// Of such a one; empty where its letters are known.
+std::string about_letters(const CLI::App& used, const std::string& word) {
+  for (std::size_t at = 1; at < word.size(); ++at) {
+    const std::string letter = {'-', word[at]};
+    const CLI::Option* const option = used.get_option_no_throw(letter);
+    if (word[at] == '=')
+      return "'" + word.substr(0, at) + "' has no value, and here is '" + word + "'";
+    if (option == nullptr) return "there is no option '" + letter + "', as in '" + word + "'";
+    if (!is_flag(*option)) return {};  // its value follows
+  }
+  return {};
+}
+
+/// "; run and agent have it": the subcommands with that option, where they are others.
+std::string who_has(const CLI::App& used, const std::string& option) {
+  const CLI::App* const parent = used.get_parent();
+  std::vector<std::string> names;
+  for (const CLI::App* const one : named_subcommands(parent == nullptr ? used : *parent)) {
+    if (one->get_option_no_throw(option) != nullptr) names.push_back(one->get_name());
+  }
+  constexpr std::size_t kMostNames = 3;
+  if (names.empty()) return {};
+  if (names.size() > kMostNames) {
+    names.resize(kMostNames);
+    names.emplace_back("others");
+  }
+  return "; " + enumerated(names) + (names.size() == 1 ? " has it" : " have it");
 }
 
 /// Empty where all of `words` are known.
@@ -104,13 +134,31 @@ std::string about_option(const CLI::App& used, const std::vector<std::string>& w
   for (const std::string& word : words) {
     const std::string name = word.substr(0, word.find('='));
     if (name == "--") break;
-    if (name.size() < 2 || name.front() != '-' || is_short_option(used, name) ||
-        used.get_option_no_throw(name) != nullptr) {
+    if (name.size() < 2 || name.front() != '-') continue;
+    if (is_short_option(used, name)) {
+      if (std::string clause = about_letters(used, word); !clause.empty()) return clause;
       continue;
     }
-    return "there is no option '" + name + "'" + did_you_mean(nearest_word(name, known));
+    if (used.get_option_no_throw(name) != nullptr) continue;
+    const std::string clause = "there is no option '" + name + "'";
+    const std::string nearest = nearest_word(name, known);
+    return clause + (nearest.empty() ? who_has(used, name) : did_you_mean(nearest));
   }
   return {};
+}
+
+/// A word before the subcommand.
+std::string about_order(const CLI::App& used, const std::vector<std::string>& words) {
+  if (words.empty() || words.front() == used.get_name()) return {};
+  const std::string& first = words.front();
+  if (first == "help")
+    return "there is no subcommand 'help'; did you mean '" + used.get_name() + " --help'?";
+  std::string meant = used.get_name();
+  for (const std::string& word : words) {
+    if (word == used.get_name()) break;
+    meant += " " + word;
+  }
+  return "'" + first + "' is before the subcommand; did you mean '" + meant + "'?";
 }
 
 /// A word too many.
@@ -184,6 +232,7 @@ std::string complaint_about(const CLI::App& app, const std::vector<std::string>&
   }
   switch (static_cast<CLI::ExitCodes>(error.get_exit_code())) {
     case CLI::ExitCodes::ExtrasError:
+      if (clause.empty() && !chosen.empty()) clause = about_order(used, words);
       if (clause.empty()) clause = about_option(used, words);
       if (clause.empty()) clause = about_operand(used);
       break;

@@ -53,11 +53,11 @@ void print_options(const CLI::App& app, const Origins& origins, bool limits) {
 
 void print_users(const config::Configuration& configuration) {
   std::string table;
-  for (const config::UserSetting& one : configuration.user_settings) {
-    const std::string user = one.uid ? std::to_string(*one.uid) : "default";
+  for (const auto& [name, setting] : configuration.user_settings) {
+    const std::string user = name.first ? std::to_string(*name.first) : "default";
     if (user != table) (void)std::printf("\n[limits.uid.%s]\n", user.c_str());
     table = user;
-    print_line(one.name + " = \"" + one.value + "\"", one.place.text());
+    print_line(name.second + " = \"" + setting.value + "\"", setting.place.text());
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <vector>
 
 namespace shmvisor {
 
@@ -16,5 +17,17 @@ std::string variable_of(const CLI::Option& option);
 /// Sets the options of `app`, already parsed, that the command line did not give. A bad value, or
 /// two variables that exclude each other, is a CLI::ValidationError that names the variable.
 void read_environment(CLI::App& app);
+
+/// A CLI::ValidationError for "10x" as the value of a flag, which CLI11 converts by stoll(3): it
+/// would take it for 10.
+void check_flag(const std::string& where, const std::string& text);
+
+/// Variables of the environment that have a value, begin as those of options do, and are none of
+/// `app`.
+[[nodiscard]] std::vector<std::string> unknown_variables(const CLI::App& app);
+
+/// Of `known` the one that `variable` was most likely meant to be; empty: none.
+[[nodiscard]] std::string nearest_variable(const std::string& variable,
+                                           const std::vector<std::string>& known);
 
 }  // namespace shmvisor

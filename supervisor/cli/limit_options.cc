@@ -34,7 +34,10 @@ void add_limit_options(CLI::App& app, Limits& limits) {
          "--shmmni",
          [&limits](const std::string& text) {
            const auto shmmni = parse_shmmni(text);
-           if (!shmmni) throw CLI::ValidationError("--shmmni", "at most 32768");
+           if (!shmmni) {
+             throw CLI::ValidationError(
+                 "--shmmni", "'" + text + "' is no number up to " + std::to_string(Limits::ipcmni));
+           }
            limits.shmmni = *shmmni;
          },
          "Most segments at a time, up to 32768")

@@ -14,6 +14,7 @@
 #include "policy/base/unique_fd.h"
 #include "policy/limits/container_metadata.h"
 #include "policy/oci/profile_merge.h"
+#include "supervisor/config/nearest.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/procfs/proc_file.h"
 
@@ -74,7 +75,11 @@ OciProfileSubcommand::OciProfileSubcommand(CLI::App& parent)
                   "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, ..._SPEC_ALLOW, ..._LOG")
       ->delimiter(',')
       ->check([](const std::string& flag) {
-        return is_filter_flag(flag) ? std::string() : "no such flag: '" + flag + "'";
+        const std::vector<std::string> known(filter_flags().begin(), filter_flags().end());
+        if (std::ranges::find(known, flag) != known.end()) return std::string();
+        const std::string nearest = nearest_word(flag, known);
+        return "there is no flag '" + flag + "'" +
+               (nearest.empty() ? "" : "; did you mean '" + nearest + "'?");
       })
       ->type_name("FLAG");
   app()

@@ -1,6 +1,7 @@
 #include "supervisor/cli/plain_words.h"
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -33,15 +34,6 @@ std::vector<std::string> words_between_commas(std::string_view text) {
   return words;
 }
 
-/// "fuse, hide and off"
-std::string enumerated(const std::vector<std::string>& words) {
-  std::string text;
-  for (std::size_t at = 0; at < words.size(); ++at) {
-    text += (at == 0 ? "" : at + 1 == words.size() ? " and " : ", ") + words[at];
-  }
-  return text;
-}
-
 /// "3600.000000" as "3600"
 std::string short_number(std::string text) {
   if (text.find('.') == std::string::npos) return text;
@@ -50,7 +42,22 @@ std::string short_number(std::string text) {
   return text;
 }
 
+/// What CLI11 says of an option: its name, `words`, and how it goes on. Nothing where it is not so.
+std::optional<Parts> parts_around(std::string_view text, std::string_view words) {
+  const std::size_t at = text.find(words);
+  if (at == std::string_view::npos) return std::nullopt;
+  return Parts{std::string(text.substr(0, at)), std::string(text.substr(at + words.size()))};
+}
+
 }  // namespace
+
+std::string enumerated(const std::vector<std::string>& words) {
+  std::string text;
+  for (std::size_t at = 0; at < words.size(); ++at) {
+    text += (at == 0 ? "" : at + 1 == words.size() ? " and " : ", ") + words[at];
+  }
+  return text;
+}
 
 std::string in_plain_words(const std::string& clause) {
   constexpr std::string_view kNotIn = " not in {";
@@ -82,6 +89,22 @@ std::string in_plain_words(const std::string& clause) {
       // Behind a colon CLI11 says what its validators check.
       return head + "its " + what.substr(0, what.find(':')) + " is missing";
     }
+  }
+  constexpr std::string_view kNotConverted = "Could not convert: ";
+  if (text.starts_with(kNotConverted)) {
+    // Numbers have ranges, so this is a flag's.
+    const auto parts = parts_around(text.substr(kNotConverted.size()), " = ");
+    if (parts) return parts->head + ": '" + parts->value + "' is neither true nor false";
+  }
+  if (const auto parts = parts_around(text, ": Should be true/false or a number")) {
+    return parts->head + ": its value is neither true nor false, nor a number";
+  }
+  if (const auto parts = parts_around(text, ": At Most 1 required but received ")) {
+    return parts->head + " is given " + (parts->value == "2" ? "twice" : parts->value + " times") +
+           ", and has one value";
+  }
+  if (const auto parts = parts_around(text, ": too many inputs for a flag")) {
+    return parts->head + " is given more than once";
   }
   return clause;
 }

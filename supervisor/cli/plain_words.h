@@ -4,12 +4,16 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace shmvisor {
 
+/// "fuse, hide and off"
+[[nodiscard]] std::string enumerated(const std::vector<std::string>& words);
+
 /// "--proc: fusee not in {fuse,hide,off}" becomes "--proc: 'fusee' is none of fuse, hide and off;
-/// did you mean 'fuse'?"; so with a number that is out of its range, and with a value that is
-/// missing. Any other clause stays.
+/// did you mean 'fuse'?"; so with a number that is out of its range, a value that is
+/// missing, or no flag's, and an option that is given twice. Any other clause stays.
 [[nodiscard]] std::string in_plain_words(const std::string& clause);
 
 }  // namespace shmvisor

@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <string_view>
 #include <utility>
 
 #include "supervisor/cli/audit_options.h"
@@ -22,6 +24,10 @@ namespace {
 
 constexpr const char* kProcessesGroup = "Processes and signals";
 constexpr const char* kSharingGroup = "Sharing with other runs";
+/// Options for the run that serves, which one that joins it makes no use of.
+constexpr std::array kServers = {"--shmmax",  "--shmall",  "--shmmni",     "--populate", "--commit",
+                                 "--cleanup", "--control", "--name",       "--trace",    "--report",
+                                 "--audit",   "--restore", "--save-at-end"};
 
 /// Why it cannot be written to; empty where nothing is known to be in the way.
 std::string obstacle(const std::string& file) {
@@ -150,11 +156,7 @@ void RunSubcommand::add_sharing(CLI::Option* no_linger) {
           ->type_name("PATH")
           ->group(kSharingGroup)
           ->excludes(serve);
-  for (const char* const server_s :
-       {"--shmmax", "--shmall", "--shmmni", "--populate", "--commit", "--cleanup", "--control",
-        "--name", "--trace", "--report", "--audit", "--restore", "--save-at-end"}) {
-    join->excludes(app().get_option(server_s));
-  }
+  for (const char* const servers : kServers) join->excludes(app().get_option(servers));
   // With --no-linger, processes could be left behind that the next one knows nothing of.
   app()
       .add_option_function<std::string>(
@@ -256,6 +258,15 @@ int RunSubcommand::run(KernelFeatures& features) {
   if (given("--shmall")) options_.limits_set.shmall = options_.limits.shmall;
   if (given("--shmmni")) options_.limits_set.shmmni = options_.limits.shmmni;
   options_.cleanup_set = given("--cleanup");
+  for (const char* const servers : kServers) {
+    // What comes from elsewhere is for each run that it may be of use to; but a file that is not
+    // read or not written is always missed.
+    const bool has_file =
+        servers == std::string_view("--restore") || servers == std::string_view("--save-at-end");
+    if (was_given(servers) || (has_file && given(servers)))
+      options_.for_server.emplace_back(servers);
+  }
+  check_audit_options([this](const std::string& name) { return was_given(name); }, options_.audit);
   if (no_kill_) options_.at_our_death = AtOurDeath::kLeaveCommand;
   for (std::string* const path : {&options_.serve_path, &options_.join_path}) {
     auto place = control::join_place(*path);

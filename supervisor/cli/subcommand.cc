@@ -7,6 +7,8 @@
 #include <string_view>
 
 #include "supervisor/cli/environment.h"
+#include "supervisor/cli/option_list.h"
+#include "supervisor/config/nearest.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/log/process_log.h"
 
@@ -15,6 +17,17 @@ namespace {
 
 constexpr std::string_view kVariables =
     "An option --some-name is also taken from the environment: SHMVISOR_SOME_NAME.";
+
+void warn_of_misspelt(const std::vector<std::string>& strange,
+                      const std::vector<std::string>& known) {
+  for (const std::string& name : strange) {
+    if (std::ranges::find(known, name) != known.end()) continue;
+    // Others may have variables of their own with this beginning.
+    const std::string nearest = nearest_variable(name, known);
+    if (nearest.empty()) continue;
+    spdlog::warn("{} in the environment is no option's; did you mean {}?", name, nearest);
+  }
+}
 
 /// Written before the end, also by an exception.
 class LastLines {
@@ -43,7 +56,13 @@ Subcommand::Subcommand(CLI::App& parent, const std::string& name, const std::str
       ->delimiter(',')
       ->check([](const std::string& feature) {
         if (KernelFeatures::by_name(feature)) return std::string();
-        return "no feature is called '" + feature + "'";
+        std::vector<std::string> names;
+        for (std::size_t one = 0; one < static_cast<std::size_t>(KernelFeature::kCount); ++one) {
+          names.emplace_back(KernelFeatures::name(static_cast<KernelFeature>(one)));
+        }
+        const std::string nearest = nearest_word(feature, names);
+        return "no feature is called '" + feature + "'" +
+               (nearest.empty() ? "" : "; did you mean '" + nearest + "'?");
       })
       ->type_name("FEATURE")
       ->group(kCommonGroup);
@@ -57,16 +76,29 @@ void Subcommand::hide_log_options() {
   app_.get_help_ptr()->group("Options");
 }
 
-int Subcommand::execute() {
+int Subcommand::execute(const std::function<std::vector<std::string>()>& variables) {
+  note_given();
   read_environment(app_);
   read_configuration();
   KernelFeatures features;
   set_up_log();
   const LastLines last_lines;
+  if (const auto strange = unknown_variables(app_); !strange.empty()) {
+    warn_of_misspelt(strange, variables());
+  }
   switch_off(features);
   const int status = run(features);
   tell_of_lines_left_out();
   return status;
+}
+
+void Subcommand::note_given() {
+  for (const CLI::Option* const option : app_.get_options()) {
+    if (option->count() == 0) continue;
+    given_.insert(main_name(*option));
+    if (!is_flag(*option)) continue;
+    for (const std::string& value : option->results()) check_flag(main_name(*option), value);
+  }
 }
 
 /// Standard error, and nothing but what an operator should know.

@@ -7,7 +7,9 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,10 +40,14 @@ class Subcommand {
     return nullptr;
   }
   [[nodiscard]] CLI::App& app() const { return app_; }
-  /// Sets up the log and runs it. The exit status.
-  int execute();
+  /// Sets up the log and runs it. The exit status. `variables`: those of all subcommands; asked for
+  /// where the environment has one that this one does not know.
+  int execute(const std::function<std::vector<std::string>()>& variables);
 
  protected:
+  /// Whether the command line itself gave the option: "--name".
+  [[nodiscard]] bool was_given(const std::string& option) const { return given_.contains(option); }
+
   /// What is wrong with the path, for CLI::Option::check(); empty where nothing is. An empty path
   /// comes from an unset variable of a script.
   static std::string check_path(const std::string& path) {
@@ -55,6 +61,7 @@ class Subcommand {
   virtual int run(KernelFeatures& features) = 0;
 
  private:
+  void note_given();
   void set_up_log() const;
   void switch_off(KernelFeatures& features) const;
 
@@ -62,6 +69,7 @@ class Subcommand {
   CLI::App& app_;
   std::string log_level_ = "warning";
   int verbosity_ = 0;
+  std::set<std::string> given_;
   std::vector<std::string> without_;
 };
 

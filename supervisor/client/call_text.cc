@@ -201,6 +201,13 @@ std::string as_event(const Json& call) {
          " because=\"" + text_of(call, "because") + "\"";
 }
 
+std::string as_cleaned(const Json& cleaned) {
+  return time_of(cleaned) + " cleanup shmid=" + cleaned.at("shmid").dump() +
+         " key=" + word_of(cleaned, "key") + " bytes=" + cleaned.at("segsz").dump() +
+         " uid=" + cleaned.at("uid").dump() + " cpid=" + cleaned.at("cpid").dump() +
+         " registry=" + word_of(cleaned, "registry") + " by=" + word_of(cleaned, "by");
+}
+
 std::string as_act(const Json& act) {
   std::string line = time_of(act) + " act " + text_of(act, "act");
   for (const auto& [name, value] : act.items()) {

@@ -20,5 +20,7 @@ namespace shmvisor::client {
 [[nodiscard]] std::string as_event(const Json& call);
 /// The same about an act of a client's: the object of PROTOCOL.md.
 [[nodiscard]] std::string as_act(const Json& act);
+/// The same about a segment that went by itself.
+[[nodiscard]] std::string as_cleaned(const Json& cleaned);
 
 }  // namespace shmvisor::client

@@ -18,7 +18,9 @@ using LineOf = std::string (*)(const Json&);
 /// How the lines that come by themselves are shown.
 struct Lines {
   LineOf of_call;
-  LineOf of_act;  ///< null: acts are not shown
+  // Null: these are not shown.
+  LineOf of_act;
+  LineOf of_cleaned;
 };
 
 std::string json_line(const Json& call) {
@@ -43,6 +45,12 @@ std::string act_as_json(const Json& act) {
   return json_line(event);
 }
 
+std::string cleaned_as_json(const Json& cleaned) {
+  Json event = {{"event", "cleanup"}};
+  event.update(cleaned);
+  return json_line(event);
+}
+
 /// Of which registry a line tells; empty: of none, but of the run.
 std::string registry_of(const Json& line) {
   return line.contains("registry") ? line.at("registry").get<std::string>() : std::string();
@@ -58,7 +66,8 @@ Result<void, Problem> begin(RunConnection& run, const ShowOptions& options) {
 
 /// The line for a record, as for `lines`; empty for none.
 std::string shown(const Json& record, const ShowOptions& options, const Lines& lines) {
-  for (const auto& [name, line_of] : {std::pair("call", lines.of_call), {"act", lines.of_act}}) {
+  for (const auto& [name, line_of] :
+       {std::pair("call", lines.of_call), {"act", lines.of_act}, {"cleaned", lines.of_cleaned}}) {
     const auto found = record.find(name);
     if (found == record.end()) continue;
     const std::string registry = registry_of(*found);
@@ -88,12 +97,13 @@ Result<void, Problem> follow(RunConnection& run, const ShowOptions& options, con
 }  // namespace
 
 Result<void, Problem> trace_calls(RunConnection& run, const ShowOptions& options) {
-  return follow(run, options, {options.json ? json_line : as_strace, nullptr});
+  return follow(run, options, {options.json ? json_line : as_strace, nullptr, nullptr});
 }
 
 Result<void, Problem> follow_events(RunConnection& run, const ShowOptions& options) {
   return follow(run, options,
-                options.json ? Lines{event_as_json, act_as_json} : Lines{event_line, as_act});
+                options.json ? Lines{event_as_json, act_as_json, cleaned_as_json}
+                             : Lines{event_line, as_act, as_cleaned});
 }
 
 }  // namespace shmvisor::client

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "supervisor/attaches/memory_map.h"
+#include "supervisor/client/ask_in_parts.h"
 #include "supervisor/client/bounded_look.h"
 #include "supervisor/procfs/process_name.h"
 #include "supervisor/procfs/task_status.h"
@@ -87,8 +88,11 @@ Result<std::vector<SupervisedProcess>, Problem> fetch_processes(RunConnection& r
     return Problem{"the run " + run.hello().title() +
                    " is in another pid namespace: its processes have other pids there"};
   }
-  auto reply = run.ask({{"request", "processes"}});
-  if (!reply) return reply.error();
+  std::vector<Json> sessions;
+  const auto asked = ask_in_parts(run, "processes", [&sessions](Json& part) {
+    for (Json& session : part.at("sessions")) sessions.push_back(std::move(session));
+  });
+  if (!asked) return asked.error();
   SegmentsByFile files;
   for (const Json& segment : segments) {
     files[{segment.at("device").get<std::uint64_t>(), segment.at("inode").get<std::uint64_t>()}] =
@@ -99,7 +103,7 @@ Result<std::vector<SupervisedProcess>, Problem> fetch_processes(RunConnection& r
   std::vector<SupervisedProcess> processes;
   std::set<pid_t> seen;
   const bool run_has_descendants = run.hello().kind == "run";
-  for (const Json& session : reply->at("sessions")) {
+  for (const Json& session : sessions) {
     for (const Json& pid : session.at("pids")) {
       SupervisedProcess process;
       process.pid = pid.get<pid_t>();

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "supervisor/client/ask_in_parts.h"
 #include "supervisor/client/segment_list.h"
 #include "supervisor/kernel/thread.h"
 
@@ -106,26 +107,31 @@ struct Asking {
 Result<RunSample, Problem> take_sample(RunConnection& run, const EachSegment& each_segment) {
   RunSample sample;
   sample.hello = run.hello();
-  const auto registries = run.ask({{"request", "registries"}});
+  const auto registries = ask_in_parts(run, "registries", [&](const Json& part) {
+    for (const Json& registry : part.at("registries")) {
+      sample.registries.push_back(described(registry));
+    }
+  });
   if (!registries) return registries.error();
   std::map<std::string, std::size_t> places;
-  for (const Json& registry : registries->at("registries")) {
-    sample.registries.push_back(described(registry));
-    if (!places.emplace(sample.registries.back().name, places.size()).second) {
+  for (const RegistrySample& registry : sample.registries) {
+    if (!places.emplace(registry.name, places.size()).second) {
       return Problem{"it has two registries of one name"};
     }
   }
-  const auto counters = run.ask({{"request", "counters"}});
+  const auto counters = ask_in_parts(run, "counters", [&](const Json& part) {
+    sample.lost = number(part, "lost");
+    sample.bounds_ns = part.at("bounds_ns").get<std::vector<std::uint64_t>>();
+    for (const Json& registry : part.at("registries")) {
+      const auto place = places.find(registry.at("name").get<std::string>());
+      // It is new.
+      if (place != places.end()) add_counters(registry, sample.registries[place->second]);
+    }
+  });
   if (!counters) return counters.error();
-  sample.lost = number(*counters, "lost");
-  sample.bounds_ns = counters->at("bounds_ns").get<std::vector<std::uint64_t>>();
-  for (const Json& registry : counters->at("registries")) {
-    const auto place = places.find(registry.at("name").get<std::string>());
-    // It is new.
-    if (place != places.end()) add_counters(registry, sample.registries[place->second]);
-  }
   if (auto problem = check_histograms(sample)) return std::move(*problem);
   for (RegistrySample& registry : sample.registries) {
+    if (registry.segments == 0) continue;
     const auto added = add_segments(run, registry, each_segment);
     const bool may_have_ended = places.size() > 1 && !added && added.error().refused;
     if (!added && !may_have_ended) return added.error();

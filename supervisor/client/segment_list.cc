@@ -3,7 +3,15 @@
 #include <cstdlib>
 #include <utility>
 
+#include "supervisor/client/ask_in_parts.h"
+
 namespace shmvisor::client {
+namespace {
+
+/// In one sentence.
+constexpr std::size_t kMostNames = 20;
+
+}  // namespace
 
 bool means_registry(const std::string& wanted, const std::string& name) {
   constexpr std::size_t kLeastDigits = 4;
@@ -14,13 +22,20 @@ bool means_registry(const std::string& wanted, const std::string& name) {
 }
 
 Result<std::vector<Json>, Problem> fetch_registries(RunConnection& run, const std::string& only) {
-  auto reply = run.ask({{"request", "registries"}});
-  if (!reply) return reply.error();
+  std::vector<Json> all;
+  const auto asked = ask_in_parts(run, "registries", [&all](Json& part) {
+    for (Json& registry : part.at("registries")) all.push_back(std::move(registry));
+  });
+  if (!asked) return asked.error();
   std::vector<Json> registries;
   std::string names;
-  for (Json& registry : reply->at("registries")) {
+  for (std::size_t place = 0; place < all.size(); ++place) {
+    Json& registry = all[place];
     const auto name = registry.at("name").get<std::string>();
-    names += (names.empty() ? "" : ", ") + printable(name);
+    if (place < kMostNames) names += (place == 0 ? "" : ", ") + printable(name);
+    if (place == kMostNames) {
+      names += ", and " + std::to_string(all.size() - kMostNames) + " more";
+    }
     if (name == only) {
       std::vector<Json> one;
       one.push_back(std::move(registry));
@@ -60,6 +75,8 @@ Result<std::vector<Json>, Problem> fetch_segments(RunConnection& run,
                                                   const std::vector<Json>& registries) {
   std::vector<Json> segments;
   for (const Json& registry : registries) {
+    // Of very many, most may have none.
+    if (registry.at("used").at("segments") == 0) continue;
     const auto name = registry.at("name").get<std::string>();
     const auto fetched = for_each_segment(run, name, [&](const Json& segment) {
       segments.push_back({{"registry", name}});

@@ -1,4 +1,4 @@
-// The names of users, for people who read a table.
+// The names of users, for people who read a table or give an option.
 //
 // /etc/passwd alone is asked: a static program must not load the modules of the name service.
 // Thread rule: one thread.
@@ -6,6 +6,8 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -21,5 +23,10 @@ class UserNames {
  private:
   std::unordered_map<uid_t, std::string> names_;
 };
+
+/// The id that `text` means, as chown(1) has it: a name in `path` (/etc/passwd, /etc/group), or a
+/// number. `what`: "user". What is wrong with it; empty where nothing is.
+[[nodiscard]] std::string find_id(const std::string& text, const char* what,
+                                  const std::string& path, std::optional<std::uint32_t>& id);
 
 }  // namespace shmvisor::client

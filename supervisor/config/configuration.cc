@@ -67,9 +67,9 @@ std::optional<std::vector<std::string>> option_values(const TomlValue& value,
   return std::nullopt;
 }
 
-template <typename Setting, typename Same>
-void put(std::vector<Setting>& settings, Setting setting, Same is_same) {
-  std::erase_if(settings, [&](const Setting& one) { return is_same(one, setting); });
+void put(OptionSettings& settings, OptionSetting setting) {
+  std::erase_if(settings,
+                [&setting](const OptionSetting& one) { return one.name == setting.name; });
   settings.push_back(std::move(setting));
 }
 
@@ -84,10 +84,7 @@ void take_options(TableReader& table, const std::vector<KnownOption>& known,
                                            ", and here is " + member->value.kind_name());
       continue;
     }
-    put(settings, OptionSetting{option.name, std::move(*values), member->place},
-        [](const OptionSetting& one, const OptionSetting& other) {
-          return one.name == other.name;
-        });
+    put(settings, OptionSetting{option.name, std::move(*values), member->place});
   }
 }
 
@@ -122,10 +119,8 @@ void take_user(Configuration& configuration, const TomlMember& user,
     if (!limit.set(one.name, one.values.front())) {
       table.blame(one.place, "'" + one.values.front() + "' is no such limit");
     }
-    put(configuration.user_settings, UserSetting{uid, one.name, one.values.front(), one.place},
-        [](const UserSetting& before, const UserSetting& now) {
-          return before.uid == now.uid && before.name == now.name;
-        });
+    configuration.user_settings.insert_or_assign({uid, one.name},
+                                                 UserSetting{one.values.front(), one.place});
   }
 }
 

@@ -9,8 +9,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "policy/base/result.h"
@@ -52,19 +54,20 @@ struct OptionSetting {
 };
 using OptionSettings = std::vector<OptionSetting>;
 
-/// [limits.uid.UID], or [limits.uid.default].
+/// One of [limits.uid.UID], or of [limits.uid.default].
 struct UserSetting {
-  std::optional<std::uint32_t> uid;  ///< nothing: of each user
-  std::string name;                  ///< "shmmax", "shmall" or "shmmni"
   std::string value;
   Place place;
 };
+/// By uid (nothing: of each user) and name ("shmmax", "shmall" or "shmmni"): there may be as many
+/// as a file has lines.
+using UserSettings = std::map<std::pair<std::optional<std::uint32_t>, std::string>, UserSetting>;
 
 struct Configuration {
   OptionSettings limits;
   OptionSettings run;
   OptionSettings agent;
-  std::vector<UserSetting> user_settings;  ///< what user_limits were set by
+  UserSettings user_settings;  ///< what user_limits were set by
   UserLimits user_limits;
   std::vector<Rule> rules;
   std::vector<Place> rule_places;  ///< of each of the rules

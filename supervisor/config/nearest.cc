@@ -1,6 +1,7 @@
 #include "supervisor/config/nearest.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstddef>
 
 namespace shmvisor {
@@ -30,6 +31,13 @@ std::size_t distance(const std::string& one, const std::string& other) {
   return table[one.size()][other.size()];
 }
 
+std::string in_small_letters(std::string word) {
+  std::ranges::transform(word, word.begin(), [](unsigned char letter) {
+    return static_cast<char>(std::tolower(letter));
+  });
+  return word;
+}
+
 }  // namespace
 
 std::string nearest_word(const std::string& word, const std::vector<std::string>& known) {
@@ -37,10 +45,12 @@ std::string nearest_word(const std::string& word, const std::vector<std::string>
   std::string nearest;
   // A third of the letters may be wrong, and one of few.
   std::size_t least = std::max<std::size_t>(word.size() / 3, 1) + 1;
+  const std::string meant = in_small_letters(word);
   for (const std::string& one : known) {
-    // The beginning of a word is meant to be that word.
-    const bool begins = word.size() >= 3 && one.starts_with(word);
-    const std::size_t far = begins ? 1 : distance(word, one);
+    const std::string other = in_small_letters(one);
+    // The beginning of a word, or its end, is meant to be that word.
+    const bool is_part = meant.size() >= 3 && (other.starts_with(meant) || other.ends_with(meant));
+    const std::size_t far = is_part && meant != other ? 1 : distance(meant, other);
     if (far >= least) continue;
     least = far;
     nearest = one;

@@ -55,6 +55,7 @@ void TableReader::blame(const Place& place, const std::string& text) {
 
 void TableReader::finish() {
   for (const TomlMember& member : table_.members) {
+    if (problems_.size() >= kMostProblems) return;  // the nearest key takes a while
     if (known_.contains(member.key)) continue;
     blame(member.place,
           no_such("key", member.key, {known_.begin(), known_.end()}) + " (in " + title_ + ")");

@@ -104,9 +104,28 @@ std::string seconds_of(const CallEvent& event) {
   return text.data();
 }
 
+std::string cleaned_line(const CallEvent& event, const std::string& registry) {
+  const CleanedSegment& segment = event.cleaned;
+  std::array<char, 16> key{};
+  std::snprintf(key.data(), key.size(), "0x%08x", static_cast<unsigned>(segment.key));
+  std::string line = "{\"cleaned\":{";
+  Members members(line);
+  members.raw("time", seconds_of(event));
+  members.text("registry", registry);
+  members.number("shmid", segment.shmid);
+  members.text("key", key.data());
+  members.number("segsz", segment.size_bytes);
+  members.number("uid", segment.uid);
+  members.number("cpid", segment.cpid);
+  members.text("by", segment.by == CleanedBy::kOrphaned ? "orphaned" : "rmid-forced");
+  line += "}}\n";
+  return line;
+}
+
 }  // namespace
 
 std::string call_line(const CallEvent& event, const std::string& registry) {
+  if (event.cleaned.by != CleanedBy::kNothing) return cleaned_line(event, registry);
   std::string line = "{\"call\":{";
   Members members(line);
   members.raw("time", seconds_of(event));

@@ -9,6 +9,7 @@
 #include "supervisor/control/detach_answer.h"
 #include "supervisor/control/protocol.h"
 #include "supervisor/control/registry_json.h"
+#include "supervisor/control/registry_page.h"
 #include "supervisor/control/report_answer.h"
 
 namespace shmvisor {
@@ -27,13 +28,15 @@ class Answering {
   Answering(const std::vector<NamedSession>& sessions, ClientLoad& client)
       : sessions_(sessions), client_(client) {}
 
-  ControlAnswer operator()(const ListRegistries& /*request*/) const {
-    Json all = Json::array();
+  ControlAnswer operator()(const ListRegistries& request) const {
+    RegistryPage page = page_of(sessions_, request.after);
+    Json some = Json::array();
     std::size_t room_for_users = control::kUsersInAReply;
-    for (const NamedRegistry& named : registries_of(sessions_)) {
-      all.push_back(describe(named, room_for_users));
+    for (const NamedRegistry& named : page.registries) {
+      some.push_back(describe(named, room_for_users));
     }
-    return to_line({{"reply", "registries"}, {"registries", std::move(all)}});
+    return to_line(
+        {{"reply", "registries"}, {"registries", std::move(some)}, {"next", std::move(page.next)}});
   }
 
   ControlAnswer operator()(const ListSegments& request) const {
@@ -62,21 +65,31 @@ class Answering {
                     {"next", std::move(next)}});
   }
 
-  ControlAnswer operator()(const ListProcesses& /*request*/) const {
-    Json all = Json::array();
-    for (const NamedSession& one : sessions_) {
+  ControlAnswer operator()(const ListProcesses& request) const {
+    Json some = Json::array();
+    Json next;
+    std::size_t told = 0;
+    for (const NamedSession& one : sessions_behind(sessions_, request.after)) {
       const auto pids = one.session->scope().processes();
       if (!pids) {
         return Refusal{"no-memory", "processes cannot be listed: descriptors or memory are short"}
             .line();
       }
       const std::size_t count = std::min(pids->size(), control::kProcessesInAReply);
+      const bool has_room =
+          some.size() < kRegistriesInAReply && told + count <= control::kProcessesInAReply;
+      if (request.after && !some.empty() && !has_room) {
+        next = RegistryPlace{some.back()["name"].get<std::string>()}.text();
+        break;
+      }
+      told += count;
       const auto end = pids->begin() + static_cast<std::ptrdiff_t>(count);
-      all.push_back({{"name", one.name},
-                     {"pids", std::vector<pid_t>(pids->begin(), end)},
-                     {"complete", count == pids->size()}});
+      some.push_back({{"name", one.name},
+                      {"pids", std::vector<pid_t>(pids->begin(), end)},
+                      {"complete", count == pids->size()}});
     }
-    return to_line({{"reply", "processes"}, {"sessions", std::move(all)}});
+    return to_line(
+        {{"reply", "processes"}, {"sessions", std::move(some)}, {"next", std::move(next)}});
   }
 
   ControlAnswer operator()(const RemoveOneSegment& request) const {
@@ -111,7 +124,9 @@ class Answering {
 
   ControlAnswer operator()(const Report& /*request*/) const { return answer_report(sessions_); }
 
-  ControlAnswer operator()(const Counters& /*request*/) const { return answer_counters(sessions_); }
+  ControlAnswer operator()(const Counters& request) const {
+    return answer_counters(request, sessions_);
+  }
 
   ControlAnswer operator()(const OpenSegment& request) const {
     return answer_open(request, sessions_);

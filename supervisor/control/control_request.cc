@@ -60,6 +60,14 @@ class Members {
     return AccessGives::kSigsegv;
   }
 
+  /// Nothing where it is missing.
+  std::optional<RegistryPlace> place(const char* name) {
+    if (take(name) == request_.end()) return std::nullopt;
+    auto place = RegistryPlace::parse(text(name));
+    if (!place) blame(name, "what a reply had as next");
+    return place;
+  }
+
   /// Nothing where all members were taken and did fit.
   [[nodiscard]] std::optional<Refusal> trouble() const {
     if (trouble_) return trouble_;
@@ -83,7 +91,7 @@ class Members {
   std::optional<Refusal> trouble_;
 };
 
-ControlRequest list_registries(Members& /*members*/) { return ListRegistries(); }
+ControlRequest list_registries(Members& members) { return ListRegistries{members.place("after")}; }
 
 ControlRequest list_segments(Members& members) {
   constexpr std::uint64_t kMostIndex = 32768;  // behind the last, IdSpace::kMaxIds
@@ -93,7 +101,7 @@ ControlRequest list_segments(Members& members) {
   return request;
 }
 
-ControlRequest list_processes(Members& /*members*/) { return ListProcesses(); }
+ControlRequest list_processes(Members& members) { return ListProcesses{members.place("after")}; }
 
 ControlRequest follow_calls(Members& /*members*/) { return FollowCalls(); }
 
@@ -151,7 +159,7 @@ ControlRequest still_there(Members& /*members*/) { return StillThere(); }
 
 ControlRequest report(Members& /*members*/) { return Report(); }
 
-ControlRequest counters(Members& /*members*/) { return Counters(); }
+ControlRequest counters(Members& members) { return Counters{members.place("after")}; }
 
 ControlRequest reload(Members& /*members*/) { return Reload(); }
 

@@ -17,12 +17,15 @@
 #include "policy/base/result.h"
 #include "policy/limits/limits.h"
 #include "supervisor/control/protocol.h"
+#include "supervisor/control/registry_place.h"
 #include "supervisor/inject/forced_unmapping.h"
 
 namespace shmvisor {
 
 /// The registries, each with its limits and what is used of them.
-struct ListRegistries {};
+struct ListRegistries {
+  std::optional<RegistryPlace> after = std::nullopt;  ///< nothing: all of them
+};
 
 /// The segments of one registry, in the order of their index.
 struct ListSegments {
@@ -31,7 +34,9 @@ struct ListSegments {
 };
 
 /// The processes that may be supervised, by registry.
-struct ListProcesses {};
+struct ListProcesses {
+  std::optional<RegistryPlace> after = std::nullopt;
+};
 
 /// Each call as it is answered, from now on.
 struct FollowCalls {};
@@ -90,7 +95,9 @@ struct Reload {};
 struct Report {};
 
 /// What the calls to each registry added up to, and how long they took.
-struct Counters {};
+struct Counters {
+  std::optional<RegistryPlace> after = std::nullopt;
+};
 
 using ControlRequest =
     std::variant<ListRegistries, ListSegments, ListProcesses, FollowCalls, RemoveOneSegment,

@@ -5,6 +5,7 @@
 
 #include "supervisor/control/counts_json.h"
 #include "supervisor/control/protocol.h"
+#include "supervisor/control/registry_page.h"
 #include "supervisor/serve/call_tally.h"
 
 namespace shmvisor {
@@ -31,8 +32,9 @@ Json calls_with_durations(const CallCounts& counts) {
 
 }  // namespace
 
-std::string answer_counters(const std::vector<NamedSession>& sessions) {
+std::string answer_counters(const Counters& request, const std::vector<NamedSession>& sessions) {
   Json registries = Json::array();
+  RegistryPage page = page_of(sessions, request.after);
   std::uint64_t lost = 0;
   if (!sessions.empty()) {
     CallTally& tally = sessions.front().session->tally();  // the one of this process
@@ -42,18 +44,17 @@ std::string answer_counters(const std::vector<NamedSession>& sessions) {
     const auto places = tally.places();
     std::set<CallTally::Place> living;
     std::set<std::uint32_t> listed;
+    for (const NamedSession& session : sessions) listed.insert(session.session->number());
+    for (const NamedRegistry& named : registries_of(sessions)) {
+      living.insert({named.session, named.ipc_namespace});
+    }
     const CallCounts none;
-    for (const NamedSession& session : sessions) {
-      listed.insert(session.session->number());
-      for (const NamedRegistry& named : registries_of({session})) {
-        const CallTally::Place place(session.session->number(), named.ipc_namespace);
-        living.insert(place);
-        const auto known = tally.counts(place);
-        const CallCounts& counts = known == nullptr ? none : *known;
-        registries.push_back({{"name", named.name},
-                              {"calls", calls_with_durations(counts)},
-                              {"refusals", control::refusals_of(counts)}});
-      }
+    for (const NamedRegistry& named : page.registries) {
+      const auto known = tally.counts({named.session, named.ipc_namespace});
+      const CallCounts& counts = known == nullptr ? none : *known;
+      registries.push_back({{"name", named.name},
+                            {"calls", calls_with_durations(counts)},
+                            {"refusals", control::refusals_of(counts)}});
     }
     for (const CallTally::Place& place : places) {
       if (listed.contains(place.first) && !living.contains(place)) tally.forget(place);
@@ -62,7 +63,8 @@ std::string answer_counters(const std::vector<NamedSession>& sessions) {
   return control::to_line({{"reply", "counters"},
                            {"bounds_ns", bounds()},
                            {"lost", lost},
-                           {"registries", std::move(registries)}});
+                           {"registries", std::move(registries)},
+                           {"next", std::move(page.next)}});
 }
 
 }  // namespace shmvisor

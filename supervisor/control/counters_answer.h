@@ -6,11 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/control/control_request.h"
 #include "supervisor/control/named_registry.h"
 
 namespace shmvisor {
 
 /// A whole line. Forgets the counts of registries that have ended.
-[[nodiscard]] std::string answer_counters(const std::vector<NamedSession>& sessions);
+[[nodiscard]] std::string answer_counters(const Counters& request,
+                                          const std::vector<NamedSession>& sessions);
 
 }  // namespace shmvisor

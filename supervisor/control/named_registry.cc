@@ -13,12 +13,14 @@ std::vector<NamedRegistry> registries_of(const std::vector<NamedSession>& sessio
   for (const NamedSession& one : sessions) {
     const Registries& registries = one.session->registries();
     const auto user_limits = one.session->user_limits();
+    const std::uint32_t number = one.session->number();
     named.push_back({one.name, 0, registries.initial(),
-                     one.session->namespaces().initial_is_private(), user_limits});
+                     one.session->namespaces().initial_is_private(), user_limits, number});
     for (const IpcNamespaceId id : registries.others()) {
       // It may have ended meanwhile.
       if (auto registry = registries.find(id)) {
-        named.push_back({registry_name(one.name, id), id, std::move(registry), false, user_limits});
+        named.push_back(
+            {registry_name(one.name, id), id, std::move(registry), false, user_limits, number});
       }
     }
   }
@@ -28,6 +30,8 @@ std::vector<NamedRegistry> registries_of(const std::vector<NamedSession>& sessio
 std::pair<std::shared_ptr<Session>, std::shared_ptr<Registry>> find_with_session(
     const std::vector<NamedSession>& sessions, const std::string& name) {
   for (const NamedSession& one : sessions) {
+    // There may be very many others.
+    if (one.name != kMainRegistry && !name.starts_with(one.name)) continue;
     for (auto& named : registries_of({one})) {
       if (named.name == name) return {one.session, std::move(named.registry)};
     }

@@ -39,6 +39,7 @@ struct NamedRegistry {
   bool private_ipc = false;
   /// Null: users have no limits of their own.
   std::shared_ptr<const UserLimits> user_limits = {};
+  std::uint32_t session = 0;  ///< Session::number()
 };
 
 [[nodiscard]] std::vector<NamedRegistry> registries_of(const std::vector<NamedSession>& sessions);

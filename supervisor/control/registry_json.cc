@@ -29,26 +29,32 @@ Json users_of(const RegistryState& state, const UserLimits* limits, std::size_t&
     return described;
   };
   // Those that have limits of their own come first, then whoever has segments.
+  const std::size_t most = std::min(kUsersOfARegistry, room);
   std::vector<uid_t> uids;
-  for (const auto& [uid, own] : limits->of_one) uids.push_back(uid);
+  for (const auto& [uid, own] : limits->of_one) {
+    if (uids.size() == most) break;
+    uids.push_back(uid);
+  }
   std::set<uid_t> others;
   state.for_each([&](const std::shared_ptr<Segment>& segment) {
     if (!limits->of_one.contains(segment->account())) others.insert(segment->account());
   });
-  uids.insert(uids.end(), others.begin(), others.end());
-  const std::size_t count = std::min({uids.size(), kUsersOfARegistry, room});
-  room -= count;
+  for (const uid_t uid : others) {
+    if (uids.size() == most) break;
+    uids.push_back(uid);
+  }
+  room -= uids.size();
   Json users = Json::array();
-  for (std::size_t place = 0; place < count; ++place) {
-    const UserUsage usage = state.usage_of(uids[place]);
-    users.push_back({{"uid", uids[place]},
-                     {"limits", settings_of(limits->of(uids[place]))},
+  for (const uid_t uid : uids) {
+    const UserUsage usage = state.usage_of(uid);
+    users.push_back({{"uid", uid},
+                     {"limits", settings_of(limits->of(uid))},
                      {"segments", usage.segments},
                      {"pages", usage.pages}});
   }
   return {{"default", settings_of(limits->of_each)},
           {"users", std::move(users)},
-          {"users_left_out", uids.size() - count}};
+          {"users_left_out", limits->of_one.size() + others.size() - uids.size()}};
 }
 
 }  // namespace

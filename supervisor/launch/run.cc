@@ -129,6 +129,28 @@ IpcOf ipc_of(const RunOptions& options, const Role& role) {
   return IpcOf::kSupervisor;
 }
 
+std::optional<std::string> open_audit(const RunOptions& options) {
+  return open_process_audit(options.audit,
+                            {"run", options.control.name, static_cast<int>(::getpid())},
+                            options.keeper ? AuditOf::kServers : AuditOf::kProcess);
+}
+
+/// Of a run that joins another one.
+void tell_what_is_the_servers(const RunOptions& options) {
+  if (!options.for_server.empty()) {
+    std::string names;
+    for (const std::string& name : options.for_server) names += (names.empty() ? "" : ", ") + name;
+    const bool one = options.for_server.size() == 1;
+    spdlog::warn("this run joins another one: {} {} for the run that serves, and {} nothing here",
+                 names, one ? "is" : "are", one ? "does" : "do");
+  }
+  if (options.steering.rules != nullptr || options.steering.user_limits != nullptr) {
+    spdlog::warn(
+        "this run joins another one: the rules and users' limits of --config are for the run that "
+        "serves, and do nothing here");
+  }
+}
+
 }  // namespace
 
 int run_command(const RunOptions& options, KernelFeatures& features) {
@@ -145,17 +167,16 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
                                                std::strerror(filter.error().value()) +
                                                "; see 'shmvisor check'"});
   }
-  if (const auto trouble = open_process_audit(
-          options.audit, {"run", options.control.name, static_cast<int>(::getpid())},
-          options.keeper ? AuditOf::kServers : AuditOf::kProcess)) {
-    return fail({exit_status::kOwnFailure, *trouble});
-  }
   ProcMode proc = options.proc.value_or(ProcMode::kAuto);
   if (!ProcMounts::kernel_has_files()) proc = ProcMode::kOff;
   RoleSearch search(options);
   auto taken = search.first();
   if (!taken) return fail(taken.error());
   Role& role = *taken;
+  // A run that joins another one has nothing to record.
+  if (!role.server) {
+    if (const auto trouble = open_audit(options)) return fail({exit_status::kOwnFailure, *trouble});
+  }
   search.bequeath_lock();
   const ProcessGroup group(options.own_group || options.signal_group);
   const InheritedState inherited(group, options.at_our_death);
@@ -183,13 +204,15 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
   UniqueFd listener = command.take_listener();
   const auto joined = hand_over(launched, role, search, listener);
   if (!joined) return launched.give_up(joined.error());
-  if (*joined && (!options.restore_path.empty() || !options.save_path.empty())) {
-    spdlog::warn(
-        "--restore and --save-at-end: this run joins another one, whose segments it has; nothing "
-        "is restored or saved here");
-  }
+  if (*joined) tell_what_is_the_servers(options);
   if (!*joined) {
-    if (options.keeper && !kept) {  // whom it was to join has ended
+    // Where it was to join another one, which has ended meanwhile, nothing of this is there yet.
+    if (process_audit() == nullptr) {
+      if (const auto trouble = open_audit(options)) {
+        return launched.give_up({exit_status::kOwnFailure, *trouble});
+      }
+    }
+    if (options.keeper && !kept) {
       auto prepared = prepare_keeper(options, features);
       if (!prepared) return launched.give_up(prepared.error());
       launched.kept = &kept.emplace(*prepared);

@@ -72,6 +72,8 @@ struct RunOptions {
   /// The two paths are the same: joins the run that serves there; if there is none, this run
   /// serves.
   bool join_or_serve = false;
+  /// Options of the command line that a run which joins another one makes no use of; empty: none.
+  std::vector<std::string> for_server = {};
 };
 
 /// Answers the exit status, see exit_status.h; failures are logged. Takes over the process's signal

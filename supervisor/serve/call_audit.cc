@@ -27,9 +27,9 @@ void add_arguments(AuditRecord& record, const ShmCall& call) {
 
 }  // namespace
 
-void CallAudit::add(const RefusedCall& call, uid_t cause) const noexcept {
+void CallAudit::add(const RefusedCall& call) const noexcept {
   if (process_audit() == nullptr || !call.denial.known() || !call.call) return;
-  audit(cause, [&] {
+  audit(call.origin.account, [&] {
     AuditRecord record("refusal");
     record.add("call", name_of(call.call->operation));
     add_arguments(record, *call.call);
@@ -48,10 +48,9 @@ void CallAudit::add(const RefusedCall& call, uid_t cause) const noexcept {
 
 void CallAudit::decided(const CallRecord& record) noexcept {
   if (process_audit() == nullptr || !record.denial.known()) return;
-  add({record.origin, record.raw, record.call, record.value, record.denial},
-      record.caller.account());
+  add({record.origin, record.raw, record.call, record.value, record.denial});
 }
 
-void CallAudit::refused(const RefusedCall& call) noexcept { add(call, call.origin.euid); }
+void CallAudit::refused(const RefusedCall& call) noexcept { add(call); }
 
 }  // namespace shmvisor

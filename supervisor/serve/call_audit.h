@@ -21,7 +21,7 @@ class CallAudit final : public CallObserver {
   void refused(const RefusedCall& call) noexcept override;
 
  private:
-  void add(const RefusedCall& call, uid_t cause) const noexcept;
+  void add(const RefusedCall& call) const noexcept;
 
   const std::vector<std::string> containers_;
 };

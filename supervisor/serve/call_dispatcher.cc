@@ -124,7 +124,10 @@ std::optional<uid_t> CallDispatcher::serve_one(const seccomp_notif& notif,
     if (!admitted) admitted = admit(call, thread);
     if (admitted) answer(call, std::move(thread), *admitted);
   } catch (const std::exception& error) {  // no memory, most likely
-    if (!call.answered()) refuse(call, {.pid = call.tid(), .tid = call.tid()}, ENOMEM, {});
+    if (!call.answered()) {
+      const uid_t account = admitted.value_or(LogLimiter::kNobody);
+      refuse(call, {.pid = call.tid(), .tid = call.tid(), .account = account}, ENOMEM, {});
+    }
     log_limited(spdlog::level::err, LogTopic::kMemory, admitted.value_or(LogLimiter::kNobody),
                 "a call of thread {} failed: {}", call.tid(), error.what());
   }
@@ -151,7 +154,7 @@ std::optional<uid_t> CallDispatcher::admit(PendingCall& call, KnownThread& threa
       call.hand_over();
       break;
     case CallShares::Admission::kRefused:
-      refuse(call, origin_of(call, thread), ENOMEM,
+      refuse(call, origin_of(call, thread, user), ENOMEM,
              {.reason = Denial::Reason::kCallsOfUser,
               .limit = options_.most_waiting_of_user,
               .taken = options_.most_waiting_of_user});
@@ -164,8 +167,9 @@ std::optional<uid_t> CallDispatcher::admit(PendingCall& call, KnownThread& threa
   return std::nullopt;
 }
 
-CallOrigin CallDispatcher::origin_of(const PendingCall& call, const KnownThread& thread) const {
-  CallOrigin origin{.pid = call.tid(), .tid = call.tid()};
+CallOrigin CallDispatcher::origin_of(const PendingCall& call, const KnownThread& thread,
+                                     uid_t user) const {
+  CallOrigin origin{.pid = call.tid(), .tid = call.tid(), .account = user};
   if (observer_.wants_times()) origin.began = std::chrono::steady_clock::now();
   if (thread.ids) {
     origin.pid = thread.ids->tgid;
@@ -187,7 +191,7 @@ void CallDispatcher::refuse(PendingCall& call, const CallOrigin& origin, int err
 
 void CallDispatcher::answer(PendingCall& call, KnownThread thread, uid_t user) {
   const RawCall raw = call.raw();
-  CallOrigin origin = origin_of(call, thread);
+  CallOrigin origin = origin_of(call, thread, user);
   if (changes_namespaces(raw) || makes_ipc_namespace_for_child(raw)) {
     change_namespaces(call, thread, user);
     return;

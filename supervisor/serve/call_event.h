@@ -1,4 +1,5 @@
-// CallEvent: one call that was answered, as a plain value that outlives it.
+// CallEvent: one call that was answered, or a segment that went without one, as a plain value that
+// outlives it.
 //
 // Pids and uids are those that this process sees. Thread rule: a plain value.
 #pragma once
@@ -10,6 +11,7 @@
 #include <cstdint>
 
 #include "emulation/ipc/denial.h"
+#include "emulation/shm/cleanup_observer.h"
 #include "emulation/syscalls/decode.h"
 
 namespace shmvisor {
@@ -34,6 +36,8 @@ struct CallEvent {
   bool completed_by_caller = false;
   bool delivered = true;
   Denial denial;
+  /// Where it went by itself: that is all, beside time, session and IPC namespace.
+  CleanedSegment cleaned;
 };
 
 }  // namespace shmvisor

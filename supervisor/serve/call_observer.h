@@ -28,6 +28,9 @@ struct CallOrigin {
   pid_t pid = 0;
   pid_t tid = 0;
   uid_t euid = 0;
+  /// Who is accountable for it (accountable_user.h): not the effective user, of whom a setuid
+  /// program or a user namespace gives many. -1: not known.
+  uid_t account = static_cast<uid_t>(-1);
   std::uint64_t ipc_namespace = 0;  ///< OwnedRegistry::ipc_namespace
   /// When a thread of ours began with it; where CallObserver::wants_times().
   std::optional<std::chrono::steady_clock::time_point> began = std::nullopt;

@@ -54,7 +54,7 @@ bool remove(Registry& registry, const std::shared_ptr<Segment>& segment) {
         segment->stamps().atime != attached_at) {
       return false;
     }
-    state.apply(RemoveSegment{segment}, dropped);
+    state.apply(RemoveSegment{segment, CleanedBy::kOrphaned}, dropped);
   }
   dropped.free();
   return true;

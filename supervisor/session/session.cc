@@ -1,5 +1,6 @@
 #include "supervisor/session/session.h"
 
+#include <chrono>
 #include <utility>
 
 namespace shmvisor {
@@ -32,6 +33,17 @@ Session::Session(Of of, std::shared_ptr<SessionResources> resources, const Limit
       open_file_shares_(std::make_shared<OpenFileShares>()),
       call_page_(of == Of::kCommand ? CallPage::create(resources_->features) : nullptr) {
   if (resources_->user_limits != nullptr) set_user_limits(resources_->user_limits);
+  registries_.tell_of_cleaned(*this);
+}
+
+void Session::cleaned(const CleanedSegment& segment) noexcept {
+  if (!resources_->calls.wanted()) return;
+  CallEvent event;
+  event.answered_at = std::chrono::system_clock::now();
+  event.session = number_;
+  event.ipc_namespace = segment.ipc_namespace;
+  event.cleaned = segment;
+  resources_->calls.add(event);
 }
 
 Session::~Session() { resources_->tally.forget_session(number_); }

@@ -31,7 +31,7 @@
 
 namespace shmvisor {
 
-class Session {
+class Session : private CleanupObserver {
  public:
   /// For a command that we start: the initial registry is that of the command's IPC namespace `ipc`
   /// (invalid: our own), the session may use all descriptors of the pool, and its callers have our
@@ -45,7 +45,7 @@ class Session {
                                             const Limits& limits, std::uint32_t number);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
-  ~Session();
+  ~Session() override;
 
   [[nodiscard]] KernelFeatures& features() { return resources_->features; }
   [[nodiscard]] const DescriptorPlan& plan() const { return resources_->plan; }
@@ -102,6 +102,8 @@ class Session {
           const MemoryPolicy& memory, std::uint32_t number, UniqueFd ipc);
 
   void set_user_limits(const std::shared_ptr<const UserLimits>& limits);
+  /// Tells those who follow calls.
+  void cleaned(const CleanedSegment& segment) noexcept override;
 
   const std::shared_ptr<SessionResources> resources_;
   const std::uint32_t number_;
