@@ -6,9 +6,9 @@
 
 namespace shmvisor {
 
-/// Of `known` the one that begins or ends so, or has the fewest letters to insert, remove, change or
-/// swap with a neighbour, whether they are small or capital; empty where all are too far off to be
-/// meant.
+/// Of `known` the one that begins or ends so, or has the fewest letters to insert, remove, change
+/// or swap with a neighbour, whether they are small or capital; empty where all are too far off to
+/// be meant.
 [[nodiscard]] std::string nearest_word(const std::string& word,
                                        const std::vector<std::string>& known);
 
