@@ -195,7 +195,8 @@ void Agent::accept_all() {
     }
     if (connection) {
       if (connections_.size() >= kMostConnections) {
-        spdlog::warn("refused a message: it was not complete when too many others came");
+        log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
+                    "refused a message: it was not complete when too many others came");
         connections_.pop_front();
       }
       take_in(std::move(*connection));
@@ -238,8 +239,9 @@ void Agent::read_from(Connections::iterator connection) {
   } else {
     refused = serve(runtime);
   }
-  if (refused) spdlog::warn("refused a message: {}", *refused);
   if (!refused) return;
+  log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
+              "refused a message: {}", *refused);
   audit(AuditLog::kNobody, [&refused] {
     return std::move(
         AuditRecord("container").add("act", "refused").add("because", std::string(*refused)));
@@ -261,8 +263,9 @@ std::optional<std::string> Agent::serve(RuntimeConnection& runtime) {
 }
 
 void Agent::drop_late(Connections::iterator connection) {
-  spdlog::warn("refused a message: it was not complete within {} seconds",
-               RuntimeConnection::kPatience.count());
+  log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
+              "refused a message: it was not complete within {} seconds",
+              RuntimeConnection::kPatience.count());
   connections_.erase(connection);
 }
 

@@ -30,6 +30,12 @@ constexpr std::chrono::seconds kVisitBound(30);
 constexpr std::chrono::seconds kAdmissionBound(5);
 /// Of one user: each may keep a thread for as long as the visitor likes.
 constexpr std::ptrdiff_t kMostAdmissionsOfAUser = 4;
+/// Of another user than ours: so many at once, and one more every so often. Each forks, and keeps
+/// all threads from their page faults meanwhile (receive_screened()).
+constexpr int kAdmissionsAtOnce = 32;
+constexpr std::chrono::milliseconds kForOneMoreAdmission(50);
+/// Whose admissions those of too many users are.
+constexpr uid_t kAnyUser = ~uid_t{0};
 /// Visitors beyond that wait in the socket's queue.
 constexpr int kMostGreetedInATurn = 32;
 constexpr std::ptrdiff_t kMostJoined = 1024;
@@ -54,6 +60,7 @@ JoinedCommands::JoinedCommands(EventLoop& loop, JoinSocket socket, std::shared_p
       session_(std::move(session)),
       label_(std::move(label)),
       scope_(std::make_shared<SupervisedScope>(session_->features())),
+      allowances_(kAdmissionsAtOnce, kForOneMoreAdmission),
       newcomers_(loop.watch(socket_.fd(), POLLIN,
                             [this](short) {
                               hear_visitors();  // before a visitor with a request must make room
@@ -207,7 +214,9 @@ bool JoinedCommands::may_begin(uid_t payer) {
   std::erase_if(underway_, [](const Underway& one) {
     return one.admission.expired();  // its thread may be kept for longer than it takes
   });
-  return std::ranges::count(underway_, payer, &Underway::payer) < kMostAdmissionsOfAUser;
+  if (std::ranges::count(underway_, payer, &Underway::payer) >= kMostAdmissionsOfAUser)
+    return false;
+  return payer == ::geteuid() || allowances_.of(payer, kAnyUser, Clock::now()).take();
 }
 
 std::ptrdiff_t JoinedCommands::room_for(uid_t payer) const {

@@ -30,6 +30,7 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/limits/allowances.h"
 #include "supervisor/join/admission.h"
 #include "supervisor/join/join_messages.h"
 #include "supervisor/join/join_socket.h"
@@ -133,7 +134,7 @@ class JoinedCommands {
   void give_up(Applicants::iterator applicant, std::string_view why);
   /// How many more commands of the user may join.
   [[nodiscard]] std::ptrdiff_t room_for(uid_t payer) const;
-  /// Whether another admission of the user's may begin.
+  /// Whether another admission of the user's may begin, which it does then.
   bool may_begin(uid_t payer);
   /// Admits the command; otherwise answers why not. What throws has admitted nothing.
   std::string admit(Applicant& applicant, Admission::Findings& findings);
@@ -166,10 +167,11 @@ class JoinedCommands {
   Visitors visitors_;
   Applicants applicants_;
   std::list<Underway> underway_;
+  Allowances<uid_t> allowances_;
   std::list<Joined> joined_;
   /// Paused for a while after accept(2) failed.
   EventLoop::Source newcomers_;
-  EventLoop::Timer admit_again_;   ///< while applicants wait for the admissions of others
+  EventLoop::Timer admit_again_;   ///< while applicants wait for their turn
   EventLoop::Timer forget_again_;  ///< while files of those that have ended are mounted
   /// The last member, because its servers use the others.
   ServerPool pool_;

@@ -1,5 +1,5 @@
 // Visitors by the thousand at the socket where runs join, and at the agent's: silent ones, half a
-// message, messages that are far too long, descriptors that are none of a filter.
+// message, messages that are far too long, whole requests, descriptors that are none of a filter.
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -42,6 +42,7 @@ static void visit_for_ever(void* place, int number) {
   static char long_text[256 * 1024];
   memset(long_text, '[', sizeof long_text);
   memcpy(long_text, "{\"ociVersion\":", 14);
+  const char request[24] = "shmvisor joins3";  // of join_messages.h
   int kept[600];
   for (int round = number; !time_is_up(); ++round) {
     int visitors = 0;
@@ -50,7 +51,7 @@ static void visit_for_ever(void* place, int number) {
       const int fd = connect_to(path, type);
       if (fd < 0) continue;
       kept[visitors++] = fd;
-      switch (i % 5) {
+      switch (i % 6) {
         case 0:
           send_with(fd, "shmvisor", 7, 0);
           break;
@@ -62,6 +63,9 @@ static void visit_for_ever(void* place, int number) {
           break;
         case 3:
           send_with(fd, "", 0, 1);
+          break;
+        case 4:
+          send_with(fd, request, sizeof request, 1);
           break;
         default:
           break;
