@@ -22,7 +22,10 @@ constexpr int kRefusals = 2 * AuditLog::kRecordsAtOnce;
 int refuse_as_many_users(const std::string& file) {
   AuditOptions options;
   options.place = file;
-  if (open_process_audit(options, {"run", "", ::getpid()})) return 1;
+  if (open_process_audit(options, {"run", "", ::getpid()}, AuditOf::kProcess) ||
+      begin_process_audit()) {
+    return 1;
+  }
   CallAudit audit({});
   const RawCall raw{Abi::kX86_64, 29, {0, 4096, 01600}};
   const auto decoded = decode(raw);
