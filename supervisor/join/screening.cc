@@ -91,8 +91,8 @@ Result<ScreenedRequest> hear(int socket) {
   return ScreenedRequest{report.request, std::move(received->at(0)), std::move(received->at(1))};
 }
 
-/// What a message is that no child need receive: no request, or one without descriptors. Nothing
-/// where a child is to receive it. Without room for descriptors a look opens none.
+/// What a message without descriptors is, which no child need receive. Nothing where a child is to
+/// receive it. Without room for descriptors a look opens none.
 std::optional<Result<ScreenedRequest>> look_at_message(int connection) {
   ScreenedRequest seen;
   iovec data{&seen.request, sizeof(seen.request)};
@@ -106,10 +106,11 @@ std::optional<Result<ScreenedRequest>> look_at_message(int connection) {
   if (got < 0) return Errno::current();
   if (got == 0) return Errno(ENOTCONN);
   const auto flags = static_cast<unsigned>(header.msg_flags);
+  // Whatever else it is: to drop a descriptor on the way may take long, too.
+  if ((flags & MSG_CTRUNC) != 0) return std::nullopt;
   if (static_cast<std::size_t>(got) != sizeof(seen.request) || (flags & MSG_TRUNC) != 0) {
     return Errno(EBADMSG);
   }
-  if ((flags & MSG_CTRUNC) != 0) return std::nullopt;
   return Result<ScreenedRequest>(std::move(seen));
 }
 

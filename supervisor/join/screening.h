@@ -6,9 +6,8 @@
 // process ends that wait. So a child without our descriptors receives. It passes on a listener and
 // a user namespace, whose close never waits, and ends with all others, however long that takes.
 //
-// There is a child only for a request with descriptors: a fork keeps all threads of this process
-// from their page faults, and a visitor may come again at once. Any other message stays unread, and
-// goes with the connection, which opens nothing.
+// There is a child only for a message with descriptors: a fork keeps all threads of this process
+// from their page faults, and a visitor may come again at once.
 //
 // Errors: those of receive_message(); EAGAIN where no child can be created, ETIMEDOUT where it does
 // not answer. Thread rule: a thread that may be lost.
