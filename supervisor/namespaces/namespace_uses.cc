@@ -1,6 +1,5 @@
 #include "supervisor/namespaces/namespace_uses.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 #include "policy/base/mutex.h"
 #include "policy/base/shortage.h"
 #include "supervisor/attaches/own_thread.h"
+#include "supervisor/attaches/thread_payer.h"
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/kernel/file_inode.h"
@@ -114,13 +114,6 @@ std::optional<Sight> sight_of(pid_t pid) {
 bool shows_for_all(pid_t pid, const Sight& sight) {
   const auto status = TaskStatus::read(pid);
   return status && (status->uid == 0 || status->uid == ::geteuid()) && sight_of(pid) == sight;
-}
-
-/// The owner of its folder in /proc, who is told at once.
-LosableThreads::Payer payer_of(std::uintptr_t group, pid_t pid) {
-  struct stat folder {};
-  const bool there = ::stat(("/proc/" + std::to_string(pid)).c_str(), &folder) == 0;
-  return {group, there ? folder.st_uid : static_cast<uid_t>(-1)};
 }
 
 }  // namespace
