@@ -146,8 +146,9 @@ class NamespaceUses::Look {
       tid_ = gettid();
     }
     bool seen = false;
-    Ids ids = ids_;  // which the asking thread does not touch until the end
+    Ids ids;
     try {
+      ids = ids_;  // which the asking thread does not touch until the end
       seen = look(ids);
     } catch (const std::bad_alloc&) {
     }
