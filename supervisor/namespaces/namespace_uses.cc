@@ -236,7 +236,9 @@ NamespaceUses::Outcome NamespaceUses::look_at(pid_t pid, Where where, Ids& ids) 
   const auto payer = payer_of(group_, pid);
   if (keepers().has(pid) || !LosableThreads::all().may_lose(payer)) return Outcome::kNotSeen;
   const auto look = std::make_shared<Look>(pid, where, ids, mounts_, payer);
-  if (!LosableThreads::all().run([look] { look->run(); }, kThreadPatience)) {
+  // Nobody waits for a sweep: the reserve is for counts.
+  if (!LosableThreads::all().run([look] { look->run(); }, kThreadPatience,
+                                 LosableThreads::Reserve::kIsForOthers)) {
     return Outcome::kShortage;
   }
   const Outcome outcome = look->wait(ids);
