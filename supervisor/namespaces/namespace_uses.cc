@@ -52,11 +52,39 @@ void erase_named(std::string_view text, Ids& ids) {
 /// cannot for want of descriptors or memory, is taken to refer to everything.
 bool may_refer(Errno error) { return error == Errno(EACCES) || is_shortage(error); }
 
-/// Takes out of `ids` those that each of the numbers in the folder names. What is gone meanwhile
-/// refers to nothing.
-template <typename Erase>
-void erase_in(pid_t pid, const char* folder, Ids& ids, Erase erase) {
-  const std::string path = proc_path(pid, folder);
+/// A pidfd tells at once, also of a process in the middle of an exec. What is gone meanwhile refers
+/// to nothing.
+void erase_homes(pid_t pid, Ids& ids) {
+  const std::string path = proc_path(pid, "task");
+  // open_namespace() borrows the identity itself, which does not nest.
+  const auto tids = with_identity_of(pid, kToRead, [&] { return numbered_entries(path); });
+  if (!tids && may_refer(tids.error())) ids.clear();
+  if (!tids) return;
+  for (const int tid : *tids) {
+    if (ids.empty()) return;
+    const auto file = open_namespace(tid, Namespace::kIpc);
+    if (file) {
+      ids.erase(inode_of(*file));
+    } else if (may_refer(file.error())) {
+      ids.clear();
+    }
+  }
+}
+
+/// Takes out of `ids` those that the text of the link names.
+Errno erase_linked(const std::string& path, Ids& ids) {
+  std::array<char, 64> target{};
+  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+  if (length < 0) return Errno::current();
+  // The links of other kinds of files begin otherwise.
+  if (length > 0 && target.front() == 'i') {
+    erase_named({target.data(), static_cast<std::size_t>(length)}, ids);
+  }
+  return Errno(0);
+}
+
+void erase_files(pid_t pid, Ids& ids) {
+  const std::string path = proc_path(pid, "fd");
   const auto looked = with_identity_of(pid, kToRead, [&]() -> Result<void> {
     const auto entries = numbered_entries(path);
     if (!entries) {
@@ -64,35 +92,12 @@ void erase_in(pid_t pid, const char* folder, Ids& ids, Erase erase) {
     }
     for (const int entry : *entries) {
       if (ids.empty()) break;
-      if (const Errno error = erase(path, entry); may_refer(error)) return error;
+      const Errno error = erase_linked(path + "/" + std::to_string(entry), ids);
+      if (may_refer(error)) return error;
     }
     return {};
   });
   if (!looked) ids.clear();
-}
-
-/// A pidfd tells at once, also of a process in the middle of an exec.
-void erase_homes(pid_t pid, Ids& ids) {
-  erase_in(pid, "task", ids, [&](const std::string& /*path*/, int tid) {
-    const auto file = open_namespace(tid, Namespace::kIpc);
-    if (!file) return file.error();
-    ids.erase(inode_of(*file));
-    return Errno(0);
-  });
-}
-
-void erase_files(pid_t pid, Ids& ids) {
-  erase_in(pid, "fd", ids, [&](const std::string& path, int fd) {
-    std::array<char, 64> target{};
-    const ssize_t length =
-        ::readlink((path + "/" + std::to_string(fd)).c_str(), target.data(), target.size());
-    if (length < 0) return Errno::current();
-    // The links of other kinds of files begin otherwise.
-    if (length > 0 && target.front() == 'i') {
-      erase_named({target.data(), static_cast<std::size_t>(length)}, ids);
-    }
-    return Errno(0);
-  });
 }
 
 /// Which mounts a process sees: those of its mount namespace, by inode, below its root. The root is
