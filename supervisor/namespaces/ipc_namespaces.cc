@@ -55,8 +55,6 @@ constexpr int kMostLooks = 8;
 /// a descriptor, and closes that, between the two passes of a look is seen by the next look.
 constexpr int kSureLooks = 2;
 constexpr std::chrono::milliseconds kQuickLook(50);
-/// How long a namespace must not have been seen, where a process may have been missed.
-constexpr std::chrono::minutes kLongUnseen(1);
 
 /// The thread that was made last in our pid namespace or one below: the last word of
 /// /proc/loadavg. Empty where it cannot be read.
@@ -217,8 +215,11 @@ bool IpcNamespaces::look_for(Ids& unreferred, Pace& pace) const {
       if (pid == getpid()) continue;  // among all that there are, and holds those files itself
       const auto outcome = uses.look_at(pid, where, unreferred);
       if (outcome == NamespaceUses::Outcome::kShortage) return false;
-      // Where a process lives is seen at once; whatever else it has could keep us for ever.
-      if (outcome == NamespaceUses::Outcome::kNotSeen) pace.some_unseen = true;
+      if (outcome == NamespaceUses::Outcome::kNotSeen) {
+        // It may live in any of them, for as long as it likes (kernels before Linux 6.11).
+        if (where == Where::kThreads) return false;
+        pace.some_unseen = true;
+      }
       pace.pause_if_due();
     }
   }
@@ -258,7 +259,7 @@ std::vector<IpcNamespaces::Over> IpcNamespaces::find_over(const Ids& unreferred,
       continue;
     }
     if (!held.unseen_since) held.unseen_since = now;
-    if (certain || now - *held.unseen_since >= kLongUnseen) over.push_back({id, held.asked});
+    if (certain || now - *held.unseen_since >= long_unseen_) over.push_back({id, held.asked});
   }
   return over;
 }

@@ -14,7 +14,7 @@
 // refers to it and none of its segments is mapped. sweep() looks for such uses among the processes
 // that we serve. It forgets one without uses: at once if no process could have hidden a use,
 // because it began meanwhile or keeps whoever looks at it (NamespaceUses); otherwise after a
-// minute.
+// minute. A process that keeps us so hides no namespace that it lives in.
 //
 // Thread rule: any thread. The lock is held only to find an entry, never while a process is asked
 // or anything is freed.
@@ -112,6 +112,8 @@ class IpcNamespaces {
   void sweep();
   /// A sweep under way ends soon, and later ones do nothing.
   void stop_sweeping() { stopping_.store(true); }
+  /// How long a namespace must not have been seen, where a process may have been missed. For tests.
+  void set_long_unseen(std::chrono::milliseconds time) { long_unseen_ = time; }
 
  private:
   IpcNamespaces(Registries& namespaces, const ProcessScope& scope, IpcNamespaceId initial,
@@ -170,6 +172,7 @@ class IpcNamespaces {
   std::atomic_flag told_of_descriptors_;
   std::atomic<bool> has_left_{false};
   std::atomic<bool> stopping_{false};
+  std::chrono::milliseconds long_unseen_ = std::chrono::minutes(1);
   mutable Mutex mutex_;
   std::shared_ptr<const NamespaceOwner> initial_owner_ GUARDED_BY(mutex_);
   bool owner_told_ GUARDED_BY(mutex_);

@@ -52,23 +52,36 @@ void erase_named(std::string_view text, Ids& ids) {
 /// cannot for want of descriptors or memory, is taken to refer to everything.
 bool may_refer(Errno error) { return error == Errno(EACCES) || is_shortage(error); }
 
-/// A pidfd tells at once, also of a process in the middle of an exec. What is gone meanwhile refers
-/// to nothing.
-void erase_homes(pid_t pid, Ids& ids) {
+/// What is gone meanwhile refers to nothing. False where `open` cannot tell of threads
+/// (EOPNOTSUPP).
+template <typename Open>
+bool erase_homes(pid_t pid, Ids& ids, Open open) {
   const std::string path = proc_path(pid, "task");
-  // open_namespace() borrows the identity itself, which does not nest.
+  // `open` borrows the identity itself, which does not nest.
   const auto tids = with_identity_of(pid, kToRead, [&] { return numbered_entries(path); });
   if (!tids && may_refer(tids.error())) ids.clear();
-  if (!tids) return;
+  if (!tids) return true;
   for (const int tid : *tids) {
-    if (ids.empty()) return;
-    const auto file = open_namespace(tid, Namespace::kIpc);
+    if (ids.empty()) return true;
+    const Result<UniqueFd> file = open(tid);
     if (file) {
       ids.erase(inode_of(*file));
+    } else if (file.error() == Errno(EOPNOTSUPP)) {
+      return false;
     } else if (may_refer(file.error())) {
       ids.clear();
     }
   }
+  return true;
+}
+
+/// By pidfds, which tell at once, also of a process in the middle of an exec. False where the
+/// kernel does not have them.
+bool erase_homes_at_once(pid_t pid, Ids& ids) {
+  return erase_homes(pid, ids, [](pid_t tid) {
+    return with_identity_of(tid, kToRead,
+                            [tid] { return open_namespace_by_pidfd(tid, Namespace::kIpc); });
+  });
 }
 
 /// Takes out of `ids` those that the text of the link names.
@@ -183,8 +196,7 @@ class NamespaceUses::Look {
   /// False for want of means.
   bool look(Ids& ids) {
     if (where_ == Where::kThreads) {
-      erase_homes(pid_, ids);
-      return true;
+      return erase_homes(pid_, ids, [](pid_t tid) { return open_namespace(tid, Namespace::kIpc); });
     }
     erase_files(pid_, ids);
     const auto sight = sight_of(pid_);
@@ -238,6 +250,8 @@ NamespaceUses::NamespaceUses(std::uintptr_t group)
     : group_(group), mounts_(std::make_shared<SeenMounts>()) {}
 
 NamespaceUses::Outcome NamespaceUses::look_at(pid_t pid, Where where, Ids& ids) {
+  // Whether it keeps threads of ours elsewhere is nothing to this.
+  if (where == Where::kThreads && erase_homes_at_once(pid, ids)) return Outcome::kSeen;
   const auto payer = payer_of(group_, pid);
   if (keepers().has(pid) || !LosableThreads::all().may_lose(payer)) return Outcome::kNotSeen;
   const auto look = std::make_shared<Look>(pid, where, ids, mounts_, payer);
