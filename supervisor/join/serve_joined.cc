@@ -36,6 +36,7 @@ std::string JoinedCommands::serve(Admitted& admitted, int& error) {
   options.tracer_wait = admitted.tracer_wait;
   if (slots_ != nullptr) options.most_waiting_of_user = CallSlots::kMostWaitingOfUser;
   options.home = session_->namespaces().take_in_joiner(std::move(admitted.ipc_namespace));
+  if (kept_ != nullptr) kept_->owner_depth.store(session_->namespaces().owner_depth());
   if (!label_.empty()) options.containers.push_back(label_);
   // All that needs memory comes before it is served.
   std::list<Joined> newcomer;

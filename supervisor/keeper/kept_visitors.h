@@ -66,6 +66,10 @@ class KeptVisitors {
       if (at(number)->state.load() != KeptVisitor::kFree) each(*at(number));
     }
   }
+  /// IpcNamespaces::owner_depth(). Visitors that came from elsewhere make it less, and it stays so
+  /// when they have left.
+  std::atomic<std::size_t> owner_depth{~std::size_t{0}};
+
   /// All descriptors that they name, sorted.
   [[nodiscard]] std::vector<int> descriptors();
 

@@ -100,6 +100,16 @@ std::shared_ptr<IpcHome> IpcNamespaces::take_in_joiner(Result<UniqueFd> ipc) {
   return known ? std::make_shared<IpcHome>(std::move(file)) : nullptr;
 }
 
+std::size_t IpcNamespaces::owner_depth() const {
+  const MutexLock lock(mutex_);
+  return initial_owner_->depth();
+}
+
+void IpcNamespaces::take_back_owner(std::size_t depth) {
+  const MutexLock lock(mutex_);
+  initial_owner_ = std::make_shared<const NamespaceOwner>(initial_owner_->at_depth(depth));
+}
+
 bool IpcNamespaces::is_initial(ThreadIdentity& thread, IpcHome* home) const {
   const IpcNamespaceId id = thread.ipc_namespace();
   return id == 0 || id == initial_ || (home != nullptr && home->is(id, thread.tid()));

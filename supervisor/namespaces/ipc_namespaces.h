@@ -77,6 +77,11 @@ class IpcNamespaces {
   /// another's user namespace is not root over those who come from outside. Answers the home of the
   /// command's processes; null where the namespace is not known.
   [[nodiscard]] std::shared_ptr<IpcHome> take_in_joiner(Result<UniqueFd> ipc);
+  /// How far the owner of the initial registry is out by now: NamespaceOwner::depth().
+  [[nodiscard]] std::size_t owner_depth() const;
+  /// For a session that comes back: its owner is at_depth() of what it began with. Before anybody
+  /// is served.
+  void take_back_owner(std::size_t depth);
   /// Whether the initial registry is made for another IPC namespace than our own.
   [[nodiscard]] bool initial_is_private() const { return initial_file_.valid(); }
 
