@@ -16,7 +16,6 @@
 #include "supervisor/launch/init_loop.h"
 #include "supervisor/launch/kept_command.h"
 #include "supervisor/launch/restore_file.h"
-#include "supervisor/procfiles/fuse_mount.h"
 #include "supervisor/scope/supervised_scope.h"
 #include "supervisor/session/end_process.h"
 
@@ -144,15 +143,7 @@ std::unique_ptr<CommandWatch> ServingRun::watch_command() {
 }
 
 std::unique_ptr<ProcFileSystem> ServingRun::serve_files() {
-  Command& command = launched_.command;
-  UniqueFd connection = command.take_connection();
-  if (command.wants_mount()) {
-    // It was to join a server that ended.
-    FuseMount made;
-    const auto missing = made.make_for(launched_.user_namespace());
-    connection = std::move(made.connection);
-    command.take_mount(std::move(made.mount), missing);
-  }
+  UniqueFd connection = launched_.command.take_connection();
   if (launched_.kept != nullptr && launched_.kept->page.files_gone.load()) {
     (void)connection.release();
   }
