@@ -31,8 +31,8 @@ std::vector<int> KeptVisitors::descriptors() {
   std::vector<int> all;
   for_each([&all](const KeptVisitor& visitor) {
     const std::uint32_t state = visitor.state.load();
-    all.insert(all.end(),
-               {visitor.connection, visitor.files, visitor.ipc_namespace, visitor.user_namespace});
+    all.insert(all.end(), {visitor.connection, visitor.ipc_namespace, visitor.user_namespace});
+    if (!visitor.fuse.is_over.load()) all.push_back(visitor.files);
     if (state != KeptVisitor::kEnded) all.push_back(visitor.listener);
     if (state == KeptVisitor::kAdmitted) all.push_back(visitor.mount);
   });

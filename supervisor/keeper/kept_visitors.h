@@ -39,7 +39,7 @@ struct KeptVisitor {
   int connection = -1;
   int listener = -1;
   int mount = -1;           ///< for its answer; -1: none. Not once it has joined
-  int files = -1;           ///< its FUSE connection; -1: none
+  int files = -1;           ///< its FUSE connection; -1: none. Not once `fuse` is over
   int ipc_namespace = -1;   ///< -1: not known
   int user_namespace = -1;  ///< -1: it is ours
 
@@ -49,6 +49,23 @@ struct KeptVisitor {
 
   std::atomic<std::uint8_t> wait_kind{0};  ///< WaitKind, as its callers have shown it
   FuseBeginning fuse;
+};
+
+/// Gives a visitor up when it is destroyed: before what is older closes descriptors of it.
+class KeptVisitorEnd {
+ public:
+  /// `visitor`: null where there is none.
+  explicit KeptVisitorEnd(KeptVisitor* visitor) : visitor_(visitor) {}
+  KeptVisitorEnd(const KeptVisitorEnd&) = delete;
+  KeptVisitorEnd& operator=(const KeptVisitorEnd&) = delete;
+  ~KeptVisitorEnd() {
+    if (visitor_ != nullptr) visitor_->state.store(KeptVisitor::kFree);
+  }
+  /// It is served.
+  void dismiss() { visitor_ = nullptr; }
+
+ private:
+  KeptVisitor* visitor_;
 };
 
 class KeptVisitors {

@@ -144,7 +144,7 @@ std::unique_ptr<CommandWatch> ServingRun::watch_command() {
 
 std::unique_ptr<ProcFileSystem> ServingRun::serve_files() {
   UniqueFd connection = launched_.command.take_connection();
-  if (launched_.kept != nullptr && launched_.kept->page.files_gone.load()) {
+  if (launched_.kept != nullptr && launched_.kept->page.fuse.is_over.load()) {
     (void)connection.release();
   }
   if (!connection.valid()) return nullptr;
@@ -153,7 +153,6 @@ std::unique_ptr<ProcFileSystem> ServingRun::serve_files() {
   FuseBeginning* const beginning = launched_.kept == nullptr ? nullptr : &launched_.kept->page.fuse;
   if (const auto started = files->start(std::move(connection), beginning); !started) {
     spdlog::warn("cannot serve the files in /proc: {}", std::strerror(started.error().value()));
-    if (launched_.kept != nullptr) launched_.kept->page.files_gone.store(true);
     return nullptr;
   }
   return files;

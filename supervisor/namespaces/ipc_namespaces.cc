@@ -93,11 +93,10 @@ void IpcNamespaces::take_in(const UniqueFd& ipc) {
   }
 }
 
-std::shared_ptr<IpcHome> IpcNamespaces::take_in_joiner(Result<UniqueFd> ipc) {
-  UniqueFd file = ipc ? std::move(*ipc) : UniqueFd();
-  const bool known = file.valid();
-  if (initial_ == 0 || initial_is_private()) take_in(file);
-  return known ? std::make_shared<IpcHome>(std::move(file)) : nullptr;
+std::shared_ptr<IpcHome> IpcNamespaces::take_in_joiner(Result<UniqueFd>&& ipc) {
+  const UniqueFd none;
+  if (initial_ == 0 || initial_is_private()) take_in(ipc ? *ipc : none);
+  return ipc && ipc->valid() ? std::make_shared<IpcHome>(std::move(*ipc)) : nullptr;
 }
 
 std::size_t IpcNamespaces::owner_depth() const {

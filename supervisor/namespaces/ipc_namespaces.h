@@ -75,8 +75,8 @@ class IpcNamespaces {
   void take_in(const UniqueFd& ipc);
   /// The same for a command that joins from there, where its owner does not count anyway: root of
   /// another's user namespace is not root over those who come from outside. Answers the home of the
-  /// command's processes; null where the namespace is not known.
-  [[nodiscard]] std::shared_ptr<IpcHome> take_in_joiner(Result<UniqueFd> ipc);
+  /// command's processes; null where the namespace is not known. What throws leaves `ipc` open.
+  [[nodiscard]] std::shared_ptr<IpcHome> take_in_joiner(Result<UniqueFd>&& ipc);
   /// How far the owner of the initial registry is out by now: NamespaceOwner::depth().
   [[nodiscard]] std::size_t owner_depth() const;
   /// For a session that comes back: its owner is at_depth() of what it began with. Before anybody
