@@ -71,6 +71,7 @@ class KeptVisitorEnd {
 class KeptVisitors {
  public:
   static constexpr std::size_t kMost = 1024;
+  static constexpr std::size_t kMostDescriptors = 6 * kMost;
 
   /// Null where there is no memory.
   static KeptVisitors* create();
@@ -87,8 +88,9 @@ class KeptVisitors {
   /// when they have left.
   std::atomic<std::size_t> owner_depth{~std::size_t{0}};
 
-  /// All descriptors that they name, sorted.
-  [[nodiscard]] std::vector<int> descriptors();
+  /// All descriptors that they name, sorted. With room for kMostDescriptors in `all` it allocates
+  /// nothing.
+  void list_descriptors(std::vector<int>& all);
 
  private:
   [[nodiscard]] KeptVisitor* at(std::size_t number) {
