@@ -8,9 +8,11 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <thread>
 
+#include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/scope/descendant_scope.h"
 #include "tests/fakes/fake_host.h"
 #include "tests/scratch_folder.h"
@@ -227,13 +229,20 @@ TEST_F(IpcNamespacesTest, ASweepIsNotHeldByAnExecThatDoesNotEnd) {
   go_on.open();
   ::usleep(500'000);  // until it is in the exec
   std::atomic<int> sweeps{0};
+  std::atomic<bool> was_kept{false};
   std::thread sweeping([&] {
     for (int sweep = 0; sweep < 3; ++sweep, ++sweeps) ipc_.sweep();
+    was_kept = !over.expired();
+    ipc_.set_long_unseen(std::chrono::milliseconds(0));
+    for (int sweep = 0; sweep < 2; ++sweep, ++sweeps) ipc_.sweep();
   });
-  for (int wait = 0; wait < 800 && sweeps < 3; ++wait) ::usleep(10000);
-  EXPECT_EQ(sweeps, 3);
-  EXPECT_FALSE(its.expired());
-  EXPECT_FALSE(over.expired()) << "not before a minute is over";
+  for (int wait = 0; wait < 800 && sweeps < 5; ++wait) ::usleep(10000);
+  EXPECT_EQ(sweeps, 5);
+  EXPECT_FALSE(its.expired()) << "a process lives there, although nobody may look at it any more";
+  EXPECT_TRUE(was_kept) << "not before a minute is over";
+  // Where no pidfd tells where the other lives, it may live in any namespace.
+  const bool told = open_namespace_by_pidfd(gettid(), Namespace::kIpc).ok();
+  EXPECT_EQ(over.expired(), told) << "when that is over";
   files.end();
   sweeping.join();
   ASSERT_TRUE(stuck->wait(0));

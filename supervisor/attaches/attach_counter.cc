@@ -158,8 +158,9 @@ void AttachCounter::add_late(std::span<const pid_t> pids, KnownMappings::Clock::
     if (const auto seen = memory_->seen_since(pid, listed)) {
       add_last_known(pid, *seen, files, counts);
     } else {
-      // In an exec still; or its memory map is locked; or it maps nothing, or is gone.
-      add_known(pid, known && known->late ? known : std::nullopt, files, counts);
+      // In an exec still; or its memory map is locked; or it is slow, and the look that was given
+      // up ended early, so that the last one holds; or it maps nothing, or is gone.
+      add_known(pid, known, files, counts);
     }
   }
 }

@@ -7,7 +7,7 @@
 #include <unordered_set>
 
 #include "supervisor/attaches/kept_maps.h"
-#include "supervisor/procfs/task_status.h"
+#include "supervisor/attaches/thread_payer.h"
 
 namespace shmvisor {
 namespace {
@@ -220,19 +220,8 @@ void KnownMappings::remember(pid_t pid, std::vector<MappedFile> files,
             wants_steps};
 }
 
-/// By the user id alone, which /proc tells of any process at once: its namespaces cannot be read
-/// while it is in an exec, and such a process is why threads are lost.
 LosableThreads::Payer KnownMappings::payer_of(pid_t pid) const {
-  const auto group = reinterpret_cast<std::uintptr_t>(this);
-  // The owner of the folder is the process's effective user, but root where it is not dumpable
-  // (task_dump_owner() of fs/proc/base.c): asked for each process of a count while any thread is
-  // lost, so cheaply.
-  struct stat folder {};
-  if (::stat(("/proc/" + std::to_string(pid)).c_str(), &folder) == 0 && folder.st_uid != 0) {
-    return {group, folder.st_uid};
-  }
-  const auto status = TaskStatus::read(pid);
-  return {group, status ? status->euid : static_cast<uid_t>(-1)};
+  return shmvisor::payer_of(reinterpret_cast<std::uintptr_t>(this), pid);
 }
 
 void KnownMappings::begin_late(pid_t pid, Phase phase, const LosableThreads::Payer& payer) {

@@ -8,6 +8,7 @@
 #include "supervisor/attaches/kept_maps.h"
 #include "supervisor/attaches/known_mappings.h"
 #include "supervisor/attaches/own_thread.h"
+#include "supervisor/attaches/visit_areas.h"
 
 namespace shmvisor {
 namespace {
@@ -66,23 +67,25 @@ std::optional<std::uint64_t> count_among_resting(
 std::optional<std::vector<std::uint64_t>> count_anew(pid_t waiting,
                                                      std::span<const FileIdentity> files,
                                                      const KernelFeatures& features) {
+  // Without queries all of the map would be read, however long it is.
+  if (!features.usable(KernelFeature::kProcmapQuery)) return std::nullopt;
   KernelFeatures own_features = features;
   auto map = MemoryMap::open(waiting, own_features);
   if (!map) return std::nullopt;
   const pid_t own = gettid();
   const auto began = cpu_time(own);
   std::vector<std::uint64_t> found(files.size());
-  std::uint64_t cursor = 0;
-  for (int areas = 1;; ++areas) {
-    const auto area = map->area_above(cursor, Areas::kShared);
-    if (!area) return std::nullopt;
-    if (!*area) return found;
-    cursor = (*area)->range.end();
+  int areas = 0;
+  const auto go_on = [&] {
+    return ++areas % kBetweenGlances != 0 || cpu_time(own) - began < kMostWork;
+  };
+  const auto visit = [&](const MappedArea& area) {
     for (std::size_t place = 0; place < files.size(); ++place) {
-      if (files[place] == (*area)->file) ++found[place];
+      if (files[place] == area.file) ++found[place];
     }
-    if (areas % kBetweenGlances == 0 && cpu_time(own) - began >= kMostWork) return std::nullopt;
-  }
+  };
+  if (!visit_by_queries(*map, visit, go_on)) return std::nullopt;
+  return found;
 }
 
 }  // namespace shmvisor

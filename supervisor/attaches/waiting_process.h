@@ -34,7 +34,8 @@ namespace shmvisor {
     const std::shared_ptr<const DistinctProcesses>& distinct);
 
 /// How often the process maps each of the files. It need be no other's than its own: an address
-/// space that it shares is counted by this as well.
+/// space that it shares is counted by this as well. Nothing where that takes 5 ms of CPU time, or
+/// the kernel has no PROCMAP_QUERY.
 [[nodiscard]] std::optional<std::vector<std::uint64_t>> count_anew(
     pid_t waiting, std::span<const FileIdentity> files, const KernelFeatures& features);
 

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "supervisor/keeper/kept_descriptors.h"
 #include "supervisor/kernel/accept_connection.h"
 
 namespace shmvisor {
@@ -37,7 +38,15 @@ Result<UniqueFd> ControlSocket::accept() const { return accept_connection(fd_); 
 
 void ControlSocket::remove() {
   file_.remove();
-  fd_.reset();
+  if (KeptDescriptors::current() == nullptr) {
+    fd_.reset();
+    return;
+  }
+  // The keeper and its next servers know it by its number, which no other file may come to have.
+  ::shutdown(fd_.get(), SHUT_RDWR);
+  while (accept()) {
+  }  // who waits there finds the connection closed
+  (void)fd_.release();
 }
 
 }  // namespace shmvisor

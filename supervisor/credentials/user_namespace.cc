@@ -58,6 +58,13 @@ NamespaceOwner NamespaceOwner::innermost_above(const NamespaceOwner& other) cons
   return common;
 }
 
+NamespaceOwner NamespaceOwner::at_depth(std::size_t depth) const {
+  NamespaceOwner above;
+  const std::size_t kept = std::min(depth, levels_.size());
+  above.levels_.assign(levels_.end() - static_cast<std::ptrdiff_t>(kept), levels_.end());
+  return above;
+}
+
 bool NamespaceOwner::grants(std::uint64_t user_namespace, bool has_effective, uid_t euid) const {
   for (std::size_t i = 0; i < levels_.size(); ++i) {
     if (levels_[i].inode == user_namespace) return has_effective;

@@ -14,6 +14,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -40,6 +41,11 @@ class NamespaceOwner {
 
   /// The innermost user namespace that is at or above both.
   [[nodiscard]] NamespaceOwner innermost_above(const NamespaceOwner& other) const;
+
+  /// How many user namespaces there are from the owner up to our own; 0 where it is not in sight.
+  [[nodiscard]] std::size_t depth() const { return levels_.size(); }
+  /// The user namespace at or above it that has that depth; itself where it has not more.
+  [[nodiscard]] NamespaceOwner at_depth(std::size_t depth) const;
 
   [[nodiscard]] bool in_sight() const { return !levels_.empty(); }
   /// Precondition: in_sight().

@@ -27,7 +27,6 @@ void JoinedCommands::go_on_with(KeptVisitors& kept, CallSlots& slots,
       why = refusal.c_str();
     } catch (const std::bad_alloc&) {
     }
-    visitor.state.store(KeptVisitor::kFree);
     spdlog::error("a command that has joined is not served any more: {}", why);
   });
 }
@@ -39,11 +38,13 @@ std::string JoinedCommands::bring_back(KeptVisitor& kept, std::span<const CallSl
   UniqueFd connection(kept.connection);
   const UniqueFd mount(state == KeptVisitor::kAdmitted ? kept.mount : -1);
   if (state != KeptVisitor::kEnded) admitted.listener = UniqueFd(kept.listener);
-  admitted.files = UniqueFd(kept.files);
+  if (!kept.fuse.is_over.load()) admitted.files = UniqueFd(kept.files);
   admitted.user_namespace = UniqueFd(kept.user_namespace);
-  if (UniqueFd ipc_namespace(kept.ipc_namespace); ipc_namespace.valid()) {
-    if (inode_of(ipc_namespace) != kept.ipc_inode) return "its IPC namespace is another file";
-    admitted.ipc_namespace = std::move(ipc_namespace);
+  if (!admitted.files.valid()) kept.user_namespace = -1;  // it is closed when we are done
+  if (kept.ipc_namespace >= 0) admitted.ipc_namespace = UniqueFd(kept.ipc_namespace);
+  KeptVisitorEnd end(&kept);
+  if (admitted.ipc_namespace && inode_of(*admitted.ipc_namespace) != kept.ipc_inode) {
+    return "its IPC namespace is another file";
   }
   if (state != KeptVisitor::kEnded && !is_seccomp_listener(admitted.listener)) {
     return "its listener is another file";
@@ -55,6 +56,7 @@ std::string JoinedCommands::bring_back(KeptVisitor& kept, std::span<const CallSl
   admitted.left = left;
   int error = 0;
   if (auto refusal = serve(admitted, error); !refusal.empty()) return refusal;
+  end.dismiss();
   Joined& joined = joined_.back();
   if (state == KeptVisitor::kEnded) {
     joined.end();

@@ -35,10 +35,13 @@ std::string JoinedCommands::serve(Admitted& admitted, int& error) {
   options.remembered = Remembered::kThreads;
   options.tracer_wait = admitted.tracer_wait;
   if (slots_ != nullptr) options.most_waiting_of_user = CallSlots::kMostWaitingOfUser;
+  std::list<Joined> newcomer;
+  ServerPool::Client client;
+  KeptVisitorEnd end(admitted.kept);
   options.home = session_->namespaces().take_in_joiner(std::move(admitted.ipc_namespace));
+  if (kept_ != nullptr) kept_->owner_depth.store(session_->namespaces().owner_depth());
   if (!label_.empty()) options.containers.push_back(label_);
   // All that needs memory comes before it is served.
-  std::list<Joined> newcomer;
   Joined& joined = newcomer.emplace_back(admitted.payer);
   joined.kept = admitted.kept;
   joined.home = options.home;
@@ -51,7 +54,6 @@ std::string JoinedCommands::serve(Admitted& admitted, int& error) {
   }
   joined.descriptors = std::move(*descriptors);
   joined.root.emplace(*scope_, admitted.root);
-  ServerPool::Client client;
   client.session = session_;
   client.options = options;
   client.slots = slots_;
@@ -71,6 +73,7 @@ std::string JoinedCommands::serve(Admitted& admitted, int& error) {
     return "the server cannot watch another listener";
   }
   // From here on it is served until it ends.
+  end.dismiss();
   joined_.splice(joined_.end(), newcomer);
   error = serve_files(joined, admitted);
   return {};
@@ -86,7 +89,7 @@ int JoinedCommands::serve_files(Joined& joined, Admitted& admitted) noexcept {
   } catch (const std::bad_alloc&) {
     error = ENOMEM;
   }
-  if (error != 0 && admitted.kept != nullptr) admitted.kept->files = -1;
+  if (error != 0 && admitted.kept != nullptr) admitted.kept->fuse.is_over.store(true);
   return error;
 }
 

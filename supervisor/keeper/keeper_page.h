@@ -25,6 +25,8 @@ struct FuseBeginning {
   std::array<std::byte, kMostBytes> bytes{};
 
   std::atomic<std::uint64_t> last_open_file{0};  ///< the number of the last file that was opened
+  /// The connection is not served, and is closed next: its number may be another file's.
+  std::atomic<bool> is_over{false};
 };
 
 struct KeeperPage {
@@ -48,11 +50,9 @@ struct KeeperPage {
   std::atomic<int> status{kNone};    ///< the server ends because all is done: the run's exit status
   std::atomic<bool> gave_up{false};  ///< the command does not run: it is to be killed
 
-  /// The connection of the files in /proc is closed, and its number may be another file's.
-  std::atomic<bool> files_gone{false};
   std::atomic<bool> lost{false};  ///< no server can go on: the state cannot be taken over
 
-  FuseBeginning fuse;
+  FuseBeginning fuse;  ///< of the command's files in /proc
   KeptDescriptors descriptors;
 };
 

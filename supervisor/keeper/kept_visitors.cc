@@ -27,17 +27,18 @@ KeptVisitor* KeptVisitors::make() {
   return nullptr;
 }
 
-std::vector<int> KeptVisitors::descriptors() {
-  std::vector<int> all;
+void KeptVisitors::list_descriptors(std::vector<int>& all) {
+  all.clear();
   for_each([&all](const KeptVisitor& visitor) {
     const std::uint32_t state = visitor.state.load();
-    all.insert(all.end(),
-               {visitor.connection, visitor.files, visitor.ipc_namespace, visitor.user_namespace});
+    all.push_back(visitor.connection);
+    all.push_back(visitor.ipc_namespace);
+    all.push_back(visitor.user_namespace);
+    if (!visitor.fuse.is_over.load()) all.push_back(visitor.files);
     if (state != KeptVisitor::kEnded) all.push_back(visitor.listener);
     if (state == KeptVisitor::kAdmitted) all.push_back(visitor.mount);
   });
   std::ranges::sort(all);
-  return all;
 }
 
 }  // namespace shmvisor

@@ -39,7 +39,7 @@ struct KeptVisitor {
   int connection = -1;
   int listener = -1;
   int mount = -1;           ///< for its answer; -1: none. Not once it has joined
-  int files = -1;           ///< its FUSE connection; -1: none
+  int files = -1;           ///< its FUSE connection; -1: none. Not once `fuse` is over
   int ipc_namespace = -1;   ///< -1: not known
   int user_namespace = -1;  ///< -1: it is ours
 
@@ -51,9 +51,27 @@ struct KeptVisitor {
   FuseBeginning fuse;
 };
 
+/// Gives a visitor up when it is destroyed: before what is older closes descriptors of it.
+class KeptVisitorEnd {
+ public:
+  /// `visitor`: null where there is none.
+  explicit KeptVisitorEnd(KeptVisitor* visitor) : visitor_(visitor) {}
+  KeptVisitorEnd(const KeptVisitorEnd&) = delete;
+  KeptVisitorEnd& operator=(const KeptVisitorEnd&) = delete;
+  ~KeptVisitorEnd() {
+    if (visitor_ != nullptr) visitor_->state.store(KeptVisitor::kFree);
+  }
+  /// It is served.
+  void dismiss() { visitor_ = nullptr; }
+
+ private:
+  KeptVisitor* visitor_;
+};
+
 class KeptVisitors {
  public:
   static constexpr std::size_t kMost = 1024;
+  static constexpr std::size_t kMostDescriptors = 6 * kMost;
 
   /// Null where there is no memory.
   static KeptVisitors* create();
@@ -66,8 +84,13 @@ class KeptVisitors {
       if (at(number)->state.load() != KeptVisitor::kFree) each(*at(number));
     }
   }
-  /// All descriptors that they name, sorted.
-  [[nodiscard]] std::vector<int> descriptors();
+  /// IpcNamespaces::owner_depth(). Visitors that came from elsewhere make it less, and it stays so
+  /// when they have left.
+  std::atomic<std::size_t> owner_depth{~std::size_t{0}};
+
+  /// All descriptors that they name, sorted. With room for kMostDescriptors in `all` it allocates
+  /// nothing.
+  void list_descriptors(std::vector<int>& all);
 
  private:
   [[nodiscard]] KeptVisitor* at(std::size_t number) {

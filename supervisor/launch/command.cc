@@ -14,12 +14,14 @@
 #include <cstring>
 
 #include "policy/base/held_locks.h"
+#include "supervisor/keeper/kept_descriptors.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/seccomp_install.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/launch/end_child.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/own_capability.h"
+#include "supervisor/procfiles/fuse_mount.h"
 #include "supervisor/procfs/proc_file.h"
 
 namespace shmvisor {
@@ -288,10 +290,23 @@ UniqueFd Command::ipc_namespace() const {
   return UniqueFd(::open(proc_path(pid_, "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
 }
 
+void Command::make_mount(const UniqueFd& user_namespace) {
+  FuseMount made;
+  const auto missing = made.make_for(user_namespace);
+  if (!missing.failed()) connection_ = std::move(made.connection);
+  take_mount(std::move(made.mount), missing);
+  wants_mount_ = false;
+}
+
 void Command::go_on() {
   const std::array fds{mount_.get()};
   (void)send_message(socket_.get(), Message{.step = Step::kGoOn, .missing = missing_mount_},
                      std::span(fds).first(mount_.valid() ? 1 : 0));
+  if (mount_.valid() && KeptDescriptors::current() != nullptr) {
+    // The keeper and its next servers know it by its number, which no other file may come to have.
+    (void)::dup3(socket_.get(), mount_.get(), O_CLOEXEC);
+    (void)mount_.release();
+  }
   mount_.reset();
 }
 

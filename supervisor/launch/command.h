@@ -66,6 +66,9 @@ class Command {
     mount_ = std::move(mount);
     missing_mount_ = missing;
   }
+  /// Where no other shmvisor made it after all: makes it, for us to serve. `user_namespace`: the
+  /// child's, invalid where it is ours.
+  void make_mount(const UniqueFd& user_namespace);
   /// An open file of the IPC namespace that the child made; invalid without one.
   [[nodiscard]] UniqueFd ipc_namespace() const;
   /// Why the child made none; nothing where it made one, or was not to.

@@ -47,6 +47,8 @@ class Keeper {
         clone_again_(loop_.timer([this] { start_server(); })) {
     launched.prepare(init_);
     init_.tell([this] { tell_server(); });
+    // At a death there may be no memory.
+    if (launched.kept->visitors != nullptr) of_visitors_.reserve(KeptVisitors::kMostDescriptors);
     if (const auto open = numbered_entries("/proc/self/fd")) own_ = *open;
     std::erase_if(own_, [](int fd) { return ::fcntl(fd, F_GETFD) < 0; });  // that of the list
     std::erase(own_, init_.witness_fd());  // until it is dismissed: is_own()
@@ -72,6 +74,12 @@ class Keeper {
  private:
   void start_server() {
     clone_again_.cancel();
+    if (dead_left_ && !close_descriptors_of_the_dead()) {
+      spdlog::critical("the descriptors of the server that ended cannot be listed");
+      status_ = exit_status::kOwnFailure;
+      return;
+    }
+    dead_left_ = false;
     const auto server = clone_server();
     if (!server) {
       spdlog::error("no new server: {}", std::strerror(server.error().value()));
@@ -106,6 +114,7 @@ class Keeper {
       status_ = exit_status::kOwnFailure;
       return;
     }
+    dead_left_ = true;
     clone_again_.set(Clock::now());  // also where what follows runs out of memory
     const std::string how = end.si_code == CLD_EXITED
                                 ? "ended with status " + std::to_string(end.si_status)
@@ -127,17 +136,13 @@ class Keeper {
       spdlog::warn("the server {}: another one goes on", how);
     }
     flush_process_log(kLogBound);
-    if (!status_ && !close_descriptors_of_the_dead()) {
-      spdlog::critical("the descriptors of the server that ended cannot be listed");
-      status_ = exit_status::kOwnFailure;
-    }
     if (!status_) return start_server();
     clone_again_.cancel();
   }
 
   bool close_descriptors_of_the_dead() {
     if (launched_.kept->visitors != nullptr) {
-      of_visitors_ = launched_.kept->visitors->descriptors();
+      launched_.kept->visitors->list_descriptors(of_visitors_);
     }
     return close_descriptors_but(
         folder_.get(), page_.descriptors,
@@ -162,6 +167,7 @@ class Keeper {
   EventLoop::Timer clone_again_;
   std::vector<int> own_;
   std::vector<int> of_visitors_;  ///< sorted
+  bool dead_left_ = false;        ///< what a server that died had open may be open still
   std::deque<Clock::time_point> deaths_;
   std::optional<int> status_;
 };

@@ -29,6 +29,7 @@ Result<std::unique_ptr<KeptState>, std::string> KeptState::read(const Kept* kept
 Result<void, std::string> KeptState::bring_back(Session& session) {
   auto restored = restore_state(state_, session.number(), session.registries(), session.machine());
   if (!restored) return restored.error();
+  if (visitors_ != nullptr) session.namespaces().take_back_owner(visitors_->owner_depth.load());
   std::vector<IpcNamespaceId> namespaces;
   // What is left is of segments that were being made, or were over, and of IPC namespaces.
   std::ranges::sort(restored->descriptors);

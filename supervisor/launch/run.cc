@@ -217,6 +217,8 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
       if (!prepared) return launched.give_up(prepared.error());
       launched.kept = &kept.emplace(*prepared);
     }
+    // Here, so that a keeper has it, too.
+    if (command.wants_mount()) command.make_mount(launched.user_namespace());
     if (!groundwork) groundwork.emplace(ServingRun::lay_groundwork(options, features));
     if (kept) {
       return run_kept(launched, std::move(listener), std::move(role.socket),

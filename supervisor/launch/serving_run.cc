@@ -16,7 +16,6 @@
 #include "supervisor/launch/init_loop.h"
 #include "supervisor/launch/kept_command.h"
 #include "supervisor/launch/restore_file.h"
-#include "supervisor/procfiles/fuse_mount.h"
 #include "supervisor/scope/supervised_scope.h"
 #include "supervisor/session/end_process.h"
 
@@ -144,16 +143,8 @@ std::unique_ptr<CommandWatch> ServingRun::watch_command() {
 }
 
 std::unique_ptr<ProcFileSystem> ServingRun::serve_files() {
-  Command& command = launched_.command;
-  UniqueFd connection = command.take_connection();
-  if (command.wants_mount()) {
-    // It was to join a server that ended.
-    FuseMount made;
-    const auto missing = made.make_for(launched_.user_namespace());
-    connection = std::move(made.connection);
-    command.take_mount(std::move(made.mount), missing);
-  }
-  if (launched_.kept != nullptr && launched_.kept->page.files_gone.load()) {
+  UniqueFd connection = launched_.command.take_connection();
+  if (launched_.kept != nullptr && launched_.kept->page.fuse.is_over.load()) {
     (void)connection.release();
   }
   if (!connection.valid()) return nullptr;
@@ -162,7 +153,6 @@ std::unique_ptr<ProcFileSystem> ServingRun::serve_files() {
   FuseBeginning* const beginning = launched_.kept == nullptr ? nullptr : &launched_.kept->page.fuse;
   if (const auto started = files->start(std::move(connection), beginning); !started) {
     spdlog::warn("cannot serve the files in /proc: {}", std::strerror(started.error().value()));
-    if (launched_.kept != nullptr) launched_.kept->page.files_gone.store(true);
     return nullptr;
   }
   return files;

@@ -55,8 +55,6 @@ constexpr int kMostLooks = 8;
 /// a descriptor, and closes that, between the two passes of a look is seen by the next look.
 constexpr int kSureLooks = 2;
 constexpr std::chrono::milliseconds kQuickLook(50);
-/// How long a namespace must not have been seen, where a process may have been missed.
-constexpr std::chrono::minutes kLongUnseen(1);
 
 /// The thread that was made last in our pid namespace or one below: the last word of
 /// /proc/loadavg. Empty where it cannot be read.
@@ -93,11 +91,20 @@ void IpcNamespaces::take_in(const UniqueFd& ipc) {
   }
 }
 
-std::shared_ptr<IpcHome> IpcNamespaces::take_in_joiner(Result<UniqueFd> ipc) {
-  UniqueFd file = ipc ? std::move(*ipc) : UniqueFd();
-  const bool known = file.valid();
-  if (initial_ == 0 || initial_is_private()) take_in(file);
-  return known ? std::make_shared<IpcHome>(std::move(file)) : nullptr;
+std::shared_ptr<IpcHome> IpcNamespaces::take_in_joiner(Result<UniqueFd>&& ipc) {
+  const UniqueFd none;
+  if (initial_ == 0 || initial_is_private()) take_in(ipc ? *ipc : none);
+  return ipc && ipc->valid() ? std::make_shared<IpcHome>(std::move(*ipc)) : nullptr;
+}
+
+std::size_t IpcNamespaces::owner_depth() const {
+  const MutexLock lock(mutex_);
+  return initial_owner_->depth();
+}
+
+void IpcNamespaces::take_back_owner(std::size_t depth) {
+  const MutexLock lock(mutex_);
+  initial_owner_ = std::make_shared<const NamespaceOwner>(initial_owner_->at_depth(depth));
 }
 
 bool IpcNamespaces::is_initial(ThreadIdentity& thread, IpcHome* home) const {
@@ -217,8 +224,11 @@ bool IpcNamespaces::look_for(Ids& unreferred, Pace& pace) const {
       if (pid == getpid()) continue;  // among all that there are, and holds those files itself
       const auto outcome = uses.look_at(pid, where, unreferred);
       if (outcome == NamespaceUses::Outcome::kShortage) return false;
-      // Where a process lives is seen at once; whatever else it has could keep us for ever.
-      if (outcome == NamespaceUses::Outcome::kNotSeen) pace.some_unseen = true;
+      if (outcome == NamespaceUses::Outcome::kNotSeen) {
+        // It may live in any of them, for as long as it likes (kernels before Linux 6.11).
+        if (where == Where::kThreads) return false;
+        pace.some_unseen = true;
+      }
       pace.pause_if_due();
     }
   }
@@ -258,7 +268,7 @@ std::vector<IpcNamespaces::Over> IpcNamespaces::find_over(const Ids& unreferred,
       continue;
     }
     if (!held.unseen_since) held.unseen_since = now;
-    if (certain || now - *held.unseen_since >= kLongUnseen) over.push_back({id, held.asked});
+    if (certain || now - *held.unseen_since >= long_unseen_) over.push_back({id, held.asked});
   }
   return over;
 }

@@ -14,7 +14,7 @@
 // refers to it and none of its segments is mapped. sweep() looks for such uses among the processes
 // that we serve. It forgets one without uses: at once if no process could have hidden a use,
 // because it began meanwhile or keeps whoever looks at it (NamespaceUses); otherwise after a
-// minute.
+// minute. A process that keeps us so hides no namespace that it lives in.
 //
 // Thread rule: any thread. The lock is held only to find an entry, never while a process is asked
 // or anything is freed.
@@ -75,8 +75,13 @@ class IpcNamespaces {
   void take_in(const UniqueFd& ipc);
   /// The same for a command that joins from there, where its owner does not count anyway: root of
   /// another's user namespace is not root over those who come from outside. Answers the home of the
-  /// command's processes; null where the namespace is not known.
-  [[nodiscard]] std::shared_ptr<IpcHome> take_in_joiner(Result<UniqueFd> ipc);
+  /// command's processes; null where the namespace is not known. What throws leaves `ipc` open.
+  [[nodiscard]] std::shared_ptr<IpcHome> take_in_joiner(Result<UniqueFd>&& ipc);
+  /// How far the owner of the initial registry is out by now: NamespaceOwner::depth().
+  [[nodiscard]] std::size_t owner_depth() const;
+  /// For a session that comes back: its owner is at_depth() of what it began with. Before anybody
+  /// is served.
+  void take_back_owner(std::size_t depth);
   /// Whether the initial registry is made for another IPC namespace than our own.
   [[nodiscard]] bool initial_is_private() const { return initial_file_.valid(); }
 
@@ -112,6 +117,8 @@ class IpcNamespaces {
   void sweep();
   /// A sweep under way ends soon, and later ones do nothing.
   void stop_sweeping() { stopping_.store(true); }
+  /// How long a namespace must not have been seen, where a process may have been missed. For tests.
+  void set_long_unseen(std::chrono::milliseconds time) { long_unseen_ = time; }
 
  private:
   IpcNamespaces(Registries& namespaces, const ProcessScope& scope, IpcNamespaceId initial,
@@ -170,6 +177,7 @@ class IpcNamespaces {
   std::atomic_flag told_of_descriptors_;
   std::atomic<bool> has_left_{false};
   std::atomic<bool> stopping_{false};
+  std::chrono::milliseconds long_unseen_ = std::chrono::minutes(1);
   mutable Mutex mutex_;
   std::shared_ptr<const NamespaceOwner> initial_owner_ GUARDED_BY(mutex_);
   bool owner_told_ GUARDED_BY(mutex_);

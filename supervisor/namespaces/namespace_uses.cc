@@ -1,6 +1,5 @@
 #include "supervisor/namespaces/namespace_uses.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 #include "policy/base/mutex.h"
 #include "policy/base/shortage.h"
 #include "supervisor/attaches/own_thread.h"
+#include "supervisor/attaches/thread_payer.h"
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/kernel/file_inode.h"
@@ -52,11 +52,52 @@ void erase_named(std::string_view text, Ids& ids) {
 /// cannot for want of descriptors or memory, is taken to refer to everything.
 bool may_refer(Errno error) { return error == Errno(EACCES) || is_shortage(error); }
 
-/// Takes out of `ids` those that each of the numbers in the folder names. What is gone meanwhile
-/// refers to nothing.
-template <typename Erase>
-void erase_in(pid_t pid, const char* folder, Ids& ids, Erase erase) {
-  const std::string path = proc_path(pid, folder);
+/// What is gone meanwhile refers to nothing. False where `open` cannot tell of threads
+/// (EOPNOTSUPP).
+template <typename Open>
+bool erase_homes(pid_t pid, Ids& ids, Open open) {
+  const std::string path = proc_path(pid, "task");
+  // `open` borrows the identity itself, which does not nest.
+  const auto tids = with_identity_of(pid, kToRead, [&] { return numbered_entries(path); });
+  if (!tids && may_refer(tids.error())) ids.clear();
+  if (!tids) return true;
+  for (const int tid : *tids) {
+    if (ids.empty()) return true;
+    const Result<UniqueFd> file = open(tid);
+    if (file) {
+      ids.erase(inode_of(*file));
+    } else if (file.error() == Errno(EOPNOTSUPP)) {
+      return false;
+    } else if (may_refer(file.error())) {
+      ids.clear();
+    }
+  }
+  return true;
+}
+
+/// By pidfds, which tell at once, also of a process in the middle of an exec. False where the
+/// kernel does not have them.
+bool erase_homes_at_once(pid_t pid, Ids& ids) {
+  return erase_homes(pid, ids, [](pid_t tid) {
+    return with_identity_of(tid, kToRead,
+                            [tid] { return open_namespace_by_pidfd(tid, Namespace::kIpc); });
+  });
+}
+
+/// Takes out of `ids` those that the text of the link names.
+Errno erase_linked(const std::string& path, Ids& ids) {
+  std::array<char, 64> target{};
+  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+  if (length < 0) return Errno::current();
+  // The links of other kinds of files begin otherwise.
+  if (length > 0 && target.front() == 'i') {
+    erase_named({target.data(), static_cast<std::size_t>(length)}, ids);
+  }
+  return Errno(0);
+}
+
+void erase_files(pid_t pid, Ids& ids) {
+  const std::string path = proc_path(pid, "fd");
   const auto looked = with_identity_of(pid, kToRead, [&]() -> Result<void> {
     const auto entries = numbered_entries(path);
     if (!entries) {
@@ -64,35 +105,12 @@ void erase_in(pid_t pid, const char* folder, Ids& ids, Erase erase) {
     }
     for (const int entry : *entries) {
       if (ids.empty()) break;
-      if (const Errno error = erase(path, entry); may_refer(error)) return error;
+      const Errno error = erase_linked(path + "/" + std::to_string(entry), ids);
+      if (may_refer(error)) return error;
     }
     return {};
   });
   if (!looked) ids.clear();
-}
-
-/// A pidfd tells at once, also of a process in the middle of an exec.
-void erase_homes(pid_t pid, Ids& ids) {
-  erase_in(pid, "task", ids, [&](const std::string& /*path*/, int tid) {
-    const auto file = open_namespace(tid, Namespace::kIpc);
-    if (!file) return file.error();
-    ids.erase(inode_of(*file));
-    return Errno(0);
-  });
-}
-
-void erase_files(pid_t pid, Ids& ids) {
-  erase_in(pid, "fd", ids, [&](const std::string& path, int fd) {
-    std::array<char, 64> target{};
-    const ssize_t length =
-        ::readlink((path + "/" + std::to_string(fd)).c_str(), target.data(), target.size());
-    if (length < 0) return Errno::current();
-    // The links of other kinds of files begin otherwise.
-    if (length > 0 && target.front() == 'i') {
-      erase_named({target.data(), static_cast<std::size_t>(length)}, ids);
-    }
-    return Errno(0);
-  });
 }
 
 /// Which mounts a process sees: those of its mount namespace, by inode, below its root. The root is
@@ -114,13 +132,6 @@ std::optional<Sight> sight_of(pid_t pid) {
 bool shows_for_all(pid_t pid, const Sight& sight) {
   const auto status = TaskStatus::read(pid);
   return status && (status->uid == 0 || status->uid == ::geteuid()) && sight_of(pid) == sight;
-}
-
-/// The owner of its folder in /proc, who is told at once.
-LosableThreads::Payer payer_of(std::uintptr_t group, pid_t pid) {
-  struct stat folder {};
-  const bool there = ::stat(("/proc/" + std::to_string(pid)).c_str(), &folder) == 0;
-  return {group, there ? folder.st_uid : static_cast<uid_t>(-1)};
 }
 
 }  // namespace
@@ -153,8 +164,9 @@ class NamespaceUses::Look {
       tid_ = gettid();
     }
     bool seen = false;
-    Ids ids = ids_;  // which the asking thread does not touch until the end
+    Ids ids;
     try {
+      ids = ids_;  // which the asking thread does not touch until the end
       seen = look(ids);
     } catch (const std::bad_alloc&) {
     }
@@ -184,8 +196,7 @@ class NamespaceUses::Look {
   /// False for want of means.
   bool look(Ids& ids) {
     if (where_ == Where::kThreads) {
-      erase_homes(pid_, ids);
-      return true;
+      return erase_homes(pid_, ids, [](pid_t tid) { return open_namespace(tid, Namespace::kIpc); });
     }
     erase_files(pid_, ids);
     const auto sight = sight_of(pid_);
@@ -239,10 +250,14 @@ NamespaceUses::NamespaceUses(std::uintptr_t group)
     : group_(group), mounts_(std::make_shared<SeenMounts>()) {}
 
 NamespaceUses::Outcome NamespaceUses::look_at(pid_t pid, Where where, Ids& ids) {
+  // Whether it keeps threads of ours elsewhere is nothing to this.
+  if (where == Where::kThreads && erase_homes_at_once(pid, ids)) return Outcome::kSeen;
   const auto payer = payer_of(group_, pid);
   if (keepers().has(pid) || !LosableThreads::all().may_lose(payer)) return Outcome::kNotSeen;
   const auto look = std::make_shared<Look>(pid, where, ids, mounts_, payer);
-  if (!LosableThreads::all().run([look] { look->run(); }, kThreadPatience)) {
+  // Nobody waits for a sweep: the reserve is for counts.
+  if (!LosableThreads::all().run([look] { look->run(); }, kThreadPatience,
+                                 LosableThreads::Reserve::kIsForOthers)) {
     return Outcome::kShortage;
   }
   const Outcome outcome = look->wait(ids);

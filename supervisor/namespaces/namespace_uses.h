@@ -1,10 +1,12 @@
 // NamespaceUses: which IPC namespaces a process refers to: its threads live there, its descriptors
 // are their files, or its mounts.
 //
-// A process in the middle of an exec can keep whoever looks at it, for as long as it likes. So each
-// process is looked at in a thread that may be lost (LosableThreads). One that keeps its thread is
-// given up when that has waited for half a second, and is not looked at again until the thread
-// comes back; nor is one whose user may lose no more threads.
+// Where a process's threads live is told by pidfds, which wait for nobody. Its descriptors and
+// mounts, and its threads on kernels before Linux 6.11, are another matter: a process in the middle
+// of an exec can keep whoever looks at them, for as long as it likes. So these are looked at in a
+// thread that may be lost (LosableThreads). A process that keeps its thread is given up when that
+// has waited for half a second, and is not looked at again so until the thread comes back; nor is
+// one whose user may lose no more threads.
 //
 // Ownership: a lost thread shares what it uses. Thread rule: one thread.
 #pragma once

@@ -280,6 +280,10 @@ ProcFileSystem::~ProcFileSystem() {
 }
 
 Result<void> ProcFileSystem::start(UniqueFd connection, FuseBeginning* beginning) {
+  const auto ends = [beginning](Errno error) {  // before the connection is closed
+    if (beginning != nullptr) beginning->is_over.store(true);
+    return error;
+  };
   fuse_set_log_func(log_line);
   std::array<char, 9> name{"shmvisor"};
   std::array<char*, 2> words{name.data(), nullptr};
@@ -287,17 +291,18 @@ Result<void> ProcFileSystem::start(UniqueFd connection, FuseBeginning* beginning
   const fuse_lowlevel_ops operations = Operations::all();
   session_ = fuse_session_new(&arguments, &operations, sizeof(operations), this);
   fuse_opt_free_args(&arguments);
-  if (session_ == nullptr) return Errno(ENOMEM);
+  if (session_ == nullptr) return ends(Errno(ENOMEM));
   // How libfuse is told of a connection that is mounted: fuse_session_mount() in fuse_lowlevel.h.
   const std::string place = "/dev/fd/" + std::to_string(connection.get());
-  if (fuse_session_mount(session_, place.c_str()) != 0) return Errno(EINVAL);
+  if (fuse_session_mount(session_, place.c_str()) != 0) return ends(Errno(EINVAL));
   const int fd = connection.release();  // the session's from now on
   if (beginning != nullptr) open_files_.number_by(beginning->last_open_file);
   if (beginning != nullptr && beginning->size_bytes.load() != 0) take_over(*beginning, fd);
 
   if (auto started = threads_.start(session_, payer, beginning); !started) {
+    const Errno error = ends(started.error());
     fuse_session_destroy(std::exchange(session_, nullptr));  // closes the connection
-    return started;
+    return error;
   }
   return {};
 }
