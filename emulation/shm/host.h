@@ -79,7 +79,8 @@ class Host {
   /// shm_nattch of each file, as the kernel counts it: mappings (VMAs) in all processes we serve,
   /// an address space that several processes share counted once. Takes bounded time, whatever those
   /// processes do. `waiting`: as in count_at_once(), a process that counts as it is now, whatever
-  /// other processes do; 0: none. ENOMEM: descriptors, memory or threads for it are short.
+  /// other processes do, unless it maps so much that to look at it takes 5 ms of CPU time; 0: none.
+  /// ENOMEM: descriptors, memory or threads for it are short.
   [[nodiscard]] virtual Result<MappingCounts> count_mappings(std::span<const FileIdentity> files,
                                                              pid_t waiting) = 0;
 
