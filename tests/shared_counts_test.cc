@@ -6,16 +6,19 @@
 #include <atomic>
 #include <new>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace shmvisor {
 namespace {
 
 constexpr int kMost = 4;
+constexpr pid_t kNotLookedAt = 5;
 
 FileIdentity file(std::uint64_t inode) { return {1, inode}; }
 
-/// Counts that are held until somebody lets them go. Of a file it tells the inode.
+/// Counts that are held until somebody lets them go. Of a file it tells the inode, as of one
+/// process that was not looked at.
 class Desk {
  public:
   Result<MappingCounts> count(std::span<const FileIdentity> files) {
@@ -27,7 +30,12 @@ class Desk {
     if (throws) throw std::bad_alloc();
     MappingCounts counts;
     counts.complete = !incomplete;
-    for (const FileIdentity& one : files) counts.of_files.push_back(one.inode);
+    MappingCounts::LastKnown last{kNotLookedAt, {}};
+    for (std::size_t place = 0; place < files.size(); ++place) {
+      counts.of_files.push_back(files[place].inode);
+      last.mapped.push_back({place, files[place].inode});
+    }
+    counts.last_known.push_back(std::move(last));
     asked += static_cast<int>(files.size());
     return counts;
   }
@@ -53,6 +61,13 @@ class SharedCountsTest : public ::testing::Test {
     for (int wait = 0; wait < 10000 && number < wanted; ++wait) ::usleep(1000);
     return number == wanted;
   }
+  static std::vector<std::uint64_t> last_known_of_each(const MappingCounts& counts) {
+    std::vector<std::uint64_t> of_each(counts.of_files.size());
+    for (const MappingCounts::LastKnown& one : counts.last_known) {
+      for (const auto& [place, mappings] : one.mapped) of_each.at(place) += mappings;
+    }
+    return of_each;
+  }
   /// Asks in a thread of its own.
   void ask(std::vector<FileIdentity> files) {
     threads_.emplace_back([this, files = std::move(files)] {
@@ -65,6 +80,7 @@ class SharedCountsTest : public ::testing::Test {
       for (std::size_t place = 0; place < files.size(); ++place) {
         if (counts->of_files.at(place) != files[place].inode) ++wrong_;
       }
+      if (last_known_of_each(*counts) != counts->of_files) ++wrong_;
       if (!counts->complete) ++incomplete_;
       ++told_;
     });

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -37,10 +38,16 @@ struct MappingCounts {
   std::vector<std::uint64_t> of_files;  ///< in the order of the files asked for
   /// Every process let itself be looked at. Where not, there are at least so many mappings.
   bool complete = true;
-  /// A process that was not looked at, and what was taken for its mappings.
+  /// What was taken for the mappings of a file in one process.
+  struct OfFile {
+    std::size_t place = 0;  ///< of of_files
+    std::uint64_t mappings = 0;
+  };
+  /// A process that was not looked at. There may be as many of these as processes, and each count
+  /// is of as many files as there are segments: only those files that it is taken to map.
   struct LastKnown {
     pid_t pid = 0;
-    std::vector<std::uint64_t> of_files;
+    std::vector<OfFile> mapped;
   };
   std::vector<LastKnown> last_known = {};
 };
@@ -72,7 +79,8 @@ class Host {
   /// shm_nattch of each file, as the kernel counts it: mappings (VMAs) in all processes we serve,
   /// an address space that several processes share counted once. Takes bounded time, whatever those
   /// processes do. `waiting`: as in count_at_once(), a process that counts as it is now, whatever
-  /// other processes do; 0: none. ENOMEM: descriptors, memory or threads for it are short.
+  /// other processes do, unless it maps so much that to look at it takes 5 ms of CPU time; 0: none.
+  /// ENOMEM: descriptors, memory or threads for it are short.
   [[nodiscard]] virtual Result<MappingCounts> count_mappings(std::span<const FileIdentity> files,
                                                              pid_t waiting) = 0;
 

@@ -54,9 +54,11 @@ void add_last_known(pid_t pid, std::span<const MappedFile> mapped,
                     std::span<const FileIdentity> files, MappingCounts& counts) {
   counts.complete = false;
   MappingCounts::LastKnown last{pid, {}};
-  for (std::size_t place = 0; place < files.size(); ++place) {
-    last.of_files.push_back(mappings_of(files[place], mapped));
-    counts.of_files[place] += last.of_files.back();
+  for (std::size_t place = 0; place < files.size() && !mapped.empty(); ++place) {
+    const std::uint64_t mappings = mappings_of(files[place], mapped);
+    if (mappings == 0) continue;
+    last.mapped.push_back({place, mappings});
+    counts.of_files[place] += mappings;
   }
   counts.last_known.push_back(std::move(last));
 }
@@ -267,10 +269,11 @@ void AttachCounter::count_waiting(pid_t waiting, std::span<const FileIdentity> f
   if (std::ranges::none_of(counts.last_known, is_its) || memory_->wants_steps(waiting)) return;
   const auto found = count_anew(waiting, files, features_);
   if (!found) return;
+  for (const MappingCounts::LastKnown& one : counts.last_known) {
+    if (!is_its(one)) continue;
+    for (const auto& [place, mappings] : one.mapped) counts.of_files[place] -= mappings;
+  }
   for (std::size_t place = 0; place < files.size(); ++place) {
-    for (const MappingCounts::LastKnown& one : counts.last_known) {
-      if (is_its(one)) counts.of_files[place] -= one.of_files[place];
-    }
     counts.of_files[place] += (*found)[place];
   }
   std::erase_if(counts.last_known, is_its);

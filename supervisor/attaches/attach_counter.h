@@ -13,7 +13,8 @@
 // mappings.
 //
 // Whoever asks, and waits in its call meanwhile, counts as it is now, whatever other processes do:
-// where the count did not look at it, the thread that serves the call does.
+// where the count did not look at it, the thread that serves the call does, for up to 5 ms of CPU
+// time. One that maps more counts as last known; so it does on kernels without PROCMAP_QUERY.
 //
 // A slow process (a look takes more than half a millisecond) is looked at during a count only if it
 // is known to map one of the files, by the last look or by an attach since. Otherwise its last look

@@ -173,10 +173,14 @@ Result<ProcessLook::Found> ProcessLook::probe(pid_t pid) {
 }
 
 void ProcessLook::count(CountedSpaces::Space space, CountedSpaces::Order order) {
-  std::vector<std::uint64_t> its;
-  for (const auto& starts : space.starts) its.push_back(starts.size());
-  for (std::size_t file = 0; file < its.size(); ++file) totals_.of_files[file] += its[file];
-  if (at_ >= first_probed_) totals_.last_known.push_back({space.pid, std::move(its)});
+  const bool only_probed = at_ >= first_probed_;
+  MappingCounts::LastKnown last{space.pid, {}};
+  for (std::size_t file = 0; file < files_.size(); ++file) {
+    const std::uint64_t mappings = space.starts[file].size();
+    totals_.of_files[file] += mappings;
+    if (only_probed && mappings != 0) last.mapped.push_back({file, mappings});
+  }
+  if (only_probed) totals_.last_known.push_back(std::move(last));
   counted_.add(std::move(space), std::move(order));
 }
 
@@ -237,8 +241,7 @@ void ProcessLook::look() {
       return;
     }
     if (!found || found->mappings() == 0) {
-      if (only_probed)
-        totals_.last_known.push_back({pid, std::vector<std::uint64_t>(files_.size())});
+      if (only_probed) totals_.last_known.push_back({pid, {}});
       continue;
     }
     if (!note_use(*found)) return;

@@ -88,15 +88,19 @@ Result<MappingCounts> SharedCounts::of(std::span<const FileIdentity> files) {
   if (!all) return all.error();
   MappingCounts counts;
   counts.complete = all->complete;
-  const auto asked_of = [&places](const std::vector<std::uint64_t>& of_all) {
-    std::vector<std::uint64_t> of_asked;
-    of_asked.reserve(places.size());
-    for (const std::size_t place : places) of_asked.push_back(of_all[place]);
-    return of_asked;
-  };
-  counts.of_files = asked_of(all->of_files);
+  counts.of_files.reserve(places.size());
+  for (const std::size_t place : places) counts.of_files.push_back(all->of_files[place]);
+  if (all->last_known.empty()) return counts;
+  // A file may have been asked for twice.
+  std::unordered_multimap<std::size_t, std::size_t> asked_at;
+  for (std::size_t at = 0; at < places.size(); ++at) asked_at.emplace(places[at], at);
   for (const MappingCounts::LastKnown& one : all->last_known) {
-    counts.last_known.push_back({one.pid, asked_of(one.of_files)});
+    MappingCounts::LastKnown its{one.pid, {}};
+    for (const auto& [place, mappings] : one.mapped) {
+      const auto [first, last] = asked_at.equal_range(place);
+      for (auto at = first; at != last; ++at) its.mapped.push_back({at->second, mappings});
+    }
+    counts.last_known.push_back(std::move(its));
   }
   return counts;
 }
