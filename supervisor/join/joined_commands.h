@@ -114,6 +114,7 @@ class JoinedCommands {
     UniqueFd user_namespace;  ///< invalid: ours
     Result<UniqueFd> ipc_namespace = Errno(ESRCH);
     KeptVisitor* kept = nullptr;
+    bool comes_back = false;  ///< it was admitted by a server that died
     std::span<const CallSlots::Left> left = {};
   };
 

@@ -53,6 +53,7 @@ std::string JoinedCommands::bring_back(KeptVisitor& kept, std::span<const CallSl
   admitted.root = {kept.filters, kept.in_session};
   admitted.tracer_wait = std::chrono::milliseconds(kept.tracer_wait_ms);
   admitted.kept = &kept;
+  admitted.comes_back = true;
   admitted.left = left;
   int error = 0;
   if (auto refusal = serve(admitted, error); !refusal.empty()) return refusal;
