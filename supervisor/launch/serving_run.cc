@@ -253,16 +253,16 @@ std::optional<Failure> ServingRun::start() {
   }
   if (auto failure = open_control()) return failure;
   if (const auto trouble = begin_process_audit()) return own_failure(*trouble);
-  // It may begin with calls, in threads that need our signal handler.
-  if (kept_state_ != nullptr) kept_state_->bring_back(served_, joined_ ? &*joined_ : nullptr);
-  const auto started = served_.server().start();
-  if (started && launched_.is_first()) {
+  if (launched_.is_first()) {
     audit(AuditLog::kNobody, [this] {
       AuditRecord record("start");
       record.add("pid", launched_.command.pid());
       return std::move(record.add("command", launched_.options.command.front()));
     });
   }
+  // It may begin with calls, in threads that need our signal handler.
+  if (kept_state_ != nullptr) kept_state_->bring_back(served_, joined_ ? &*joined_ : nullptr);
+  const auto started = served_.server().start();
   if (started && launched_.kept != nullptr) launched_.kept->page.serves.store(true);
   if (started) return std::nullopt;
   return Failure{exit_status::kOwnFailure,
