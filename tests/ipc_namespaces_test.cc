@@ -124,6 +124,29 @@ TEST_F(IpcNamespacesTest, ANamespaceThatComesBackIsHeldAsBefore) {
   EXPECT_TRUE(is_forgotten(gone)) << "with its last process";
 }
 
+TEST_F(IpcNamespacesTest, TheOwnerComesBackAsFarOutAsVisitorsMadeIt) {
+  const auto command = steps({[] { return ::unshare(CLONE_NEWUSER | CLONE_NEWIPC) == 0; }});
+  command->go();
+  const pid_t pid = command->child->pid();
+  ThreadIdentity& caller = *threads_.of(pid).identity;
+  const std::string place = "/proc/" + std::to_string(pid) + "/ns/ipc";
+  const auto open = [](const char* path) { return UniqueFd(::open(path, O_RDONLY | O_CLOEXEC)); };
+  DescriptorPool pool({.pool = 100});
+  DescriptorShare share(pool);
+  auto run = IpcNamespaces::of_command(namespaces_, scope_, share, open(place.c_str()));
+  auto next = IpcNamespaces::of_command(namespaces_, scope_, share, open(place.c_str()));
+  const auto is_root = [&caller](IpcNamespaces& of) {
+    return of.owner_of(caller)->grants(caller.user_namespace(), true, 0);
+  };
+  next.take_back_owner(run.owner_depth());
+  EXPECT_TRUE(is_root(next)) << "as it was";
+  EXPECT_NE(run.take_in_joiner(open("/proc/self/ns/ipc")), nullptr);
+  EXPECT_FALSE(is_root(run));
+  next.take_back_owner(run.owner_depth());
+  EXPECT_FALSE(is_root(next));
+  EXPECT_TRUE(next.owner_of(caller)->grants(NamespaceIds::ours().user, true, 0));
+}
+
 TEST_F(IpcNamespacesTest, AHomeThatNobodyToldIsTheFirstCallers) {
   const auto stepper = steps({[] { return ::unshare(CLONE_NEWIPC) == 0; }});
   stepper->go();

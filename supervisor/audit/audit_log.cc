@@ -61,7 +61,7 @@ struct AuditLog::State {
   void take_over() REQUIRES(mutex);
   /// Leaves out the first one, where the process that died had just written it.
   void look_at_first() noexcept REQUIRES(mutex);
-  /// False where it waits no longer.
+  /// False where there is no room for it. What throws has done nothing.
   bool enter(AuditRecord record, uid_t cause, bool is_new) REQUIRES(mutex);
   Entry take() REQUIRES(mutex);
   void end_first() REQUIRES(mutex);
@@ -103,18 +103,25 @@ void AuditLog::State::look_at_first() noexcept {
 }
 
 bool AuditLog::State::enter(AuditRecord record, uid_t cause, bool is_new) {
-  std::size_t& its_own = queued_of[cause];
-  bool entered = !is_new || within_fair_share(its_own, kMostRecords - queued.size());
-  if (entered) {
-    queued.push_back({std::move(record), cause});
-    entered = !is_new || backlog == nullptr || backlog->add(queued.back().record, cause);
-    if (!entered) queued.pop_back();
+  const auto its_user = queued_of.try_emplace(cause, 0).first;
+  const std::size_t before = queued.size();
+  bool entered = !is_new || within_fair_share(its_user->second, kMostRecords - before);
+  try {
+    if (entered) {
+      queued.push_back({std::move(record), cause});
+      entered = !is_new || backlog == nullptr || backlog->add(queued.back().record, cause);
+      if (!entered) queued.pop_back();
+    }
+  } catch (...) {
+    if (queued.size() != before) queued.pop_back();
+    if (its_user->second == 0) queued_of.erase(its_user);
+    throw;
   }
   if (entered) {
-    ++its_own;
+    ++its_user->second;
     ++added;
   }
-  if (its_own == 0) queued_of.erase(cause);
+  if (its_user->second == 0) queued_of.erase(its_user);
   return entered;
 }
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "supervisor/credentials/user_namespace.h"
 #include "supervisor/join/join_messages.h"
@@ -20,6 +21,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kPatience(10'000);
 constexpr int kMostTries = 5;
+constexpr std::chrono::milliseconds kBetweenTries(20);
 
 bool wait_readable(int fd) {
   pollfd readable{fd, POLLIN, 0};
@@ -43,8 +45,9 @@ Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const std::st
   for (int tries = 1;; ++tries) {
     bool ended = false;
     auto connection = to(path, ended);
-    // Perhaps a keeper's, whose next server comes to who waits at the same socket.
     if (connection || !ended || tries == kMostTries) return connection;
+    // Perhaps a keeper's, whose next server comes to who waits at the same socket.
+    std::this_thread::sleep_for(kBetweenTries);
   }
 }
 

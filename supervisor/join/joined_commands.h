@@ -58,9 +58,8 @@ class JoinedCommands {
   JoinedCommands& operator=(const JoinedCommands&) = delete;
   ~JoinedCommands();
 
-  /// Notes who joins, and their calls, in `kept` and `slots`, borrowed; and serves those on whom
-  /// another process has noted there, with those of its calls in `left` that are theirs. Before
-  /// anything else.
+  /// Notes who joins, and their calls, in `kept` and `slots`, borrowed; and goes on serving those
+  /// whom another process has noted there, with their calls in `left`. Before anything else.
   void go_on_with(KeptVisitors& kept, CallSlots& slots, std::span<const CallSlots::Left> left);
 
   /// Whether no process of any joined command is left. Files in /proc that a process keeps mounted
@@ -114,6 +113,7 @@ class JoinedCommands {
     UniqueFd user_namespace;  ///< invalid: ours
     Result<UniqueFd> ipc_namespace = Errno(ESRCH);
     KeptVisitor* kept = nullptr;
+    bool comes_back = false;  ///< it was admitted by a server that died
     std::span<const CallSlots::Left> left = {};
   };
 

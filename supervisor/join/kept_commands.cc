@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include <array>
+#include <cstring>
 #include <new>
 #include <span>
 #include <string>
@@ -53,11 +54,22 @@ std::string JoinedCommands::bring_back(KeptVisitor& kept, std::span<const CallSl
   admitted.root = {kept.filters, kept.in_session};
   admitted.tracer_wait = std::chrono::milliseconds(kept.tracer_wait_ms);
   admitted.kept = &kept;
+  admitted.comes_back = true;
   admitted.left = left;
   int error = 0;
   if (auto refusal = serve(admitted, error); !refusal.empty()) return refusal;
   end.dismiss();
   Joined& joined = joined_.back();
+  if (error != 0) {
+    kept.missing_step = static_cast<std::uint8_t>(ProcMountFailure::Step::kServe);
+    kept.missing_errno = error;
+    kept.mount = -1;  // closed when we are done, and not sent
+    if (state == KeptVisitor::kJoined) {
+      spdlog::warn(
+          "the files in the /proc of a command that has joined are not served any more: {}",
+          std::strerror(error));
+    }
+  }
   if (state == KeptVisitor::kEnded) {
     joined.end();
     forget_again_.set_by(joined.ended_at);
@@ -68,8 +80,9 @@ std::string JoinedCommands::bring_back(KeptVisitor& kept, std::span<const CallSl
     answer.accepted = 1;
     answer.missing = {static_cast<ProcMountFailure::Step>(kept.missing_step), kept.missing_errno};
     const std::array fds{mount.get()};
+    const bool sends_mount = mount.valid() && error == 0;
     const bool is_sent =
-        send_message(connection.get(), answer, std::span(fds).first(mount.valid() ? 1 : 0)).ok();
+        send_message(connection.get(), answer, std::span(fds).first(sends_mount ? 1 : 0)).ok();
     end_answer(kept, is_sent);
     if (!is_sent) return {};
   }

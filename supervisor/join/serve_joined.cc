@@ -26,7 +26,9 @@ std::string JoinedCommands::serve(Admitted& admitted, int& error) {
                ThreadIdentities::kMostOfOthers);
   auto descriptors = session_->descriptors().take(
       admitted.payer, kDescriptorsOfAJoined + static_cast<std::int64_t>(remembered));
-  if (!descriptors) return "its user has its share of the server's descriptors already";
+  // One that comes back has them already; in another order it might have got fewer.
+  if (!descriptors && !admitted.comes_back)
+    return "its user has its share of the server's descriptors already";
   ServerOptions options = session_->server_options();
   options.most_threads = admitted.payer == ::geteuid() || admitted.payer == 0
                              ? kMostThreads
@@ -52,7 +54,7 @@ std::string JoinedCommands::serve(Admitted& admitted, int& error) {
     };
     joined.files = session_->make_files(options.home);
   }
-  joined.descriptors = std::move(*descriptors);
+  if (descriptors) joined.descriptors = std::move(*descriptors);
   joined.root.emplace(*scope_, admitted.root);
   client.session = session_;
   client.options = options;

@@ -26,7 +26,7 @@ struct KeptVisitor {
     kFree = 0,
     kAdmitted = 1,  ///< its answer is being sent
     kJoined = 2,
-    kEnded = 3,  ///< the last process under its filter has, and its listener is closed
+    kEnded = 3,  ///< the last process under its filter has, and its listener is closed next
   };
 
   std::atomic<std::uint32_t> state{kFree};

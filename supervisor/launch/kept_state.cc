@@ -76,12 +76,6 @@ void KeptState::bring_back(ServedListener& served, JoinedCommands* joined) {
     }
   }
   if (!left.empty()) spdlog::debug("{} calls were under way", left.size());
-  if (const auto refused = std::ranges::count(left, true, &CallSlots::Left::refused)) {
-    spdlog::error(
-        "{} calls were in service when a server died, and when the next one did: they fail with "
-        "ENOMEM",
-        refused);
-  }
 }
 
 }  // namespace shmvisor

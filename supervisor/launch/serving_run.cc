@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "supervisor/audit/process_audit.h"
@@ -32,6 +33,8 @@ constexpr std::chrono::hours kSaveBound(24);
 /// For the last bytes to reach the disk.
 constexpr std::chrono::minutes kSyncBound(10);
 constexpr std::chrono::milliseconds kSyncEndBound(10);
+/// Deaths within a minute are counted.
+constexpr std::chrono::milliseconds kBeforeNextServer(500);
 
 pid_t g_command = 0;
 
@@ -74,6 +77,13 @@ std::unique_ptr<KeptState> read_state(const Launched& launched) {
   auto state = KeptState::read(launched.kept);
   if (!state) give_up_state(launched, state.error());
   return std::move(*state);
+}
+
+/// Of a server that takes over. What it lacks may be there in a while, and the command goes on.
+[[noreturn]] void leave_to_next(const Failure& failure) {
+  spdlog::error("{}", failure.message);
+  std::this_thread::sleep_for(kBeforeNextServer);
+  end_process_at_once(failure.exit_status);  // without a status in the page: a death
 }
 
 Failure own_failure(std::string message) { return {exit_status::kOwnFailure, std::move(message)}; }
@@ -176,6 +186,7 @@ int ServingRun::run() {
                                  ? [](int /*signal_number*/) {}
                                  : [](int signal_number) { ::kill(g_command, signal_number); });
   auto failure = start();
+  if (failure && !launched_.is_first()) leave_to_next(*failure);
   if (!failure) failure = launched_.let_go(*watch_, [] { Server::keep_reserve(); });
   int status = failure ? launched_.give_up(*failure)
                        : watch_->run(launched_.options.linger, [this] { return all_gone(); });
@@ -242,16 +253,16 @@ std::optional<Failure> ServingRun::start() {
   }
   if (auto failure = open_control()) return failure;
   if (const auto trouble = begin_process_audit()) return own_failure(*trouble);
-  // It may begin with calls, in threads that need our signal handler.
-  if (kept_state_ != nullptr) kept_state_->bring_back(served_, joined_ ? &*joined_ : nullptr);
-  const auto started = served_.server().start();
-  if (started && launched_.is_first()) {
+  if (launched_.is_first()) {
     audit(AuditLog::kNobody, [this] {
       AuditRecord record("start");
       record.add("pid", launched_.command.pid());
       return std::move(record.add("command", launched_.options.command.front()));
     });
   }
+  // It may begin with calls, in threads that need our signal handler.
+  if (kept_state_ != nullptr) kept_state_->bring_back(served_, joined_ ? &*joined_ : nullptr);
+  const auto started = served_.server().start();
   if (started && launched_.kept != nullptr) launched_.kept->page.serves.store(true);
   if (started) return std::nullopt;
   return Failure{exit_status::kOwnFailure,

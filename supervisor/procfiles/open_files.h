@@ -32,7 +32,7 @@ class OpenFiles {
   OpenFiles& operator=(const OpenFiles&) = delete;
   ~OpenFiles();
 
-  /// For mark_of(): a registry's, and of none.
+  /// The mark of a registry; kNoMark: of none that can be told.
   static std::uint32_t mark_for(IpcNamespaceId ipc_namespace);
   static constexpr std::uint32_t kNoMark = 0x1fffffff;
 

@@ -5,6 +5,8 @@
 // Thread rule: as Server.
 #pragma once
 
+#include <spdlog/spdlog.h>
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -34,6 +36,12 @@ class ServedListener {
   bool begin_with(CallSlots& slots, std::span<const CallSlots::Left> left) {
     listener_.note_calls_in(slots);
     LeftCalls calls = go_on_with(listener_, left);
+    if (calls.refused != 0) {
+      spdlog::error(
+          "{} calls were in service when a server died, and when the next one did: they fail with "
+          "ENOMEM",
+          calls.refused);
+    }
     const bool some = !calls.to_serve.empty();
     server_.begin_with(std::move(calls.to_serve));
     return some;

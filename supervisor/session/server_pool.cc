@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -34,8 +35,7 @@ class ServerPool::Entry {
   Entry(UniqueFd listener, WaitKind wait_kind, Client client)
       : ended(std::move(client.ended)),
         served(std::move(client.session), std::move(listener), wait_kind, client.options),
-        begins_with_calls(client.slots != nullptr &&
-                          served.begin_with(*client.slots, client.left)) {
+        has_left_calls(client.slots != nullptr && served.begin_with(*client.slots, client.left)) {
     if (client.wait_kind != nullptr) served.keep_wait_kind_in(*client.wait_kind);
   }
 
@@ -44,7 +44,7 @@ class ServerPool::Entry {
 
   const std::function<void()> ended;
   ServedListener served;
-  const bool begins_with_calls;
+  bool has_left_calls;  ///< and no thread yet: nothing at the listener tells of these calls
   Entries* list = nullptr;
   Entries::iterator self;
   bool wants_rest = false;
@@ -65,22 +65,36 @@ ServerPool::ServerPool(EventLoop& loop)
 
 ServerPool::~ServerPool() = default;
 
-Result<void> ServerPool::add(UniqueFd listener, WaitKind wait_kind, Client client) {
+Result<void> ServerPool::add(UniqueFd&& listener, WaitKind wait_kind, Client client) {
   if (!epoll_.valid()) return Errno(EMFILE);
-  resting_.emplace_back(std::move(listener), wait_kind, std::move(client));
+  if (unwoken_.capacity() <= size()) unwoken_.reserve(2 * size() + 1);
+  // Nobody waits for its events before the entry is there.
+  epoll_event nothing{};
+  const int fd = listener.get();
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &nothing) != 0) return Errno::current();
+  try {
+    resting_.emplace_back(std::move(listener), wait_kind, std::move(client));
+  } catch (...) {
+    // Where it is closed by now, this does nothing.
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+    throw;
+  }
   Entry& entry = resting_.back();
   entry.list = &resting_;
   entry.self = std::prev(resting_.end());
-  epoll_event wanted{};
-  wanted.events = EPOLLIN;
-  wanted.data.ptr = &entry;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, entry.fd(), &wanted) != 0) {
-    const Errno error = Errno::current();
-    resting_.pop_back();
-    return error;
-  }
-  if (entry.begins_with_calls) wake(entry);
+  watch(entry, EPOLLIN);
+  if (entry.has_left_calls) wake(entry);
   return {};
+}
+
+Result<void> ServerPool::start(Entry& entry) noexcept {
+  Result<void> started = Errno(ENOMEM);
+  try {
+    started = entry.server().start();
+    if (started) Server::keep_reserve();
+  } catch (const std::bad_alloc&) {  // it is started, or the errno says so
+  }
+  return started;
 }
 
 void ServerPool::watch(Entry& entry, unsigned events) const {
@@ -117,19 +131,19 @@ void ServerPool::see(Entry& entry, unsigned events) {
 }
 
 void ServerPool::wake(Entry& entry) {
-  if (const auto started = entry.server().start(); !started) {
+  if (const auto started = start(entry); !started) {
     // Its callers wait. The listener is not watched meanwhile, or it would keep the main loop busy.
     const bool no_thread = started.error() == Errno(EAGAIN);
     log_limited(spdlog::level::warn, LogTopic::kThreads, LogLimiter::kNobody,
                 "calls wait: {}; raise {}",
                 no_thread ? "no thread can be made" : std::strerror(started.error().value()),
                 no_thread ? "RLIMIT_NPROC, or the pids limit of the cgroup" : "RLIMIT_NOFILE");
-    unwoken_.push_back(&entry);
+    if (std::ranges::find(unwoken_, &entry) == unwoken_.end()) unwoken_.push_back(&entry);
     watch(entry, 0);
     wake_again_.set_by(Clock::now() + kBetweenWakes);
     return;
   }
-  Server::keep_reserve();
+  entry.has_left_calls = false;
   entry.wants_rest = false;
   entry.received_at_last_look.reset();
   watch(entry, 0);
@@ -138,8 +152,15 @@ void ServerPool::wake(Entry& entry) {
 }
 
 void ServerPool::wake_others_again() {
-  // Where calls wait no longer, nothing comes of it.
-  for (Entry* const entry : std::exchange(unwoken_, {})) watch(*entry, EPOLLIN);
+  for (std::size_t count = unwoken_.size(); count > 0; --count) {
+    Entry& entry = *unwoken_.front();
+    unwoken_.erase(unwoken_.begin());
+    if (entry.has_left_calls) {
+      wake(entry);
+    } else {
+      watch(entry, EPOLLIN);  // where calls wait no longer, nothing comes of it
+    }
+  }
 }
 
 void ServerPool::lay_quiet_ones_to_rest() {

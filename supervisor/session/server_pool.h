@@ -48,8 +48,9 @@ class ServerPool {
 
   /// Whether listeners can be watched at all.
   [[nodiscard]] bool valid() const { return epoll_.valid(); }
-  /// Serves the listener's calls from now on. EMFILE or ENOSPC where it cannot be watched.
-  Result<void> add(UniqueFd listener, WaitKind wait_kind, Client client);
+  /// Serves the listener's calls from now on. EMFILE or ENOSPC where it cannot be watched: then it
+  /// is open still. What throws has done nothing.
+  Result<void> add(UniqueFd&& listener, WaitKind wait_kind, Client client);
 
   /// Does at once what the loop also does: gives threads to listeners with calls, and ends those
   /// whose last process has ended.
@@ -71,6 +72,7 @@ class ServerPool {
   void watch(Entry& entry, unsigned events) const;
   void see(Entry& entry, unsigned events);
   void wake(Entry& entry);
+  [[nodiscard]] static Result<void> start(Entry& entry) noexcept;
   void wake_others_again();
   void lay_quiet_ones_to_rest();
   void destroy_ended_ones();
@@ -79,7 +81,7 @@ class ServerPool {
   Entries resting_;
   Entries awake_;
   Entries ended_;
-  /// Listeners whose calls wait, since no thread could be created.
+  /// Listeners whose calls wait, since no thread could be created. Has room for all listeners.
   std::vector<Entry*> unwoken_;
   const EventLoop::Source some_happened_;
   EventLoop::Timer rest_time_;      ///< while some are awake
