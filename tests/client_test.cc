@@ -2,11 +2,15 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cstdlib>
 #include <fstream>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
+#include "supervisor/client/ask_in_parts.h"
 #include "supervisor/client/run_finder.h"
 #include "supervisor/client/text_table.h"
 #include "supervisor/client/user_names.h"
@@ -127,6 +131,78 @@ TEST_F(ClientTest, AFolderThatOthersMayEnterIsNoPlace) {
   const auto place = control::place_for({.path = "", .name = "one"});
   ASSERT_FALSE(place);
   EXPECT_NE(place.error().text.find("mode 0700"), std::string::npos);
+}
+
+/// A run whose answers are there before they are asked for.
+class ReadyRun {
+ public:
+  explicit ReadyRun(const std::string& answers) {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+    theirs_.reset(ends[0]);
+    ours_.reset(ends[1]);
+    say(R"({"hello":{"protocol":1,"version":"9","kind":"run","name":"one","pid":5}})"
+        "\n" +
+        answers);
+  }
+
+  void say(const std::string& text) const {
+    EXPECT_EQ(::send(theirs_.get(), text.data(), text.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(text.size()));
+  }
+  client::RunConnection connect() {
+    return std::move(*client::RunConnection::over(std::move(ours_)));
+  }
+  /// Once: what the client has asked.
+  std::string asked() const {
+    std::array<char, 1 << 16> text{};
+    const ssize_t got = ::recv(theirs_.get(), text.data(), text.size(), MSG_DONTWAIT);
+    return {text.data(), got < 0 ? 0 : static_cast<std::size_t>(got)};
+  }
+
+ private:
+  UniqueFd theirs_;
+  UniqueFd ours_;
+};
+
+std::string part(const std::string& names, const std::string& next) {
+  return R"({"reply":"registries","registries":[)" + names + R"(],"next":)" + next + "}\n";
+}
+
+constexpr const char* kTooLong = "{\"error\":{\"code\":\"too-long\",\"message\":\"too long\"}}\n";
+
+/// The problem with all registries, or the number of parts.
+std::string parts_of(client::RunConnection& run) {
+  int parts = 0;
+  const auto asked =
+      client::ask_in_parts(run, "registries", [&parts](const client::Json&) { ++parts; });
+  return asked ? std::to_string(parts) : asked.error().text;
+}
+
+TEST(AskInPartsTest, AsksOnceWhereAReplyHasRoom) {
+  for (const std::string& answer : {std::string("{\"registries\":[1]}\n"), part("1", "null")}) {
+    ReadyRun ready(answer);
+    auto run = ready.connect();
+    EXPECT_EQ(parts_of(run), "1");
+    EXPECT_EQ(ready.asked(), "{\"request\":\"registries\"}\n");
+  }
+}
+
+TEST(AskInPartsTest, AsksForPartsWhereAReplyIsTooLong) {
+  ReadyRun ready(kTooLong + part("1,2", "\"0 b\"") + part("3", "null"));
+  auto run = ready.connect();
+  EXPECT_EQ(parts_of(run), "2");
+  EXPECT_EQ(ready.asked(),
+            "{\"request\":\"registries\"}\n"
+            "{\"request\":\"registries\",\"after\":\"\"}\n"
+            "{\"request\":\"registries\",\"after\":\"0 b\"}\n");
+}
+
+TEST(AskInPartsTest, SaysWhatIsWrongWithARunThatKnowsNoParts) {
+  ReadyRun ready(kTooLong +
+                 std::string("{\"error\":{\"code\":\"bad-request\",\"message\":\"what\"}}\n"));
+  auto run = ready.connect();
+  EXPECT_EQ(parts_of(run), "the run one (pid 5): too long");
 }
 
 TEST(RunNameTest, BeginsWithALetter) {

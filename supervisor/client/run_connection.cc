@@ -215,6 +215,7 @@ Result<Json, Problem> RunConnection::ask(const Json& request) {
   if (error == reply->end()) return reply;
   Problem refusal{"the run " + hello_.title() + ": " + printable(text_or_empty(*error, "message"))};
   refusal.refused = true;
+  refusal.code = text_or_empty(*error, "code");
   return refusal;
 }
 
