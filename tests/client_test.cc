@@ -3,6 +3,8 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -12,6 +14,7 @@
 
 #include "supervisor/client/ask_in_parts.h"
 #include "supervisor/client/run_finder.h"
+#include "supervisor/client/segment_list.h"
 #include "supervisor/client/text_table.h"
 #include "supervisor/client/user_names.h"
 #include "supervisor/control/control_place.h"
@@ -159,6 +162,7 @@ class ReadyRun {
     const ssize_t got = ::recv(theirs_.get(), text.data(), text.size(), MSG_DONTWAIT);
     return {text.data(), got < 0 ? 0 : static_cast<std::size_t>(got)};
   }
+  const UniqueFd& socket() const { return theirs_; }
 
  private:
   UniqueFd theirs_;
@@ -174,8 +178,8 @@ constexpr const char* kTooLong = "{\"error\":{\"code\":\"too-long\",\"message\":
 /// The problem with all registries, or the number of parts.
 std::string parts_of(client::RunConnection& run) {
   int parts = 0;
-  const auto asked =
-      client::ask_in_parts(run, "registries", [&parts](const client::Json&) { ++parts; });
+  const auto asked = client::ask_in_parts(run, "registries", "registries",
+                                          [&parts](const client::Json&) { ++parts; });
   return asked ? std::to_string(parts) : asked.error().text;
 }
 
@@ -203,6 +207,64 @@ TEST(AskInPartsTest, SaysWhatIsWrongWithARunThatKnowsNoParts) {
                  std::string("{\"error\":{\"code\":\"bad-request\",\"message\":\"what\"}}\n"));
   auto run = ready.connect();
   EXPECT_EQ(parts_of(run), "the run one (pid 5): too long");
+}
+
+TEST(AskInPartsTest, TakesNoPartsWithoutEnd) {
+  std::string growing;
+  for (int number = 1000; number < 2000; ++number) {
+    growing += part("1", "\"0 " + std::to_string(number) + "\"");
+  }
+  for (const std::string& answers :
+       {part("", "\"0 b\"") + part("1", "null"), part("1", "\"0 b\"") + part("1", "\"0 b\""),
+        part("1", "\"0 b\"") + part("1", "\"9 a\"") + part("1", "null"),
+        part("1", "\"\"") + part("1", "null"), part("1", "7") + part("1", "null"), growing}) {
+    ReadyRun ready(answers);
+    auto run = ready.connect();
+    EXPECT_EQ(parts_of(run), "the run one (pid 5): its list of registries does not end") << answers;
+  }
+}
+
+TEST(AskInPartsTest, TakesNoSegmentsWithoutEnd) {
+  const auto problem_with = [](const std::string& answers) {
+    ReadyRun ready(answers);
+    auto run = ready.connect();
+    const auto asked = client::for_each_segment(run, "main", [](const client::Json&) {});
+    return asked ? std::string() : asked.error().text;
+  };
+  EXPECT_EQ(problem_with("{\"segments\":[1,2],\"next\":2}\n{\"segments\":[],\"next\":null}\n"), "");
+  for (const char* const answer :
+       {"{\"segments\":[],\"next\":1}\n", "{\"segments\":[1,2],\"next\":1}\n",
+        "{\"segments\":[1],\"next\":32769}\n"}) {
+    EXPECT_EQ(problem_with(answer), "the run one (pid 5): its list of segments does not end");
+  }
+}
+
+TEST(RunConnectionTest, WaitsForNoLineThatKeepsComingAfterTheDeadline) {
+  using Clock = std::chrono::steady_clock;
+  ReadyRun ready("");
+  auto run = ready.connect();
+  std::atomic<bool> over{false};
+  std::thread dripping([&ready, &over] {
+    while (!over.load()) (void)::send(ready.socket().get(), "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  });
+  const auto began = Clock::now();
+  run.answer_by(began + std::chrono::milliseconds(50));
+  const auto reply = run.ask({{"request", "report"}});
+  const auto took = Clock::now() - began;
+  over.store(true);
+  dripping.join();
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().text, "the run one (pid 5): it did not answer in time");
+  EXPECT_LT(took, std::chrono::seconds(20));
+}
+
+TEST(RunConnectionTest, AsksNothingAfterTheDeadline) {
+  ReadyRun ready("{\"reply\":\"report\"}\n{\"reply\":\"report\"}\n");
+  auto run = ready.connect();
+  EXPECT_TRUE(run.ask({{"request", "report"}}));
+  run.answer_by(std::chrono::steady_clock::now());
+  EXPECT_FALSE(run.ask({{"request", "report"}}));
+  EXPECT_TRUE(run.has_failed());
 }
 
 TEST(RunNameTest, BeginsWithALetter) {
