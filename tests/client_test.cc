@@ -2,12 +2,19 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <array>
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
+#include "supervisor/client/ask_in_parts.h"
 #include "supervisor/client/run_finder.h"
+#include "supervisor/client/segment_list.h"
 #include "supervisor/client/text_table.h"
 #include "supervisor/client/user_names.h"
 #include "supervisor/control/control_place.h"
@@ -127,6 +134,137 @@ TEST_F(ClientTest, AFolderThatOthersMayEnterIsNoPlace) {
   const auto place = control::place_for({.path = "", .name = "one"});
   ASSERT_FALSE(place);
   EXPECT_NE(place.error().text.find("mode 0700"), std::string::npos);
+}
+
+/// A run whose answers are there before they are asked for.
+class ReadyRun {
+ public:
+  explicit ReadyRun(const std::string& answers) {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+    theirs_.reset(ends[0]);
+    ours_.reset(ends[1]);
+    say(R"({"hello":{"protocol":1,"version":"9","kind":"run","name":"one","pid":5}})"
+        "\n" +
+        answers);
+  }
+
+  void say(const std::string& text) const {
+    EXPECT_EQ(::send(theirs_.get(), text.data(), text.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(text.size()));
+  }
+  client::RunConnection connect() {
+    return std::move(*client::RunConnection::over(std::move(ours_)));
+  }
+  /// Once: what the client has asked.
+  std::string asked() const {
+    std::array<char, 1 << 16> text{};
+    const ssize_t got = ::recv(theirs_.get(), text.data(), text.size(), MSG_DONTWAIT);
+    return {text.data(), got < 0 ? 0 : static_cast<std::size_t>(got)};
+  }
+  const UniqueFd& socket() const { return theirs_; }
+
+ private:
+  UniqueFd theirs_;
+  UniqueFd ours_;
+};
+
+std::string part(const std::string& names, const std::string& next) {
+  return R"({"reply":"registries","registries":[)" + names + R"(],"next":)" + next + "}\n";
+}
+
+constexpr const char* kTooLong = "{\"error\":{\"code\":\"too-long\",\"message\":\"too long\"}}\n";
+
+/// The problem with all registries, or the number of parts.
+std::string parts_of(client::RunConnection& run) {
+  int parts = 0;
+  const auto asked = client::ask_in_parts(run, "registries", "registries",
+                                          [&parts](const client::Json&) { ++parts; });
+  return asked ? std::to_string(parts) : asked.error().text;
+}
+
+TEST(AskInPartsTest, AsksOnceWhereAReplyHasRoom) {
+  for (const std::string& answer : {std::string("{\"registries\":[1]}\n"), part("1", "null")}) {
+    ReadyRun ready(answer);
+    auto run = ready.connect();
+    EXPECT_EQ(parts_of(run), "1");
+    EXPECT_EQ(ready.asked(), "{\"request\":\"registries\"}\n");
+  }
+}
+
+TEST(AskInPartsTest, AsksForPartsWhereAReplyIsTooLong) {
+  ReadyRun ready(kTooLong + part("1,2", "\"0 b\"") + part("3", "null"));
+  auto run = ready.connect();
+  EXPECT_EQ(parts_of(run), "2");
+  EXPECT_EQ(ready.asked(),
+            "{\"request\":\"registries\"}\n"
+            "{\"request\":\"registries\",\"after\":\"\"}\n"
+            "{\"request\":\"registries\",\"after\":\"0 b\"}\n");
+}
+
+TEST(AskInPartsTest, SaysWhatIsWrongWithARunThatKnowsNoParts) {
+  ReadyRun ready(kTooLong +
+                 std::string("{\"error\":{\"code\":\"bad-request\",\"message\":\"what\"}}\n"));
+  auto run = ready.connect();
+  EXPECT_EQ(parts_of(run), "the run one (pid 5): too long");
+}
+
+TEST(AskInPartsTest, TakesNoPartsWithoutEnd) {
+  std::string growing;
+  for (int number = 1000; number < 2000; ++number) {
+    growing += part("1", "\"0 " + std::to_string(number) + "\"");
+  }
+  for (const std::string& answers :
+       {part("", "\"0 b\"") + part("1", "null"), part("1", "\"0 b\"") + part("1", "\"0 b\""),
+        part("1", "\"0 b\"") + part("1", "\"9 a\"") + part("1", "null"),
+        part("1", "\"\"") + part("1", "null"), part("1", "7") + part("1", "null"), growing}) {
+    ReadyRun ready(answers);
+    auto run = ready.connect();
+    EXPECT_EQ(parts_of(run), "the run one (pid 5): its list of registries does not end") << answers;
+  }
+}
+
+TEST(AskInPartsTest, TakesNoSegmentsWithoutEnd) {
+  const auto problem_with = [](const std::string& answers) {
+    ReadyRun ready(answers);
+    auto run = ready.connect();
+    const auto asked = client::for_each_segment(run, "main", [](const client::Json&) {});
+    return asked ? std::string() : asked.error().text;
+  };
+  EXPECT_EQ(problem_with("{\"segments\":[1,2],\"next\":2}\n{\"segments\":[],\"next\":null}\n"), "");
+  for (const char* const answer :
+       {"{\"segments\":[],\"next\":1}\n", "{\"segments\":[1,2],\"next\":1}\n",
+        "{\"segments\":[1],\"next\":32769}\n"}) {
+    EXPECT_EQ(problem_with(answer), "the run one (pid 5): its list of segments does not end");
+  }
+}
+
+TEST(RunConnectionTest, WaitsForNoLineThatKeepsComingAfterTheDeadline) {
+  using Clock = std::chrono::steady_clock;
+  ReadyRun ready("");
+  auto run = ready.connect();
+  std::atomic<bool> over{false};
+  std::thread dripping([&ready, &over] {
+    while (!over.load()) (void)::send(ready.socket().get(), "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  });
+  const auto began = Clock::now();
+  run.answer_by(began + std::chrono::milliseconds(50));
+  const auto reply = run.ask({{"request", "report"}});
+  const auto took = Clock::now() - began;
+  over.store(true);
+  dripping.join();
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().text, "the run one (pid 5): it did not answer in time");
+  EXPECT_LT(took, std::chrono::seconds(20));
+}
+
+TEST(RunConnectionTest, AsksNothingAfterTheDeadline) {
+  ReadyRun ready("{\"reply\":\"report\"}\n{\"reply\":\"report\"}\n");
+  auto run = ready.connect();
+  EXPECT_TRUE(run.ask({{"request", "report"}}));
+  run.answer_by(std::chrono::steady_clock::now());
+  EXPECT_FALSE(run.ask({{"request", "report"}}));
+  EXPECT_TRUE(run.has_failed());
 }
 
 TEST(RunNameTest, BeginsWithALetter) {

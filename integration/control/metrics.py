@@ -1,4 +1,5 @@
 """metrics.py WHAT URL [ARGUMENT]: asks serve-metrics at URL, and checks what it answers; see metrics.sh."""
+import itertools
 import os
 import resource
 import socket
@@ -130,11 +131,26 @@ def forged():
     counters = (b'{"reply":"counters","bounds_ns":[5,10],"lost":1,"registries":[{"name":"a\\"b\\\\","calls":{"shm\\nget":'
                 b'{"calls":3,"errors":0,"took_ns":9,"within":[1,1,1]}},"refusals":{"}":7}}]}\n')
     none_left = b'{"reply":"segments","registry":"x","segments":[],"next":null}\n'
-    for_ever = b'{"reply":"segments","registry":"x","segments":[],"next":1}\n'
+    begin = hello + b'{"reply":"registries","registries":[' + registry + b"]}\n" + counters
+    begin_parts = hello + b'{"error":{"code":"too-long","message":"too long"}}\n'
+
+    def segments(following):
+        return b'{"reply":"segments","registry":"x","segments":[],"next":%d}\n' % following
+
+    def part(of, following):
+        return b'{"reply":"registries","registries":[%s],"next":"0 %d"}\n' % (of, following)
+
+    # How each begins, and what it goes on with: these never end.
+    talk = {
+        "ever": (begin, map(segments, itertools.repeat(1))),
+        "behind": (begin, map(segments, itertools.count(1))),
+        "parts": (begin_parts, map(part, itertools.repeat(registry), itertools.repeat(1))),
+        "empty": (begin_parts, map(part, itertools.repeat(b""), itertools.count(1 << 30))),
+        "growing": (begin_parts, map(part, itertools.repeat(registry), itertools.count(1 << 30))),
+    }
     says = {
-        "honest": hello + b'{"reply":"registries","registries":[' + registry + b"]}\n" + counters + none_left,
+        "honest": begin + none_left,
         "twice": hello + b'{"reply":"registries","registries":[' + registry + b"," + registry + b"]}\n" + counters,
-        "ever": hello + b'{"reply":"registries","registries":[' + registry + b"]}\n" + counters + for_ever * 20000,
         "bounds": hello + b'{"reply":"registries","registries":[' + registry + b"]}\n" +
                   counters.replace(b"[5,10]", b"[10,5]") + none_left,
         "types": hello + b'{"reply":"registries","registries":[{"name":7}]}\n' + counters,
@@ -142,31 +158,40 @@ def forged():
     }
     sockets = []
 
-    def serve(listening, text):
+    def serve(listening, text, more):
         while True:
             try:
                 client = listening.accept()[0]
             except OSError:
                 return
-            threading.Thread(target=answer, args=(client, text), daemon=True).start()
+            threading.Thread(target=answer, args=(client, text, more), daemon=True).start()
 
-    def answer(client, text):
+    def answer(client, text, more):
+        threading.Thread(target=take_requests, args=(client,), daemon=True).start()
         try:
             client.sendall(text)
+            while lines := b"".join(itertools.islice(more, 100)):
+                client.sendall(lines)
+        except OSError:
+            pass
+
+    def take_requests(client):
+        try:
             while client.recv(1 << 16):
                 pass
         except OSError:
             pass
 
-    for name, text in says.items():
+    talk.update({name: (text, ()) for name, text in says.items()})
+    for name, (text, more) in talk.items():
         listening = socket.socket(socket.AF_UNIX)
         listening.bind(os.path.join(sys.argv[3], name + ".control"))
         listening.listen(16)
         sockets.append((listening, name))
-        threading.Thread(target=serve, args=(listening, text), daemon=True).start()
+        threading.Thread(target=serve, args=(listening, text, more), daemon=True).start()
 
     def check(families):
-        answered(families, 2, len(says))  # besides them one that is stopped
+        answered(families, 2, len(talk))  # besides them one that is stopped
         forged_one = {"run": "web/2", "registry": 'a"b\\'}
         names = {dict(pairs)["run"] for _, pairs in families["shmvisor_segments"].samples}
         if names != {"web", "web/2"} or ("registry", 'a"b\\') not in list(families["shmvisor_segments"].samples)[1][1]:

@@ -31,6 +31,7 @@ hint "the subcommand is empty" ''
 hint "there is no subcommand 'help'; did you mean 'ls --help'?" help ls
 hint "'--name' is before the subcommand; did you mean 'ls --name db'?" --name db ls
 hint "'db' is before the subcommand; did you mean 'ls db'?" db ls
+hint "there is no option '-x' (see 'shmvisor ls --help')" -x ls
 hint "A subcommand is required (see 'shmvisor --help')"
 
 heading "options"

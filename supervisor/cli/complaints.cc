@@ -149,15 +149,14 @@ std::string about_option(const CLI::App& used, const std::vector<std::string>& w
 
 /// A word before the subcommand.
 std::string about_order(const CLI::App& used, const std::vector<std::string>& words) {
-  if (words.empty() || words.front() == used.get_name()) return {};
-  const std::string& first = words.front();
+  const std::vector<std::string> before(words.begin(), std::ranges::find(words, used.get_name()));
+  // An option that the subcommand has not is wrong behind it too.
+  if (before.empty() || !about_option(used, before).empty()) return {};
+  const std::string& first = before.front();
   if (first == "help")
     return "there is no subcommand 'help'; did you mean '" + used.get_name() + " --help'?";
   std::string meant = used.get_name();
-  for (const std::string& word : words) {
-    if (word == used.get_name()) break;
-    meant += " " + word;
-  }
+  for (const std::string& word : before) meant += " " + word;
   return "'" + first + "' is before the subcommand; did you mean '" + meant + "'?";
 }
 

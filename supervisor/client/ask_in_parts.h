@@ -1,5 +1,5 @@
 // Asks a run for what its reply may have no room for: registries, processes and counters come in
-// parts (PROTOCOL.md, `after`).
+// parts there (PROTOCOL.md, `after`).
 //
 // Errors: a Problem. Thread rule: one thread.
 #pragma once
@@ -10,16 +10,10 @@
 
 namespace shmvisor::client {
 
-/// Each part of the answer to `request` ("registries") goes to `take`.
-inline Result<void, Problem> ask_in_parts(RunConnection& run, const char* request,
-                                          const std::function<void(Json&)>& take) {
-  for (Json after = ""; !after.is_null();) {
-    auto reply = run.ask({{"request", request}, {"after", after}});
-    if (!reply) return reply.error();
-    take(*reply);
-    after = reply->value("next", Json());
-  }
-  return {};
-}
+/// Each part of the answer to `request` ("registries") goes to `take`. Has a Problem where parts do
+/// not come to an end: one has nothing in its `list` ("registries") and says that more follow, or
+/// goes on at a place that is not behind the last one, or they are more than 256.
+Result<void, Problem> ask_in_parts(RunConnection& run, const char* request, const char* list,
+                                   const std::function<void(Json&)>& take);
 
 }  // namespace shmvisor::client

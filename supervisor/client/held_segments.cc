@@ -89,7 +89,7 @@ Result<std::vector<SupervisedProcess>, Problem> fetch_processes(RunConnection& r
                    " is in another pid namespace: its processes have other pids there"};
   }
   std::vector<Json> sessions;
-  const auto asked = ask_in_parts(run, "processes", [&sessions](Json& part) {
+  const auto asked = ask_in_parts(run, "processes", "sessions", [&sessions](Json& part) {
     for (Json& session : part.at("sessions")) sessions.push_back(std::move(session));
   });
   if (!asked) return asked.error();

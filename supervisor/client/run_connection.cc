@@ -23,6 +23,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kBytesAtOnce = std::size_t{64} * 1024;
+constexpr const char* kNotInTime = "it did not answer in time";
+
+bool has_passed(const RunConnection::Deadline& deadline) {
+  return deadline && Clock::now() >= *deadline;
+}
 
 std::string text_or_empty(const Json& object, const char* name) {
   const auto found = object.find(name);
@@ -161,8 +166,7 @@ Result<bool, Problem> RunConnection::receive(const Deadline& deadline, int outpu
     if (ready < 0 && errno == EINTR) continue;
     if (ready < 0) return Problem{std::string("cannot wait for it: ") + std::strerror(errno)};
     // What came before the deadline is looked at after it too.
-    if (ready == 0 && left == std::chrono::nanoseconds(0))
-      return Problem{"it did not answer in time"};
+    if (ready == 0 && left == std::chrono::nanoseconds(0)) return Problem{kNotInTime};
     if ((files[1].revents & (POLLERR | POLLHUP)) != 0) return false;
     if (files[0].revents == 0) continue;
     std::array<char, kBytesAtOnce> buffer;  // NOLINT: filled by recv
@@ -184,7 +188,12 @@ Result<Json, Problem> RunConnection::take_line() {
 }
 
 Result<Json, Problem> RunConnection::next_line(const Deadline& deadline) {
+  // What came before the deadline is looked at after it too, which is one reply at most; the end
+  // of what keeps coming is not waited for.
+  constexpr std::size_t kMostLateReads = control::kMostReplyBytes / kBytesAtOnce;
+  std::size_t late_reads = 0;
   while (!has_line()) {
+    if (has_passed(deadline) && ++late_reads > kMostLateReads) return Problem{kNotInTime};
     const auto more = receive(deadline);
     if (!more) return more.error();
     if (!*more) return Problem{"it has ended", true};
@@ -208,6 +217,8 @@ Result<Json, Problem> RunConnection::ask(const Json& request) {
     has_failed_ = true;
     return Problem{"the run " + hello_.title() + ": " + why.text, why.has_ended};
   };
+  // Also where answers to this came already, before it was asked.
+  if (has_passed(deadline_)) return trouble(Problem{kNotInTime});
   if (const auto sent = send_all(control::to_line(request)); !sent) return trouble(sent.error());
   auto reply = next_line(deadline_ ? deadline_ : Clock::now() + kPatience);
   if (!reply) return trouble(reply.error());
@@ -215,6 +226,7 @@ Result<Json, Problem> RunConnection::ask(const Json& request) {
   if (error == reply->end()) return reply;
   Problem refusal{"the run " + hello_.title() + ": " + printable(text_or_empty(*error, "message"))};
   refusal.refused = true;
+  refusal.code = text_or_empty(*error, "code");
   return refusal;
 }
 

@@ -29,6 +29,7 @@ struct Problem {
   std::string text;
   bool has_ended = false;  ///< nobody listens there, or nobody does any more
   bool refused = false;    ///< the run answered, and may be asked for more
+  std::string code = {};   ///< of that refusal, PROTOCOL.md
 };
 
 class RunConnection {

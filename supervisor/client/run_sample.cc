@@ -107,7 +107,7 @@ struct Asking {
 Result<RunSample, Problem> take_sample(RunConnection& run, const EachSegment& each_segment) {
   RunSample sample;
   sample.hello = run.hello();
-  const auto registries = ask_in_parts(run, "registries", [&](const Json& part) {
+  const auto registries = ask_in_parts(run, "registries", "registries", [&](const Json& part) {
     for (const Json& registry : part.at("registries")) {
       sample.registries.push_back(described(registry));
     }
@@ -119,7 +119,7 @@ Result<RunSample, Problem> take_sample(RunConnection& run, const EachSegment& ea
       return Problem{"it has two registries of one name"};
     }
   }
-  const auto counters = ask_in_parts(run, "counters", [&](const Json& part) {
+  const auto counters = ask_in_parts(run, "counters", "registries", [&](const Json& part) {
     sample.lost = number(part, "lost");
     sample.bounds_ns = part.at("bounds_ns").get<std::vector<std::uint64_t>>();
     for (const Json& registry : part.at("registries")) {

@@ -1,8 +1,10 @@
 #include "supervisor/client/segment_list.h"
 
+#include <cstdint>
 #include <cstdlib>
 #include <utility>
 
+#include "emulation/ipc/id_table.h"
 #include "supervisor/client/ask_in_parts.h"
 
 namespace shmvisor::client {
@@ -23,7 +25,7 @@ bool means_registry(const std::string& wanted, const std::string& name) {
 
 Result<std::vector<Json>, Problem> fetch_registries(RunConnection& run, const std::string& only) {
   std::vector<Json> all;
-  const auto asked = ask_in_parts(run, "registries", [&all](Json& part) {
+  const auto asked = ask_in_parts(run, "registries", "registries", [&all](Json& part) {
     for (Json& registry : part.at("registries")) all.push_back(std::move(registry));
   });
   if (!asked) return asked.error();
@@ -56,13 +58,20 @@ Result<std::vector<Json>, Problem> fetch_registries(RunConnection& run, const st
 
 Result<void, Problem> for_each_segment(RunConnection& run, const std::string& registry,
                                        const std::function<void(const Json&)>& visit) {
-  for (Json from = 0; !from.is_null();) {
+  for (std::uint64_t from = 0;;) {
     const auto reply = run.ask({{"request", "segments"}, {"registry", registry}, {"from", from}});
     if (!reply) return reply.error();
-    for (const Json& segment : reply->at("segments")) visit(segment);
-    from = reply->at("next");
+    const Json& segments = reply->at("segments");
+    for (const Json& segment : segments) visit(segment);
+    const Json& next = reply->at("next");
+    if (next.is_null()) return {};
+    // Each of them has an index of its own, from `from` on.
+    const bool goes_on = !segments.empty() && next.get<std::uint64_t>() >= from + segments.size();
+    if (!goes_on || next.get<std::uint64_t>() > IdSpace::kMaxIds) {
+      return Problem{"the run " + run.hello().title() + ": its list of segments does not end"};
+    }
+    from = next.get<std::uint64_t>();
   }
-  return {};
 }
 
 Result<std::vector<Json>, Problem> fetch_segments(RunConnection& run, const std::string& only) {
