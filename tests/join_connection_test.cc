@@ -207,7 +207,6 @@ TEST_F(JoinConnectionTest, GreetingsThatAreNone) {
   join::Greeting older;
   older.words.at(14) = '0';
   const std::function<void(int)> greetings[] = {
-      [](int) {},
       [](int connection) { (void)!::send(connection, "hello", 5, MSG_NOSIGNAL); },
       [&older](int connection) { (void)send_message(connection, older); },
       [](int connection) {  // as a greeting, and more of it
@@ -221,6 +220,12 @@ TEST_F(JoinConnectionTest, GreetingsThatAreNone) {
               std::string::npos);
     ASSERT_EQ(::unlink(path_.c_str()), 0);
   }
+  // A server that only ends may have a successor, so it is asked again.
+  constexpr int kTries = 5;
+  const FakeServer server(
+      path_, [](int) {}, [] {}, kTries);
+  EXPECT_NE(trouble_of(JoinConnection::to(path_)).find("does not answer as this version"),
+            std::string::npos);
 }
 
 TEST_F(JoinConnectionTest, AnotherUsersServerIsRefused) {

@@ -149,10 +149,8 @@ TEST_F(ServerPoolTest, DrainedNobodyIsServed) {
 
 TEST_F(ServerPoolTest, WhatCannotBeWatchedIsRefused) {
   const auto descriptors = entries_of("/proc/self/fd");
-  {
-    UniqueFd file(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
-    EXPECT_FALSE(pool_.add(std::move(file), WaitKind::kUnknown, {.session = make_session()}));
-  }
+  UniqueFd file(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+  EXPECT_FALSE(pool_.add(std::move(file), WaitKind::kUnknown, {.session = make_session()}));
   EXPECT_EQ(pool_.size(), 0U);
   EXPECT_EQ(entries_of("/proc/self/fd"), descriptors);
 }

@@ -195,8 +195,7 @@ void Agent::accept_all() {
     }
     if (connection) {
       if (connections_.size() >= kMostConnections) {
-        log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
-                    "refused a message: it was not complete when too many others came");
+        spdlog::warn("refused a message: it was not complete when too many others came");
         connections_.pop_front();
       }
       take_in(std::move(*connection));
@@ -240,8 +239,7 @@ void Agent::read_from(Connections::iterator connection) {
     refused = serve(runtime);
   }
   if (!refused) return;
-  log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
-              "refused a message: {}", *refused);
+  spdlog::warn("refused a message: {}", *refused);
   audit(AuditLog::kNobody, [&refused] {
     return std::move(
         AuditRecord("container").add("act", "refused").add("because", std::string(*refused)));
@@ -263,9 +261,8 @@ std::optional<std::string> Agent::serve(RuntimeConnection& runtime) {
 }
 
 void Agent::drop_late(Connections::iterator connection) {
-  log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
-              "refused a message: it was not complete within {} seconds",
-              RuntimeConnection::kPatience.count());
+  spdlog::warn("refused a message: it was not complete within {} seconds",
+               RuntimeConnection::kPatience.count());
   connections_.erase(connection);
 }
 

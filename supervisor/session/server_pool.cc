@@ -65,24 +65,22 @@ ServerPool::ServerPool(EventLoop& loop)
 
 ServerPool::~ServerPool() = default;
 
-Result<void> ServerPool::add(UniqueFd&& listener, WaitKind wait_kind, Client client) {
+Result<void> ServerPool::add(UniqueFd listener, WaitKind wait_kind, Client client) {
   if (!epoll_.valid()) return Errno(EMFILE);
   if (unwoken_.capacity() <= size()) unwoken_.reserve(2 * size() + 1);
-  // Nobody waits for its events before the entry is there.
-  epoll_event nothing{};
-  const int fd = listener.get();
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &nothing) != 0) return Errno::current();
-  try {
-    resting_.emplace_back(std::move(listener), wait_kind, std::move(client));
-  } catch (...) {
-    // Where it is closed by now, this does nothing.
-    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
-    throw;
-  }
+  resting_.emplace_back(std::move(listener), wait_kind, std::move(client));
   Entry& entry = resting_.back();
   entry.list = &resting_;
   entry.self = std::prev(resting_.end());
-  watch(entry, EPOLLIN);
+  // The last that may fail: closed, a file that others have open too would be watched still.
+  epoll_event wanted{};
+  wanted.events = EPOLLIN;
+  wanted.data.ptr = &entry;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, entry.fd(), &wanted) != 0) {
+    const Errno error = Errno::current();
+    resting_.pop_back();
+    return error;
+  }
   if (entry.has_left_calls) wake(entry);
   return {};
 }

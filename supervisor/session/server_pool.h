@@ -49,8 +49,8 @@ class ServerPool {
   /// Whether listeners can be watched at all.
   [[nodiscard]] bool valid() const { return epoll_.valid(); }
   /// Serves the listener's calls from now on. EMFILE or ENOSPC where it cannot be watched: then it
-  /// is open still. What throws has done nothing.
-  Result<void> add(UniqueFd&& listener, WaitKind wait_kind, Client client);
+  /// is closed. What throws has done nothing else.
+  Result<void> add(UniqueFd listener, WaitKind wait_kind, Client client);
 
   /// Does at once what the loop also does: gives threads to listeners with calls, and ends those
   /// whose last process has ended.
