@@ -89,9 +89,9 @@ void Registry::carry_out(const RemoveSegment& change, Dropped& dropped) {
   const SegmentPointer& segment = change.segment;
   if (prepared_.removed != segment.get()) prepare_for(change, dropped);
   const Prepared prepared = std::exchange(prepared_, {});
+  if (change.by != CleanedBy::kNothing) tell_cleaned(*segment, change.by);  // with its key
   state_.take_key(*segment);
   if (is_removed(*segment)) return;  // it is watched already
-  if (change.by != CleanedBy::kNothing) tell_cleaned(*segment, change.by);
   if (prepared.stays_mapped) {
     state_.of(*segment).perm.mode |= abi::kShmDest;
     if (segment->in_use()) {
