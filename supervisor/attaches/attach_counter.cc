@@ -31,8 +31,10 @@ constexpr int kMostLeftOut = 15;
 /// Of one user's processes, in one count: each in an exec that does not end costs a millisecond or
 /// two, the first one twenty.
 constexpr int kMostStuckOfOne = 8;
-/// For all that may_end_soon() in one count.
+/// For all that may_end_soon() in one count; none where it has taken so long already that whoever
+/// asks should not wait for more.
 constexpr std::chrono::milliseconds kPatienceForLate(4);
+constexpr std::chrono::milliseconds kLongCount(25);
 constexpr std::chrono::microseconds kBetweenGlances(200);
 
 Errno out_of(const char* what) {
@@ -150,7 +152,7 @@ void AttachCounter::leave_out_slow(std::vector<pid_t>& pids, std::span<const Fil
 
 void AttachCounter::add_late(std::span<const pid_t> pids, KnownMappings::Clock::time_point listed,
                              std::span<const FileIdentity> files, MappingCounts& counts) const {
-  const auto end = KnownMappings::Clock::now() + kPatienceForLate;
+  const auto end = std::min(KnownMappings::Clock::now() + kPatienceForLate, listed + kLongCount);
   for (const pid_t pid : pids) {
     auto known = memory_->known_of(pid);
     while (known && known->late && KnownMappings::Clock::now() < end) {

@@ -1,16 +1,16 @@
 // AttachCounter: counts, when asked, how often the served processes map a segment.
 //
 // Each process of a ProcessScope is looked at (ProcessLook), in a thread that may be lost. Beyond
-// the time that ordinary processes take, hostile processes can add 49 ms to a count, and 1 ms each
+// the time that ordinary processes take, hostile processes can add 45 ms to a count, and 1 ms each
 // until their first look has ended; where these are more than 32, 25 ms each. A process whose first
 // look is given up counts for what it maps where others map it (ProcessLook), or attached itself.
 // A process that keeps a thread is left out until that thread has come back. Meanwhile it counts as
 // last known: in the middle of an exec it maps nothing, as in the kernel's count; where its memory
 // map is locked or too long, it maps what the last look found. Before that it has a last chance: at
-// the end of the count the looks that were given up are waited for, 4 ms for all of them, but for
-// those at slow processes. What kept them may have been a lock of ours, or the want of a CPU.
-// MappingCounts says whether all processes could be looked at, and what was taken for the others'
-// mappings.
+// the end of a count that has not taken long the looks that were given up are waited for, 4 ms for
+// all of them, but for those at slow processes. What kept them may have been a lock of ours, or the
+// want of a CPU. MappingCounts says whether all processes could be looked at, and what was taken
+// for the others' mappings.
 //
 // Whoever asks, and waits in its call meanwhile, counts as it is now, whatever other processes do:
 // where the count did not look at it, the thread that serves the call does, for up to 5 ms of CPU
