@@ -89,11 +89,11 @@ void AuditLog::State::take_over() {
 void AuditLog::State::look_at_first() noexcept {
   const AuditMark* const mark = backlog == nullptr ? nullptr : backlog->mark_of_first();
   if (mark == nullptr || queued.empty()) return;
+  const AuditRecord& first = queued.front().record;  // which stays: others only add behind it
   bool is_written = false;
   mutex.unlock();
   try {
-    // Others only add behind it.
-    is_written = output->has(queued.front().record, *mark);
+    is_written = output->has(first, *mark);
   } catch (const std::exception&) {  // no memory, most likely: twice is better than never
   }
   mutex.lock();
