@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/base/fault_point.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/journal/state_restore.h"
 #include "supervisor/kernel/file_inode.h"
@@ -28,6 +29,7 @@ Result<std::unique_ptr<KeptState>, std::string> KeptState::read(const Kept* kept
 Result<void, std::string> KeptState::bring_back(Session& session) {
   auto restored = restore_state(state_, session.number(), session.registries(), session.machine());
   if (!restored) return restored.error();
+  fault_point("state_restored");
   std::vector<IpcNamespaceId> namespaces;
   // What is left is of segments that were being made, or were over, and of IPC namespaces.
   std::ranges::sort(restored->descriptors);
@@ -40,6 +42,7 @@ Result<void, std::string> KeptState::bring_back(Session& session) {
     if (session.namespaces().take_back(held, std::move(left))) namespaces.push_back(held);
   });
   session.registries().observe(journal_, session.number());
+  fault_point("state_observed");
   end_unheld(session, namespaces);
   finish_restore(state_, session.number(), session.registries());
   if (!restored->locked.empty()) {
@@ -59,6 +62,8 @@ void KeptState::end_unheld(Session& session, const std::vector<IpcNamespaceId>& 
 void KeptState::bring_back(ServedListener& served) {
   if (page_.was_killed.load()) slots_.acquit();
   const LeftCalls left = served.begin_with(slots_);
+  injections_.settle();
+  fault_point("calls_back");
   if (left.answered + left.to_serve.size() != 0) {
     spdlog::debug("{} calls were under way, of which {} were decided",
                   left.answered + left.to_serve.size(), left.answered);
