@@ -92,6 +92,8 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   if (const std::string& group = container->metadata().group; !group.empty()) {
     options.containers.push_back(kGroupPrefix + group);
   }
+  // Before it is served, which wants no more memory then.
+  const std::string shown = printable(container->name());
   const auto added =
       pool_.add(std::move(listener), WaitKind::kUnknown,
                 {.session = container->group().session(), .options = options, .ended = [container] {
@@ -99,7 +101,7 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
                  }});
   if (!added) return std::string("no listener more: ") + std::strerror(added.error().value());
   begins.is_served();
-  spdlog::info("container {}: process {} is served", printable(container->name()), process.pid);
+  spdlog::info("container {}: process {} is served", shown, process.pid);
   audit(AuditLog::kNobody, [&] {
     AuditRecord record("container");
     record.add("act", "served").add("container", container->name()).add("pid", process.pid);
