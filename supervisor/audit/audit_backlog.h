@@ -51,8 +51,8 @@ class AuditBacklog {
   std::uint64_t told = 0;
 
  private:
-  /// Bytes that are used, from first to end; both are multiples of 8. Aligned, or clang takes it for
-  /// no lock-free type.
+  /// Bytes that are used, from first to end; both are multiples of 8. Aligned, or clang takes it
+  /// for no lock-free type.
   struct alignas(8) Used {
     std::uint32_t first = 0;
     std::uint32_t end = 0;
