@@ -29,8 +29,8 @@ constexpr int kMostAlone = 2;
 /// Calls, until it is tried again whether they can be counted at once.
 constexpr int kMostLeftOut = 15;
 /// Of one user's processes, in one count: each in an exec that does not end costs a millisecond or
-/// two, the first one twenty.
-constexpr int kMostStuckOfOne = 8;
+/// two, the first one twelve.
+constexpr int kMostStuckOfOne = 6;
 /// For all that may_end_soon() in one count; none where it has taken so long already that whoever
 /// asks should not wait for more.
 constexpr std::chrono::milliseconds kPatienceForLate(4);

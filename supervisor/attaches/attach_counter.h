@@ -1,7 +1,7 @@
 // AttachCounter: counts, when asked, how often the served processes map a segment.
 //
 // Each process of a ProcessScope is looked at (ProcessLook), in a thread that may be lost. Beyond
-// the time that ordinary processes take, hostile processes can add 45 ms to a count, and 1 ms each
+// the time that ordinary processes take, hostile processes can add 37 ms to a count, and 1 ms each
 // until their first look has ended; where these are more than 32, 25 ms each. A process whose first
 // look is given up counts for what it maps where others map it (ProcessLook), or attached itself.
 // A process that keeps a thread is left out until that thread has come back. Meanwhile it counts as

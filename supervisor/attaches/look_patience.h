@@ -17,7 +17,7 @@ struct LookPatience {
 
   std::chrono::nanoseconds most_time;  ///< of all, on a busy machine
   Clock::time_point began = Clock::now();
-  std::chrono::nanoseconds wait_left = std::chrono::milliseconds(20);  ///< for locks
+  std::chrono::nanoseconds wait_left = std::chrono::milliseconds(12);  ///< for locks
   /// CPU time, of looks that take long (KnownMappings::kSlow) for other reasons than what they
   /// count.
   std::chrono::nanoseconds work_left = std::chrono::milliseconds(25);
