@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "supervisor/keeper/kept_descriptors.h"
+#include "supervisor/keeper/end_listening.h"
 #include "supervisor/kernel/accept_connection.h"
 
 namespace shmvisor {
@@ -38,15 +38,7 @@ Result<UniqueFd> ControlSocket::accept() const { return accept_connection(fd_); 
 
 void ControlSocket::remove() {
   file_.remove();
-  if (KeptDescriptors::current() == nullptr) {
-    fd_.reset();
-    return;
-  }
-  // The keeper and its next servers know it by its number, which no other file may come to have.
-  ::shutdown(fd_.get(), SHUT_RDWR);
-  while (accept()) {
-  }  // who waits there finds the connection closed
-  (void)fd_.release();
+  end_listening(fd_);
 }
 
 }  // namespace shmvisor
