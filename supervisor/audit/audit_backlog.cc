@@ -1,14 +1,13 @@
 #include "supervisor/audit/audit_backlog.h"
 
-#include <sys/mman.h>
-
 #include <cstring>
 #include <mutex>
-#include <new>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "supervisor/kernel/shared_object.h"
 
 namespace shmvisor {
 namespace {
@@ -98,11 +97,7 @@ std::optional<AuditRecord> record_of(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-AuditBacklog* AuditBacklog::create() {
-  void* const place = ::mmap(nullptr, sizeof(AuditBacklog), PROT_READ | PROT_WRITE,
-                             MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return place == MAP_FAILED ? nullptr : new (place) AuditBacklog;
-}
+AuditBacklog* AuditBacklog::create() { return make_shared_object<AuditBacklog>(); }
 
 /// Where so many bytes are used for one more record: `first` is its place then. Never as much as
 /// there is: first and end would be the same.

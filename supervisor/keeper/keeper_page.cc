@@ -1,17 +1,9 @@
 #include "supervisor/keeper/keeper_page.h"
 
-#include <sys/mman.h>
-
-#include <new>
+#include "supervisor/kernel/shared_object.h"
 
 namespace shmvisor {
 
-/// Pages that nobody writes cost nothing.
-KeeperPage* KeeperPage::create() {
-  void* const place = ::mmap(nullptr, sizeof(KeeperPage), PROT_READ | PROT_WRITE,
-                             MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  // No initializer writes to all of the descriptors' bits, which are zero already.
-  return place == MAP_FAILED ? nullptr : new (place) KeeperPage;
-}
+KeeperPage* KeeperPage::create() { return make_shared_object<KeeperPage>(); }
 
 }  // namespace shmvisor

@@ -1,17 +1,12 @@
 #include "supervisor/keeper/kept_visitors.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <new>
+
+#include "supervisor/kernel/shared_object.h"
 
 namespace shmvisor {
 
-KeptVisitors* KeptVisitors::create() {
-  void* const place = ::mmap(nullptr, sizeof(KeptVisitors), PROT_READ | PROT_WRITE,
-                             MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return place == MAP_FAILED ? nullptr : new (place) KeptVisitors;
-}
+KeptVisitors* KeptVisitors::create() { return make_shared_object<KeptVisitors>(); }
 
 KeptVisitor* KeptVisitors::make() {
   const std::size_t end = end_.load();
