@@ -66,10 +66,6 @@ constexpr std::array kContradictions = {
                   "the one keeps the command alive, and the "
                   "other ends it"}};
 
-std::string did_you_mean(const std::string& word) {
-  return word.empty() ? "" : "; did you mean '" + word + "'?";
-}
-
 std::vector<std::string> long_options(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* const option : visible_options(app)) {

@@ -77,9 +77,7 @@ OciProfileSubcommand::OciProfileSubcommand(CLI::App& parent)
       ->check([](const std::string& flag) {
         const std::vector<std::string> known(filter_flags().begin(), filter_flags().end());
         if (std::ranges::find(known, flag) != known.end()) return std::string();
-        const std::string nearest = nearest_word(flag, known);
-        return "there is no flag '" + flag + "'" +
-               (nearest.empty() ? "" : "; did you mean '" + nearest + "'?");
+        return "there is no flag '" + flag + "'" + did_you_mean(nearest_word(flag, known));
       })
       ->type_name("FLAG");
   app()

@@ -70,9 +70,8 @@ std::string in_plain_words(const std::string& clause) {
     const auto [head, value] = split(text.substr(0, at), "");
     const std::size_t begin = at + kNotIn.size();
     const auto known = words_between_commas(text.substr(begin, text.size() - 1 - begin));
-    const std::string nearest = nearest_word(value, known);
     return head + "'" + value + "' is none of " + enumerated(known) +
-           (nearest.empty() ? "" : "; did you mean '" + nearest + "'?");
+           did_you_mean(nearest_word(value, known));
   }
   if (const std::size_t at = text.find(kOutOfRange); at != std::string::npos) {
     const auto [head, value] = split(text.substr(0, at), "Value ");

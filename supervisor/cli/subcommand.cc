@@ -60,9 +60,8 @@ Subcommand::Subcommand(CLI::App& parent, const std::string& name, const std::str
         for (std::size_t one = 0; one < static_cast<std::size_t>(KernelFeature::kCount); ++one) {
           names.emplace_back(KernelFeatures::name(static_cast<KernelFeature>(one)));
         }
-        const std::string nearest = nearest_word(feature, names);
         return "no feature is called '" + feature + "'" +
-               (nearest.empty() ? "" : "; did you mean '" + nearest + "'?");
+               did_you_mean(nearest_word(feature, names));
       })
       ->type_name("FEATURE")
       ->group(kCommonGroup);

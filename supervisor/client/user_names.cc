@@ -56,9 +56,8 @@ std::string find_id(const std::string& text, const char* what, const std::string
     id = number;
     return {};
   }
-  const std::string nearest = nearest_word(text, names);
   return "'" + text + "' is no " + what + ", and no number from 0 to 4294967294" +
-         (nearest.empty() ? "" : "; did you mean '" + nearest + "'?");
+         did_you_mean(nearest_word(text, names));
 }
 
 std::string UserNames::of(uid_t uid) const {

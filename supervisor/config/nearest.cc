@@ -58,4 +58,8 @@ std::string nearest_word(const std::string& word, const std::vector<std::string>
   return nearest;
 }
 
+std::string did_you_mean(const std::string& word) {
+  return word.empty() ? "" : "; did you mean '" + word + "'?";
+}
+
 }  // namespace shmvisor

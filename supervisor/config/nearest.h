@@ -12,4 +12,8 @@ namespace shmvisor {
 [[nodiscard]] std::string nearest_word(const std::string& word,
                                        const std::vector<std::string>& known);
 
+/// How a sentence goes on that says what there is not: "; did you mean 'WORD'?", or "" where the
+/// word is empty.
+[[nodiscard]] std::string did_you_mean(const std::string& word);
+
 }  // namespace shmvisor

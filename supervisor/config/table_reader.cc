@@ -64,9 +64,7 @@ void TableReader::finish() {
 
 std::string no_such(const std::string& what, const std::string& word,
                     const std::vector<std::string>& known) {
-  const std::string nearest = nearest_word(word, known);
-  return "there is no " + what + " " + quoted(word) +
-         (nearest.empty() ? "" : "; did you mean '" + nearest + "'?");
+  return "there is no " + what + " " + quoted(word) + did_you_mean(nearest_word(word, known));
 }
 
 }  // namespace shmvisor::config
