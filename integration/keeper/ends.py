@@ -9,14 +9,10 @@ import sys
 import time
 
 import keeper
+from keeper import expect
 
 PROGRAMS = sys.argv[1]
 QUIET = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-
-
-def expect(what, wanted, got):
-    if wanted != got:
-        raise SystemExit(f"FAILED: {what}: wanted {wanted!r}, got {got!r}")
 
 
 def alive(pid):
@@ -236,15 +232,6 @@ def in_an_ipc_namespace_of_its_own():
     expect("our semaphores", 0, subprocess.run(["ipcs", "-s"], check=True, capture_output=True).stdout.count(b"0x"))
 
 
-def main():
-    os.environ.pop("SHMVISOR_KEEPER", None)
-    for check in (exit_statuses, signals_are_passed_on, the_keeper_is_killed, both_are_killed,
-                  killed_at_the_start, too_many_deaths, nothing_is_left_open, files_in_proc, files_of_a_namespace_inside,
-                  in_an_ipc_namespace_of_its_own):
-        if len(sys.argv) > 2 and check.__name__ not in sys.argv[2:]:
-            continue
-        print(check.__name__, flush=True)
-        check()
-
-
-main()
+keeper.carry_out(exit_statuses, signals_are_passed_on, the_keeper_is_killed, both_are_killed, killed_at_the_start,
+                 too_many_deaths, nothing_is_left_open, files_in_proc, files_of_a_namespace_inside,
+                 in_an_ipc_namespace_of_its_own)

@@ -9,15 +9,11 @@ import threading
 import time
 
 import keeper
+from keeper import expect
 
 PROGRAMS = sys.argv[1]
 USER = ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "--inh-caps=-all"]
 SOCKET = os.path.abspath("socket")
-
-
-def expect(what, wanted, got):
-    if wanted != got:
-        raise SystemExit(f"FAILED: {what}: wanted {wanted!r}, got {got!r}")
 
 
 class Serving:
@@ -203,15 +199,5 @@ def the_run_ends():
     os.unlink(SOCKET)
 
 
-def main():
-    os.environ.pop("SHMVISOR_KEEPER", None)
-    for check in (what_a_visitor_has, another_users_rights, who_joins_meanwhile, nothing_is_left_open,
-                  whoever_comes_first_serves, the_run_ends,
-                  visitors_notice_a_pause_only):
-        if len(sys.argv) > 2 and check.__name__ not in sys.argv[2:]:
-            continue
-        print(check.__name__, flush=True)
-        check()
-
-
-main()
+keeper.carry_out(what_a_visitor_has, another_users_rights, who_joins_meanwhile, nothing_is_left_open,
+                 whoever_comes_first_serves, the_run_ends, visitors_notice_a_pause_only)

@@ -3,6 +3,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 
 SHMVISOR = os.environ.get("SHMVISOR", "")
@@ -58,3 +59,18 @@ def next_server(keeper, after):
 
 def start(options, command, **more):
     return subprocess.Popen([SHMVISOR, "run", "--keeper", *options, "--", *command], **more)
+
+
+def expect(what, wanted, got):
+    if wanted != got:
+        raise SystemExit(f"FAILED: {what}: wanted {wanted!r}, got {got!r}")
+
+
+def carry_out(*checks):
+    """Runs the checks that the arguments behind the first one name; without such all."""
+    os.environ.pop("SHMVISOR_KEEPER", None)
+    for check in checks:
+        if len(sys.argv) > 2 and check.__name__ not in sys.argv[2:]:
+            continue
+        print(check.__name__, flush=True)
+        check()
