@@ -6,13 +6,13 @@
 
 #include <sys/types.h>
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 
 #include "emulation/ipc/denial.h"
 #include "emulation/shm/cleanup_observer.h"
 #include "emulation/syscalls/decode.h"
+#include "supervisor/serve/recent_name.h"
 
 namespace shmvisor {
 
@@ -23,7 +23,7 @@ struct CallEvent {
   pid_t pid = 0;
   pid_t tid = 0;
   uid_t euid = 0;
-  std::array<char, 16> command{};  ///< /proc/TID/comm, with '?' for what is not printable
+  CommandName command{};
   /// Of Session, and the registry's IPC namespace; 0: the registry that the session began with.
   std::uint32_t session = 0;
   std::uint64_t ipc_namespace = 0;

@@ -1,27 +1,15 @@
 #include "supervisor/serve/call_recorder.h"
 
-#include <algorithm>
-#include <exception>
-#include <string>
 #include <utility>
 
 #include "policy/base/error_result.h"
-#include "supervisor/procfs/process_name.h"
+#include "supervisor/serve/recent_name.h"
 
 namespace shmvisor {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Name = std::array<char, 16>;
 
-/// The names of threads that this one served lately.
-struct KnownName {
-  pid_t tid = 0;
-  Clock::time_point read_at;
-  Name name{};
-};
-constexpr std::size_t kKnownNames = 16;
-thread_local std::array<KnownName, kKnownNames> t_names;
 /// What decided() has for answered().
 struct Decided {
   CallRing* ring = nullptr;  ///< where it has a place; null: nowhere
@@ -29,20 +17,6 @@ struct Decided {
   CallEvent event;
 };
 thread_local Decided t_decided;
-
-Name name_of(pid_t tid, Clock::time_point now) noexcept {
-  KnownName& known = t_names[static_cast<std::size_t>(tid) % kKnownNames];
-  if (known.tid == tid && now - known.read_at < CallRecorder::kNameHolds) return known.name;
-  std::string read;
-  try {
-    read = process_name(tid);
-  } catch (const std::exception&) {
-    return {};
-  }
-  known = {tid, now, {}};
-  std::copy_n(read.data(), std::min(read.size(), known.name.size() - 1), known.name.data());
-  return known.name;
-}
 
 /// The segment that the call concerned; -1 where that cannot be told.
 int segment_of(const CallRecord& record) {
@@ -91,7 +65,7 @@ void CallRecorder::decided(const CallRecord& record) noexcept {
   const auto place = ring_->reserve();
   if (!place) return;
   CallEvent event = event_of({record.origin, record.raw, record.call, record.value, record.denial});
-  event.command = name_of(record.origin.tid, Clock::now());
+  event.command = recent_name(record.origin.tid);
   event.shmid = segment_of(record);
   event.changed = record.changed;
   event.completed_by_caller = record.completed_by_caller;
@@ -111,7 +85,7 @@ void CallRecorder::answered(const CallRecord& record, bool delivered) noexcept {
 void CallRecorder::refused(const RefusedCall& call) noexcept {
   if (!wants_times()) return;
   CallEvent event = event_of(call);
-  event.command = name_of(call.origin.tid, Clock::now());
+  event.command = recent_name(call.origin.tid);
   ring_->add(event);
 }
 

@@ -1,14 +1,12 @@
 // CallRecorder: adds each answered call to a CallRing, while anybody follows it.
 //
-// The name of the caller's command is read from /proc before the answer, when the caller cannot
-// have gone; for a thread that calls again within kNameHolds, which takes microseconds less, the
-// name of the last call is taken. So the first calls after an exec may bear the old name.
+// The name of the caller's command is asked for before the answer, when the caller cannot have gone
+// (recent_name()).
 //
 // Ownership: borrows the ring. Thread rule: any thread; decided() and answered() of a call by the
 // same one.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 
 #include "supervisor/serve/call_observer.h"
@@ -18,8 +16,6 @@ namespace shmvisor {
 
 class CallRecorder final : public CallObserver {
  public:
-  static constexpr std::chrono::milliseconds kNameHolds{20};
-
   /// `ring`: null for none. `session`: the number that its events bear.
   CallRecorder(CallRing* ring, std::uint32_t session) : ring_(ring), session_(session) {}
 

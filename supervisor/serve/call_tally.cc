@@ -8,7 +8,7 @@
 
 #include "emulation/abi/shm_abi.h"
 #include "policy/base/error_result.h"
-#include "supervisor/procfs/process_name.h"
+#include "supervisor/serve/recent_name.h"
 
 namespace shmvisor {
 namespace {
@@ -49,7 +49,7 @@ void CallTally::note_maker(const CallRecord& record, std::uint32_t session) noex
 void CallTally::remember_maker(const CallRecord& record, std::uint32_t session) {
   const Place place(session, record.origin.ipc_namespace);
   const int shmid = static_cast<int>(record.value);
-  Maker maker{record.origin.pid, process_name(record.origin.tid)};
+  Maker maker{record.origin.pid, recent_name(record.origin.tid).data()};
   Peak now;
   {
     const auto state = record.registry.read();
