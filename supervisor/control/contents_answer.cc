@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "supervisor/control/protocol.h"
+#include "supervisor/kernel/lasting_pid.h"
 #include "supervisor/memory/memfd_memory.h"
 #include "supervisor/serve/call_log.h"
 #include "supervisor/session/registry_snapshot.h"
@@ -68,15 +69,15 @@ ControlAnswer answer_allocate(const AllocateSegment& request,
   client.session.reset();
   const auto [session, registry] = find_with_session(sessions, request.registry);
   if (registry == nullptr) return no_such_registry(request.registry).line();
-  // Made by us: it is nobody's orphan as long as we live.
+  // Made by us: it is nobody's orphan as long as the run lasts.
   SegmentLoad::Wanted wanted;
   wanted.key = static_cast<key_t>(request.key);
   wanted.size_bytes = request.size_bytes;
   wanted.mode = request.mode;
   wanted.uid = request.uid.value_or(::geteuid());
   wanted.gid = request.gid.value_or(::getegid());
-  wanted.maker.pid = ::getpid();
-  wanted.creator.tid = ::getpid();
+  wanted.maker.pid = lasting_pid();
+  wanted.creator.tid = lasting_pid();
   Denial denial;
   auto load = SegmentLoad::begin(registry, wanted, denial);
   if (!load) return refusal_of(load.error(), denial);
