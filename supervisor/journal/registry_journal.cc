@@ -74,7 +74,14 @@ void ChangeJournal::RegistryJournal::begin(const RegistryState& state,
 void ChangeJournal::RegistryJournal::begin_held(const RegistryState& state,
                                                 bool rmid_forced) NO_THREAD_SAFETY_ANALYSIS {
   set_held(state, rmid_forced);
-  const auto& places = journal_.known(number_).places;
+  auto& places = journal_.known(number_).places;
+  for (Place& place : places) {
+    if (place.id < 0 || state.find(place.id)) continue;
+    // It went while nobody observed the registry. Another's memory may have its descriptor.
+    journal_.append(encode(journal::RemovalChange{number_, place.id}));
+    journal_.give_stamp_back(place.stamp);
+    place = {};
+  }
   // Those that came back are known; others were there before the journal. All came back.
   state.for_each([&](const std::shared_ptr<Segment>& segment) {
     prepare_held(IdSpace::index_of(segment->id()));

@@ -48,8 +48,6 @@ Result<void, std::string> restore(const RecoveredRegistry& recovered,
                                   const std::shared_ptr<Registry>& registry, Machine& machine,
                                   RestoredState& restored) {
   const saved::RegistryState& settings = recovered.settings.state;
-  // While there is nothing that it could end.
-  registry->set_rmid_forced(settings.rmid_forced);
   for (const auto& [index, one] : recovered.segments) {
     auto segment = adopt(one, machine);
     if (!segment) return segment.error();
@@ -70,6 +68,13 @@ Result<void, std::string> restore(const RecoveredRegistry& recovered,
 Result<RestoredState, std::string> restore_state(const journal::RecoveredState& state,
                                                  std::uint32_t session, Registries& registries,
                                                  Machine& machine) {
+  // While no registry has anything that it could end: what ends before the journal observes it
+  // would stay in the state.
+  for (const auto& [number, recovered] : state.registries) {
+    if (recovered.settings.session != session) continue;
+    registries.of(recovered.settings.ipc_namespace)
+        ->set_rmid_forced(recovered.settings.state.rmid_forced);
+  }
   RestoredState restored;
   for (const auto& [number, recovered] : state.registries) {
     if (recovered.settings.session != session) continue;
