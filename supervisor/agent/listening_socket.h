@@ -31,7 +31,7 @@ class ListeningSocket {
   [[nodiscard]] int fd() const { return fd_.get(); }
   /// The next connection, non-blocking; an invalid one where the peer was refused, and its
   /// connection closed. Errors: those of accept_connection().
-  [[nodiscard]] Result<UniqueFd> accept() const;
+  [[nodiscard]] Result<StrangersFile> accept() const;
 
  private:
   ListeningSocket(UniqueFd fd, SocketFile file) : fd_(std::move(fd)), file_(std::move(file)) {}
