@@ -9,7 +9,7 @@ copy_shmvisor_to_scratch
 chmod 777 "$scratch"
 cp "$(dirname "$0")/groups.py" "$scratch" || fail cp
 cd "$scratch" || fail cd
-natively=$(timeout --kill-after=10 60 /usr/bin/python3 -B groups.py /usr/bin/python3 -B groups.py inside) || fail "natively: $?"
+natively=$(timeout --kill-after=10 60 unshare -i /usr/bin/python3 -B groups.py /usr/bin/python3 -B groups.py inside) || fail "natively: $?"
 supervised=$(timeout --kill-after=10 60 /usr/bin/python3 -B groups.py "$SHMVISOR" run -- /usr/bin/python3 -B groups.py inside) ||
   fail "supervised: $?"
 expect "natively" "made: yes, by a group that is not mapped: EACCES" "$natively"

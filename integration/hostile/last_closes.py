@@ -48,7 +48,7 @@ def lingering():
 
 
 def visit():
-    """Behind a message that is refused."""
+    """Alone, and behind a message that takes the server a moment."""
     become_attacker()
     peers = []
     for number in range(VISITS):
@@ -56,10 +56,13 @@ def visit():
         peers.append(peer)
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         connection.connect(path)
-        if number % 3 != 0:
-            connection.send(b"no request")
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [end.fileno()]))]
         connection.sendmsg([b"x"], rights)
+        try:
+            if number % 3 != 0:
+                connection.sendmsg([b"y"], rights)
+        except BrokenPipeError:
+            pass  # the server was faster
         connection.close()
         end.close()
     print("ready", flush=True)
@@ -100,9 +103,10 @@ def stuck():
             become_attacker()
             connection, listener = attacker.join(path)
             epoll.register(listener, select.EPOLLIN)
+            os.close(listener)  # the server's is the last now
             os.write(begin, b"x")
             time.sleep(1)
-            os._exit(0)  # the server's is the last now
+            os._exit(0)
         os.waitpid(joiner, 0)
     print("over", flush=True)
     sys.stdin.read()

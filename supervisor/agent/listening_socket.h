@@ -13,6 +13,7 @@
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/kernel/socket_file.h"
+#include "supervisor/resources/strangers_file.h"
 
 namespace shmvisor {
 
