@@ -46,6 +46,24 @@ TEST_F(RunLockTest, IsNobodyElses) {
   EXPECT_EQ(status.st_mode & 0777, 0600U);
 }
 
+// As in /tmp: anybody makes files there, and removes its own.
+TEST_F(RunLockTest, IsNoStrangersFile) {
+  if (::geteuid() != 0) GTEST_SKIP() << "makes files of other users";
+  constexpr uid_t kStranger = 65534;
+  const std::string file = path_ + ".lock";
+  const std::string folder = file.substr(0, file.rfind('/'));
+  ASSERT_EQ(::chmod(folder.c_str(), 01777), 0);
+  (void)lock();
+  (void)lock();  // it is there now
+  ASSERT_EQ(::chown(file.c_str(), kStranger, kStranger), 0);
+  const auto opened = RunLock::at(path_);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error(), Errno(EACCES));
+  // In a folder of its own it might do the same to any other file.
+  ASSERT_EQ(::chown(folder.c_str(), kStranger, kStranger), 0);
+  EXPECT_TRUE(RunLock::at(path_)) << "fs.protected_regular keeps root from it with O_CREAT";
+}
+
 TEST_F(RunLockTest, IsARegularFile) {
   const std::string file = path_ + ".lock";
   ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);

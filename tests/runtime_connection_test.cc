@@ -24,7 +24,9 @@ class RuntimeConnectionTest : public ::testing::Test {
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     runtime_.reset(ends[0]);
-    connection_ = std::make_unique<RuntimeConnection>(UniqueFd(ends[1]));
+    StrangersFile connection;
+    connection.hold(UniqueFd(ends[1]));
+    connection_ = std::make_unique<RuntimeConnection>(std::move(connection));
   }
 
   void send(const std::string& text, const std::vector<int>& fds = {}) {

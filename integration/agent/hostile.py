@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""hostile.py: peers that send the agent what they should not. Each is refused with a line in the log, and none harms
-the containers beside them."""
+"""hostile.py: peers that send the agent what they should not. Each is refused with a record in the audit, some with a
+line in the log, and none harms the containers beside them."""
 import json
 import os
 import socket
@@ -10,19 +10,34 @@ import agent as lib
 from agent import connect, contained, expect, fail, message, send, wait_until
 
 folder = sys.argv[1]
-agent = lib.Agent(folder).wait_for_socket()
+audit = f"{folder}/audit.json"
+agent = lib.Agent(folder, ["--socket", f"{folder}/agent.sock", "--audit", audit, "--audit-format", "json"])
+agent.wait_for_socket()
+LATE = "it was not complete within 10 seconds"
+MOST_LINES = 30
 
 
 def serves_nobody():
     return not any(kind.startswith(("anon_inode:seccomp", "/memfd:", "ipc")) for kind in agent.descriptors())
 
 
-def late_lines():
-    return agent.log().count("not complete within 10 seconds")
+def refusals():
+    """Why messages were refused, but for late ones."""
+    return [reason for reason in all_refusals() if reason != LATE]
 
 
-def lines_but_late_ones():
-    return [line for line in agent.log().splitlines() if "not complete within 10 seconds" not in line]
+def all_refusals():
+    with open(audit, encoding="utf-8") as records:
+        whole = [json.loads(line) for line in records.read().split("\n")[:-1]]
+    return [record["because"] for record in whole if record.get("act") == "refused"]
+
+
+def expect_few_lines():
+    lines = agent.log().splitlines()
+    if not 1 <= len(lines) <= MOST_LINES:
+        fail(f"{len(lines)} lines in the log")
+    if "warning: refused a message: " not in agent.log():
+        fail(agent.log())
 
 
 first = contained(agent.path, container="first")
@@ -51,7 +66,7 @@ refused = 0
 
 
 def refuse(reason, data, fds=()):
-    """One connection: a line in the log gives `reason`, and the connection is closed."""
+    """One connection: a record gives `reason`, and the connection is closed."""
     global refused
     with connect(agent.path) as connection:
         sent = 0
@@ -67,10 +82,9 @@ def refuse(reason, data, fds=()):
         except ConnectionResetError:
             pass
     refused += 1
-    wait_until(f"a line for {data[:80]!r}", lambda: len(lines_but_late_ones()) >= refused)
-    line = lines_but_late_ones()[-1]
-    if f"warning: refused a message: {reason}" not in line:
-        fail(f"{data[:80]!r}: wanted {reason!r}, got {line!r}")
+    wait_until(f"a record for {data[:80]!r}", lambda: len(refusals()) >= refused)
+    if not refusals()[-1].startswith(reason):
+        fail(f"{data[:80]!r}: wanted {reason!r}, got {refusals()[-1]!r}")
 
 
 ONE = [no_listener]
@@ -166,25 +180,24 @@ expect("mode of the socket", 0o600, os.stat(agent.path).st_mode & 0o777)
 expect("another user", 1, in_child(as_another_user))
 os.chmod(agent.path, 0o666)
 expect("another user where the mode was changed", 0, in_child(as_another_user))
-refused += 1
-wait_until("a line for it", lambda: len(lines_but_late_ones()) >= refused)
-if "refused a connection: its user is neither root nor ours" not in agent.log():
-    fail(agent.log())
+wait_until("a line for it", lambda: "refused a connection: its user is neither root nor ours" in agent.log())
 
 expect("the container that was there all the time", 0, bystander.call())
 fresh = contained(agent.path, container="fresh")
 expect("a container beside idle connections", 0, fresh.call())
 fresh.end()
 
-wait_until("late ones are dropped", lambda: late_lines() == 201)
+wait_until("late ones are dropped", lambda: all_refusals().count(LATE) == 201)
 expect("the idle see the end", b"", idle[0].recv(1))
 expect("the late one sees the end", b"", late.recv(1))
 for connection in [late, *idle]:
     connection.close()
-expect("lines in the log", refused, len(lines_but_late_ones()))
+expect("refusals", refused, len(refusals()))
+expect_few_lines()
 
 expect("the container that was there all the time", 0, bystander.call())
 bystander.end()
 wait_until("nothing is left", lambda: agent.descriptors() == at_rest)
 expect("status", 0, agent.stop())
-expect("lines in the log", refused, len(lines_but_late_ones()))
+expect("refusals", refused, len(refusals()))
+expect_few_lines()

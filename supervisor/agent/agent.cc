@@ -17,6 +17,7 @@
 #include "supervisor/launch/inherited_limits.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/loop/accept_pause.h"
+#include "supervisor/resources/pause_for_closes.h"
 #include "supervisor/session/end_process.h"
 
 namespace shmvisor {
@@ -50,6 +51,15 @@ Result<ListeningSocket, ListeningSocket::Trouble> find_socket(const AgentOptions
     return ListeningSocket::Trouble{std::move(trouble)};
   }
   return ListeningSocket::make(kDefaultListenerPath);
+}
+
+/// The audit has all of them.
+void tell_of_refusal(const std::string& reason) {
+  log_limited(spdlog::level::warn, LogTopic::kRefusedMessages, LogLimiter::kNobody,
+              "refused a message: {}", reason);
+  audit(AuditLog::kNobody, [&reason] {
+    return std::move(AuditRecord("container").add("act", "refused").add("because", reason));
+  });
 }
 
 }  // namespace
@@ -187,6 +197,7 @@ void Agent::tell_ready() {
 
 void Agent::accept_all() {
   for (std::size_t accepted = 0; accepted < kMostConnections; ++accepted) {
+    if (paused_for_closes(runtimes_come_)) return;
     auto connection = socket_.accept();
     if (connection && !connection->valid()) {
       log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
@@ -195,7 +206,7 @@ void Agent::accept_all() {
     }
     if (connection) {
       if (connections_.size() >= kMostConnections) {
-        spdlog::warn("refused a message: it was not complete when too many others came");
+        tell_of_refusal("it was not complete when too many others came");
         connections_.pop_front();
       }
       take_in(std::move(*connection));
@@ -209,7 +220,7 @@ void Agent::accept_all() {
   }
 }
 
-void Agent::take_in(UniqueFd socket) {
+void Agent::take_in(StrangersFile socket) {
   Connections connection;
   connection.emplace_back(std::move(socket));
   const auto at = connection.begin();
@@ -238,12 +249,7 @@ void Agent::read_from(Connections::iterator connection) {
   } else {
     refused = serve(runtime);
   }
-  if (!refused) return;
-  spdlog::warn("refused a message: {}", *refused);
-  audit(AuditLog::kNobody, [&refused] {
-    return std::move(
-        AuditRecord("container").add("act", "refused").add("because", std::string(*refused)));
-  });
+  if (refused) tell_of_refusal(*refused);
 }
 
 std::optional<std::string> Agent::serve(RuntimeConnection& runtime) {
@@ -261,8 +267,8 @@ std::optional<std::string> Agent::serve(RuntimeConnection& runtime) {
 }
 
 void Agent::drop_late(Connections::iterator connection) {
-  spdlog::warn("refused a message: it was not complete within {} seconds",
-               RuntimeConnection::kPatience.count());
+  tell_of_refusal("it was not complete within " +
+                  std::to_string(RuntimeConnection::kPatience.count()) + " seconds");
   connections_.erase(connection);
 }
 

@@ -79,7 +79,7 @@ class Agent {
   static constexpr std::size_t kMostConnections = 512;
 
   struct Connection {
-    explicit Connection(UniqueFd socket) : runtime(std::move(socket)) {}
+    explicit Connection(StrangersFile socket) : runtime(std::move(socket)) {}
 
     RuntimeConnection runtime;
     EventLoop::Source readable = {};
@@ -91,7 +91,7 @@ class Agent {
   /// Tells the service manager, now or when it reads again.
   void tell_ready();
   void accept_all();
-  void take_in(UniqueFd socket);
+  void take_in(StrangersFile socket);
   void read_from(Connections::iterator connection);
   void drop_late(Connections::iterator connection);
   /// Serves a runtime whose message is complete. Answers why it is refused, if it is.

@@ -54,9 +54,13 @@ Result<ListeningSocket, Trouble> ListeningSocket::take(UniqueFd socket) {
   return ListeningSocket(std::move(socket), {});
 }
 
-Result<UniqueFd> ListeningSocket::accept() const {
-  auto connection = accept_connection(fd_);
-  if (connection && !peer_is_root_or_ours(*connection)) connection->reset();
+Result<StrangersFile> ListeningSocket::accept() const {
+  StrangersFile connection;
+  auto accepted = accept_connection(fd_);
+  if (!accepted) return accepted.error();
+  connection.hold(std::move(*accepted));
+  if (const auto peer = peer_of(connection.fd())) connection.charge(peer->uid);
+  if (!peer_is_root_or_ours(connection.fd())) return StrangersFile();
   return connection;
 }
 

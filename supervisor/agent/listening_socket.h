@@ -13,6 +13,7 @@
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/kernel/socket_file.h"
+#include "supervisor/resources/strangers_file.h"
 
 namespace shmvisor {
 
@@ -31,7 +32,7 @@ class ListeningSocket {
   [[nodiscard]] int fd() const { return fd_.get(); }
   /// The next connection, non-blocking; an invalid one where the peer was refused, and its
   /// connection closed. Errors: those of accept_connection().
-  [[nodiscard]] Result<UniqueFd> accept() const;
+  [[nodiscard]] Result<StrangersFile> accept() const;
 
  private:
   ListeningSocket(UniqueFd fd, SocketFile file) : fd_(std::move(fd)), file_(std::move(file)) {}

@@ -30,10 +30,10 @@ bool lives_in_another_pid_namespace(const UniqueFd& socket) {
 
 }  // namespace
 
-RuntimeConnection::RuntimeConnection(UniqueFd socket)
+RuntimeConnection::RuntimeConnection(StrangersFile socket)
     : socket_(std::move(socket)),
       deadline_(std::chrono::steady_clock::now() + kPatience),
-      has_other_pids_(lives_in_another_pid_namespace(socket_)) {}
+      has_other_pids_(lives_in_another_pid_namespace(socket_.fd())) {}
 
 RuntimeConnection::Progress RuntimeConnection::read() {
   std::array<char, kBytesAtOnce> buffer;  // NOLINT: filled by recvmsg

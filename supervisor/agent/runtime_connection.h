@@ -19,6 +19,7 @@
 
 #include "policy/base/unique_fd.h"
 #include "supervisor/agent/object_scanner.h"
+#include "supervisor/resources/strangers_file.h"
 
 namespace shmvisor {
 
@@ -36,7 +37,7 @@ class RuntimeConnection {
   static constexpr std::chrono::seconds kPatience{10};
 
   /// `socket`: non-blocking.
-  explicit RuntimeConnection(UniqueFd socket);
+  explicit RuntimeConnection(StrangersFile socket);
 
   [[nodiscard]] int fd() const { return socket_.get(); }
   [[nodiscard]] std::chrono::steady_clock::time_point deadline() const { return deadline_; }
@@ -56,7 +57,7 @@ class RuntimeConnection {
   /// False where more came than one descriptor.
   bool take_descriptors(msghdr& header);
 
-  UniqueFd socket_;
+  StrangersFile socket_;
   const std::chrono::steady_clock::time_point deadline_;
   const bool has_other_pids_;
   ObjectScanner scanner_;

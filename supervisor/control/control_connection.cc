@@ -9,6 +9,7 @@
 
 #include "supervisor/control/protocol.h"
 #include "supervisor/kernel/descriptor_message.h"
+#include "supervisor/kernel/plain_receive.h"
 
 namespace shmvisor {
 
@@ -16,7 +17,7 @@ void ControlConnection::read() {
   std::array<char, control::kMostRequestBytes> buffer;  // NOLINT: filled by recv
   while (!sender_ended_ && input_.size() < control::kMostRequestBytes) {
     const std::size_t room = control::kMostRequestBytes - input_.size();
-    const ssize_t got = ::recv(socket_.get(), buffer.data(), room, MSG_DONTWAIT);
+    const ssize_t got = receive_plain(socket_.fd(), std::span(buffer).first(room));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) return;
     if (got <= 0) sender_ended_ = true;

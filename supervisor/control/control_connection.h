@@ -2,7 +2,8 @@
 //
 // Nothing here waits: read() takes what is there, and flush() writes what the client takes. Both
 // directions are bounded: a client that sends a longer line is refused, and one that does not read
-// gets no more lines than fit (room_for()).
+// gets no more lines than fit (room_for()). One that sends files along sends nothing more that is
+// heard.
 //
 // Ownership: owns the socket. Thread rule: one thread.
 #pragma once
@@ -12,6 +13,7 @@
 #include <string>
 
 #include "policy/base/unique_fd.h"
+#include "supervisor/resources/strangers_file.h"
 
 namespace shmvisor {
 
@@ -21,7 +23,7 @@ class ControlConnection {
   static constexpr std::size_t kMostQueuedBytes = std::size_t{2} << 20;
 
   /// `socket`: non-blocking.
-  explicit ControlConnection(UniqueFd socket) : socket_(std::move(socket)) {}
+  explicit ControlConnection(StrangersFile socket) : socket_(std::move(socket)) {}
 
   [[nodiscard]] int fd() const { return socket_.get(); }
 
@@ -51,7 +53,7 @@ class ControlConnection {
   [[nodiscard]] std::size_t taken_bytes() const { return taken_bytes_; }
 
  private:
-  UniqueFd socket_;
+  StrangersFile socket_;
   std::string input_;
   bool sender_ended_ = false;
   std::string output_;

@@ -19,6 +19,7 @@
 #include "supervisor/credentials/thread_identity.h"
 #include "supervisor/kernel/peer_user.h"
 #include "supervisor/loop/accept_pause.h"
+#include "supervisor/resources/pause_for_closes.h"
 
 namespace shmvisor {
 namespace {
@@ -54,7 +55,7 @@ std::string hello_of(const ControlServer::Identity& identity) {
 }
 
 /// Instead of the hello.
-void send_away(UniqueFd socket, const control::Refusal& refusal) {
+void send_away(StrangersFile socket, const control::Refusal& refusal) {
   ControlConnection connection(std::move(socket));
   connection.add(refusal.line());
   (void)connection.flush();
@@ -63,9 +64,9 @@ void send_away(UniqueFd socket, const control::Refusal& refusal) {
 }  // namespace
 
 struct ControlServer::Client {
-  Client(AnswerQueue::ClientNumber its_number, UniqueFd socket)
+  Client(AnswerQueue::ClientNumber its_number, StrangersFile socket)
       : number(its_number),
-        peer(peer_of(socket).value_or(ucred{0, AuditLog::kNobody, AuditLog::kNobody})),
+        peer(peer_of(socket.fd()).value_or(ucred{0, AuditLog::kNobody, AuditLog::kNobody})),
         connection(std::move(socket)) {}
 
   const AnswerQueue::ClientNumber number;
@@ -112,15 +113,16 @@ ControlServer::~ControlServer() = default;
 
 void ControlServer::accept_some() {
   for (int greeted = 0; greeted < kMostGreetedInATurn; ++greeted) {
+    if (paused_for_closes(newcomers_)) return;
     auto connection = socket_->accept();
     if (!connection) {
       (void)paused_after_accept(connection.error(), newcomers_);
       return;
     }
-    if (peer_is_root_or_ours(*connection)) {
+    if (peer_is_root_or_ours(connection->fd())) {
       greet(std::move(*connection));
     } else {
-      const auto peer = peer_of(*connection);
+      const auto peer = peer_of(connection->fd());
       audit(peer ? peer->uid : AuditLog::kNobody, [&] {
         AuditRecord record("client");
         if (peer) record.add("by_pid", peer->pid).add("by_uid", peer->uid);
@@ -131,7 +133,7 @@ void ControlServer::accept_some() {
   }
 }
 
-void ControlServer::greet(UniqueFd socket) {
+void ControlServer::greet(StrangersFile socket) {
   if (clients_.size() >= kMostClients && !make_room()) {
     send_away(std::move(socket),
               {"too-many-clients", "as many clients as may be wait for its answers, or follow"});
@@ -320,7 +322,7 @@ ControlServer::Clients::iterator ControlServer::enter(Clients& newcomer) {
   return at;
 }
 
-void ControlServer::take_in(UniqueFd socket, bool follows) {
+void ControlServer::take_in(StrangersFile socket, bool follows) {
   Clients newcomer;
   newcomer.emplace_back(++last_number_, std::move(socket));
   const auto at = enter(newcomer);

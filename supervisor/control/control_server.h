@@ -70,7 +70,7 @@ class ControlServer {
   /// Clients may connect there from now on. Once.
   void listen(ControlSocket socket);
   /// Serves a client that is connected already; one that `follows` does so from now on.
-  void take_in(UniqueFd socket, bool follows);
+  void take_in(StrangersFile socket, bool follows);
   /// Hands on the calls that are not handed on yet, and turns the loop until those who follow have
   /// taken them, for `bound` at most.
   void finish_following(std::chrono::milliseconds bound);
@@ -93,7 +93,7 @@ class ControlServer {
   using Clients = std::list<Client>;
 
   void accept_some();
-  void greet(UniqueFd socket);
+  void greet(StrangersFile socket);
   /// `newcomer`: a list of this client alone.
   Clients::iterator enter(Clients& newcomer);
   void begin_following(Client& client);

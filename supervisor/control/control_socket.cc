@@ -6,8 +6,10 @@
 #include <cerrno>
 #include <cstring>
 
-#include "supervisor/keeper/end_listening.h"
 #include "supervisor/kernel/accept_connection.h"
+#include "supervisor/kernel/peer_user.h"
+#include "supervisor/kernel/plain_receive.h"
+#include "supervisor/resources/end_listening.h"
 
 namespace shmvisor {
 namespace {
@@ -29,12 +31,20 @@ Result<ControlSocket, control::Trouble> ControlSocket::listen_at(const std::stri
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   // The file gets the mode of the socket's own inode: unix_bind_bsd() of net/unix/af_unix.c.
   if (!fd.valid() || ::fchmod(fd.get(), kOwnerOnly) != 0) return trouble(path, errno);
+  refuse_files(fd);
   auto file = SocketFile::listen_at(path, fd, kBacklog);
   if (!file) return trouble(path, file.error().value());
   return ControlSocket(std::move(fd), std::move(*file));
 }
 
-Result<UniqueFd> ControlSocket::accept() const { return accept_connection(fd_); }
+Result<StrangersFile> ControlSocket::accept() const {
+  StrangersFile connection;
+  auto accepted = accept_connection(fd_);
+  if (!accepted) return accepted.error();
+  connection.hold(std::move(*accepted));
+  if (const auto peer = peer_of(connection.fd())) connection.charge(peer->uid);
+  return connection;
+}
 
 void ControlSocket::remove() {
   file_.remove();

@@ -13,6 +13,7 @@
 #include "policy/base/unique_fd.h"
 #include "supervisor/control/control_place.h"
 #include "supervisor/kernel/socket_file.h"
+#include "supervisor/resources/strangers_file.h"
 
 namespace shmvisor {
 
@@ -24,7 +25,7 @@ class ControlSocket {
   /// Readable when a client wants to connect.
   [[nodiscard]] int fd() const { return fd_.get(); }
   /// The next connection, as accept_connection() has it. Who is there is for the caller to look at.
-  [[nodiscard]] Result<UniqueFd> accept() const;
+  [[nodiscard]] Result<StrangersFile> accept() const;
   /// Removes the file: no client can connect any more.
   void remove();
 

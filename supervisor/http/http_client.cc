@@ -5,12 +5,14 @@
 #include <array>
 #include <cerrno>
 
+#include "supervisor/kernel/plain_receive.h"
+
 namespace shmvisor {
 
 bool HttpClient::read() {
   std::array<char, RequestReader::kMostBytes> buffer;  // NOLINT: filled by recv
   // Once: who sends for ever has its turn again after the others.
-  const ssize_t got = ::recv(socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  const ssize_t got = receive_plain(socket.fd(), buffer);
   if (got < 0) return errno == EINTR || errno == EAGAIN;
   if (got == 0) sender_ended = true;
   if (state == State::kSends) {

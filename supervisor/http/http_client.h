@@ -10,9 +10,9 @@
 #include <string>
 #include <string_view>
 
-#include "policy/base/unique_fd.h"
 #include "supervisor/http/request_reader.h"
 #include "supervisor/loop/event_loop.h"
+#include "supervisor/resources/strangers_file.h"
 
 namespace shmvisor {
 
@@ -28,7 +28,7 @@ struct HttpClient {
     kLingers,  ///< has all, and is to close: RFC 9112, 9.6
   };
 
-  HttpClient(std::uint64_t its_number, UniqueFd its_socket)
+  HttpClient(std::uint64_t its_number, StrangersFile its_socket)
       : number(its_number), socket(std::move(its_socket)) {}
 
   /// Takes in what was sent, and throws it away where it is no part of the request. False where the
@@ -40,7 +40,7 @@ struct HttpClient {
   [[nodiscard]] std::size_t queued_bytes() const { return output.size() - written_bytes; }
 
   const std::uint64_t number;
-  const UniqueFd socket;
+  const StrangersFile socket;
   RequestReader reader;
   State state = State::kSends;
   EventLoop::Time since = EventLoop::Clock::now();  ///< it sent or took something, or got an answer

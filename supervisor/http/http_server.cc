@@ -8,6 +8,7 @@
 
 #include "supervisor/kernel/accept_connection.h"
 #include "supervisor/loop/accept_pause.h"
+#include "supervisor/resources/pause_for_closes.h"
 
 namespace shmvisor {
 namespace {
@@ -63,16 +64,19 @@ HttpServer::HttpServer(EventLoop& loop, ListeningPlace place, Handler handler,
 
 void HttpServer::accept_some() {
   for (int greeted = 0; greeted < kMostGreetedInATurn; ++greeted) {
-    auto connection = accept_connection(place_.socket());
-    if (!connection) {
-      (void)paused_after_accept(connection.error(), newcomers_);
+    if (paused_for_closes(newcomers_)) return;
+    StrangersFile connection;
+    auto accepted = accept_connection(place_.socket());
+    if (!accepted) {
+      (void)paused_after_accept(accepted.error(), newcomers_);
       return;
     }
-    take_in(std::move(*connection));
+    connection.hold(std::move(*accepted));
+    take_in(std::move(connection));
   }
 }
 
-void HttpServer::take_in(UniqueFd socket) {
+void HttpServer::take_in(StrangersFile socket) {
   if (clients_.size() >= kMostClients) make_room();
   Clients newcomer;
   newcomer.emplace_back(++last_number_, std::move(socket));

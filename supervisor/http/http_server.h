@@ -60,7 +60,7 @@ class HttpServer {
   using Clients = std::list<HttpClient>;
 
   void accept_some();
-  void take_in(UniqueFd socket);
+  void take_in(StrangersFile socket);
   void see(Clients::iterator client, short events);
   void hear(Clients::iterator client);
   /// Writes what the client takes. False where it is to be dropped.

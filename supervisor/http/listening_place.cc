@@ -10,6 +10,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "supervisor/kernel/plain_receive.h"
+
 namespace shmvisor {
 namespace {
 
@@ -98,6 +100,7 @@ Result<ListeningPlace, ListeningPlace::Trouble> ListeningPlace::at_path(const st
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   // The file gets the mode of the socket's own inode: unix_bind_bsd() of net/unix/af_unix.c.
   if (!socket.valid() || ::fchmod(socket.get(), kOwnerOnly) != 0) return trouble(path, errno);
+  refuse_files(socket);
   auto file = SocketFile::listen_at(path, socket, kBacklog);
   if (!file && file.error().value() == EEXIST) return Trouble{path + " is there and is no socket"};
   if (!file) return trouble(path, file.error().value());

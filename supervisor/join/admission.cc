@@ -44,13 +44,14 @@ UniqueFd other_than_ours(const UniqueFd& user_namespace) {
 
 }  // namespace
 
-Result<std::shared_ptr<Admission>> Admission::begin(pid_t pid, const UniqueFd& connection) {
+Result<std::shared_ptr<Admission>> Admission::begin(pid_t pid, uid_t payer,
+                                                    const UniqueFd& connection) {
   UniqueFd over_event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!over_event.valid()) return Errno::current();
   UniqueFd own_connection(::fcntl(connection.get(), F_DUPFD_CLOEXEC, 0));
   if (!own_connection.valid()) return Errno::current();
   auto admission =
-      std::make_shared<Admission>(pid, std::move(own_connection), std::move(over_event));
+      std::make_shared<Admission>(pid, payer, std::move(own_connection), std::move(over_event));
   auto share = std::make_unique<std::shared_ptr<Admission>>(admission);
   const auto entry = [](void* shared) -> void* {
     const std::unique_ptr<std::shared_ptr<Admission>> own(
@@ -64,7 +65,7 @@ Result<std::shared_ptr<Admission>> Admission::begin(pid_t pid, const UniqueFd& c
 }
 
 void Admission::run() noexcept {
-  receive_screened(std::move(connection_),
+  receive_screened(std::move(connection_), std::move(room_),
                    [this](Result<ScreenedRequest> asked) { find(std::move(asked)); });
 }
 

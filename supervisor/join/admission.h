@@ -36,9 +36,10 @@ class Admission {
     Result<UniqueFd> ipc_namespace = Errno(ESRCH);
   };
 
-  /// `connection`: has a message; borrowed.
+  /// `payer`: the user to charge. `connection`: has a message; borrowed.
   /// Errors: EAGAIN where no thread, EMFILE where no descriptor can be created.
-  static Result<std::shared_ptr<Admission>> begin(pid_t pid, const UniqueFd& connection);
+  static Result<std::shared_ptr<Admission>> begin(pid_t pid, uid_t payer,
+                                                  const UniqueFd& connection);
 
   /// Readable when the admission has ended.
   [[nodiscard]] int fd() const { return over_event_.get(); }
@@ -47,8 +48,11 @@ class Admission {
   /// Precondition: over() was true. Once.
   [[nodiscard]] Findings take() { return std::move(findings_); }
 
-  Admission(pid_t pid, UniqueFd connection, UniqueFd over_event)
-      : pid_(pid), connection_(std::move(connection)), over_event_(std::move(over_event)) {}
+  Admission(pid_t pid, uid_t payer, UniqueFd connection, UniqueFd over_event)
+      : pid_(pid), connection_(std::move(connection)), over_event_(std::move(over_event)) {
+    room_.socket.charge(payer);
+    room_.listener.charge(payer);
+  }
 
  private:
   void run() noexcept;
@@ -57,6 +61,7 @@ class Admission {
 
   const pid_t pid_;
   UniqueFd connection_;  ///< until it was heard
+  ScreeningRoom room_;
   const UniqueFd over_event_;
   Findings findings_;  ///< the thread's until it has ended
   std::atomic<bool> over_{false};

@@ -5,8 +5,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "supervisor/keeper/end_listening.h"
 #include "supervisor/kernel/accept_connection.h"
+#include "supervisor/resources/end_listening.h"
 
 namespace shmvisor {
 namespace {

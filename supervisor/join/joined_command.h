@@ -42,7 +42,7 @@ struct JoinedCommands::Joined {
   /// there is a member of this.
   KeptVisitor* kept = nullptr;
   /// Held open, so that our end can be seen.
-  UniqueFd connection;
+  StrangersFile connection;
   DescriptorShare::Part descriptors;
   bool ended = false;  ///< its last process
   Clock::time_point ended_at;

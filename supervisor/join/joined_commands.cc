@@ -21,6 +21,7 @@
 #include "supervisor/kernel/poll_files.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/loop/accept_pause.h"
+#include "supervisor/resources/pause_for_closes.h"
 
 namespace shmvisor {
 namespace {
@@ -68,14 +69,28 @@ JoinedCommands::JoinedCommands(EventLoop& loop, JoinSocket socket, std::shared_p
                             })),
       admit_again_(loop.timer([this] { begin_admissions(); })),
       forget_again_(loop.timer([this] { forget_ended(); })),
-      pool_(loop) {
+      pool_(std::in_place, loop) {
   session_->scope().add(scope_);
 }
 
-JoinedCommands::~JoinedCommands() = default;
+JoinedCommands::~JoinedCommands() {
+  // What is closed elsewhere keeps nothing of the session's share.
+  pool_.reset();
+  visitors_.clear();
+  applicants_.clear();
+  joined_.clear();
+  LastCloses::all().forget_shares();
+}
 
 void JoinedCommands::greet_visitors() {
   for (int greeted = 0; greeted < kMostGreetedInATurn; ++greeted) {
+    if (paused_for_closes(newcomers_)) {
+      log_limited(spdlog::level::warn, LogTopic::kJoins, LogLimiter::kNobody,
+                  "nobody can join for a moment: too many connections of processes that wanted to "
+                  "cannot be closed");
+      return;
+    }
+    Visitors visitor(1);  // before there is a descriptor for it
     auto accepted = socket_.accept();
     if (!accepted) {
       if (paused_after_accept(accepted.error(), newcomers_)) {
@@ -85,15 +100,17 @@ void JoinedCommands::greet_visitors() {
       }
       return;
     }
-    UniqueFd connection = std::move(*accepted);
-    PeerProcess peer = PeerProcess::of(connection);
+    StrangersFile& connection = visitor.front().connection;
+    PeerProcess& peer = visitor.front().peer;
+    connection.hold(std::move(*accepted));
+    peer = PeerProcess::of(connection.fd());
+    connection.charge(peer.payer());
     auto descriptors = session_->descriptors().take(peer.payer(), kDescriptorsOfAVisitor);
     if (!descriptors) continue;  // it finds its connection closed
+    connection.pay(std::move(*descriptors));
     if (!send_message(connection.get(), join::Greeting())) continue;
     spdlog::debug("process {} of user {} wants to join", peer.pid(), peer.user());
     if (visitors_.size() >= kMostVisitors) make_room();
-    Visitors visitor;
-    visitor.push_back({std::move(connection), std::move(peer), std::move(*descriptors)});
     expect(visitor);
     visitors_.splice(visitors_.end(), visitor);
   }
@@ -170,7 +187,8 @@ void JoinedCommands::begin_admissions() {
     }
     std::list<Underway> underway;
     underway.push_back({visitor.peer.payer(), {}});
-    auto begun = Admission::begin(visitor.peer.pid(), visitor.connection);
+    auto begun =
+        Admission::begin(visitor.peer.pid(), visitor.peer.payer(), visitor.connection.fd());
     if (!begun) {
       give_up(applicant, "the server has no thread or descriptor for it");
       continue;
@@ -255,7 +273,9 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
       std::min(std::chrono::milliseconds(findings.asked.request.tracer_wait_ms), kMostTracerWait);
   // All that was read of it by its number is its own.
   if (!visitor.peer.lives()) return "its process has ended, or cannot be told for sure";
-  admitted.listener = std::move(findings.asked.listener);
+  admitted.last_of_listener = std::make_shared<StrangersFile>(std::move(findings.asked.listener));
+  admitted.listener = admitted.last_of_listener->duplicate();
+  if (!admitted.listener.valid()) return "the server has no descriptor for it";
   admitted.files = std::move(findings.files.connection);
   admitted.user_namespace = std::move(findings.user_namespace);
   admitted.ipc_namespace = std::move(findings.ipc_namespace);
@@ -283,14 +303,12 @@ void JoinedCommands::answer(Applicant& applicant, const Admission::Findings& fin
   if (kept != nullptr) end_answer(*kept, is_sent);
   if (!is_sent) return;
   tell_of_join(visitor.peer);
+  visitor.connection.pay_for_itself();
   joined_.back().connection = std::move(visitor.connection);
 }
 
 void JoinedCommands::refuse(const Visitor& visitor, std::string_view refusal) {
-  // What it has sent, where nobody received that: left there it would take our answer with it. So
-  // received, without room for them, descriptors are never open here.
-  char byte = 0;
-  (void)::recv(visitor.connection.get(), &byte, sizeof(byte), 0);
+  // What it has sent, where nobody received that, whoever closes the connection takes.
   join::Answer answer;
   refusal.copy(answer.reason.data(), answer.reason.size() - 1);
   (void)send_message(visitor.connection.get(), answer);
@@ -331,7 +349,9 @@ bool JoinedCommands::drain() {
   socket_.remove();
   visitors_.clear();
   applicants_.clear();
-  return pool_.drain(kDrainBound) && joined_.empty();
+  const bool drained = pool_->drain(kDrainBound) && joined_.empty();
+  (void)LastCloses::all().wait_until_taken(kDrainBound);
+  return drained;
 }
 
 }  // namespace shmvisor

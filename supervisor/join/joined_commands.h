@@ -16,6 +16,9 @@
 // (KeptVisitors), and the next server serves them on: it asks no process again. Who has not got an
 // answer yet finds its connection closed, and asks again.
 //
+// A visitor decides how long the last close of its connection takes, by the files that wait there,
+// and that of its listener. So both are StrangersFiles.
+//
 // Ownership: borrows the loop, in which it runs; shares the session, to whose scope it adds that of
 // the joined processes; owns all else. Destroyed only after drain() succeeded; otherwise the
 // process must end without that: end_process.h. Thread rule: the main thread.
@@ -38,6 +41,7 @@
 #include "supervisor/journal/call_slots.h"
 #include "supervisor/keeper/kept_visitors.h"
 #include "supervisor/loop/event_loop.h"
+#include "supervisor/resources/strangers_file.h"
 #include "supervisor/scope/supervised_scope.h"
 #include "supervisor/session/server_pool.h"
 #include "supervisor/session/session.h"
@@ -67,7 +71,7 @@ class JoinedCommands {
   [[nodiscard]] bool all_gone() const;
 
   /// Sees at once which have ended.
-  void look() { pool_.look(); }
+  void look() { pool_->look(); }
   /// Commands that have joined, and are not seen to have ended.
   [[nodiscard]] std::size_t count() const;
 
@@ -80,9 +84,8 @@ class JoinedCommands {
 
   /// A process that is connected, and has not sent a request yet.
   struct Visitor {
-    UniqueFd connection;
-    PeerProcess peer;
-    DescriptorShare::Part descriptors = {};
+    StrangersFile connection;
+    PeerProcess peer = {};
     EventLoop::Source asked = {};
     EventLoop::Source ended = {};  ///< its process; another one may keep the connection open
     EventLoop::Timer late = {};
@@ -108,6 +111,8 @@ class JoinedCommands {
     uid_t payer = 0;
     SupervisedScope::Root root;
     std::chrono::milliseconds tracer_wait;
+    /// Closed last of its listener's descriptors: a stranger may have the listener, too.
+    std::shared_ptr<StrangersFile> last_of_listener;
     UniqueFd listener;
     UniqueFd files;           ///< invalid: it has none
     UniqueFd user_namespace;  ///< invalid: ours
@@ -173,8 +178,8 @@ class JoinedCommands {
   EventLoop::Source newcomers_;
   EventLoop::Timer admit_again_;   ///< while applicants wait for their turn
   EventLoop::Timer forget_again_;  ///< while files of those that have ended are mounted
-  /// The last member, because its servers use the others.
-  ServerPool pool_;
+  /// The last member, because its servers use the others. Always there.
+  std::optional<ServerPool> pool_;
 };
 
 }  // namespace shmvisor

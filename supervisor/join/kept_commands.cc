@@ -1,4 +1,5 @@
 // What JoinedCommands does for the next server, and with what the last one has left.
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
 
 #include <array>
@@ -36,9 +37,16 @@ void JoinedCommands::go_on_with(KeptVisitors& kept, CallSlots& slots,
 std::string JoinedCommands::bring_back(KeptVisitor& kept, std::span<const CallSlots::Left> left) {
   const std::uint32_t state = kept.state.load();
   Admitted admitted;
-  UniqueFd connection(kept.connection);
+  StrangersFile connection;
+  admitted.last_of_listener = std::make_shared<StrangersFile>();
+  connection.charge(kept.payer);
+  connection.hold(UniqueFd(kept.connection));
   const UniqueFd mount(state == KeptVisitor::kAdmitted ? kept.mount : -1);
-  if (state != KeptVisitor::kEnded) admitted.listener = UniqueFd(kept.listener);
+  if (state != KeptVisitor::kEnded) {
+    // Closed before the other one, so never the last.
+    admitted.listener = UniqueFd(kept.listener);
+    admitted.last_of_listener->hold(UniqueFd(::fcntl(kept.listener, F_DUPFD_CLOEXEC, 0)));
+  }
   if (!kept.fuse.is_over.load()) admitted.files = UniqueFd(kept.files);
   admitted.user_namespace = UniqueFd(kept.user_namespace);
   if (!admitted.files.valid()) kept.user_namespace = -1;  // it is closed when we are done

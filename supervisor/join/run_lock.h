@@ -8,6 +8,9 @@
 // the last of these processes. The file stays, since another run may lock it at the moment of its
 // removal.
 //
+// A file that neither root nor this user has made, nor whose folder it is in, is not used: in /tmp
+// anybody may make one, and remove it or keep it locked.
+//
 // A process that closes the descriptor is not seen. A process that unlocks it hides all processes
 // of its own command, since these share one open file description. Processes of another user, who
 // may not open the file (mode 0600), are not seen either. Such a user may join, and not serve.
@@ -25,7 +28,7 @@ namespace shmvisor {
 class RunLock {
  public:
   /// Opens the file without locking it. Errors: those of open(2); EINVAL where it is no regular
-  /// file.
+  /// file; EACCES where it is a stranger's.
   static Result<RunLock> at(const std::string& socket_path);
 
   /// Takes the lock exclusively. False where another process holds it.

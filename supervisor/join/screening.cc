@@ -82,20 +82,21 @@ bool wait_for(int socket) {
   }
 }
 
-Result<ScreenedRequest> hear(int socket) {
+Result<ScreenedRequest> hear(int socket, StrangersFile listener) {
   if (!wait_for(socket)) return Errno(ETIMEDOUT);
   Report report;
   auto received = receive_message(socket, report);
   if (!received) return received.error();
   if (report.error != 0) return Errno(report.error);
-  return ScreenedRequest{report.request, std::move(received->at(0)), std::move(received->at(1))};
+  listener.hold(std::move(received->at(0)));
+  return ScreenedRequest{report.request, std::move(listener), std::move(received->at(1))};
 }
 
 /// What a message without descriptors is, which no child need receive. Nothing where a child is to
 /// receive it. Without room for descriptors a look opens none.
-std::optional<Result<ScreenedRequest>> look_at_message(int connection) {
-  ScreenedRequest seen;
-  iovec data{&seen.request, sizeof(seen.request)};
+std::optional<Result<join::Request>> look_at_message(int connection) {
+  join::Request seen;
+  iovec data{&seen, sizeof(seen)};
   msghdr header{};
   header.msg_iov = &data;
   header.msg_iovlen = 1;
@@ -108,26 +109,33 @@ std::optional<Result<ScreenedRequest>> look_at_message(int connection) {
   const auto flags = static_cast<unsigned>(header.msg_flags);
   // Whatever else it is: to drop a descriptor on the way may take long, too.
   if ((flags & MSG_CTRUNC) != 0) return std::nullopt;
-  if (static_cast<std::size_t>(got) != sizeof(seen.request) || (flags & MSG_TRUNC) != 0) {
+  if (static_cast<std::size_t>(got) != sizeof(seen) || (flags & MSG_TRUNC) != 0) {
     return Errno(EBADMSG);
   }
-  return Result<ScreenedRequest>(std::move(seen));
+  return Result<join::Request>(seen);
 }
 
 }  // namespace
 
-void receive_screened(UniqueFd connection,
+void receive_screened(UniqueFd connection, ScreeningRoom room,
                       const std::function<void(Result<ScreenedRequest>)>& take) {
-  if (auto seen = look_at_message(connection.get())) {
-    take(std::move(*seen));
+  if (const auto seen = look_at_message(connection.get())) {
+    connection.reset();
+    if (*seen) {
+      take(ScreenedRequest{**seen, std::move(room.listener), UniqueFd()});
+    } else {
+      take(seen->error());
+    }
     return;
   }
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-    take(Errno::current());
+    const Errno error = Errno::current();
+    connection.reset();
+    take(error);
     return;
   }
-  UniqueFd ours(pair[0]);
+  room.socket.hold(UniqueFd(pair[0]));
   UniqueFd theirs(pair[1]);
   const pid_t child = ::fork();
   if (child == 0) receive_in(connection.get(), theirs.get());
@@ -137,9 +145,10 @@ void receive_screened(UniqueFd connection,
     take(Errno(EAGAIN));
     return;
   }
-  auto heard = hear(ours.get());
-  ours.reset();
-  take(std::move(heard));
+  {
+    const StrangersFile ours = std::move(room.socket);
+    take(hear(ours.get(), std::move(room.listener)));
+  }
   ::kill(child, SIGKILL);
   HeldLocks::assert_may_wait();
   // The child of this thread: the main thread, which reaps, does not see it.

@@ -18,18 +18,26 @@
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/join/join_messages.h"
+#include "supervisor/resources/strangers_file.h"
 
 namespace shmvisor {
 
 struct ScreenedRequest {
   join::Request request;
-  UniqueFd listener;        ///< invalid where the descriptors do not fit the request
+  StrangersFile listener;   ///< invalid where the descriptors do not fit the request
   UniqueFd user_namespace;  ///< valid where it wants files in /proc
 };
 
-/// `connection`: non-blocking, and has a message. `take` gets the result, once, in the calling
-/// thread. After that this returns when the child has ended, which may be never.
-void receive_screened(UniqueFd connection,
+/// Made before there is something to hold.
+struct ScreeningRoom {
+  StrangersFile socket;
+  StrangersFile listener;
+};
+
+/// `connection`: non-blocking, and has a message. It is closed before `take` is called: until then
+/// its owner keeps it open, so that nothing is dropped here. `take` gets the result, once, in the
+/// calling thread. After that this returns when the child has ended, which may be never.
+void receive_screened(UniqueFd connection, ScreeningRoom room,
                       const std::function<void(Result<ScreenedRequest>)>& take);
 
 }  // namespace shmvisor

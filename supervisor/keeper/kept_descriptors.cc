@@ -20,8 +20,8 @@ struct Entry {
 
 }  // namespace
 
-bool close_descriptors_but(int own_folder, const KeptDescriptors& kept,
-                           bool (*also_kept)(int fd, void* context), void* context) {
+bool for_each_descriptor_but(int own_folder, const KeptDescriptors& kept,
+                             void (*take)(int fd, void* context), void* context) {
   if (::lseek(own_folder, 0, SEEK_SET) != 0) return false;
   alignas(Entry) std::array<char, 4096> buffer;
   for (;;) {
@@ -35,7 +35,7 @@ bool close_descriptors_but(int own_folder, const KeptDescriptors& kept,
       int fd = -1;
       const auto end = std::from_chars(name, name + std::strlen(name), fd);
       if (end.ec != std::errc() || fd == own_folder) continue;
-      if (!kept.kept(fd) && !also_kept(fd, context)) ::close(fd);
+      if (!kept.kept(fd)) take(fd, context);
     }
   }
 }

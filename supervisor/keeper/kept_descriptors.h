@@ -76,10 +76,10 @@ class KeptDescriptor {
   const int fd_;
 };
 
-/// Closes every descriptor of this process but those that are kept and those that `also_kept`
-/// says. Allocates nothing. `own_folder`: /proc/self/fd, opened before all descriptors may be
-/// taken. False where they cannot be listed.
-bool close_descriptors_but(int own_folder, const KeptDescriptors& kept,
-                           bool (*also_kept)(int fd, void* context), void* context);
+/// Calls `take` with every descriptor of this process but those that are kept, and `own_folder`.
+/// It may close them. Allocates nothing. `own_folder`: /proc/self/fd, opened before all descriptors
+/// may be taken. False where they cannot be listed.
+bool for_each_descriptor_but(int own_folder, const KeptDescriptors& kept,
+                             void (*take)(int fd, void* context), void* context);
 
 }  // namespace shmvisor

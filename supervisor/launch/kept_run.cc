@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "supervisor/keeper/server_clone.h"
+#include "supervisor/launch/closing_of_the_dead.h"
 #include "supervisor/launch/end_child.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/init_loop.h"
@@ -33,6 +34,7 @@ constexpr std::chrono::minutes kOfDeaths(1);
 constexpr std::chrono::milliseconds kLogBound(50);
 /// Where there is no memory for a server, or no pid.
 constexpr std::chrono::milliseconds kBeforeCloningAgain(100);
+constexpr std::chrono::milliseconds kBetweenLooks(50);
 
 class Keeper {
  public:
@@ -44,7 +46,8 @@ class Keeper {
         below_(launched.features),
         init_(loop_, launched.command.pid(), launched.group, launched.options.signal_group,
               launched.inherited.watched(), below_),
-        clone_again_(loop_.timer([this] { start_server(); })) {
+        clone_again_(loop_.timer([this] { start_server(); })),
+        look_again_(loop_.timer([this] { look_at_closing(); })) {
     launched.prepare(init_);
     init_.tell([this] { tell_server(); });
     // At a death there may be no memory.
@@ -144,9 +147,20 @@ class Keeper {
     if (launched_.kept->visitors != nullptr) {
       launched_.kept->visitors->list_descriptors(of_visitors_);
     }
-    return close_descriptors_but(
+    const bool listed = for_each_descriptor_but(
         folder_.get(), page_.descriptors,
-        [](int fd, void* self) { return static_cast<Keeper*>(self)->is_own(fd); }, this);
+        [](int fd, void* self) {
+          Keeper& keeper = *static_cast<Keeper*>(self);
+          if (!keeper.is_own(fd)) keeper.closing_.add(fd);
+        },
+        this);
+    closing_.flush();
+    look_at_closing();
+    return listed;
+  }
+
+  void look_at_closing() {
+    if (!closing_.over()) look_again_.set(Clock::now() + kBetweenLooks);
   }
 
   /// Whether it was open before there was a server, or has been opened here since; or is one of
@@ -165,6 +179,8 @@ class Keeper {
   DescendantScope below_;
   InitLoop init_;
   EventLoop::Timer clone_again_;
+  EventLoop::Timer look_again_;  ///< while processes close what a server had
+  ClosingOfTheDead closing_;
   std::vector<int> own_;
   std::vector<int> of_visitors_;  ///< sorted
   bool dead_left_ = false;        ///< what a server that died had open may be open still

@@ -60,7 +60,7 @@ std::string RoleSearch::still_live() const {
 std::string RoleSearch::not_allowed() const {
   const std::string lock = "'" + options_.serve_path + ".lock'";
   return "nobody serves at '" + options_.serve_path + "', and " + lock +
-         " may not be opened, which tells whether processes of an earlier server live on: let its "
+         " is another user's, which tells whether processes of an earlier server live on: let its "
          "owner serve, or remove it when all processes of those runs have ended";
 }
 

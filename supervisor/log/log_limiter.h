@@ -34,6 +34,7 @@ enum class LogTopic : std::uint8_t {
   kContainers,
   kRules,
   kAudit,
+  kRefusedMessages,
 };
 
 class LogLimiter {

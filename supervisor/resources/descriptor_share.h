@@ -57,6 +57,12 @@ class DescriptorShare {
     ~Part() {
       if (share_ != nullptr) share_->charge(user_, -count_);
     }
+    /// So many of them, which may be given back at another time than the others.
+    [[nodiscard]] Part split(std::int64_t count) {
+      if (share_ == nullptr) return {};
+      count_ -= count;
+      return {*share_, user_, count};
+    }
 
    private:
     friend class DescriptorShare;

@@ -76,7 +76,10 @@ const TaskStatus& ProcessCaller::status() {
   return *ids_;
 }
 
+/// Groups that our user namespace does not map all show as one: a right that follows from that one
+/// would be everybody's who has such a group.
 bool ProcessCaller::in_group(gid_t gid) {
+  if (!is_unambiguous(gid)) return false;
   if (gid == ids().fsgid) return true;
   const auto& groups = status().groups;
   return std::find(groups.begin(), groups.end(), gid) != groups.end();

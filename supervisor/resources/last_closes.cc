@@ -1,0 +1,162 @@
+#include "supervisor/resources/last_closes.h"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <new>
+#include <span>
+#include <utility>
+
+#include "policy/limits/fair_share.h"
+#include "supervisor/kernel/thread.h"
+
+namespace shmvisor {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kStackBytes = std::size_t{64} * 1024;
+/// For a child to have its copies, on a machine that is busy.
+constexpr std::chrono::milliseconds kReadyBound(1000);
+/// For the closes. One that is killed waits for no TCP socket's peer.
+constexpr std::chrono::milliseconds kCloseBound(1000);
+/// Where there is no process to be had.
+constexpr std::chrono::milliseconds kBeforeTryingAgain(50);
+constexpr std::chrono::milliseconds kYoung(20);
+constexpr std::chrono::milliseconds kOld(5000);
+
+}  // namespace
+
+LastCloses& LastCloses::all() {
+  static LastCloses* const made = new LastCloses;  // NOLINT
+  return *made;
+}
+
+void LastCloses::add(Files& file) noexcept {
+  const MutexLock lock(mutex_);
+  if (!file.front().is_paid) ++unpaid_;
+  waiting_.splice(waiting_.end(), file);
+  // Where there is no thread they wait for the next one that comes.
+  if (!works_) works_ = start_detached(work_on, this, kStackBytes).ok();
+  changed_.notify_all();
+}
+
+std::size_t LastCloses::unpaid() const {
+  const MutexLock lock(mutex_);
+  return unpaid_;
+}
+
+void LastCloses::forget_shares() {
+  const MutexLock lock(mutex_);
+  while (closes_) (void)changed_.wait_until(mutex_, Clock::now() + kReadyBound);
+  for (File& file : waiting_) {
+    if (!std::exchange(file.is_paid, false)) continue;
+    file.part = {};
+    ++unpaid_;
+  }
+}
+
+bool LastCloses::wait_until_taken(std::chrono::milliseconds bound) {
+  const auto deadline = Clock::now() + bound;
+  const MutexLock lock(mutex_);
+  while (closes_ || !waiting_.empty()) {
+    if (!changed_.wait_until(mutex_, deadline)) break;
+  }
+  return !closes_ && waiting_.empty();
+}
+
+void* LastCloses::work_on(void* self) {
+  static_cast<LastCloses*>(self)->work();
+  return nullptr;
+}
+
+void LastCloses::work() noexcept {
+  MutexLock lock(mutex_);
+  for (;;) {
+    lock.unlock();
+    look_at_children();
+    lock.lock();
+    Files batch = take_batch();
+    if (!batch.empty()) {
+      closes_ = true;
+      lock.unlock();
+      const bool closed = close(batch);
+      lock.lock();
+      closes_ = false;
+      waiting_.splice(waiting_.begin(), batch);
+      unpaid_ = static_cast<std::size_t>(std::ranges::count(waiting_, false, &File::is_paid));
+      changed_.notify_all();
+      if (closed) continue;
+    } else if (waiting_.empty() && children_.empty()) {
+      works_ = false;
+      return;
+    }
+    (void)changed_.wait_until(mutex_,
+                              Clock::now() + (batch.empty() ? pause() : kBeforeTryingAgain));
+  }
+}
+
+bool LastCloses::may_begin(uid_t payer) const {
+  const auto all = static_cast<int>(children_.size());
+  const auto own = static_cast<int>(std::ranges::count(children_, payer, &Child::payer));
+  return own < kMostOfOne && within_fair_share(own, kMostProcesses - all);
+}
+
+LastCloses::Files LastCloses::take_batch() {
+  Files batch;
+  const auto first =
+      std::ranges::find_if(waiting_, [this](const File& file) { return may_begin(file.payer); });
+  if (first == waiting_.end()) return batch;
+  const uid_t payer = first->payer;
+  for (auto next = first; next != waiting_.end() && batch.size() < ClosingProcess::kMostFiles;) {
+    const auto file = next++;
+    if (file->payer == payer) batch.splice(batch.end(), waiting_, file);
+  }
+  return batch;
+}
+
+bool LastCloses::close(Files& batch) {
+  std::array<int, ClosingProcess::kMostFiles> files{};
+  std::ranges::transform(batch, files.begin(), [](const File& file) { return file.fd.get(); });
+  const std::span<int> sorted = std::span(files).first(batch.size());
+  std::ranges::sort(sorted);
+  std::list<Child> begun;
+  try {
+    begun.emplace_back();
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  Child& child = begun.front();
+  child.payer = batch.front().payer;
+  child.process = ClosingProcess::begin(sorted, ClosingProcess::Memory::kOurs);
+  if (child.process == nullptr) return false;
+  children_.splice(children_.end(), begun);
+  if (!child.process->wait_until_ready(kReadyBound)) {
+    child.process->kill();
+    child.is_killed = true;
+    return false;
+  }
+  for (File& file : batch) static_cast<void>(file.fd.release());
+  child.process->close_ours();
+  batch.clear();
+  return true;
+}
+
+void LastCloses::look_at_children() {
+  std::erase_if(children_, [](const Child& child) { return child.process->gone(); });
+  const auto now = Clock::now();
+  for (Child& child : children_) {
+    if (child.is_killed || now < child.process->since() + kCloseBound) continue;
+    child.process->kill();
+    child.is_killed = true;
+  }
+}
+
+std::chrono::milliseconds LastCloses::pause() const {
+  if (children_.empty()) return kBeforeTryingAgain;
+  const auto age = Clock::now() - children_.back().process->since();
+  if (age < kYoung) return std::chrono::milliseconds(1);
+  return std::chrono::milliseconds(age < kOld ? 20 : 200);
+}
+
+}  // namespace shmvisor

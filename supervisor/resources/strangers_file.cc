@@ -1,0 +1,45 @@
+#include "supervisor/resources/strangers_file.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+namespace shmvisor {
+namespace {
+
+/// Whether it is a connection that has nothing to drop, nor ever will.
+bool is_empty_connection(const UniqueFd& fd) {
+  int type = 0;
+  socklen_t size = sizeof(type);
+  if (::getsockopt(fd.get(), SOL_SOCKET, SO_TYPE, &type, &size) != 0) return false;
+  // Fails for one that listens, or has no other side.
+  if (::shutdown(fd.get(), SHUT_RDWR) != 0) return false;
+  // An empty message looks like the end, but has a sender, for whom there is no room here.
+  const int on = 1;
+  if (type != SOCK_STREAM &&
+      ::setsockopt(fd.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) != 0) {
+    return false;
+  }
+  char byte = 0;
+  iovec data{&byte, sizeof(byte)};
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  ssize_t got = ::recvmsg(fd.get(), &header, MSG_PEEK | MSG_DONTWAIT);
+  // Once, where the other side was closed with something of ours unread.
+  if (got < 0 && errno == ECONNRESET) got = ::recvmsg(fd.get(), &header, MSG_PEEK | MSG_DONTWAIT);
+  return got == 0 && header.msg_flags == 0;
+}
+
+}  // namespace
+
+UniqueFd StrangersFile::duplicate() const { return UniqueFd(::fcntl(get(), F_DUPFD_CLOEXEC, 0)); }
+
+void StrangersFile::close() noexcept {
+  if (!valid()) return;
+  if (is_empty_connection(file_.front().fd)) return;
+  LastCloses::all().add(file_);
+}
+
+}  // namespace shmvisor
