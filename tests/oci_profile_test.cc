@@ -1,20 +1,11 @@
 #include <gtest/gtest.h>
-#include <linux/audit.h>
-#include <linux/seccomp.h>
-#include <seccomp.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include <memory>
 #include <string>
-#include <type_traits>
 #include <vector>
 
-#include "emulation/abi/call_numbers.h"
-#include "policy/base/unique_fd.h"
+#include "policy/oci/architecture.h"
 #include "policy/oci/profile_merge.h"
 #include "policy/oci/shm_profile.h"
-#include "tests/bpf_machine.h"
 
 namespace shmvisor {
 namespace {
@@ -76,14 +67,31 @@ TEST(ShmProfile, HasWhatIsAskedFor) {
                 kOurRule + "]}");
 }
 
-TEST(ShmProfile, KnowsTheNamesOfTwoArchitectures) {
+TEST(ShmProfile, IsForTheArchitecturesOfTheMachineUnlessOthersAreAskedFor) {
+  EXPECT_EQ(new_profile({}).at("architectures").get<std::vector<std::string>>(),
+            architectures_here());
+  EXPECT_EQ(new_profile({.architectures = {kArchAarch64, kArchArm}}).dump(),
+            R"({"defaultAction":"SCMP_ACT_ALLOW",)"
+            R"("architectures":["SCMP_ARCH_AARCH64","SCMP_ARCH_ARM"],)"
+            R"("listenerPath":"/run/shmvisor/agent.sock","syscalls":[)" +
+                kOurRule + "]}")
+      << "no ipc(2)";
+}
+
+TEST(ShmProfile, KnowsTheNamesOfFourArchitectures) {
   for (const char* const name : {"x86_64", "amd64", "SCMP_ARCH_X86_64"}) {
     EXPECT_EQ(find_architecture(name), kArchX86_64) << name;
   }
   for (const char* const name : {"i386", "x86", "SCMP_ARCH_X86"}) {
     EXPECT_EQ(find_architecture(name), kArchX86) << name;
   }
-  for (const char* const name : {"arm64", "x32", "", "X86", "SCMP_ARCH_X32"}) {
+  for (const char* const name : {"aarch64", "arm64", "SCMP_ARCH_AARCH64"}) {
+    EXPECT_EQ(find_architecture(name), kArchAarch64) << name;
+  }
+  for (const char* const name : {"arm", "armhf", "armv7l", "SCMP_ARCH_ARM"}) {
+    EXPECT_EQ(find_architecture(name), kArchArm) << name;
+  }
+  for (const char* const name : {"riscv64", "x32", "", "X86", "SCMP_ARCH_X32"}) {
     EXPECT_FALSE(find_architecture(name)) << name;
   }
 }
@@ -153,6 +161,12 @@ TEST(MergeProfile, KeepsArchitecturesUnlessTheyAreAskedFor) {
             R"([{"architecture":"SCMP_ARCH_AARCH64","subArchitectures":["SCMP_ARCH_ARM"]},)"
             R"({"architecture":"SCMP_ARCH_X86_64","subArchitectures":["SCMP_ARCH_X86"]}])");
   EXPECT_FALSE(added.contains("architectures"));
+  const std::string podman_s = R"({"defaultAction":"SCMP_ACT_ERRNO","archMap":[
+      {"architecture":"SCMP_ARCH_X86_64","subArchitectures":["SCMP_ARCH_X32"]},
+      {"architecture":"SCMP_ARCH_AARCH64","subArchitectures":null}]})";
+  EXPECT_EQ(map_of(merged_json(podman_s, {.architectures = {kArchArm, kArchX86_64}})),
+            R"([{"architecture":"SCMP_ARCH_X86_64","subArchitectures":["SCMP_ARCH_X32"]},)"
+            R"({"architecture":"SCMP_ARCH_AARCH64","subArchitectures":["SCMP_ARCH_ARM"]}])");
   EXPECT_EQ(rules_of(added), "[" + kOurRule + our_ipc_rules() + "]");
 }
 
@@ -241,104 +255,6 @@ TEST(MergeProfile, RefusesWhatItCannotKeepOrUnderstand) {
       {twice, unclear},
   };
   for (const auto& [text, reason] : refusals) EXPECT_EQ(merged(text), "refused: " + reason) << text;
-}
-
-// From here on the profile is made into a filter as runtimes do it, and that is run.
-
-struct ReleaseContext {
-  void operator()(scmp_filter_ctx context) const { seccomp_release(context); }
-};
-
-std::uint32_t action_of(const std::string& name) {
-  if (name == "SCMP_ACT_ALLOW") return SCMP_ACT_ALLOW;
-  return name == "SCMP_ACT_NOTIFY" ? SCMP_ACT_NOTIFY : SCMP_ACT_ERRNO(EPERM);
-}
-
-scmp_arg_cmp comparison_of(const Json& condition) {
-  const bool masked = condition.at("op") == "SCMP_CMP_MASKED_EQ";
-  return {condition.at("index").get<unsigned>(), masked ? SCMP_CMP_MASKED_EQ : SCMP_CMP_EQ,
-          condition.at("value").get<scmp_datum_t>(), condition.value("valueTwo", scmp_datum_t{0})};
-}
-
-void add_rules(scmp_filter_ctx context, const Json& profile) {
-  for (const Json& rule : profile.at("syscalls")) {
-    std::vector<scmp_arg_cmp> comparisons;
-    for (const Json& condition : rule.value("args", Json::array())) {
-      comparisons.push_back(comparison_of(condition));
-    }
-    for (const Json& name : rule.at("names")) {
-      EXPECT_EQ(0, seccomp_rule_add_array(
-                       context, action_of(rule.at("action").get<std::string>()),
-                       seccomp_syscall_resolve_name(name.get_ref<const std::string&>().c_str()),
-                       static_cast<unsigned>(comparisons.size()), comparisons.data()))
-          << rule.dump();
-    }
-  }
-}
-
-/// crun's and runc's way from "architectures" and "syscalls" to a program.
-std::vector<sock_filter> compiled(const Json& profile) {
-  const std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, ReleaseContext> context(
-      seccomp_init(action_of(profile.at("defaultAction").get<std::string>())));
-  EXPECT_EQ(0, seccomp_arch_add(context.get(), SCMP_ARCH_X86));
-  add_rules(context.get(), profile);
-  const UniqueFd file(::memfd_create("profile", MFD_CLOEXEC));
-  EXPECT_EQ(0, seccomp_export_bpf(context.get(), file.get()));
-  std::vector<sock_filter> program(static_cast<std::size_t>(::lseek(file.get(), 0, SEEK_END)) /
-                                   sizeof(sock_filter));
-  EXPECT_GT(::pread(file.get(), program.data(), program.size() * sizeof(sock_filter), 0), 0);
-  return program;
-}
-
-/// What the program answers to ipc(2) of i386, or to a call of `architecture`.
-std::uint32_t answer(const std::vector<sock_filter>& program, std::uint32_t architecture,
-                     int number, std::uint64_t first_argument = 0) {
-  seccomp_data data{};
-  data.arch = architecture;
-  data.nr = number;
-  data.args[0] = first_argument;
-  const auto verdict = BpfMachine(program).run(data);
-  EXPECT_TRUE(verdict);
-  return verdict ? verdict->value : SECCOMP_RET_KILL_PROCESS;
-}
-
-void expect_shm_notified_only(const Json& profile, std::uint32_t otherwise) {
-  constexpr int kIpc = *kI386Calls.ipc;
-  const auto program = compiled(profile);
-  for (const int number :
-       {kX86_64Calls.shmget, kX86_64Calls.shmat, kX86_64Calls.shmctl, kX86_64Calls.shmdt}) {
-    EXPECT_EQ(answer(program, AUDIT_ARCH_X86_64, number), SECCOMP_RET_USER_NOTIF) << number;
-  }
-  EXPECT_EQ(answer(program, AUDIT_ARCH_X86_64, 65), otherwise) << "semop";
-  for (const int number :
-       {kI386Calls.shmget, kI386Calls.shmctl, kI386Calls.shmat, kI386Calls.shmdt}) {
-    EXPECT_EQ(answer(program, AUDIT_ARCH_I386, number), SECCOMP_RET_USER_NOTIF) << number;
-  }
-  for (const std::uint64_t version : {0x0U, 0x10000U, 0x20000U, 0xffff0000U}) {
-    for (std::uint64_t subcall = 0; subcall <= 0xffff; ++subcall) {
-      const bool shm = subcall >= 21 && subcall <= 24;
-      ASSERT_EQ(answer(program, AUDIT_ARCH_I386, kIpc, version | subcall),
-                shm ? std::uint32_t{SECCOMP_RET_USER_NOTIF} : otherwise)
-          << "sub-call " << subcall << " with version " << version;
-    }
-  }
-}
-
-TEST(CompiledProfile, NotifiesSharedMemoryOnly) {
-  expect_shm_notified_only(new_profile({}), SECCOMP_RET_ALLOW);
-}
-
-TEST(CompiledProfile, AllowsTheOtherSubcallsThatWereAllowed) {
-  expect_shm_notified_only(
-      merged_json(
-          for_i386(R"({"names":["semop","ipc","shmat","read"],"action":"SCMP_ACT_ALLOW"})")),
-      SECCOMP_RET_ALLOW);
-}
-
-TEST(CompiledProfile, RefusesTheOtherSubcallsThatWereRefused) {
-  expect_shm_notified_only(
-      merged_json(for_i386(R"({"names":["shmget","read"],"action":"SCMP_ACT_ALLOW"})")),
-      SECCOMP_RET_ERRNO | EPERM);
 }
 
 }  // namespace

@@ -8,23 +8,24 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/debian.sh" || exit 1
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/shmvisor-machines
 suite=bookworm
-# As packages_build of integration/packages.sh, without the programs.
-libraries='libc6-dev libstdc++-12-dev linux-libc-dev libseccomp-dev libcap-dev libfuse3-dev libspdlog-dev libcli11-dev
-  nlohmann-json3-dev libtomlplusplus-dev libhttp-parser-dev libncurses-dev libgtest-dev libgmock-dev'
+. "$here/../packages.sh" || exit 1
+# What shmvisor is built with, but for the programs, and what these need of a compiler's own.
+libraries="$(printf '%s\n' $packages_build | grep -- '-dev$' | paste -s -d ' ')
+  libc6-dev libstdc++-12-dev linux-libc-dev libgmock-dev"
 programs='bash coreutils diffutils findutils gawk grep mount procps sed util-linux busybox-static'
 
-# fill KIND ARCHITECTURE PACKAGE...: the folder KIND-ARCHITECTURE, if it is not there.
+# fill KIND ARCHITECTURE PACKAGE...: the folder KIND-ARCHITECTURE, if it is not there, or is of other packages.
 fill() {
   local folder=$cache/$1-$2 log=$cache/fetch-$1-$2.log
   debian_architecture=$2
   shift 2
-  [ ! -e "$folder" ] || return 0
-  mkdir -p "$cache" && rm -rf "$folder.part" && mkdir "$folder.part" || exit 1
+  [ ! -e "$folder" ] || ! echo "$@" | cmp -s - "$folder.list" || return 0
+  mkdir -p "$cache" && rm -rf "$folder" "$folder.part" && mkdir "$folder.part" || exit 1
   if ! fetch_unpacked "$suite" "$folder.part" "$@" >"$log" 2>&1; then
     echo "not fetched from $suite: $(grep -E '^[EW]:' "$log" | head -n 1)" >&2
     exit 1
   fi
-  mv "$folder.part" "$folder"
+  mv "$folder.part" "$folder" && echo "$@" >"$folder.list"
 }
 
 reason=$(why_no_private_apt)

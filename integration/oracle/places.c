@@ -9,8 +9,8 @@
 
 #define MIB (1024ul * 1024)
 
-static const unsigned long kSizes[] = {1, PAGE - 1, PAGE, PAGE + 1, 2 * MIB};
-enum { kSizeCount = sizeof kSizes / sizeof *kSizes };
+enum { kSizeCount = 5 };
+static unsigned long sizes[kSizeCount];
 
 static const int kFlags[] = {0,
                              SHM_RND,
@@ -65,10 +65,10 @@ static bool replaces_stack(uintptr_t address, unsigned long size) {
 static void try_at(const char* place, uintptr_t address) {
   for (int size = 0; size < kSizeCount; ++size) {
     char line[256];
-    int length = snprintf(line, sizeof line, "%s, %lu bytes:", place, kSizes[size]);
+    int length = snprintf(line, sizeof line, "%s, %lu bytes:", place, sizes[size]);
     for (int flag = 0; flag < kFlagCount; ++flag) {
       const char* outcome = "skipped";
-      if ((kFlags[flag] & SHM_REMAP) == 0 || !replaces_stack(address, kSizes[size])) {
+      if ((kFlags[flag] & SHM_REMAP) == 0 || !replaces_stack(address, sizes[size])) {
         const long at = shm_at(segments[size], (void*)address, kFlags[flag]);
         outcome = at == -1                                   ? name_of(errno)
                   : (uintptr_t)at == address                 ? "there"
@@ -117,7 +117,7 @@ static void as_ordinary_user(void* unused) {
   (void)unused;
   static const struct identity kUser = {.name = "user", .uid = 1000, .gid = 1000};
   become(&kUser);
-  for (int size = 0; size < kSizeCount; ++size) segments[size] = new_segment(kSizes[size]);
+  for (int size = 0; size < kSizeCount; ++size) segments[size] = new_segment(sizes[size]);
   walk();
   for (int size = 0; size < kSizeCount; ++size) shm_ctl(segments[size], IPC_RMID, NULL);
 }
@@ -140,7 +140,7 @@ static void in_vain(const char* what, uintptr_t address, int flags) {
 }
 
 static void rmid_forced(void) {
-  static char taken[2 * PAGE];
+  static char taken[2 * LARGEST_PAGE];
   const int file = open("/proc/sys/kernel/shm_rmid_forced", O_WRONLY);
   if (file < 0 || write(file, "1", 1) != 1) die("shm_rmid_forced");
   for (int times = 0; times < 3; ++times) {
@@ -167,12 +167,14 @@ int main(int argc, char** argv) {
     execv("/proc/self/exe", argv);
     die("execv");
   }
+  const unsigned long all_sizes[kSizeCount] = {1, PAGE - 1, PAGE, PAGE + 1, 2 * MIB};
+  memcpy(sizes, all_sizes, sizeof sizes);
   say("== a caller that begins");
   rmid_forced();
   say("== a caller that attached often");
   attach_often();
   rmid_forced();
-  for (int size = 0; size < kSizeCount; ++size) segments[size] = new_segment(kSizes[size]);
+  for (int size = 0; size < kSizeCount; ++size) segments[size] = new_segment(sizes[size]);
   say("== as root");
   walk();
   say("== as an ordinary user");

@@ -105,7 +105,7 @@ static void attach_beside(const char* what, void* (*first)(void*), void* (*secon
 
 int main(void) {
   const int fd = mkstemp(file_name);
-  char zeros[PAGE] = {0};
+  static const char zeros[LARGEST_PAGE];
   if (fd < 0 || write(fd, zeros, PAGE) != (ssize_t)PAGE) {
     die("mkstemp");
   }
@@ -115,7 +115,7 @@ int main(void) {
   attach_beside("a thread counts on its numbers", count_on_numbers, NULL);
   say("%ld wrong numbers, %ld lost files", atomic_load(&wrong_numbers), atomic_load(&lost_files));
   struct stat status;
-  char bytes[PAGE];
+  static char bytes[LARGEST_PAGE];
   const int again = open(file_name, O_RDONLY);
   if (again < 0 || read(again, bytes, PAGE) != (ssize_t)PAGE || fstat(again, &status) != 0) {
     die(file_name);

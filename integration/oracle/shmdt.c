@@ -24,7 +24,7 @@ static void wrong_addresses(void) {
   TRY(shm_dt((void*)0xffffffffffffffff));
   int on_stack;
   TRY(shm_dt((void*)((uintptr_t)&on_stack & ~(PAGE - 1))));
-  static char in_data[2 * PAGE];
+  static char in_data[2 * LARGEST_PAGE];
   TRY(shm_dt((void*)(((uintptr_t)in_data + PAGE) & ~(PAGE - 1))));
   char* anonymous = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   TRY(shm_dt(anonymous));

@@ -9,6 +9,12 @@
 
 __attribute__((constructor)) static void flush_each_line(void) { setvbuf(stdout, NULL, _IOLBF, 0); }
 
+unsigned long page_bytes(void) {
+  static unsigned long bytes;
+  if (bytes == 0) bytes = (unsigned long)sysconf(_SC_PAGESIZE);
+  return bytes;
+}
+
 long shm_get(key_t key, unsigned long size, int flags) {
   return syscall(SYS_shmget, key, size, flags);
 }

@@ -28,7 +28,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAGE 4096ul
+// Of the kernel that the program runs on, and the largest of any.
+#define PAGE page_bytes()
+#define LARGEST_PAGE 65536ul
+unsigned long page_bytes(void);
 
 // The calls as the kernel takes them: glibc's wrappers refuse some arguments by themselves.
 long shm_get(key_t key, unsigned long size, int flags);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "policy/filter/notified_calls.h"
+#include "policy/oci/architecture.h"
 
 namespace shmvisor {
 namespace {
@@ -74,12 +75,12 @@ void append(Json& list, const std::vector<std::string>& texts) {
   }
 }
 
-/// Docker's and podman's way to say it: what goes with the native architecture.
-Json* native_entry(Json& profile) {
+/// Docker's and podman's way to say it: what goes with the native architecture of a family.
+Json* entry_of(const ArchitectureFamily& family, Json& profile) {
   const auto map = profile.find("archMap");
   if (map == profile.end()) return nullptr;
-  const auto found = std::find_if(map->begin(), map->end(), [](const Json& entry) {
-    return member(entry, "architecture") == kArchX86_64;
+  const auto found = std::find_if(map->begin(), map->end(), [&](const Json& entry) {
+    return member(entry, "architecture") == family.native;
   });
   return found == map->end() ? nullptr : &*found;
 }
@@ -87,18 +88,22 @@ Json* native_entry(Json& profile) {
 void add_architectures(Json& profile, const std::vector<std::string>& wanted) {
   if (wanted.empty()) return;
   if (member(profile, "archMap").empty()) return append(profile["architectures"], wanted);
-  if (native_entry(profile) == nullptr) {
-    profile["archMap"].push_back({{"architecture", kArchX86_64}, {"subArchitectures", nullptr}});
+  for (const ArchitectureFamily& family : kArchitectureFamilies) {
+    const bool narrow = std::ranges::find(wanted, family.narrow) != wanted.end();
+    if (!narrow && std::ranges::find(wanted, family.native) == wanted.end()) continue;
+    if (entry_of(family, profile) == nullptr) {
+      profile["archMap"].push_back(
+          {{"architecture", family.native}, {"subArchitectures", nullptr}});
+    }
+    if (narrow) append((*entry_of(family, profile))["subArchitectures"], {family.narrow});
   }
-  std::vector<std::string> besides = wanted;
-  std::erase(besides, kArchX86_64);
-  if (!besides.empty()) append((*native_entry(profile))["subArchitectures"], besides);
 }
 
-/// Whether i386 calls come to its rules at all; otherwise ipc(2) does not exist.
+/// Whether i386 calls come to its rules at all; otherwise ipc(2) does not exist: 32-bit Arm has it
+/// in an ABI only that no kernel of 64 bits knows.
 bool is_for_i386(Json& profile) {
   if (contains(member(profile, "architectures"), kArchX86)) return true;
-  const Json* const entry = native_entry(profile);
+  const Json* const entry = entry_of(kX86Family, profile);
   return entry != nullptr && contains(member(*entry, "subArchitectures"), kArchX86);
 }
 

@@ -7,36 +7,17 @@
 #include <cstdint>
 
 #include "policy/filter/notified_calls.h"
+#include "policy/oci/architecture.h"
 
 namespace shmvisor {
 namespace {
 
 constexpr int kIndent = 2;
 
-struct ArchitectureName {
-  const char* name;
-  const char* meant;
-};
-constexpr std::array<ArchitectureName, 9> kArchitectureNames = {{{kArchX86_64, kArchX86_64},
-                                                                 {"x86_64", kArchX86_64},
-                                                                 {"x86-64", kArchX86_64},
-                                                                 {"amd64", kArchX86_64},
-                                                                 {kArchX86, kArchX86},
-                                                                 {"x86", kArchX86},
-                                                                 {"i386", kArchX86},
-                                                                 {"i686", kArchX86},
-                                                                 {"386", kArchX86}}};
-
 constexpr std::array kFilterFlags = {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
                                      "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_LOG"};
 
 }  // namespace
-
-std::optional<std::string> find_architecture(std::string_view name) {
-  const auto* const found = std::ranges::find(kArchitectureNames, name, &ArchitectureName::name);
-  if (found == kArchitectureNames.end()) return std::nullopt;
-  return found->meant;
-}
 
 std::span<const char* const> filter_flags() { return kFilterFlags; }
 
@@ -66,8 +47,7 @@ OrderedJson masked_condition(std::uint32_t mask, std::uint32_t value) {
 
 OrderedJson new_profile(const ShmProfile& wanted) {
   const std::vector<std::string> architectures =
-      wanted.architectures.empty() ? std::vector<std::string>{kArchX86_64, kArchX86}
-                                   : wanted.architectures;
+      wanted.architectures.empty() ? architectures_here() : wanted.architectures;
   OrderedJson profile = {{"defaultAction", "SCMP_ACT_ALLOW"}, {"architectures", architectures}};
   if (!wanted.flags.empty()) profile["flags"] = wanted.flags;
   profile["listenerPath"] = wanted.listener_path;

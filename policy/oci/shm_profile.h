@@ -4,8 +4,8 @@
 // Its rules are made of policy/filter/notified_calls.h, as our own filter is. What that filter has
 // besides is not for containers: unshare(2) and setns(2), because a notified call is let through
 // and a profile may forbid them (the agent asks anew at each call where a thread lives); and the
-// traced calls, which an agent does without. Without i386 among its architectures a filter kills
-// whoever makes an i386 call (libseccomp's answer to those that it was not made for).
+// traced calls, which an agent does without. Without i386 (or 32-bit Arm) among its architectures a
+// filter kills whoever makes a call of it (libseccomp's answer to those that it was not made for).
 //
 // Thread rule: plain values.
 #pragma once
@@ -22,7 +22,8 @@
 namespace shmvisor {
 
 struct ShmProfile {
-  /// SCMP_ARCH_X86_64, SCMP_ARCH_X86. Empty: not asked for; both, where a profile is new.
+  /// SCMP_ARCH_* (policy/oci/architecture.h). Empty: not asked for; those of this machine, where a
+  /// profile is new.
   std::vector<std::string> architectures{};
   /// SECCOMP_FILTER_FLAG_*. None by default: runc before 1.2 starts no container with any flag, and
   /// before 1.4.1 none with WAIT_KILLABLE_RECV; crun starts none with a flag that it does not know.
@@ -31,13 +32,7 @@ struct ShmProfile {
   std::optional<std::string> metadata{};  ///< policy/limits/container_metadata.h
 };
 
-inline constexpr const char* kArchX86_64 = "SCMP_ARCH_X86_64";
-inline constexpr const char* kArchX86 = "SCMP_ARCH_X86";
 inline constexpr const char* kActNotify = "SCMP_ACT_NOTIFY";
-
-/// An architecture as the specification, Docker, Debian or uname(1) name it; nullopt for others
-/// than the two that are served.
-std::optional<std::string> find_architecture(std::string_view name);
 
 /// Flags that the specification has, and that do a listener no harm.
 std::span<const char* const> filter_flags();

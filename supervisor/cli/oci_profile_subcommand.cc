@@ -13,6 +13,7 @@
 #include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "policy/limits/container_metadata.h"
+#include "policy/oci/architecture.h"
 #include "policy/oci/profile_merge.h"
 #include "supervisor/config/nearest.h"
 #include "supervisor/launch/exit_status.h"
@@ -48,7 +49,7 @@ void remove_repeated(std::vector<std::string>& texts) {
 
 std::string replace_architecture(std::string& name) {
   const auto found = find_architecture(name);
-  if (!found) return "'" + name + "' is not served, only x86_64 and x86 are";
+  if (!found) return "'" + name + "' is not served, only x86_64, x86, aarch64 and arm are";
   name = *found;
   return {};
 }
@@ -64,8 +65,8 @@ OciProfileSubcommand::OciProfileSubcommand(CLI::App& parent)
   app().group("Containers");
   app()
       .add_option("--arch", wanted_.architectures,
-                  "Whose calls are served: x86_64, x86. Default: both, with --merge those of the "
-                  "profile")
+                  "Whose calls are served: x86_64, x86, aarch64, arm. Default: both of this "
+                  "machine, with --merge those of the profile")
       ->delimiter(',')
       ->transform(CLI::Validator(replace_architecture, "", "architecture"))
       ->type_name("ARCH");

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "emulation/abi/abi.h"
 #include "emulation/memmap/address_range.h"
 #include "supervisor/attaches/maps_text.h"
 #include "supervisor/credentials/borrowed_identity.h"
@@ -14,8 +15,8 @@
 namespace shmvisor {
 namespace {
 
-/// It has two pages of code, or three.
-constexpr std::uint64_t kMostVdsoBytes = 65536;
+/// It has one to three pages of code.
+constexpr std::uint64_t kMostVdsoPages = 16;
 constexpr std::size_t kWordBytes = 8;
 
 using Words = std::array<std::byte, 2 * kWordBytes>;
@@ -39,7 +40,7 @@ std::optional<AddressRange> vdso_of(pid_t tid) {
   if (name == std::string::npos) return std::nullopt;
   const std::size_t begin = text->rfind('\n', name) + 1;  // npos + 1 is 0
   const auto parsed = MapsText::parse(std::string_view(*text).substr(begin, name - begin));
-  if (!parsed || parsed->area.range.length > kMostVdsoBytes) return std::nullopt;
+  if (!parsed || parsed->area.range.length > kMostVdsoPages * kPageBytes) return std::nullopt;
   return parsed->area.range;
 }
 

@@ -1,8 +1,10 @@
 #include "supervisor/kernel/thread.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <csignal>
 #include <memory>
 #include <new>
@@ -43,7 +45,9 @@ Result<pthread_t> start_thread(void* (*entry)(void*), void* argument, std::size_
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, detach_state);
-  pthread_attr_setstacksize(&attributes, stack_bytes);
+  // Asked for less the library would refuse, and give the size of any other thread's.
+  pthread_attr_setstacksize(&attributes,
+                            std::max(stack_bytes, static_cast<std::size_t>(PTHREAD_STACK_MIN)));
   sigset_t all;
   sigset_t before;
   sigfillset(&all);

@@ -14,7 +14,8 @@
 
 namespace shmvisor {
 
-/// The caller joins it, pthread_join(3).
+/// The caller joins it, pthread_join(3). The stack is at least the smallest that the library
+/// allows, which is 128 KiB on 64-bit Arm.
 Result<pthread_t> start_joinable(void* (*entry)(void*), void* argument, std::size_t stack_bytes);
 /// Nobody joins it.
 Result<void> start_detached(void* (*entry)(void*), void* argument, std::size_t stack_bytes);

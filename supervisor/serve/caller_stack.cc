@@ -47,13 +47,14 @@ bool is_surely_mapped(pid_t tid, std::uint64_t address) {
 }
 
 bool grows_by_a_copy() {
-  // More than the gap that the kernel keeps below a stack, stack_guard_gap of mm/mmap.c.
-  constexpr std::size_t kRoomBytes = std::size_t{4} << 20;
+  // More than the gap that the kernel keeps below a stack: 256 pages, stack_guard_gap of mm/mmap.c.
+  constexpr std::size_t kRoomPages = 1024;
+  const std::size_t room_bytes = kRoomPages * kPageBytes;
   void* const room =
-      ::mmap(nullptr, kRoomBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      ::mmap(nullptr, room_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (room == MAP_FAILED) return true;
-  ::munmap(room, kRoomBytes);
-  std::byte* const top = static_cast<std::byte*>(room) + kRoomBytes - kPageBytes;
+  ::munmap(room, room_bytes);
+  std::byte* const top = static_cast<std::byte*>(room) + room_bytes - kPageBytes;
   // Where another thread was faster, the careful answer is given.
   if (::mmap(top, kPageBytes, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED_NOREPLACE, -1, 0) != top) {

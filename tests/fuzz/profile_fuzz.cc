@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "policy/oci/architecture.h"
 #include "policy/oci/profile_merge.h"
 #include "tests/fuzz/fuzz_input.h"
 
@@ -20,6 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   FuzzInput input(data, size);
   ShmProfile wanted;
   if (input.one_of({false, true})) wanted.architectures = {kArchX86_64, kArchX86};
+  if (input.one_of({false, true})) wanted.architectures.emplace_back(kArchArm);
   if (input.one_of({false, true})) wanted.metadata = "group=web";
   const auto merged = merge_profile(input.take_rest(), wanted);
   if (!merged) {
