@@ -240,9 +240,13 @@ void Agent::read_from(Connections::iterator connection) {
   }
   if (!refused) return;
   spdlog::warn("refused a message: {}", *refused);
-  audit(AuditLog::kNobody, [&refused] {
-    return std::move(
-        AuditRecord("container").add("act", "refused").add("because", std::string(*refused)));
+  audit(AuditLog::kNobody, [&] {
+    AuditRecord record("container");
+    record.add("act", "refused");
+    if (const auto process = parse_container_process(runtime.text())) {
+      record.add("container", process->container_id);
+    }
+    return std::move(record.add("because", std::string(*refused)));
   });
 }
 
