@@ -5,7 +5,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <memory>
@@ -24,6 +26,7 @@
 #include "supervisor/cli/help_formatter.h"
 #include "supervisor/cli/oci_profile_subcommand.h"
 #include "supervisor/cli/run_subcommand.h"
+#include "supervisor/config/config_problem.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/roomy_stack.h"
 
@@ -52,8 +55,10 @@ void occupy_standard_streams() {
 
 /// Not so where standard output is on a full disk.
 bool all_printed() {
+  errno = 0;
   if (std::cout.flush() && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return true;
-  (void)std::fprintf(stderr, "shmvisor: cannot write to standard output\n");
+  const std::string why = errno == 0 ? "" : std::string(": ") + std::strerror(errno);
+  (void)std::fprintf(stderr, "shmvisor: cannot write to standard output%s\n", why.c_str());
   return false;
 }
 
@@ -115,7 +120,8 @@ int parse_and_execute(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);
     // Who threw this has said why.
     if (dynamic_cast<const CLI::RuntimeError*>(&error) != nullptr) return exit_status::kOwnFailure;
-    (void)std::fprintf(stderr, "shmvisor: %s\n", complaint_about(app, own_words, error).c_str());
+    const std::string complaint = config::on_one_line(complaint_about(app, own_words, error));
+    (void)std::fprintf(stderr, "shmvisor: %s\n", complaint.c_str());
   }
   return exit_status::kOwnFailure;
 }

@@ -39,6 +39,15 @@ TEST(AuditText, TellsTheTimeInUtc) {
             "1970-01-01T00:00:01.000005Z");
 }
 
+TEST(AuditText, SaysAnActOnce) {
+  AuditRecord act("act");
+  act.add("act", "remove").add("shmid", 3).add("by_uid", 0).add("result", "ok");
+  EXPECT_EQ(audit_text(act), "act remove shmid=3 by_uid=0 result=ok");
+  AuditRecord container("container");
+  container.add("act", "served").add("container", "c1");
+  EXPECT_EQ(audit_text(container), "container served container=c1");
+}
+
 /// No value makes a field of its own.
 TEST(AuditText, FieldsOfJournaldAreOneLineEach) {
   AuditRecord record("act");

@@ -258,6 +258,30 @@ TEST(RunConnectionTest, WaitsForNoLineThatKeepsComingAfterTheDeadline) {
   EXPECT_LT(took, std::chrono::seconds(20));
 }
 
+TEST(RunConnectionTest, WaitsForNoRunThatTakesNoRequests) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::seconds kSendPatience(1);
+  ReadyRun ready("");
+  auto run = ready.connect();
+  // Asked again and again it has not read, and answers are not waited for.
+  const client::Json request = {{"request", std::string(3000, 'x')}};
+  std::string problem;
+  for (int asked = 0; asked < 1000 && problem.find("takes no") == std::string::npos; ++asked) {
+    run.answer_by(Clock::now() + std::chrono::milliseconds(20));
+    problem = run.ask(request).error().text;
+  }
+  EXPECT_EQ(problem, "the run one (pid 5): it takes no requests");
+  auto began = Clock::now();
+  run.answer_by(began + std::chrono::milliseconds(100));
+  EXPECT_FALSE(run.ask(request));
+  EXPECT_LT(Clock::now() - began, kSendPatience) << "what is given to all answers";
+  began = Clock::now();
+  run.answer_by(std::nullopt);
+  EXPECT_FALSE(run.ask(request));
+  EXPECT_GE(Clock::now() - began, kSendPatience);
+  EXPECT_LT(Clock::now() - began, 4 * kSendPatience);
+}
+
 TEST(RunConnectionTest, AsksNothingAfterTheDeadline) {
   ReadyRun ready("{\"reply\":\"report\"}\n{\"reply\":\"report\"}\n");
   auto run = ready.connect();

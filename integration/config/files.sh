@@ -72,7 +72,7 @@ expect "the first line of three" "bad.toml:3:1: there is no key 'shmmin'; did yo
 expect "lines, those of the options' values too" 3 "$(wc -l <err)"
 sed -i '/shmmin/d' bad.toml
 client config check bad.toml 2>err
-grep -q "^bad.toml:5:1: --tracer-wait: 'long' is no number from 0 to 3600$" err || fail "tracer-wait: $(cat err)"
+grep -q "^bad.toml:5:1: tracer-wait: 'long' is no number from 0 to 3600$" err || fail "tracer-wait: $(cat err)"
 grep -q "^bad.toml:7:1: join-or-serve does not go with serve (bad.toml:6:1)$" err || fail "serve: $(cat err)"
 expect "lines" 2 "$(wc -l <err)"
 for file in bad.toml missing.toml /dev/zero . "$SHMVISOR"; do

@@ -301,10 +301,14 @@ EOS
 "$SHMVISOR" run --join served --proc=fuse -- python3 limit.py || fail "no limit from inside"
 touch over
 wait "$run" || fail "the run: status $?"
-expect "acts" "[('dump', 'ok'), ('allocate', 'ok'), ('load', 'ok'), ('detach', 'ok'), ('remove', 'ok'), ('set', 'ok'), ('reload', None), ('reload', None)]" \
+expect "acts" "[('dump', 'ok'), ('allocate', 'ok'), ('load', 'ok'), ('detach', 'ok'), ('remove', 'ok'), ('set', 'ok'), ('reload', 'ok'), ('reload', 'bad-configuration')]" \
   "$(json acts '[(r["act"], r.get("result")) for r in records if r["event"] == "act"]')"
 expect "the segment, the limit, and by whom" "0 65536 True 0" \
   "$(json acts '" ".join(str(v) for v in [records[1]["shmid"], [r for r in records if r.get("act") == "set"][0]["shmmax"], records[1]["by_pid"] > 1, records[1]["by_uid"]])')"
+expect "what was loaded is named" "True main 0x00000055 0600" \
+  "$(json acts '" ".join(str(v) for v in [records[3]["shmid"] > 0, records[3]["registry"], records[3]["key"], records[3]["mode"]])')"
+expect "how far a detach went" "[(0, 0)]" \
+  "$(json acts '[(r["processes"], r["failed"]) for r in records if r.get("act") == "detach"]')"
 expect "reloads" "[('ok', 0), ('unchanged', None)]" \
   "$(json acts '[(r["result"], r.get("rules")) for r in records if r["event"] == "reload"]')"
 expect "joins" "['ok', 'refused', 'ok']" "$(json acts '[r["result"] for r in records if r["event"] == "join"]')"
@@ -323,6 +327,8 @@ wait_until 30 grep -q refused agent.audit || fail "no refused container: $(cat a
 stop_agent || fail "the agent: status $?"
 expect "containers" "['served', 'ended', 'refused']" \
   "$(json agent.audit 'sorted((r["act"] for r in records if r["event"] == "container"), key=["served", "ended", "refused"].index)')"
+expect "a container that is refused is named" True \
+  "$(json agent.audit '[len(r["container"]) > 0 for r in records if r.get("act") == "refused"][0]')"
 expect "the refusal names its container" con1 "$(json agent.audit '[r["container"] for r in records if r["event"] == "refusal"][0]')"
 expect "SIGHUP" SIGHUP "$(json agent.audit '[r["signal"] for r in records if r.get("act") == "reload"][0]')"
 assert_kernel_table_empty

@@ -77,8 +77,8 @@ expect "limits" "5 4" "$(client limits | awk '/max number/ { number = $NF } /max
 said 125 "give at least one of --shmmax SIZE, --shmall PAGES and --shmmni NUMBER" client set
 expect "what is set beside a variable" "" "$(SHMVISOR_SHMMAX=9M client set --shmmni 5)"
 expect "shmmax, which is not taken from the environment" 4 "$(client limits | awk '/max seg/ { print $NF }')"
-said 125 "'99999' is no limit: a number up to 32768" client set --shmmni 99999
-said 125 "'1X' is no limit: a number with K, M, G or T" client set --shmmax 1X
+said 125 "'99999' is no number up to 32768" client set --shmmni 99999
+said 125 "'1X' is no whole number from 0 to 18446744073709551615, alone or with K, M, G or T" client set --shmmax 1X
 said 1 "has no registry 'x'" client set --registry x --shmmni 1
 touch "$scratch/limited"
 wait_until 20 test -e "$scratch/told" || fail "the command is not limited: $(cat "$scratch/web.log")"

@@ -63,12 +63,45 @@ hint "--signal: 'sigsegv' is none of SIGSEGV and SIGBUS; did you mean 'SIGSEGV'?
 hint "no feature is called 'inotifi'; did you mean 'inotify'?" run --without inotifi -- touch ran
 hint "there is no flag 'LOG'; did you mean 'SECCOMP_FILTER_FLAG_LOG'?" oci-profile --flags LOG
 hint "--socket: the path is empty" agent --socket ''
+hint "--serve-group: two groups are to be served at 'g.sock'" agent --socket a.sock --serve-group a=g.sock --serve-group b=g.sock
 hint "WHAT: 'chek' is none of check and show; did you mean 'check'?" config chek
 hint "show: 'agnet' is none of run and agent; did you mean 'agent'?" config show agnet
+hint "show: 'x.toml' is no option; did you mean '--config x.toml'?" config show run x.toml
 hint "SHELL: 'fish' is none of bash and zsh" completion fish
 hint "--listen: '1.2.3' is neither ADDRESS:PORT" serve-metrics --listen 1.2.3
 hint "--listen: '99999' is neither ADDRESS:PORT" web --listen 99999
 hint "give at least one of --shmmax SIZE, --shmall PAGES and --shmmni NUMBER" set
+
+heading "empty words, of variables that are not set"
+hint "--name: the value is empty" ls --name ''
+hint "--registry: the value is empty" rm --all --registry ''
+hint "--key" rm --key ''
+hint "'' is no mode, as 640" load --mode ''
+timeout 60 "$SHMVISOR" run --report -- true 2>err || fail "an option whose value may be left out: $(cat err)"
+hint "FILE" fsck ''
+SHMVISOR_NAME='' timeout 60 "$SHMVISOR" run -- true || fail "an empty variable is none"
+
+heading "numbers"
+hint "--tracer-wait: 'nan' is no number from 0 to 3600" run --tracer-wait nan -- touch ran
+hint "--delay: 'nan' is no number from 0.1 to 3600" top --delay nan
+printf '[run]\ntracer-wait = nan\n' >nan.toml
+hint "nan.toml:2:1: tracer-wait: 'nan' is no number from 0 to 3600" run --config nan.toml -- touch ran
+printf '[limits]\nshmmax = -5\n' >negative.toml
+hint "negative.toml:2:1: shmmax: '-5' is no whole number from 0 to 18446744073709551615" run --config negative.toml -- touch ran
+hint "'0' is no whole number from 1 to" run --audit ./a --audit-size 0 -- touch ran
+hint "'1.5G' is no whole number from 0 to" run --shmmax 1.5G -- touch ran
+hint "--join: '../x' is no name" run --join name:../x -- touch ran
+
+heading "what others have chosen does not act on a terminal"
+hint "'?[2J?]0;x?' is no whole number" run --shmmax $'\e[2J\e]0;x\a' -- touch ran
+hint "'a?shmvisor: b' is one word too many" ls $'a\nshmvisor: b'
+timeout 60 "$SHMVISOR" run -- $'x\e[2J\ny' 2>err
+expect "status of what is not there" 127 $?
+grep -qF "'x?[2J?y'" err || fail "the log has control characters: $(cat -v err)"
+
+heading "a client and what a run's log is told by"
+SHMVISOR_LOG_LEVEL=foo SHMVISOR_WITHOUT=foo XDG_RUNTIME_DIR=$scratch/none timeout 60 "$SHMVISOR" ls --log-level bar 2>err
+expect "status of a client that finds no run" 1 $?
 
 heading "options that exclude each other"
 hint "--join-or-serve PATH joins, and serves where nobody does" run --join a --serve b -- touch ran
@@ -85,10 +118,31 @@ heading "options that do nothing"
 hint "--audit-format: it does nothing without --audit PLACE" run --audit-format json -- touch ran
 hint "--audit-keep: it does nothing without --audit PLACE" run --audit-keep 3 --join a -- touch ran
 hint "--audit-size: it does nothing with --audit syslog, which is no file" agent --audit syslog --audit-size 1M
+hint "--audit-format: it does nothing with --audit journald, which has a field for each member" \
+  run --audit journald --audit-format json -- touch ran
+hint "--own-group: it does nothing with --group, which gives the command a group of its own already" \
+  run --own-group --group -- touch ran
+hint "--userns: it does nothing with --proc off, unless for --private-ipc" run --userns --proc=off -- touch ran
+printf '[run]\ngroup = true\nown-group = true\n' >groups.toml
+hint "groups.toml:3:1: own-group: it does nothing with --group" run --config groups.toml -- touch ran
+SHMVISOR_PROC=off SHMVISOR_USERNS=1 hint "SHMVISOR_USERNS in the environment: it does nothing with --proc off" \
+  run -- touch ran
+printf '[run]\nown-group = true\n' >group.toml
+timeout 60 "$SHMVISOR" run --config group.toml --group -- true || fail "a file's option is refused beside the command line's"
+SHMVISOR_PROC=off SHMVISOR_USERNS=1 timeout 60 "$SHMVISOR" run --private-ipc -- true || fail "--userns --private-ipc is refused"
 # From elsewhere they are for the runs that have an audit.
 SHMVISOR_AUDIT_FORMAT=json timeout 60 "$SHMVISOR" run -- true || fail "a variable that does nothing here is refused"
 printf '[run]\naudit-keep = 3\n' >keep.toml
 timeout 60 "$SHMVISOR" run --config keep.toml -- true || fail "a file's option that does nothing here is refused"
+
+heading "two options with one file"
+hint "--report: './calls' is the file of --trace" run --trace=calls --report=./calls -- touch ran
+: >both
+hint "--save-at-end: '$scratch/both' is the file of --config" run --config both --save-at-end "$scratch/both" -- touch ran
+hint "--serve: 'x.sock' is the file of --control" run --control x.sock --serve x.sock -- touch ran
+hint "--socket: './x.sock' is the file of --control" agent --control x.sock --socket ./x.sock
+SHMVISOR_TRACE=calls hint "--report: 'calls' is the file of --trace" run --report=calls -- touch ran
+timeout 60 "$SHMVISOR" run --trace=/dev/null --report=/dev/null -- true || fail "/dev/null is refused"
 
 heading "variables that are misspelt"
 # warns WANTED WORD...: with the variables that are set.

@@ -54,11 +54,17 @@ Result<ListeningSocket, ListeningSocket::Trouble> find_socket(const AgentOptions
 }
 
 /// The audit has all of them.
-void tell_of_refusal(const std::string& reason) {
+/// `message`: what the runtime has sent, as far as it has come.
+void tell_of_refusal(const std::string& reason, const std::string& message = {}) {
   log_limited(spdlog::level::warn, LogTopic::kRefusedMessages, LogLimiter::kNobody,
               "refused a message: {}", reason);
-  audit(AuditLog::kNobody, [&reason] {
-    return std::move(AuditRecord("container").add("act", "refused").add("because", reason));
+  audit(AuditLog::kNobody, [&] {
+    AuditRecord record("container");
+    record.add("act", "refused");
+    if (const auto process = parse_container_process(message)) {
+      record.add("container", process->container_id);
+    }
+    return std::move(record.add("because", reason));
   });
 }
 
@@ -249,7 +255,7 @@ void Agent::read_from(Connections::iterator connection) {
   } else {
     refused = serve(runtime);
   }
-  if (refused) tell_of_refusal(*refused);
+  if (refused) tell_of_refusal(*refused, runtime.text());
 }
 
 std::optional<std::string> Agent::serve(RuntimeConnection& runtime) {

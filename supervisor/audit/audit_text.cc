@@ -58,8 +58,10 @@ std::string audit_time(AuditRecord::Clock::time_point time) {
 std::string audit_text(const AuditRecord& record) {
   std::string text = record.event();
   for (const AuditField& field : record.fields()) {
-    text += fmt::format(" {}={}", field.name,
-                        is_plain(field.value) ? field.value : quoted(field.value));
+    const std::string value = is_plain(field.value) ? field.value : quoted(field.value);
+    // As `events` has it: "act remove shmid=3", "container served container=ID".
+    const bool is_act = field.name == std::string_view("act");
+    text += is_act ? " " + value : fmt::format(" {}={}", field.name, value);
   }
   return text;
 }

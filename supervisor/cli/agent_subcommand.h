@@ -67,9 +67,15 @@ class AgentSubcommand : public Subcommand {
   }
 
   int run(KernelFeatures& features) override {
-    for (const std::string& group : groups_) options_.open_groups.push_back(socket_of(group));
-    check_audit_options([this](const std::string& name) { return was_given(name); },
-                        options_.audit);
+    for (const std::string& group : groups_) {
+      GroupSocket socket = socket_of(group);
+      for (const GroupSocket& other : options_.open_groups) {
+        if (other.path != socket.path) continue;
+        throw CLI::ValidationError("--serve-group",
+                                   "two groups are to be served at '" + socket.path + "'");
+      }
+      options_.open_groups.push_back(std::move(socket));
+    }
     options_.steering = config_.steering();
     options_.read_again = config_.reader();
     return run_agent(options_, features);

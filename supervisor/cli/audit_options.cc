@@ -1,10 +1,11 @@
 #include "supervisor/cli/audit_options.h"
 
 #include <string>
-#include <string_view>
 
 #include "policy/limits/limits.h"
+#include "supervisor/audit/audit_place.h"
 #include "supervisor/cli/control_options.h"
+#include "supervisor/cli/limit_options.h"
 
 namespace shmvisor {
 
@@ -28,8 +29,7 @@ void add_audit_options(CLI::App& app, AuditOptions& options) {
          [&options](const std::string& text) {
            const auto size = parse_size(text);
            if (!size || *size == 0) {
-             throw CLI::ValidationError("--audit-size",
-                                        "'" + text + "' is not a number with K, M, G or T");
+             throw CLI::ValidationError("--audit-size", no_size(text, 1));
            }
            options.most_bytes = *size;
          },
@@ -43,20 +43,6 @@ void add_audit_options(CLI::App& app, AuditOptions& options) {
       ->default_str("5")
       ->type_name("NUMBER")
       ->group(kControlGroup);
-}
-
-void check_audit_options(const std::function<bool(const std::string&)>& was_given,
-                         const AuditOptions& options) {
-  for (const char* const name : {"--audit-format", "--audit-size", "--audit-keep"}) {
-    if (!was_given(name)) continue;
-    if (options.place.empty())
-      throw CLI::ValidationError(name, "it does nothing without --audit PLACE");
-    const bool is_for_files = name != std::string_view("--audit-format");
-    if (is_for_files && !is_audit_file(options.place)) {
-      throw CLI::ValidationError(
-          name, "it does nothing with --audit " + options.place + ", which is no file");
-    }
-  }
 }
 
 }  // namespace shmvisor

@@ -13,9 +13,11 @@
 
 #include "policy/limits/limits.h"
 #include "supervisor/cli/limit_options.h"
+#include "supervisor/cli/real_number.h"
 #include "supervisor/cli/serve_metrics_subcommand.h"
 #include "supervisor/client/saved_files.h"
-#include "supervisor/client/user_names.h"
+#include "supervisor/config/accounts.h"
+#include "supervisor/config/config_problem.h"
 #include "supervisor/http/listening_place.h"
 #include "supervisor/kernel/poll_files.h"
 
@@ -28,7 +30,7 @@ constexpr const char* kChange = "Change what is inside";
 
 /// As main() says what is wrong with options: a client has no log.
 int say(const std::string& problem) {
-  (void)std::fprintf(stderr, "shmvisor: %s\n", problem.c_str());
+  (void)std::fprintf(stderr, "shmvisor: %s\n", config::on_one_line(problem).c_str());
   return kClientFailed;
 }
 
@@ -123,7 +125,7 @@ void ClientSubcommand::add_delay_option() {
   constexpr double kMost = 3600;
   app()
       .add_option("-d,--delay", options_.delay_seconds, "Look so often; every second by default")
-      ->check(CLI::Range(kLeast, kMost))
+      ->check(real_number(kLeast, kMost))
       ->type_name("SECONDS");
 }
 
@@ -163,7 +165,9 @@ void ClientSubcommand::add_load_options() {
             constexpr unsigned long kMost = 0777;
             char* end = nullptr;
             const unsigned long mode = std::strtoul(text.c_str(), &end, 8);
-            if (text.find_first_not_of("01234567") != std::string::npos || mode > kMost) {
+            const bool is_octal =
+                !text.empty() && text.find_first_not_of("01234567") == std::string::npos;
+            if (!is_octal || mode > kMost) {
               throw CLI::ValidationError("--mode", "'" + text + "' is no mode, as 640");
             }
             options_.mode = static_cast<unsigned>(mode);
@@ -171,28 +175,30 @@ void ClientSubcommand::add_load_options() {
           "Its permissions, in octal digits; 600 by default")
       ->type_name("MODE")
       ->group(kGroup);
-  const auto add_id = [&](const char* name, std::optional<std::uint32_t>& id, const char* kind,
-                          const char* path, const char* description) {
+  using config::AccountKind;
+  const auto add_id = [&](const char* name, std::optional<std::uint32_t>& id, AccountKind kind,
+                          const char* description) {
     app()
         .add_option_function<std::string>(
             name,
-            [name, &id, kind, path](const std::string& text) {
-              const std::string trouble = client::find_id(text, kind, path, id);
-              if (!trouble.empty()) throw CLI::ValidationError(name, trouble);
+            [name, &id, kind](const std::string& text) {
+              const auto meant = config::Accounts().parse(kind, text);
+              if (!meant) throw CLI::ValidationError(name, meant.error().reason);
+              id = *meant;
             },
             description)
-        ->type_name(name == std::string_view("--uid") ? "USER" : "GROUP")
+        ->type_name(kind == AccountKind::kUser ? "USER" : "GROUP")
         ->group(kGroup);
   };
-  add_id("--uid", options_.uid, "user", "/etc/passwd",
+  add_id("--uid", options_.uid, AccountKind::kUser,
          "Its owner and creator, by name or number; the run's user by default");
-  add_id("--gid", options_.gid, "group", "/etc/group", "Its group; the run's by default");
+  add_id("--gid", options_.gid, AccountKind::kGroup, "Its group; the run's by default");
   app()
       .add_option_function<std::string>(
           "--size",
           [this](const std::string& text) {
             const auto size = parse_size(text);
-            if (!size) throw CLI::ValidationError("--size", "'" + text + "' is no size");
+            if (!size) throw CLI::ValidationError("--size", no_size(text));
             options_.size_bytes = *size;
           },
           "Its size, in bytes (K, M, G, T); that of the input by default")
@@ -236,10 +242,7 @@ void ClientSubcommand::add_new_limits() {
               const auto number = parse(text);
               if (!number) {
                 throw CLI::ValidationError(
-                    name, "'" + text + "' is no limit: " +
-                              (name == std::string("--shmmni")
-                                   ? "a number up to " + std::to_string(Limits::ipcmni)
-                                   : std::string("a number with K, M, G or T")));
+                    name, name == std::string("--shmmni") ? no_shmmni(text) : no_size(text));
               }
               limit = *number;
             },

@@ -1,17 +1,18 @@
 #include "supervisor/cli/config_option.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <set>
 #include <utility>
 
+#include "supervisor/cli/combinations.h"
 #include "supervisor/cli/config_reload.h"
 #include "supervisor/cli/every_option.h"
 #include "supervisor/cli/limit_options.h"
 #include "supervisor/cli/option_list.h"
 #include "supervisor/cli/plain_words.h"
 #include "supervisor/config/config_problem.h"
+#include "supervisor/config/toml_text.h"
 #include "supervisor/launch/exit_status.h"
 
 namespace shmvisor {
@@ -86,24 +87,21 @@ void set_options(CLI::App& app, const config::OptionSettings& settings,
       option->run_callback();
     } catch (const CLI::ParseError& error) {
       option->clear();
-      problems.push_back({setting->place, in_plain_words(error.what())});
+      // Of a file there are no hyphens before the name.
+      std::string problem = in_plain_words(error.what());
+      if (problem.starts_with("--" + setting->name)) problem.erase(0, 2);
+      problems.push_back({setting->place, std::move(problem)});
     }
   }
-}
-
-std::string quoted(const std::string& text) {
-  std::string toml = "\"";
-  for (const char letter : text) {
-    if (config::is_control(letter)) {
-      std::array<char, 8> escape{};
-      std::snprintf(escape.data(), escape.size(), "\\u%04x", static_cast<unsigned>(letter));
-      toml += escape.data();
-      continue;
-    }
-    if (letter == '"' || letter == '\\') toml += '\\';
-    toml += letter;
+  const auto is_set = [&wanted](const CLI::Option& option) {
+    return std::ranges::any_of(wanted, [&option](const auto& one) {
+      return one.first == &option && !is_off(*one.second);
+    });
+  };
+  for (const auto& [option, setting] : wanted) {
+    const std::string why = is_off(*setting) ? "" : why_useless(app, *option, is_set);
+    if (!why.empty()) problems.push_back({setting->place, setting->name + ": " + why});
   }
-  return toml + '"';
 }
 
 }  // namespace
@@ -162,15 +160,16 @@ std::string toml_value(const CLI::Option& option, const std::vector<std::string>
     case KnownOption::Kind::kFlag:
       return is_flag ? first : first == "0" ? "false" : "true";
     case KnownOption::Kind::kTextOrFlag:
-      return is_flag || first.empty() ? "true" : quoted(first);
+      return is_flag || first.empty() ? "true" : config::toml_text(first);
     case KnownOption::Kind::kNumber:
     case KnownOption::Kind::kText:
-      return quoted(first);
+      return config::toml_text(first);
     case KnownOption::Kind::kList:
       break;
   }
   std::string list;
-  for (const std::string& value : values) list += (list.empty() ? "" : ", ") + quoted(value);
+  for (const std::string& value : values)
+    list += (list.empty() ? "" : ", ") + config::toml_text(value);
   return "[" + list + "]";
 }
 
@@ -189,6 +188,8 @@ bool is_limit(const CLI::Option& option) {
 
 bool may_be_in_file(const CLI::App& app, const CLI::Option& option) {
   if (option.get_lnames().empty() || &option == app.get_help_ptr()) return false;
+  // Hidden ones are no promise.
+  if (option.get_group().empty()) return false;
   // Another file would have its own place; and how much more to log is what log-level says.
   return name_of(option) != "config" && name_of(option) != "verbose";
 }

@@ -10,7 +10,9 @@
 #include "supervisor/cli/environment.h"
 #include "supervisor/cli/every_option.h"
 #include "supervisor/cli/option_list.h"
+#include "supervisor/config/nearest.h"
 #include "supervisor/config/rule_text.h"
+#include "supervisor/config/toml_text.h"
 #include "supervisor/launch/exit_status.h"
 
 namespace shmvisor {
@@ -51,11 +53,32 @@ void print_options(const CLI::App& app, const Origins& origins, bool limits) {
   }
 }
 
+/// As a file has it; empty where all of them have the number.
+std::string name_of(const std::optional<std::uint32_t>& uid, const config::UserSettings& settings) {
+  if (!uid) return {};
+  for (auto one = settings.lower_bound({uid, ""}); one != settings.end(); ++one) {
+    if (one->first.first != uid) break;
+    if (config::is_account_name(one->second.user)) return one->second.user;
+  }
+  return {};
+}
+
+/// The title of a user's table.
+void print_user(const std::string& number, const std::string& name) {
+  if (name.empty()) {
+    (void)std::printf("\n[limits.uid.%s]\n", number.c_str());
+  } else {
+    (void)std::printf("\n");
+    print_line("[limits.uid." + config::toml_key(name) + "]",
+               config::on_one_line(name) + " is " + number);
+  }
+}
+
 void print_users(const config::Configuration& configuration) {
   std::string table;
   for (const auto& [name, setting] : configuration.user_settings) {
     const std::string user = name.first ? std::to_string(*name.first) : "default";
-    if (user != table) (void)std::printf("\n[limits.uid.%s]\n", user.c_str());
+    if (user != table) print_user(user, name_of(name.first, configuration.user_settings));
     table = user;
     print_line(name.second + " = \"" + setting.value + "\"", setting.place.text());
   }
@@ -113,7 +136,13 @@ int ConfigSubcommand::show() const {
     throw CLI::ValidationError("show", words.front() + " not in {run,agent}");
   }
   Subcommand& shown = name == "run" ? static_cast<Subcommand&>(every.run) : every.agent;
+  const std::vector<std::string> all = words;
   shown.take_words(words);
+  // A command is for `run` alone, and is not shown.
+  if (words.size() < all.size() && all[words.size()].ends_with(".toml")) {
+    throw CLI::ValidationError("show", "'" + all[words.size()] + "' is no option" +
+                                           did_you_mean("--config " + all[words.size()]));
+  }
   words.insert(words.begin(), name);
   std::reverse(words.begin(), words.end());
   std::vector<std::string> given = words;
@@ -150,9 +179,9 @@ int ConfigSubcommand::show() const {
   print_options(app, origins, false);
   if (configuration == nullptr) return 0;
   for (std::size_t place = 0; place < configuration->rules.size(); ++place) {
-    (void)std::printf("\n[[rule]] # %zu: %s\n%s", place + 1,
-                      configuration->rule_places[place].text().c_str(),
-                      config::rule_text(configuration->rules[place]).c_str());
+    (void)std::printf(
+        "\n[[rule]] # %zu: %s\n%s", place + 1, configuration->rule_places[place].text().c_str(),
+        config::rule_text(configuration->rules[place], configuration->rule_names[place]).c_str());
   }
   return 0;
 }

@@ -16,6 +16,7 @@
 #include "supervisor/cli/cleanup_option.h"
 #include "supervisor/cli/control_options.h"
 #include "supervisor/cli/limit_options.h"
+#include "supervisor/cli/real_number.h"
 #include "supervisor/control/control_place.h"
 #include "supervisor/saved/whole_file.h"
 
@@ -205,7 +206,7 @@ void RunSubcommand::add_surroundings() {
   app()
       .add_option("--tracer-wait", options_.tracer_wait_seconds,
                   "Wait so long for gdb or strace to let go; 2 by default")
-      ->check(CLI::Range(0.0, 3600.0))
+      ->check(real_number(0, 3600))
       ->default_str("2")
       ->type_name("SECONDS")
       ->group(kGroup);
@@ -266,11 +267,13 @@ int RunSubcommand::run(KernelFeatures& features) {
     if (was_given(servers) || (has_file && given(servers)))
       options_.for_server.emplace_back(servers);
   }
-  check_audit_options([this](const std::string& name) { return was_given(name); }, options_.audit);
   if (no_kill_) options_.at_our_death = AtOurDeath::kLeaveCommand;
-  for (std::string* const path : {&options_.serve_path, &options_.join_path}) {
+  const char* const join = options_.join_or_serve ? "--join-or-serve" : "--join";
+  for (const auto& [option, path] :
+       {std::pair("--serve", &options_.serve_path), std::pair(join, &options_.join_path)}) {
     auto place = control::join_place(*path);
-    if (!place) throw CLI::ValidationError(*path, place.error().text);
+    if (!place)
+      throw CLI::ValidationError(options_.join_or_serve ? join : option, place.error().text);
     *path = std::move(*place);
   }
   options_.steering = config_.steering();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string_view>
 
+#include "supervisor/cli/combinations.h"
 #include "supervisor/cli/environment.h"
 #include "supervisor/cli/option_list.h"
 #include "supervisor/config/nearest.h"
@@ -68,8 +69,13 @@ Subcommand::Subcommand(CLI::App& parent, const std::string& name, const std::str
 }
 
 void Subcommand::hide_log_options() {
-  for (const char* const name : {"--verbose", "--log-level", "--without"}) {
-    app_.get_option(name)->group("");
+  app_.get_option("--verbose")->group("");
+  for (const char* const name : {"--log-level", "--without"}) {
+    // A value that another version may know keeps nobody from looking.
+    app_.remove_option(app_.get_option(name));
+    app_.add_option(name, unused_)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+        ->group("");
   }
   // Alone it needs no title of its own.
   app_.get_help_ptr()->group("Options");
@@ -79,6 +85,8 @@ int Subcommand::execute(const std::function<std::vector<std::string>()>& variabl
   note_given();
   read_environment(app_);
   read_configuration();
+  refuse_useless(app_, given_);
+  refuse_shared_files(app_);
   KernelFeatures features;
   set_up_log();
   const LastLines last_lines;
@@ -97,6 +105,14 @@ void Subcommand::note_given() {
     given_.insert(main_name(*option));
     if (!is_flag(*option)) continue;
     for (const std::string& value : option->results()) check_flag(main_name(*option), value);
+  }
+  // An empty word comes from an unset variable of a script, and is not as good as no option: that
+  // could mean another run, or all of something.
+  for (const CLI::Option* const option : visible_options(app_)) {
+    if (is_flag(*option) || has_optional_value(*option)) continue;
+    for (const std::string& value : option->results()) {
+      if (value.empty()) throw CLI::ValidationError(main_name(*option), "the value is empty");
+    }
   }
 }
 

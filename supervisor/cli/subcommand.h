@@ -71,6 +71,7 @@ class Subcommand {
   int verbosity_ = 0;
   std::set<std::string> given_;
   std::vector<std::string> without_;
+  std::string unused_;  ///< of hide_log_options()
 };
 
 }  // namespace shmvisor

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,7 +40,9 @@ struct Failure {
 std::vector<Json> named(const std::vector<Json>& segments, const std::vector<int>& numbers,
                         std::vector<Failure>& failures) {
   std::vector<Json> chosen;
+  std::set<int> known;
   for (const int shmid : numbers) {
+    if (!known.insert(shmid).second) continue;  // named twice
     const auto found = with_id(segments, shmid);
     const std::string segment = "segment " + std::to_string(shmid);
     if (found.size() == 1) {

@@ -23,6 +23,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kBytesAtOnce = std::size_t{64} * 1024;
+/// For a request to be taken as a whole. It waits only where the run has not read what was asked
+/// before: requests are shorter than the socket's buffer.
+constexpr std::chrono::seconds kSendPatience(1);
 constexpr const char* kNotInTime = "it did not answer in time";
 
 bool has_passed(const RunConnection::Deadline& deadline) {
@@ -92,11 +95,7 @@ Result<RunConnection, Problem> RunConnection::reach(const std::string& path) {
   }
   // Root has named it, or it lies in a folder that is root's alone.
   if (::geteuid() != 0 && !peer_is_root_or_ours(socket)) return Problem{"it is another user's"};
-  const timeval patience{kHelloPatience.count(), 0};
-  if (::fcntl(socket.get(), F_SETFL, 0) != 0 ||
-      ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) != 0) {
-    return Problem{std::strerror(errno)};
-  }
+  if (::fcntl(socket.get(), F_SETFL, 0) != 0) return Problem{std::strerror(errno)};
   RunConnection run(std::move(socket));
   run.path_ = path;
   return run;
@@ -143,14 +142,24 @@ Result<void, Problem> RunConnection::get_hello(const Deadline& deadline) {
 }
 
 Result<void, Problem> RunConnection::send_all(const std::string& text) {
+  Clock::time_point until = Clock::now() + kSendPatience;
+  if (deadline_) until = std::min(until, *deadline_);
   std::size_t sent_bytes = 0;
   while (sent_bytes < text.size()) {
-    const ssize_t sent =
-        ::send(socket_.get(), text.data() + sent_bytes, text.size() - sent_bytes, MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0 && errno == EAGAIN) return Problem{"it takes no requests"};
-    if (sent < 0) return Problem{std::string("it is gone: ") + std::strerror(errno), true};
-    sent_bytes += static_cast<std::size_t>(sent);
+    const ssize_t sent = ::send(socket_.get(), text.data() + sent_bytes, text.size() - sent_bytes,
+                                MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) {
+      sent_bytes += static_cast<std::size_t>(sent);
+    } else if (errno == EAGAIN) {
+      const auto left = until - Clock::now();
+      if (left <= Clock::duration(0)) return Problem{"it takes no requests"};
+      pollfd file{socket_.get(), POLLOUT, 0};
+      if (poll_files({&file, 1}, left) < 0 && errno != EINTR) {
+        return Problem{std::string("cannot wait for it: ") + std::strerror(errno)};
+      }
+    } else if (errno != EINTR) {
+      return Problem{std::string("it is gone: ") + std::strerror(errno), true};
+    }
   }
   return {};
 }

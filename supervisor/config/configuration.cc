@@ -97,13 +97,34 @@ std::optional<std::uint32_t> parse_uid(const std::string& text) {
   return uid;
 }
 
-void take_user(Configuration& configuration, const TomlMember& user,
-               const std::vector<KnownOption>& limits, Problems& problems) {
+/// A user by name or number.
+Result<std::uint32_t, BadText> user_of(const std::string& key, const Accounts& accounts) {
+  if (is_account_name(key)) return accounts.id_of(AccountKind::kUser, key);
+  const auto uid = parse_uid(key);
+  if (!uid) return BadText{"a key of [limits.uid] is to be a uid, the name of a user, or default"};
+  return *uid;
+}
+
+/// The users whose limits a file has set, and where.
+using UsersOfFile = std::map<std::uint32_t, const TomlMember*>;
+
+void take_user(Configuration& configuration, const TomlMember& user, const KnownOptions& known,
+               UsersOfFile& users, Problems& problems) {
   TableReader table(user.value, "[limits.uid." + user.key + "]", problems);
-  const auto uid = parse_uid(user.key);
-  if (!uid && user.key != "default") {
-    table.blame(user.place, "a key of [limits.uid] is to be a uid, or default");
-    return;
+  std::optional<std::uint32_t> uid;
+  if (user.key != "default") {
+    const auto meant = user_of(user.key, known.accounts);
+    if (!meant) {
+      table.blame(user.place, meant.error().reason);
+      return;
+    }
+    uid = *meant;
+    if (const auto [earlier, is_new] = users.emplace(*uid, &user); !is_new) {
+      const TomlMember& other = *earlier->second;
+      table.blame(user.place, user.key + " and " + other.key + " (" + other.place.text() +
+                                  ") are the same user");
+      return;
+    }
   }
   if (user.value.kind != Kind::kTable) {
     table.blame(user.value.place,
@@ -111,7 +132,7 @@ void take_user(Configuration& configuration, const TomlMember& user,
     return;
   }
   OptionSettings settings;
-  take_options(table, limits, settings);
+  take_options(table, known.limits, settings);
   table.finish();
   UserLimits& all = configuration.user_limits;
   for (const OptionSetting& one : settings) {
@@ -119,8 +140,8 @@ void take_user(Configuration& configuration, const TomlMember& user,
     if (!limit.set(one.name, one.values.front())) {
       table.blame(one.place, "'" + one.values.front() + "' is no such limit");
     }
-    configuration.user_settings.insert_or_assign({uid, one.name},
-                                                 UserSetting{one.values.front(), one.place});
+    configuration.user_settings.insert_or_assign(
+        {uid, one.name}, UserSetting{one.values.front(), one.place, user.key});
   }
 }
 
@@ -133,8 +154,9 @@ void take_limits(Configuration& configuration, TableReader& root, const KnownOpt
   const TomlMember* const users = table.take("uid", Kind::kTable, "a table: [limits.uid.1000]");
   table.finish();
   if (users == nullptr) return;
+  UsersOfFile of_file;
   for (const TomlMember& user : users->value.members) {
-    take_user(configuration, user, known.limits, problems);
+    take_user(configuration, user, known, of_file, problems);
   }
 }
 
@@ -148,7 +170,8 @@ void take_table(TableReader& root, const char* name, const std::vector<KnownOpti
   table.finish();
 }
 
-void take_rules(Configuration& configuration, TableReader& root, Problems& problems) {
+void take_rules(Configuration& configuration, TableReader& root, const Accounts& accounts,
+                Problems& problems) {
   const TomlMember* const member = root.take("rule", Kind::kArray, "a list of tables: [[rule]]");
   if (member == nullptr) return;
   for (const TomlValue& table : member->value.items) {
@@ -156,10 +179,12 @@ void take_rules(Configuration& configuration, TableReader& root, Problems& probl
       root.blame(table.place, "there are more than " + std::to_string(kMostRules) + " rules");
       return;
     }
-    Rule rule = read_rule(table, problems);
+    RuleNames names;
+    Rule rule = read_rule(table, accounts, names, problems);
     rule.place = static_cast<std::uint32_t>(configuration.rules.size()) + 1;
     configuration.rules.push_back(std::move(rule));
     configuration.rule_places.push_back(table.place);
+    configuration.rule_names.push_back(std::move(names));
   }
 }
 
@@ -188,7 +213,7 @@ void add_document(Configuration& configuration, const TomlValue& document,
   take_limits(configuration, root, known, problems);
   take_table(root, "run", known.run, configuration.run, problems);
   take_table(root, "agent", known.agent, configuration.agent, problems);
-  take_rules(configuration, root, problems);
+  take_rules(configuration, root, known.accounts, problems);
   root.finish();
 }
 
@@ -201,7 +226,13 @@ Configuration read_as_far_as_it_goes(const std::string& path, const KnownOptions
     const auto text = read_text(file);
     const auto document = text ? parse_toml(*text, file) : Result<TomlValue, Problem>(text.error());
     if (document) {
+      const std::size_t earlier = configuration.rules.size();
       add_document(configuration, *document, known, problems);
+      // A line that a refusal is told with is one of the file itself; the rule's number says all.
+      for (std::size_t rule = earlier; file != files->front() && rule < configuration.rules.size();
+           ++rule) {
+        configuration.rules[rule].line = 0;
+      }
     } else {
       problems.push_back(document.error());
     }

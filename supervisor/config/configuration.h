@@ -18,7 +18,9 @@
 #include "policy/base/result.h"
 #include "policy/limits/user_limits.h"
 #include "policy/rules/rule.h"
+#include "supervisor/config/accounts.h"
 #include "supervisor/config/config_problem.h"
+#include "supervisor/config/rule_text.h"
 #include "supervisor/config/toml_document.h"
 
 namespace shmvisor::config {
@@ -41,6 +43,7 @@ struct KnownOptions {
   std::vector<KnownOption> limits;  ///< of `run` and `agent` both, in the table [limits]
   std::vector<KnownOption> run;
   std::vector<KnownOption> agent;
+  Accounts accounts = Accounts();  ///< whom names of users and groups stand for
 };
 
 struct OptionSetting {
@@ -54,10 +57,11 @@ struct OptionSetting {
 };
 using OptionSettings = std::vector<OptionSetting>;
 
-/// One of [limits.uid.UID], or of [limits.uid.default].
+/// One of [limits.uid.USER], or of [limits.uid.default].
 struct UserSetting {
   std::string value;
   Place place;
+  std::string user;  ///< as the file has it: a name or a number
 };
 /// By uid (nothing: of each user) and name ("shmmax", "shmall" or "shmmni"): there may be as many
 /// as a file has lines.
@@ -70,7 +74,8 @@ struct Configuration {
   UserSettings user_settings;  ///< what user_limits were set by
   UserLimits user_limits;
   std::vector<Rule> rules;
-  std::vector<Place> rule_places;  ///< of each of the rules
+  std::vector<Place> rule_places;     ///< of each of the rules
+  std::vector<RuleNames> rule_names;  ///< the same
 
   /// The settings of "run" or "agent", limits first.
   [[nodiscard]] OptionSettings options_of(const std::string& subcommand) const;

@@ -1,11 +1,14 @@
 #include "supervisor/config/number_text.h"
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstring>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "policy/limits/limits.h"
@@ -24,7 +27,7 @@ const char* wanted(NumberKind kind) {
       return "a key is to be a number as 0x4d2, text with a range as \"0x1000-0x1fff\", or "
              "\"private\"";
     case NumberKind::kId:
-      return "a uid or gid is to be a number, or text with a range as \"1000-1999\"";
+      return "a uid or gid is to be a number, a name, or text with a range as \"1000-1999\"";
     case NumberKind::kSize:
       return "a size is to be a number of bytes, or text as \"64M\" or \"1M-4M\"; \"64M-\" is "
              "that or more";
@@ -108,6 +111,13 @@ Result<std::chrono::microseconds, BadText> parse_delay(const TomlValue& value) {
 }
 
 Result<int, BadText> parse_errno(const std::string& name) {
+  // Of two names of one number strerrorname_np(3) knows one.
+  static constexpr std::array kSecondNames = {std::pair{"EWOULDBLOCK", EWOULDBLOCK},
+                                              std::pair{"ENOTSUP", ENOTSUP},
+                                              std::pair{"EDEADLOCK", EDEADLOCK}};
+  for (const auto& [second, number] : kSecondNames) {
+    if (name == second) return number;
+  }
   const auto names = errno_names();
   if (std::find(names.begin(), names.end(), name) == names.end()) {
     return BadText{no_such("errno", name, names)};

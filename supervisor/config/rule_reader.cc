@@ -20,8 +20,8 @@ constexpr std::size_t kLongestPattern = 4096;  // PATH_MAX
 
 class RuleReader {
  public:
-  RuleReader(const TomlValue& table, Problems& problems)
-      : table_(table), reader_(table, "[[rule]]", problems) {}
+  RuleReader(const TomlValue& table, const Accounts& accounts, RuleNames& names, Problems& problems)
+      : table_(table), accounts_(accounts), names_(names), reader_(table, "[[rule]]", problems) {}
 
   Rule read() {
     if (table_.kind != Kind::kTable) {
@@ -30,8 +30,8 @@ class RuleReader {
     }
     rule_.line = table_.place.line;
     take_calls();
-    take_ranges("uid", NumberKind::kId, rule_.uids);
-    take_ranges("gid", NumberKind::kId, rule_.gids);
+    take_ids("uid", AccountKind::kUser, rule_.uids, names_.users);
+    take_ids("gid", AccountKind::kGroup, rule_.gids, names_.groups);
     take_ranges("key", NumberKind::kKey, rule_.keys);
     take_ranges("size", NumberKind::kSize, rule_.sizes);
     take_patterns("command", rule_.commands);
@@ -84,10 +84,36 @@ class RuleReader {
     }
   }
 
+  void take_ids(const char* key, AccountKind kind, NumberRanges& ranges,
+                std::vector<std::string>& names) {
+    for (const TomlValue* const value : reader_.take_list(key)) {
+      const bool is_name = value->kind == Kind::kString && is_account_name(value->text);
+      const auto range =
+          is_name ? range_of(kind, value->text) : parse_range(*value, NumberKind::kId);
+      if (!range) {
+        reader_.blame(value->place, range.error().reason);
+        continue;
+      }
+      ranges.push_back(*range);
+      names.push_back(is_name ? value->text : "");
+    }
+  }
+
+  [[nodiscard]] Result<NumberRange, BadText> range_of(AccountKind kind,
+                                                      const std::string& name) const {
+    const auto id = accounts_.id_of(kind, name);
+    if (!id) return id.error();
+    return NumberRange{*id, *id};
+  }
+
   void take_patterns(const char* key, std::vector<std::string>& patterns) {
     for (const TomlValue* const value : reader_.take_list(key)) {
-      if (value->kind != Kind::kString || value->text.empty() ||
-          value->text.size() > kLongestPattern) {
+      if (value->text.size() > kLongestPattern) {
+        reader_.blame(value->place, std::string(key) + " is longer than " +
+                                        std::to_string(kLongestPattern) + " bytes");
+        continue;
+      }
+      if (value->kind != Kind::kString || value->text.empty()) {
         reader_.blame(value->place, std::string(key) +
                                         " is to be text, in which * stands for any "
                                         "letters, or a list of it");
@@ -196,14 +222,17 @@ class RuleReader {
   }
 
   const TomlValue& table_;
+  const Accounts& accounts_;
+  RuleNames& names_;
   TableReader reader_;
   Rule rule_;
 };
 
 }  // namespace
 
-Rule read_rule(const TomlValue& table, Problems& problems) {
-  return RuleReader(table, problems).read();
+Rule read_rule(const TomlValue& table, const Accounts& accounts, RuleNames& names,
+               Problems& problems) {
+  return RuleReader(table, accounts, names, problems).read();
 }
 
 }  // namespace shmvisor::config

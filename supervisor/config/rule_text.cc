@@ -6,24 +6,11 @@
 #include <cstring>
 #include <vector>
 
+#include "supervisor/config/config_problem.h"
+#include "supervisor/config/toml_text.h"
+
 namespace shmvisor::config {
 namespace {
-
-std::string quoted(const std::string& text) {
-  std::string toml = "\"";
-  for (const char letter : text) {
-    const auto byte = static_cast<unsigned char>(letter);
-    if (byte < 0x20 || byte == 0x7f) {
-      std::array<char, 8> escape{};
-      std::snprintf(escape.data(), escape.size(), "\\u%04x", byte);
-      toml += escape.data();
-      continue;
-    }
-    if (letter == '"' || letter == '\\') toml += '\\';
-    toml += letter;
-  }
-  return toml + '"';
-}
 
 std::string number_text(std::uint64_t number, bool is_key) {
   if (!is_key) return std::to_string(number);
@@ -35,18 +22,34 @@ std::string number_text(std::uint64_t number, bool is_key) {
 std::string line_of(const char* key, const std::vector<std::string>& values) {
   if (values.empty()) return {};
   std::string line = std::string(key) + " = [";
-  for (std::size_t i = 0; i < values.size(); ++i) line += (i == 0 ? "" : ", ") + quoted(values[i]);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    line += (i == 0 ? "" : ", ") + toml_text(values[i]);
   return line + "]\n";
 }
 
-std::string line_of(const char* key, const NumberRanges& ranges, bool is_key = false) {
+std::vector<std::string> texts_of(const NumberRanges& ranges, bool is_key = false) {
   std::vector<std::string> values;
   for (const auto& [first, last] : ranges) {
     std::string text = number_text(first, is_key);
     if (first != last) text += "-" + number_text(last, is_key);
     values.push_back(text);
   }
-  return line_of(key, values);
+  return values;
+}
+
+/// `names`: RuleNames.
+std::string line_of(const char* key, const NumberRanges& ranges,
+                    const std::vector<std::string>& names) {
+  std::vector<std::string> values = texts_of(ranges);
+  std::string comment;
+  for (std::size_t i = 0; i < values.size() && i < names.size(); ++i) {
+    if (names[i].empty()) continue;
+    comment += (comment.empty() ? " # " : ", ") + on_one_line(names[i]) + " is " + values[i];
+    values[i] = names[i];
+  }
+  std::string line = line_of(key, values);
+  if (!line.empty()) line.insert(line.size() - 1, comment);
+  return line;
 }
 
 std::string call_line(RuledCalls calls) {
@@ -80,11 +83,11 @@ std::string fault_lines(const Rule& rule) {
 
 }  // namespace
 
-std::string rule_text(const Rule& rule) {
+std::string rule_text(const Rule& rule, const RuleNames& names) {
   static constexpr std::array kActions = {"allow", "deny", "log", "fault"};
   std::string lines = call_line(rule.calls);
-  lines += line_of("uid", rule.uids) + line_of("gid", rule.gids);
-  lines += line_of("key", rule.keys, true) + line_of("size", rule.sizes);
+  lines += line_of("uid", rule.uids, names.users) + line_of("gid", rule.gids, names.groups);
+  lines += line_of("key", texts_of(rule.keys, true)) + line_of("size", texts_of(rule.sizes));
   lines += line_of("command", rule.commands) + line_of("container", rule.containers);
   lines += std::string("action = \"") + kActions.at(static_cast<std::size_t>(rule.action)) + "\"\n";
   if (rule.error != 0) {

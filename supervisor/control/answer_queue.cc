@@ -73,7 +73,8 @@ void AnswerQueue::begin_next() {
 
 void AnswerQueue::conclude(ControlAnswer answer) {
   if (auto act = std::exchange(act_, std::nullopt)) {
-    tell_(act->add("result", result_of(answer.line)));
+    add_outcome(*act, answer.line);
+    tell_(*act);
   }
   deliver_(asking_, std::move(answer));
 }

@@ -1,5 +1,7 @@
 #include "supervisor/control/audited_request.h"
 
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "supervisor/control/protocol.h"
@@ -11,7 +13,23 @@ using Act = std::optional<AuditRecord>;
 
 AuditRecord act(const char* name) { return std::move(AuditRecord("act").add("act", name)); }
 
+AuditRecord with_segment(AuditRecord record, const AllocateSegment& wanted) {
+  record.add("registry", wanted.registry).add_key("key", wanted.key);
+  record.add("size", wanted.size_bytes).add_mode("mode", wanted.mode);
+  if (wanted.uid) record.add("uid", *wanted.uid);
+  if (wanted.gid) record.add("gid", *wanted.gid);
+  return record;
+}
+
+bool has(const AuditRecord& record, const char* name) {
+  return std::ranges::any_of(record.fields(), [name](const AuditField& field) {
+    return std::strcmp(field.name, name) == 0;
+  });
+}
+
 struct ActOf {
+  const ClientLoad& load;
+
   /// Whatever is not named below only looks.
   template <typename Request>
   Act operator()(const Request& /*request*/) const {
@@ -37,15 +55,11 @@ struct ActOf {
     return std::move(act("save").add("registry", request.registry));
   }
   Act operator()(const AllocateSegment& request) const {
-    AuditRecord record = act("allocate");
-    record.add("registry", request.registry).add_key("key", request.key);
-    record.add("size", request.size_bytes).add_mode("mode", request.mode);
-    if (request.uid) record.add("uid", *request.uid);
-    if (request.gid) record.add("gid", *request.gid);
-    return record;
+    return with_segment(act("allocate"), request);
   }
-  /// Of what it allocated before.
-  Act operator()(const InsertAllocated& /*request*/) const { return act("load"); }
+  Act operator()(const InsertAllocated& /*request*/) const {
+    return load.load == nullptr ? act("load") : with_segment(act("load"), load.wanted);
+  }
   Act operator()(const DetachSegment& request) const {
     AuditRecord record = act("detach");
     record.add("registry", request.registry).add("shmid", request.shmid);
@@ -56,16 +70,25 @@ struct ActOf {
 
 }  // namespace
 
-Act act_of(const ControlRequest& request, const ucred& client) {
-  Act made = std::visit(ActOf(), request);
+Act act_of(const ControlRequest& request, const ucred& client, const ClientLoad& load) {
+  Act made = std::visit(ActOf{load}, request);
   if (made) made->add("by_pid", client.pid).add("by_uid", client.uid);
   return made;
 }
 
-std::string result_of(const std::string& answer) {
+void add_outcome(AuditRecord& act, const std::string& answer) {
   const auto line = control::Json::parse(answer, nullptr, /*allow_exceptions=*/false);
-  if (!line.is_object() || !line.contains("error")) return "ok";
-  return line["error"].value("code", "refused");
+  if (line.is_object() && line.contains("error")) {
+    act.add("result", line["error"].value("code", "refused"));
+    return;
+  }
+  if (line.is_object()) {
+    if (line.contains("shmid") && !has(act, "shmid")) act.add("shmid", line["shmid"].get<int>());
+    // Of a detach.
+    if (line.contains("processes")) act.add("processes", line["processes"].size());
+    if (line.contains("failed")) act.add("failed", line["failed"].size());
+  }
+  act.add("result", "ok");
 }
 
 }  // namespace shmvisor

@@ -10,13 +10,16 @@
 #include <string>
 
 #include "supervisor/audit/audit_record.h"
+#include "supervisor/control/contents_answer.h"
 #include "supervisor/control/control_request.h"
 
 namespace shmvisor {
 
-/// Nothing of a request that only looks. `client`: who asks.
-[[nodiscard]] std::optional<AuditRecord> act_of(const ControlRequest& request, const ucred& client);
-/// What came of it: "ok", or the code of the refusal. `answer`: the line that the client gets.
-[[nodiscard]] std::string result_of(const std::string& answer);
+/// Nothing of a request that only looks. `client`: who asks. `load`: what it has allocated before.
+[[nodiscard]] std::optional<AuditRecord> act_of(const ControlRequest& request, const ucred& client,
+                                                const ClientLoad& load);
+/// What came of it: `result`, "ok" or the code of the refusal, and what is known by then alone.
+/// `answer`: the line that the client gets.
+void add_outcome(AuditRecord& act, const std::string& answer);
 
 }  // namespace shmvisor

@@ -85,7 +85,7 @@ ControlAnswer answer_allocate(const AllocateSegment& request,
   if (!file) return no_memory("it cannot be opened");
   client.session = session;
   client.load = std::move(*load);
-  client.registry = request.registry;
+  client.wanted = request;
   return {to_line({{"reply", "allocate"}, {"registry", request.registry}}), std::move(*file)};
 }
 
@@ -98,8 +98,8 @@ ControlAnswer answer_insert(ClientLoad& client) {
   Denial denial;
   const auto shmid = load->insert(denial);
   if (!shmid) return refusal_of(shmid.error(), denial);
-  spdlog::info("a control client loads segment {} of {}", *shmid, client.registry);
-  return to_line({{"reply", "insert"}, {"registry", client.registry}, {"shmid", *shmid}});
+  spdlog::info("a control client loads segment {} of {}", *shmid, client.wanted.registry);
+  return to_line({{"reply", "insert"}, {"registry", client.wanted.registry}, {"shmid", *shmid}});
 }
 
 }  // namespace shmvisor

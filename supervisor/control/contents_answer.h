@@ -33,7 +33,7 @@ struct ControlAnswer {
 struct ClientLoad {
   std::shared_ptr<Session> session;  ///< from which the load borrows
   std::unique_ptr<SegmentLoad> load;
-  std::string registry;  ///< its name
+  AllocateSegment wanted;  ///< what it has asked for
 };
 
 // They may throw std::bad_alloc.

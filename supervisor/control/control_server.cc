@@ -171,12 +171,12 @@ bool ControlServer::hear(Client& client) {
     }
     std::optional<AuditRecord> act;
     if (request && (process_audit() != nullptr || is_followed())) {
-      act = act_of(*request, client.peer);
+      act = act_of(*request, client.peer, *client.load);
     }
     if (request && std::holds_alternative<Reload>(*request) && reloader_ != nullptr) {
       client.waits_for_answer = true;
       client.waits_for_reading = reloader_->ask();
-      // What comes of it the reloader says.
+      if (act) act = reload_acts_.add(client.waits_for_reading, std::move(*act));
       if (act) tell(*act);
       return true;
     }
@@ -243,8 +243,9 @@ void ControlServer::deliver_reload(Reloader::Reading reading, const SteeringUpda
   for (const Client& client : clients_) {
     if (client.waits_for_reading == reading) asked.push_back(client.number);
   }
-  if (asked.empty()) return;
+  if (asked.empty() && reload_acts_.empty()) return;
   const std::string line = answer_reload(update);
+  for (const AuditRecord& act : reload_acts_.take(reading, line)) tell(act);
   for (const auto number : asked) deliver(number, line);
 }
 

@@ -32,6 +32,7 @@
 #include "supervisor/control/control_connection.h"
 #include "supervisor/control/control_socket.h"
 #include "supervisor/control/named_registry.h"
+#include "supervisor/control/reload_acts.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/resources/descriptor_share.h"
 #include "supervisor/session/reloader.h"
@@ -131,6 +132,7 @@ class ControlServer {
   AnswerQueue::ClientNumber last_number_ = 0;
   Clients clients_;
   Reloader* reloader_ = nullptr;  ///< null: there is no configuration
+  ReloadActs reload_acts_;
   AnswerQueue answers_;
   AnswerQueue detaches_;
   CallFeed feed_;

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -23,11 +24,18 @@ LogWriter& writer() {
   return *made;
 }
 
+bool is_control(char letter) {
+  return static_cast<unsigned char>(letter) < ' ' || letter == '\x7f';
+}
+
 class QueueingSink : public spdlog::sinks::base_sink<std::mutex> {
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
     spdlog::memory_buf_t line;
     formatter_->format(message, line);
+    // A terminal may read it, and what others have chosen, as paths and arguments, be in it: each
+    // message is one line, without control characters.
+    if (line.size() > 1) std::replace_if(line.begin(), line.end() - 1, is_control, '?');
     writer().add({line.data(), line.size()});
   }
   /// flush_process_log() does it, without the sink's lock.

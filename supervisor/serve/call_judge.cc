@@ -10,6 +10,13 @@
 namespace shmvisor {
 namespace {
 
+/// One of a drop-in is told by its number alone.
+std::string named(const Rule& rule) {
+  std::string text = "rule " + std::to_string(rule.place);
+  if (rule.line != 0) text += " (line " + std::to_string(rule.line) + ")";
+  return text;
+}
+
 Denial denial_of(const Rule& rule) {
   const auto reason =
       rule.action == RuleAction::kDeny ? Denial::Reason::kRule : Denial::Reason::kFault;
@@ -78,16 +85,16 @@ CallJudge::Judgement CallJudge::judge(PendingCall& call, const ShmCall& decoded,
   const Rule& rule = *ruling.rule;
   if (ruling.unknown) {
     log_limited(spdlog::level::warn, LogTopic::kRules, user,
-                "{} of thread {} fails with ENOMEM: rule {} (line {}) asks for its program, which "
+                "{} of thread {} fails with ENOMEM: {} asks for its program, which "
                 "cannot be told",
-                name_of(decoded.operation), call.tid(), rule.place, rule.line);
+                name_of(decoded.operation), call.tid(), named(rule));
     return refused(ENOMEM, denial_of(rule));
   }
   if (rule.action == RuleAction::kLog) {
     log_limited(spdlog::level::warn, LogTopic::kRules, user,
-                "rule {} (line {}): {}({}) of thread {} ({}), user {}", rule.place, rule.line,
-                name_of(decoded.operation), arguments_of(decoded), call.tid(),
-                process_name(call.tid()), caller.subject().euid());
+                "{}: {}({}) of thread {} ({}), user {}", named(rule), name_of(decoded.operation),
+                arguments_of(decoded), call.tid(), process_name(call.tid()),
+                caller.subject().euid());
   }
   const DelayedCalls::Decided decided{ruling.error, denial_of(rule), DelayedCalls::Clock::now()};
   if (ruling.delay.count() != 0) return delay(call, user, ruling, decided);
@@ -99,8 +106,8 @@ CallJudge::Judgement CallJudge::delay(PendingCall& call, uid_t user, const Rulin
                                       const DelayedCalls::Decided& decided) {
   if (!delayed_.add(call.notification(), user, ruling.delay, decided)) {
     log_limited(spdlog::level::warn, LogTopic::kRules, user,
-                "rule {} (line {}) delays as many calls of user {} as may be; further ones go on",
-                ruling.rule->place, ruling.rule->line, user);
+                "{} delays as many calls of user {} as may be; further ones go on",
+                named(*ruling.rule), user);
     return decided_by_fault(decided);
   }
   call.hand_over();

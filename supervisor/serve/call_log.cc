@@ -68,6 +68,13 @@ const char* name_of(Denial::Reason reason) {
   return "other";
 }
 
+/// `line`: 0 for a rule of a drop-in.
+std::string rule_text(std::uint64_t place, std::uint64_t line) {
+  std::string text = fmt::format("rule {} of the configuration", place);
+  if (line != 0) text += fmt::format(" (line {})", line);
+  return text;
+}
+
 std::string describe(const Denial& denial) {
   const auto& [reason, limit, asked, taken] = denial;
   switch (reason) {
@@ -91,9 +98,9 @@ std::string describe(const Denial& denial) {
     case Denial::Reason::kUserShmmni:
       return fmt::format("this user has {} segments, and its shmmni is {}", taken, limit);
     case Denial::Reason::kRule:
-      return fmt::format("rule {} of the configuration (line {}) denies it", limit, asked);
+      return rule_text(limit, asked) + " denies it";
     case Denial::Reason::kFault:
-      return fmt::format("rule {} of the configuration (line {}) makes it fail", limit, asked);
+      return rule_text(limit, asked) + " makes it fail";
     case Denial::Reason::kSmallerSegment:
       return fmt::format("{} bytes are more than the segment of this key has, {}", asked, limit);
     case Denial::Reason::kMode:

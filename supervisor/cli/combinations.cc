@@ -1,0 +1,165 @@
+#include "supervisor/cli/combinations.h"
+
+#include <sys/stat.h>
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "supervisor/audit/audit_place.h"
+#include "supervisor/cli/option_list.h"
+
+namespace shmvisor {
+namespace {
+
+using Fits = bool (*)(const std::string& value);
+
+bool any(const std::string& /*value*/) { return true; }
+bool is_off(const std::string& value) { return value == "off"; }
+bool is_no_file(const std::string& place) { return !is_audit_file(place); }
+bool is_journald(const std::string& place) { return place.starts_with("journald"); }
+
+enum class Beside : std::uint8_t { kOther, kNoOther };
+
+/// `option` does nothing beside `other`, or where that is not set.
+struct Combination {
+  const char* option;
+  Beside beside;
+  const char* other;
+  Fits fits;                 ///< the value of `other`
+  const char* unless;        ///< an option that makes use of it all the same; or null
+  std::string_view because;  ///< a clause about `other`
+};
+
+constexpr std::array kCombinations = {
+    Combination{"--audit-format", Beside::kNoOther, "--audit", any, nullptr, ""},
+    Combination{"--audit-size", Beside::kNoOther, "--audit", any, nullptr, ""},
+    Combination{"--audit-keep", Beside::kNoOther, "--audit", any, nullptr, ""},
+    Combination{"--audit-size", Beside::kOther, "--audit", is_no_file, nullptr, "which is no file"},
+    Combination{"--audit-keep", Beside::kOther, "--audit", is_no_file, nullptr, "which is no file"},
+    Combination{"--audit-format", Beside::kOther, "--audit", is_journald, nullptr,
+                "which has a field for each member"},
+    Combination{"--own-group", Beside::kOther, "--group", any, nullptr,
+                "which gives the command a group of its own already"},
+    Combination{"--userns", Beside::kOther, "--proc", is_off, "--private-ipc",
+                "unless for --private-ipc"},
+    Combination{"--keeper-deaths", Beside::kNoOther, "--keeper", any, nullptr, ""}};
+
+struct NamedFile {
+  std::string option;
+  std::string path;
+};
+
+/// Options of files and of sockets.
+constexpr std::array kFileOptions = {"--config",        "--restore", "--save-at-end", "--trace",
+                                     "--report",        "--audit",   "--control",     "--serve",
+                                     "--join-or-serve", "--socket"};
+/// A run may go on from where the last one ended.
+bool is_of_saved_state(const std::string& option) {
+  return option == "--restore" || option == "--save-at-end";
+}
+
+std::string value_of(const CLI::Option& option) {
+  return option.results().empty() ? std::string() : option.results().front();
+}
+
+/// A flag that is not wanted is as good as none.
+bool is_wanted(const CLI::Option& option) {
+  return option.count() != 0 && !(is_flag(option) && value_of(option) == "false");
+}
+
+std::string sentence(const Combination& one, const CLI::Option& other) {
+  const std::string clause =
+      one.beside == Beside::kOther ? "it does nothing with " : "it does nothing without ";
+  if (one.beside == Beside::kNoOther) return clause + spelling(other);
+  std::string text = clause + one.other;
+  if (!is_flag(other)) text += " " + value_of(other);
+  return text + ", " + std::string(one.because);
+}
+
+/// Of those combinations that are `beside`.
+std::string why_useless(const CLI::App& app, const CLI::Option& option, const OptionIsSet& is_set,
+                        Beside beside) {
+  for (const Combination& one : kCombinations) {
+    if (one.beside != beside || main_name(option) != one.option) continue;
+    const CLI::Option* const other = app.get_option_no_throw(one.other);
+    if (other == nullptr) continue;
+    const CLI::Option* const unless =
+        one.unless == nullptr ? nullptr : app.get_option_no_throw(one.unless);
+    if (unless != nullptr && (is_wanted(*unless) || is_set(*unless))) continue;
+    const bool is_there = is_set(*other) && one.fits(value_of(*other));
+    if (is_there == (beside == Beside::kOther)) return sentence(one, *other);
+  }
+  return {};
+}
+
+/// One that has bytes to lose, or is to be made: not a terminal, a pipe or /dev/null.
+std::optional<std::string> file_of(const CLI::Option& option) {
+  if (option.count() == 0) return std::nullopt;
+  const std::string path = value_of(option);
+  // Words for something else than a file; a flag's values of --trace and --report.
+  if (path.empty() || path == "-" || path == "true" || path == "1" || path == "auto") {
+    return std::nullopt;
+  }
+  const bool is_audit = main_name(option) == "--audit";
+  if (is_audit && !is_audit_file(path)) return std::nullopt;
+  if (path.starts_with("name:")) return std::nullopt;
+  return path;
+}
+
+bool are_one_file(const std::string& one, const std::string& other) {
+  struct stat first {};
+  struct stat second {};
+  const bool first_there = ::stat(one.c_str(), &first) == 0;
+  const bool second_there = ::stat(other.c_str(), &second) == 0;
+  if (first_there && second_there) {
+    return first.st_dev == second.st_dev && first.st_ino == second.st_ino &&
+           (S_ISREG(first.st_mode) || S_ISSOCK(first.st_mode));
+  }
+  if (first_there != second_there) return false;
+  std::error_code error;
+  const auto whole = [&error](const std::string& path) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
+  };
+  const auto whole_one = whole(one);
+  return whole_one == whole(other) && !error;
+}
+
+}  // namespace
+
+std::string why_useless(const CLI::App& app, const CLI::Option& option, const OptionIsSet& is_set) {
+  return why_useless(app, option, is_set, Beside::kOther);
+}
+
+void refuse_useless(const CLI::App& app, const std::set<std::string>& given) {
+  for (const std::string& name : given) {
+    const CLI::Option* const option = app.get_option_no_throw(name);
+    if (option == nullptr || !is_wanted(*option)) continue;
+    for (const Beside beside : {Beside::kNoOther, Beside::kOther}) {
+      const std::string why = why_useless(app, *option, is_wanted, beside);
+      if (!why.empty()) throw CLI::ValidationError(name, why);
+    }
+  }
+}
+
+void refuse_shared_files(const CLI::App& app) {
+  std::vector<NamedFile> files;
+  for (const char* const name : kFileOptions) {
+    const CLI::Option* const option = app.get_option_no_throw(name);
+    const auto path = option == nullptr ? std::nullopt : file_of(*option);
+    if (!path) continue;
+    for (const NamedFile& other : files) {
+      const bool is_both_ways = is_of_saved_state(name) && is_of_saved_state(other.option);
+      if (is_both_ways || !are_one_file(*path, other.path)) continue;
+      throw CLI::ValidationError(name, "'" + *path + "' is the file of " + other.option);
+    }
+    files.push_back({name, *path});
+  }
+}
+
+}  // namespace shmvisor
