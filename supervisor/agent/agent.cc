@@ -53,9 +53,8 @@ Result<ListeningSocket, ListeningSocket::Trouble> find_socket(const AgentOptions
   return ListeningSocket::make(kDefaultListenerPath);
 }
 
-/// The audit has all of them.
-/// `message`: what the runtime has sent, as far as it has come.
-void tell_of_refusal(const std::string& reason, const std::string& message = {}) {
+/// The audit has all of them. `message`: what the runtime has sent, as far as it has come.
+void tell_of_refusal(const std::string& reason, std::string_view message = {}) {
   log_limited(spdlog::level::warn, LogTopic::kRefusedMessages, LogLimiter::kNobody,
               "refused a message: {}", reason);
   audit(AuditLog::kNobody, [&] {
