@@ -67,6 +67,19 @@ class StrangersFileTest : public ::testing::Test {
   const std::ptrdiff_t descriptors_ = entries_of("/proc/self/fd");
 };
 
+/// Bound to an address that the kernel chooses, which is `address` then.
+UniqueFd listening_at(sockaddr_un& address, socklen_t& size) {
+  UniqueFd listening(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  address = {};
+  address.sun_family = AF_UNIX;
+  auto* const any = reinterpret_cast<sockaddr*>(&address);
+  EXPECT_EQ(::bind(listening.get(), any, sizeof(sa_family_t)), 0);
+  EXPECT_EQ(::listen(listening.get(), 8), 0);
+  size = sizeof(address);
+  EXPECT_EQ(::getsockname(listening.get(), any, &size), 0);
+  return listening;
+}
+
 TEST_F(StrangersFileTest, AConnectionWithNothingInItNeedsNobody) {
   for (const int type : {SOCK_SEQPACKET, SOCK_STREAM}) {
     Pair pair(type);
@@ -183,13 +196,9 @@ TEST_F(StrangersFileTest, AUserWithTooManyStuckOnesWaitsAlone) {
 TEST_F(StrangersFileTest, AQueueOfConnectionsIsDroppedElsewhere) {
   LingeringSocket lingering;
   if (!lingering.made()) GTEST_SKIP() << "no loopback";
-  UniqueFd listening(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  ASSERT_EQ(::bind(listening.get(), reinterpret_cast<sockaddr*>(&address), sizeof(sa_family_t)), 0);
-  ASSERT_EQ(::listen(listening.get(), 8), 0);
-  socklen_t size = sizeof(address);
-  ASSERT_EQ(::getsockname(listening.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  socklen_t size = 0;
+  UniqueFd listening = listening_at(address, size);
   Pair visitor;
   visitor.theirs.reset(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   ASSERT_EQ(::connect(visitor.theirs.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
@@ -200,6 +209,26 @@ TEST_F(StrangersFileTest, AQueueOfConnectionsIsDroppedElsewhere) {
   EXPECT_FALSE(listening.valid());
   visitor.close();
   EXPECT_TRUE(threads_end());
+}
+
+TEST_F(StrangersFileTest, ASocketForBytesAloneRefusesFilesWhereTheKernelCan) {
+  sockaddr_un address{};
+  socklen_t size = 0;
+  const UniqueFd listening = listening_at(address, size);
+  refuse_files(listening);
+  int passes = 1;
+  socklen_t bytes = sizeof(passes);
+  if (::getsockopt(listening.get(), SOL_SOCKET, SO_PASSRIGHTS, &passes, &bytes) != 0) {
+    GTEST_SKIP() << "Linux 6.16";
+  }
+  EXPECT_EQ(passes, 0);
+  const UniqueFd client(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  const UniqueFd file(::eventfd(0, EFD_CLOEXEC));
+  const auto sent = send_message(client.get(), 'x', std::array{file.get()});
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error(), Errno(EPERM));
+  EXPECT_TRUE(send_message(client.get(), 'x'));
 }
 
 TEST_F(StrangersFileTest, ASocketForBytesAloneTakesNoFiles) {
