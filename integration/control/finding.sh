@@ -32,7 +32,9 @@ expect "modes" "700 600" \
 heading "one that is stopped"
 kill -STOP "$run"
 answers --name one || fail "a run that is stopped keeps clients of another one out"
-said 1 "more than one run .*: one .*; .*/two.control does not answer: it did not answer in time" client ls
+said 1 "more than one run .*: one .*; .*/two.control does not answer: it did not answer in time, and may be stopped" client ls
+said 1 "^shmvisor: no run is called 'two'; .*/two.control does not answer: it did not answer in time, and may be stopped$" \
+  "$SHMVISOR" ls --name two
 kill -CONT "$run"
 
 heading "what is wrong is said of the right thing"

@@ -278,9 +278,9 @@ int ClientSubcommand::run(KernelFeatures& /*features*/) {
   try {
     const auto shown = show_(*found, options_);
     if (!shown) return say(shown.error().text);
-  } catch (const client::Json::exception& error) {
+  } catch (const client::Json::exception&) {
     return say("the run " + found->hello().title() +
-               ": its answer cannot be understood: " + client::printable(error.what()));
+               ": its answer cannot be understood: a member is missing, or of another type");
   }
   const std::string output = "cannot write to " + client::output_name(options_);
   if (std::fflush(stdout) != 0) return say(output + ": " + std::strerror(errno));

@@ -121,7 +121,11 @@ Result<RunConnection, Problem> RunConnection::over(UniqueFd socket) {
 
 Result<void, Problem> RunConnection::get_hello(const Deadline& deadline) {
   const auto line = next_line(deadline);
-  if (!line) return line.error();
+  if (!line) {
+    Problem problem = line.error();
+    if (!problem.has_ended && has_passed(deadline)) problem.text += ", and may be stopped";
+    return problem;
+  }
   if (const auto error = line->find("error"); error != line->end()) {
     return Problem{printable(text_or_empty(*error, "message"))};
   }

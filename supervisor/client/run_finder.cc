@@ -85,7 +85,10 @@ Result<RunConnection, Problem> find_run(const RunChoice& choice) {
                    titles_of(fitting) + silent};
   }
   if (!others.empty()) return Problem{wanted(choice) + "; there is: " + titles_of(others) + silent};
-  if (!silent.empty()) return Problem{wanted(choice) + " is found" + silent};
+  if (!silent.empty()) {
+    const bool is_any = choice.name.empty() && choice.pid == 0;
+    return Problem{(is_any ? "no run answers" : wanted(choice)) + silent};
+  }
   return Problem{
       "no run of this user has a control socket; a run opens one with --name NAME or --control "
       "auto"};
