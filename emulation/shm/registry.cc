@@ -17,6 +17,7 @@ constexpr std::size_t kMostCreators = 256;
 }  // namespace
 
 Registry::~Registry() {
+  unobserve();  // before memory goes: its descriptor may be another's at once
   DroppedAside dropped(host_);
   {
     const WriteLock lock(lock_);
@@ -29,7 +30,6 @@ Registry::~Registry() {
       }
       withdraw(segment);
     });
-    observer_.reset();
   }
 }
 
