@@ -296,5 +296,17 @@ TEST_F(AuditLogTest, WhatIsLeftOutIsLostWhereTheOutputTakesNothing) {
   EXPECT_EQ(log_.lost(), kRecords);
 }
 
+TEST_F(AuditLogTest, WhatIsNotWrittenWhenNobodyWaitsAnyMoreIsCounted) {
+  ASSERT_TRUE(log_.begin());
+  output_->set(false, false);
+  constexpr int kRecords = 5000;
+  add_allowed(log_, kRecords, 1000);
+  EXPECT_FALSE(log_.flush(milliseconds(1500))) << "longer than until it is told what was left out";
+  EXPECT_EQ(log_.lost(), kRecords);
+  output_->set(true, false);
+  EXPECT_TRUE(log_.flush(seconds(10)));
+  EXPECT_LT(log_.lost(), kRecords) << "what waited was written after all";
+}
+
 }  // namespace
 }  // namespace shmvisor

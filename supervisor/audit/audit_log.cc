@@ -54,6 +54,8 @@ struct AuditLog::State {
   /// Nothing where nothing was left out since it was told.
   std::optional<Clock::time_point> tell_at GUARDED_BY(mutex);
   bool telling GUARDED_BY(mutex) = false;
+  std::uint64_t being_told GUARDED_BY(mutex) = 0;  ///< records that were left out
+  std::uint64_t given_up GUARDED_BY(mutex) = 0;    ///< not written when a flush gave up
   bool ending GUARDED_BY(mutex) = false;
 
   void work() noexcept;
@@ -71,6 +73,9 @@ struct AuditLog::State {
   void tell_of_left_out() noexcept REQUIRES(mutex);
   /// False where there is nothing to tell, or the output takes nothing.
   bool tell_of_loss() REQUIRES(mutex);
+
+  /// Nobody waits any more: what waits or is being written is counted, what was left out is lost.
+  void give_up() REQUIRES(mutex);
 
   /// Of the thread, without the mutex.
   void tell_of_output(const Result<void, std::string>& outcome);
@@ -123,6 +128,13 @@ bool AuditLog::State::enter(AuditRecord record, uid_t cause, bool is_new) {
   }
   if (its_user->second == 0) queued_of.erase(its_user);
   return entered;
+}
+
+void AuditLog::State::give_up() {
+  given_up = added - done + being_told;
+  std::uint64_t left_out = 0;
+  allowances.take_left_out([&](const uid_t*, std::uint64_t count) { left_out += count; });
+  lost += left_out;
 }
 
 void AuditLog::State::end_first() {
@@ -195,18 +207,21 @@ void AuditLog::State::tell_of_left_out() noexcept {
       counts.emplace_back(user == nullptr ? kNobody : *user, count);
       untold += count;
     });
+    being_told = untold;
     for (const auto& [user, count] : counts) {
       AuditRecord record("left_out");
       if (user != kNobody) record.add("uid", user);
       record.add("records", count);
       untold -= count;
       write_or_lose(record, count);
+      being_told -= count;
     }
   } catch (const std::bad_alloc&) {
     // Where nothing was taken yet it is told a second later.
     if (untold == 0) tell_at = Clock::now() + kBetweenTellings;
   }
   lost += untold;
+  being_told = 0;
   telling = false;
   written.notify_all();
 }
@@ -308,14 +323,20 @@ bool AuditLog::flush(std::chrono::milliseconds bound) noexcept {
   }
   for (;;) {
     const bool is_told = !state.telling && (!state.tell_at || *state.tell_at > now);
-    if (is_told && state.done >= enough) return true;
-    if (!state.written.wait_until(state.mutex, deadline)) return false;
+    if (is_told && state.done >= enough) {
+      state.given_up = 0;
+      return true;
+    }
+    if (!state.written.wait_until(state.mutex, deadline)) {
+      state.give_up();
+      return false;
+    }
   }
 }
 
 std::uint64_t AuditLog::lost() const {
   const MutexLock lock(state_->mutex);
-  return state_->lost;
+  return state_->lost + state_->given_up;
 }
 
 }  // namespace shmvisor

@@ -49,7 +49,7 @@ void end_process_audit(std::chrono::milliseconds bound) noexcept {
   const bool all_written = log->flush(bound);
   if (!all_written) spdlog::warn("--audit: what it writes to takes nothing; some records are lost");
   if (const auto lost = log->lost(); lost != 0) {
-    spdlog::warn("--audit: {} records were lost", lost);
+    spdlog::warn("--audit: {} {} lost", lost, lost == 1 ? "record was" : "records were");
   }
 }
 
