@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <functional>
 #include <new>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -14,9 +15,9 @@
 #include "supervisor/control/act_line.h"
 #include "supervisor/control/audited_request.h"
 #include "supervisor/control/control_request.h"
+#include "supervisor/control/hello_line.h"
 #include "supervisor/control/protocol.h"
 #include "supervisor/control/reload_answer.h"
-#include "supervisor/credentials/thread_identity.h"
 #include "supervisor/kernel/peer_user.h"
 #include "supervisor/loop/accept_pause.h"
 #include "supervisor/resources/pause_for_closes.h"
@@ -28,6 +29,8 @@ using Clock = EventLoop::Clock;
 
 /// Of newcomers; the loop has other things to do.
 constexpr int kMostGreetedInATurn = 8;
+/// Of clients that may go meanwhile.
+constexpr std::chrono::milliseconds kBeforeRoom(10);
 /// Besides the clients: the socket, a newcomer that is refused, what tells of an answer, of a
 /// detach and of a call, and a descriptor that goes with an answer.
 constexpr std::int64_t kOwnDescriptors = 6;
@@ -40,18 +43,6 @@ std::int64_t descriptors_for_clients(const DescriptorPool& pool) {
   constexpr auto kAll = static_cast<std::int64_t>(ControlServer::kMostClients) + kOwnDescriptors;
   const std::int64_t left = std::max<std::int64_t>(pool.left(), 0);
   return left < kLeastPool ? std::min<std::int64_t>(left, kOwnDescriptors + 1) : kAll;
-}
-
-std::string hello_of(const ControlServer::Identity& identity) {
-  const auto pid_namespace = NamespaceIds::ours().pid;
-  return control::to_line(
-      {{"hello",
-        {{"protocol", control::kProtocolVersion},
-         {"version", SHMVISOR_VERSION},
-         {"kind", identity.kind},
-         {"name", identity.name.empty() ? control::Json() : control::Json(identity.name)},
-         {"pid", identity.pid},
-         {"pid_namespace", pid_namespace == 0 ? control::Json() : control::Json(pid_namespace)}}}});
 }
 
 /// Instead of the hello.
@@ -91,7 +82,7 @@ ControlServer::ControlServer(EventLoop& loop, SessionResources& resources, const
       descriptors_(resources.descriptors),
       tally_(resources.tally),
       patience_(patience),
-      hello_(hello_of(identity)),
+      hello_(hello_line(identity.kind, identity.name, identity.pid)),
       answers_(loop, sessions, std::bind_front(&ControlServer::deliver, this),
                std::bind_front(&ControlServer::tell, this)),
       detaches_(loop, sessions, std::bind_front(&ControlServer::deliver, this),
@@ -114,13 +105,15 @@ ControlServer::~ControlServer() = default;
 void ControlServer::accept_some() {
   for (int greeted = 0; greeted < kMostGreetedInATurn; ++greeted) {
     if (paused_for_closes(newcomers_)) return;
+    const Room room = room_for_newcomer();
+    if (room == Room::kSoon) return newcomers_.pause_until(Clock::now() + kBeforeRoom);
     auto connection = socket_->accept();
     if (!connection) {
       (void)paused_after_accept(connection.error(), newcomers_);
       return;
     }
     if (peer_is_root_or_ours(connection->fd())) {
-      greet(std::move(*connection));
+      greet(std::move(*connection), room);
     } else {
       const auto peer = peer_of(connection->fd());
       audit(peer ? peer->uid : AuditLog::kNobody, [&] {
@@ -133,22 +126,28 @@ void ControlServer::accept_some() {
   }
 }
 
-void ControlServer::greet(StrangersFile socket) {
-  if (clients_.size() >= kMostClients && !make_room()) {
+void ControlServer::greet(StrangersFile socket, Room room) {
+  if (room == Room::kNone) {
     send_away(std::move(socket),
               {"too-many-clients", "as many clients as may be wait for its answers, or follow"});
     return;
   }
+  if (clients_.size() >= kMostClients) drop(least_busy());
   take_in(std::move(socket), /*follows=*/false);
 }
 
-bool ControlServer::make_room() {
-  const auto oldest = std::ranges::min_element(clients_, {}, [](const Client& client) {
-    return std::pair(client.waits_for_answer || client.follows, client.heard_at);
+ControlServer::Clients::iterator ControlServer::least_busy() {
+  return std::ranges::min_element(clients_, {}, [](const Client& client) {
+    return std::tuple(client.follows, client.waits_for_answer, client.heard_at);
   });
-  if (oldest->waits_for_answer || oldest->follows) return false;
-  drop(oldest);
-  return true;
+}
+
+ControlServer::Room ControlServer::room_for_newcomer() {
+  if (clients_.size() < kMostClients) return Room::kThere;
+  const auto least = least_busy();
+  if (least->follows) return Room::kNone;
+  if (Clock::now() - least->heard_at < kLeastSilence) return Room::kSoon;
+  return least->waits_for_answer ? Room::kNone : Room::kThere;
 }
 
 void ControlServer::see(Clients::iterator client, short events) {

@@ -8,9 +8,9 @@
 // themselves, since each may take 20 s and keep others' answers waiting for as long. The
 // descriptors for kMostClients are set aside at the start, so that segments cannot keep an operator
 // out, nor clients keep segments from being made. Where all are taken, a newcomer takes the place
-// of the client that has been silent for longest; where each of them follows or waits for an
-// answer, it is refused. Of those who wait one has its answer soon; those who follow stay, and so
-// are kMostFollowers at most.
+// of the client that has been silent for longest, once that was for kLeastSilence: it may just have
+// come. Where that one waits for an answer, the newcomer is refused. Until then newcomers wait in
+// the socket's backlog. Those who follow stay, and so are kMostFollowers at most.
 //
 // Ownership: borrows loop and descriptors. It may be destroyed once drain() has succeeded;
 // otherwise the process must end without that: end_process.h. Thread rule: the loop's thread.
@@ -48,6 +48,7 @@ class ControlServer {
   /// Besides the one that is carried out.
   static constexpr std::size_t kMostWaitingDetaches = 2;
   static constexpr std::chrono::seconds kPatience{30};
+  static constexpr std::chrono::milliseconds kLeastSilence{250};
 
   struct Identity {
     std::string kind;  ///< "run" or "agent"
@@ -92,9 +93,10 @@ class ControlServer {
  private:
   struct Client;
   using Clients = std::list<Client>;
+  enum class Room : std::uint8_t { kThere, kSoon, kNone };
 
   void accept_some();
-  void greet(StrangersFile socket);
+  void greet(StrangersFile socket, Room room);
   /// `newcomer`: a list of this client alone.
   Clients::iterator enter(Clients& newcomer);
   void begin_following(Client& client);
@@ -109,8 +111,9 @@ class ControlServer {
   void deliver_lines(const std::vector<std::string>& lines, std::uint64_t lost);
   /// To the audit, and to those who follow.
   void tell(const AuditRecord& act) noexcept;
-  /// False where all clients wait for an answer.
-  bool make_room();
+  [[nodiscard]] Room room_for_newcomer();
+  /// One that asks nothing, if there is one; of several the one that was silent for longest.
+  [[nodiscard]] Clients::iterator least_busy();
   void see(Clients::iterator client, short events);
   /// Takes the client's next request, if it waits for no answer. False where the client is dropped.
   bool hear(Client& client);

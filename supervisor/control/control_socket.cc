@@ -14,7 +14,8 @@
 namespace shmvisor {
 namespace {
 
-constexpr int kBacklog = 16;
+/// Clients beyond ControlServer::kMostClients wait there.
+constexpr int kBacklog = 128;
 constexpr mode_t kOwnerOnly = 0600;
 
 control::Trouble trouble(const std::string& path, int error) {
