@@ -1,6 +1,7 @@
 #include "emulation/shm/registry.h"
 
 #include <algorithm>
+#include <exception>
 #include <new>
 #include <optional>
 #include <utility>
@@ -17,6 +18,11 @@ constexpr std::size_t kMostCreators = 256;
 }  // namespace
 
 Registry::~Registry() {
+  if (std::uncaught_exceptions() != 0) {
+    // It may end this process, which takes nothing from the next one: the observer is not told.
+    const WriteLock lock(lock_);
+    (void)observer_.release();
+  }
   unobserve();  // before memory goes: its descriptor may be another's at once
   DroppedAside dropped(host_);
   {

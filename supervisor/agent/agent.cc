@@ -18,7 +18,7 @@
 #include "supervisor/launch/inherited_limits.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/loop/accept_pause.h"
-#include "supervisor/resources/pause_for_closes.h"
+#include "supervisor/resources/last_closes.h"
 #include "supervisor/session/end_process.h"
 
 namespace shmvisor {
@@ -203,7 +203,6 @@ void Agent::tell_ready() {
 
 void Agent::accept_all() {
   for (std::size_t accepted = 0; accepted < kMostConnections; ++accepted) {
-    if (paused_for_closes(runtimes_come_)) return;
     auto connection = socket_.accept();
     if (connection && !connection->valid()) {
       log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
@@ -287,6 +286,7 @@ Agent::Ending Agent::end() {
   drained = containers_.drain(kDrainPatience) && drained;
   if (reloader_) drained = reloader_->wait_for_end(kReloadPatience) && drained;
   if (control_) drained = control_->drain(kDrainPatience) && drained;
+  (void)LastCloses::all().hand_over_all(kDrainPatience);
   if (!drained && joined == 0) spdlog::warn("some calls in flight did not end");
   if (const std::size_t count = containers_.count(); count != 0) {
     spdlog::warn("{} container{} lose{} service: {} shared memory calls fail with ENOSYS", count,

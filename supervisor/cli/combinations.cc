@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <stdexcept>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -68,9 +69,18 @@ std::string value_of(const CLI::Option& option) {
   return option.results().empty() ? std::string() : option.results().front();
 }
 
+/// Of a flag: "false", "0", "off" and so on.
+bool is_switched_off(const std::string& value) {
+  try {
+    return CLI::detail::to_flag_value(value) < 1;
+  } catch (const std::invalid_argument&) {
+    return false;
+  }
+}
+
 /// A flag that is not wanted is as good as none.
 bool is_wanted(const CLI::Option& option) {
-  return option.count() != 0 && !(is_flag(option) && value_of(option) == "false");
+  return option.count() != 0 && !(is_flag(option) && is_switched_off(value_of(option)));
 }
 
 std::string sentence(const Combination& one, const CLI::Option& other) {
@@ -82,17 +92,16 @@ std::string sentence(const Combination& one, const CLI::Option& other) {
   return text + ", " + std::string(one.because);
 }
 
-/// Of those combinations that are `beside`.
-std::string why_useless(const CLI::App& app, const CLI::Option& option, const OptionIsSet& is_set,
-                        Beside beside) {
+/// Of those combinations that are `beside`. Empty where the option may do something.
+std::string why_useless(const CLI::App& app, const CLI::Option& option, Beside beside) {
   for (const Combination& one : kCombinations) {
     if (one.beside != beside || main_name(option) != one.option) continue;
     const CLI::Option* const other = app.get_option_no_throw(one.other);
     if (other == nullptr) continue;
     const CLI::Option* const unless =
         one.unless == nullptr ? nullptr : app.get_option_no_throw(one.unless);
-    if (unless != nullptr && (is_wanted(*unless) || is_set(*unless))) continue;
-    const bool is_there = is_set(*other) && one.fits(value_of(*other));
+    if (unless != nullptr && is_wanted(*unless)) continue;
+    const bool is_there = is_wanted(*other) && one.fits(value_of(*other));
     if (is_there == (beside == Beside::kOther)) return sentence(one, *other);
   }
   return {};
@@ -132,16 +141,12 @@ bool are_one_file(const std::string& one, const std::string& other) {
 
 }  // namespace
 
-std::string why_useless(const CLI::App& app, const CLI::Option& option, const OptionIsSet& is_set) {
-  return why_useless(app, option, is_set, Beside::kOther);
-}
-
 void refuse_useless(const CLI::App& app, const std::set<std::string>& given) {
   for (const std::string& name : given) {
     const CLI::Option* const option = app.get_option_no_throw(name);
     if (option == nullptr || !is_wanted(*option)) continue;
     for (const Beside beside : {Beside::kNoOther, Beside::kOther}) {
-      const std::string why = why_useless(app, *option, is_wanted, beside);
+      const std::string why = why_useless(app, *option, beside);
       if (!why.empty()) throw CLI::ValidationError(name, why);
     }
   }

@@ -6,21 +6,13 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <functional>
 #include <set>
 #include <string>
 
 namespace shmvisor {
 
-using OptionIsSet = std::function<bool(const CLI::Option&)>;
-
-/// Why `option` does nothing beside those of its app that are set, as "it does nothing with ...";
-/// empty where it may do something.
-[[nodiscard]] std::string why_useless(const CLI::App& app, const CLI::Option& option,
-                                      const OptionIsSet& is_set);
-
-/// The same, of options that it is of no use without looked at, too: for those of the command line,
-/// once all options are known. Throws CLI::ValidationError. `given`: "--name".
+/// Of those of the command line that do nothing beside what all sources have set, or without it.
+/// Throws CLI::ValidationError. `given`: "--name". Once all options are known.
 void refuse_useless(const CLI::App& app, const std::set<std::string>& given);
 
 /// Where two options name one file, of which one would overwrite what the other one writes or

@@ -5,7 +5,6 @@
 #include <set>
 #include <utility>
 
-#include "supervisor/cli/combinations.h"
 #include "supervisor/cli/config_reload.h"
 #include "supervisor/cli/every_option.h"
 #include "supervisor/cli/limit_options.h"
@@ -92,15 +91,6 @@ void set_options(CLI::App& app, const config::OptionSettings& settings,
       if (problem.starts_with("--" + setting->name)) problem.erase(0, 2);
       problems.push_back({setting->place, std::move(problem)});
     }
-  }
-  const auto is_set = [&wanted](const CLI::Option& option) {
-    return std::ranges::any_of(wanted, [&option](const auto& one) {
-      return one.first == &option && !is_off(*one.second);
-    });
-  };
-  for (const auto& [option, setting] : wanted) {
-    const std::string why = is_off(*setting) ? "" : why_useless(app, *option, is_set);
-    if (!why.empty()) problems.push_back({setting->place, setting->name + ": " + why});
   }
 }
 

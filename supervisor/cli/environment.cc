@@ -8,7 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include "supervisor/cli/combinations.h"
 #include "supervisor/cli/plain_words.h"
 #include "supervisor/config/nearest.h"
 
@@ -102,14 +101,6 @@ void read_environment(CLI::App& app) {
                                  "does not go with " + variable_of(*other));
     }
     take(*option);
-  }
-  const auto is_taken = [&taken](const CLI::Option& option) {
-    return std::ranges::find(taken, &option) != taken.end();
-  };
-  for (const CLI::Option* const option : taken) {
-    const std::string why = why_useless(app, *option, is_taken);
-    if (why.empty()) continue;
-    throw CLI::ValidationError(variable_of(*option) + " in the environment", why);
   }
 }
 

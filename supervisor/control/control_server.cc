@@ -20,7 +20,6 @@
 #include "supervisor/control/reload_answer.h"
 #include "supervisor/kernel/peer_user.h"
 #include "supervisor/loop/accept_pause.h"
-#include "supervisor/resources/pause_for_closes.h"
 
 namespace shmvisor {
 namespace {
@@ -104,7 +103,6 @@ ControlServer::~ControlServer() = default;
 
 void ControlServer::accept_some() {
   for (int greeted = 0; greeted < kMostGreetedInATurn; ++greeted) {
-    if (paused_for_closes(newcomers_)) return;
     const Room room = room_for_newcomer();
     if (room == Room::kSoon) return newcomers_.pause_until(Clock::now() + kBeforeRoom);
     auto connection = socket_->accept();

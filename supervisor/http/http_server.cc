@@ -8,7 +8,6 @@
 
 #include "supervisor/kernel/accept_connection.h"
 #include "supervisor/loop/accept_pause.h"
-#include "supervisor/resources/pause_for_closes.h"
 
 namespace shmvisor {
 namespace {
@@ -64,7 +63,6 @@ HttpServer::HttpServer(EventLoop& loop, ListeningPlace place, Handler handler,
 
 void HttpServer::accept_some() {
   for (int greeted = 0; greeted < kMostGreetedInATurn; ++greeted) {
-    if (paused_for_closes(newcomers_)) return;
     StrangersFile connection;
     auto accepted = accept_connection(place_.socket());
     if (!accepted) {

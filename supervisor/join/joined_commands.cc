@@ -350,7 +350,7 @@ bool JoinedCommands::drain() {
   visitors_.clear();
   applicants_.clear();
   const bool drained = pool_->drain(kDrainBound) && joined_.empty();
-  (void)LastCloses::all().wait_until_taken(kDrainBound);
+  (void)LastCloses::all().hand_over_all(kDrainBound);
   return drained;
 }
 

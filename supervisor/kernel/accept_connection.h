@@ -17,13 +17,18 @@
 
 namespace shmvisor {
 
-/// The next connection, non-blocking. Errors: EAGAIN where nobody waits; EINTR or ECONNABORTED
-/// where that happened again and again; any other may last.
+/// The next connection, non-blocking. What its peer sends out of band is in line: such a byte may
+/// carry files, and elsewhere neither a peek nor a read would show it. Errors: EAGAIN where nobody
+/// waits; EINTR or ECONNABORTED where that happened again and again; any other may last.
 inline Result<UniqueFd> accept_connection(const UniqueFd& listening) {
   constexpr int kMostTries = 16;
   for (int tries = 1;; ++tries) {
     UniqueFd connection(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (connection.valid()) return connection;
+    if (connection.valid()) {
+      const int on = 1;
+      (void)::setsockopt(connection.get(), SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
+      return connection;
+    }
     // Of a connection that is gone, or of a signal: the next one may be there.
     if ((errno != EINTR && errno != ECONNABORTED) || tries == kMostTries) return Errno::current();
   }

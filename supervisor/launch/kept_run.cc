@@ -71,6 +71,7 @@ class Keeper {
       launched_.group.leave(launched_.command.pid());
     }
     flush_process_log();
+    close_what_is_left();
     return status_.value_or(exit_status::kOwnFailure);
   }
 
@@ -147,6 +148,16 @@ class Keeper {
     if (launched_.kept->visitors != nullptr) {
       launched_.kept->visitors->list_descriptors(of_visitors_);
     }
+    return close_all_but_own();
+  }
+
+  /// At the end of the run: what its visitors gave, too. Our own end would wait for the last close.
+  void close_what_is_left() {
+    of_visitors_.clear();
+    (void)close_all_but_own();
+  }
+
+  bool close_all_but_own() {
     const bool listed = for_each_descriptor_but(
         folder_.get(), page_.descriptors,
         [](int fd, void* self) {

@@ -38,7 +38,6 @@ constexpr std::chrono::milliseconds kBeforeNextServer(500);
 
 pid_t g_command = 0;
 
-/// All that may be under our filter.
 /// As those of all clients, though it is our own child's.
 StrangersFile as_strangers(UniqueFd connection) {
   StrangersFile file;
@@ -46,6 +45,7 @@ StrangersFile as_strangers(UniqueFd connection) {
   return file;
 }
 
+/// All that may be under our filter.
 std::shared_ptr<SupervisedScope> scope_below_us(const KernelFeatures& features) {
   auto scope = std::make_shared<SupervisedScope>(features);
   scope->add_root(getpid());

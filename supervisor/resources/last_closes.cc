@@ -56,6 +56,15 @@ void LastCloses::forget_shares() {
   }
 }
 
+bool LastCloses::hand_over_all(std::chrono::milliseconds bound) {
+  {
+    const MutexLock lock(mutex_);
+    ends_ = true;
+    changed_.notify_all();
+  }
+  return wait_until_taken(bound);
+}
+
 bool LastCloses::wait_until_taken(std::chrono::milliseconds bound) {
   const auto deadline = Clock::now() + bound;
   const MutexLock lock(mutex_);
@@ -97,6 +106,7 @@ void LastCloses::work() noexcept {
 }
 
 bool LastCloses::may_begin(uid_t payer) const {
+  if (ends_) return true;
   const auto all = static_cast<int>(children_.size());
   const auto own = static_cast<int>(std::ranges::count(children_, payer, &Child::payer));
   return own < kMostOfOne && within_fair_share(own, kMostProcesses - all);
@@ -104,13 +114,14 @@ bool LastCloses::may_begin(uid_t payer) const {
 
 LastCloses::Files LastCloses::take_batch() {
   Files batch;
-  const auto first =
-      std::ranges::find_if(waiting_, [this](const File& file) { return may_begin(file.payer); });
+  const auto first = std::ranges::find_if(
+      waiting_,
+      [this](const File& file) NO_THREAD_SAFETY_ANALYSIS { return may_begin(file.payer); });
   if (first == waiting_.end()) return batch;
   const uid_t payer = first->payer;
   for (auto next = first; next != waiting_.end() && batch.size() < ClosingProcess::kMostFiles;) {
     const auto file = next++;
-    if (file->payer == payer) batch.splice(batch.end(), waiting_, file);
+    if (file->payer == payer || ends_) batch.splice(batch.end(), waiting_, file);
   }
   return batch;
 }

@@ -51,6 +51,9 @@ class LastCloses {
   void forget_shares();
   /// Whether nothing waits any more; a child may still be closing.
   [[nodiscard]] bool wait_until_taken(std::chrono::milliseconds bound);
+  /// The same before our own end, which would wait for what is open still: children close it,
+  /// whoever had it, as many as it takes.
+  bool hand_over_all(std::chrono::milliseconds bound);
 
  private:
   struct Child {
@@ -64,7 +67,7 @@ class LastCloses {
   void work() noexcept;
   /// Files of one user who may keep another process; none where there is no such user.
   Files take_batch() REQUIRES(mutex_);
-  [[nodiscard]] bool may_begin(uid_t payer) const;
+  [[nodiscard]] bool may_begin(uid_t payer) const REQUIRES(mutex_);
   /// False where no child has them: they are still ours then.
   bool close(Files& batch);
   void look_at_children();
@@ -76,6 +79,7 @@ class LastCloses {
   std::size_t unpaid_ GUARDED_BY(mutex_) = 0;
   bool works_ GUARDED_BY(mutex_) = false;   ///< there is a thread
   bool closes_ GUARDED_BY(mutex_) = false;  ///< which has taken a batch
+  bool ends_ GUARDED_BY(mutex_) = false;    ///< no user has a share any more
   std::list<Child> children_;               ///< the working thread's
 };
 

@@ -5,6 +5,7 @@
 #include "supervisor/procfs/proc_file.h"
 #include "supervisor/procfs/process_parent.h"
 #include "supervisor/procfs/task_status.h"
+#include "supervisor/tasks/closing_process.h"
 
 namespace shmvisor {
 namespace {
@@ -34,6 +35,7 @@ Result<std::vector<pid_t>> DescendantScope::processes() const {
   }
   std::vector<pid_t> found;
   for (const pid_t pid : *listed) {
+    if (ClosingProcess::is_one(pid)) continue;
     if (is_below(pid, getpid(), left_out_, parents)) found.push_back(pid);
   }
   return found;

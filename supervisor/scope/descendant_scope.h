@@ -4,7 +4,8 @@
 // processes that may be supervised. A process of this scope is ours for certain, and may be
 // signalled.
 //
-// A descendant may be left out together with its own.
+// A descendant may be left out together with its own, and so are processes that close files for us
+// (ClosingProcess): a stranger decides how long they live.
 //
 // One pass over all processes of /proc finds the descendants, however many they are. The lists of
 // children in /proc miss some while others end.

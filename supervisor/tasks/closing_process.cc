@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <ctime>
 #include <new>
@@ -21,6 +22,18 @@ namespace {
 
 constexpr std::size_t kStackBytes = std::size_t{16} * 1024;
 constexpr int kMostMessages = 64;
+/// LastCloses has fewer, and so has a keeper; further ones are not known again.
+constexpr std::size_t kMostKnown = 512;
+
+std::array<std::atomic<pid_t>, kMostKnown> g_known;
+
+void replace_known(pid_t before, pid_t now) {
+  for (auto& known : g_known) {
+    pid_t expected = before;
+    if (known.compare_exchange_strong(expected, now)) return;
+  }
+}
+
 constexpr std::chrono::microseconds kFirstPause(20);
 constexpr std::chrono::microseconds kLongestPause(1000);
 
@@ -103,7 +116,9 @@ std::unique_ptr<ClosingProcess> ClosingProcess::begin(std::span<const int> files
   process->pid_ =
       ::clone(&run, room.data() + room.size(), memory == Memory::kOurs ? kCloneFlags : 0, shared);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return process->pid_ < 0 ? nullptr : std::move(process);
+  if (process->pid_ < 0) return nullptr;
+  replace_known(0, process->pid_);
+  return process;
 }
 
 bool ClosingProcess::wait_until_ready(std::chrono::milliseconds bound) const {
@@ -123,8 +138,15 @@ void ClosingProcess::close_ours() {
 
 /// Of a child that sends no signal at its end: nobody else reaps it.
 bool ClosingProcess::gone() {
-  if (pid_ > 0 && ::waitpid(pid_, nullptr, __WCLONE | WNOHANG) != 0) pid_ = -1;
+  if (pid_ > 0 && ::waitpid(pid_, nullptr, __WCLONE | WNOHANG) != 0) {
+    replace_known(pid_, 0);
+    pid_ = -1;
+  }
   return pid_ <= 0;
+}
+
+bool ClosingProcess::is_one(pid_t pid) {
+  return std::ranges::any_of(g_known, [pid](const auto& known) { return known.load() == pid; });
 }
 
 void ClosingProcess::kill() const {

@@ -49,6 +49,8 @@ class ClosingProcess {
   /// Whether it has ended; once it has, it is reaped.
   [[nodiscard]] bool gone();
   void kill() const;
+  /// Whether a process is one of ours that is not gone. Any thread.
+  [[nodiscard]] static bool is_one(pid_t pid);
   [[nodiscard]] std::chrono::steady_clock::time_point since() const { return since_; }
 
  private:
