@@ -9,8 +9,10 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <ctime>
 #include <deque>
 #include <functional>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -35,6 +37,14 @@ constexpr std::chrono::milliseconds kLogBound(50);
 /// Where there is no memory for a server, or no pid.
 constexpr std::chrono::milliseconds kBeforeCloningAgain(100);
 constexpr std::chrono::milliseconds kBetweenLooks(50);
+
+/// A server that runs out of memory while it begins must not throw: on the way up everything would
+/// be destroyed, and close descriptors that it shares with the keeper and with the next server.
+void leave_to_next_without_memory() {
+  const timespec pause{0, 500'000'000};
+  ::nanosleep(&pause, nullptr);
+  ::_exit(exit_status::kOwnFailure);
+}
 
 class Keeper {
  public:
@@ -92,7 +102,8 @@ class Keeper {
       return;
     }
     if (*server == 0) {
-      // What is thrown ends the server: nothing of the keeper's goes on in it, nor is destroyed.
+      // What is thrown ends the server: nothing of the keeper's goes on in it.
+      std::set_new_handler(leave_to_next_without_memory);  // until it serves
       [this]() noexcept {
         let_process_log_have_thread(true);
         end_process_at_once(serve_());

@@ -35,11 +35,13 @@ Result<void, std::string> KeptState::bring_back(Session& session) {
   std::ranges::sort(restored->descriptors);
   page_.descriptors.for_each([&](int fd) {
     if (std::ranges::binary_search(restored->descriptors, fd)) return;
-    page_.descriptors.drop(fd);
     UniqueFd left(fd);
     const IpcNamespaceId held = inode_of(left);
-    if (session.registries().find(held) == nullptr) return;
-    if (session.namespaces().take_back(held, std::move(left))) namespaces.push_back(held);
+    // Kept all the time, or a death would lose it.
+    const bool is_held = session.registries().find(held) != nullptr &&
+                         session.namespaces().take_back(held, std::move(left));
+    if (is_held) return namespaces.push_back(held);
+    page_.descriptors.drop(fd);
   });
   session.registries().observe(journal_, session.number());
   end_unheld(session, namespaces);

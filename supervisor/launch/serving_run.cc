@@ -270,7 +270,10 @@ std::optional<Failure> ServingRun::start() {
   // It may begin with calls, in threads that need our signal handler.
   if (kept_state_ != nullptr) kept_state_->bring_back(served_, joined_ ? &*joined_ : nullptr);
   const auto started = served_.server().start();
-  if (started && launched_.kept != nullptr) launched_.kept->page.serves.store(true);
+  if (started && launched_.kept != nullptr) {
+    launched_.kept->page.serves.store(true);
+    std::set_new_handler(nullptr);
+  }
   if (started) return std::nullopt;
   return Failure{exit_status::kOwnFailure,
                  std::string("cannot start a serving thread: ") +

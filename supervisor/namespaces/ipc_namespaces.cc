@@ -163,7 +163,7 @@ Result<IpcNamespaces::Held> IpcNamespaces::hold(ThreadIdentity& thread,
   return held;
 }
 
-bool IpcNamespaces::take_back(IpcNamespaceId id, UniqueFd file) {
+bool IpcNamespaces::take_back(IpcNamespaceId id, UniqueFd&& file) {
   if (::ioctl(file.get(), NS_GET_NSTYPE) != CLONE_NEWIPC || inode_of(file) != id) return false;
   auto owner = std::make_shared<const NamespaceOwner>(NamespaceOwner::of(file));
   Held held{std::move(file), std::move(owner), DescriptorShare::Part()};

@@ -98,8 +98,8 @@ class IpcNamespaces {
 
   /// Of a session that comes back (supervisor/journal): the namespace `id`, whose registry is
   /// there, is held by `file` again, as a server that died held it. Charged to nobody. Before
-  /// anybody is served. False where the file is not that namespace's.
-  [[nodiscard]] bool take_back(IpcNamespaceId id, UniqueFd file);
+  /// anybody is served. False, and the file is not taken, where it is not that namespace's.
+  [[nodiscard]] bool take_back(IpcNamespaceId id, UniqueFd&& file);
 
   /// `thread` has left its IPC namespace `former` by unshare(2), and with it the segments that it
   /// created.

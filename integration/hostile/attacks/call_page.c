@@ -18,7 +18,7 @@ static bool find_page(unsigned long* start) {
 // The same code, but for close(2), of which getpid(2) is made.
 static void keep_descriptors(unsigned long start) {
   static const unsigned char closes[] = {0xb8, 3, 0, 0, 0, 0x0f, 0x05};
-  static unsigned char code[PAGE];
+  static unsigned char code[LARGEST_PAGE];
   memcpy(code, (void*)start, PAGE);
   for (size_t at = 0; at + sizeof closes < PAGE; ++at) {
     if (memcmp(code + at, closes, sizeof closes) == 0) code[at + 1] = 39;
