@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <cstring>
+#include <new>
 #include <string>
 #include <thread>
 #include <utility>
