@@ -7,8 +7,8 @@ import keeper
 from keeper import expect
 
 BYTES = b"what nobody has had yet"
-# Longer than the search for orphans waits between its two looks.
-SHOW = "echo begun; read -r _; sleep 3; ipcs -m | grep -c '^0x0*7[78] '"
+# The search for orphans takes two looks, and a server may be slow to begin with them.
+SHOW = "echo begun; read -r _; sleep 5; ipcs -m | grep -c '^0x0*7[78] '"
 
 
 def there_after_a_death(cleanup, options, load):
