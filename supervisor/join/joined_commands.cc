@@ -350,8 +350,7 @@ bool JoinedCommands::drain() {
   visitors_.clear();
   applicants_.clear();
   const bool drained = pool_->drain(kDrainBound) && joined_.empty();
-  (void)LastCloses::all().hand_over_all(kDrainBound);
-  return drained;
+  return LastCloses::all().hand_over_all(kDrainBound) && drained;
 }
 
 }  // namespace shmvisor

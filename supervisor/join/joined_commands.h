@@ -6,7 +6,8 @@
 // own user, or all with CAP_SYS_PTRACE). Its messages are checked, and its time is bounded. Nothing
 // here waits for it: what may take long is done by an Admission. When too many visitors are silent,
 // the user with most of them loses its oldest one. The commands of each user, joined and asking,
-// are bounded. So no user can keep another one from joining. Users are those of accountable_user.h.
+// are bounded. Only files whose last close does not end can keep others from joining (limits.md).
+// Users are those of accountable_user.h.
 //
 // If its shmvisor lives in another IPC namespace, the command finds the shared registry there, but
 // gets no right over it by that (IpcNamespaces). Its filter's notifications of unshare(2) and

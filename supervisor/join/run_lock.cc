@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "supervisor/credentials/user_namespace.h"
+
 namespace shmvisor {
 namespace {
 
@@ -16,8 +18,8 @@ constexpr int kLeastNumber = 100;
 /// Of a file that others make and remove meanwhile.
 constexpr int kMostTries = 16;
 
-/// Not by O_CREAT alone: in a sticky folder that everybody may write to, that refuses a file of
-/// another user's even to root (fs.protected_regular of proc(5)).
+/// Not by O_CREAT alone: in a sticky folder that everybody may write to, that refuses a stranger's
+/// file by itself (fs.protected_regular of proc(5)), and elsewhere not.
 UniqueFd open_or_make(const std::string& path) {
   // Without O_NONBLOCK the open of a FIFO there would wait until it has a writer.
   constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC;
@@ -34,6 +36,7 @@ UniqueFd open_or_make(const std::string& path) {
 /// folder may do that anyway.
 bool is_of_a_stranger(const std::string& path, const struct stat& file) {
   if (file.st_uid == 0 || file.st_uid == ::geteuid()) return false;
+  if (!is_unambiguous(file.st_uid)) return true;
   const std::size_t slash = path.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   struct stat status {};
