@@ -54,7 +54,9 @@ void converse(FuzzInput& input) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) std::abort();
   UniqueFd client(ends[0]);
-  ControlConnection connection{UniqueFd(ends[1])};
+  StrangersFile ours;
+  ours.hold(UniqueFd(ends[1]));
+  ControlConnection connection(std::move(ours));
   std::string_view rest = kRequests;
   std::size_t refused = 0;
   for (int pieces = 0; pieces < 60 && client.valid(); ++pieces) {
