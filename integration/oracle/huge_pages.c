@@ -6,7 +6,7 @@
 
 #define SHM_HUGE_SHIFT 26  // linux/shm.h, which does not go with sys/shm.h
 
-static unsigned long page_bytes;
+static unsigned long huge_bytes;
 static int size_flag;
 static char counters[128];
 
@@ -69,8 +69,8 @@ static unsigned long mapped_page_kib(const char* at) {
 }
 
 static char* free_aligned(void) {
-  char* range = free_range(3 * page_bytes);
-  return range + (page_bytes - (unsigned long)range % page_bytes) % page_bytes;
+  char* range = free_range(3 * huge_bytes);
+  return range + (huge_bytes - (unsigned long)range % huge_bytes) % huge_bytes;
 }
 
 static void reads_and_writes(void* argument) {
@@ -80,20 +80,20 @@ static void reads_and_writes(void* argument) {
 }
 
 static void life(void) {
-  const int id = (int)huge_get(page_bytes / 2 + 1, 0);
+  const int id = (int)huge_get(huge_bytes / 2 + 1, 0);
   if (id < 0) {
     die("a segment of one huge page");
   }
   const struct shmid_ds made = stat_of(id);
-  say("size as asked for %d mode %o", made.shm_segsz == page_bytes / 2 + 1, made.shm_perm.mode);
+  say("size as asked for %d mode %o", made.shm_segsz == huge_bytes / 2 + 1, made.shm_perm.mode);
   say("pages of all segments %lu", info_now().shm_tot);
   say_pool("made");
   char* at = attach(id);
-  say("aligned %d, page size right %d", (unsigned long)at % page_bytes == 0,
-      mapped_page_kib(at) * 1024 == page_bytes);
+  say("aligned %d, page size right %d", (unsigned long)at % huge_bytes == 0,
+      mapped_page_kib(at) * 1024 == huge_bytes);
   say_pool("attached");
   at[0] = 'p';
-  at[page_bytes - 1] = 'q';
+  at[huge_bytes - 1] = 'q';
   say_pool("touched");
   in_child(reads_and_writes, at);
   say("then %c", at[0]);
@@ -105,7 +105,7 @@ static void life(void) {
   say("at its place %c, nattch %lu", spot[0], nattch_of(id));
   TRY(shm_at(id, spot, 0));
   TRY(shm_at(id, spot, SHM_REMAP | SHM_RDONLY));
-  TRY(mprotect(spot, page_bytes, PROT_READ | PROT_WRITE));
+  TRY(mprotect(spot, huge_bytes, PROT_READ | PROT_WRITE));
   TRY(mprotect(at, PAGE, PROT_READ));
   TRY(munmap(at + PAGE, PAGE));
   TRY(munmap(spot, PAGE));
@@ -125,9 +125,9 @@ static void touches(void* argument) { *(volatile char*)argument = 1; }
 
 static void promises(void) {
   const unsigned long there = counter("free_hugepages") - counter("resv_hugepages");
-  TRY(huge_get((there + 1) * page_bytes, 0));
+  TRY(huge_get((there + 1) * huge_bytes, 0));
   say_pool("refused");
-  const int all = (int)huge_get(there * page_bytes, 0);
+  const int all = (int)huge_get(there * huge_bytes, 0);
   say("all of them: %s", all < 0 ? strerrorname_np(errno) : "ok");
   TRY(huge_get(1, 0));
   const int unreserved = (int)huge_get(1, SHM_NORESERVE);
@@ -157,7 +157,7 @@ enum ending { REMOVED_LAST, DETACHED_LAST, REPLACED_LAST, ENDINGS };
 // How often all free pages could be mapped right after such an end.
 static int came_back(enum ending ending, int rounds) {
   const unsigned long free_pages = counter("free_hugepages") - counter("resv_hugepages");
-  const unsigned long size = free_pages * page_bytes;
+  const unsigned long size = free_pages * huge_bytes;
   int times = 0;
   for (int round = 0; round < rounds; ++round) {
     int id = -1;
@@ -168,7 +168,7 @@ static int came_back(enum ending ending, int rounds) {
     if (at == (char*)-1) {
       die("all pages attached");
     }
-    for (unsigned long touched = 0; touched < size; touched += page_bytes) {
+    for (unsigned long touched = 0; touched < size; touched += huge_bytes) {
       at[touched] = 1;
     }
     if (ending == REMOVED_LAST) {
@@ -189,7 +189,7 @@ static int came_back(enum ending ending, int rounds) {
     }
     void* const all = mmap(
         NULL, size, PROT_READ | PROT_WRITE,
-        MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (__builtin_ctzl(page_bytes) << SHM_HUGE_SHIFT),
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (__builtin_ctzl(huge_bytes) << SHM_HUGE_SHIFT),
         -1, 0);
     if (all != MAP_FAILED) {
       ++times;
@@ -204,7 +204,7 @@ static int came_back(enum ending ending, int rounds) {
 }
 
 static void memory_comes_back(void) {
-  const int rounds = page_bytes > 32ul << 20 ? 2 : 40;
+  const int rounds = huge_bytes > 32ul << 20 ? 2 : 40;
   for (int ending = 0; ending < ENDINGS; ++ending) {
     // Others may take a page of the pool for a moment.
     say("ending %d: came back at once %d", ending, came_back(ending, rounds) * 10 >= rounds * 9);
@@ -253,11 +253,11 @@ int main(int argc, char** argv) {
   }
   // argv: sizes in KiB; the default one is tried without its size too.
   for (int i = 1; i < argc; ++i) {
-    page_bytes = strtoul(argv[i], NULL, 10) * 1024;
+    huge_bytes = strtoul(argv[i], NULL, 10) * 1024;
     snprintf(counters, sizeof counters, "/sys/kernel/mm/hugepages/hugepages-%skB", argv[i]);
     free_before = (long)counter("free_hugepages");
     reserved_before = (long)counter("resv_hugepages");
-    size_flag = __builtin_ctzl(page_bytes) << SHM_HUGE_SHIFT;
+    size_flag = __builtin_ctzl(huge_bytes) << SHM_HUGE_SHIFT;
     say("pages of %s KiB", argv[i]);
     life();
     promises();
