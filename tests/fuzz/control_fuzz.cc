@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 
 #include "supervisor/control/control_connection.h"
 #include "supervisor/control/control_request.h"
+#include "supervisor/resources/last_closes.h"
 #include "tests/fuzz/descriptors.h"
 #include "tests/fuzz/fuzz_input.h"
 
@@ -81,6 +83,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   FuzzInput input(data, size);
   const int before = count_descriptors();
   converse(input);
+  // A connection in which something waits is closed elsewhere.
+  FUZZ_EXPECT(LastCloses::all().wait_until_taken(std::chrono::seconds(10)));
   FUZZ_EXPECT(count_descriptors() == before);
   return 0;
 }
