@@ -1,6 +1,7 @@
 // What comes over a connection of a container runtime, in pieces, with descriptors or without: a
 // message is complete only with a seccomp listener, and every descriptor that came is closed.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -8,6 +9,7 @@
 
 #include "supervisor/agent/container_process.h"
 #include "supervisor/agent/runtime_connection.h"
+#include "supervisor/resources/last_closes.h"
 #include "tests/fuzz/descriptors.h"
 #include "tests/fuzz/fuzz_input.h"
 
@@ -72,6 +74,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   FuzzInput input(data, size);
   const int before = count_descriptors();
   converse(input, file);
+  // A connection in which something waits is closed elsewhere.
+  FUZZ_EXPECT(LastCloses::all().wait_until_taken(std::chrono::seconds(10)));
   FUZZ_EXPECT(count_descriptors() == before);
   return 0;
 }
