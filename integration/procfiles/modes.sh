@@ -88,7 +88,6 @@ need_user_namespaces
 look "$ours" '' $user "$SHMVISOR" run --userns -- bash look
 look "$ours" '' $user "$SHMVISOR" run --userns --proc=fuse -- bash look
 look "$hidden" '' $user "$SHMVISOR" run --userns --proc=hide -- bash look
-look "$kernels" 'warning: --proc=off' $user "$SHMVISOR" run --userns --proc=off -- bash look
 
 # Their own ids, nobody else's; no capability left, and none to be had.
 look '1000 1000 1000 1000 0000000000000000 1' '' $user "$SHMVISOR" run --userns -- bash -c '
