@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "supervisor/control/protocol.h"
+#include "supervisor/keeper/run_pid.h"
 #include "supervisor/memory/memfd_memory.h"
 #include "supervisor/serve/call_log.h"
 #include "supervisor/session/registry_snapshot.h"
@@ -75,8 +76,8 @@ ControlAnswer answer_allocate(const AllocateSegment& request,
   wanted.mode = request.mode;
   wanted.uid = request.uid.value_or(::geteuid());
   wanted.gid = request.gid.value_or(::getegid());
-  wanted.maker.pid = ::getpid();
-  wanted.creator.tid = ::getpid();
+  wanted.maker.pid = run_pid();
+  wanted.creator.tid = run_pid();
   Denial denial;
   auto load = SegmentLoad::begin(registry, wanted, denial);
   if (!load) return refusal_of(load.error(), denial);

@@ -116,7 +116,8 @@ Result<Kept, Failure> prepare_keeper(const RunOptions& options, KernelFeatures& 
   // A caller that runs system calls step by step dies with its server. So it is to do that once.
   features.mark_absent(KernelFeature::kLateCallSites);
   // All for as long as we live.
-  return Kept{*page, *state->release(), visitors, news.release(), ::getpid()};
+  set_run_pid(::getpid());
+  return Kept{*page, *state->release(), visitors, news.release(), run_pid()};
 }
 
 /// Those who join a run share its segments: each stays where it was started.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "policy/base/shortage.h"
+#include "supervisor/keeper/run_pid.h"
 #include "supervisor/procfs/proc_file.h"
 #include "supervisor/procfs/task_status.h"
 
@@ -34,7 +35,7 @@ bool is_abandoned(const Segment& segment) {
 /// one nobody has had it yet. Precondition: the registry's lock is held.
 bool awaits_its_first_user(const RegistryState& state, const Segment& segment) {
   const auto& creator = state.of(segment).creator;
-  return creator && creator->tid == ::getpid() && !segment.was_opened();
+  return creator && creator->tid == run_pid() && !segment.was_opened();
 }
 
 /// Precondition: the registry's lock is held.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "emulation/syscalls/new_segment.h"
+#include "supervisor/keeper/run_pid.h"
 #include "supervisor/memory/internal_mapping.h"
 #include "supervisor/saved/record.h"
 #include "supervisor/saved/segment_copy.h"
@@ -172,7 +173,7 @@ class Restoring {
 
   void insert(const saved::SegmentState& segment, std::unique_ptr<BackingMemory> memory) {
     Segment::Creation creation = saved::creation_of(segment);
-    creation.creator->tid = ::getpid();
+    creation.creator->tid = run_pid();
     last_ = std::make_shared<Segment>(std::move(creation), std::move(memory));
     AttachStamps stamps;
     stamps.atime = segment.atime;
