@@ -1,5 +1,5 @@
-// run_pid(): the process by which a run is known, and which lives as long as the run: the keeper, or
-// this process where there is none. What outlives a server is not to name that.
+// run_pid(): the process by which a run is known, and which lives as long as the run: the keeper,
+// or this process where there is none. What outlives a server is not to name that.
 //
 // Thread rule: set_run_pid() before there are threads; run_pid() on any thread.
 #pragma once

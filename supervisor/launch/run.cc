@@ -15,6 +15,7 @@
 #include "policy/filter/filter_program.h"
 #include "supervisor/audit/process_audit.h"
 #include "supervisor/join/join_connection.h"
+#include "supervisor/keeper/run_pid.h"
 #include "supervisor/kernel/yama.h"
 #include "supervisor/launch/command.h"
 #include "supervisor/launch/ending_signals.h"
