@@ -6,7 +6,7 @@ packages_build='g++ cmake ninja-build pkg-config libseccomp-dev libcap-dev libfu
 packages_demonstration='util-linux perl python3 python3-sysv-ipc postgresql'
 packages_tests='util-linux procps perl python3 python3-sysv-ipc postgresql stress-ng php-cli xvfb x11-apps
   gnuplot-nox bubblewrap strace gdb podman crun runc systemd busybox-static musl-tools binutils libcap2-bin g++-multilib clang llvm clang-format shellcheck tini dumb-init
-  qemu-system-x86 qemu-system-arm lld xz-utils bsdextrautils zsh bash-completion man-db groff-base
+  qemu-system-x86 qemu-system-arm lld flex bison bc libelf-dev xz-utils bsdextrautils zsh bash-completion man-db groff-base
   dpkg-dev lintian mmdebstrap python3-yaml tmux'
 
 install_packages() {

@@ -5,6 +5,10 @@ guest_programs='bash cat chmod chown cp cut date diff dirname echo env expr fals
   mktemp mount mv nproc od paste printf ps readlink rm rmdir sed seq setpriv sh sleep sort stat sysctl tail tee test
   timeout touch tr true umount uname unshare wc xargs ipcmk ipcrm ipcs awk prlimit setsid nsenter'
 
+# Programs of oracle/ that a machine runs.
+compared_programs='shmget shmat shmdt shmctl memory memory_static permissions identifiers removal registers process_state
+  concurrency'
+
 # copy_program ROOT PROGRAM [PLACE]: at the same place, or there.
 copy_program() {
   local root=$1 program=$2 place=${3:-$2} library
@@ -40,6 +44,18 @@ add_unpacked_programs() {
   cp -a "$unpacked"/lib/* "$root/lib" && cp -a "$unpacked"/usr/lib/*-linux-gnu/*.so* "$root"/lib/*-linux-gnu
 }
 
+# record_transcripts FOLDER: what programs of oracle/ print on the kernel of this machine, for kernels without System V
+# IPC, which have no shared memory to compare with. None where IPC namespaces cannot be made here.
+record_transcripts() {
+  local name recorded
+  unshare --ipc true 2>/dev/null || return 0
+  for name in $compared_programs; do
+    recorded=$1/oracle_$name.recorded
+    (cd /tmp && timeout --kill-after=10 60 unshare --ipc "$1/oracle_$name" >"$recorded" 2>/dev/null </dev/null)
+    tail -n 1 "$recorded" | grep -qx end || rm "$recorded"
+  done
+}
+
 # make_root ROOT ARCHITECTURE PROGRAM: the part that is the same for all kernels of an architecture, in Debian's
 # words, with that shmvisor and the test programs that were built beside it.
 make_root() {
@@ -56,6 +72,7 @@ make_root() {
   fi
   copy_program "$root" "$program" /usr/bin/shmvisor || return 1
   # The tree's own scripts at the same places as in the tree, so that each finds what it sources.
+  echo "$compared_programs" >"$root/compared_programs"
   mkdir -p "$root/integration" &&
     cp -r "$integration/lib.sh" "$integration/oracle" "$integration/procfiles" "$integration/machines" "$root/integration" || return 1
   for path in "$build"/integration/oracle/oracle_* "$build/integration/command/command_attach_once" \
@@ -63,6 +80,7 @@ make_root() {
     "$build/tests/caller_stack_test"; do
     [ ! -f "$path" ] || copy_program "$root" "$path" "/programs/${path##*/}" || return 1
   done
+  [ "$architecture" != amd64 ] || record_transcripts "$root/programs"
   cp "$integration/machines/guest/init.sh" "$root/init" && chmod 755 "$root/init"
 }
 

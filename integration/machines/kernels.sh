@@ -1,8 +1,12 @@
-# Debian's kernels; sourced by run.sh after debian.sh. They are unpacked below $cache.
+# Kernels of machines; sourced by run.sh after debian.sh. They are Debian's, but for those of own_kernels.sh, and kept
+# below $cache.
+. "$here/own_kernels.sh" || exit 1
 
-# The suite that a name stands for.
+# The suite that a name stands for: [aarch64-]KERNEL[-DIFFERENCE].
 suite_of() {
-  case ${1#aarch64-} in
+  local kernel=${1#aarch64-}
+  [ "$kernel" = "${kernel%-*}" ] || own_kernel_differences "$1" >/dev/null || return 1
+  case ${kernel%-*} in
     5.10) echo bullseye ;;
     6.1) echo bookworm ;;
     6.12) echo trixie ;;
@@ -52,7 +56,7 @@ unpack_kernel() {
   [ -s "$2/vmlinuz" ] || { echo "E: there is no kernel in $(ls "$1")" && return 1; }
 }
 
-# fetch_kernel NAME: $kernel has vmlinuz and modules; or false, and the reason is in $no_kernel.
+# fetch_kernel NAME: $kernel has vmlinuz and modules, fetched or built; or false, and the reason is in $no_kernel.
 fetch_kernel() {
   local name=$1 suite log=$cache/fetch-$1.log fetched=$cache/kernel-$1.part
   kernel=$cache/kernel-$name
@@ -62,11 +66,19 @@ fetch_kernel() {
   no_kernel=$(why_no_private_apt)
   [ -z "$no_kernel" ] || return 1
   rm -rf "$fetched"
-  mkdir -p "$fetched/packages" "$fetched/kernel" && make_private_apt "$suite"
-  if ! { fetch_packages "$suite" "$fetched/packages" && unpack_kernel "$fetched/packages" "$fetched/kernel"; } \
-    >"$log" 2>&1; then
-    no_kernel="not fetched from $suite: $(grep -E '^[EW]:' "$log" | head -n 1)"
-    return 1
+  mkdir -p "$fetched" && make_private_apt "$suite"
+  if own_kernel_differences "$name" >/dev/null; then
+    if ! build_kernel "$name" "$suite" "$fetched/kernel" >"$log" 2>&1; then
+      no_kernel="not built of $suite's source, see $log: $(grep -E '^(E:|.*\<[Ee]rror\>)' "$log" | head -n 1)"
+      return 1
+    fi
+  else
+    mkdir -p "$fetched/packages" "$fetched/kernel"
+    if ! { fetch_packages "$suite" "$fetched/packages" && unpack_kernel "$fetched/packages" "$fetched/kernel"; } \
+      >"$log" 2>&1; then
+      no_kernel="not fetched from $suite: $(grep -E '^[EW]:' "$log" | head -n 1)"
+      return 1
+    fi
   fi
   mv "$fetched/kernel" "$kernel" && rm -r "$fetched" && remove_private_apt "$suite"
 }

@@ -2,6 +2,7 @@
 # A run ends when its command ends, also on kernels that do not wake a thread that waits for a call when the last
 # supervised task is gone. The bound is wide; the lateness that was once seen was a second.
 . /integration/lib.sh || exit 1
+kernels_shm=optional
 enter_namespaces "$@"
 make_scratch
 bound_ms=700

@@ -3,6 +3,7 @@
 # user: whether a command can attach, also one that has lost its parent and one that joins another run, and that
 # `check` says the same beforehand.
 . /integration/lib.sh || exit 1
+kernels_shm=optional
 scope=/proc/sys/kernel/yama/ptrace_scope
 [ -w $scope ] || skip "this kernel has no Yama"
 enter_namespaces "$@"
