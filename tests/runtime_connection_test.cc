@@ -24,9 +24,7 @@ class RuntimeConnectionTest : public ::testing::Test {
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     runtime_.reset(ends[0]);
-    StrangersFile connection;
-    connection.hold(UniqueFd(ends[1]));
-    connection_ = std::make_unique<RuntimeConnection>(std::move(connection));
+    connection_ = std::make_unique<RuntimeConnection>(StrangersFile::of(UniqueFd(ends[1])));
   }
 
   void send(const std::string& text, const std::vector<int>& fds = {}) {

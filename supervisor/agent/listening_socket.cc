@@ -8,7 +8,6 @@
 #include <cstring>
 #include <utility>
 
-#include "supervisor/kernel/accept_connection.h"
 #include "supervisor/kernel/peer_user.h"
 
 namespace shmvisor {
@@ -55,12 +54,10 @@ Result<ListeningSocket, Trouble> ListeningSocket::take(UniqueFd socket) {
 }
 
 Result<StrangersFile> ListeningSocket::accept() const {
-  StrangersFile connection;
-  auto accepted = accept_connection(fd_);
-  if (!accepted) return accepted.error();
-  connection.hold(std::move(*accepted));
-  if (const auto peer = peer_of(connection.fd())) connection.charge(peer->uid);
-  if (!peer_is_root_or_ours(connection.fd())) return StrangersFile();
+  auto connection = StrangersFile::accept(fd_);
+  if (!connection) return connection;
+  if (const auto peer = peer_of(connection->fd())) connection->charge(peer->uid);
+  if (!peer_is_root_or_ours(connection->fd())) return StrangersFile();
   return connection;
 }
 

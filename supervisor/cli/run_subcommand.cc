@@ -268,12 +268,11 @@ int RunSubcommand::run(KernelFeatures& features) {
       options_.for_server.emplace_back(servers);
   }
   if (no_kill_) options_.at_our_death = AtOurDeath::kLeaveCommand;
-  const char* const join = options_.join_or_serve ? "--join-or-serve" : "--join";
+  const bool both = options_.join_or_serve;
   for (const auto& [option, path] :
-       {std::pair("--serve", &options_.serve_path), std::pair(join, &options_.join_path)}) {
+       {std::pair("--serve", &options_.serve_path), std::pair("--join", &options_.join_path)}) {
     auto place = control::join_place(*path);
-    if (!place)
-      throw CLI::ValidationError(options_.join_or_serve ? join : option, place.error().text);
+    if (!place) throw CLI::ValidationError(both ? "--join-or-serve" : option, place.error().text);
     *path = std::move(*place);
   }
   options_.steering = config_.steering();

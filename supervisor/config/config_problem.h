@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "policy/base/control_characters.h"
+
 namespace shmvisor::config {
 
 /// Lines and columns are counted from 1; columns in characters. Line 0: the file as a whole.
@@ -24,14 +26,7 @@ struct Place {
   friend bool operator==(const Place&, const Place&) = default;
 };
 
-/// Of ASCII. What a file has reaches logs and terminals.
-[[nodiscard]] inline bool is_control(char letter) {
-  constexpr unsigned char kFirstPrintable = 0x20;
-  constexpr char kDelete = 0x7f;
-  return static_cast<unsigned char>(letter) < kFirstPrintable || letter == kDelete;
-}
-
-/// With '?' for each control character.
+/// With '?' for each control character: what a file has reaches logs and terminals.
 [[nodiscard]] inline std::string on_one_line(std::string text) {
   std::replace_if(text.begin(), text.end(), is_control, '?');
   return text;

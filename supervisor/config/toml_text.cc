@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdio>
 
-#include "supervisor/config/config_problem.h"
+#include "policy/base/control_characters.h"
 
 namespace shmvisor::config {
 

@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "supervisor/kernel/accept_connection.h"
 #include "supervisor/kernel/peer_user.h"
 #include "supervisor/kernel/plain_receive.h"
 #include "supervisor/resources/end_listening.h"
@@ -39,11 +38,9 @@ Result<ControlSocket, control::Trouble> ControlSocket::listen_at(const std::stri
 }
 
 Result<StrangersFile> ControlSocket::accept() const {
-  StrangersFile connection;
-  auto accepted = accept_connection(fd_);
-  if (!accepted) return accepted.error();
-  connection.hold(std::move(*accepted));
-  if (const auto peer = peer_of(connection.fd())) connection.charge(peer->uid);
+  auto connection = StrangersFile::accept(fd_);
+  if (!connection) return connection;
+  if (const auto peer = peer_of(connection->fd())) connection->charge(peer->uid);
   return connection;
 }
 

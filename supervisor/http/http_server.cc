@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "supervisor/kernel/accept_connection.h"
 #include "supervisor/loop/accept_pause.h"
 
 namespace shmvisor {
@@ -63,14 +62,12 @@ HttpServer::HttpServer(EventLoop& loop, ListeningPlace place, Handler handler,
 
 void HttpServer::accept_some() {
   for (int greeted = 0; greeted < kMostGreetedInATurn; ++greeted) {
-    StrangersFile connection;
-    auto accepted = accept_connection(place_.socket());
-    if (!accepted) {
-      (void)paused_after_accept(accepted.error(), newcomers_);
+    auto connection = StrangersFile::accept(place_.socket());
+    if (!connection) {
+      (void)paused_after_accept(connection.error(), newcomers_);
       return;
     }
-    connection.hold(std::move(*accepted));
-    take_in(std::move(connection));
+    take_in(std::move(*connection));
   }
 }
 

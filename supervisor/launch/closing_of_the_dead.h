@@ -36,7 +36,7 @@ class ClosingOfTheDead {
         std::ranges::find_if(processes_, [](const auto& process) { return process == nullptr; });
     if (place != processes_.end()) {
       *place = ClosingProcess::begin(files, ClosingProcess::Memory::kCopied);
-      if (*place != nullptr && (*place)->wait_until_ready(kReadyBound)) {
+      if (*place != nullptr && (*place)->wait_until_ready(ClosingProcess::kReadyBound)) {
         (*place)->close_ours();
         return;
       }
@@ -54,15 +54,13 @@ class ClosingOfTheDead {
         continue;
       }
       over = false;
-      if (std::chrono::steady_clock::now() >= process->since() + kCloseBound) process->kill();
+      if (std::chrono::steady_clock::now() >= process->since() + ClosingProcess::kCloseBound)
+        process->kill();
     }
     return over;
   }
 
  private:
-  static constexpr std::chrono::milliseconds kReadyBound{1000};
-  static constexpr std::chrono::milliseconds kCloseBound{1000};
-
   std::array<int, ClosingProcess::kMostFiles> files_{};
   std::size_t count_ = 0;
   std::array<std::unique_ptr<ClosingProcess>, 64> processes_;

@@ -39,13 +39,6 @@ constexpr std::chrono::milliseconds kBeforeNextServer(500);
 
 pid_t g_command = 0;
 
-/// As those of all clients, though it is our own child's.
-StrangersFile as_strangers(UniqueFd connection) {
-  StrangersFile file;
-  file.hold(std::move(connection));
-  return file;
-}
-
 /// All that may be under our filter.
 std::shared_ptr<SupervisedScope> scope_below_us(const KernelFeatures& features) {
   auto scope = std::make_shared<SupervisedScope>(features);
@@ -251,7 +244,7 @@ std::optional<Failure> ServingRun::open_control() {
   }
   tracer_.emplace(std::move(*tracer));
   below_.leave_out(tracer_->pid());
-  control_->take_in(as_strangers(tracer_->take_connection()), /*follows=*/true);
+  control_->take_in(StrangersFile::of(tracer_->take_connection()), /*follows=*/true);
   return std::nullopt;
 }
 
@@ -308,7 +301,7 @@ bool ServingRun::end_threads() {
 void ServingRun::take_in_alone(SideClient& client) {
   below_.leave_out(client.pid());
   control_->drop_all();
-  control_->take_in(as_strangers(client.take_connection()), /*follows=*/false);
+  control_->take_in(StrangersFile::of(client.take_connection()), /*follows=*/false);
 }
 
 void ServingRun::print_report(const std::string& output) {

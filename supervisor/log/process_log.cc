@@ -13,6 +13,7 @@
 #include <mutex>
 #include <string>
 
+#include "policy/base/control_characters.h"
 #include "supervisor/log/log_writer.h"
 
 namespace shmvisor {
@@ -22,10 +23,6 @@ namespace {
 LogWriter& writer() {
   static LogWriter* const made = new LogWriter(STDERR_FILENO);  // NOLINT
   return *made;
-}
-
-bool is_control(char letter) {
-  return static_cast<unsigned char>(letter) < ' ' || letter == '\x7f';
 }
 
 class QueueingSink : public spdlog::sinks::base_sink<std::mutex> {

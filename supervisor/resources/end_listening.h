@@ -10,7 +10,6 @@
 
 #include "policy/base/unique_fd.h"
 #include "supervisor/keeper/kept_descriptors.h"
-#include "supervisor/kernel/accept_connection.h"
 #include "supervisor/resources/strangers_file.h"
 
 namespace shmvisor {
@@ -20,11 +19,7 @@ namespace shmvisor {
 inline void end_listening(UniqueFd& socket) noexcept {
   ::shutdown(socket.get(), SHUT_RDWR);
   try {
-    for (;;) {
-      StrangersFile newcomer;
-      auto accepted = accept_connection(socket);
-      if (!accepted) break;
-      newcomer.hold(std::move(*accepted));
+    while (StrangersFile::accept(socket)) {
     }
   } catch (const std::bad_alloc&) {  // they are closed with it
   }

@@ -16,10 +16,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kStackBytes = std::size_t{64} * 1024;
-/// For a child to have its copies, on a machine that is busy.
-constexpr std::chrono::milliseconds kReadyBound(1000);
-/// For the closes. One that is killed waits for no TCP socket's peer.
-constexpr std::chrono::milliseconds kCloseBound(1000);
 /// Where there is no process to be had.
 constexpr std::chrono::milliseconds kBeforeTryingAgain(50);
 constexpr std::chrono::milliseconds kYoung(20);
@@ -48,7 +44,7 @@ std::size_t LastCloses::unpaid() const {
 
 void LastCloses::forget_shares() {
   const MutexLock lock(mutex_);
-  while (closes_) (void)changed_.wait_until(mutex_, Clock::now() + kReadyBound);
+  while (closes_) (void)changed_.wait_until(mutex_, Clock::now() + ClosingProcess::kReadyBound);
   for (File& file : waiting_) {
     if (!std::exchange(file.is_paid, false)) continue;
     file.part = {};
@@ -100,8 +96,7 @@ void LastCloses::work() noexcept {
       works_ = false;
       return;
     }
-    (void)changed_.wait_until(mutex_,
-                              Clock::now() + (batch.empty() ? pause() : kBeforeTryingAgain));
+    (void)changed_.wait_until(mutex_, Clock::now() + pause());
   }
 }
 
@@ -142,7 +137,7 @@ bool LastCloses::close(Files& batch) {
   child.process = ClosingProcess::begin(sorted, ClosingProcess::Memory::kOurs);
   if (child.process == nullptr) return false;
   children_.splice(children_.end(), begun);
-  if (!child.process->wait_until_ready(kReadyBound)) {
+  if (!child.process->wait_until_ready(ClosingProcess::kReadyBound)) {
     child.process->kill();
     child.is_killed = true;
     return false;
@@ -157,7 +152,7 @@ void LastCloses::look_at_children() {
   std::erase_if(children_, [](const Child& child) { return child.process->gone(); });
   const auto now = Clock::now();
   for (Child& child : children_) {
-    if (child.is_killed || now < child.process->since() + kCloseBound) continue;
+    if (child.is_killed || now < child.process->since() + ClosingProcess::kCloseBound) continue;
     child.process->kill();
     child.is_killed = true;
   }

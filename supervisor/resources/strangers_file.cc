@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "supervisor/kernel/accept_connection.h"
+
 namespace shmvisor {
 namespace {
 
@@ -33,6 +35,20 @@ bool is_empty_connection(const UniqueFd& fd) {
 }
 
 }  // namespace
+
+StrangersFile StrangersFile::of(UniqueFd fd) {
+  StrangersFile file;
+  file.hold(std::move(fd));
+  return file;
+}
+
+Result<StrangersFile> StrangersFile::accept(const UniqueFd& listening) {
+  StrangersFile connection;
+  auto accepted = accept_connection(listening);
+  if (!accepted) return accepted.error();
+  connection.hold(std::move(*accepted));
+  return connection;
+}
 
 UniqueFd StrangersFile::duplicate() const { return UniqueFd(::fcntl(get(), F_DUPFD_CLOEXEC, 0)); }
 

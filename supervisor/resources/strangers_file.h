@@ -6,13 +6,14 @@
 // received is closed here: it drops nothing.
 //
 // Errors: making one throws std::bad_alloc, nothing else does. So it is made before there is a
-// descriptor for it. Ownership: as a UniqueFd. Thread rule: one thread at a time.
+// stranger's descriptor for it. Ownership: as a UniqueFd. Thread rule: one thread at a time.
 #pragma once
 
 #include <sys/types.h>
 
 #include <utility>
 
+#include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/resources/last_closes.h"
 
@@ -30,6 +31,11 @@ class StrangersFile {
   StrangersFile(const StrangersFile&) = delete;
   StrangersFile& operator=(const StrangersFile&) = delete;
   ~StrangersFile() { close(); }
+
+  /// Of one that is there already; closed here where there is no memory.
+  [[nodiscard]] static StrangersFile of(UniqueFd fd);
+  /// The next connection of a listening socket. Errors: those of accept_connection().
+  [[nodiscard]] static Result<StrangersFile> accept(const UniqueFd& listening);
 
   [[nodiscard]] bool valid() const { return get() >= 0; }
   [[nodiscard]] int get() const { return file_.empty() ? -1 : file_.front().fd.get(); }

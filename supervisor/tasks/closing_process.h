@@ -31,6 +31,10 @@ namespace shmvisor {
 class ClosingProcess {
  public:
   static constexpr std::size_t kMostFiles = 64;
+  /// For a child to have its copies, on a machine that is busy.
+  static constexpr std::chrono::milliseconds kReadyBound{1000};
+  /// For the closes. One that is killed waits for no TCP socket's peer.
+  static constexpr std::chrono::milliseconds kCloseBound{1000};
 
   /// What a child has. One that shares our memory is made in no time, but it shares the errno of
   /// the thread that began it, too, which may ask for none before gone().

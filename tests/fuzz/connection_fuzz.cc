@@ -40,9 +40,7 @@ void converse(FuzzInput& input, int file) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) std::abort();
   UniqueFd runtime(ends[0]);
-  StrangersFile ours;
-  ours.hold(UniqueFd(ends[1]));
-  RuntimeConnection connection(std::move(ours));
+  RuntimeConnection connection(StrangersFile::of(UniqueFd(ends[1])));
   std::string_view rest = kMessage;
   Progress progress = Progress::kMore;
   bool sent = false;

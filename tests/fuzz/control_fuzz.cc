@@ -56,9 +56,7 @@ void converse(FuzzInput& input) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) std::abort();
   UniqueFd client(ends[0]);
-  StrangersFile ours;
-  ours.hold(UniqueFd(ends[1]));
-  ControlConnection connection(std::move(ours));
+  ControlConnection connection(StrangersFile::of(UniqueFd(ends[1])));
   std::string_view rest = kRequests;
   std::size_t refused = 0;
   for (int pieces = 0; pieces < 60 && client.valid(); ++pieces) {
