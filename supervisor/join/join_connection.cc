@@ -5,6 +5,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstring>
@@ -20,8 +21,27 @@ namespace shmvisor {
 namespace {
 
 constexpr std::chrono::milliseconds kPatience(10'000);
-constexpr int kMostTries = 5;
-constexpr std::chrono::milliseconds kBetweenTries(20);
+constexpr std::chrono::milliseconds kFirstPause(20);
+constexpr std::chrono::milliseconds kLongestPause(500);
+constexpr std::chrono::milliseconds kTriesEnd(5'000);
+
+/// The tries of one step. The next server of a keeper comes soon, but on a busy machine not at
+/// once. The pauses grow, so that many visitors who make room for each other do not keep a server
+/// busy.
+class Tries {
+ public:
+  /// Sleeps before the next try. False where it would come too late.
+  [[nodiscard]] bool wait_for_next() {
+    if (std::chrono::steady_clock::now() + pause_ > end_) return false;
+    std::this_thread::sleep_for(pause_);
+    pause_ = std::min(2 * pause_, kLongestPause);
+    return true;
+  }
+
+ private:
+  std::chrono::milliseconds pause_ = kFirstPause;
+  std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + kTriesEnd;
+};
 
 bool wait_readable(int fd) {
   pollfd readable{fd, POLLIN, 0};
@@ -42,12 +62,11 @@ bool is_socket(const std::string& path) {
 }  // namespace
 
 Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const std::string& path) {
-  for (int tries = 1;; ++tries) {
+  for (Tries tries;;) {
     bool ended = false;
     auto connection = to(path, ended);
-    if (connection || !ended || tries == kMostTries) return connection;
-    // Perhaps a keeper's, whose next server comes to who waits at the same socket.
-    std::this_thread::sleep_for(kBetweenTries);
+    // Perhaps a keeper's, whose next server comes to whoever waits at the same socket.
+    if (connection || !ended || !tries.wait_for_next()) return connection;
   }
 }
 
@@ -96,7 +115,7 @@ Result<JoinConnection::Accepted, JoinConnection::Trouble> JoinConnection::hand_o
   const std::array fds{listener.get(), user_namespace.get()};
   join::Answer answer;
   Accepted accepted;
-  for (int tries = 1;; ++tries) {
+  for (Tries tries;;) {
     const bool asked =
         send_message(fd_.get(), request, std::span(fds).first(request.wants_files != 0 ? 2 : 1))
             .ok();
@@ -108,7 +127,7 @@ Result<JoinConnection::Accepted, JoinConnection::Trouble> JoinConnection::hand_o
       }
     }
     const std::string trouble = "the server at '" + path_ + "' ended, or does not answer";
-    if (!patient || tries == kMostTries) return Trouble{trouble};
+    if (!patient || !tries.wait_for_next()) return Trouble{trouble};
     if (const auto connected = connect_again(); !connected) {
       const Trouble& refusal = connected.error();
       return Trouble{trouble + "; then " + refusal.text, refusal.nobody_serves};

@@ -2,6 +2,7 @@
 //
 // The server gets the power to answer the command's calls. So it must run as root or as this
 // process's user; other servers are refused. It has ten seconds for each step.
+// A step that the server ended without an answer is tried again for five seconds.
 //
 // Errors come as a sentence for the user (Trouble). Ownership: the connection; the server gets
 // copies of the descriptors. Thread rule: one thread.
