@@ -14,7 +14,7 @@ mkdir "$scratch/corpus" "$scratch/found"
 # AddressSanitizer of clang 14 cannot place its shadow memory in every random layout.
 fixed=
 setarch --addr-no-randomize true 2>/dev/null && fixed='setarch --addr-no-randomize'
-amount='-seed=1 -runs=50000 -max_total_time=60'
+amount='-seed=1 -runs=50000 -max_total_time=25'
 [ "$seconds" = 0 ] || amount=-max_total_time=$seconds
 # shellcheck disable=SC2086
 timeout --kill-after=10 $((seconds + 180)) $fixed "$program" $amount -timeout=30 \
