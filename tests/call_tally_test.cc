@@ -151,26 +151,36 @@ TEST_F(CallTallyTest, KnowsWhichSegmentsNobodyRemoved) {
   Call call;
   call.origin.pid = call.origin.tid = ::getpid();
   call.changed = true;
-  for (const int shmid : {3, 4, 5}) {
+  const int kept = segment();
+  const int attached = segment();
+  const int removed = segment();
+  const int by_operator = segment();
+  attach(attached);
+  for (const int shmid : {kept, attached, removed, by_operator}) {
     call.value = shmid;
     tell(call);
   }
   Call removal;
   removal.call->operation = ShmOperation::kShmctl;
-  removal.call->command = 0;  // IPC_RMID
-  removal.call->shmid = 4;
+  removal.call->command = IPC_RMID;
+  removal.call->shmid = removed;
   removal.value = -EPERM;
   tell(removal);
-  EXPECT_EQ(tally_.not_removed({kSession, 0}).size(), 3U);
+  EXPECT_EQ(tally_.not_removed({kSession, 0}).size(), 4U);
   removal.value = 0;
-  tell(removal);
-  tally_.note_removed({kSession, 0}, 5);  // an operator
-  tally_.note_removed({kSession, 0}, 77);
+  for (const int shmid : {attached, removed}) {
+    ASSERT_EQ(ctl(shmid, IPC_RMID), 0);
+    removal.call->shmid = shmid;
+    tell(removal);
+  }
+  tally_.note_removed({kSession, 0}, by_operator, false);
+  tally_.note_removed({kSession, 0}, 77, true);
   const auto left = tally_.not_removed({kSession, 0});
   ASSERT_EQ(left.size(), 1U);
-  EXPECT_EQ(left.begin()->first, 3);
+  EXPECT_EQ(left.begin()->first, kept);
   EXPECT_EQ(left.begin()->second.pid, ::getpid());
-  EXPECT_TRUE(tally_.maker(kSession, 0, 4)) << "it may be there still, and mapped";
+  EXPECT_TRUE(tally_.maker(kSession, 0, attached)) << "it is there, and mapped";
+  EXPECT_FALSE(tally_.maker(kSession, 0, removed)) << "nobody asks for what is gone";
   EXPECT_TRUE(tally_.not_removed({kSession, 1}).empty());
 }
 

@@ -163,7 +163,8 @@ class Answering {
       for (const NamedRegistry& named : registries_of({session})) {
         if (named.name != request.registry) continue;
         session.session->tally().note_removed({session.session->number(), named.ipc_namespace},
-                                              request.shmid);
+                                              request.shmid,
+                                              !named.registry->read()->find(request.shmid));
       }
     }
   }

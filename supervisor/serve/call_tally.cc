@@ -33,7 +33,9 @@ CallTally::CallTally() : epoch_(next_epoch()) {}
 void CallTally::note_maker(const CallRecord& record, std::uint32_t session) noexcept {
   if (record.call && record.call->operation == ShmOperation::kShmctl &&
       record.call->command == abi::kIpcRmid && record.value == 0) {
-    note_removed({session, record.origin.ipc_namespace}, record.call->shmid);
+    const int shmid = record.call->shmid;
+    const bool is_gone = !record.registry.read()->find(shmid);
+    note_removed({session, record.origin.ipc_namespace}, shmid, is_gone);
     return;
   }
   const bool made = record.changed && record.call && !is_error_result(record.value) &&
@@ -113,10 +115,16 @@ std::shared_ptr<const CallCounts> CallTally::counts(const Place& place) const {
   return known == counts_.end() ? nullptr : known->second;
 }
 
-void CallTally::note_removed(const Place& place, int shmid) {
+void CallTally::note_removed(const Place& place, int shmid, bool is_gone) {
   const MutexLock lock(mutex_);
   const auto known = makers_.find({place, shmid});
-  if (known != makers_.end()) known->second.removed = true;
+  if (known == makers_.end()) return;
+  // A program that makes and removes without end must not make the map large, and so slow.
+  if (is_gone) {
+    makers_.erase(known);
+  } else {
+    known->second.removed = true;
+  }
 }
 
 std::map<int, CallTally::Maker> CallTally::not_removed(const Place& place) const {

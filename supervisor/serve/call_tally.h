@@ -92,8 +92,8 @@ class CallTally {
   [[nodiscard]] std::optional<Maker> maker(std::uint32_t session, std::uint64_t ipc_namespace,
                                            int shmid) const;
 
-  /// An operator has removed it.
-  void note_removed(const Place& place, int shmid);
+  /// IPC_RMID or an operator has removed it. `is_gone`: nobody had it attached.
+  void note_removed(const Place& place, int shmid, bool is_gone);
   /// Segments by their identifiers that were made, and that nobody removed as far as it was told.
   [[nodiscard]] std::map<int, Maker> not_removed(const Place& place) const;
 
