@@ -8,6 +8,7 @@ list() {
   cat <<'END'
 check bash /integration/machines/guest/check.sh
 ends_on_time bash /integration/machines/guest/ends_on_time.sh
+page_size bash /integration/machines/guest/page_size.sh
 procfiles.modes bash /integration/procfiles/modes.sh
 END
   case $(uname -m) in
