@@ -4,14 +4,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
+#include <optional>
 
 namespace shmvisor::saved {
 namespace {
+
+constexpr mode_t kOwnerOnly = 0600;
 
 std::string folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
@@ -19,11 +23,40 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-/// Where a link leads; the path itself where there is nothing yet.
-std::string resolved(const std::string& path) {
-  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr),
-                                                         &std::free);
-  return real == nullptr ? path : std::string(real.get());
+/// What the link at `path` has; nothing where there is none.
+std::optional<std::string> link_at(const std::string& path) {
+  std::array<char, PATH_MAX> text;  // NOLINT: filled by readlink
+  const ssize_t bytes = ::readlink(path.c_str(), text.data(), text.size());
+  if (bytes < 0) return std::nullopt;
+  return std::string(text.data(), static_cast<std::size_t>(bytes));
+}
+
+/// Where links lead, also to what is not there yet. ELOOP where they do not end.
+Result<std::string> resolved(std::string path) {
+  constexpr int kMostLinks = 40;  // as the kernel has it
+  for (int links = 0; links <= kMostLinks; ++links) {
+    const auto target = link_at(path);
+    if (!target) return path;
+    path = target->starts_with('/') ? *target : folder_of(path) + "/" + *target;
+  }
+  return Errno(ELOOP);
+}
+
+/// Gives a file without a name one that is not taken.
+Result<std::string> link_as_unfinished(const UniqueFd& file, const std::string& name) {
+  constexpr int kMostTries = 100;
+  static std::atomic<unsigned> last{0};
+  const std::string nameless = "/proc/self/fd/" + std::to_string(file.get());
+  for (int tried = 0; tried < kMostTries; ++tried) {
+    std::string unfinished =
+        name + ".saving-" + std::to_string(::getpid()) + "-" + std::to_string(++last);
+    if (::linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, unfinished.c_str(), AT_SYMLINK_FOLLOW) ==
+        0) {
+      return unfinished;
+    }
+    if (errno != EEXIST) return Errno::current();
+  }
+  return Errno(EEXIST);
 }
 
 }  // namespace
@@ -35,7 +68,12 @@ Result<WholeFile> WholeFile::begin(const std::string& path) {
   // realpath(3) would.
   if (!there && errno != ENOENT) return Errno::current();
   if (there && !S_ISREG(status.st_mode)) return Errno(S_ISDIR(status.st_mode) ? EISDIR : EINVAL);
-  std::string name = resolved(path);
+  auto resolved_name = resolved(path);
+  if (!resolved_name) return resolved_name.error();
+  std::string name = std::move(*resolved_name);
+  UniqueFd nameless(::open(folder_of(name).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, kOwnerOnly));
+  if (nameless.valid()) return WholeFile(std::move(name), "", std::move(nameless));
+  // Not every file system has files without a name.
   std::string unfinished = name + ".saving-XXXXXX";
   UniqueFd file(::mkostemp(unfinished.data(), O_CLOEXEC));  // with mode 0600
   if (!file.valid()) return Errno::current();
@@ -48,6 +86,11 @@ WholeFile::~WholeFile() {
 
 Result<void> WholeFile::commit() {
   if (::fsync(file_.get()) != 0) return Errno::current();
+  if (unfinished_.empty()) {
+    auto linked = link_as_unfinished(file_, path_);
+    if (!linked) return linked.error();
+    unfinished_ = std::move(*linked);
+  }
   if (::rename(unfinished_.c_str(), path_.c_str()) != 0) return Errno::current();
   unfinished_.clear();
   // Where the folder's own change cannot be awaited, the file is there all the same.
