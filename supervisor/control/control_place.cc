@@ -59,9 +59,8 @@ std::string make(const std::string& folder) {
 Result<std::string, Trouble> default_place(const std::string& file, const std::string& instead) {
   const auto known = folders();
   if (known.empty()) {
-    return Trouble{
-        "no place for a socket: XDG_RUNTIME_DIR is not set, and there is no /run/user/UID; " +
-        instead};
+    return Trouble{"no place for a socket: XDG_RUNTIME_DIR is not set, and there is no /run/user/" +
+                   std::to_string(::geteuid()) + "; " + instead};
   }
   if (const std::string trouble = make(known.front()); !trouble.empty()) {
     return Trouble{trouble + "; " + instead};
