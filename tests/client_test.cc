@@ -1,6 +1,7 @@
 // The client's side: whom it finds, what it believes of a run, and how it prints.
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -113,9 +114,10 @@ TEST_F(ClientTest, BelievesNoRunThatSaysAnythingElse) {
 TEST_F(ClientTest, SaysWhyARunIsNotFound) {
   const FakeRun full(place("full.control"),
                      "{\"error\":{\"code\":\"too-many-clients\",\"message\":\"too many\"}}\n");
-  EXPECT_NE(problem({.name = "full"}).find("full.control does not answer: too many"),
-            std::string::npos)
-      << problem({.name = "full"});
+  const std::string full_one =
+      "the run full (pid " + std::to_string(::getpid()) + ") does not answer: too many";
+  EXPECT_EQ(problem({.name = "full"}), full_one);
+  EXPECT_EQ(problem({}), full_one);
   const FakeRun one(place("one.control"), hello("\"one\"", 5));
   EXPECT_EQ(problem({.name = "one"}), "");
   EXPECT_EQ(problem({.pid = 5}), "");
@@ -260,7 +262,7 @@ TEST(RunConnectionTest, WaitsForNoLineThatKeepsComingAfterTheDeadline) {
 
 TEST(RunConnectionTest, WaitsForNoRunThatTakesNoRequests) {
   using Clock = std::chrono::steady_clock;
-  constexpr std::chrono::seconds kSendPatience(1);
+  constexpr auto kSendPatience = client::RunConnection::kSendPatience;
   ReadyRun ready("");
   auto run = ready.connect();
   // Asked again and again it has not read, and answers are not waited for.
@@ -271,15 +273,21 @@ TEST(RunConnectionTest, WaitsForNoRunThatTakesNoRequests) {
     problem = run.ask(request).error().text;
   }
   EXPECT_EQ(problem, "the run one (pid 5): it takes no requests");
-  auto began = Clock::now();
-  run.answer_by(began + std::chrono::milliseconds(100));
-  EXPECT_FALSE(run.ask(request));
-  EXPECT_LT(Clock::now() - began, kSendPatience) << "what is given to all answers";
-  began = Clock::now();
-  run.answer_by(std::nullopt);
-  EXPECT_FALSE(run.ask(request));
-  EXPECT_GE(Clock::now() - began, kSendPatience);
-  EXPECT_LT(Clock::now() - began, 4 * kSendPatience);
+  const auto took = [&](const client::RunConnection::Deadline& deadline) {
+    const auto began = Clock::now();
+    run.answer_by(deadline);
+    EXPECT_FALSE(run.ask(request));
+    return Clock::now() - began;
+  };
+  // What is given to all answers bounds it; a busy machine may keep one of these longer.
+  auto least = Clock::duration::max();
+  for (int tried = 0; tried < 10 && least >= kSendPatience; ++tried) {
+    least = std::min<Clock::duration>(least, took(Clock::now() + std::chrono::milliseconds(50)));
+  }
+  EXPECT_LT(least, kSendPatience);
+  const auto without_deadline = took(std::nullopt);
+  EXPECT_GE(without_deadline, kSendPatience);
+  EXPECT_LT(without_deadline, client::RunConnection::kPatience / 2) << "and not for an answer";
 }
 
 TEST(RunConnectionTest, AsksNothingAfterTheDeadline) {

@@ -64,7 +64,7 @@ Result<void, Problem> dump_segment(RunConnection& run, const ShowOptions& option
       run.ask({{"request", "open"}, {"registry", found->at("registry")}, {"shmid", shmid}});
   if (!reply) return reply.error();
   const UniqueFd memory = run.take_file();
-  if (!memory.valid()) return Problem{"the run " + run.hello().title() + " sent no memory"};
+  if (!memory.valid()) return Problem{run.hello().called() + " sent no memory"};
   if (const auto redirected = redirect(options); !redirected) return redirected;
   return copy_memory(memory, reply->at("segsz").get<std::uint64_t>(),
                      "segment " + std::to_string(shmid));

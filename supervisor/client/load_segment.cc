@@ -106,7 +106,7 @@ Result<Json, Problem> only_registry(RunConnection& run, const std::string& name)
   const auto registries = fetch_registries(run, name);
   if (!registries) return registries.error();
   if (registries->size() == 1) return registries->front();
-  return Problem{"the run " + run.hello().title() +
+  return Problem{run.hello().called() +
                  (registries->empty() ? " has no registry"
                                       : " has more than one registry; choose one by --registry")};
 }
@@ -141,7 +141,7 @@ Result<void, Problem> load_segment(RunConnection& run, const ShowOptions& option
   const auto allocated = run.ask(wanted);
   if (!allocated) return allocated.error();
   const UniqueFd memory = run.take_file();
-  if (!memory.valid()) return Problem{"the run " + run.hello().title() + " sent no memory"};
+  if (!memory.valid()) return Problem{run.hello().called() + " sent no memory"};
   if (const auto filled = fill(memory, *source, run); !filled) return filled;
   const auto inserted = run.ask({{"request", "insert"}});
   if (!inserted) return inserted.error();
