@@ -93,6 +93,14 @@ TEST_F(WholeFileTest, LinksWithoutEndAreRefused) {
   EXPECT_EQ(file.error(), Errno(ELOOP));
 }
 
+TEST_F(WholeFileTest, ANameThatIsTooLongIsRefusedAtOnce) {
+  const auto longest = WholeFile::begin(folder_.path(std::string(241, 'x')));
+  EXPECT_TRUE(longest);
+  const auto longer = WholeFile::begin(folder_.path(std::string(242, 'x')));
+  ASSERT_FALSE(longer);
+  EXPECT_EQ(longer.error(), Errno(ENAMETOOLONG));
+}
+
 TEST_F(WholeFileTest, OfAKilledProcessNothingStays) {
   write("file", "old");
   const pid_t child = ::fork();

@@ -35,10 +35,12 @@ make_one() {
 counts() { [ "$(grep -c -- "$2" "$scratch/$1")" = "$3" ]; }
 
 heading "the first server"
-sleep 1
-make_one
-wait_until 30 counts events '"event":"create"' 1 || fail "events: $(cat "$scratch/events")"
-wait_until 30 counts trace 'shmget(' 1 || fail "trace: $(cat "$scratch/trace")"
+both_follow() {
+  make_one
+  grep -q '"event":"create"' "$scratch/events" && grep -q 'shmget(' "$scratch/trace"
+}
+wait_until 30 both_follow || fail "events: $(cat "$scratch/events"); trace: $(cat "$scratch/trace")"
+seen=$(grep -c '"event":"create"' "$scratch/events") traced=$(grep -c 'shmget(' "$scratch/trace")
 
 for death in 1 2; do
   heading "death $death"
@@ -49,8 +51,8 @@ for death in 1 2; do
   wait_until 60 counts events '^{"another_server":true}$' $death || fail "events: $(cat "$scratch/events")"
   wait_until 60 counts trace '^+++ another server goes on' $death || fail "trace: $(cat "$scratch/trace")"
   make_one
-  wait_until 30 counts events '"event":"create"' $((death + 1)) || fail "events: $(cat "$scratch/events")"
-  wait_until 30 counts trace 'shmget(' $((death + 1)) || fail "trace: $(cat "$scratch/trace")"
+  wait_until 30 counts events '"event":"create"' $((seen + death)) || fail "events: $(cat "$scratch/events")"
+  wait_until 30 counts trace 'shmget(' $((traced + death)) || fail "trace: $(cat "$scratch/trace")"
 done
 
 heading "the end"

@@ -155,6 +155,7 @@ printf '[run]\naudit-keep = 3\n' >keep.toml
 timeout 60 "$SHMVISOR" run --config keep.toml -- true || fail "a file's option that does nothing here is refused"
 
 heading "two options with one file"
+export XDG_RUNTIME_DIR=$scratch
 printf '[run]\ntrace = "calls"\n' >trace.toml
 hint "--report: './calls' is the file of --trace" run --trace=calls --report=./calls -- touch ran
 : >both
@@ -167,7 +168,8 @@ ln -s nothere link
 hint "--report: 'nothere' is the file of --trace" run --trace=link --report=nothere -- touch ran
 hint "--serve-group: 'a.sock' is the file of --socket" agent --socket a.sock --serve-group x=a.sock
 hint "--serve-group: './g.sock' is given twice" agent --serve-group x=g.sock --serve-group y=./g.sock
-hint "--serve-group: 'name:g1' is given twice" agent --serve-group g1 --serve-group g1
+hint ".join' is given twice" agent --serve-group g1 --serve-group g1
+hint "/g1.join' is given twice" agent --serve-group g1 --serve-group x="$XDG_RUNTIME_DIR/shmvisor/g1.join"
 hint "--serve-group: '../g' is no name" agent --serve-group ../g
 # bad CONTENTS SENTENCE: of a file, with line and column.
 bad() {
@@ -178,7 +180,7 @@ bad() {
 }
 bad '[run]\nshmmax = "1G"\n' "shared.toml:2:1: shmmax belongs in [limits]"
 bad '[run]\ntrace = "calls"\nreport = "./calls"\n' "shared.toml:3:1: report: './calls' is the file of trace (shared.toml:2:1)"
-bad '[agent]\nserve-group = ["g1", "g1"]\n' "shared.toml:2:1: serve-group: 'name:g1' is given twice"
+bad '[agent]\nserve-group = ["g1", "g1"]\n' "shared.toml:2:1: serve-group: '$XDG_RUNTIME_DIR/shmvisor/g1.join' is given twice"
 bad '[agent]\nsocket = "a.sock"\nserve-group = ["x=a.sock"]\n' \
   "shared.toml:3:1: serve-group: 'a.sock' is the file of socket (shared.toml:2:1)"
 timeout 60 "$SHMVISOR" run --config shared.toml -- true 2>err && fail "a bad file is taken"

@@ -51,15 +51,15 @@ class AgentSubcommand : public Subcommand {
   [[nodiscard]] std::shared_ptr<const config::Configuration> configuration() const override {
     return config_.configuration();
   }
-  /// Those that groups listen at. One at its default place is "name:GROUP" here, which makes no
-  /// folder for it.
+  /// Those that groups listen at.
   [[nodiscard]] std::vector<NamedFile> more_files() const override {
     const CLI::Option* const option = app().get_option("--serve-group");
     std::vector<NamedFile> files;
     for (const std::string& text : option->results()) {
       const std::size_t equals = text.find('=');
-      files.push_back(
-          {option, equals == std::string::npos ? "name:" + text : text.substr(equals + 1)});
+      const std::string path =
+          equals == std::string::npos ? "name:" + text : text.substr(equals + 1);
+      files.push_back({option, control::join_place_as_is(path)});
     }
     return files;
   }

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "policy/base/linked_path.h"
 #include "supervisor/audit/audit_place.h"
 #include "supervisor/cli/option_list.h"
 
@@ -115,17 +116,13 @@ std::optional<std::string> file_of(const CLI::Option& option) {
   return path;
 }
 
-/// Where links lead, also to what is not there yet; absolute.
-std::filesystem::path resolved(std::filesystem::path path, std::error_code& error) {
-  constexpr int kMostLinks = 40;
-  path = std::filesystem::absolute(path, error);
-  for (int links = 0; links < kMostLinks; ++links) {
-    std::error_code is_no_link;
-    const auto target = std::filesystem::read_symlink(path, is_no_link);
-    if (is_no_link) break;
-    path = path.parent_path() / target;  // an absolute one stays what it is
-  }
-  return std::filesystem::weakly_canonical(path, error);
+/// Absolute, and where links lead. Empty where that cannot be told.
+std::filesystem::path resolved(const std::string& path) {
+  const auto linked = linked_path(path);
+  if (!linked) return {};
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(*linked, error);
+  return error ? std::filesystem::path() : std::filesystem::weakly_canonical(absolute, error);
 }
 
 bool are_one_file(const std::string& one, const std::string& other) {
@@ -138,9 +135,8 @@ bool are_one_file(const std::string& one, const std::string& other) {
            (S_ISREG(first.st_mode) || S_ISSOCK(first.st_mode));
   }
   if (first_there != second_there) return false;
-  std::error_code error;
-  const auto whole_one = resolved(one, error);
-  return whole_one == resolved(other, error) && !error;
+  const auto whole_one = resolved(one);
+  return !whole_one.empty() && whole_one == resolved(other);
 }
 
 }  // namespace

@@ -116,16 +116,16 @@ Result<bool, Problem> go_on(RunConnection& run, const ShowOptions& options) {
 }
 
 Result<void, Problem> follow(RunConnection& run, const ShowOptions& options, const Lines& lines) {
-  using Clock = std::chrono::steady_clock;
   if (auto redirected = redirect(options); !redirected) return redirected;
   if (options.follows_already) return print_all(run, options, lines);
   if (auto begun = begin(run); !begun) return begun;
   for (;;) {
-    const auto began = Clock::now();
+    const auto began = std::chrono::steady_clock::now();
     if (auto printed = print_all(run, options, lines); !printed) return printed;
     if (has_lost_its_reader(STDOUT_FILENO)) return {};
     // One that drops its followers at once is not asked on and on.
-    if (Clock::now() - began < kBetweenServers) std::this_thread::sleep_for(kBetweenServers);
+    const auto lasted = std::chrono::steady_clock::now() - began;
+    if (lasted < kBetweenServers) std::this_thread::sleep_for(kBetweenServers);
     const auto goes_on = go_on(run, options);
     if (!goes_on) return goes_on.error();
     if (!*goes_on) return {};

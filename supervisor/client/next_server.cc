@@ -23,7 +23,12 @@ Result<std::optional<RunConnection>, Problem> next_server(const RunConnection& r
   auto next = RunConnection::reach(run.path());
   const auto deadline = std::chrono::steady_clock::now() + kForItsBeginning;
   const auto heard = next ? next->get_hello(deadline) : Result<void, Problem>(next.error());
-  if (heard) return is_same(next->hello(), run.hello()) ? None(std::move(*next)) : None();
+  if (heard && !is_same(next->hello(), run.hello())) return None();
+  if (heard && next->hello().server == run.hello().server) {
+    return Problem{run.hello().called() +
+                   " has dropped this client, which did not keep up with what it is told"};
+  }
+  if (heard) return None(std::move(*next));
   if (heard.error().has_ended) return None();
   return Problem{run.hello().called() +
                  " goes on without the process that served it, and the next one does not answer: " +

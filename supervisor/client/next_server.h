@@ -12,7 +12,7 @@
 namespace shmvisor::client {
 
 /// `run`: one whose connection has ended. Nothing where the run has ended too, or cannot be told
-/// from one that has.
+/// from one that has. A Problem where the process that served lives: it has dropped us.
 Result<std::optional<RunConnection>, Problem> next_server(const RunConnection& run);
 
 }  // namespace shmvisor::client

@@ -43,6 +43,13 @@ std::uint64_t number_or_zero(const Json& object, const char* name) {
   return found == object.end() || !found->is_number_unsigned() ? 0 : found->get<std::uint64_t>();
 }
 
+/// By a signal, or a tracer. Not of pid 0, which is nobody's.
+bool is_stopped_process(pid_t pid) {
+  if (pid <= 0) return false;
+  const auto status = TaskStatus::read(pid);
+  return status && (status->state == 'T' || status->state == 't');
+}
+
 /// Whether poll(2) says when nobody reads it any more.
 bool tells_of_its_reader(int fd) {
   struct stat status {};
@@ -95,9 +102,9 @@ RunConnection::RunConnection(UniqueFd socket) : socket_(std::move(socket)) {
 }
 
 bool RunConnection::is_stopped() const {
-  if (peer_ <= 0) return false;
-  const auto status = TaskStatus::read(peer_);
-  return status && (status->state == 'T' || status->state == 't');
+  // With a keeper that is who listens, and another process serves.
+  const pid_t server = hello_.has_our_pids() ? hello_.server : 0;
+  return is_stopped_process(peer_) || is_stopped_process(server);
 }
 
 Problem RunConnection::not_in_time() const {
@@ -159,10 +166,12 @@ Result<void, Problem> RunConnection::get_hello(const Deadline& deadline) {
                    " of the control protocol, and this program version " +
                    std::to_string(control::kProtocolVersion)};
   }
-  hello_ = {printable(text_or_empty(*hello, "version")), printable(text_or_empty(*hello, "kind")),
+  hello_ = {printable(text_or_empty(*hello, "version")),
+            printable(text_or_empty(*hello, "kind")),
             printable(text_or_empty(*hello, "name")),
             static_cast<pid_t>(number_or_zero(*hello, "pid")),
-            number_or_zero(*hello, "pid_namespace")};
+            number_or_zero(*hello, "pid_namespace"),
+            static_cast<pid_t>(number_or_zero(*hello, "server"))};
   return {};
 }
 

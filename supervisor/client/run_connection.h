@@ -41,6 +41,7 @@ class RunConnection {
     std::string name;  ///< empty: none
     pid_t pid = 0;
     std::uint64_t pid_namespace = 0;  ///< 0: not told
+    pid_t server = 0;                 ///< of the process that serves; 0: not told
 
     /// Whether its pids mean the same processes here; also where that is not told.
     [[nodiscard]] bool has_our_pids() const;

@@ -349,9 +349,13 @@ void ControlServer::finish_following(std::chrono::milliseconds bound) {
   (void)loop_.run_while([&] { return std::ranges::any_of(clients_, is_behind); }, deadline);
 }
 
-bool ControlServer::drain(std::chrono::milliseconds bound) {
+void ControlServer::accept_no_more() {
   newcomers_.reset();
   if (socket_) socket_->remove();
+}
+
+bool ControlServer::drain(std::chrono::milliseconds bound) {
+  accept_no_more();
   give_up_reloads();
   drop_all();
   const bool answers_ended = answers_.wait_for_end(bound / 2);

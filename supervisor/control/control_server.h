@@ -78,6 +78,8 @@ class ControlServer {
   void finish_following(std::chrono::milliseconds bound);
   /// Tells that those who asked for a reload got no answer, if some wait still.
   void give_up_reloads();
+  /// From now on nobody connects: the socket's file goes.
+  void accept_no_more();
   /// Ends all connections.
   void drop_all();
   /// Turns the loop until all clients have left, for `bound` at most. False where some have not.

@@ -307,7 +307,7 @@ void JoinedCommands::answer(Applicant& applicant, const Admission::Findings& fin
   joined_.back().connection = std::move(visitor.connection);
 }
 
-void JoinedCommands::refuse(const Visitor& visitor, std::string_view refusal) {
+void JoinedCommands::refuse(const Visitor& visitor, std::string_view refusal) const {
   // What it has sent, where nobody received that, whoever closes the connection takes.
   join::Answer answer;
   refusal.copy(answer.reason.data(), answer.reason.size() - 1);

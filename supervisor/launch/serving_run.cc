@@ -194,7 +194,6 @@ int ServingRun::run() {
   // A command that did not run leaves an older file as it is.
   to_be_saved_ = !failure && !launched_.options.save_path.empty();
   const bool ended = end_threads(status);
-  if (to_be_saved_ && status == 0) status = exit_status::kOwnFailure;
   if (launched_.kept != nullptr) launched_.kept->page.status.store(status);
   if (!ended) end_process_at_once(status);
   return status;
@@ -282,13 +281,14 @@ AuditRecord ServingRun::record_of_command(const char* event) const {
   return std::move(record.add("command", launched_.options.command.front()));
 }
 
-bool ServingRun::end_threads(int status) {
+bool ServingRun::end_threads(int& status) {
   const bool ended = end_serving();
   if (control_) control_->give_up_reloads();
+  if (control_) control_->finish_following(kControlBound);
+  if (control_) control_->accept_no_more();
+  if (to_be_saved_ && !save_registry() && status == 0) status = exit_status::kOwnFailure;
   audit(AuditLog::kNobody,
         [&] { return std::move(record_of_command("stop").add("status", status)); });
-  if (control_) control_->finish_following(kControlBound);
-  if (to_be_saved_) to_be_saved_ = !save_registry();
   if (control_ && launched_.options.report) print_report(*launched_.options.report);
   bool control_ended = !control_ || control_->drain(kControlBound);
   if (reloader_ && !reloader_->wait_for_end(kControlBound)) control_ended = false;

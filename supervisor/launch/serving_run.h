@@ -77,7 +77,7 @@ class ServingRun {
   bool save_registry();
   /// Stops serving, and lets clients have what there is. False where another process blocks a
   /// thread.
-  bool end_threads(int status);
+  bool end_threads(int& status);
   [[nodiscard]] AuditRecord record_of_command(const char* event) const;
 
   const Launched& launched_;
@@ -98,7 +98,7 @@ class ServingRun {
   std::optional<SideClient> tracer_;
   OtherDescendants below_;
   const std::unique_ptr<CommandWatch> watch_;
-  bool to_be_saved_ = false;  ///< at the end, and has not been
+  bool to_be_saved_ = false;  ///< at the end
 };
 
 }  // namespace shmvisor

@@ -5,12 +5,13 @@
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
-#include <optional>
+#include <string_view>
+
+#include "policy/base/linked_path.h"
 
 namespace shmvisor::saved {
 namespace {
@@ -23,33 +24,19 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-/// What the link at `path` has; nothing where there is none.
-std::optional<std::string> link_at(const std::string& path) {
-  std::array<char, PATH_MAX> text;  // NOLINT: filled by readlink
-  const ssize_t bytes = ::readlink(path.c_str(), text.data(), text.size());
-  if (bytes < 0) return std::nullopt;
-  return std::string(text.data(), static_cast<std::size_t>(bytes));
-}
+/// As mkostemp(3) makes it.
+constexpr std::string_view kUnfinished = ".saving-XXXXXX";
 
-/// Where links lead, also to what is not there yet. ELOOP where they do not end.
-Result<std::string> resolved(std::string path) {
-  constexpr int kMostLinks = 40;  // as the kernel has it
-  for (int links = 0; links <= kMostLinks; ++links) {
-    const auto target = link_at(path);
-    if (!target) return path;
-    path = target->starts_with('/') ? *target : folder_of(path) + "/" + *target;
-  }
-  return Errno(ELOOP);
-}
-
-/// Gives a file without a name one that is not taken.
+/// Gives a file without a name one that is not taken, as long as kUnfinished makes it.
 Result<std::string> link_as_unfinished(const UniqueFd& file, const std::string& name) {
-  constexpr int kMostTries = 100;
-  static std::atomic<unsigned> last{0};
+  constexpr unsigned kMostTries = 1000;
+  constexpr unsigned kNumbers = 1'000'000;  // six digits
   const std::string nameless = "/proc/self/fd/" + std::to_string(file.get());
-  for (int tried = 0; tried < kMostTries; ++tried) {
-    std::string unfinished =
-        name + ".saving-" + std::to_string(::getpid()) + "-" + std::to_string(++last);
+  for (unsigned tried = 0; tried < kMostTries; ++tried) {
+    std::array<char, 24> digits{};
+    const unsigned number = (static_cast<unsigned>(::getpid()) + tried) % kNumbers;
+    std::snprintf(digits.data(), digits.size(), ".saving-%06u", number);
+    std::string unfinished = name + digits.data();
     if (::linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, unfinished.c_str(), AT_SYMLINK_FOLLOW) ==
         0) {
       return unfinished;
@@ -57,6 +44,11 @@ Result<std::string> link_as_unfinished(const UniqueFd& file, const std::string& 
     if (errno != EEXIST) return Errno::current();
   }
   return Errno(EEXIST);
+}
+
+/// Before much is written that could not get its name.
+bool is_too_long(const std::string& path) {
+  return path.size() - (path.rfind('/') + 1) + kUnfinished.size() > NAME_MAX;
 }
 
 }  // namespace
@@ -68,13 +60,14 @@ Result<WholeFile> WholeFile::begin(const std::string& path) {
   // realpath(3) would.
   if (!there && errno != ENOENT) return Errno::current();
   if (there && !S_ISREG(status.st_mode)) return Errno(S_ISDIR(status.st_mode) ? EISDIR : EINVAL);
-  auto resolved_name = resolved(path);
-  if (!resolved_name) return resolved_name.error();
-  std::string name = std::move(*resolved_name);
+  auto linked = linked_path(path);
+  if (!linked) return linked.error();
+  std::string name = std::move(*linked);
+  if (is_too_long(name)) return Errno(ENAMETOOLONG);
   UniqueFd nameless(::open(folder_of(name).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, kOwnerOnly));
   if (nameless.valid()) return WholeFile(std::move(name), "", std::move(nameless));
   // Not every file system has files without a name.
-  std::string unfinished = name + ".saving-XXXXXX";
+  std::string unfinished = name + std::string(kUnfinished);
   UniqueFd file(::mkostemp(unfinished.data(), O_CLOEXEC));  // with mode 0600
   if (!file.valid()) return Errno::current();
   return WholeFile(std::move(name), std::move(unfinished), std::move(file));
