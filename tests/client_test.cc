@@ -1,19 +1,25 @@
 // The client's side: whom it finds, what it believes of a run, and how it prints.
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "supervisor/client/ask_in_parts.h"
+#include "supervisor/client/next_server.h"
+#include "supervisor/client/remove_when_killed.h"
 #include "supervisor/client/run_finder.h"
 #include "supervisor/client/segment_list.h"
 #include "supervisor/client/text_table.h"
@@ -297,6 +303,57 @@ TEST(RunConnectionTest, AsksNothingAfterTheDeadline) {
   run.answer_by(std::chrono::steady_clock::now());
   EXPECT_FALSE(run.ask({{"request", "report"}}));
   EXPECT_TRUE(run.has_failed());
+}
+
+/// What becomes of a process that is to remove a file when the signal comes.
+int status_after(const std::string& path, int signal, bool is_ignored) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (is_ignored) ::signal(signal, SIG_IGN);
+    client::remove_when_killed(path);
+    ::raise(signal);
+    ::_exit(7);
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return status;
+}
+
+TEST(RemoveWhenKilledTest, AFileGoesWithItsProcess) {
+  const ScratchFolder folder;
+  const std::string path = folder.path("file");
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGALRM}) {
+    { std::ofstream(path) << "some"; }
+    const int status = status_after(path, signal, /*is_ignored=*/false);
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == signal) << signal;
+    EXPECT_FALSE(std::filesystem::exists(path)) << signal;
+  }
+  { std::ofstream(path) << "some"; }
+  const int status = status_after(path, SIGHUP, /*is_ignored=*/true);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+  EXPECT_TRUE(std::filesystem::exists(path));
+}
+
+/// Of the run "one", with this server.
+std::string hello_of(int server) {
+  return R"({"hello":{"protocol":1,"version":"9","kind":"run","name":"one","pid":5,"server":)" +
+         std::to_string(server) + "}}\n";
+}
+
+TEST_F(ClientTest, TellsAnotherServerFromOneThatHasDroppedIt) {
+  std::optional<FakeRun> first(std::in_place, place("one.control"), hello_of(6));
+  auto run = find_run({.name = "one"});
+  ASSERT_TRUE(run);
+  run->interrupt();
+  const auto dropped = client::next_server(*run);
+  ASSERT_FALSE(dropped);
+  EXPECT_NE(dropped.error().text.find("has dropped this client"), std::string::npos);
+  first.reset();
+  const auto none = client::next_server(*run);
+  EXPECT_TRUE(none && !*none) << "the run has ended";
+  const FakeRun second(place("one.control"), hello_of(7));
+  const auto other = client::next_server(*run);
+  EXPECT_TRUE(other && *other) << "the server has died";
 }
 
 TEST(RunNameTest, BeginsWithALetter) {

@@ -77,7 +77,8 @@ delay() { printf '[[rule]]\ncall = "shmget"\naction = "fault"\ndelay = "60s"\n';
 delay >run.toml
 client reload || fail "reload: $?"
 touch "$followed/$next"
-sleep 1
+wait_until 30 test -e "$followed/$next.begun" || fail "the call does not come"
+sleep 0.5
 printf '# The same, elsewhere.\n' | cat - <(delay) >run.toml
 client reload || fail "reload: $?"
 sleep 1

@@ -24,7 +24,9 @@ Result<std::optional<RunConnection>, Problem> next_server(const RunConnection& r
   const auto deadline = std::chrono::steady_clock::now() + kForItsBeginning;
   const auto heard = next ? next->get_hello(deadline) : Result<void, Problem>(next.error());
   if (heard && !is_same(next->hello(), run.hello())) return None();
-  if (heard && next->hello().server == run.hello().server) {
+  // A run of an older version does not tell.
+  const pid_t before = run.hello().server;
+  if (heard && before != 0 && next->hello().server == before) {
     return Problem{run.hello().called() +
                    " has dropped this client, which did not keep up with what it is told"};
   }

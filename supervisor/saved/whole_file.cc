@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cerrno>
-#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -48,7 +47,9 @@ Result<std::string> link_as_unfinished(const UniqueFd& file, const std::string& 
 
 /// Before much is written that could not get its name.
 bool is_too_long(const std::string& path) {
-  return path.size() - (path.rfind('/') + 1) + kUnfinished.size() > NAME_MAX;
+  const long most = ::pathconf(folder_of(path).c_str(), _PC_NAME_MAX);
+  const std::size_t name_bytes = path.size() - (path.rfind('/') + 1);
+  return most > 0 && name_bytes + kUnfinished.size() > static_cast<std::size_t>(most);
 }
 
 }  // namespace
