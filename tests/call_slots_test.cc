@@ -82,6 +82,56 @@ TEST_F(CallSlotsTest, WhatWasDecidedIsTheAnswer) {
   EXPECT_EQ(exit_status_of(child.child()), 9);
 }
 
+TEST_F(CallSlotsTest, ACallThatIsMadeAgainFindsItsNote) {
+  constexpr int kCallAgainSeen = -513;
+  SupervisedChild child([] {
+    // As the kernel does where a stop or a signal is pending.
+    for (;;) {
+      const long result = raw_call(SYS_shmdt);
+      if (result != kCallAgainSeen) return static_cast<int>(result);
+    }
+  });
+  ASSERT_EQ(child.trouble(), "");
+  receive_and_die(child, [&](const seccomp_notif& notif, CallSlots& slots) {
+    slots.note(notif.id)->mark.store(5);
+    (void)child.listener().send_back(notif.id);
+  });
+  CallSlots slots(*file_, {});
+  child.listener().note_calls_in(slots);
+  EXPECT_TRUE(go_on_with(child.listener(), slots.take_left()).to_serve.empty());
+  EXPECT_EQ(slots.taken(), 1U);
+  const seccomp_notif again = child.receive();
+  EXPECT_EQ(slots.taken(), 2U);
+  const auto* const note = slots.take_up(again);
+  ASSERT_NE(note, nullptr);
+  EXPECT_EQ(note->mark.load(), 5U);
+  EXPECT_EQ(slots.taken(), 1U);
+  EXPECT_EQ(slots.take_up(again), nullptr);
+  EXPECT_TRUE(child.listener().respond(again.id, 6));
+  EXPECT_EQ(exit_status_of(child.child()), 6);
+}
+
+TEST_F(CallSlotsTest, ANoteEndsWithAnotherCallOfItsThread) {
+  SupervisedChild child([] {
+    (void)raw_call(SYS_shmdt);
+    return static_cast<int>(raw_call(SYS_shmget));
+  });
+  ASSERT_EQ(child.trouble(), "");
+  receive_and_die(child, [&](const seccomp_notif& notif, CallSlots& slots) {
+    slots.note(notif.id)->mark.store(5);
+    (void)child.listener().send_back(notif.id);
+  });
+  CallSlots slots(*file_, {});
+  child.listener().note_calls_in(slots);
+  (void)go_on_with(child.listener(), slots.take_left());
+  EXPECT_EQ(slots.taken(), 1U);
+  const seccomp_notif other = child.receive();
+  EXPECT_EQ(slots.take_up(other), nullptr);
+  EXPECT_EQ(slots.taken(), 1U);
+  EXPECT_TRUE(child.listener().respond(other.id, 6));
+  EXPECT_EQ(exit_status_of(child.child()), 6);
+}
+
 TEST_F(CallSlotsTest, AnAnswerThatWasGivenIsNotGivenAgain) {
   SupervisedChild child(
       [] { return static_cast<int>(raw_call(SYS_shmdt) * 10 + raw_call(SYS_shmdt)); });

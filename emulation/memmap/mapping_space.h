@@ -63,6 +63,10 @@ class MappingSpace {
   /// the kernel closes them only on the process's way back to its program.
   [[nodiscard]] Result<void> finish_unmapping() { return do_finish_unmapping(); }
 
+  /// What an earlier attempt at this very call unmapped that nobody lived to answer: nothing,
+  /// mostly.
+  [[nodiscard]] std::optional<FileIdentity> unmapped_before() { return do_unmapped_before(); }
+
   /// The lowest shared mapping of a file that ends above `address`; nothing where there is none.
   [[nodiscard]] Result<std::optional<MappedArea>> area_above(std::uint64_t address);
 
@@ -76,6 +80,7 @@ class MappingSpace {
   virtual Result<Outcome> do_unmap(const AddressRange& range, bool caller_may_complete) = 0;
   virtual Result<void> do_finish_unmapping() = 0;
   virtual Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) = 0;
+  virtual std::optional<FileIdentity> do_unmapped_before() { return std::nullopt; }
 };
 
 }  // namespace shmvisor

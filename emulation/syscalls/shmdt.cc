@@ -99,14 +99,25 @@ class Detaching {
       }
       fragments_.segment()->note_detach(actor());
     }
-    if (!found_) return next ? Errno(EINVAL) : as_answer(next.error());
-    drop_detached(fragments_.segment(), space_, registry_.files());
-    Reply reply(0);
-    reply.note_segment(fragments_.segment()->id());
-    return reply;
+    if (!found_) {
+      const auto before = space_.unmapped_before();
+      if (!before) return next ? Errno(EINVAL) : as_answer(next.error());
+      const auto segment = registry_.files().find(*before);
+      if (segment == nullptr) return 0;
+      segment->note_detach(actor());
+      return detached(segment);
+    }
+    return detached(fragments_.segment());
   }
 
  private:
+  Reply detached(const std::shared_ptr<Segment>& segment) {
+    drop_detached(segment, space_, registry_.files());
+    Reply reply(0);
+    reply.note_segment(segment->id());
+    return reply;
+  }
+
   /// Not where the segment is removed: this may be its last mapping, and the segment's memory must
   /// be free when the call is over, which the supervisor alone can see to.
   [[nodiscard]] bool caller_may_complete() const { return !fragments_.segment()->ends_unmapped(); }

@@ -42,7 +42,7 @@ enum class LendingOrder : std::uint8_t {
   kLendFirst,
   /// In a repetition of its call (RepeatedCall), 40 us later: so that it keeps nothing, but is
   /// killed with us from then on. For a caller that is to run calls step by step, which dies with
-  /// us anyway.
+  /// us anyway where nothing is noted for another server.
   kHoldFirst,
 };
 
@@ -69,6 +69,9 @@ class CallerHold {
   Result<int> hold_and_lend(const LentDescriptor& lent, LendingOrder order,
                             const WhileItWaits& while_it_waits);
 
+  /// Where the next server finds what is done in the caller; null where there will be none.
+  [[nodiscard]] journal::InjectionNote* note();
+
   /// For a call that is to change something: makes sure, by taking the caller over, that no signal
   /// keeps its answer from it. Does nothing where that is sure anyway, and where the caller cannot
   /// be traced or does not stop in time.
@@ -87,6 +90,7 @@ class CallerHold {
   /// Holds a caller without trusting its notification.
   Result<void> take_over();
   void observe_wait();
+  void note_lent(const LentDescriptor& lent);
   /// Answers the notification so that the caller gets out of it, into our stop. Only where that
   /// succeeds is the thread that we attached to the caller: its tid may have gone to a thread that
   /// execs.

@@ -4,6 +4,7 @@
 #include <climits>
 #include <utility>
 
+#include "policy/base/fault_point.h"
 #include "supervisor/inject/lent_mapping.h"
 #include "supervisor/inject/mmap_call.h"
 #include "supervisor/procfs/task_status.h"
@@ -21,7 +22,9 @@ void PageInstaller::lend_if_due(std::uint64_t id) {
   if (used || (waits && !CallPage::is_due(misses))) return;
   const auto status = TaskStatus::read(call_.tid());
   if (!status || status->seccomp_filters != page->filters_of_callers()) return;
+  fault_point("before_page_lent");
   const auto lent = page->file().lend(call_.listener(), id, call_.tid());
+  fault_point("page_lent");
   if (lent) number_ = *lent;
 }
 
@@ -35,6 +38,7 @@ void PageInstaller::finish(StoppedThread& thread, Abi abi, bool wanted) {
   // Where its place is taken the caller goes on without, and what is there stays as it is.
   const bool there = mapped && static_cast<std::uint64_t>(*mapped) == mapping[0];
   if (there) {
+    fault_point("page_mapped");
     // After mlockall(MCL_FUTURE) it would count for RLIMIT_MEMLOCK.
     (void)thread.call(abi, RemoteCall::kMmap, slots);
     (void)thread.call(abi, RemoteCall::kMunlock, {mapping[0], mapping[1] + slots[1]});
@@ -44,7 +48,8 @@ void PageInstaller::finish(StoppedThread& thread, Abi abi, bool wanted) {
     if (there) use_.misses->store(CallPageUse::kUsed, std::memory_order_relaxed);
   } else if (there) {
     // Another thread may have closed it, and what is mapped may be any file.
-    (void)unmap_in(thread, abi, {mapping[0], mapping[1] + slots[1]});
+    (void)unmap_in(thread, abi, {mapping[0], mapping[1] + slots[1]},
+                   journal::InjectionNote::kNothing);
   }
 }
 

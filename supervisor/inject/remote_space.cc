@@ -1,11 +1,14 @@
 #include "supervisor/inject/remote_space.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 
 #include <utility>
 
 #include "policy/base/error_result.h"
+#include "policy/base/fault_point.h"
 #include "supervisor/inject/call_from_site.h"
+#include "supervisor/inject/lent_mapping.h"
 #include "supervisor/inject/mapping_ways.h"
 #include "supervisor/inject/mmap_call.h"
 #include "supervisor/inject/outgoing_files.h"
@@ -19,18 +22,23 @@ Result<std::optional<std::uint64_t>> RemoteSpace::do_map(const MapRequest& reque
   if (request.below_4gib && request.length_bytes > UINT32_MAX) {
     return translate(-ENOMEM, request).error();
   }
+  const auto before = mapped_before(request, file);
   Mapping mapping;
   mapping.arguments = mmap_arguments(request, abi_);
   mapping.file = std::move(file.fd);
   mapping.caller_may_complete = request.caller_may_complete && request.lock != LockMode::kLazy;
-  const auto attempt = map_in_caller(hold_, page_, features_, mapping);
+  if (journal::InjectionNote* const note = before ? nullptr : hold_.note()) {
+    note->length.store(request.length_bytes);
+  }
+  const auto attempt = before ? Result(MapAttempt::answered(static_cast<std::int64_t>(*before)))
+                              : map_in_caller(hold_, page_, features_, mapping);
   mapping.file.reset();  // only the mapping shall count for in_use()
   if (attempt && attempt->outcome == MapAttempt::Outcome::kCompletedByCaller) {
     return std::optional<std::uint64_t>();
   }
   auto address =
       attempt ? translate(attempt->answer, request) : Result<std::uint64_t>(attempt.error());
-  if (address && request.lock == LockMode::kLazy) {
+  if (address && request.lock == LockMode::kLazy && hold_.hold()) {
     const auto locked = lock_lazily(hold_.thread(), abi_, {*address, request.length_bytes});
     if (!locked) address = locked.error();
   }
@@ -60,7 +68,15 @@ Result<MappingSpace::Outcome> RemoteSpace::do_unmap(const AddressRange& range,
     if (ran) return Outcome::kDone;
     if (ran.error() != Errno(EAGAIN)) return ran.error();
   }
-  const auto unmapped = unmap_in(thread, abi_, range);
+  if (journal::InjectionNote* const note = thread.note()) {
+    const auto area = do_area_above(range.start);
+    const FileIdentity file = area && *area ? (*area)->file : FileIdentity();
+    note->address.store(range.start);
+    note->length.store(range.length);
+    note->device.store(file.device);
+    note->inode.store(file.inode);
+  }
+  const auto unmapped = unmap_in(thread, abi_, range, journal::InjectionNote::kUnmap);
   if (!unmapped) return unmapped.error();
   unmapped_by_step_ = true;
   return Outcome::kDone;
@@ -84,6 +100,46 @@ Result<std::optional<MappedArea>> RemoteSpace::do_area_above(std::uint64_t addre
     map_.emplace(std::move(*map));
   }
   return map_->area_above(address, Areas::kShared);
+}
+
+std::optional<FileIdentity> RemoteSpace::do_unmapped_before() {
+  if (earlier_ == nullptr || earlier_->done.load() != journal::InjectionNote::kUnmap) {
+    return std::nullopt;
+  }
+  return FileIdentity{earlier_->device.load(), earlier_->inode.load()};
+}
+
+std::optional<std::uint64_t> RemoteSpace::mapped_before(const MapRequest& request,
+                                                        const BackingFile& file) {
+  if (earlier_ == nullptr || earlier_->done.load() != journal::InjectionNote::kMap) {
+    return std::nullopt;
+  }
+  const std::uint64_t address = earlier_->address.load();
+  struct stat status {};
+  const auto area = do_area_above(address);
+  if (area && *area && (*area)->range == AddressRange{address, request.length_bytes} &&
+      ::fstat(file.fd.get(), &status) == 0 &&
+      (*area)->file == FileIdentity{status.st_dev, status.st_ino}) {
+    return address;
+  }
+  earlier_->done.store(journal::InjectionNote::kNothing);
+  return std::nullopt;
+}
+
+void RemoteSpace::take_up_earlier() {
+  fault_point("taking_up");
+  const std::uint64_t mark = earlier_->mark.load();
+  const bool blocked = earlier_->has(journal::InjectionNote::kBlocked);
+  const CallPage* const page = page_.use().page;
+  const auto left = LentDescriptor::find(call_.tid(), [&](std::uint64_t position) {
+    return (mark != 0 && position == mark) || (page != nullptr && position == page->file().mark());
+  });
+  if ((!blocked && left.empty()) || !hold_.hold()) return;
+  for (const int number : left) {
+    (void)close_in(hold_.thread(), abi_, static_cast<std::uint64_t>(number));
+    fault_point("left_closed");
+  }
+  earlier_->mark.store(0);
 }
 
 Result<std::uint64_t> RemoteSpace::translate(std::int64_t mapped, const MapRequest& request) {

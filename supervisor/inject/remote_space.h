@@ -32,7 +32,12 @@ class RemoteSpace : public MappingSpace {
         abi_(call.raw().abi),
         features_(features),
         hold_(call, expected, access_warnings, tracer_wait),
-        page_(abi_ == page_code::abi() ? call_page : CallPageUse(), features) {}
+        page_(abi_ == page_code::abi() ? call_page : CallPageUse(), features) {
+    if (CallSlots* const slots = call.listener().slots()) {
+      earlier_ = slots->take_up(call.notification());
+      if (earlier_ != nullptr) take_up_earlier();
+    }
+  }
 
   /// See CallerHold.
   void secure_answer() { hold_.secure_answer(); }
@@ -47,10 +52,16 @@ class RemoteSpace : public MappingSpace {
   Result<Outcome> do_unmap(const AddressRange& range, bool caller_may_complete) override;
   Result<void> do_finish_unmapping() override;
   Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) override;
+  std::optional<FileIdentity> do_unmapped_before() override;
 
   /// The address that mmap(2) answered, or shmat(2)'s errno for mmap(2)'s.
   Result<std::uint64_t> translate(std::int64_t mapped, const MapRequest& request);
   bool anything_mapped(const AddressRange& range);
+  /// The call was served before, by a server that died: gives its caller the signal mask that it
+  /// had, and takes back the descriptors that it was lent.
+  void take_up_earlier();
+  /// Where that server had `file` mapped; nothing where it had not, or it is not there any more.
+  std::optional<std::uint64_t> mapped_before(const MapRequest& request, const BackingFile& file);
 
   PendingCall& call_;
   const Abi abi_;
@@ -58,6 +69,7 @@ class RemoteSpace : public MappingSpace {
   CallerHold hold_;
   const PageRunner page_;
   std::optional<MemoryMap> map_;
+  journal::InjectionNote* earlier_ = nullptr;
   /// The caller has unmapped something and not been back in its program since.
   bool unmapped_by_step_ = false;
 };

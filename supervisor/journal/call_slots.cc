@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <utility>
+
+#include "policy/base/fault_point.h"
 
 namespace shmvisor {
 
 using journal::CallDecision;
 using journal::CallSlot;
+using journal::InjectionNote;
 using journal::kSlots;
 
 namespace {
@@ -25,7 +29,9 @@ void set(CallSlot& slot, std::uint32_t flag, bool on) {
 
 void decide(CallSlot& slot, std::int64_t result) {
   slot.result.store(result, std::memory_order_relaxed);
+  fault_point("before_decided");
   slot.state.store(CallSlot::kDecided, std::memory_order_release);
+  fault_point("decided");
 }
 
 }  // namespace
@@ -47,6 +53,7 @@ CallSlots::CallSlots(StateFile& file, const std::vector<CallDecision>& decisions
     if (state == CallSlot::kReceiving) slot.state.store(CallSlot::kReceived);
     taken_.set(number);
     enter(number);
+    if (state == CallSlot::kLeft) left_.fetch_add(1);
   }
   for (const CallDecision& decision : decisions) decided(file_, decision);
 }
@@ -65,6 +72,11 @@ std::vector<CallSlots::Left> CallSlots::take_left() {
   for (std::uint16_t number = 0; number < kSlots; ++number) {
     if (!taken_.test(number)) continue;
     CallSlot& slot = slots_[number];
+    if (slot.state.load() == CallSlot::kLeft) {
+      const auto caller = static_cast<pid_t>(slot.notification.pid);
+      if (::kill(caller, 0) != 0 && errno == ESRCH) release(number);
+      continue;
+    }
     const std::uint32_t flags = slot.flags.load();
     slot.deaths = (flags & CallSlot::kInService) != 0 ? slot.deaths + 1 : 0;
     set(slot, CallSlot::kInService, false);
@@ -94,12 +106,14 @@ CallSlot* CallSlots::take(int listener, std::chrono::milliseconds bound) {
   std::memset(slot.room.data(), 0, slot.room.size());
   slot.listener = listener;
   slot.deaths = 0;
+  slot.note.forget();
   slot.flags.store(0, std::memory_order_relaxed);
   slot.state.store(CallSlot::kReceiving, std::memory_order_release);
   return &slot;
 }
 
 void CallSlots::received(CallSlot& slot) {
+  fault_point("received");
   slot.state.store(CallSlot::kReceived, std::memory_order_release);
   const MutexLock lock(mutex_);
   enter(number_of(slot));
@@ -133,6 +147,64 @@ void CallSlots::forget(int listener) {
     // One that is being received into belongs to the thread that does so.
     if (slots_[number].state.load() != CallSlot::kReceiving) release(number);
   }
+}
+
+journal::InjectionNote* CallSlots::note(std::uint64_t call) {
+  const MutexLock lock(mutex_);
+  const std::uint16_t number = find(call);
+  return number == kEnd ? nullptr : &slots_[number].note;
+}
+
+bool CallSlots::leave(std::uint64_t call) {
+  const MutexLock lock(mutex_);
+  const std::uint16_t number = find(call);
+  if (number == kEnd || !slots_[number].note.says_anything()) return false;
+  slots_[number].state.store(CallSlot::kLeft);
+  left_.fetch_add(1);
+  return true;
+}
+
+journal::InjectionNote* CallSlots::take_up(const seccomp_notif& call) {
+  if (left_.load(std::memory_order_relaxed) == 0) return nullptr;
+  const MutexLock lock(mutex_);
+  const std::uint16_t own = find(call.id);
+  if (own == kEnd) return nullptr;
+  for (std::uint16_t number = 0; number < kSlots; ++number) {
+    CallSlot& slot = slots_[number];
+    if (!taken_.test(number) || slot.state.load() != CallSlot::kLeft ||
+        slot.notification.pid != call.pid) {
+      continue;
+    }
+    // One who has its result, or makes another call, has gone on.
+    const bool repeats = slot.note.phase.load() != InjectionNote::kReleasing &&
+                         std::memcmp(&slot.notification.data, &call.data, sizeof(call.data)) == 0;
+    if (repeats) slots_[own].note.copy_from(slot.note);
+    fault_point("note_taken_up");
+    release(number);
+    return repeats ? &slots_[own].note : nullptr;
+  }
+  return nullptr;
+}
+
+std::vector<CallSlots::Guarded> CallSlots::guarded() const {
+  const MutexLock lock(mutex_);
+  std::vector<Guarded> all;
+  for (std::uint16_t number = 0; number < kSlots; ++number) {
+    const CallSlot& slot = slots_[number];
+    if (!taken_.test(number) || slot.state.load() != CallSlot::kLeft) continue;
+    if (!slot.note.has(InjectionNote::kGuarded)) continue;
+    all.push_back({slot.notification.id, static_cast<pid_t>(slot.notification.pid)});
+  }
+  return all;
+}
+
+bool CallSlots::look_at_left(std::uint64_t call,
+                             const std::function<void(journal::InjectionNote&)>& look) {
+  const MutexLock lock(mutex_);
+  const std::uint16_t number = find(call);
+  if (number == kEnd || slots_[number].state.load() != CallSlot::kLeft) return false;
+  look(slots_[number].note);
+  return true;
 }
 
 std::size_t CallSlots::taken() const {
@@ -177,18 +249,20 @@ void CallSlots::enter(std::uint16_t slot) {
   next_[slot] = std::exchange(first, slot);
 }
 
-void CallSlots::leave(std::uint16_t slot) {
+void CallSlots::unlink(std::uint16_t slot) {
   std::uint16_t* link = &first_[bucket_of(slots_[slot].notification.id)];
   while (*link != kEnd && *link != slot) link = &next_[*link];
   if (*link == slot) *link = std::exchange(next_[slot], kEnd);
 }
 
 void CallSlots::release(std::uint16_t slot) {
-  leave(slot);
-  slots_[slot].state.store(CallSlot::kFree, std::memory_order_release);
+  fault_point("slot_before_free");
+  unlink(slot);
+  if (slots_[slot].state.exchange(CallSlot::kFree) == CallSlot::kLeft) left_.fetch_sub(1);
   taken_.reset(slot);
   first_free_ = std::min<std::size_t>(first_free_, slot);
   released_.notify_one();
+  fault_point("slot_freed");
 }
 
 }  // namespace shmvisor

@@ -14,12 +14,15 @@
 #pragma once
 
 #include <linux/seccomp.h>
+#include <sys/types.h>
 
 #include <array>
+#include <atomic>
 #include <bitset>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -77,6 +80,26 @@ class CallSlots {
   void free(std::uint64_t call);
   /// The listener is closed.
   void forget(int listener);
+  /// Where the call's injection is noted; null where it has no slot. Till it is freed.
+  [[nodiscard]] journal::InjectionNote* note(std::uint64_t call);
+
+  // Of callers that were held when a server died:
+
+  /// Keeps the slot of a call whose notification is used up, if its injection says anything, till
+  /// its caller makes it again. Before anything is received.
+  [[nodiscard]] bool leave(std::uint64_t call);
+  /// For a call that was received: if it is one that was left, made again, its slot gets the note
+  /// of that. Null otherwise.
+  [[nodiscard]] journal::InjectionNote* take_up(const seccomp_notif& call);
+  /// A left slot whose caller may be stopped.
+  struct Guarded {
+    std::uint64_t call = 0;
+    pid_t tid = 0;
+  };
+  [[nodiscard]] std::vector<Guarded> guarded() const;
+  /// Whether it is left still. If so `look` is called with its note, under the lock.
+  bool look_at_left(std::uint64_t call, const std::function<void(journal::InjectionNote&)>& look);
+
   /// Taken ones.
   [[nodiscard]] std::size_t taken() const;
 
@@ -98,11 +121,12 @@ class CallSlots {
   [[nodiscard]] std::uint16_t number_of(const journal::CallSlot& slot) const;
   void set_flag(std::uint64_t call, std::uint32_t flag, bool on);
   void enter(std::uint16_t slot) REQUIRES(mutex_);
-  void leave(std::uint16_t slot) REQUIRES(mutex_);
+  void unlink(std::uint16_t slot) REQUIRES(mutex_);
   void release(std::uint16_t slot) REQUIRES(mutex_);
 
   StateFile& file_;
   const std::span<journal::CallSlot> slots_;
+  std::atomic<std::size_t> left_{0};
   mutable Mutex mutex_;
   Condition released_;
   std::bitset<journal::kSlots> taken_ GUARDED_BY(mutex_);

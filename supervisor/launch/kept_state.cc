@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/base/fault_point.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/journal/state_restore.h"
 #include "supervisor/kernel/file_inode.h"
@@ -30,6 +31,7 @@ Result<void, std::string> KeptState::bring_back(Session& session) {
   auto restored = restore_state(state_, session.number(), session.registries(), session.machine());
   if (!restored) return restored.error();
   if (visitors_ != nullptr) session.namespaces().take_back_owner(visitors_->owner_depth.load());
+  fault_point("state_restored");
   std::vector<IpcNamespaceId> namespaces;
   // What is left is of segments that were being made, or were over, and of IPC namespaces.
   std::ranges::sort(restored->descriptors);
@@ -44,6 +46,7 @@ Result<void, std::string> KeptState::bring_back(Session& session) {
     page_.descriptors.drop(fd);
   });
   session.registries().observe(journal_, session.number());
+  fault_point("state_observed");
   end_unheld(session, namespaces);
   finish_restore(state_, session.number(), session.registries());
   if (!restored->locked.empty()) {
@@ -77,6 +80,8 @@ void KeptState::bring_back(ServedListener& served, JoinedCommands* joined) {
       slots_.forget(call.listener);
     }
   }
+  injections_.settle();
+  fault_point("calls_back");
   if (!left.empty()) spdlog::debug("{} calls were under way", left.size());
 }
 

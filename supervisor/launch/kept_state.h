@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "policy/base/result.h"
+#include "supervisor/inject/left_injections.h"
 #include "supervisor/join/joined_commands.h"
 #include "supervisor/journal/call_slots.h"
 #include "supervisor/journal/change_journal.h"
@@ -33,8 +34,11 @@ class KeptState {
   /// joined, where there may be some.
   void bring_back(ServedListener& served, JoinedCommands* joined);
 
-  /// False where segments' pages are still being locked: see end_process.h.
-  bool wait_for_end(std::chrono::milliseconds bound) { return locking_.wait_for_end(bound); }
+  /// False where segments' pages are still being locked, or callers given back what they had: see
+  /// end_process.h.
+  bool wait_for_end(std::chrono::milliseconds bound) {
+    return injections_.wait_for_end(bound) && locking_.wait_for_end(bound);
+  }
 
  private:
   KeptState(const Kept& kept, journal::RecoveredState state);
@@ -48,6 +52,7 @@ class KeptState {
   journal::RecoveredState state_;
   ChangeJournal journal_;
   CallSlots slots_;
+  LeftInjections injections_{slots_};
   BackgroundTask locking_;
 };
 

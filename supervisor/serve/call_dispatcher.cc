@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "policy/base/error_result.h"
+#include "policy/base/fault_point.h"
 #include "supervisor/credentials/accountable_user.h"
 #include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/inject/attach_to_caller.h"
@@ -251,6 +252,7 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
         "is out of descriptors or memory",
         call.tid());
   }
+  fault_point("call_done");
   auto undo = reply.undo();
   const bool completed_by_caller = undo != nullptr;
   // Before the caller can call again.

@@ -1,0 +1,191 @@
+#include "supervisor/inject/left_injections.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <list>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "policy/base/error_result.h"
+#include "policy/base/fault_point.h"
+#include "supervisor/inject/arch/registers.h"
+#include "supervisor/inject/tracee.h"
+#include "supervisor/inject/tracee_signals.h"
+#include "supervisor/procfs/process_stat.h"
+#include "supervisor/procfs/task_status.h"
+
+namespace shmvisor {
+namespace {
+
+using journal::InjectionNote;
+
+constexpr std::chrono::milliseconds kBetweenLooks(1);
+/// Of one that had its result, and was let go, most likely.
+constexpr int kLooksAtReleased = 50;
+constexpr int kMostStops = 5;
+constexpr std::chrono::milliseconds kSeizeBound(1000);
+
+bool has_stopped(pid_t tid) {
+  const auto stat = ProcessStat::read(tid);
+  return stat && stat->state == 'T';
+}
+
+/// One that has stopped, while it is given back what it had.
+class StoppedCaller {
+ public:
+  StoppedCaller(Tracee tracee, InjectionNote& note, std::uint64_t call)
+      : tracee_(std::move(tracee)), note_(note), call_(call) {}
+
+  [[nodiscard]] pid_t tid() const { return tracee_.tid(); }
+  [[nodiscard]] std::uint64_t call() const { return call_; }
+  [[nodiscard]] bool keeps_result() const { return keeps_result_; }
+
+  bool restore() {
+    if (tracee_.wait(Tracee::Wait::kBounded) == Tracee::Stop::kGone) return false;
+    const auto now = Registers::read(tid());
+    const auto mask = tracee_.signal_mask();
+    if (!now || !mask) return false;
+    RawRegisters raw{};
+    std::memcpy(&raw, note_.registers.data(), sizeof(raw));
+    const Registers own(raw);
+    const Registers again = own.repeating();
+    keeps_result_ = note_.phase.load() == InjectionNote::kReleasing &&
+                    now->instruction_pointer() != again.instruction_pointer();
+    mask_ = keeps_result_ ? *mask : note_.signal_mask;
+    if (keeps_result_) return true;
+    if (note_.phase.load() == InjectionNote::kStepping) {
+      const auto result = now->result_of_other(own.abi(), note_.call.load());
+      if (result && !is_error_result(*result)) {
+        note_.succeeded(static_cast<std::uint64_t>(*result));
+      }
+    }
+    fault_point("left_looked_at");
+    if (!again.write_to(tid())) return false;
+    fault_point("left_registers");
+    note_.phase.store(InjectionNote::kRepeating);
+    return true;
+  }
+
+  /// Its process goes on once all are let go.
+  void take_continue() {
+    (void)tracee_.set_signal_mask(kAllSignals & ~bit_of(SIGCONT));
+    if (::syscall(SYS_tkill, tid(), SIGCONT) != 0) return;
+    for (int stops = 0; stops < kMostStops; ++stops) {
+      if (!tracee_.resume(false)) return;
+      const auto stop = tracee_.wait(Tracee::Wait::kBounded);
+      if (stop == Tracee::Stop::kSignal && tracee_.pending_signal() == SIGCONT) {
+        tracee_.drop_pending_signal();
+        return;
+      }
+      if (stop != Tracee::Stop::kInterrupted) return;
+    }
+  }
+
+  /// Lets it go as it was found.
+  void detach_stopped() {
+    (void)tracee_.wait(Tracee::Wait::kBounded);
+    (void)tracee_.detach();
+  }
+
+  void let_go() {
+    (void)tracee_.set_signal_mask(mask_);
+    note_.clear(InjectionNote::kBlocked | InjectionNote::kGuarded);
+    fault_point("left_restored");
+    (void)tracee_.detach();
+    fault_point("left_let_go");
+  }
+
+ private:
+  Tracee tracee_;
+  InjectionNote& note_;
+  std::uint64_t call_;
+  std::uint64_t mask_ = 0;
+  bool keeps_result_ = false;
+};
+
+}  // namespace
+
+void LeftInjections::settle() {
+  std::vector<Left> left;
+  for (const CallSlots::Guarded& one : slots_.guarded()) left.push_back({one});
+  if (left.empty()) return;
+  (void)task_.start([this, all = std::move(left)]() mutable { run(std::move(all)); });
+}
+
+void LeftInjections::run(std::vector<Left> left) {
+  while (!over_.load() && !left.empty()) {
+    settle_some(left);
+    std::this_thread::sleep_for(kBetweenLooks);
+  }
+}
+
+void LeftInjections::settle_some(std::vector<Left>& left) {
+  std::erase_if(left, [&](Left& one) { return is_over(one); });
+  std::vector<std::pair<pid_t, CallSlots::Guarded>> by_process;
+  for (const Left& one : left) {
+    if (const auto status = TaskStatus::read(one.slot.tid)) {
+      by_process.emplace_back(status->tgid, one.slot);
+    }
+  }
+  while (!by_process.empty()) {
+    // All of a process at once: a SIGCONT lets each of its threads go on.
+    const pid_t process = by_process.front().first;
+    std::vector<CallSlots::Guarded> threads;
+    std::erase_if(by_process, [&](const auto& one) {
+      if (one.first != process) return false;
+      threads.push_back(one.second);
+      return true;
+    });
+    const bool ready = std::ranges::all_of(
+        threads, [](const CallSlots::Guarded& one) { return has_stopped(one.tid); });
+    if (ready) give_back(threads);
+  }
+}
+
+bool LeftInjections::is_over(Left& one) {
+  const InjectionNote* const note = note_of(one.slot);
+  if (note == nullptr || !note->has(InjectionNote::kGuarded)) return true;
+  const bool gone = ::kill(one.slot.tid, 0) != 0 && errno == ESRCH;
+  const bool let_go = note->phase.load() == InjectionNote::kReleasing &&
+                      !has_stopped(one.slot.tid) && ++one.looks > kLooksAtReleased;
+  if (!gone && !let_go) return false;
+  slots_.free(one.slot.call);
+  return true;
+}
+
+void LeftInjections::give_back(const std::vector<CallSlots::Guarded>& stopped) {
+  std::list<StoppedCaller> callers;
+  for (const CallSlots::Guarded& one : stopped) {
+    InjectionNote* const note = note_of(one);
+    if (note == nullptr) continue;
+    auto seized = Tracee::seize(one.tid, 0, kSeizeBound);
+    // All or none: those that were attached to stay stopped when they are let go.
+    if (!seized) {
+      for (StoppedCaller& other : callers) other.detach_stopped();
+      return;
+    }
+    callers.emplace_back(std::move(*seized), *note, one.call);
+  }
+  fault_point("left_seized");
+  std::erase_if(callers, [](StoppedCaller& one) { return !one.restore(); });
+  if (callers.empty()) return;
+  callers.front().take_continue();
+  for (StoppedCaller& one : callers) {
+    one.let_go();
+    if (one.keeps_result()) slots_.free(one.call());
+  }
+}
+
+InjectionNote* LeftInjections::note_of(const CallSlots::Guarded& slot) {
+  InjectionNote* found = nullptr;
+  (void)slots_.look_at_left(slot.call, [&](InjectionNote& note) { found = &note; });
+  return found;
+}
+
+}  // namespace shmvisor
