@@ -16,10 +16,18 @@ import keeper
 # A point is passed so often before the server dies: the first calls of a process are run step by
 # step, later ones by the call page, and then from call sites.
 PASSAGES = (1, 2, 3, 5, 9, 17)
-ROUNDS = 7
 BOUND_SECONDS = 40
-# What reaches the points that a run with no options does not pass.
-WAYS = ([], ["--without", "call-page"])
+# Options of the run, and arguments of the program: rounds, threads, whose calls. The later ones reach the points that
+# the first does not pass.
+WAYS = (
+    ([], ["7", "1"]),
+    (["--without", "call-page"], ["3", "1"]),
+    ([], ["20", "1", "libc"]),
+    ([], ["5", "3"]),
+)
+# Of the points that are passed once in a thousand changes.
+RARE = "checkpoint_"
+LONG_WAY = ([], ["300", "1", "libc"])
 # Those of what follows a death: (the death before, passage).
 BEFORE = {
     "left_": ("step_replaced", 1),
@@ -46,10 +54,10 @@ def deaths_in(log):
     return len(re.findall("another one goes on", log))
 
 
-def run_once(program, faults, options, threads):
+def run_once(program, faults, options, arguments):
     """(how many servers died, what is wrong or None)"""
     environment = dict(os.environ, SHMVISOR_FAULT=faults)
-    run = keeper.start(["--keeper-deaths", "100", *options], [program, str(ROUNDS), str(threads)],
+    run = keeper.start(["--keeper-deaths", "100", *options], [program, *arguments],
                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
                        start_new_session=True)
     try:
@@ -83,13 +91,12 @@ def main():
     parser.add_argument("--only")
     parser.add_argument("--passages", default=",".join(map(str, PASSAGES)))
     parser.add_argument("--seconds", type=float, default=1e9)
-    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     points = names(given.sources)
     if given.list:
         print("\n".join(points))
         return
-    died, wrong = run_once(given.program, "received:1", [], 1)
+    died, wrong = run_once(given.program, "received:1", *WAYS[0])
     if wrong:
         raise SystemExit(f"FAILED: at the first call: {wrong}")
     if died == 0:
@@ -101,17 +108,17 @@ def main():
         if given.only and not re.fullmatch(given.only, name):
             continue
         deaths = 0
-        for options in WAYS:
+        for way in [LONG_WAY] if name.startswith(RARE) else WAYS:
             for passage in map(int, given.passages.split(",")):
                 if time.monotonic() > end:
                     left_out += 1
                     continue
-                died, wrong = run_once(given.program, faults_of(name, passage), options, given.threads)
+                died, wrong = run_once(given.program, faults_of(name, passage), *way)
                 runs += 1
                 deaths += died
                 if wrong:
                     failed.append(name)
-                    print(f"{faults_of(name, passage)} {' '.join(options)}: {wrong}", flush=True)
+                    print(f"{faults_of(name, passage)} {' '.join(sum(way, []))}: {wrong}", flush=True)
                 if died < 1 and not wrong:
                     break  # nor does it pass there more often
         if deaths == 0:

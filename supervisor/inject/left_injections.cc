@@ -55,8 +55,9 @@ class StoppedCaller {
     std::memcpy(&raw, note_.registers.data(), sizeof(raw));
     const Registers own(raw);
     const Registers again = own.repeating();
+    // One that the kernel has repeat a call, a later one from the same place say, is in that call.
     keeps_result_ = note_.phase.load() == InjectionNote::kReleasing &&
-                    now->instruction_pointer() != again.instruction_pointer();
+                    std::memcmp(&now->raw(), &again.raw(), sizeof(raw)) != 0;
     mask_ = keeps_result_ ? *mask : note_.signal_mask;
     if (keeps_result_) return true;
     if (note_.phase.load() == InjectionNote::kStepping) {

@@ -10,6 +10,13 @@
 #include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
+namespace {
+
+bool is_result(const Result<std::int64_t>& mapped, std::uint64_t address) {
+  return mapped && static_cast<std::uint64_t>(*mapped) == address;
+}
+
+}  // namespace
 
 void PageInstaller::lend_if_due(std::uint64_t id) {
   const CallPage* const page = use_.page;
@@ -34,13 +41,17 @@ void PageInstaller::finish(StoppedThread& thread, Abi abi, bool wanted) {
   const CallPage& page = *use_.page;
   const CallArguments mapping = page.mapping(*number);
   const CallArguments slots = page.mapping_of_slots(*number);
-  const auto mapped = wanted ? thread.call(abi, RemoteCall::kMmap, mapping) : Errno(ECANCELED);
+  // The slots first: what has the page has them. They may be there already, of a server that died.
+  const bool has_slots =
+      wanted && (is_result(thread.call(abi, RemoteCall::kMmap, slots), slots[0]) ||
+                 thread.peek(slots[0]) == slots[0]);
+  fault_point("page_slots_mapped");
   // Where its place is taken the caller goes on without, and what is there stays as it is.
-  const bool there = mapped && static_cast<std::uint64_t>(*mapped) == mapping[0];
+  const bool there =
+      has_slots && is_result(thread.call(abi, RemoteCall::kMmap, mapping), mapping[0]);
+  fault_point("page_mapped");
   if (there) {
-    fault_point("page_mapped");
     // After mlockall(MCL_FUTURE) it would count for RLIMIT_MEMLOCK.
-    (void)thread.call(abi, RemoteCall::kMmap, slots);
     (void)thread.call(abi, RemoteCall::kMunlock, {mapping[0], mapping[1] + slots[1]});
   }
   if (page.file().identify(thread.tid(), *number).value_or(false)) {

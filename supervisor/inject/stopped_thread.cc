@@ -71,6 +71,7 @@ bool StoppedThread::release() {
   }
   const bool detached = tracee_.detach();
   fault_point("let_go");
+  if (note_ != nullptr) note_->forget();
   return detached && !departure_.repeats;
 }
 

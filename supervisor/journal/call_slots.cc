@@ -17,6 +17,10 @@ using journal::kSlots;
 
 namespace {
 
+/// A flag of a slot: its note is of a server that died, while the caller waits in its notification
+/// still. Of this process's, beside CallSlot::kInService.
+constexpr std::uint32_t kHasLeftNote = 2;
+
 thread_local std::optional<CallDecision> announced;
 
 void set(CallSlot& slot, std::uint32_t flag, bool on) {
@@ -53,7 +57,7 @@ CallSlots::CallSlots(StateFile& file, const std::vector<CallDecision>& decisions
     if (state == CallSlot::kReceiving) slot.state.store(CallSlot::kReceived);
     taken_.set(number);
     enter(number);
-    if (state == CallSlot::kLeft) left_.fetch_add(1);
+    if (state == CallSlot::kLeft || (slot.flags.load() & kHasLeftNote) != 0) left_.fetch_add(1);
   }
   for (const CallDecision& decision : decisions) decided(file_, decision);
 }
@@ -86,6 +90,10 @@ std::vector<CallSlots::Left> CallSlots::take_left() {
     left.notification = slot.notification;
     left.listener = slot.listener;
     if (slot.state.load() == CallSlot::kDecided) left.decided = slot.result.load();
+    if ((flags & kHasLeftNote) == 0 && slot.note.says_anything()) {
+      set(slot, kHasLeftNote, true);
+      left_.fetch_add(1);
+    }
     left.refused = refused;
   }
   return all;
@@ -160,7 +168,6 @@ bool CallSlots::leave(std::uint64_t call) {
   const std::uint16_t number = find(call);
   if (number == kEnd || !slots_[number].note.says_anything()) return false;
   slots_[number].state.store(CallSlot::kLeft);
-  left_.fetch_add(1);
   return true;
 }
 
@@ -169,6 +176,11 @@ journal::InjectionNote* CallSlots::take_up(const seccomp_notif& call) {
   const MutexLock lock(mutex_);
   const std::uint16_t own = find(call.id);
   if (own == kEnd) return nullptr;
+  if ((slots_[own].flags.load() & kHasLeftNote) != 0) {
+    set(slots_[own], kHasLeftNote, false);
+    left_.fetch_sub(1);
+    return &slots_[own].note;
+  }
   for (std::uint16_t number = 0; number < kSlots; ++number) {
     CallSlot& slot = slots_[number];
     if (!taken_.test(number) || slot.state.load() != CallSlot::kLeft ||
@@ -258,7 +270,10 @@ void CallSlots::unlink(std::uint16_t slot) {
 void CallSlots::release(std::uint16_t slot) {
   fault_point("slot_before_free");
   unlink(slot);
-  if (slots_[slot].state.exchange(CallSlot::kFree) == CallSlot::kLeft) left_.fetch_sub(1);
+  const bool had_note = (slots_[slot].flags.fetch_and(~kHasLeftNote) & kHasLeftNote) != 0;
+  if (slots_[slot].state.exchange(CallSlot::kFree) == CallSlot::kLeft || had_note) {
+    left_.fetch_sub(1);
+  }
   taken_.reset(slot);
   first_free_ = std::min<std::size_t>(first_free_, slot);
   released_.notify_one();
