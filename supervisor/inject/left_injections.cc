@@ -15,6 +15,7 @@
 #include "policy/base/error_result.h"
 #include "policy/base/fault_point.h"
 #include "supervisor/inject/arch/registers.h"
+#include "supervisor/inject/sent_stops.h"
 #include "supervisor/inject/tracee.h"
 #include "supervisor/inject/tracee_signals.h"
 #include "supervisor/procfs/process_stat.h"
@@ -75,16 +76,17 @@ class StoppedCaller {
 
   /// Its process goes on once all are let go.
   void take_continue() {
-    (void)tracee_.set_signal_mask(kAllSignals & ~bit_of(SIGCONT));
+    (void)tracee_.set_signal_mask(mask_);
     if (::syscall(SYS_tkill, tid(), SIGCONT) != 0) return;
-    for (int stops = 0; stops < kMostStops; ++stops) {
+    if ((mask_ & bit_of(SIGCONT)) != 0) return;  // it stays pending
+    for (int stops = 0; stops < kMostStops && tracee_.waits_for_it(SIGCONT); ++stops) {
       if (!tracee_.resume(false)) return;
-      const auto stop = tracee_.wait(Tracee::Wait::kBounded);
-      if (stop == Tracee::Stop::kSignal && tracee_.pending_signal() == SIGCONT) {
-        tracee_.drop_pending_signal();
-        return;
+      if (tracee_.wait(Tracee::Wait::kBounded) == Tracee::Stop::kTimeout) {
+        // Somebody took the SIGCONT back, by a SIGSTOP say.
+        (void)tracee_.interrupt();
+        (void)tracee_.wait(Tracee::Wait::kBounded);
       }
-      if (stop != Tracee::Stop::kInterrupted) return;
+      if (tracee_.pending_signal() == SIGCONT) return tracee_.drop_pending_signal();
     }
   }
 
@@ -176,6 +178,7 @@ void LeftInjections::give_back(const std::vector<CallSlots::Guarded>& stopped) {
   fault_point("left_seized");
   std::erase_if(callers, [](StoppedCaller& one) { return !one.restore(); });
   if (callers.empty()) return;
+  const SentStops::Continuing continuing;
   callers.front().take_continue();
   for (StoppedCaller& one : callers) {
     one.let_go();

@@ -9,6 +9,7 @@
 #include "policy/base/error_result.h"
 #include "policy/base/fault_point.h"
 #include "supervisor/inject/ptrace_request.h"
+#include "supervisor/inject/sent_stops.h"
 #include "supervisor/inject/tracee_signals.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/procfs/task_status.h"
@@ -115,6 +116,11 @@ Result<std::int64_t> StoppedThread::call(Abi abi, RemoteCall call,
 }
 
 Result<Registers> StoppedThread::run(const Registers& begin) {
+  // From here on it comes back, or goes on, by itself.
+  if (is_guarded() && note_->has(InjectionNote::kGuarded)) {
+    meet_stop();
+    note_->clear(InjectionNote::kGuarded);
+  }
   // The registers first: should we die from here on the code gives everything back, the mask too.
   if (replaced_ || !set_registers(begin)) return Errno(ESRCH);
   fault_point("page_begun");
@@ -194,8 +200,8 @@ Result<void> StoppedThread::enter_guarded(Abi abi, RemoteCall call,
   fault_point("step_entered");
   note_->call.store(static_cast<std::uint32_t>(call_number(abi, call)));
   note_->set(InjectionNote::kGuarded);
-  // Who may not be signalled dies with us instead.
-  if (!tracee_.send_stop()) {
+  // Who cannot be guarded dies with us instead.
+  if (!SentStops::all().send(tracee_)) {
     note_->clear(InjectionNote::kGuarded);
     die_with_us();
   }
@@ -218,7 +224,7 @@ void StoppedThread::note_repeating() {
 }
 
 void StoppedThread::meet_stop() {
-  if (!tracee_.stop_waits()) return note_->clear(InjectionNote::kGuarded);
+  if (!tracee_.waits_for_it(SIGSTOP)) return note_->clear(InjectionNote::kGuarded);
   if (!resume(false)) return tracee_.give_up_gone();
   fault_point("meeting_stop");
   switch (wait(Wait::kBounded)) {

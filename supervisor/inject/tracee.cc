@@ -115,13 +115,13 @@ bool Tracee::resume(bool to_syscall_stop) {
   return ptrace_value(to_syscall_stop ? PTRACE_SYSCALL : PTRACE_CONT, tid_, 0, signal) == 0;
 }
 
-Result<void> Tracee::send_stop() {
+Result<void> Tracee::send_stop() const {
   // As a thread's own signal: who stops the process sends it to the process.
   if (::syscall(SYS_tkill, tid_, SIGSTOP) != 0) return Errno::current();
   return {};
 }
 
-bool Tracee::stop_waits() const {
+bool Tracee::waits_for_it(int signal) const {
   constexpr std::uint32_t kMostAtOnce = 8;
   __ptrace_peeksiginfo_args from{};
   std::array<siginfo_t, kMostAtOnce> waiting{};
@@ -130,7 +130,7 @@ bool Tracee::stop_waits() const {
     const long read = ::ptrace(PTRACE_PEEKSIGINFO, tid_, &from, waiting.data());
     if (read <= 0) return false;
     for (long at = 0; at < read; ++at) {
-      if (waiting[static_cast<std::size_t>(at)].si_signo == SIGSTOP) return true;
+      if (waiting[static_cast<std::size_t>(at)].si_signo == signal) return true;
     }
     from.off += static_cast<std::uint64_t>(read);
   }

@@ -99,9 +99,10 @@ class Tracee {
   /// kernel, or until something happens.
   bool resume(bool to_syscall_stop);
   /// Has a SIGSTOP wait for it, which it stops by if nobody drops it. Errors: EPERM.
-  Result<void> send_stop();
-  /// Whether such a SIGSTOP waits for it still. Precondition: it has stopped.
-  [[nodiscard]] bool stop_waits() const;
+  Result<void> send_stop() const;
+  /// Whether such a SIGSTOP, or another `signal` of the thread's own, waits for it still.
+  /// Precondition: it has stopped.
+  [[nodiscard]] bool waits_for_it(int signal) const;
   /// Whether the signal that it was about to take is that one.
   [[nodiscard]] bool takes_sent_stop() const;
   /// Detaches the stopped thread, which goes on with the signal that it was about to take. False

@@ -167,6 +167,13 @@ bool CallSlots::leave(std::uint64_t call) {
   const MutexLock lock(mutex_);
   const std::uint16_t number = find(call);
   if (number == kEnd || !slots_[number].note.says_anything()) return false;
+  // A caller may be in its next call before the slot of the last one is free.
+  const seccomp_notif& own = slots_[number].notification;
+  for (std::uint16_t other = 0; other < kSlots; ++other) {
+    if (!is_left_by(other, own.pid)) continue;
+    if (slots_[other].notification.id > own.id) return false;
+    release(other);
+  }
   slots_[number].state.store(CallSlot::kLeft);
   return true;
 }
@@ -181,21 +188,25 @@ journal::InjectionNote* CallSlots::take_up(const seccomp_notif& call) {
     left_.fetch_sub(1);
     return &slots_[own].note;
   }
+  bool repeats = false;
   for (std::uint16_t number = 0; number < kSlots; ++number) {
     CallSlot& slot = slots_[number];
-    if (!taken_.test(number) || slot.state.load() != CallSlot::kLeft ||
-        slot.notification.pid != call.pid) {
-      continue;
-    }
+    if (!is_left_by(number, call.pid)) continue;
     // One who has its result, or makes another call, has gone on.
-    const bool repeats = slot.note.phase.load() != InjectionNote::kReleasing &&
-                         std::memcmp(&slot.notification.data, &call.data, sizeof(call.data)) == 0;
-    if (repeats) slots_[own].note.copy_from(slot.note);
+    if (slot.note.phase.load() != InjectionNote::kReleasing &&
+        std::memcmp(&slot.notification.data, &call.data, sizeof(call.data)) == 0) {
+      repeats = true;
+      slots_[own].note.copy_from(slot.note);
+    }
     fault_point("note_taken_up");
     release(number);
-    return repeats ? &slots_[own].note : nullptr;
   }
-  return nullptr;
+  return repeats ? &slots_[own].note : nullptr;
+}
+
+bool CallSlots::is_left_by(std::uint16_t slot, std::uint32_t caller) const {
+  return taken_.test(slot) && slots_[slot].state.load() == CallSlot::kLeft &&
+         slots_[slot].notification.pid == caller;
 }
 
 std::vector<CallSlots::Guarded> CallSlots::guarded() const {

@@ -120,6 +120,7 @@ class CallSlots {
   [[nodiscard]] std::uint16_t find(std::uint64_t call) const REQUIRES(mutex_);
   [[nodiscard]] std::uint16_t number_of(const journal::CallSlot& slot) const;
   void set_flag(std::uint64_t call, std::uint32_t flag, bool on);
+  [[nodiscard]] bool is_left_by(std::uint16_t slot, std::uint32_t caller) const REQUIRES(mutex_);
   void enter(std::uint16_t slot) REQUIRES(mutex_);
   void unlink(std::uint16_t slot) REQUIRES(mutex_);
   void release(std::uint16_t slot) REQUIRES(mutex_);
