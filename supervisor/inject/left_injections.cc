@@ -1,5 +1,6 @@
 #include "supervisor/inject/left_injections.h"
 
+#include <spdlog/spdlog.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -67,6 +68,8 @@ class StoppedCaller {
         note_.succeeded(static_cast<std::uint64_t>(*result));
       }
     }
+    spdlog::debug("thread {} was left in phase {}, done {} at {:#x}", tid(), note_.phase.load(),
+                  note_.done.load(), note_.address.load());
     fault_point("left_looked_at");
     if (!again.write_to(tid())) return false;
     fault_point("left_registers");

@@ -1,5 +1,6 @@
 #include "supervisor/inject/page_mapping.h"
 
+#include "policy/base/error_result.h"
 #include "supervisor/inject/lent_mapping.h"
 
 namespace shmvisor {
@@ -17,6 +18,11 @@ Result<MapAttempt> PageMapping::map(Mapping& mapping) {
   }
   if (!ran) return ran.error();
   if (!*ran) return MapAttempt::of(MapAttempt::Outcome::kCompletedByCaller);
+  if (journal::InjectionNote* const note = thread_.note();
+      note != nullptr && !(*ran)->lost && !is_error_result((*ran)->result)) {
+    note->address.store(static_cast<std::uint64_t>((*ran)->result));
+    note->intend(journal::InjectionNote::kMappedByCode);
+  }
   return finish_lent_mapping(thread_, abi_, mapping, **ran);
 }
 

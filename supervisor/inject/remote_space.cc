@@ -122,12 +122,15 @@ std::optional<std::uint64_t> RemoteSpace::mapped_before(const MapRequest& reques
       (*area)->file == FileIdentity{status.st_dev, status.st_ino}) {
     return address;
   }
+  spdlog::debug("thread {}: nothing of the segment is at {:#x} any more", call_.tid(), address);
   earlier_->done.store(journal::InjectionNote::kNothing);
   return std::nullopt;
 }
 
 void RemoteSpace::take_up_earlier() {
   fault_point("taking_up");
+  spdlog::debug("thread {}: its call was served before: phase {}, done {} at {:#x}", call_.tid(),
+                earlier_->phase.load(), earlier_->done.load(), earlier_->address.load());
   const std::uint64_t mark = earlier_->mark.load();
   const bool blocked = earlier_->has(journal::InjectionNote::kBlocked);
   const CallPage* const page = page_.use().page;

@@ -220,6 +220,10 @@ void StoppedThread::note_repeating() {
   static_assert(sizeof(raw) <= sizeof(note_->registers));
   std::memcpy(note_->registers.data(), &raw, sizeof(raw));
   note_->set(InjectionNote::kBlocked);
+  if (note_->intended.load() == InjectionNote::kMappedByCode) {
+    note_->intend(InjectionNote::kMap);
+    note_->succeeded(note_->address.load());
+  }
   note_->phase.store(InjectionNote::kRepeating);
 }
 

@@ -30,7 +30,15 @@ struct InjectionNote {
   static constexpr std::uint32_t kBlocked = 2;  ///< its signal mask is not `signal_mask`
 
   /// What a call of ours is for, and what was done: it is not to be done again.
-  enum Deed : std::uint32_t { kNothing = 0, kMap = 1, kUnmap = 2, kUndo = 3 };
+  enum Deed : std::uint32_t {
+    kNothing = 0,
+    kMap = 1,
+    kUnmap = 2,
+    kUndo = 3,
+    /// Code that goes on by itself has mapped it, at `address`. It counts once the caller has other
+    /// registers than those of that code.
+    kMappedByCode = 4,
+  };
 
   std::atomic<std::uint32_t> phase;
   std::atomic<std::uint32_t> flags;
