@@ -82,7 +82,9 @@ class Detaching {
     auto next = fragments_.next();
     while (next && *next) {
       const MappedArea fragment = **next;
-      (void)actor();  // once it is unmapped nothing may fail
+      const MappingActor& by = actor();  // once it is unmapped nothing may fail
+      const EarlyStamps early(space_, fragments_.segment(), Segment::Change::kDetach, by,
+                              registry_.host());
       next = fragments_.next();
       if (!found_ && !next && is_shortage(next.error())) break;  // nothing has happened yet
       const bool is_all = !found_ && next && !*next;
@@ -95,9 +97,9 @@ class Detaching {
       found_ = true;
       if (!unmapped) continue;
       if (*unmapped == MappingSpace::Outcome::kCompletedByCaller) {
-        return completed_by_caller(fragments_.segment(), Segment::Change::kDetach, actor());
+        return completed_by_caller(fragments_.segment(), Segment::Change::kDetach, by);
       }
-      fragments_.segment()->note_detach(actor());
+      fragments_.segment()->note_detach(by);
     }
     if (!found_) {
       const auto before = space_.unmapped_before();

@@ -74,6 +74,28 @@ def run_once(program, faults, options, arguments):
     return deaths_in(log), None
 
 
+def run_alone(program, faults, options, arguments):
+    """No server follows: the command goes on, and its calls fail. (how many died, what is wrong or None)"""
+    environment = dict(os.environ, SHMVISOR_FAULT=faults)
+    run = keeper.start(["--keeper-deaths", "1", "--no-kill", *options], [program, *arguments], stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    try:
+        out, log = run.communicate(timeout=BOUND_SECONDS)  # of the command, too
+    except subprocess.TimeoutExpired:
+        os.killpg(run.pid, signal.SIGKILL)
+        run.communicate()
+        return 0, "the command does not end"
+    died = len(re.findall("no other one is started", log))
+    told = [line for line in log.splitlines() if line.startswith("injected: ")]
+    fails = len(told) >= 1 and all(re.search("38$|Function not implemented", line) for line in told)
+    if died == 0 and (run.returncode, out) == (0, "whole\n"):
+        return 0, None
+    # One whose last call was answered already has nothing more to ask for.
+    if died != 1 or run.returncode != 125 or not (fails or out == "whole\n"):
+        return died, f"status {run.returncode}, {out!r}, {log.splitlines()[:4]}"
+    return died, None
+
+
 def stopped_in(keeper_pid):
     states = []
     for pid in keeper.children(keeper_pid):
@@ -93,8 +115,10 @@ def main():
     parser.add_argument("--passages", default=",".join(map(str, PASSAGES)))
     parser.add_argument("--seconds", type=float, default=1e9)
     parser.add_argument("--threads", action="store_true")
+    parser.add_argument("--alone", action="store_true", help="no other server follows")
     given = parser.parse_args()
     usual = [THREADS_WAY] if given.threads else WAYS
+    run_one = run_alone if given.alone else run_once
     points = names(given.sources)
     if given.list:
         print("\n".join(points))
@@ -110,13 +134,15 @@ def main():
     for name in points:
         if given.only and not re.fullmatch(given.only, name):
             continue
+        if given.alone and name.startswith(tuple(BEFORE)):
+            continue
         deaths = 0
         for way in [LONG_WAY] if name.startswith(RARE) else usual:
             for passage in map(int, given.passages.split(",")):
                 if time.monotonic() > end:
                     left_out += 1
                     continue
-                died, wrong = run_once(given.program, faults_of(name, passage), *way)
+                died, wrong = run_one(given.program, faults_of(name, passage), *way)
                 runs += 1
                 deaths += died
                 if wrong:

@@ -97,7 +97,9 @@ Result<void> CallerHold::take_over() {
 
 journal::InjectionNote* CallerHold::note() {
   CallSlots* const slots = call_.listener().slots();
-  return slots == nullptr ? nullptr : slots->note(call_.id());
+  journal::InjectionNote* const note = slots == nullptr ? nullptr : slots->note(call_.id());
+  if (note != nullptr) note->caller.store(unique_);
+  return note;
 }
 
 void CallerHold::note_lent(const LentDescriptor& lent) {

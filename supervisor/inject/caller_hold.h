@@ -49,11 +49,12 @@ enum class LendingOrder : std::uint8_t {
 class CallerHold {
  public:
   CallerHold(PendingCall& call, ExpectedCalls& expected, AccessWarnings& access_warnings,
-             const TracerWait& tracer_wait)
+             const TracerWait& tracer_wait, std::uint64_t caller)
       : call_(call),
         expected_(expected),
         access_warnings_(access_warnings),
-        tracer_wait_(tracer_wait) {}
+        tracer_wait_(tracer_wait),
+        unique_(caller) {}
 
   [[nodiscard]] PendingCall& call() const { return call_; }
   [[nodiscard]] ExpectedCalls& expected() const { return expected_; }
@@ -108,6 +109,7 @@ class CallerHold {
   /// For somebody else's tracer. Nobody is waited for while an answer is being secured, since other
   /// calls wait for that.
   TracerWait tracer_wait_;
+  const std::uint64_t unique_;  ///< the caller's ThreadIdentity::unique()
   std::optional<CpuPin> pin_;
   std::shared_ptr<HeldCaller> caller_;
   /// A caller that is not held then got away, and its tid says nothing any more.

@@ -41,18 +41,22 @@ bool has_stopped(pid_t tid) {
 /// One that has stopped, while it is given back what it had.
 class StoppedCaller {
  public:
-  StoppedCaller(Tracee tracee, InjectionNote& note, std::uint64_t call)
-      : tracee_(std::move(tracee)), note_(note), call_(call) {}
+  StoppedCaller(Tracee tracee, InjectionNote& note, std::uint64_t call, bool is_served)
+      : tracee_(std::move(tracee)), note_(note), call_(call), is_served_(is_served) {}
 
   [[nodiscard]] pid_t tid() const { return tracee_.tid(); }
   [[nodiscard]] std::uint64_t call() const { return call_; }
   [[nodiscard]] bool keeps_result() const { return keeps_result_; }
 
+  /// False where it is gone, or stays as it is.
   bool restore() {
     if (tracee_.wait(Tracee::Wait::kBounded) == Tracee::Stop::kGone) return false;
     const auto now = Registers::read(tid());
     const auto mask = tracee_.signal_mask();
-    if (!now || !mask) return false;
+    if (!now || !mask) {
+      (void)tracee_.detach();
+      return false;
+    }
     RawRegisters raw{};
     std::memcpy(&raw, note_.registers.data(), sizeof(raw));
     const Registers own(raw);
@@ -60,8 +64,11 @@ class StoppedCaller {
     // One that the kernel has repeat a call, a later one from the same place say, is in that call.
     keeps_result_ = note_.phase.load() == InjectionNote::kReleasing &&
                     std::memcmp(&now->raw(), &again.raw(), sizeof(raw)) != 0;
-    mask_ = keeps_result_ ? *mask : note_.signal_mask;
+    mask_ = *mask;
     if (keeps_result_) return true;
+    // No handler of its runs before it makes its call, at whose end it gets its mask back; or now,
+    // where nobody serves that.
+    mask_ = is_served_ ? note_.signal_mask | all_but_faults() : note_.signal_mask;
     if (note_.phase.load() == InjectionNote::kStepping) {
       const auto result = now->result_of_other(own.abi(), note_.call.load());
       if (result && !is_error_result(*result)) {
@@ -79,9 +86,8 @@ class StoppedCaller {
 
   /// Its process goes on once all are let go.
   void take_continue() {
-    (void)tracee_.set_signal_mask(mask_);
+    (void)tracee_.set_signal_mask(kAllSignals & ~bit_of(SIGCONT));
     if (::syscall(SYS_tkill, tid(), SIGCONT) != 0) return;
-    if ((mask_ & bit_of(SIGCONT)) != 0) return;  // it stays pending
     for (int stops = 0; stops < kMostStops && tracee_.waits_for_it(SIGCONT); ++stops) {
       if (!tracee_.resume(false)) return;
       if (tracee_.wait(Tracee::Wait::kBounded) == Tracee::Stop::kTimeout) {
@@ -101,7 +107,7 @@ class StoppedCaller {
 
   void let_go() {
     (void)tracee_.set_signal_mask(mask_);
-    note_.clear(InjectionNote::kBlocked | InjectionNote::kGuarded);
+    note_.clear(InjectionNote::kGuarded);
     fault_point("left_restored");
     (void)tracee_.detach();
     fault_point("left_let_go");
@@ -111,6 +117,7 @@ class StoppedCaller {
   Tracee tracee_;
   InjectionNote& note_;
   std::uint64_t call_;
+  bool is_served_;  ///< the call that it makes again
   std::uint64_t mask_ = 0;
   bool keeps_result_ = false;
 };
@@ -118,14 +125,29 @@ class StoppedCaller {
 }  // namespace
 
 void LeftInjections::settle() {
-  std::vector<Left> left;
-  for (const CallSlots::Guarded& one : slots_.guarded()) left.push_back({one});
+  std::vector<Left> left = list();
   if (left.empty()) return;
-  (void)task_.start([this, all = std::move(left)]() mutable { run(std::move(all)); });
+  (void)task_.start([this, all = std::move(left)]() mutable {
+    run(std::move(all), std::chrono::steady_clock::time_point::max());
+  });
 }
 
-void LeftInjections::run(std::vector<Left> left) {
-  while (!over_.load() && !left.empty()) {
+void LeftInjections::settle_all(StateFile& state, std::chrono::milliseconds bound) {
+  CallSlots slots(state, {});
+  for (const CallSlots::Left& one : slots.take_left()) (void)slots.leave(one.notification.id);
+  LeftInjections injections(slots);
+  injections.is_served_ = false;
+  injections.run(injections.list(), std::chrono::steady_clock::now() + bound);
+}
+
+std::vector<LeftInjections::Left> LeftInjections::list() const {
+  std::vector<Left> left;
+  for (const CallSlots::Guarded& one : slots_.guarded()) left.push_back({one});
+  return left;
+}
+
+void LeftInjections::run(std::vector<Left> left, std::chrono::steady_clock::time_point deadline) {
+  while (!over_.load() && !left.empty() && std::chrono::steady_clock::now() < deadline) {
     settle_some(left);
     std::this_thread::sleep_for(kBetweenLooks);
   }
@@ -176,7 +198,7 @@ void LeftInjections::give_back(const std::vector<CallSlots::Guarded>& stopped) {
       for (StoppedCaller& other : callers) other.detach_stopped();
       return;
     }
-    callers.emplace_back(std::move(*seized), *note, one.call);
+    callers.emplace_back(std::move(*seized), *note, one.call, is_served_);
   }
   fault_point("left_seized");
   std::erase_if(callers, [](StoppedCaller& one) { return !one.restore(); });

@@ -12,16 +12,14 @@ Result<MapAttempt> PageMapping::map(Mapping& mapping) {
   page_.use().misses->store(CallPageUse::kUsed, std::memory_order_relaxed);
   const auto ran =
       page_.run(thread_, {CallPage::Task::kMap, mapping.arguments, mapping.lent->mark()},
-                mapping.caller_may_complete);
+                mapping.caller_may_complete, mapping.goes_alone);
   if (!ran && ran.error() == Errno(EAGAIN)) {
     return MapAttempt::of(MapAttempt::Outcome::kNotThisWay);
   }
   if (!ran) return ran.error();
   if (!*ran) return MapAttempt::of(MapAttempt::Outcome::kCompletedByCaller);
-  if (journal::InjectionNote* const note = thread_.note();
-      note != nullptr && !(*ran)->lost && !is_error_result((*ran)->result)) {
-    note->address.store(static_cast<std::uint64_t>((*ran)->result));
-    note->intend(journal::InjectionNote::kMappedByCode);
+  if (!(*ran)->lost && !is_error_result((*ran)->result)) {
+    thread_.mapped_by_code(static_cast<std::uint64_t>((*ran)->result));
   }
   return finish_lent_mapping(thread_, abi_, mapping, **ran);
 }

@@ -26,10 +26,12 @@ Result<std::optional<std::uint64_t>> RemoteSpace::do_map(const MapRequest& reque
   Mapping mapping;
   mapping.arguments = mmap_arguments(request, abi_);
   mapping.file = std::move(file.fd);
+  mapping.goes_alone = [this] { goes_alone(); };
   mapping.caller_may_complete = request.caller_may_complete && request.lock != LockMode::kLazy;
   if (journal::InjectionNote* const note = before ? nullptr : hold_.note()) {
     note->length.store(request.length_bytes);
   }
+  if (!before && is_refused()) return Errno(ENOMEM);
   const auto attempt = before ? Result(MapAttempt::answered(static_cast<std::int64_t>(*before)))
                               : map_in_caller(hold_, page_, features_, mapping);
   mapping.file.reset();  // only the mapping shall count for in_use()
@@ -62,7 +64,7 @@ Result<MappingSpace::Outcome> RemoteSpace::do_unmap(const AddressRange& range,
   StoppedThread& thread = hold_.thread();
   if (page_.is_in(thread)) {
     SiteRewriter(hold_, page_, features_).rewrite_if_due();
-    const auto ran = page_.run(thread, unmapping, caller_may_complete);
+    const auto ran = page_.run(thread, unmapping, caller_may_complete, [this] { goes_alone(); });
     if (ran && !*ran) return Outcome::kCompletedByCaller;
     if (ran && (*ran)->result < 0) return Errno(static_cast<int>(-(*ran)->result));
     if (ran) return Outcome::kDone;
@@ -93,6 +95,12 @@ Result<void> RemoteSpace::do_finish_unmapping() {
 }
 
 Result<std::optional<MappedArea>> RemoteSpace::do_area_above(std::uint64_t address) {
+  // Of what a server unmapped that died nothing is left to be seen.
+  if (is_refused() && !do_unmapped_before()) return Errno(ENOMEM);
+  return look_above(address);
+}
+
+Result<std::optional<MappedArea>> RemoteSpace::look_above(std::uint64_t address) {
   if (!map_) {
     auto map = MemoryMap::open(call_.tid(), features_);
     if (!map) return map.error();
@@ -103,36 +111,47 @@ Result<std::optional<MappedArea>> RemoteSpace::do_area_above(std::uint64_t addre
 }
 
 std::optional<FileIdentity> RemoteSpace::do_unmapped_before() {
-  if (earlier_ == nullptr || earlier_->done.load() != journal::InjectionNote::kUnmap) {
-    return std::nullopt;
-  }
-  return FileIdentity{earlier_->device.load(), earlier_->inode.load()};
+  const journal::InjectionNote* const note = earlier_.note;
+  if (note == nullptr || note->done.load() != journal::InjectionNote::kUnmap) return std::nullopt;
+  return FileIdentity{note->device.load(), note->inode.load()};
 }
 
 std::optional<std::uint64_t> RemoteSpace::mapped_before(const MapRequest& request,
                                                         const BackingFile& file) {
-  if (earlier_ == nullptr || earlier_->done.load() != journal::InjectionNote::kMap) {
-    return std::nullopt;
-  }
-  const std::uint64_t address = earlier_->address.load();
+  journal::InjectionNote* const note = earlier_.note;
+  if (note == nullptr || note->done.load() != journal::InjectionNote::kMap) return std::nullopt;
+  const std::uint64_t address = note->address.load();
   struct stat status {};
-  const auto area = do_area_above(address);
+  const auto area = look_above(address);
   if (area && *area && (*area)->range == AddressRange{address, request.length_bytes} &&
       ::fstat(file.fd.get(), &status) == 0 &&
       (*area)->file == FileIdentity{status.st_dev, status.st_ino}) {
     return address;
   }
   spdlog::debug("thread {}: nothing of the segment is at {:#x} any more", call_.tid(), address);
-  earlier_->done.store(journal::InjectionNote::kNothing);
+  note->done.store(journal::InjectionNote::kNothing);
   return std::nullopt;
 }
 
 void RemoteSpace::take_up_earlier() {
   fault_point("taking_up");
+  journal::InjectionNote& note = *earlier_.note;
   spdlog::debug("thread {}: its call was served before: phase {}, done {} at {:#x}", call_.tid(),
-                earlier_->phase.load(), earlier_->done.load(), earlier_->address.load());
-  const std::uint64_t mark = earlier_->mark.load();
-  const bool blocked = earlier_->has(journal::InjectionNote::kBlocked);
+                note.phase.load(), note.done.load(), note.address.load());
+  if (is_refused()) {
+    spdlog::error(
+        "a call of thread {} was in service at {} deaths of servers in a row: it is refused",
+        call_.tid(), earlier_.deaths);
+    // Where what follows was it, too, the caller is left as it is.
+    if (earlier_.deaths > CallSlots::kMostDeaths) return;
+  }
+  // Nothing but the descriptor that it was lent is different then.
+  if (note.phase.load() == journal::InjectionNote::kNone) {
+    note.done.store(journal::InjectionNote::kNothing);
+    note.intend(journal::InjectionNote::kNothing);
+  }
+  const std::uint64_t mark = note.mark.load();
+  const bool blocked = note.has(journal::InjectionNote::kBlocked);
   const CallPage* const page = page_.use().page;
   const auto left = LentDescriptor::find(call_.tid(), [&](std::uint64_t position) {
     return (mark != 0 && position == mark) || (page != nullptr && position == page->file().mark());
@@ -142,7 +161,7 @@ void RemoteSpace::take_up_earlier() {
     (void)close_in(hold_.thread(), abi_, static_cast<std::uint64_t>(number));
     fault_point("left_closed");
   }
-  earlier_->mark.store(0);
+  note.mark.store(0);
 }
 
 Result<std::uint64_t> RemoteSpace::translate(std::int64_t mapped, const MapRequest& request) {

@@ -25,6 +25,8 @@ using Wait = Tracee::Wait;
 /// thread that did not call, nobody waits for an answer, and one is enough.
 constexpr int kMostTimeouts = 3;
 constexpr int kMostTimeoutsAnywhere = 1;
+/// Of a guarded thread, before the one that its guard makes.
+constexpr int kMostStopsBefore = 8;
 
 /// A filter of the program's own may raise SIGSYS for a call of ours. The program has not made that
 /// call, and is not to take the signal; it would, before it is back in its own code.
@@ -47,8 +49,10 @@ Result<StoppedThread> StoppedThread::take(Tracee tracee) {
 
 bool StoppedThread::release() {
   if (!tracee_.attached()) return false;
-  if (is_guarded() && note_->has(InjectionNote::kGuarded)) meet_stop();
-  if (!tracee_.attached()) return false;
+  if (!guard_leaving() || !tracee_.attached()) {
+    if (tracee_.attached()) tracee_.give_up_gone();
+    return false;
+  }
   if (!replaced_ && entry_ && has_called_ && !stop_anew()) {
     if (tracee_.attached()) tracee_.give_up_gone();
     return false;
@@ -116,21 +120,25 @@ Result<std::int64_t> StoppedThread::call(Abi abi, RemoteCall call,
 }
 
 Result<Registers> StoppedThread::run(const Registers& begin) {
-  // From here on it comes back, or goes on, by itself.
-  if (is_guarded() && note_->has(InjectionNote::kGuarded)) {
-    meet_stop();
-    note_->clear(InjectionNote::kGuarded);
+  // With those of `begin` it goes on by itself, and with its own ones it makes its call again.
+  if (!guard_leaving() || !tracee_.attached()) return Errno(ESRCH);
+  if (note_ != nullptr && note_->phase.load() != InjectionNote::kNone) {
+    note_->phase.store(InjectionNote::kReleasing);
   }
+  fault_point("page_beginning");
   // The registers first: should we die from here on the code gives everything back, the mask too.
   if (replaced_ || !set_registers(begin)) return Errno(ESRCH);
   fault_point("page_begun");
   if (!block_signals()) return Errno(ESRCH);
   if ((tracee_.options() & PTRACE_O_EXITKILL) != 0) (void)tracee_.remove_option(PTRACE_O_EXITKILL);
   const Stop stop = resume_to_stop(false, Wait::kBounded);
+  if (note_ != nullptr) note_->clear(InjectionNote::kGuarded);
   fault_point("page_told");
   if (stop == Stop::kReplaced || stop == Stop::kGone) return Errno(ESRCH);
   if (stop == Stop::kFault) tracee_.drop_pending_signal();  // not of the program's doing
   in_traced_call_ = stop == Stop::kTraced;
+  at_end_of_code_ = true;
+  mapped_by_code_.reset();
   return Registers::read(tid());
 }
 
@@ -157,7 +165,7 @@ Result<StoppedThread::BlockingCall> StoppedThread::begin_call(
 }
 
 Result<StoppedThread::BlockingCall> StoppedThread::begin_again(Abi abi) {
-  if (is_guarded()) note_repeating();
+  if (is_guarded() && !note_repeating()) return Errno(ESRCH);
   const auto entered =
       enter(abi, registers_.repeating(), is_guarded() ? Alone::kGoesOn : Alone::kDies);
   if (!entered) return entered.error();
@@ -193,18 +201,13 @@ Result<void> StoppedThread::enter(Abi abi, const Registers& entering, Alone alon
 
 Result<void> StoppedThread::enter_guarded(Abi abi, RemoteCall call,
                                           const std::array<std::uint64_t, 6>& arguments) {
-  note_repeating();
+  if (!note_repeating()) return Errno(ESRCH);
   fault_point("step_begun");
   const Registers own = registers_.repeating();
   if (const auto entered = enter(abi, own, Alone::kGoesOn); !entered) return entered;
   fault_point("step_entered");
   note_->call.store(static_cast<std::uint32_t>(call_number(abi, call)));
-  note_->set(InjectionNote::kGuarded);
-  // Who cannot be guarded dies with us instead.
-  if (!SentStops::all().send(tracee_)) {
-    note_->clear(InjectionNote::kGuarded);
-    die_with_us();
-  }
+  send_guard();
   fault_point("step_guarded");
   note_->phase.store(InjectionNote::kStepping);
   const auto other = registers_.entering_instead(abi, call, arguments);
@@ -213,32 +216,70 @@ Result<void> StoppedThread::enter_guarded(Abi abi, RemoteCall call,
   return {};
 }
 
-void StoppedThread::note_repeating() {
-  if (note_->phase.load() == InjectionNote::kRepeating) return;
+bool StoppedThread::note_repeating() {
+  if (note_->phase.load() == InjectionNote::kRepeating) return true;
   note_->signal_mask = signal_mask_;
   const auto& raw = registers_.raw();
   static_assert(sizeof(raw) <= sizeof(note_->registers));
   std::memcpy(note_->registers.data(), &raw, sizeof(raw));
   note_->set(InjectionNote::kBlocked);
-  if (note_->intended.load() == InjectionNote::kMappedByCode) {
-    note_->intend(InjectionNote::kMap);
-    note_->succeeded(note_->address.load());
+  if (std::exchange(at_end_of_code_, false)) {
+    // Should we die now it goes on with what that code has done, and from the next registers on it
+    // repeats its call. Where it stops tells which.
+    note_->phase.store(InjectionNote::kReleasing);
+    send_guard();
+    if (mapped_by_code_) {
+      note_->address.store(*mapped_by_code_);
+      note_->done.store(InjectionNote::kMap);
+    }
+    fault_point("code_guarded");
+    if (!set_registers(registers_.repeating())) return false;
+    fault_point("code_left");
   }
   note_->phase.store(InjectionNote::kRepeating);
+  return true;
+}
+
+bool StoppedThread::guard_leaving() {
+  if (!is_guarded()) return true;
+  const bool is_own = note_->phase.load() == InjectionNote::kRepeating;
+  if (!note_->has(InjectionNote::kGuarded) || !tracee_.waits_for_it(SIGSTOP)) {
+    note_->clear(InjectionNote::kGuarded);
+    // What a repeated call finds is what it is, and nothing is to be given back.
+    if (!is_own || departure_.repeats || replaced_) return true;
+    // The kernel's order may be there instead, from a repetition of the call.
+    if (!set_registers(registers_.repeating())) return false;
+    send_guard();
+  }
+  meet_stop();
+  return tracee_.attached();
+}
+
+void StoppedThread::send_guard() {
+  note_->set(InjectionNote::kGuarded);
+  if (SentStops::all().send(tracee_)) return;
+  note_->clear(InjectionNote::kGuarded);
+  die_with_us();
 }
 
 void StoppedThread::meet_stop() {
-  if (!tracee_.waits_for_it(SIGSTOP)) return note_->clear(InjectionNote::kGuarded);
-  if (!resume(false)) return tracee_.give_up_gone();
-  fault_point("meeting_stop");
-  switch (wait(Wait::kBounded)) {
-    case Stop::kGone:
-      return;
-    case Stop::kTimeout:
-      // A SIGCONT came between our look and now, and it waits in its own call, made again.
-      return tracee_.abandon();
-    default:
-      (void)drop_own_stop();
+  for (int stops = 0; stops < kMostStopsBefore; ++stops) {
+    if (!tracee_.waits_for_it(SIGSTOP)) return note_->clear(InjectionNote::kGuarded);
+    if (!resume(false)) return tracee_.give_up_gone();
+    fault_point("meeting_stop");
+    switch (wait(Wait::kBounded)) {
+      case Stop::kGone:
+        return;
+      case Stop::kTimeout:
+        // A SIGCONT came between our look and now, and it waits in its own call, made again.
+        return tracee_.abandon();
+      case Stop::kInterrupted:
+        continue;  // its process is stopped as well
+      default:
+        if (drop_own_stop()) return;
+        // What else could come is queued again if it is blocked.
+        (void)tracee_.set_signal_mask(kAllSignals);
+    }
   }
 }
 

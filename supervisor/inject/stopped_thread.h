@@ -87,6 +87,8 @@ class StoppedThread {
   void intend(journal::InjectionNote::Deed deed) {
     if (note_ != nullptr) note_->intend(deed);
   }
+  /// The code of run() has mapped what the call is for.
+  void mapped_by_code(std::uint64_t address) { mapped_by_code_ = address; }
   /// For one whose signals a server that died has blocked: what its mask was.
   void had_signal_mask(std::uint64_t mask) { set_signal_mask_then(mask); }
   /// Runs one system call in it. The result is the kernel's: a value, or an errno negated.
@@ -184,8 +186,15 @@ class StoppedThread {
                              const std::array<std::uint64_t, 6>& arguments);
   /// Whether calls are run so.
   [[nodiscard]] bool is_guarded() const { return note_ != nullptr && !entry_; }
-  /// It has the registers of its own call from now on, and its signals blocked.
-  void note_repeating();
+  /// It has the registers of its own call from now on, and its signals blocked. False where it is
+  /// gone.
+  bool note_repeating();
+  /// Before it gets other registers than its own, with which it may go on without us: where it
+  /// would be seen in them that something was done already, it stops there if we die. False where
+  /// it is gone.
+  bool guard_leaving();
+  /// Has a SIGSTOP wait for it. Who cannot be guarded dies with us instead.
+  void send_guard();
   /// Goes on to where it takes the SIGSTOP that waits for it, which is dropped when it is let go.
   void meet_stop();
   /// Whether what it stopped for is the SIGSTOP that guards it; drops it.
@@ -212,6 +221,8 @@ class StoppedThread {
   bool mask_differs_ = false;    ///< it has not signal_mask_, or is not to have what it has
   bool replaced_ = false;        ///< by another program, to which registers_ mean nothing
   bool in_traced_call_ = false;  ///< which the kernel has yet to leave
+  bool at_end_of_code_ = false;  ///< of run(); it has not had its own registers since
+  std::optional<std::uint64_t> mapped_by_code_;
   Departure departure_;
   journal::InjectionNote* note_ = nullptr;
 };

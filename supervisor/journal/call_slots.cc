@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "policy/base/fault_point.h"
@@ -19,7 +20,6 @@ namespace {
 
 /// A flag of a slot: its note is of a server that died, while the caller waits in its notification
 /// still. Of this process's, beside CallSlot::kInService.
-constexpr std::uint32_t kHasLeftNote = 2;
 
 thread_local std::optional<CallDecision> announced;
 
@@ -29,6 +29,11 @@ void set(CallSlot& slot, std::uint32_t flag, bool on) {
   } else {
     slot.flags.fetch_and(~flag);
   }
+}
+
+/// 0: it could not be told which thread has the tid.
+bool is_same_caller(std::uint64_t one, std::uint64_t other) {
+  return one == other || one == 0 || other == 0;
 }
 
 void decide(CallSlot& slot, std::int64_t result) {
@@ -57,7 +62,8 @@ CallSlots::CallSlots(StateFile& file, const std::vector<CallDecision>& decisions
     if (state == CallSlot::kReceiving) slot.state.store(CallSlot::kReceived);
     taken_.set(number);
     enter(number);
-    if (state == CallSlot::kLeft || (slot.flags.load() & kHasLeftNote) != 0) left_.fetch_add(1);
+    if (state == CallSlot::kLeft) left_.push_back(number);
+    may_come_again_.store(true);
   }
   for (const CallDecision& decision : decisions) decided(file_, decision);
 }
@@ -90,10 +96,6 @@ std::vector<CallSlots::Left> CallSlots::take_left() {
     left.notification = slot.notification;
     left.listener = slot.listener;
     if (slot.state.load() == CallSlot::kDecided) left.decided = slot.result.load();
-    if ((flags & kHasLeftNote) == 0 && slot.note.says_anything()) {
-      set(slot, kHasLeftNote, true);
-      left_.fetch_add(1);
-    }
     left.refused = refused;
   }
   return all;
@@ -166,55 +168,54 @@ journal::InjectionNote* CallSlots::note(std::uint64_t call) {
 bool CallSlots::leave(std::uint64_t call) {
   const MutexLock lock(mutex_);
   const std::uint16_t number = find(call);
-  if (number == kEnd || !slots_[number].note.says_anything()) return false;
+  if (number == kEnd) return false;
+  if (slots_[number].deaths == 0 && !slots_[number].note.says_anything()) return false;
   // A caller may be in its next call before the slot of the last one is free.
   const seccomp_notif& own = slots_[number].notification;
-  for (std::uint16_t other = 0; other < kSlots; ++other) {
-    if (!is_left_by(other, own.pid)) continue;
-    if (slots_[other].notification.id > own.id) return false;
-    release(other);
+  if (const auto other = left_by(own.pid)) {
+    if (slots_[*other].notification.id > own.id) return false;
+    release(*other);
   }
+  left_.push_back(number);
   slots_[number].state.store(CallSlot::kLeft);
   return true;
 }
 
-journal::InjectionNote* CallSlots::take_up(const seccomp_notif& call) {
-  if (left_.load(std::memory_order_relaxed) == 0) return nullptr;
+CallSlots::Earlier CallSlots::take_up(const seccomp_notif& call, std::uint64_t caller) {
+  if (!may_come_again_.load(std::memory_order_relaxed)) return {};
   const MutexLock lock(mutex_);
-  const std::uint16_t own = find(call.id);
-  if (own == kEnd) return nullptr;
-  if ((slots_[own].flags.load() & kHasLeftNote) != 0) {
-    set(slots_[own], kHasLeftNote, false);
-    left_.fetch_sub(1);
-    return &slots_[own].note;
-  }
-  bool repeats = false;
-  for (std::uint16_t number = 0; number < kSlots; ++number) {
-    CallSlot& slot = slots_[number];
-    if (!is_left_by(number, call.pid)) continue;
-    // One who has its result, or makes another call, has gone on.
-    if (slot.note.phase.load() != InjectionNote::kReleasing &&
-        std::memcmp(&slot.notification.data, &call.data, sizeof(call.data)) == 0) {
-      repeats = true;
-      slots_[own].note.copy_from(slot.note);
+  const std::uint16_t own_number = find(call.id);
+  if (own_number == kEnd) return {};
+  CallSlot& own = slots_[own_number];
+  if (const auto left = left_by(call.pid)) {
+    const CallSlot& slot = slots_[*left];
+    // One who has its result, or makes another call, has gone on; another thread may have the tid.
+    const bool repeats = slot.note.phase.load() != InjectionNote::kReleasing &&
+                         is_same_caller(slot.note.caller.load(), caller) &&
+                         std::memcmp(&slot.notification.data, &call.data, sizeof(call.data)) == 0;
+    if (repeats) {
+      own.deaths = slot.deaths;
+      own.note.copy_from(slot.note);
     }
     fault_point("note_taken_up");
-    release(number);
+    release(*left);
   }
-  return repeats ? &slots_[own].note : nullptr;
+  // Its slot may have one already, of a server that died before it held the caller.
+  if (own.deaths == 0 && !own.note.says_anything()) return {};
+  return {&own.note, own.deaths};
 }
 
-bool CallSlots::is_left_by(std::uint16_t slot, std::uint32_t caller) const {
-  return taken_.test(slot) && slots_[slot].state.load() == CallSlot::kLeft &&
-         slots_[slot].notification.pid == caller;
+std::optional<std::uint16_t> CallSlots::left_by(std::uint32_t caller) const {
+  const auto found = std::ranges::find_if(
+      left_, [&](std::uint16_t one) { return slots_[one].notification.pid == caller; });
+  return found == left_.end() ? std::nullopt : std::optional(*found);
 }
 
 std::vector<CallSlots::Guarded> CallSlots::guarded() const {
   const MutexLock lock(mutex_);
   std::vector<Guarded> all;
-  for (std::uint16_t number = 0; number < kSlots; ++number) {
+  for (const std::uint16_t number : left_) {
     const CallSlot& slot = slots_[number];
-    if (!taken_.test(number) || slot.state.load() != CallSlot::kLeft) continue;
     if (!slot.note.has(InjectionNote::kGuarded)) continue;
     all.push_back({slot.notification.id, static_cast<pid_t>(slot.notification.pid)});
   }
@@ -281,10 +282,7 @@ void CallSlots::unlink(std::uint16_t slot) {
 void CallSlots::release(std::uint16_t slot) {
   fault_point("slot_before_free");
   unlink(slot);
-  const bool had_note = (slots_[slot].flags.fetch_and(~kHasLeftNote) & kHasLeftNote) != 0;
-  if (slots_[slot].state.exchange(CallSlot::kFree) == CallSlot::kLeft || had_note) {
-    left_.fetch_sub(1);
-  }
+  if (slots_[slot].state.exchange(CallSlot::kFree) == CallSlot::kLeft) std::erase(left_, slot);
   taken_.reset(slot);
   first_free_ = std::min<std::size_t>(first_free_, slot);
   released_.notify_one();

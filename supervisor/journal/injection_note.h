@@ -24,21 +24,13 @@ struct InjectionNote {
     kNone = 0,       ///< nothing was changed that a repeated call would not find as it was
     kRepeating = 1,  ///< it has the registers of its own call, to be made again
     kStepping = 2,   ///< it may have those of `call`, or have its result
-    kReleasing = 3,  ///< it may have the result of its own call
+    kReleasing = 3,  ///< it may have the result of its own call, or go on to it by itself
   };
   static constexpr std::uint32_t kGuarded = 1;  ///< a SIGSTOP may wait for it, or have stopped it
   static constexpr std::uint32_t kBlocked = 2;  ///< its signal mask is not `signal_mask`
 
   /// What a call of ours is for, and what was done: it is not to be done again.
-  enum Deed : std::uint32_t {
-    kNothing = 0,
-    kMap = 1,
-    kUnmap = 2,
-    kUndo = 3,
-    /// Code that goes on by itself has mapped it, at `address`. It counts once the caller has other
-    /// registers than those of that code.
-    kMappedByCode = 4,
-  };
+  enum Deed : std::uint32_t { kNothing = 0, kMap = 1, kUnmap = 2, kUndo = 3 };
 
   std::atomic<std::uint32_t> phase;
   std::atomic<std::uint32_t> flags;
@@ -51,6 +43,7 @@ struct InjectionNote {
   std::atomic<std::uint64_t> length;
   std::atomic<std::uint64_t> device;  ///< the file that was mapped there
   std::atomic<std::uint64_t> inode;
+  std::atomic<std::uint64_t> caller;  ///< its ThreadIdentity::unique()
   std::uint64_t signal_mask;
   std::array<std::byte, 320> registers;  ///< as the tracer found them
 
@@ -68,11 +61,11 @@ struct InjectionNote {
     intended.store(kNothing);
   }
   void forget() {
-    phase.store(kNone);
-    mark.store(0);
-    done.store(kNothing);
-    intended.store(kNothing);
-    flags.store(0);
+    phase.store(kNone, std::memory_order_relaxed);
+    mark.store(0, std::memory_order_relaxed);
+    done.store(kNothing, std::memory_order_relaxed);
+    intended.store(kNothing, std::memory_order_relaxed);
+    flags.store(0, std::memory_order_relaxed);
   }
   void copy_from(const InjectionNote& other) {
     flags.store(other.flags.load());
@@ -83,12 +76,13 @@ struct InjectionNote {
     length.store(other.length.load());
     device.store(other.device.load());
     inode.store(other.inode.load());
+    caller.store(other.caller.load());
     signal_mask = other.signal_mask;
     registers = other.registers;
     mark.store(other.mark.load());
     phase.store(other.phase.load());
   }
 };
-static_assert(sizeof(InjectionNote) == 392);
+static_assert(sizeof(InjectionNote) == 400);
 
 }  // namespace shmvisor::journal

@@ -108,6 +108,6 @@ struct CallSlot {
   };
   InjectionNote note;
 };
-static_assert(sizeof(CallSlot) == 672);
+static_assert(sizeof(CallSlot) == 680);
 
 }  // namespace shmvisor::journal

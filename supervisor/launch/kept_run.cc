@@ -21,6 +21,7 @@
 #include "supervisor/launch/end_child.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/init_loop.h"
+#include "supervisor/launch/rescue_process.h"
 #include "supervisor/log/process_log.h"
 #include "supervisor/procfs/proc_file.h"
 #include "supervisor/scope/descendant_scope.h"
@@ -52,6 +53,7 @@ class Keeper {
   Keeper(const Launched& launched, std::function<int()> serve)
       : launched_(launched),
         page_(launched.kept->page),
+        rescue_(launched.kept->state, page_),
         serve_(std::move(serve)),
         below_(launched.features),
         init_(loop_, launched.command.pid(), launched.group, launched.options.signal_group,
@@ -69,6 +71,7 @@ class Keeper {
 
   int run() {
     if (!init_.valid()) return exit_status::kOwnFailure;
+    below_.leave_out(rescue_.pid(), 1);
     if (!folder_.valid() || own_.empty()) {
       return launched_.give_up({exit_status::kOwnFailure,
                                 "--keeper: its descriptors cannot be listed; raise RLIMIT_NOFILE"});
@@ -109,6 +112,7 @@ class Keeper {
         end_process_at_once(serve_());
       }();
     }
+    page_.server.store(*server);
     below_.leave_out(*server);
     init_.watch_child(*server, [this](const siginfo_t& end) { see_end(end); });
   }
@@ -126,6 +130,7 @@ class Keeper {
       return;
     }
     if (page_.lost.load()) {  // it has said why
+      rescue_.leave_to_it();
       status_ = exit_status::kOwnFailure;
       return;
     }
@@ -152,6 +157,7 @@ class Keeper {
     }
     flush_process_log(kLogBound);
     if (!status_) return start_server();
+    rescue_.leave_to_it();
     clone_again_.cancel();
   }
 
@@ -194,6 +200,7 @@ class Keeper {
 
   const Launched& launched_;
   KeeperPage& page_;
+  RescueProcess rescue_;
   const std::function<int()> serve_;
   /// Our descriptors, for when a server has left no room to open a file.
   const UniqueFd folder_{::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
