@@ -31,6 +31,8 @@ constexpr std::chrono::milliseconds kBetweenLooks(1);
 /// Of one that had its result, and was let go, most likely.
 constexpr int kLooksAtReleased = 50;
 constexpr int kMostStops = 5;
+/// The kernel takes these out of each mask.
+constexpr std::uint64_t kUnblockable = bit_of(SIGKILL) | bit_of(SIGSTOP);
 constexpr std::chrono::milliseconds kSeizeBound(1000);
 
 bool has_stopped(pid_t tid) {
@@ -122,6 +124,20 @@ class StoppedCaller {
   bool keeps_result_ = false;
 };
 
+/// To one that went on by itself with its call, and has found nobody to serve that.
+void give_mask_back(pid_t tid, std::uint64_t mask) {
+  auto seized = Tracee::seize(tid, 0, kSeizeBound);
+  if (!seized) return;
+  if (seized->interrupt() && seized->wait(Tracee::Wait::kBounded) != Tracee::Stop::kGone) {
+    // Unless it has changed that since.
+    const auto now = seized->signal_mask();
+    if (now && (*now | kUnblockable) == (mask | all_but_faults() | kUnblockable)) {
+      (void)seized->set_signal_mask(mask);
+    }
+  }
+  (void)seized->detach();
+}
+
 }  // namespace
 
 void LeftInjections::settle() {
@@ -138,11 +154,16 @@ void LeftInjections::settle_all(StateFile& state, std::chrono::milliseconds boun
   LeftInjections injections(slots);
   injections.is_served_ = false;
   injections.run(injections.list(), std::chrono::steady_clock::now() + bound);
+  for (const auto& one : slots.left_with(InjectionNote::kBlocked)) {
+    (void)slots.look_at_left(one.call, [&](InjectionNote& note) {
+      if (note.phase.load() == InjectionNote::kRepeating) give_mask_back(one.tid, note.signal_mask);
+    });
+  }
 }
 
 std::vector<LeftInjections::Left> LeftInjections::list() const {
   std::vector<Left> left;
-  for (const CallSlots::Guarded& one : slots_.guarded()) left.push_back({one});
+  for (const auto& one : slots_.left_with(InjectionNote::kGuarded)) left.push_back({one});
   return left;
 }
 

@@ -2,9 +2,9 @@
 // SIGSTOP that guarded them (journal/injection_note.h): before they are back in their programs.
 //
 // Each gets back the registers with which it makes its own call again, and with that its signal
-// mask; what the call that it was made to run has done is noted. One that has the result of its own call
-// already keeps that. Then the process is continued, without the SIGCONT being seen by a handler.
-// Its parent hears that it was stopped and continued.
+// mask; what the call that it was made to run has done is noted. One that has the result of its own
+// call already keeps that. Then the process is continued, without the SIGCONT being seen by a
+// handler. Its parent hears that it was stopped and continued.
 //
 // Callers that did not stop come back by themselves (CallSlots::take_up()).
 //

@@ -342,8 +342,10 @@ Result<StoppedThread::Cloned> StoppedThread::clone_stopped(Abi abi, std::uint64_
 Stop StoppedThread::resume_to_stop(bool to_syscall_stop, Wait bound) {
   const int most_timeouts = entry_ ? kMostTimeoutsAnywhere : kMostTimeouts;
   int timeouts = 0;
+  bool has_met_guard = false;
   for (;;) {
     if (!resume(to_syscall_stop)) return Stop::kGone;
+    if (std::exchange(has_met_guard, false)) note_->clear(InjectionNote::kGuarded);
     Stop stop = wait(bound);
     if (stop == Stop::kTimeout) {
       if (!tracee_.interrupt()) return Stop::kGone;
@@ -356,6 +358,7 @@ Stop StoppedThread::resume_to_stop(bool to_syscall_stop, Wait bound) {
         continue;  // a clone of our own, or a job-control stop, taken up again when it is let go
       case Stop::kSignal:
         if (drop_own_stop()) {
+          has_met_guard = true;
           fault_point("stop_dropped");
           continue;
         }

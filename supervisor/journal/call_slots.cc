@@ -36,6 +36,10 @@ bool is_same_caller(std::uint64_t one, std::uint64_t other) {
   return one == other || one == 0 || other == 0;
 }
 
+bool is_same_call(const seccomp_notif& one, const seccomp_notif& other) {
+  return std::memcmp(&one.data, &other.data, sizeof(one.data)) == 0;
+}
+
 void decide(CallSlot& slot, std::int64_t result) {
   slot.result.store(result, std::memory_order_relaxed);
   fault_point("before_decided");
@@ -170,11 +174,19 @@ bool CallSlots::leave(std::uint64_t call) {
   const std::uint16_t number = find(call);
   if (number == kEnd) return false;
   if (slots_[number].deaths == 0 && !slots_[number].note.says_anything()) return false;
-  // A caller may be in its next call before the slot of the last one is free.
-  const seccomp_notif& own = slots_[number].notification;
-  if (const auto other = left_by(own.pid)) {
-    if (slots_[*other].notification.id > own.id) return false;
-    release(*other);
+  CallSlot& own = slots_[number];
+  if (const auto left = left_by(own.notification.pid)) {
+    CallSlot& other = slots_[*left];
+    const bool is_newer = own.notification.id > other.notification.id;
+    CallSlot& newer = is_newer ? own : other;
+    CallSlot& older = is_newer ? other : own;
+    // A caller may be in its next call before the slot of the last one is free. Or it was to make
+    // its call again while it was held (inject/repeated_call.h): what was done is in the first one.
+    const bool repeats = !newer.note.says_anything() && older.note.says_anything() &&
+                         is_same_call(newer.notification, older.notification);
+    if (repeats) older.deaths = std::max(older.deaths, newer.deaths);
+    if (is_newer == repeats) return false;
+    release(*left);
   }
   left_.push_back(number);
   slots_[number].state.store(CallSlot::kLeft);
@@ -192,7 +204,7 @@ CallSlots::Earlier CallSlots::take_up(const seccomp_notif& call, std::uint64_t c
     // One who has its result, or makes another call, has gone on; another thread may have the tid.
     const bool repeats = slot.note.phase.load() != InjectionNote::kReleasing &&
                          is_same_caller(slot.note.caller.load(), caller) &&
-                         std::memcmp(&slot.notification.data, &call.data, sizeof(call.data)) == 0;
+                         is_same_call(slot.notification, call);
     if (repeats) {
       own.deaths = slot.deaths;
       own.note.copy_from(slot.note);
@@ -211,12 +223,12 @@ std::optional<std::uint16_t> CallSlots::left_by(std::uint32_t caller) const {
   return found == left_.end() ? std::nullopt : std::optional(*found);
 }
 
-std::vector<CallSlots::Guarded> CallSlots::guarded() const {
+std::vector<CallSlots::Guarded> CallSlots::left_with(std::uint32_t flag) const {
   const MutexLock lock(mutex_);
   std::vector<Guarded> all;
   for (const std::uint16_t number : left_) {
     const CallSlot& slot = slots_[number];
-    if (!slot.note.has(InjectionNote::kGuarded)) continue;
+    if (!slot.note.has(flag)) continue;
     all.push_back({slot.notification.id, static_cast<pid_t>(slot.notification.pid)});
   }
   return all;

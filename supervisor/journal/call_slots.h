@@ -96,12 +96,12 @@ class CallSlots {
   /// For a call that was received: if it is one that was left, made again, its slot gets the note
   /// of that. `caller`: its ThreadIdentity::unique().
   [[nodiscard]] Earlier take_up(const seccomp_notif& call, std::uint64_t caller);
-  /// A left slot whose caller may be stopped.
   struct Guarded {
     std::uint64_t call = 0;
     pid_t tid = 0;
   };
-  [[nodiscard]] std::vector<Guarded> guarded() const;
+  /// Left slots whose notes have `flag`: kGuarded, the caller may be stopped.
+  [[nodiscard]] std::vector<Guarded> left_with(std::uint32_t flag) const;
   /// Whether it is left still. If so `look` is called with its note, under the lock.
   bool look_at_left(std::uint64_t call, const std::function<void(journal::InjectionNote&)>& look);
 
