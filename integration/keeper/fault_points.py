@@ -25,7 +25,7 @@ WAYS = (
     (["--without", "call-page"], ["3", "1"]),
     ([], ["20", "1", "libc"]),
 )
-# Several threads of one process: some runs still fail (journal/README.md, "Injections"), so only where it is asked for.
+# Several threads of one process.
 THREADS_WAY = ([], ["5", "3"])
 # Of the points that are passed once in a thousand changes.
 RARE = "checkpoint_"

@@ -48,6 +48,17 @@ class CallDispatcher::ServedCaller : public ProcessCaller {
   ReceiverPool& pool_;
 };
 
+namespace {
+
+/// A server that died did what the call is for: no rule can refuse it any more.
+bool was_carried_out(PendingCall& call) {
+  CallSlots* const slots = call.listener().slots();
+  const journal::InjectionNote* const note = slots == nullptr ? nullptr : slots->note(call.id());
+  return note != nullptr && note->done.load() != journal::InjectionNote::kNothing;
+}
+
+}  // namespace
+
 CallDispatcher::CallDispatcher(Listener& listener, IpcNamespaces& namespaces,
                                KernelFeatures& features, const ServerOptions& options,
                                ReceiverPool& pool, CallObserver& observer)
@@ -233,7 +244,7 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
   if (!maps) OutgoingFiles::all().wait_for(identity.unique());
   // A shmget neither copies nor maps, so it has nothing to wait for; a rule may ask for its
   // program.
-  const bool judged_first = judge_.wanted();
+  const bool judged_first = judge_.wanted() && !was_carried_out(call);
   if (!is(ShmOperation::kShmget) || judged_first) pool_.look_if_it_takes_long();
   CallJudge::Judgement judged;
   if (judged_first && decoded) {
