@@ -1,10 +1,13 @@
 // A file that has its name only when it is whole.
 #include "supervisor/saved/whole_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -46,6 +49,42 @@ TEST_F(WholeFileTest, TheOldOneStaysUntilTheNewOneIsWhole) {
   struct stat status {};
   ASSERT_EQ(::stat(folder_.path("file").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0600U);
+}
+
+TEST_F(WholeFileTest, WhoIsKilledLeavesNothing) {
+  write("file", "old");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto file = WholeFile::begin(folder_.path("file"));
+    if (file) put(*file, "new");
+    ::kill(::getpid(), SIGKILL);
+  }
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_EQ(text("file"), "old");
+  const int nameless = ::open(folder_.path("").c_str(), O_TMPFILE | O_RDWR, 0600);
+  if (nameless < 0) GTEST_SKIP() << "no files without a name here";
+  ::close(nameless);
+  EXPECT_EQ(files(), 1U);
+}
+
+TEST_F(WholeFileTest, ALinkThatLeadsNowhereYetIsFollowed) {
+  std::filesystem::create_symlink("second", folder_.path("first"));
+  std::filesystem::create_symlink("file", folder_.path("second"));
+  auto file = WholeFile::begin(folder_.path("first"));
+  ASSERT_TRUE(file);
+  put(*file, "new");
+  ASSERT_TRUE(file->commit());
+  EXPECT_TRUE(std::filesystem::is_symlink(folder_.path("first")));
+  EXPECT_TRUE(
+      std::filesystem::is_regular_file(std::filesystem::symlink_status(folder_.path("file"))));
+  EXPECT_EQ(text("first"), "new");
+  EXPECT_EQ(files(), 3U);
+}
+
+TEST_F(WholeFileTest, LinksInARingAreRefused) {
+  std::filesystem::create_symlink("second", folder_.path("first"));
+  std::filesystem::create_symlink("first", folder_.path("second"));
+  EXPECT_FALSE(WholeFile::begin(folder_.path("first")));
 }
 
 TEST_F(WholeFileTest, WhatIsNotCommittedLeavesNothing) {

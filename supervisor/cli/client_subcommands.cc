@@ -268,6 +268,7 @@ void ClientSubcommand::add_number(const std::string& name, const std::string& de
 }
 
 int ClientSubcommand::run(KernelFeatures& /*features*/) {
+  (void)std::signal(SIGXFSZ, SIG_IGN);  // RLIMIT_FSIZE is an error of what is written, and told so
   if (connected_ >= 0) {
     live_as_long_as_the_run(connected_);
     options_.follows_already = true;

@@ -1,8 +1,10 @@
-// WholeFile: a file that is written under another name, and gets its own when it is whole. So the
-// one of that name is the old one or the new one, whatever happens meanwhile.
+// WholeFile: a file that is written without a name, and gets its own when it is whole. So the one
+// of that name is the old one or the new one, whatever happens meanwhile; and what a process was
+// writing that is killed is gone with it. Where the file system has no files without a name, it is
+// NAME.saving-XXXXXX meanwhile, and stays.
 //
-// It has mode 0600. A symbolic link is followed; what is there and is no regular file is refused.
-// What a killed process was writing stays, as NAME.saving-XXXXXX.
+// It has mode 0600. A symbolic link is followed, also one that leads nowhere yet; what is there and
+// is no regular file is refused.
 //
 // Errors: those of the calls; EINVAL where something else than a regular file is there. Ownership:
 // without commit() what was written is removed. Thread rule: one thread.
@@ -34,8 +36,11 @@ class WholeFile {
   WholeFile(std::string path, std::string unfinished, UniqueFd file)
       : path_(std::move(path)), unfinished_(std::move(unfinished)), file_(std::move(file)) {}
 
+  /// Gives it a name beside its own.
+  Result<void> name_it();
+
   std::string path_;
-  std::string unfinished_;  ///< empty: it has its name
+  std::string unfinished_;  ///< its name until it is whole; empty: none, or it has its own
   UniqueFd file_;
 };
 
