@@ -288,6 +288,22 @@ TEST_F(CallSlotsTest, ASegmentIsMadeOnce) {
   EXPECT_TRUE(child.listener().respond(child.receive().id, 0));
 }
 
+TEST_F(CallSlotsTest, AnybodySeesWhetherANoteHasAFlag) {
+  using journal::InjectionNote;
+  CallSlots slots(*file_, {});
+  EXPECT_EQ(file_->header().slots_used.load(), 0U);
+  EXPECT_FALSE(CallSlots::any(*file_, InjectionNote::kGuarded));
+  journal::CallSlot* const slot = slots.take(3, std::chrono::milliseconds(0));
+  slot->notification.id = 4711;
+  slots.received(*slot);
+  EXPECT_EQ(file_->header().slots_used.load(), 1U);
+  slot->note.set(InjectionNote::kGuarded);
+  EXPECT_TRUE(CallSlots::any(*file_, InjectionNote::kGuarded | InjectionNote::kBlocked));
+  EXPECT_FALSE(CallSlots::any(*file_, InjectionNote::kBlocked));
+  slots.free(4711);
+  EXPECT_FALSE(CallSlots::any(*file_, InjectionNote::kGuarded));
+}
+
 TEST_F(CallSlotsTest, WhereAllAreTakenNobodyReceives) {
   CallSlots slots(*file_, {});
   std::vector<journal::CallSlot*> taken;

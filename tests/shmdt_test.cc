@@ -48,6 +48,62 @@ TEST_F(ShmdtTest, OneOfSeveralFragmentsIsNotLeftToTheCaller) {
   EXPECT_TRUE(space().areas().empty());
 }
 
+// A server died behind the munmap(2): the call comes again.
+class ShmdtAgainTest : public ShmdtTest {
+ protected:
+  ShmdtAgainTest() {
+    const auto area = space().area_above(kSpot);
+    file_ = (*area)->file;
+    attach(id_, kElsewhere);
+  }
+  /// The first `bytes` of the attach are unmapped, and nobody has noted that.
+  void unmap_unseen(std::uint64_t bytes) {
+    EXPECT_TRUE(space().unmap({kSpot, bytes}, false));
+    space().unmapped.clear();
+    space().was_unmapped = MappingSpace::Unmapped{file_, {kSpot, bytes}};
+    host.now = 3'000'000;
+  }
+
+  static constexpr std::uint64_t kElsewhere = kSpot + 0x1000'0000;
+  FileIdentity file_;
+};
+
+TEST_F(ShmdtAgainTest, ItIsDone) {
+  unmap_unseen(4 * kPage);
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_TRUE(space().unmapped.empty());
+  EXPECT_EQ(nattch(), 1U);
+  EXPECT_EQ(stat(id_).shm_dtime, 3'000'000);
+}
+
+TEST_F(ShmdtAgainTest, WhatAnotherThreadAttachedThereSinceStays) {
+  unmap_unseen(4 * kPage);
+  attach(id_, kSpot);
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_TRUE(space().unmapped.empty());
+  EXPECT_EQ(nattch(), 2U);
+  space().was_unmapped.reset();
+  EXPECT_EQ(dt(kSpot), 0) << "a call of that thread's own";
+  EXPECT_EQ(nattch(), 1U);
+}
+
+TEST_F(ShmdtAgainTest, TheOtherFragmentsGo) {
+  space().split({kSpot + kPage, kPage});
+  unmap_unseen(kPage);
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_EQ(space().unmapped.size(), 2U);
+  EXPECT_EQ(nattch(), 1U);
+}
+
+TEST_F(ShmdtAgainTest, ItWasTheLastOfARemovedSegment) {
+  EXPECT_EQ(dt(kElsewhere), 0);
+  EXPECT_EQ(ctl(id_, IPC_RMID), 0);
+  unmap_unseen(4 * kPage);
+  registry.settle();
+  EXPECT_EQ(dt(kSpot), 0);
+  EXPECT_TRUE(space().unmapped.empty());
+}
+
 TEST_F(ShmdtTest, TwiceIsOnceTooOften) {
   EXPECT_EQ(dt(kSpot), 0);
   EXPECT_EQ(dt(kSpot), -EINVAL);

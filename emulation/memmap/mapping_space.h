@@ -65,9 +65,13 @@ class MappingSpace {
   /// the kernel closes them only on the process's way back to its program.
   [[nodiscard]] Result<void> finish_unmapping() { return do_finish_unmapping(); }
 
-  /// What an earlier attempt at this very call unmapped that nobody lived to answer: nothing,
-  /// mostly.
-  [[nodiscard]] std::optional<FileIdentity> unmapped_before() { return do_unmapped_before(); }
+  struct Unmapped {
+    FileIdentity file;
+    AddressRange range;
+  };
+  /// What an earlier attempt at this very call unmapped last that nobody lived to answer: nothing,
+  /// mostly. What is there now is another thread's.
+  [[nodiscard]] std::optional<Unmapped> unmapped_before() { return do_unmapped_before(); }
 
   /// `tell` is called before the next change begins which the caller would end by itself, and find
   /// the result of, should we not live to answer it. It throws nothing.
@@ -91,7 +95,7 @@ class MappingSpace {
   virtual Result<Outcome> do_unmap(const AddressRange& range, bool caller_may_complete) = 0;
   virtual Result<void> do_finish_unmapping() = 0;
   virtual Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) = 0;
-  virtual std::optional<FileIdentity> do_unmapped_before() { return std::nullopt; }
+  virtual std::optional<Unmapped> do_unmapped_before() { return std::nullopt; }
 
   std::function<void()> before_alone_;
 };

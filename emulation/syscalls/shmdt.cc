@@ -16,6 +16,13 @@ class AttachFragments {
   AttachFragments(std::uint64_t address, MappingSpace& space, SegmentFiles& files)
       : address_(address), cursor_(address), space_(space), files_(files) {}
 
+  /// All up to there was unmapped by an earlier attempt: what lies there now was attached since.
+  void go_on_behind(const MappingSpace::Unmapped& unmapped) {
+    segment_ = files_.find(unmapped.file);
+    if (segment_ != nullptr) size_bytes_ = segment_->memory().mapped_size_bytes();
+    cursor_ = unmapped.range.end();
+  }
+
   /// The next fragment in address order.
   Result<std::optional<MappedArea>> next() {
     for (;;) {
@@ -33,7 +40,7 @@ class AttachFragments {
     }
   }
 
-  /// The segment, once next() gave a fragment.
+  /// The segment, once next() gave a fragment, or there were some.
   [[nodiscard]] const std::shared_ptr<Segment>& segment() const { return segment_; }
 
  private:
@@ -79,6 +86,11 @@ class Detaching {
         fragments_(call.address, space_, registry.files()) {}
 
   Reply run() {
+    const auto before = space_.unmapped_before();
+    if (before) {
+      fragments_.go_on_behind(*before);
+      if (fragments_.segment() == nullptr) return 0;  // it was removed, and that was its last one
+    }
     auto next = fragments_.next();
     while (next && *next) {
       const MappedArea fragment = **next;
@@ -102,24 +114,16 @@ class Detaching {
       fragments_.segment()->note_detach(by);
     }
     if (!found_) {
-      const auto before = space_.unmapped_before();
       if (!before) return next ? Errno(EINVAL) : as_answer(next.error());
-      const auto segment = registry_.files().find(*before);
-      if (segment == nullptr) return 0;
-      segment->note_detach(actor());
-      return detached(segment);
+      fragments_.segment()->note_detach(actor());
     }
-    return detached(fragments_.segment());
-  }
-
- private:
-  Reply detached(const std::shared_ptr<Segment>& segment) {
-    drop_detached(segment, space_, registry_.files());
+    drop_detached(fragments_.segment(), space_, registry_.files());
     Reply reply(0);
-    reply.note_segment(segment->id());
+    reply.note_segment(fragments_.segment()->id());
     return reply;
   }
 
+ private:
   /// Not where the segment is removed: this may be its last mapping, and the segment's memory must
   /// be free when the call is over, which the supervisor alone can see to.
   [[nodiscard]] bool caller_may_complete() const { return !fragments_.segment()->ends_unmapped(); }

@@ -2,6 +2,7 @@
 """ends.py PROGRAMS: what a run with a keeper ends with, and what goes on when one of its two
 processes ends. Each check names itself."""
 import os
+import pty
 import random
 import signal
 import subprocess
@@ -93,6 +94,35 @@ def signals_are_passed_on():
     os.killpg(run.pid, signal.SIGKILL)
     out, _ = run.communicate()
     expect("no more signals", "", out)
+
+
+def state_of(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        return stat.read().rpartition(")")[2].split()[0]
+
+
+def a_stop_that_passes_is_not_followed():
+    """At a terminal: a server that dies may have the command stop for a moment, which is no stop of the job."""
+    run, terminal = pty.fork()
+    if run == 0:
+        os.execv(keeper.SHMVISOR, [keeper.SHMVISOR, "run", "--keeper", "--", "sleep", "1000"])
+    keeper.wait_for("no command", lambda: [one for one in keeper.children(run) if keeper.name_of(one) == "sleep"])
+    command = next(one for one in keeper.children(run) if keeper.name_of(one) == "sleep")
+    keeper.wait_for("no server", lambda: keeper.server_of(run))
+    for _ in range(3):
+        os.kill(command, signal.SIGSTOP)
+        time.sleep(0.03)
+        os.kill(command, signal.SIGCONT)
+        time.sleep(0.3)
+        expect("the keeper's state", "S", state_of(run))
+    for stop in (signal.SIGSTOP,):
+        os.kill(command, stop)
+        keeper.wait_for(f"{stop}: the keeper goes on", lambda: state_of(run) == "T")
+        os.kill(run, signal.SIGCONT)
+        keeper.wait_for(f"{stop}: the command does not go on", lambda: state_of(command) != "T")
+    os.kill(command, signal.SIGTERM)
+    expect("the status", 143, os.waitstatus_to_exitcode(os.waitpid(run, 0)[1]))
+    os.close(terminal)
 
 
 def the_keeper_is_killed():
@@ -251,6 +281,6 @@ def segments_that_nobody_made_stay():
         expect(f"--cleanup {mode}; {log}", ["1", "1"], out.split())
 
 
-keeper.carry_out(exit_statuses, signals_are_passed_on, the_keeper_is_killed, both_are_killed, killed_at_the_start,
-                 too_many_deaths, nothing_is_left_open, files_in_proc, files_of_a_namespace_inside,
-                 in_an_ipc_namespace_of_its_own, segments_that_nobody_made_stay)
+keeper.carry_out(exit_statuses, signals_are_passed_on, a_stop_that_passes_is_not_followed, the_keeper_is_killed,
+                 both_are_killed, killed_at_the_start, too_many_deaths, nothing_is_left_open, files_in_proc,
+                 files_of_a_namespace_inside, in_an_ipc_namespace_of_its_own, segments_that_nobody_made_stay)

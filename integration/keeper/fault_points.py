@@ -5,6 +5,7 @@ its calls changes. Needs a build with SHMVISOR_FAULT_POINTS; status 77 for anoth
 import argparse
 import os
 import pathlib
+import random
 import re
 import signal
 import subprocess
@@ -30,6 +31,8 @@ THREADS_WAY = ([], ["5", "3"])
 # Of the points that are passed once in a thousand changes.
 RARE = "checkpoint_"
 LONG_WAY = ([], ["300", "1", "libc"])
+# Points that several threads alone pass for certain.
+NOT_PASSED = {"code_guarded", "code_left"}
 # Those of what follows a death: (the death before, passage).
 BEFORE = {
     "left_": ("step_replaced", 1),
@@ -117,6 +120,7 @@ def main():
     parser.add_argument("--only")
     parser.add_argument("--passages", default=",".join(map(str, PASSAGES)))
     parser.add_argument("--seconds", type=float, default=1e9)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--threads", action="store_true")
     parser.add_argument("--alone", action="store_true", help="no other server follows")
     given = parser.parse_args()
@@ -133,32 +137,39 @@ def main():
         print("SKIPPED: this shmvisor was built without SHMVISOR_FAULT_POINTS")
         sys.exit(77)
     end = time.monotonic() + given.seconds
-    failed, never, runs, left_out = [], [], 0, 0
-    for name in points:
-        if given.only and not re.fullmatch(given.only, name):
-            continue
-        if given.alone and name.startswith(tuple(BEFORE)):
-            continue
-        deaths = 0
-        for way in [LONG_WAY] if name.startswith(RARE) else usual:
-            for passage in map(int, given.passages.split(",")):
+    random.seed(given.seed)
+    points = [name for name in points if not given.only or re.fullmatch(given.only, name)]
+    if given.alone:
+        points = [name for name in points if not name.startswith(tuple(BEFORE))]
+    random.shuffle(points)
+    failed, runs, left_out = [], 0, 0
+    deaths = dict.fromkeys(points, 0)
+    passed_less = set()  # (name, way) of points that a way does not pass so often
+    # Each point once before any twice: the time may be short.
+    for passage in map(int, given.passages.split(",")):
+        for number in range(len(usual)):
+            for name in points:
+                ways = [LONG_WAY] if name.startswith(RARE) else usual
+                if number >= len(ways) or (name, number) in passed_less:
+                    continue
                 if time.monotonic() > end:
                     left_out += 1
                     continue
-                died, wrong = run_one(given.program, faults_of(name, passage), *way)
+                died, wrong = run_one(given.program, faults_of(name, passage), *ways[number])
                 runs += 1
-                deaths += died
+                deaths[name] += died
                 if wrong:
                     failed.append(name)
-                    print(f"{faults_of(name, passage)} {' '.join(sum(way, []))}: {wrong}", flush=True)
-                if died < 1 and not wrong:
-                    break  # nor does it pass there more often
-        if deaths == 0:
-            never.append(name)
-    print(f"{runs} runs, {len(points)} points, {len(failed)} runs failed, {left_out} left out; "
+                    print(f"{faults_of(name, passage)} {' '.join(sum(ways[number], []))}: {wrong}", flush=True)
+                elif died < 1:
+                    passed_less.add((name, number))
+    never = sorted(name for name in points if deaths[name] == 0)
+    print(f"{runs} runs, {len(points)} points, seed {given.seed}, {len(failed)} runs failed, {left_out} left out; "
           f"never reached: {' '.join(never) or '-'}")
     if failed:
         raise SystemExit("FAILED: " + " ".join(sorted(set(failed))))
+    if usual is WAYS and not given.alone and not left_out and set(never) - NOT_PASSED:
+        raise SystemExit("FAILED: never reached: " + " ".join(sorted(set(never) - NOT_PASSED)))
 
 
 main()

@@ -22,7 +22,6 @@
 static int threads;
 static int by_libc;
 static int descriptors;
-static pthread_barrier_t between;
 
 static void diverge(const char* format, ...) {
   va_list arguments;
@@ -181,7 +180,6 @@ static void round_of(unsigned number) {
 static void* run(void* rounds) {
   for (unsigned number = 0; number < *(unsigned*)rounds; ++number) {
     round_of(number);
-    pthread_barrier_wait(&between);
   }
   return NULL;
 }
@@ -199,7 +197,6 @@ int main(int argc, char** argv) {
   puts("begun");
   fflush(stdout);
   descriptors = open_descriptors();
-  pthread_barrier_init(&between, NULL, (unsigned)threads);
   pthread_t others[16];
   for (int number = 1; number < threads; ++number) {
     pthread_create(&others[number], NULL, run, &rounds);

@@ -3,10 +3,12 @@
 #include <spdlog/spdlog.h>
 
 #include <atomic>
+#include <csignal>
 #include <utility>
 
 #include "policy/base/fault_point.h"
 #include "supervisor/inject/attach_to_caller.h"
+#include "supervisor/inject/tracee_signals.h"
 #include "supervisor/procfs/process_stat.h"
 
 namespace shmvisor {
@@ -40,13 +42,17 @@ Result<int> CallerHold::hold_and_lend(const LentDescriptor& lent, LendingOrder o
       number = lent.lend(call_.listener(), id, call_.tid());
       fault_point("lent");
     });
+    if (number) note_number(*number);
     if (!taken) return reported(taken.error());
     if (!number && number.error() != Errno(EMFILE)) return Errno(ENOMEM);
     return number;
   }
   if (const auto taken = hold(); !taken) return taken.error();
   note_lent(lent);
-  return RepeatedCall(call_, thread(), expected_).lend(lent, killably ? while_it_waits : nullptr);
+  auto number =
+      RepeatedCall(call_, thread(), expected_).lend(lent, killably ? while_it_waits : nullptr);
+  if (number) note_number(*number);
+  return number;
 }
 
 Result<AttachedThread> CallerHold::attach_and_interrupt() {
@@ -106,6 +112,12 @@ void CallerHold::note_lent(const LentDescriptor& lent) {
   if (journal::InjectionNote* const note = this->note()) note->mark.store(lent.mark());
 }
 
+void CallerHold::note_number(int number) {
+  if (journal::InjectionNote* const note = this->note()) {
+    note->number.store(static_cast<std::uint32_t>(number) + 1);
+  }
+}
+
 void CallerHold::observe_wait() {
   // In the state that signals do not end a task shows as 'D' ever after we interrupted it. One that
   // was woken shows so only for as long as it waits for the lock of the notification, which
@@ -137,7 +149,15 @@ void CallerHold::keep(StoppedThread thread) {
   fault_point("held");
   if (journal::InjectionNote* const note = this->note()) {
     // Of a server that died.
-    if (note->has(journal::InjectionNote::kBlocked)) thread.had_signal_mask(note->signal_mask);
+    if (note->has(journal::InjectionNote::kBlocked)) {
+      constexpr std::uint64_t kUnblockable = bit_of(SIGKILL) | bit_of(SIGSTOP);
+      const std::uint64_t blocked = note->signal_mask | all_but_faults() | kUnblockable;
+      // One that makes another call may have set its mask itself since.
+      const bool repeats = note->phase.load() != journal::InjectionNote::kNone;
+      if (repeats || (thread.signal_mask() | kUnblockable) == blocked) {
+        thread.had_signal_mask(note->signal_mask);
+      }
+    }
     thread.note_in(*note);
   }
   caller_ = std::make_shared<HeldCaller>(std::move(thread));

@@ -72,6 +72,8 @@ class CallerHold {
 
   /// Where the next server finds what is done in the caller; null where there will be none.
   [[nodiscard]] journal::InjectionNote* note();
+  /// Before it may be in the caller's table.
+  void note_lent(const LentDescriptor& lent);
 
   /// For a call that is to change something: makes sure, by taking the caller over, that no signal
   /// keeps its answer from it. Does nothing where that is sure anyway, and where the caller cannot
@@ -91,7 +93,7 @@ class CallerHold {
   /// Holds a caller without trusting its notification.
   Result<void> take_over();
   void observe_wait();
-  void note_lent(const LentDescriptor& lent);
+  void note_number(int number);
   /// Answers the notification so that the caller gets out of it, into our stop. Only where that
   /// succeeds is the thread that we attached to the caller: its tid may have gone to a thread that
   /// execs.

@@ -8,15 +8,26 @@
 //
 // Callers that did not stop come back by themselves (CallSlots::take_up()).
 //
-// Ownership: borrows the slots. Thread rule: the main thread; the work is done in a thread aside.
+// A process may keep whoever attaches to it: by an execve(2) that does not end, or frozen. So each
+// process has a thread of its own, which may be lost, and none waits for another's.
+//
+// Ownership: borrows the slots. Thread rule: the main thread; the work is done in
+// threads aside.
 #pragma once
+
+#include <sys/types.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
 #include <vector>
 
+#include "policy/base/mutex.h"
 #include "supervisor/journal/call_slots.h"
-#include "supervisor/tasks/background_task.h"
+#include "supervisor/kernel/features.h"
 
 namespace shmvisor {
 
@@ -25,38 +36,50 @@ class LeftInjections {
   explicit LeftInjections(CallSlots& slots) : slots_(slots) {}
   LeftInjections(const LeftInjections&) = delete;
   LeftInjections& operator=(const LeftInjections&) = delete;
-  ~LeftInjections() { over_.store(true); }
+  /// Precondition: wait_for_end() has answered true, or settle() was never called.
+  ~LeftInjections() = default;
 
+  /// Before settle().
+  void use(const KernelFeatures& features) { features_.emplace(features); }
   /// After CallSlots::leave() of all of them.
-  void settle();
-  /// Where no server follows: settles what is noted in `state`, for so long at most.
-  static void settle_all(StateFile& state, std::chrono::milliseconds bound);
-  /// False where it still waits: see end_process.h.
-  bool wait_for_end(std::chrono::milliseconds bound) {
-    over_.store(true);
-    return task_.wait_for_end(bound);
-  }
+  void settle() { begin(); }
+  /// Where no server follows: settles what is noted in `state`, for so long at most. The process is
+  /// to end then.
+  static void settle_all(StateFile& state, const KernelFeatures& features,
+                         std::chrono::milliseconds bound);
+  /// False where some are not settled, or a thread is lost: see end_process.h.
+  bool wait_for_end(std::chrono::milliseconds bound);
 
  private:
-  struct Left {
-    CallSlots::Guarded slot;
-    int looks = 0;
+  using Guarded = CallSlots::Guarded;
+  struct Look {
+    Guarded slot;
+    std::optional<std::uint64_t> switches;  ///< to other threads, when it was first looked at
   };
 
-  [[nodiscard]] std::vector<Left> list() const;
-  void run(std::vector<Left> left, std::chrono::steady_clock::time_point deadline);
-  /// Of the process of `left.front()`: settles them all, or none yet. What is settled leaves
-  /// `left`.
-  void settle_some(std::vector<Left>& left);
+  /// All of a process at once: a SIGCONT lets each of its threads go on.
+  void begin();
+  void settle_process(pid_t process, std::vector<Look> looks);
   /// Whether it need not be waited for: it is gone, or came back, or has gone on.
-  bool is_over(Left& one);
-  void give_back(const std::vector<CallSlots::Guarded>& stopped);
-  [[nodiscard]] journal::InjectionNote* note_of(const CallSlots::Guarded& slot);
+  bool is_over(Look& look);
+  void give_back(pid_t process, const std::vector<Look>& stopped);
+  void give_masks_back();
+  [[nodiscard]] journal::InjectionNote* note_of(const Guarded& slot);
+
+  /// In a thread of its own; where none can be had, in the next one that ends its work.
+  void run_aside(std::function<void()> work);
+  bool start_thread();
+  void work() noexcept;
+  bool wait_for_threads(std::chrono::steady_clock::time_point deadline);
 
   CallSlots& slots_;
+  std::optional<KernelFeatures> features_;
   bool is_served_ = true;
   std::atomic<bool> over_{false};
-  BackgroundTask task_;
+  Mutex mutex_;
+  Condition ended_;
+  int threads_ GUARDED_BY(mutex_) = 0;
+  std::deque<std::function<void()>> waiting_ GUARDED_BY(mutex_);
 };
 
 }  // namespace shmvisor

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -25,21 +26,26 @@ namespace {
 constexpr std::array kTableSizes = {64, 256};
 /// So many numbers are looked at, from the highest on down.
 constexpr int kMostLooks = 3;
+/// Each takes 30 us, and the caller chooses how many it has open.
+constexpr int kMostSearched = 256;
 
 constexpr int kMostIdentifications = 10;
 constexpr std::chrono::milliseconds kBetweenIdentifications(1);
 
 std::uint64_t draw_mark() {
-  // From 2^40 on, so that no file has as many bytes; they do not repeat.
+  // From 2^40 on, so that no file has as many bytes; they do not repeat. A server with a keeper is
+  // a copy of that, and begins elsewhere than the one before.
   static const std::uint64_t first = [] {
     std::uint64_t drawn = 0;
     (void)!::getrandom(&drawn, sizeof(drawn), 0);
     return (std::uint64_t{1} << 61) | (drawn & ((std::uint64_t{1} << 61) - 1));
   }();
   static std::atomic<std::uint64_t> drawn{0};
+  constexpr std::uint64_t kGoldenRatio = 0x9e3779b97f4a7c15;
+  const std::uint64_t own = static_cast<std::uint64_t>(::getpid()) * kGoldenRatio;
   constexpr std::uint64_t kMask = (std::uint64_t{1} << 62) - 1;
   constexpr std::uint64_t kLeast = std::uint64_t{1} << 40;
-  return ((first + drawn.fetch_add(1, std::memory_order_relaxed)) & kMask) | kLeast;
+  return ((first + own + drawn.fetch_add(1, std::memory_order_relaxed)) & kMask) | kLeast;
 }
 
 /// Numbers, modulo 64, that a thread is lending: two threads shall not lend the same one of a
@@ -126,15 +132,30 @@ std::optional<bool> LentDescriptor::is_at(pid_t tid, int number) const {
   return *found == mark_;
 }
 
-std::vector<int> LentDescriptor::find(pid_t tid, const std::function<bool(std::uint64_t)>& ours) {
+std::vector<int> LentDescriptor::find(pid_t tid, std::optional<int> lent,
+                                      const std::function<bool(std::uint64_t)>& ours) {
+  std::set<int> numbers;
+  const auto add_high = [&](int size) {
+    for (int look = 1; look <= kMostLooks; ++look) numbers.insert(size - look);
+  };
+  for (const int size : kTableSizes) add_high(size);
+  if (const auto status = TaskStatus::read(tid)) add_high(status->descriptor_table_size);
+  if (lent) {
+    numbers.insert(*lent);
+  } else {
+    // Where none of those was free the kernel took the first that was.
+    for (int number = 0; number < kMostSearched; ++number) numbers.insert(number);
+  }
   std::vector<int> found;
-  const auto open = numbered_entries(proc_path(tid, "fd").c_str());
-  if (!open) return found;
-  for (const int number : *open) {
-    const auto position = position_of(tid, number);
-    if (position && *position != kNowhere && ours(*position)) found.push_back(number);
+  for (const int number : numbers) {
+    if (has(tid, number, ours)) found.push_back(number);
   }
   return found;
+}
+
+bool LentDescriptor::has(pid_t tid, int number, const std::function<bool(std::uint64_t)>& ours) {
+  const auto position = number < 0 ? std::nullopt : position_of(tid, number);
+  return position && *position != kNowhere && ours(*position);
 }
 
 std::optional<bool> LentDescriptor::identify(pid_t tid, int number) const {

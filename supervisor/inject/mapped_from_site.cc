@@ -54,6 +54,7 @@ Result<MapAttempt> MappedFromSite::map(Mapping& mapping) {
   if (!CallFromSite(hold_, page_).tell({CallPage::Task::kMap, mapping.arguments, lent.mark()})) {
     return MapAttempt::of(kNotThisWay);
   }
+  hold_.note_lent(lent);
   PendingCall& call = hold_.call();
   call.reroute(std::make_shared<AnswerWithDescriptor>(call, page_.use().unique,
                                                       std::move(mapping.file), lent));

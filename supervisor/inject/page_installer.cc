@@ -42,14 +42,16 @@ void PageInstaller::finish(StoppedThread& thread, Abi abi, bool wanted) {
   const CallArguments mapping = page.mapping(*number);
   const CallArguments slots = page.mapping_of_slots(*number);
   // The slots first: what has the page has them. They may be there already, of a server that died.
-  const bool has_slots =
-      wanted && (is_result(thread.call(abi, RemoteCall::kMmap, slots), slots[0]) ||
-                 thread.peek(slots[0]) == slots[0]);
+  const bool maps_slots = wanted && is_result(thread.call(abi, RemoteCall::kMmap, slots), slots[0]);
+  const bool has_slots = maps_slots || (wanted && thread.peek(slots[0]) == slots[0]);
   fault_point("page_slots_mapped");
   // Where its place is taken the caller goes on without, and what is there stays as it is.
   const bool there =
       has_slots && is_result(thread.call(abi, RemoteCall::kMmap, mapping), mapping[0]);
   fault_point("page_mapped");
+  if (maps_slots && !there) {
+    (void)unmap_in(thread, abi, {slots[0], slots[1]}, journal::InjectionNote::kNothing);
+  }
   if (there) {
     // After mlockall(MCL_FUTURE) it would count for RLIMIT_MEMLOCK.
     (void)thread.call(abi, RemoteCall::kMunlock, {mapping[0], mapping[1] + slots[1]});

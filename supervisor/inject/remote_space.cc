@@ -29,7 +29,11 @@ Result<std::optional<std::uint64_t>> RemoteSpace::do_map(const MapRequest& reque
   mapping.goes_alone = [this] { goes_alone(); };
   mapping.caller_may_complete = request.caller_may_complete && request.lock != LockMode::kLazy;
   if (journal::InjectionNote* const note = before ? nullptr : hold_.note()) {
+    struct stat status {};
+    (void)::fstat(mapping.file.get(), &status);
     note->length.store(request.length_bytes);
+    note->device.store(status.st_dev);
+    note->inode.store(status.st_ino);
   }
   if (!before && is_refused()) return Errno(ENOMEM);
   const auto attempt = before ? Result(MapAttempt::answered(static_cast<std::int64_t>(*before)))
@@ -110,10 +114,11 @@ Result<std::optional<MappedArea>> RemoteSpace::look_above(std::uint64_t address)
   return map_->area_above(address, Areas::kShared);
 }
 
-std::optional<FileIdentity> RemoteSpace::do_unmapped_before() {
+std::optional<MappingSpace::Unmapped> RemoteSpace::do_unmapped_before() {
   const journal::InjectionNote* const note = earlier_.note;
   if (note == nullptr || note->done.load() != journal::InjectionNote::kUnmap) return std::nullopt;
-  return FileIdentity{note->device.load(), note->inode.load()};
+  return Unmapped{{note->device.load(), note->inode.load()},
+                  {note->address.load(), note->length.load()}};
 }
 
 std::optional<std::uint64_t> RemoteSpace::mapped_before(const MapRequest& request,
@@ -153,15 +158,35 @@ void RemoteSpace::take_up_earlier() {
   const std::uint64_t mark = note.mark.load();
   const bool blocked = note.has(journal::InjectionNote::kBlocked);
   const CallPage* const page = page_.use().page;
-  const auto left = LentDescriptor::find(call_.tid(), [&](std::uint64_t position) {
-    return (mark != 0 && position == mark) || (page != nullptr && position == page->file().mark());
-  });
+  const std::uint32_t noted = note.number.load();
+  const auto is_ours = [&](std::uint64_t position) {
+    return position == mark || (page != nullptr && position == page->file().mark());
+  };
+  std::vector<int> left;
+  if (mark != 0) {
+    const auto lent = noted == 0 ? std::nullopt : std::optional(static_cast<int>(noted) - 1);
+    left = LentDescriptor::find(call_.tid(), lent, is_ours);
+  }
   if ((!blocked && left.empty()) || !hold_.hold()) return;
   for (const int number : left) {
+    // Another thread may have put something else there.
+    if (!LentDescriptor::has(call_.tid(), number, is_ours)) continue;
     (void)close_in(hold_.thread(), abi_, static_cast<std::uint64_t>(number));
     fault_point("left_closed");
   }
   note.mark.store(0);
+  note.number.store(0);
+}
+
+void RemoteSpace::undo_earlier() {
+  journal::InjectionNote* const note = earlier_.note;
+  if (note == nullptr || note->done.load() != journal::InjectionNote::kMap) return;
+  const AddressRange range{note->address.load(), note->length.load()};
+  const auto area = look_above(range.start);
+  const FileIdentity file{note->device.load(), note->inode.load()};
+  if (area && *area && (*area)->range == range && (*area)->file == file && hold_.hold()) {
+    (void)unmap_in(hold_.thread(), abi_, range, journal::InjectionNote::kUndo);
+  }
 }
 
 Result<std::uint64_t> RemoteSpace::translate(std::int64_t mapped, const MapRequest& request) {

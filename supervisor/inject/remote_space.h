@@ -43,6 +43,11 @@ class RemoteSpace : public MappingSpace {
   void secure_answer() { hold_.secure_answer(); }
   [[nodiscard]] bool answer_is_secure() const { return hold_.answer_is_secure(); }
 
+  /// It was in service at so many deaths that it is refused.
+  [[nodiscard]] bool is_refused() const { return earlier_.deaths >= CallSlots::kMostDeaths; }
+  /// For a call that is refused now: takes back what a server that died had mapped for it.
+  void undo_earlier();
+
   /// For a call by which the call page says that it could not do this: gives the caller its signal
   /// mask back, once it has its answer.
   void restore_signal_mask();
@@ -52,7 +57,7 @@ class RemoteSpace : public MappingSpace {
   Result<Outcome> do_unmap(const AddressRange& range, bool caller_may_complete) override;
   Result<void> do_finish_unmapping() override;
   Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) override;
-  std::optional<FileIdentity> do_unmapped_before() override;
+  std::optional<Unmapped> do_unmapped_before() override;
 
   Result<std::optional<MappedArea>> look_above(std::uint64_t address);
   /// The address that mmap(2) answered, or shmat(2)'s errno for mmap(2)'s.
@@ -61,8 +66,6 @@ class RemoteSpace : public MappingSpace {
   /// The call was served before, by a server that died: gives its caller the signal mask that it
   /// had, and takes back the descriptors that it was lent.
   void take_up_earlier();
-  /// It was in service at so many deaths that it is refused.
-  [[nodiscard]] bool is_refused() const { return earlier_.deaths >= CallSlots::kMostDeaths; }
   /// Where that server had `file` mapped; nothing where it had not, or it is not there any more.
   std::optional<std::uint64_t> mapped_before(const MapRequest& request, const BackingFile& file);
 

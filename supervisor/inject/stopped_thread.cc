@@ -5,11 +5,11 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "policy/base/error_result.h"
 #include "policy/base/fault_point.h"
 #include "supervisor/inject/ptrace_request.h"
-#include "supervisor/inject/sent_stops.h"
 #include "supervisor/inject/tracee_signals.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/procfs/task_status.h"
@@ -25,8 +25,6 @@ using Wait = Tracee::Wait;
 /// thread that did not call, nobody waits for an answer, and one is enough.
 constexpr int kMostTimeouts = 3;
 constexpr int kMostTimeoutsAnywhere = 1;
-/// Of a guarded thread, before the one that its guard makes.
-constexpr int kMostStopsBefore = 8;
 
 /// A filter of the program's own may raise SIGSYS for a call of ours. The program has not made that
 /// call, and is not to take the signal; it would, before it is back in its own code.
@@ -57,9 +55,9 @@ bool StoppedThread::release() {
     if (tracee_.attached()) tracee_.give_up_gone();
     return false;
   }
-  if (note_ != nullptr && note_->phase.load() != InjectionNote::kNone) {
-    note_->phase.store(InjectionNote::kReleasing);
-  }
+  // Before it has its result it repeats its call, if we die, and finds what was done.
+  const bool is_noted = note_ != nullptr && note_->phase.load() != InjectionNote::kNone;
+  if (is_noted && departure_.code) note_->phase.store(InjectionNote::kReleasing);
   fault_point("releasing");
   if (!replaced_) {
     if (const auto word = departure_.result_word()) (void)tracee_.poke(word->address, word->value);
@@ -71,6 +69,7 @@ bool StoppedThread::release() {
       return false;
     }
     fault_point("result_set");
+    if (is_noted) note_->phase.store(InjectionNote::kReleasing);
     if (departure_.word) (void)tracee_.poke(departure_.word->address, departure_.word->value);
     if (departure_.code) tracee_.set_signal_mask(kAllSignals & ~bit_of(SIGSYS));
   }
@@ -132,7 +131,7 @@ Result<Registers> StoppedThread::run(const Registers& begin) {
   if (!block_signals()) return Errno(ESRCH);
   if ((tracee_.options() & PTRACE_O_EXITKILL) != 0) (void)tracee_.remove_option(PTRACE_O_EXITKILL);
   const Stop stop = resume_to_stop(false, Wait::kBounded);
-  if (note_ != nullptr) note_->clear(InjectionNote::kGuarded);
+  if (note_ != nullptr) guard_is_gone();
   fault_point("page_told");
   if (stop == Stop::kReplaced || stop == Stop::kGone) return Errno(ESRCH);
   if (stop == Stop::kFault) tracee_.drop_pending_signal();  // not of the program's doing
@@ -199,96 +198,6 @@ Result<void> StoppedThread::enter(Abi abi, const Registers& entering, Alone alon
   }
 }
 
-Result<void> StoppedThread::enter_guarded(Abi abi, RemoteCall call,
-                                          const std::array<std::uint64_t, 6>& arguments) {
-  if (!note_repeating()) return Errno(ESRCH);
-  fault_point("step_begun");
-  const Registers own = registers_.repeating();
-  if (const auto entered = enter(abi, own, Alone::kGoesOn); !entered) return entered;
-  fault_point("step_entered");
-  note_->call.store(static_cast<std::uint32_t>(call_number(abi, call)));
-  send_guard();
-  fault_point("step_guarded");
-  note_->phase.store(InjectionNote::kStepping);
-  const auto other = registers_.entering_instead(abi, call, arguments);
-  if (!other || !set_registers(*other)) return Errno(ESRCH);
-  fault_point("step_replaced");
-  return {};
-}
-
-bool StoppedThread::note_repeating() {
-  if (note_->phase.load() == InjectionNote::kRepeating) return true;
-  note_->signal_mask = signal_mask_;
-  const auto& raw = registers_.raw();
-  static_assert(sizeof(raw) <= sizeof(note_->registers));
-  std::memcpy(note_->registers.data(), &raw, sizeof(raw));
-  note_->set(InjectionNote::kBlocked);
-  if (std::exchange(at_end_of_code_, false)) {
-    // Should we die now it goes on with what that code has done, and from the next registers on it
-    // repeats its call. Where it stops tells which.
-    note_->phase.store(InjectionNote::kReleasing);
-    send_guard();
-    if (mapped_by_code_) {
-      note_->address.store(*mapped_by_code_);
-      note_->done.store(InjectionNote::kMap);
-    }
-    fault_point("code_guarded");
-    if (!set_registers(registers_.repeating())) return false;
-    fault_point("code_left");
-  }
-  note_->phase.store(InjectionNote::kRepeating);
-  return true;
-}
-
-bool StoppedThread::guard_leaving() {
-  if (!is_guarded()) return true;
-  const bool is_own = note_->phase.load() == InjectionNote::kRepeating;
-  if (!note_->has(InjectionNote::kGuarded) || !tracee_.waits_for_it(SIGSTOP)) {
-    note_->clear(InjectionNote::kGuarded);
-    // What a repeated call finds is what it is, and nothing is to be given back.
-    if (!is_own || departure_.repeats || replaced_) return true;
-    // The kernel's order may be there instead, from a repetition of the call.
-    if (!set_registers(registers_.repeating())) return false;
-    send_guard();
-  }
-  meet_stop();
-  return tracee_.attached();
-}
-
-void StoppedThread::send_guard() {
-  note_->set(InjectionNote::kGuarded);
-  if (SentStops::all().send(tracee_)) return;
-  note_->clear(InjectionNote::kGuarded);
-  die_with_us();
-}
-
-void StoppedThread::meet_stop() {
-  for (int stops = 0; stops < kMostStopsBefore; ++stops) {
-    if (!tracee_.waits_for_it(SIGSTOP)) return note_->clear(InjectionNote::kGuarded);
-    if (!resume(false)) return tracee_.give_up_gone();
-    fault_point("meeting_stop");
-    switch (wait(Wait::kBounded)) {
-      case Stop::kGone:
-        return;
-      case Stop::kTimeout:
-        // A SIGCONT came between our look and now, and it waits in its own call, made again.
-        return tracee_.abandon();
-      case Stop::kInterrupted:
-        continue;  // its process is stopped as well
-      default:
-        if (drop_own_stop()) return;
-        // What else could come is queued again if it is blocked.
-        (void)tracee_.set_signal_mask(kAllSignals);
-    }
-  }
-}
-
-bool StoppedThread::drop_own_stop() {
-  if (!is_guarded() || !tracee_.takes_sent_stop()) return false;
-  tracee_.drop_pending_signal();
-  return true;
-}
-
 Result<void> StoppedThread::check_entry(Abi abi, const Registers& wanted) {
   // Another entry may be there by now, of an ABI in which munmap's number is execve's: what was
   // entered counts, not what we meant to enter.
@@ -345,7 +254,7 @@ Stop StoppedThread::resume_to_stop(bool to_syscall_stop, Wait bound) {
   bool has_met_guard = false;
   for (;;) {
     if (!resume(to_syscall_stop)) return Stop::kGone;
-    if (std::exchange(has_met_guard, false)) note_->clear(InjectionNote::kGuarded);
+    if (std::exchange(has_met_guard, false)) guard_is_gone();
     Stop stop = wait(bound);
     if (stop == Stop::kTimeout) {
       if (!tracee_.interrupt()) return Stop::kGone;

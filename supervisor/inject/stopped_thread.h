@@ -29,6 +29,7 @@
 #include "policy/base/result.h"
 #include "supervisor/inject/arch/registers.h"
 #include "supervisor/inject/departure.h"
+#include "supervisor/inject/sent_stops.h"
 #include "supervisor/inject/tracee.h"
 #include "supervisor/journal/injection_note.h"
 #include "supervisor/kernel/features.h"
@@ -195,6 +196,8 @@ class StoppedThread {
   bool guard_leaving();
   /// Has a SIGSTOP wait for it. Who cannot be guarded dies with us instead.
   void send_guard();
+  /// It was met, or taken back.
+  void guard_is_gone();
   /// Goes on to where it takes the SIGSTOP that waits for it, which is dropped when it is let go.
   void meet_stop();
   /// Whether what it stopped for is the SIGSTOP that guards it; drops it.
@@ -225,6 +228,7 @@ class StoppedThread {
   std::optional<std::uint64_t> mapped_by_code_;
   Departure departure_;
   journal::InjectionNote* note_ = nullptr;
+  std::optional<SentStops::Guard> guard_;
 };
 
 }  // namespace shmvisor

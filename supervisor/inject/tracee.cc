@@ -8,10 +8,15 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
+#include <initializer_list>
+#include <string>
+#include <string_view>
 
 #include "supervisor/inject/bounded_seize.h"
 #include "supervisor/inject/ptrace_request.h"
 #include "supervisor/inject/tracee_signals.h"
+#include "supervisor/procfs/proc_file.h"
 #include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
@@ -23,6 +28,37 @@ constexpr int kEventShift = 8;
 constexpr int kMostWaits = 30;
 
 thread_local bool t_abandoned_one = false;
+
+/// Those of the fields of /proc/TID/status; nothing where it cannot be read.
+std::optional<std::uint64_t> waiting_signals(pid_t tid,
+                                             std::initializer_list<std::string_view> fields) {
+  const auto text = read_proc_file(tid, "status");
+  if (!text) return std::nullopt;
+  std::uint64_t waiting = 0;
+  for (const std::string_view field : fields) {
+    const std::size_t at = text->find(field);
+    if (at == std::string::npos) return std::nullopt;
+    waiting |= std::strtoull(text->c_str() + at + field.size(), nullptr, 16);
+  }
+  return waiting;
+}
+
+/// The same of one signal, without a descriptor of ours: the kernel looks at all that are queued
+/// for each that it shows.
+bool is_queued(pid_t tid, int signal) {
+  constexpr std::uint32_t kMostAtOnce = 8;
+  __ptrace_peeksiginfo_args from{};
+  std::array<siginfo_t, kMostAtOnce> waiting{};
+  from.nr = kMostAtOnce;
+  for (;;) {
+    const long read = ::ptrace(PTRACE_PEEKSIGINFO, tid, &from, waiting.data());
+    if (read <= 0) return false;
+    for (long at = 0; at < read; ++at) {
+      if (waiting[static_cast<std::size_t>(at)].si_signo == signal) return true;
+    }
+    from.off += static_cast<std::uint64_t>(read);
+  }
+}
 
 }  // namespace
 
@@ -122,24 +158,21 @@ Result<void> Tracee::send_stop() const {
 }
 
 bool Tracee::waits_for_it(int signal) const {
-  constexpr std::uint32_t kMostAtOnce = 8;
-  __ptrace_peeksiginfo_args from{};
-  std::array<siginfo_t, kMostAtOnce> waiting{};
-  from.nr = kMostAtOnce;
-  for (;;) {
-    const long read = ::ptrace(PTRACE_PEEKSIGINFO, tid_, &from, waiting.data());
-    if (read <= 0) return false;
-    for (long at = 0; at < read; ++at) {
-      if (waiting[static_cast<std::size_t>(at)].si_signo == signal) return true;
-    }
-    from.off += static_cast<std::uint64_t>(read);
-  }
+  const auto waiting = waiting_signals(tid_, {"SigPnd:"});
+  return waiting ? (*waiting & bit_of(signal)) != 0 : is_queued(tid_, signal);
+}
+
+bool Tracee::may_have_waiting(int signal) const {
+  const auto waiting = waiting_signals(tid_, {"SigPnd:", "ShdPnd:"});
+  return waiting && (*waiting & bit_of(signal)) != 0;
 }
 
 bool Tracee::takes_sent_stop() const {
   if (pending_signal_ != SIGSTOP) return false;
   siginfo_t info{};
-  return ptrace_pointer(PTRACE_GETSIGINFO, tid_, 0, &info) == 0 && info.si_code == SI_TKILL;
+  // 0: we are in none of the pid namespaces that it sees.
+  return ptrace_pointer(PTRACE_GETSIGINFO, tid_, 0, &info) == 0 && info.si_code == SI_TKILL &&
+         (info.si_pid == ::getpid() || info.si_pid == 0);
 }
 
 bool Tracee::detach() {

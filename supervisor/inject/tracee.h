@@ -103,6 +103,8 @@ class Tracee {
   /// Whether such a SIGSTOP, or another `signal` of the thread's own, waits for it still.
   /// Precondition: it has stopped.
   [[nodiscard]] bool waits_for_it(int signal) const;
+  /// Whether a signal waits for it or for its process, as far as can be told.
+  [[nodiscard]] bool may_have_waiting(int signal) const;
   /// Whether the signal that it was about to take is that one.
   [[nodiscard]] bool takes_sent_stop() const;
   /// Detaches the stopped thread, which goes on with the signal that it was about to take. False

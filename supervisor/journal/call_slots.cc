@@ -18,9 +18,6 @@ using journal::kSlots;
 
 namespace {
 
-/// A flag of a slot: its note is of a server that died, while the caller waits in its notification
-/// still. Of this process's, beside CallSlot::kInService.
-
 thread_local std::optional<CallDecision> announced;
 
 void set(CallSlot& slot, std::uint32_t flag, bool on) {
@@ -54,7 +51,7 @@ CallSlots::CallSlots(StateFile& file, const std::vector<CallDecision>& decisions
   const MutexLock lock(mutex_);
   first_.fill(kEnd);
   next_.fill(kEnd);
-  for (std::uint16_t number = 0; number < kSlots; ++number) {
+  for (std::uint16_t number = 0; number < used(); ++number) {
     CallSlot& slot = slots_[number];
     const std::uint32_t state = slot.state.load(std::memory_order_acquire);
     if (state == CallSlot::kFree) continue;
@@ -72,9 +69,18 @@ CallSlots::CallSlots(StateFile& file, const std::vector<CallDecision>& decisions
   for (const CallDecision& decision : decisions) decided(file_, decision);
 }
 
+std::uint32_t CallSlots::used() const { return std::min(file_.header().slots_used.load(), kSlots); }
+
+bool CallSlots::any(const StateFile& file, std::uint32_t flag) {
+  const std::uint32_t used = std::min(file.header().slots_used.load(), kSlots);
+  return std::ranges::any_of(file.slots().first(used), [flag](const CallSlot& slot) {
+    return slot.state.load() != CallSlot::kFree && slot.note.has(flag);
+  });
+}
+
 void CallSlots::acquit() {
   const MutexLock lock(mutex_);
-  for (std::uint16_t number = 0; number < kSlots; ++number) {
+  for (std::uint16_t number = 0; number < used(); ++number) {
     if (taken_.test(number)) set(slots_[number], CallSlot::kInService, false);
   }
 }
@@ -83,7 +89,7 @@ std::vector<CallSlots::Left> CallSlots::take_left() {
   const MutexLock lock(mutex_);
   std::vector<Left> all;
   all.reserve(taken_.count());
-  for (std::uint16_t number = 0; number < kSlots; ++number) {
+  for (std::uint16_t number = 0; number < used(); ++number) {
     if (!taken_.test(number)) continue;
     CallSlot& slot = slots_[number];
     if (slot.state.load() == CallSlot::kLeft) {
@@ -115,6 +121,7 @@ CallSlot* CallSlots::take(int listener, std::chrono::milliseconds bound) {
   }
   const std::size_t number = first_free_++;
   taken_.set(number);
+  if (number >= used()) file_.header().slots_used.store(static_cast<std::uint32_t>(number) + 1);
   lock.unlock();
   CallSlot& slot = slots_[number];
   std::memset(slot.room.data(), 0, slot.room.size());
@@ -156,10 +163,14 @@ void CallSlots::free(std::uint64_t call) {
 
 void CallSlots::forget(int listener) {
   const MutexLock lock(mutex_);
-  for (std::uint16_t number = 0; number < kSlots; ++number) {
+  for (std::uint16_t number = 0; number < used(); ++number) {
     if (!taken_.test(number) || slots_[number].listener != listener) continue;
-    // One that is being received into belongs to the thread that does so.
-    if (slots_[number].state.load() != CallSlot::kReceiving) release(number);
+    const std::uint32_t state = slots_[number].state.load();
+    const bool is_settled = !slots_[number].note.has(InjectionNote::kGuarded);
+    // One that is being received into belongs to the thread that does so; and a caller that is to
+    // be let go needs no listener.
+    if (state == CallSlot::kReceiving || (state == CallSlot::kLeft && !is_settled)) continue;
+    release(number);
   }
 }
 
@@ -173,8 +184,10 @@ bool CallSlots::leave(std::uint64_t call) {
   const MutexLock lock(mutex_);
   const std::uint16_t number = find(call);
   if (number == kEnd) return false;
-  if (slots_[number].deaths == 0 && !slots_[number].note.says_anything()) return false;
   CallSlot& own = slots_[number];
+  if (own.deaths == 0 && !own.note.says_anything() && !own.note.has(InjectionNote::kBlocked)) {
+    return false;
+  }
   if (const auto left = left_by(own.notification.pid)) {
     CallSlot& other = slots_[*left];
     const bool is_newer = own.notification.id > other.notification.id;
@@ -208,12 +221,19 @@ CallSlots::Earlier CallSlots::take_up(const seccomp_notif& call, std::uint64_t c
     if (repeats) {
       own.deaths = slot.deaths;
       own.note.copy_from(slot.note);
+    } else if (slot.note.has(InjectionNote::kBlocked) && caller != 0 &&
+               slot.note.caller.load() == caller) {
+      // It was let go on by somebody else, perhaps without its signal mask.
+      own.note.signal_mask = slot.note.signal_mask;
+      own.note.caller.store(caller);
+      own.note.set(InjectionNote::kBlocked);
     }
     fault_point("note_taken_up");
     release(*left);
   }
   // Its slot may have one already, of a server that died before it held the caller.
-  if (own.deaths == 0 && !own.note.says_anything()) return {};
+  const bool is_blocked = own.note.has(InjectionNote::kBlocked);
+  if (own.deaths == 0 && !own.note.says_anything() && !is_blocked) return {};
   return {&own.note, own.deaths};
 }
 
@@ -229,7 +249,8 @@ std::vector<CallSlots::Guarded> CallSlots::left_with(std::uint32_t flag) const {
   for (const std::uint16_t number : left_) {
     const CallSlot& slot = slots_[number];
     if (!slot.note.has(flag)) continue;
-    all.push_back({slot.notification.id, static_cast<pid_t>(slot.notification.pid)});
+    all.push_back({slot.notification.id, static_cast<pid_t>(slot.notification.pid),
+                   slot.notification.data.nr});
   }
   return all;
 }

@@ -99,12 +99,15 @@ class CallSlots {
   struct Guarded {
     std::uint64_t call = 0;
     pid_t tid = 0;
+    int number = 0;  ///< of the system call
   };
   /// Left slots whose notes have `flag`: kGuarded, the caller may be stopped.
   [[nodiscard]] std::vector<Guarded> left_with(std::uint32_t flag) const;
   /// Whether it is left still. If so `look` is called with its note, under the lock.
   bool look_at_left(std::uint64_t call, const std::function<void(journal::InjectionNote&)>& look);
 
+  /// Whether the note of any slot has `flag`. Any process that has the file may ask.
+  [[nodiscard]] static bool any(const StateFile& file, std::uint32_t flag);
   /// Taken ones.
   [[nodiscard]] std::size_t taken() const;
 
@@ -122,6 +125,8 @@ class CallSlots {
   static constexpr std::uint16_t kEnd = 0xffff;
 
   [[nodiscard]] static std::size_t bucket_of(std::uint64_t call) { return call % kBuckets; }
+  /// So many were ever taken.
+  [[nodiscard]] std::uint32_t used() const;
   [[nodiscard]] std::uint16_t find(std::uint64_t call) const REQUIRES(mutex_);
   [[nodiscard]] std::uint16_t number_of(const journal::CallSlot& slot) const;
   void set_flag(std::uint64_t call, std::uint32_t flag, bool on);

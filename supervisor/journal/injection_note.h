@@ -6,7 +6,7 @@
 // to be the noted one (CallSlots::take_up()). While it is to run a call of ours (kStepping), or has
 // its result (kReleasing), a SIGSTOP waits for it, which takes effect only if nobody is there to
 // drop it: so it stops before it is back in its program, and the next server looks at what it has
-// (inject/left_injection.h).
+// (inject/left_injections.h).
 //
 // Each member is stored by the thread that serves the call, before what it announces happens.
 // Thread rule: that thread; later, in the next server, whoever took the slot up.
@@ -37,7 +37,7 @@ struct InjectionNote {
   std::atomic<std::uint32_t> done;
   std::atomic<std::uint32_t> intended;  ///< of the call that runs
   std::atomic<std::uint32_t> call;      ///< its number
-  std::uint32_t zero;
+  std::atomic<std::uint32_t> number;   ///< of the descriptor that it was lent, plus 1; 0: not known
   std::atomic<std::uint64_t> mark;     ///< of the descriptor that it was lent; 0: none
   std::atomic<std::uint64_t> address;  ///< what was mapped, or unmapped
   std::atomic<std::uint64_t> length;
@@ -63,6 +63,7 @@ struct InjectionNote {
   void forget() {
     phase.store(kNone, std::memory_order_relaxed);
     mark.store(0, std::memory_order_relaxed);
+    number.store(0, std::memory_order_relaxed);
     done.store(kNothing, std::memory_order_relaxed);
     intended.store(kNothing, std::memory_order_relaxed);
     flags.store(0, std::memory_order_relaxed);
@@ -72,6 +73,7 @@ struct InjectionNote {
     done.store(other.done.load());
     intended.store(other.intended.load());
     call.store(other.call.load());
+    number.store(other.number.load());
     address.store(other.address.load());
     length.store(other.length.load());
     device.store(other.device.load());

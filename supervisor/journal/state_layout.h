@@ -58,7 +58,8 @@ struct StateHeader {
   std::atomic<std::uint64_t> current;
   /// Not 0: a change could not be written, so what is here is not the state.
   std::atomic<std::uint32_t> incomplete;
-  std::uint32_t zero;
+  /// Slots from this one on were never taken: nobody looks there, so that the file stays small.
+  std::atomic<std::uint32_t> slots_used;
   std::array<AreaHeader, 2> areas;
 };
 static_assert(sizeof(StateHeader) == 136);

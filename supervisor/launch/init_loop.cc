@@ -20,6 +20,9 @@ namespace {
 
 constexpr std::chrono::milliseconds kUntilReapedAgain(5);
 constexpr std::chrono::milliseconds kPause(5);
+/// Of a stop that may pass.
+constexpr std::chrono::milliseconds kBetweenLooksAtStop(20);
+constexpr std::chrono::milliseconds kLongestStop(5000);
 /// In one turn of the loop, which has other things to do: any process that may signal us can send
 /// signals faster than they are passed on, and orphans may end faster than they are reaped.
 constexpr int kMostReadsInATurn = 4;
@@ -93,6 +96,7 @@ InitLoop::InitLoop(EventLoop& loop, pid_t command, const ProcessGroup& group, bo
       signals_(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK)),
       signals_came_(loop.watch(signals_.get(), POLLIN, [this](short) { read_signals(); })),
       reap_again_(loop.timer([this] { reap(); })),
+      stop_again_(loop.timer([this] { (void)follow_stop(); })),
       got_(
           loop, [this](const auto& info, bool to_group) { pass_on(info, to_group); },
           [this] { read_signals(); }) {
@@ -244,13 +248,30 @@ void InitLoop::watch_child(pid_t pid, std::function<void(const siginfo_t&)> ende
   other_child_ = pid;
 }
 
+void InitLoop::wait_with_stops(std::chrono::milliseconds bound, std::function<bool()> may_be) {
+  stop_bound_ = bound;
+  stop_may_be_ = std::move(may_be);
+}
+
+bool InitLoop::may_pass() {
+  const auto now = EventLoop::Clock::now();
+  if (!stopped_at_) stopped_at_ = now;
+  const auto lasts = now - *stopped_at_;
+  if (lasts >= stop_bound_ && (lasts >= kLongestStop || stop_may_be_())) return false;
+  stop_again_.set(now + kBetweenLooksAtStop);
+  return true;
+}
+
 bool InitLoop::follow_stop() {
   siginfo_t seen{};
   if (status_ ||
       ::waitid(P_PID, static_cast<id_t>(command_), &seen, WSTOPPED | WNOHANG | WNOWAIT) != 0 ||
       seen.si_pid != command_ || seen.si_code != CLD_STOPPED) {
+    stopped_at_.reset();
     return false;
   }
+  if (seen.si_status == SIGSTOP && stop_may_be_ && may_pass()) return true;
+  stopped_at_.reset();
   if (getpid() == 1) {
     // No process could continue the command: as PID 1 it would not have been stopped by a key
     // either.

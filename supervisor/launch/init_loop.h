@@ -21,6 +21,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <csignal>
 #include <functional>
 #include <memory>
@@ -51,6 +52,9 @@ class InitLoop : public CommandWatch {
   /// For a command in our process group. The witness ends with the command.
   void use(std::unique_ptr<GroupWitness> witness) { got_.use(std::move(witness)); }
   void command_ends() override { got_.dismiss_witness(); }
+  /// Who is not the only one to stop the command: a SIGSTOP of it is followed only where it lasts
+  /// for so long, and `may_be` answers true; or after a while.
+  void wait_with_stops(std::chrono::milliseconds bound, std::function<bool()> may_be);
   /// When the parent ends, the command is killed, and the loop ends with it. Borrowed.
   void end_with(const ParentWatch& parent);
   int run(bool linger, const std::function<bool()>& all_gone) override;
@@ -79,6 +83,8 @@ class InitLoop : public CommandWatch {
   bool look_at_children();
   bool reap();
   bool follow_stop();
+  /// Whether a SIGSTOP that was seen is to be looked at later.
+  bool may_pass();
   [[nodiscard]] bool command_heard(const signalfd_siginfo& info, bool to_group) const;
   void send_to_group(const signalfd_siginfo& info) const;
 
@@ -98,6 +104,10 @@ class InitLoop : public CommandWatch {
   EventLoop::Source signals_came_;
   /// While a child is held in a ptrace-stop and hides the ones behind it, or many have ended.
   EventLoop::Timer reap_again_;
+  EventLoop::Timer stop_again_;
+  std::chrono::milliseconds stop_bound_{0};
+  std::function<bool()> stop_may_be_;
+  std::optional<EventLoop::Clock::time_point> stopped_at_;
   GroupSignals got_;
 };
 

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "supervisor/journal/call_slots.h"
 #include "supervisor/keeper/server_clone.h"
 #include "supervisor/launch/closing_of_the_dead.h"
 #include "supervisor/launch/end_child.h"
@@ -38,6 +39,8 @@ constexpr std::chrono::milliseconds kLogBound(50);
 /// Where there is no memory for a server, or no pid.
 constexpr std::chrono::milliseconds kBeforeCloningAgain(100);
 constexpr std::chrono::milliseconds kBetweenLooks(50);
+/// A server that dies may have the command stop until the next one has given it back what it had.
+constexpr std::chrono::milliseconds kOfStop(200);
 
 /// A server that runs out of memory while it begins must not throw: on the way up everything would
 /// be destroyed, and close descriptors that it shares with the keeper and with the next server.
@@ -53,7 +56,7 @@ class Keeper {
   Keeper(const Launched& launched, std::function<int()> serve)
       : launched_(launched),
         page_(launched.kept->page),
-        rescue_(launched.kept->state, page_),
+        rescue_(launched.kept->state, page_, launched.features),
         serve_(std::move(serve)),
         below_(launched.features),
         init_(loop_, launched.command.pid(), launched.group, launched.options.signal_group,
@@ -61,6 +64,9 @@ class Keeper {
         clone_again_(loop_.timer([this] { start_server(); })),
         look_again_(loop_.timer([this] { look_at_closing(); })) {
     launched.prepare(init_);
+    init_.wait_with_stops(kOfStop, [this] {
+      return !CallSlots::any(launched_.kept->state, journal::InjectionNote::kGuarded);
+    });
     init_.tell([this] { tell_server(); });
     // At a death there may be no memory.
     if (launched.kept->visitors != nullptr) of_visitors_.reserve(KeptVisitors::kMostDescriptors);
@@ -130,7 +136,6 @@ class Keeper {
       return;
     }
     if (page_.lost.load()) {  // it has said why
-      rescue_.leave_to_it();
       status_ = exit_status::kOwnFailure;
       return;
     }
@@ -157,7 +162,6 @@ class Keeper {
     }
     flush_process_log(kLogBound);
     if (!status_) return start_server();
-    rescue_.leave_to_it();
     clone_again_.cancel();
   }
 

@@ -28,6 +28,7 @@ Result<std::unique_ptr<KeptState>, std::string> KeptState::read(const Kept* kept
 }
 
 Result<void, std::string> KeptState::bring_back(Session& session) {
+  injections_.use(session.features());
   auto restored = restore_state(state_, session.number(), session.registries(), session.machine());
   if (!restored) return restored.error();
   if (visitors_ != nullptr) session.namespaces().take_back_owner(visitors_->owner_depth.load());
@@ -76,9 +77,9 @@ void KeptState::bring_back(ServedListener& served, JoinedCommands* joined) {
     });
   }
   for (const CallSlots::Left& call : left) {
-    if (std::ranges::find(listeners, call.listener) == listeners.end()) {
-      slots_.forget(call.listener);
-    }
+    if (std::ranges::find(listeners, call.listener) != listeners.end()) continue;
+    (void)slots_.leave(call.notification.id);
+    slots_.forget(call.listener);
   }
   injections_.settle();
   fault_point("calls_back");

@@ -1,6 +1,7 @@
 #include "supervisor/launch/rescue_process.h"
 
 #include <fcntl.h>
+#include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -8,12 +9,14 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <exception>
 #include <thread>
 
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/left_injections.h"
 #include "supervisor/keeper/server_clone.h"
+#include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
 namespace {
@@ -36,12 +39,18 @@ void wait_for_end_of_keeper(pid_t keeper) {
 /// It is killed when its keeper ends, and holds its callers till then.
 void wait_for_end_of_server(pid_t server) {
   const auto deadline = std::chrono::steady_clock::now() + kEndOfServer;
-  while (server > 0 && ::kill(server, 0) == 0 && std::chrono::steady_clock::now() < deadline) {
+  // Perhaps nobody reaps it.
+  const auto lives = [server] {
+    const auto status = TaskStatus::read(server);
+    return status && status->state != 'Z' && status->state != 'X';
+  };
+  while (server > 0 && lives() && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(kBetweenLooks);
   }
 }
 
-void stand_by(StateFile& state, const KeeperPage& page, pid_t keeper) {
+void stand_by(StateFile& state, const KeeperPage& page, const KernelFeatures& features,
+              pid_t keeper) {
   sigset_t all;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
@@ -57,28 +66,38 @@ void stand_by(StateFile& state, const KeeperPage& page, pid_t keeper) {
   wait_for_end_of_server(page.server.load());
   KickTimer::install_handler([](int /*signal_number*/) {});
   KickTimer::allow_on_this_thread();
-  LeftInjections::settle_all(state, kRescue);
+  LeftInjections::settle_all(state, features, kRescue);
 }
 
 }  // namespace
 
-RescueProcess::RescueProcess(StateFile& state, const KeeperPage& page) {
+RescueProcess::RescueProcess(StateFile& state, const KeeperPage& page,
+                             const KernelFeatures& features)
+    : state_(state) {
   const pid_t keeper = ::getpid();
   const auto cloned = clone_aside();
-  if (!cloned) return;
+  if (!cloned) {
+    spdlog::warn(
+        "--keeper: no process for callers that stay stopped where the keeper is killed as well: {}",
+        std::strerror(cloned.error().value()));
+    return;
+  }
   if (*cloned != 0) {
     pid_ = *cloned;
     return;
   }
   try {
-    stand_by(state, page, keeper);
+    stand_by(state, page, features, keeper);
   } catch (const std::exception&) {  // no memory: it can do no more
   }
   ::_exit(0);
 }
 
 RescueProcess::~RescueProcess() {
-  if (pid_ == 0) return;
+  using journal::InjectionNote;
+  // Also where the run is over: a server that was told to end may not have settled them all.
+  if (pid_ == 0 || CallSlots::any(state_, InjectionNote::kGuarded | InjectionNote::kBlocked))
+    return;
   ::kill(pid_, SIGKILL);
   (void)::waitpid(pid_, nullptr, __WALL);
 }

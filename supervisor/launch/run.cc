@@ -61,6 +61,9 @@ Result<bool, Failure> hand_over(const Launched& launched, Role& role, RoleSearch
   return false;
 }
 
+/// A server of another run that dies may have the command stop until the next one has begun.
+constexpr std::chrono::milliseconds kOfStop(1000);
+
 /// Another shmvisor serves its calls.
 int run_joined(const Launched& launched, const JoinConnection& server, UniqueFd listener) {
   const DescendantScope below(launched.features);
@@ -69,6 +72,7 @@ int run_joined(const Launched& launched, const JoinConnection& server, UniqueFd 
   InitLoop init(loop, launched.command.pid(), launched.group, launched.options.signal_group,
                 launched.inherited.watched(), below);
   launched.prepare(init);
+  init.wait_with_stops(kOfStop, [] { return true; });
   if (const auto failure = launched.let_go(init)) return launched.give_up(*failure);
   return init.run(launched.options.linger, [&watch] { return watch.all_gone(); });
 }

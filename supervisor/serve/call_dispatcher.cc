@@ -252,8 +252,11 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
     if (judged.delayed) return;
     if (origin.began && judged.decided) origin.began = judged.decided->began;
   }
-  Reply reply =
-      judged.refusal ? std::move(*judged.refusal) : answer_call(decoded, caller, registry);
+  // Servers died of it; but what was done is answered.
+  const bool is_refused = caller.is_refused() && !was_carried_out(call);
+  Reply reply = is_refused       ? Reply(Errno(ENOMEM))
+                : judged.refusal ? std::move(*judged.refusal)
+                                 : answer_call(decoded, caller, registry);
   const bool mapped = maps && !is_error_result(reply.value());
   if (caller.cannot_tell() && !mapped && !call.answered()) {
     reply = Errno(ENOMEM);
@@ -262,6 +265,10 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
         "a call of thread {} fails with ENOMEM: nothing can be read of it, because shmvisor "
         "is out of descriptors or memory",
         call.tid());
+  }
+  // Others may have changed what it needs since.
+  if (is(ShmOperation::kShmat) && is_error_result(reply.value()) && was_carried_out(call)) {
+    caller.undo_earlier();
   }
   fault_point("call_done");
   auto undo = reply.undo();

@@ -68,6 +68,9 @@ class ProcessCaller : public Caller, private Subject {
   /// Whether we lacked descriptors or memory to read something of the caller. Then the decision
   /// must not be answered.
   [[nodiscard]] bool cannot_tell() const { return cannot_tell_ || viewpoint_.cannot_tell(); }
+  /// See RemoteSpace.
+  void undo_earlier() { space_.undo_earlier(); }
+  [[nodiscard]] bool is_refused() const { return space_.is_refused(); }
   /// See RemoteSpace::restore_signal_mask().
   void restore_signal_mask() { space_.restore_signal_mask(); }
 

@@ -74,7 +74,8 @@ class FakeSpace : public MappingSpace {
   int unmap_error = 0;
   std::optional<AddressRange> sealed;  ///< by mseal(2)
   int look_error = 0;
-  bool callers_complete = false;  ///< what they may complete
+  std::optional<Unmapped> was_unmapped;  ///< by an earlier attempt at the call
+  bool callers_complete = false;         ///< what they may complete
   std::vector<MapRequest> requests;
   std::vector<AddressRange> unmapped;
   int finished_unmapping = 0;
@@ -136,6 +137,8 @@ class FakeSpace : public MappingSpace {
     while_finishing_unmapping();
     return {};
   }
+
+  std::optional<Unmapped> do_unmapped_before() override { return was_unmapped; }
 
   Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) override {
     if (look_error != 0) return Errno(look_error);

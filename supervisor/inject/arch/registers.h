@@ -79,6 +79,9 @@ class Registers {
   /// Whether these are the registers of a thread that is on its way out of the call `data`, and has
   /// run no instruction since.
   [[nodiscard]] bool is_in(const seccomp_data& data) const;
+  /// Whether the thread is at the call that `own` were found in: about to make it, in it, or behind
+  /// it, in the same function.
+  [[nodiscard]] bool is_at_call_of(const Registers& own) const;
   /// These registers, returning `result` from the call that stopped them, not to be restarted.
   [[nodiscard]] Registers returning(std::int64_t result) const;
 

@@ -213,6 +213,17 @@ bool Registers::is_in(const seccomp_data& data) const {
          same_arguments(raw_, 1, arguments_of(data));
 }
 
+bool Registers::is_at_call_of(const Registers& own) const {
+  const auto& here = raw_.user;
+  const auto& there = own.raw_.user;
+  if (raw_.is_arm != own.raw_.is_arm || (here.pc != there.pc && here.pc != own.entry())) {
+    return false;
+  }
+  // Those that a function must keep, and the stack pointer.
+  if (raw_.is_arm) return std::equal(here.regs + 4, here.regs + 14, there.regs + 4);
+  return here.sp == there.sp && std::equal(here.regs + 19, here.regs + 30, there.regs + 19);
+}
+
 Registers Registers::returning(std::int64_t result) const {
   Registers next = *this;
   next.raw_.user.regs[0] = static_cast<std::uint64_t>(result);

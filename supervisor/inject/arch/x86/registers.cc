@@ -199,6 +199,19 @@ bool Registers::is_in(const seccomp_data& data) const {
   return same_arguments(raw_, *convention, convention->arguments_kept, arguments.data());
 }
 
+bool Registers::is_at_call_of(const Registers& own) const {
+  const Raw& other = own.raw_;
+  if (raw_.cs != other.cs || raw_.rsp != other.rsp ||
+      (raw_.rip != other.rip && raw_.rip != own.entry())) {
+    return false;
+  }
+  // A call of i386 has arguments in those that a function must keep.
+  if (abi() == Abi::kI386) return true;
+  constexpr std::array<Register, 6> kKept = {&Raw::rbx, &Raw::rbp, &Raw::r12,
+                                             &Raw::r13, &Raw::r14, &Raw::r15};
+  return std::ranges::all_of(kKept, [&](Register kept) { return raw_.*kept == other.*kept; });
+}
+
 Registers Registers::returning(std::int64_t result) const {
   Registers next = *this;
   next.raw_.rax = static_cast<std::uint64_t>(result);
