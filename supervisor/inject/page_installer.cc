@@ -49,7 +49,8 @@ void PageInstaller::finish(StoppedThread& thread, Abi abi, bool wanted) {
   const bool there =
       has_slots && is_result(thread.call(abi, RemoteCall::kMmap, mapping), mapping[0]);
   fault_point("page_mapped");
-  if (maps_slots && !there) {
+  // Unless another thread has mapped the page meanwhile, which has these slots.
+  if (maps_slots && !there && !page.is_in(thread)) {
     (void)unmap_in(thread, abi, {slots[0], slots[1]}, journal::InjectionNote::kNothing);
   }
   if (there) {
