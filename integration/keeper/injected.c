@@ -3,7 +3,6 @@
 // descriptors, mappings, the counts of the segment. Ends with 0 where all was as it is natively.
 // With libc the calls are those of the C library, whose call sites lead into the call page after a
 // while.
-#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
