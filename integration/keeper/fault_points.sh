@@ -1,5 +1,5 @@
 #!/bin/bash
-# fault_points.sh PROGRAM SECONDS [OPTION...]: servers that die at each point where one may (policy/base/fault_point.h).
+# fault_points.sh PROGRAM SECONDS [OPTION...]: servers that die at each point where one may (supervisor/kernel/fault_point.h).
 . "$(dirname "$0")/../lib.sh" || exit 1
 program=$1
 seconds=$2

@@ -6,9 +6,9 @@
 #include <csignal>
 #include <utility>
 
-#include "policy/base/fault_point.h"
 #include "supervisor/inject/attach_to_caller.h"
 #include "supervisor/inject/tracee_signals.h"
+#include "supervisor/kernel/fault_point.h"
 #include "supervisor/procfs/process_stat.h"
 
 namespace shmvisor {

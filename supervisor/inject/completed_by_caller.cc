@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "policy/base/fault_point.h"
 #include "supervisor/inject/site_rewriter.h"
+#include "supervisor/kernel/fault_point.h"
 
 namespace shmvisor {
 

@@ -4,9 +4,9 @@
 #include <cstring>
 #include <utility>
 
-#include "policy/base/fault_point.h"
 #include "supervisor/inject/stopped_thread.h"
 #include "supervisor/inject/tracee_signals.h"
+#include "supervisor/kernel/fault_point.h"
 
 namespace shmvisor {
 namespace {

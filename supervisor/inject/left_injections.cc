@@ -14,12 +14,12 @@
 #include <thread>
 #include <utility>
 
-#include "policy/base/fault_point.h"
 #include "supervisor/credentials/thread_identity.h"
 #include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/sent_stops.h"
 #include "supervisor/inject/stopped_caller.h"
 #include "supervisor/inject/tracee_signals.h"
+#include "supervisor/kernel/fault_point.h"
 #include "supervisor/kernel/thread.h"
 #include "supervisor/procfs/proc_file.h"
 #include "supervisor/procfs/task_status.h"

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "policy/base/error_result.h"
-#include "policy/base/fault_point.h"
 #include "supervisor/inject/call_from_site.h"
 #include "supervisor/inject/outgoing_files.h"
+#include "supervisor/kernel/fault_point.h"
 
 namespace shmvisor {
 namespace {

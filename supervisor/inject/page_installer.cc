@@ -4,9 +4,9 @@
 #include <climits>
 #include <utility>
 
-#include "policy/base/fault_point.h"
 #include "supervisor/inject/lent_mapping.h"
 #include "supervisor/inject/mmap_call.h"
+#include "supervisor/kernel/fault_point.h"
 #include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {

@@ -6,13 +6,13 @@
 #include <utility>
 
 #include "policy/base/error_result.h"
-#include "policy/base/fault_point.h"
 #include "supervisor/inject/call_from_site.h"
 #include "supervisor/inject/lent_mapping.h"
 #include "supervisor/inject/mapping_ways.h"
 #include "supervisor/inject/mmap_call.h"
 #include "supervisor/inject/outgoing_files.h"
 #include "supervisor/inject/site_rewriter.h"
+#include "supervisor/kernel/fault_point.h"
 
 namespace shmvisor {
 

@@ -10,10 +10,10 @@
 #include <optional>
 
 #include "policy/base/error_result.h"
-#include "policy/base/fault_point.h"
 #include "policy/base/shortage.h"
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/inject/arch/registers.h"
+#include "supervisor/kernel/fault_point.h"
 #include "supervisor/kernel/file_inode.h"
 #include "supervisor/kernel/thread_pidfd.h"
 

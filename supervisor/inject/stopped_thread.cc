@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "policy/base/error_result.h"
-#include "policy/base/fault_point.h"
 #include "supervisor/inject/ptrace_request.h"
 #include "supervisor/inject/tracee_signals.h"
+#include "supervisor/kernel/fault_point.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/procfs/task_status.h"
 

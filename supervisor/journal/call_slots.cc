@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-#include "policy/base/fault_point.h"
+#include "supervisor/kernel/fault_point.h"
 
 namespace shmvisor {
 

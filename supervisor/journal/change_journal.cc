@@ -6,9 +6,9 @@
 #include <cstring>
 #include <utility>
 
-#include "policy/base/fault_point.h"
 #include "supervisor/journal/call_slots.h"
 #include "supervisor/journal/registry_journal.h"
+#include "supervisor/kernel/fault_point.h"
 
 namespace shmvisor {
 

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "policy/base/fault_point.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/journal/state_restore.h"
+#include "supervisor/kernel/fault_point.h"
 #include "supervisor/kernel/file_inode.h"
 
 namespace shmvisor {

@@ -8,9 +8,9 @@
 #include <cstring>
 
 #include "policy/base/error_result.h"
-#include "policy/base/fault_point.h"
 #include "policy/base/held_locks.h"
 #include "supervisor/kernel/descriptor_path.h"
+#include "supervisor/kernel/fault_point.h"
 #include "supervisor/kernel/poll_files.h"
 #include "supervisor/kernel/uapi.h"
 

@@ -8,11 +8,11 @@
 #include <utility>
 
 #include "policy/base/error_result.h"
-#include "policy/base/fault_point.h"
 #include "supervisor/credentials/accountable_user.h"
 #include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/inject/attach_to_caller.h"
 #include "supervisor/inject/outgoing_files.h"
+#include "supervisor/kernel/fault_point.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/serve/process_caller.h"
 
