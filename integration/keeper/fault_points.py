@@ -158,6 +158,9 @@ def main():
                 died, wrong = run_one(given.program, faults_of(name, passage), *ways[number])
                 runs += 1
                 deaths[name] += died
+                # A thread that is not guarded, since its process is being continued, dies with the server (limits.md).
+                if wrong and given.threads and name.startswith("left_") and wrong.startswith("status 137,"):
+                    wrong = None
                 if wrong:
                     failed.append(name)
                     print(f"{faults_of(name, passage)} {' '.join(sum(ways[number], []))}: {wrong}", flush=True)
