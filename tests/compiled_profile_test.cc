@@ -6,9 +6,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -67,18 +70,43 @@ void add_rules(scmp_filter_ctx context, const Json& profile) {
   }
 }
 
+/// libseccomp's number of SCMP_ARCH_*, as crun finds it.
+std::uint32_t token_of(std::string name) {
+  constexpr std::string_view kPrefix = "SCMP_ARCH_";
+  EXPECT_TRUE(name.starts_with(kPrefix)) << name;
+  name.erase(0, kPrefix.size());
+  std::ranges::transform(name, name.begin(), [](unsigned char letter) {
+    return static_cast<char>(std::tolower(letter));
+  });
+  const std::uint32_t token = seccomp_arch_resolve_name(name.c_str());
+  EXPECT_NE(token, 0U) << name;
+  return token;
+}
+
+/// Those that Docker or podman asks a runtime for on a machine of `family`.
+std::vector<std::string> architectures_of(const Json& profile, const ArchitectureFamily& family) {
+  auto names = profile.value("architectures", std::vector<std::string>());
+  for (const Json& entry : profile.value("archMap", Json::array())) {
+    if (entry.at("architecture") != family.native) continue;
+    names.emplace_back(family.native);
+    for (const Json& narrow : entry.at("subArchitectures")) names.push_back(narrow);
+  }
+  return names;
+}
+
 /// crun's and runc's way from "architectures" and "syscalls" to a program, on a machine of
-/// `family`.
+/// `family`, whichever this one is.
 std::vector<sock_filter> compiled(const Json& profile,
                                   const ArchitectureFamily& family = kX86Family) {
   const std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, ReleaseContext> context(
       seccomp_init(action_of(profile.at("defaultAction").get<std::string>())));
-  if (family.native == kArchX86_64) {
-    EXPECT_EQ(0, seccomp_arch_add(context.get(), SCMP_ARCH_X86));
-  } else {
-    EXPECT_EQ(0, seccomp_arch_add(context.get(), SCMP_ARCH_AARCH64));
-    EXPECT_EQ(0, seccomp_arch_add(context.get(), SCMP_ARCH_ARM));
-    EXPECT_EQ(0, seccomp_arch_remove(context.get(), SCMP_ARCH_NATIVE));
+  if (token_of(family.native) != seccomp_arch_native()) {
+    EXPECT_EQ(0, seccomp_arch_add(context.get(), token_of(family.native)));
+    EXPECT_EQ(0, seccomp_arch_remove(context.get(), seccomp_arch_native()));
+  }
+  for (const std::string& name : architectures_of(profile, family)) {
+    const int status = seccomp_arch_add(context.get(), token_of(name));
+    EXPECT_TRUE(status == 0 || status == -EEXIST) << name << ": " << status;
   }
   add_rules(context.get(), profile);
   const UniqueFd file(::memfd_create("profile", MFD_CLOEXEC));
@@ -124,7 +152,8 @@ void expect_shm_notified_only(const Json& profile, std::uint32_t otherwise) {
 }
 
 TEST(CompiledProfile, NotifiesSharedMemoryOnly) {
-  expect_shm_notified_only(new_profile({}), SECCOMP_RET_ALLOW);
+  expect_shm_notified_only(new_profile({.architectures = {kArchX86_64, kArchX86}}),
+                           SECCOMP_RET_ALLOW);
 }
 
 TEST(CompiledProfile, AllowsTheOtherSubcallsThatWereAllowed) {
@@ -164,6 +193,18 @@ TEST(CompiledProfile, NotifiesSharedMemoryOnArm) {
       "syscalls":[{"names":["semop","ipc","shmat","read"],"action":"SCMP_ACT_ALLOW"}]})";
   expect_shm_notified_on_arm(merged_json(of_all), SECCOMP_RET_ALLOW);
   expect_shm_notified_only(merged_json(of_all), SECCOMP_RET_ALLOW);
+}
+
+TEST(CompiledProfile, KillsWhomItHasNoArchitectureFor) {
+  const auto wide = compiled(new_profile({.architectures = {kArchAarch64}}), kArmFamily);
+  EXPECT_EQ(answer(wide, AUDIT_ARCH_AARCH64, 196), SECCOMP_RET_USER_NOTIF);
+  EXPECT_EQ(answer(wide, AUDIT_ARCH_ARM, 305), SECCOMP_RET_KILL_THREAD);
+  const std::string of_another = R"({"defaultAction":"SCMP_ACT_ALLOW","archMap":[
+      {"architecture":"SCMP_ARCH_X86_64","subArchitectures":["SCMP_ARCH_X86"]},
+      {"architecture":"SCMP_ARCH_AARCH64","subArchitectures":null}],"syscalls":[]})";
+  const auto without_narrow = compiled(Json::parse(of_another), kArmFamily);
+  EXPECT_EQ(answer(without_narrow, AUDIT_ARCH_ARM, 3), SECCOMP_RET_KILL_THREAD);
+  EXPECT_EQ(answer(without_narrow, AUDIT_ARCH_AARCH64, 3), SECCOMP_RET_ALLOW);
 }
 
 }  // namespace

@@ -88,7 +88,8 @@ TEST(ShmProfile, KnowsTheNamesOfFourArchitectures) {
   for (const char* const name : {"aarch64", "arm64", "SCMP_ARCH_AARCH64"}) {
     EXPECT_EQ(find_architecture(name), kArchAarch64) << name;
   }
-  for (const char* const name : {"arm", "armhf", "armv7l", "SCMP_ARCH_ARM"}) {
+  for (const char* const name :
+       {"arm", "armhf", "armel", "arm/v7", "armv7l", "armv8l", "SCMP_ARCH_ARM"}) {
     EXPECT_EQ(find_architecture(name), kArchArm) << name;
   }
   for (const char* const name : {"riscv64", "x32", "", "X86", "SCMP_ARCH_X32"}) {

@@ -108,7 +108,7 @@ static void test_threads(void) {
 // --- Signals.
 
 static sigjmp_buf back;
-static volatile int handled, faults, calls_on_alternate;
+static volatile int handled, faults;
 static enum { kReturn, kAttach, kJump } how;
 
 static void handle(int number) {

@@ -72,6 +72,7 @@ def first(name, wanted=lambda data: True):
 def state():
     seen = get_state()
     assert seen["run"]["kind"] == "run" and seen["run"]["title"].startswith("web (pid "), seen["run"]
+    assert seen["run"]["page_bytes"] == os.sysconf("SC_PAGE_SIZE"), seen["run"]
     main = seen["registries"][0]
     assert main["name"] == "main" and main["segments"] == 2 and main["removed_segments"] == 1, main
     assert main["attaches"] == 6 and main["shmmni"] == 7 and main["shmmax"] == 1 << 20, main

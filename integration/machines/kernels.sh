@@ -1,8 +1,10 @@
 # Debian's kernels; sourced by run.sh after debian.sh. They are unpacked below $cache.
 
-# The suite that a name stands for.
+# The suite that a name stands for: KERNEL, aarch64-KERNEL or aarch64-KERNEL-16k.
 suite_of() {
-  case ${1#aarch64-} in
+  local kernel=${1#aarch64-}
+  [ "$kernel" = "$1" ] || kernel=${kernel%-16k}
+  case $kernel in
     5.10) echo bullseye ;;
     6.1) echo bookworm ;;
     6.12) echo trixie ;;
@@ -19,20 +21,29 @@ architecture_of() {
   esac
 }
 
+# The package that depends on the newest kernel of that name: the one for virtual machines, but where Debian makes
+# none with such pages.
+meta_package_of() {
+  case $1 in
+    aarch64-*-16k) echo linux-image-arm64-16k ;;
+    *) echo "linux-image-cloud-$debian_architecture" ;;
+  esac
+}
+
 # Depends of a package whose names match: dependencies SUITE PACKAGE PATTERN
 dependencies() {
   private_apt apt-cache "$1" depends "$2" | sed -n 's/^ *Depends: //p' | grep -Ex "$3"
 }
 
-# fetch_packages SUITE FOLDER: the packages of the suite's kernel for virtual machines, which since Linux 7 is in
+# fetch_packages SUITE META FOLDER: the packages of the suite's kernel that META depends on, which since Linux 7 is in
 # more than one.
 fetch_packages() {
-  local suite=$1 meta=linux-image-cloud-$debian_architecture image
+  local suite=$1 meta=$2 image
   private_apt apt-get "$suite" update || return 1
   image=$(dependencies "$suite" "$meta" 'linux-image-[0-9].*' | head -n 1)
   [ -n "$image" ] || { echo "E: $meta names no kernel" && return 1; }
   # shellcheck disable=SC2046
-  (cd "$2" && private_apt apt-get "$suite" download "$image" \
+  (cd "$3" && private_apt apt-get "$suite" download "$image" \
     $(dependencies "$suite" "$image" 'linux-(binary|modules)-[0-9].*'))
 }
 
@@ -63,8 +74,10 @@ fetch_kernel() {
   [ -z "$no_kernel" ] || return 1
   rm -rf "$fetched"
   mkdir -p "$fetched/packages" "$fetched/kernel" && make_private_apt "$suite"
-  if ! { fetch_packages "$suite" "$fetched/packages" && unpack_kernel "$fetched/packages" "$fetched/kernel"; } \
-    >"$log" 2>&1; then
+  if ! {
+    fetch_packages "$suite" "$(meta_package_of "$name")" "$fetched/packages" &&
+      unpack_kernel "$fetched/packages" "$fetched/kernel"
+  } >"$log" 2>&1; then
     no_kernel="not fetched from $suite: $(grep -E '^[EW]:' "$log" | head -n 1)"
     return 1
   fi

@@ -20,12 +20,13 @@ fill() {
   debian_architecture=$2
   shift 2
   [ ! -e "$folder" ] || ! echo "$@" | cmp -s - "$folder.list" || return 0
-  mkdir -p "$cache" && rm -rf "$folder" "$folder.part" && mkdir "$folder.part" || exit 1
+  # The folder of before stays where the other packages cannot be had.
+  mkdir -p "$cache" && rm -rf "$folder.part" && mkdir "$folder.part" || exit 1
   if ! fetch_unpacked "$suite" "$folder.part" "$@" >"$log" 2>&1; then
     echo "not fetched from $suite: $(grep -E '^[EW]:' "$log" | head -n 1)" >&2
     exit 1
   fi
-  mv "$folder.part" "$folder" && echo "$@" >"$folder.list"
+  rm -rf "$folder" "$folder.list" && mv "$folder.part" "$folder" && echo "$@" >"$folder.list" || exit 1
 }
 
 reason=$(why_no_private_apt)

@@ -17,7 +17,8 @@ constexpr ArchitectureName kArchitectureNames[] = {
     {"i386", kArchX86},           {"i686", kArchX86},        {"386", kArchX86},
     {kArchAarch64, kArchAarch64}, {"aarch64", kArchAarch64}, {"arm64", kArchAarch64},
     {kArchArm, kArchArm},         {"arm", kArchArm},         {"armhf", kArchArm},
-    {"armv7", kArchArm},          {"armv7l", kArchArm},
+    {"armel", kArchArm},          {"arm/v7", kArchArm},      {"armv7", kArchArm},
+    {"armv7l", kArchArm},         {"armv8l", kArchArm},
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "emulation/abi/abi.h"
 #include "supervisor/client/graph_text.h"
 #include "supervisor/client/holdings.h"
 
@@ -64,7 +65,11 @@ Json web_state(RunView view) {
   const RunConnection::Hello& hello = view.sample.hello;
   const bool sees_processes = view.processes.has_value();
   Json state = {
-      {"run", {{"kind", hello.kind}, {"title", hello.title()}, {"version", hello.version}}},
+      {"run",
+       {{"kind", hello.kind},
+        {"title", hello.title()},
+        {"version", hello.version},
+        {"page_bytes", kPageBytes}}},
       {"time",
        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count()},
       {"sees_processes", sees_processes}};

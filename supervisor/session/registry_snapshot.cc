@@ -80,7 +80,7 @@ Result<RegistrySnapshot> take_snapshot(Registry& registry, const std::string& ve
   UniqueFd file(::memfd_create("shmvisor-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!file.valid()) return Errno(ENOMEM);
   Copied copied = copy_state(registry);
-  saved::File head{kPageBytes, registry.host().now_seconds()};
+  saved::File head{static_cast<std::uint32_t>(kPageBytes), registry.host().now_seconds()};
   version.copy(head.version, sizeof(head.version) - 1);
   saved::RecordWriter writer(file.get());
   if (!write_all(copied, head, writer) || ::lseek(file.get(), 0, SEEK_SET) != 0 ||

@@ -8,12 +8,15 @@ list() {
   cat <<'END'
 check bash /integration/machines/guest/check.sh
 ends_on_time bash /integration/machines/guest/ends_on_time.sh
+page_size bash /integration/machines/guest/page_size.sh
 procfiles.modes bash /integration/procfiles/modes.sh
 END
   case $(uname -m) in
     x86_64)
       # Unit tests are built for this machine alone.
       echo 'CallerStackTest /programs/caller_stack_test'
+      # The emulated processor has protection keys.
+      echo 'call_sites.keys bash /integration/oracle/compare.sh /programs/command_call_sites keys'
       # Where gcc could build them.
       [ ! -e /programs/oracle_shmat_i386 ] || narrow='shmat_i386 shmctl_i386'
       ;;
@@ -29,8 +32,6 @@ END
   for program in memory removal; do
     echo "oracle.${program}_as_user bash /integration/oracle/compare.sh --as-user /programs/oracle_$program"
   done
-  # The emulated processor has protection keys.
-  echo 'call_sites.keys bash /integration/oracle/compare.sh /programs/command_call_sites keys'
   # Before Linux 5.19 a signal ends the wait for an answer. An emulated machine gets none ready within the half
   # millisecond that the program leaves elsewhere.
   if "$SHMVISOR" check | grep -q '^wait-killable-recv *yes'; then

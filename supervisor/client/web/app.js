@@ -4,10 +4,12 @@
 "use strict";
 
 const SVG = "http://www.w3.org/2000/svg";
-const PAGE_BYTES = 4096;
 const MOST_POINTS = 300;
 const MOST_CALLS = 500;
 const CALL_NAMES = ["shmget", "shmat", "shmdt", "shmctl"];
+
+// Of the machine, as each state has it.
+let pageBytes = 0;
 
 const at = (id) => document.getElementById(id);
 
@@ -70,12 +72,12 @@ function used(part, all, words) {
   return box;
 }
 
-const limitOf = (pages) => (pages * PAGE_BYTES > 2 ** 63 ? "no limit" : size(pages * PAGE_BYTES));
+const limitOf = (pages) => (pages * pageBytes > 2 ** 63 ? "no limit" : size(pages * pageBytes));
 
 function showTables(state) {
   fillTable("segments", [
     ["shmid", (s) => s.shmid, true], ["key", (s) => s.key], ["bytes", (s) => size(s.segsz), true],
-    ["resident", (s) => size(s.resident_pages * PAGE_BYTES), true], ["nattch", (s) => s.nattch, true],
+    ["resident", (s) => size(s.resident_pages * pageBytes), true], ["nattch", (s) => s.nattch, true],
     ["mode", (s) => s.mode], ["uid", (s) => s.uid, true], ["creator", (s) => s.cpid + " " + (s.command || "ended")],
     ["status", (s) => [s.dest ? "removed" : "", s.locked ? "locked" : ""].filter(Boolean).join(", ")],
     ["registry", (s) => s.registry],
@@ -85,7 +87,7 @@ function showTables(state) {
   fillTable("registries", [
     ["name", (r) => r.name],
     ["segments of shmmni", (r) => used(r.segments, r.shmmni, `${r.segments} of ${r.shmmni}`)],
-    ["memory of shmall", (r) => used(r.pages, r.shmall, `${size(r.pages * PAGE_BYTES)} of ${limitOf(r.shmall)}`)],
+    ["memory of shmall", (r) => used(r.pages, r.shmall, `${size(r.pages * pageBytes)} of ${limitOf(r.shmall)}`)],
     ["calls", (r) => short(sum(r.calls, (c) => c.calls)), true],
     ["errors", (r) => short(sum(r.calls, (c) => c.errors)), true],
   ], state.registries);
@@ -110,8 +112,8 @@ function showTotals(state) {
   const of = (name) => sum(state.registries, (r) => r[name]);
   const totals = [
     [of("segments"), "segments"], [of("removed_segments"), "of them removed"], [of("attaches"), "attaches"],
-    [size(of("pages") * PAGE_BYTES), "in all"], [size(of("resident_pages") * PAGE_BYTES), "resident"],
-    [size(of("swapped_pages") * PAGE_BYTES), "swapped"], [state.processes.length, "processes shown"],
+    [size(of("pages") * pageBytes), "in all"], [size(of("resident_pages") * pageBytes), "resident"],
+    [size(of("swapped_pages") * pageBytes), "swapped"], [state.processes.length, "processes shown"],
     [short(sum(state.registries, (r) => sum(r.refusals, ([, count]) => count))), "refusals"],
   ];
   at("totals").replaceChildren(...totals.map(([value, words]) => {
@@ -158,7 +160,7 @@ function addToHistory(state) {
   const rates = calls.map((count, place) =>
     (seconds > 0 ? Math.max(0, count - counted.calls[place]) / seconds : 0));
   counted = { time: state.time, calls };
-  const bytes = ["pages", "resident_pages"].map((name) => sum(state.registries, (r) => r[name]) * PAGE_BYTES);
+  const bytes = ["pages", "resident_pages"].map((name) => sum(state.registries, (r) => r[name]) * pageBytes);
   history.push({ time: state.time, bytes, rates });
   if (history.length > MOST_POINTS) history.shift();
   plot("memory", ["allocated", "resident"], (one) => one.bytes, size);
@@ -246,6 +248,7 @@ function say(words, bad) {
 }
 
 function showState(state) {
+  pageBytes = state.run.page_bytes;
   at("run").textContent = `${state.run.kind} ${state.run.title}`;
   document.title = "shmvisor " + state.run.title;
   say("at " + new Date(state.time * 1000).toLocaleTimeString());
