@@ -107,12 +107,30 @@ TEST_F(AccountsTest, WhoIsUnknownIsAProblemWithItsPlace) {
             "x.toml:2:11: there is no user 'postgers' in " + passwd + "; did you mean 'postgres'?");
   EXPECT_EQ(read("[[rule]]\ngid = 'alice'\naction = 'allow'\n").problems,
             "x.toml:2:7: there is no group 'alice' in " + folder_.path("group"));
-  EXPECT_EQ(read("[[rule]]\nuid = '10-20x'\naction = 'allow'\n").problems,
-            "x.toml:2:7: there is no user '10-20x' in " + passwd);
+  EXPECT_EQ(
+      read("[[rule]]\nuid = '10-20x'\naction = 'allow'\n").problems,
+      "x.toml:2:7: '10-20x' is no number, no range as \"1000-1999\", and no user in " + passwd);
+  EXPECT_EQ(read("[limits.uid.Default]\nshmmni = 1\n").problems,
+            "x.toml:1:13: there is no user 'Default'; did you mean 'default'?");
   EXPECT_EQ(read("[limits.uid.bob]\nshmmni = 1\n").problems,
             "x.toml:1:13: there is no user 'bob' in " + passwd);
   EXPECT_EQ(read("[limits.uid.alice]\nshmmni = 1\n[limits.uid.1000]\nshmmax = 1\n").problems,
             "x.toml:3:13: 1000 and alice (x.toml:1:13) are the same user");
+}
+
+TEST_F(AccountsTest, ManyUnknownNamesAreNotComparedWithAll) {
+  std::ofstream passwd(folder_.path("passwd"));
+  for (int number = 0; number < 1000; ++number) passwd << "user" << number << ":x:7:7::/:\n";
+  passwd.close();
+  accounts_ = Accounts(folder_.path("passwd"), folder_.path("group"));
+  int compared = 0;
+  for (int number = 0; number < 1000; ++number) {
+    const auto id = accounts_.id_of(AccountKind::kUser, "usr" + std::to_string(number));
+    ASSERT_FALSE(id);
+    if (id.error().reason.find("did you mean") != std::string::npos) ++compared;
+  }
+  EXPECT_GE(compared, 20) << "as many as are shown";
+  EXPECT_LE(compared, 200);
 }
 
 TEST_F(AccountsTest, WithoutThatFileNumbersStillDo) {

@@ -1,18 +1,25 @@
 // The client's side: whom it finds, what it believes of a run, and how it prints.
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "supervisor/client/ask_in_parts.h"
+#include "supervisor/client/next_server.h"
+#include "supervisor/client/remove_when_killed.h"
 #include "supervisor/client/run_finder.h"
 #include "supervisor/client/segment_list.h"
 #include "supervisor/client/text_table.h"
@@ -113,9 +120,10 @@ TEST_F(ClientTest, BelievesNoRunThatSaysAnythingElse) {
 TEST_F(ClientTest, SaysWhyARunIsNotFound) {
   const FakeRun full(place("full.control"),
                      "{\"error\":{\"code\":\"too-many-clients\",\"message\":\"too many\"}}\n");
-  EXPECT_NE(problem({.name = "full"}).find("full.control does not answer: too many"),
-            std::string::npos)
-      << problem({.name = "full"});
+  const std::string full_one =
+      "the run full (pid " + std::to_string(::getpid()) + ") does not answer: too many";
+  EXPECT_EQ(problem({.name = "full"}), full_one);
+  EXPECT_EQ(problem({}), full_one);
   const FakeRun one(place("one.control"), hello("\"one\"", 5));
   EXPECT_EQ(problem({.name = "one"}), "");
   EXPECT_EQ(problem({.pid = 5}), "");
@@ -260,7 +268,7 @@ TEST(RunConnectionTest, WaitsForNoLineThatKeepsComingAfterTheDeadline) {
 
 TEST(RunConnectionTest, WaitsForNoRunThatTakesNoRequests) {
   using Clock = std::chrono::steady_clock;
-  constexpr std::chrono::seconds kSendPatience(1);
+  constexpr auto kSendPatience = client::RunConnection::kSendPatience;
   ReadyRun ready("");
   auto run = ready.connect();
   // Asked again and again it has not read, and answers are not waited for.
@@ -271,15 +279,21 @@ TEST(RunConnectionTest, WaitsForNoRunThatTakesNoRequests) {
     problem = run.ask(request).error().text;
   }
   EXPECT_EQ(problem, "the run one (pid 5): it takes no requests");
-  auto began = Clock::now();
-  run.answer_by(began + std::chrono::milliseconds(100));
-  EXPECT_FALSE(run.ask(request));
-  EXPECT_LT(Clock::now() - began, kSendPatience) << "what is given to all answers";
-  began = Clock::now();
-  run.answer_by(std::nullopt);
-  EXPECT_FALSE(run.ask(request));
-  EXPECT_GE(Clock::now() - began, kSendPatience);
-  EXPECT_LT(Clock::now() - began, 4 * kSendPatience);
+  const auto took = [&](const client::RunConnection::Deadline& deadline) {
+    const auto began = Clock::now();
+    run.answer_by(deadline);
+    EXPECT_FALSE(run.ask(request));
+    return Clock::now() - began;
+  };
+  // What is given to all answers bounds it; a busy machine may keep one of these longer.
+  auto least = Clock::duration::max();
+  for (int tried = 0; tried < 10 && least >= kSendPatience; ++tried) {
+    least = std::min<Clock::duration>(least, took(Clock::now() + std::chrono::milliseconds(50)));
+  }
+  EXPECT_LT(least, kSendPatience);
+  const auto without_deadline = took(std::nullopt);
+  EXPECT_GE(without_deadline, kSendPatience);
+  EXPECT_LT(without_deadline, client::RunConnection::kPatience / 2) << "and not for an answer";
 }
 
 TEST(RunConnectionTest, AsksNothingAfterTheDeadline) {
@@ -289,6 +303,57 @@ TEST(RunConnectionTest, AsksNothingAfterTheDeadline) {
   run.answer_by(std::chrono::steady_clock::now());
   EXPECT_FALSE(run.ask({{"request", "report"}}));
   EXPECT_TRUE(run.has_failed());
+}
+
+/// What becomes of a process that is to remove a file when the signal comes.
+int status_after(const std::string& path, int signal, bool is_ignored) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (is_ignored) ::signal(signal, SIG_IGN);
+    client::remove_when_killed(path);
+    ::raise(signal);
+    ::_exit(7);
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return status;
+}
+
+TEST(RemoveWhenKilledTest, AFileGoesWithItsProcess) {
+  const ScratchFolder folder;
+  const std::string path = folder.path("file");
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGALRM}) {
+    { std::ofstream(path) << "some"; }
+    const int status = status_after(path, signal, /*is_ignored=*/false);
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == signal) << signal;
+    EXPECT_FALSE(std::filesystem::exists(path)) << signal;
+  }
+  { std::ofstream(path) << "some"; }
+  const int status = status_after(path, SIGHUP, /*is_ignored=*/true);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+  EXPECT_TRUE(std::filesystem::exists(path));
+}
+
+/// Of the run "one", with this server.
+std::string hello_of(int server) {
+  return R"({"hello":{"protocol":1,"version":"9","kind":"run","name":"one","pid":5,"server":)" +
+         std::to_string(server) + "}}\n";
+}
+
+TEST_F(ClientTest, TellsAnotherServerFromOneThatHasDroppedIt) {
+  std::optional<FakeRun> first(std::in_place, place("one.control"), hello_of(6));
+  auto run = find_run({.name = "one"});
+  ASSERT_TRUE(run);
+  run->interrupt();
+  const auto dropped = client::next_server(*run);
+  ASSERT_FALSE(dropped);
+  EXPECT_NE(dropped.error().text.find("has dropped this client"), std::string::npos);
+  first.reset();
+  const auto none = client::next_server(*run);
+  EXPECT_TRUE(none && !*none) << "the run has ended";
+  const FakeRun second(place("one.control"), hello_of(7));
+  const auto other = client::next_server(*run);
+  EXPECT_TRUE(other && *other) << "the server has died";
 }
 
 TEST(RunNameTest, BeginsWithALetter) {

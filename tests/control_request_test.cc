@@ -27,6 +27,13 @@ TEST(ControlRequestTest, KnowsEachRequest) {
   EXPECT_EQ(list->from_index, 7);
 }
 
+TEST(ControlRequestTest, ALineIsOneObjectAndNothingElse) {
+  const std::string object = R"({"request":"registries"})";
+  EXPECT_EQ(refusal_of(object + '\0'), "bad-request");
+  EXPECT_EQ(refusal_of("\xEF\xBB\xBF" + object), "bad-request");
+  EXPECT_EQ(refusal_of(object + object), "bad-request");
+}
+
 TEST(ControlRequestTest, KnowsWhatChangesARegistry) {
   const auto removal = parse_control_request(R"({"request":"remove","registry":"main","shmid":5})");
   ASSERT_TRUE(removal);

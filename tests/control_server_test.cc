@@ -7,8 +7,10 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <new>
@@ -18,6 +20,7 @@
 #include "supervisor/control/protocol.h"
 #include "supervisor/kernel/descriptor_message.h"
 #include "supervisor/kernel/descriptor_path.h"
+#include "supervisor/procfs/process_name.h"
 #include "tests/control_server_fixture.h"
 #include "tests/supervised_child.h"
 
@@ -143,6 +146,64 @@ TEST_F(ControlServerTest, AReloadIsAnsweredAlsoWhereMemoryWasShort) {
   EXPECT_EQ(session_->registries().initial()->read()->limits().shmmax, 9U);
   EXPECT_EQ(last_line(receive(leaves, 2))["reply"], "reload");
   EXPECT_TRUE(reloader.wait_for_end(std::chrono::seconds(10)));
+}
+
+TEST_F(ControlServerTest, AReloadThatIsNotOverIsToldAtTheEnd) {
+  std::atomic<bool> over{false};
+  Reloader reloader(
+      loop_,
+      [&over] {
+        while (!over.load()) ::usleep(1000);
+        return SteeringUpdate{};
+      },
+      [](const Steering&) {});
+  server_->reload_by(reloader);
+  const UniqueFd follows = connect();
+  EXPECT_TRUE(send(follows, "{\"request\":\"follow\"}\n"));
+  EXPECT_EQ(last_line(receive(follows, 2))["reply"], "follow");
+  const UniqueFd asks = connect();
+  EXPECT_TRUE(send(asks, "{\"request\":\"reload\"}\n{\"request\":\"reload\"}\n"));
+  receive(asks, 1);
+  // Its request is behind this one's.
+  expect_served();
+  server_->give_up_reloads();
+  const Json act = last_line(receive(follows, 1))["act"];
+  EXPECT_EQ(act["act"], "reload");
+  EXPECT_EQ(act["result"], "unanswered");
+  EXPECT_EQ(act["by_pid"], ::getpid());
+  EXPECT_EQ(act["by_command"].get<std::string>(), process_name(::getpid()));
+  over.store(true);
+  EXPECT_TRUE(turn_until([&reloader] { return reloader.wait_for_end(std::chrono::seconds(10)); }));
+}
+
+TEST(ReloadActsTest, WhatMayNotWaitIsUnanswered) {
+  ReloadActs acts;
+  for (std::size_t number = 0; number < ReloadActs::kMost; ++number) {
+    EXPECT_FALSE(acts.add(1, AuditRecord("act")));
+  }
+  const auto result_of = [](const AuditRecord& act) { return act.fields().back().value; };
+  const auto more = acts.add(1, AuditRecord("act"));
+  ASSERT_TRUE(more);
+  EXPECT_EQ(result_of(*more), "unanswered");
+  const auto told = acts.take(1, R"({"reply":"reload"})");
+  EXPECT_EQ(told.size(), ReloadActs::kMost);
+  EXPECT_EQ(result_of(told.front()), "ok");
+  EXPECT_FALSE(acts.add(2, AuditRecord("act")));
+  const auto rest = acts.take_rest();
+  ASSERT_EQ(rest.size(), 1U);
+  EXPECT_EQ(result_of(rest.front()), "unanswered");
+  EXPECT_TRUE(acts.empty());
+}
+
+TEST_F(ControlServerTest, ALineWithoutItsEndIsToldFromOneThatIsTooLong) {
+  const auto code_of = [this](const std::string& line) {
+    const UniqueFd client = connect();
+    (void)::send(client.get(), line.data(), line.size(), MSG_NOSIGNAL);
+    (void)::shutdown(client.get(), SHUT_WR);
+    return last_line(receive(client))["error"]["code"];
+  };
+  EXPECT_EQ(code_of(R"({"request":"registries"})"), "bad-request");
+  EXPECT_EQ(code_of(std::string(5000, '[') + "\n"), "too-long");
 }
 
 TEST_F(ControlServerTest, AnswersWhoSendsNothingMore) {

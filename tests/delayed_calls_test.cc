@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 #include <set>
 #include <thread>
+#include <utility>
 
 namespace shmvisor {
 namespace {
@@ -64,6 +66,32 @@ TEST_F(DelayedCallsTest, ACallIsTakenWhenItsTimeHasCome) {
   EXPECT_EQ(delayed_.time_left(), milliseconds(1));
   EXPECT_EQ(due(), 2U);
   EXPECT_EQ(due(), 0U);
+}
+
+TEST_F(DelayedCallsTest, ACallGoesOnWhenItsRuleIsTakenAway) {
+  const auto of_rule = [this](int error) {
+    DelayedCalls::Decided decided = decided_;
+    auto rule = std::make_shared<Rule>();
+    rule->error = error;
+    decided.rule = std::move(rule);
+    return decided;
+  };
+  ASSERT_TRUE(delayed_.add(call(1, 1), 0, seconds(60), of_rule(EIO)));
+  ASSERT_TRUE(delayed_.add(call(2, 2), 0, seconds(60), of_rule(ENOSPC)));
+  ASSERT_TRUE(delayed_.add(call(3, 3), 0, seconds(60), of_rule(EIO)));
+  ASSERT_TRUE(delayed_.add(call(4, 4), 0, seconds(60), of_rule(EIO)));
+  dead_ = {3, 4};
+  ASSERT_EQ(recall(5, 3), Known::kWaits) << "the third has come again";
+  delayed_.release_without_rule([](const Rule& rule) { return rule.error == ENOSPC; });
+  dead_ = {3, 4, 5};
+  EXPECT_EQ(recall(6, 3), Known::kNot) << "and comes again before it was taken";
+  EXPECT_TRUE(delayed_.has_due());
+  EXPECT_EQ(due(), 1U);
+  EXPECT_EQ(recall(1, 1), Known::kNot) << "to be judged anew";
+  EXPECT_EQ(due(), 0U) << "of the fourth nobody waits";
+  EXPECT_EQ(recall(7, 4), Known::kNot);
+  dead_.insert(2);
+  EXPECT_EQ(recall(8, 2), Known::kWaits) << "its rule is in force";
 }
 
 TEST_F(DelayedCallsTest, WhatWasDecidedHoldsUntilItIsAnswered) {

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -68,6 +71,50 @@ TEST_F(WholeFileTest, ALinkLeadsToTheFile) {
   ASSERT_TRUE(file->commit());
   EXPECT_EQ(text("file"), "new");
   EXPECT_TRUE(std::filesystem::is_symlink(folder_.path("link")));
+}
+
+TEST_F(WholeFileTest, ALinkLeadsToAFileThatIsNotThereYet) {
+  std::filesystem::create_directory(folder_.path("there"));
+  ASSERT_EQ(::symlink("there/other", folder_.path("link").c_str()), 0);
+  ASSERT_EQ(::symlink("file", folder_.path("there/other").c_str()), 0);
+  auto file = WholeFile::begin(folder_.path("link"));
+  ASSERT_TRUE(file);
+  put(*file, "new");
+  ASSERT_TRUE(file->commit());
+  EXPECT_EQ(text("there/file"), "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder_.path("link")));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder_.path("there/other")));
+}
+
+TEST_F(WholeFileTest, LinksWithoutEndAreRefused) {
+  ASSERT_EQ(::symlink("link", folder_.path("link").c_str()), 0);
+  const auto file = WholeFile::begin(folder_.path("link"));
+  ASSERT_FALSE(file);
+  EXPECT_EQ(file.error(), Errno(ELOOP));
+}
+
+TEST_F(WholeFileTest, ANameThatIsTooLongIsRefusedAtOnce) {
+  const auto longest = WholeFile::begin(folder_.path(std::string(241, 'x')));
+  EXPECT_TRUE(longest);
+  const auto longer = WholeFile::begin(folder_.path(std::string(242, 'x')));
+  ASSERT_FALSE(longer);
+  EXPECT_EQ(longer.error(), Errno(ENAMETOOLONG));
+}
+
+TEST_F(WholeFileTest, OfAKilledProcessNothingStays) {
+  write("file", "old");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto file = WholeFile::begin(folder_.path("file"));
+    if (file && !file->unfinished().empty()) ::_exit(1);  // a file system without such files
+    if (file) put(*file, "new");
+    ::raise(SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  if (WIFEXITED(status)) GTEST_SKIP() << "no files without a name here";
+  EXPECT_EQ(files(), 1U);
+  EXPECT_EQ(text("file"), "old");
 }
 
 TEST_F(WholeFileTest, NothingButARegularFileIsReplaced) {

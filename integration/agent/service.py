@@ -31,7 +31,7 @@ first = lib.Agent(folder).wait_for_socket()
 one, two = (contained(first.path, container=name) for name in ("one", "two"))
 joined = contained(first.path, container="one")
 expect("a call", [0, 0, 0], [process.call() for process in (one, two, joined)])
-expect_failure("a second agent there", "is somebody's who serves it", arguments=["--socket", first.path], log="second.log")
+expect_failure("a second agent there", "another agent listens at", arguments=["--socket", first.path], log="second.log")
 
 heading("it ends, and says who loses service")
 agent = lib.Agent(folder, arguments=["--socket", f"{folder}/other.sock"], log="other.log")

@@ -87,7 +87,8 @@ def users(*counts):
 
 
 def follow(folder):
-    """A shmget whenever a file NUMBER appears in the folder, and its result in the file NUMBER.done."""
+    """A shmget whenever a file NUMBER appears in the folder, and its result in the file NUMBER.done; NUMBER.begun is
+    there when it is about to call."""
     number = 0
     while True:
         if os.path.exists(f"{folder}/end"):
@@ -95,6 +96,7 @@ def follow(folder):
         if not os.path.exists(f"{folder}/{number}"):
             time.sleep(0.02)
             continue
+        open(f"{folder}/{number}.begun", "w", encoding="utf-8").close()
         result = named(get(0))
         with open(f"{folder}/{number}.part", "w", encoding="utf-8") as done:
             done.write(result)

@@ -71,6 +71,22 @@ expect "shmmni is the default again" 4096 "$(limit 'max number of segments')"
 expect "JSON" "0 []" "$(client reload --json | python3 -c 'import json, sys
 reply = json.load(sys.stdin)
 print(reply["rules"], reply["need_restart"])')"
+
+heading "a delay ends with its rule"
+delay() { printf '[[rule]]\ncall = "shmget"\naction = "fault"\ndelay = "60s"\n'; }
+delay >run.toml
+client reload || fail "reload: $?"
+touch "$followed/$next"
+wait_until 30 test -e "$followed/$next.begun" || fail "the call does not come"
+sleep 0.5
+printf '# The same, elsewhere.\n' | cat - <(delay) >run.toml
+client reload || fail "reload: $?"
+sleep 1
+[ ! -e "$followed/$next.done" ] || fail "the call does not wait: $(cat "$followed/$next.done")"
+deny EACCES >run.toml
+client reload || fail "reload: $?"
+answer=$(called) next=7
+expect "the rule that is there instead" EACCES "$answer"
 touch "$followed/end"
 wait "$run"
 expect "the command's exit status" 0 $?

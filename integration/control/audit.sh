@@ -57,7 +57,7 @@ run_audited --audit stderr -- python3 refused.py 1 2>err || fail "status $?: $(c
 grep -qE '^shmvisor\[[0-9]+\]: audit: start pid=[0-9]+ command=python3$' err || fail "no start: $(cat err)"
 grep -qE '^shmvisor\[[0-9]+\]: audit: refusal call=shmget key=0x00000077 size=8193 errno=EINVAL denied_by=shmmax because="8193 bytes are more than shmmax, 8192" pid=[0-9]+ tid=[0-9]+ uid=0 command=python3$' err ||
   fail "no refusal: $(cat err)"
-grep -qE 'audit: stop$' err || fail "no stop: $(cat err)"
+grep -qE 'audit: stop pid=[0-9]+ command=python3 status=0$' err || fail "no stop: $(cat err)"
 run_audited --audit=stderr --audit-format json -- python3 refused.py 2 2>err || fail "status $?: $(cat err)"
 expect "JSON" "['start', 'refusal', 'refusal', 'stop'] 8193 shmmax run" \
   "$(json err '[r["event"] for r in records]') $(json err 'records[1]["size"]') $(json err 'records[1]["denied_by"] + " " + records[0]["kind"]')"
@@ -220,9 +220,34 @@ rm log.socket
 start_daemon "$scratch/log.socket" syslog.out slow
 run_audited --audit "syslog:$scratch/log.socket" -- python3 refused.py 20000 >out 2>err || fail "$(cat err)"
 [ "$(cut -d' ' -f2 out)" -lt 30 ] || fail "the command waited: $(cat out)"
-grep -qE 'audit: what it writes to takes nothing; some records are lost' err || fail "the loss is not told: $(cat err)"
+grep -qE 'audit: what it writes to takes too long; some records are lost' err || fail "the loss is not told: $(cat err)"
 stop_daemon
 rm log.socket
+
+# All are lost, and counted: of the refusals those that the user may cause, and those that were left out.
+cat >unread.py <<'EOS'
+import os, socket, time
+taken = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+taken.bind("log.socket")
+first = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+first.setblocking(False)
+try:
+    while True:  # until it takes nothing more, whatever net.unix.max_dgram_qlen is
+        first.sendto(b"x", "log.socket")
+except BlockingIOError:
+    pass
+open("unread", "w").close()
+while not os.path.exists("over"):
+    time.sleep(0.05)
+EOS
+python3 unread.py &
+daemon=$!
+wait_until 20 test -e unread || fail "nobody has the socket"
+run_audited --audit "syslog:$scratch/log.socket" -- python3 refused.py 2000 >out 2>err || fail "$(cat err)"
+touch over
+wait "$daemon" || fail "unread.py: $?"
+expect "records that were lost" 2002 "$(sed -nE 's/.*--audit: ([0-9]+) records were lost$/\1/p' err)"
+rm over unread log.socket
 
 heading "journald"
 mount -t tmpfs none /run || fail "no /run of our own"
@@ -305,6 +330,7 @@ expect "acts" "[('dump', 'ok'), ('allocate', 'ok'), ('load', 'ok'), ('detach', '
   "$(json acts '[(r["act"], r.get("result")) for r in records if r["event"] == "act"]')"
 expect "the segment, the limit, and by whom" "0 65536 True 0" \
   "$(json acts '" ".join(str(v) for v in [records[1]["shmid"], [r for r in records if r.get("act") == "set"][0]["shmmax"], records[1]["by_pid"] > 1, records[1]["by_uid"]])')"
+expect "its command" "{'shmvisor'}" "$(json acts '{r["by_command"] for r in records if r["event"] in ("act", "join")} - {"python3"}')"
 expect "what was loaded is named" "True main 0x00000055 0600" \
   "$(json acts '" ".join(str(v) for v in [records[3]["shmid"] > 0, records[3]["registry"], records[3]["key"], records[3]["mode"]])')"
 expect "how far a detach went" "[(0, 0)]" \
@@ -331,4 +357,11 @@ expect "a container that is refused is named" True \
   "$(json agent.audit '[len(r["container"]) > 0 for r in records if r.get("act") == "refused"][0]')"
 expect "the refusal names its container" con1 "$(json agent.audit '[r["container"] for r in records if r["event"] == "refusal"][0]')"
 expect "SIGHUP" SIGHUP "$(json agent.audit '[r["signal"] for r in records if r.get("act") == "reload"][0]')"
+
+heading "who joins which group"
+start_agent --serve-group g1=g1.socket --serve-group g2=g2.socket --audit ./groups.audit --audit-format json
+"$SHMVISOR" run --join g2.socket -- true || fail "it cannot join"
+stop_agent || fail "the agent: status $?"
+expect "the group" "[('g2', 'ok', 'shmvisor')]" \
+  "$(json groups.audit '[(r["group"], r["result"], r["by_command"]) for r in records if r["event"] == "join"]')"
 assert_kernel_table_empty

@@ -66,6 +66,7 @@ print(json.load(sys.stdin)["segments"][0]["nattch"])')"
 said 1 "has no segment 7$" client dump 7
 said 1 "cannot write to standard output: No space left on device" sh -c '"$1" dump 0 >/dev/full' - "$SHMVISOR"
 said 1 "cannot write to standard output" sh -c '"$1" dump 0 >&-' - "$SHMVISOR"
+said 1 "cannot write to /dev/full: No space left on device" client dump 0 --output /dev/full
 said 1 "cannot write $scratch/no/x" client dump 0 --output "$scratch/no/x"
 said 125 "" client dump
 
@@ -88,6 +89,7 @@ load_said 1 "there is a segment with this key" --key 0x77 <"$scratch/dumped"
 truncate -s 9M "$scratch/large"
 load_said 1 "9437184 bytes are more than shmmax, 8388608" <"$scratch/large"
 head -c 9M /dev/zero | load_said 1 "longer than a segment may be, 8388608 bytes"
+head -c 9M /dev/zero | load_said 1 "longer than --size, 4096 bytes" --size 4K
 load_said 1 "standard input is empty" </dev/null
 load_said 1 "has $size bytes, and --size is 4096" --size 4K <"$scratch/dumped"
 load_said 1 "has no registry 'x'" --registry x <"$scratch/dumped"

@@ -30,11 +30,23 @@ expect "modes" "700 600" \
   "$(stat -c %a "$XDG_RUNTIME_DIR/shmvisor") $(stat -c %a "$XDG_RUNTIME_DIR/shmvisor/one.control")"
 
 heading "one that is stopped"
+(while [ ! -e "$scratch/stopped" ]; do sleep 0.1; done; echo x) | client load --name two >"$scratch/loaded" 2>"$scratch/load.said" &
+loading=$!
+# Behind its hello it takes what standard input has.
+takes_input() { find /proc/[0-9]*/fd -lname '*memfd:shmvisor-load*' 2>/dev/null | grep -q .; }
+wait_until 20 takes_input || fail "load does not come so far: $(cat "$scratch/load.said")"
 kill -STOP "$run"
 answers --name one || fail "a run that is stopped keeps clients of another one out"
-said 1 "more than one run .*: one .*; .*/two.control does not answer: it did not answer in time, and may be stopped" client ls
-said 1 "^shmvisor: no run is called 'two'; .*/two.control does not answer: it did not answer in time, and may be stopped$" \
-  "$SHMVISOR" ls --name two
+stopped="the run two \(pid $run\) does not answer: it is stopped; SIGCONT, or fg in its shell, lets it go on$"
+said 1 "^shmvisor: more than one run .*: one \(pid $first\); $stopped" client ls
+said 1 "^shmvisor: $stopped" client ls --name two
+said 1 "^shmvisor: $stopped" client ls --pid "$run"
+said 1 "^shmvisor: no run is called 'three'; there is: one \(pid $first\)$" client ls --name three
+# Also behind its hello.
+touch "$scratch/stopped"
+wait "$loading"
+expect "exit status" 1 $?
+grep -q "^shmvisor: the run two (pid $run): it is stopped" "$scratch/load.said" || fail "$(cat "$scratch/load.said")"
 kill -CONT "$run"
 
 heading "what is wrong is said of the right thing"

@@ -67,7 +67,7 @@ def none():
 
 def one():
     def check(families):
-        answered(families, 1)
+        answered(families, 1, unanswered=int(sys.argv[4]) if len(sys.argv) > 4 else 0)
         assert families["shmvisor_run"].value("_info", run=sys.argv[3], kind="run") == 1
     again(check)
 

@@ -93,6 +93,15 @@ wait_until 20 answers --control "$scratch/far.control" || fail "the run does not
 XDG_RUNTIME_DIR=$scratch/nowhere SHMVISOR_CONTROL=$scratch/far.control start_exporter --listen 0
 metrics one "$url" far || fail "see above"
 said 1 'cannot listen at 127.0.0.1:[0-9]*: Address already in use' timeout 10 "$SHMVISOR" serve-metrics --listen "$(sed 's|http://||; s|/metrics||' <<<"$url")"
+kill "$exporter"
+wait "$exporter"
+assert_silent "$scratch/exporter.log"
+# A path that is misspelt, or of a run that has ended, is told and counted.
+XDG_RUNTIME_DIR=$scratch/nowhere start_exporter --listen 0 --control "$scratch/far.control" \
+  --control "$scratch/for.control" --control "$scratch/for.control"
+metrics one "$url" far 1 || fail "see above"
+expect "what it says" "shmvisor: no run answers at $scratch/for.control yet: No such file or directory; it counts as unanswered until one does" \
+  "$(cat "$scratch/exporter.log")"
 kill "$exporter" "$run"
 said 125 "'banana' is neither ADDRESS:PORT" client serve-metrics --listen banana
 said 125 "the place is empty" client serve-metrics --listen ''

@@ -19,7 +19,7 @@ heading "save"
 start_run db -v --shmmax 8G --shmall 4M --shmmni 50 -- python3 "$folder/fill.py" "$scratch"
 wait_until 30 test -e "$scratch/ready" || fail "the command does not come so far: $(cat "$scratch/db.log")"
 client save --name db --json "$scratch/saved" >"$scratch/said.out" 2>"$scratch/said" || fail "save ends with $?: $(cat "$scratch/said")"
-grep -q "not saved: 1 removed segments that are still attached" "$scratch/said" || fail "nothing of the removed one: $(cat "$scratch/said")"
+grep -q "not saved: 1 removed segment that is still attached" "$scratch/said" || fail "nothing of the removed one: $(cat "$scratch/said")"
 segments=3
 [ "$(cat "$scratch/ready")" = -1 ] || segments=4
 grep -q "\"segments\": $segments," "$scratch/said.out" || fail "another number of segments: $(cat "$scratch/said.out")"
@@ -27,6 +27,14 @@ expect "mode" 600 "$(stat -c %a "$scratch/saved")"
 [ "$(stat -c %s "$scratch/saved")" -lt 100000 ] || fail "holes and zeros are written: $(stat -c %s "$scratch/saved") bytes"
 expect "a reader is no attach" 0 "$(client ls --json | python3 -c 'import json, sys
 print(sum(s["nattch"] for s in json.load(sys.stdin)["segments"] if not s["dest"]))')"
+
+heading "what cannot be written"
+small() { (ulimit -f 4 && client save --name db "$scratch/small"); }
+said 1 "^shmvisor: cannot write $scratch/small: File too large$" small
+expect "what it leaves" "" "$(find "$scratch" -name 'small*')"
+ln -s there "$scratch/link"
+client save --name db "$scratch/link" 2>/dev/null || fail "save to a link that leads nowhere yet: $?"
+[ -L "$scratch/link" ] && [ -f "$scratch/there" ] || fail "the link is replaced"
 
 heading "fsck"
 client fsck "$scratch/saved" >"$scratch/fsck" || fail "fsck ends with $?"
@@ -83,6 +91,30 @@ if [ -n "$i386_program" ]; then
 else
   echo "not tried: no programs for i386 here"
 fi
+
+heading "rm --orphans"
+"$SHMVISOR" run --save-at-end "$scratch/mine" -- ipcmk -M 4096 >/dev/null || fail "--save-at-end: $?"
+cat >"$scratch/attach.py" <<'EOS'
+import ctypes, os, sys, time
+while not os.path.exists(sys.argv[1] + "/attach"):
+    time.sleep(0.05)
+if os.fork() == 0:  # a user that ends
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.shmat.restype = ctypes.c_void_p
+    assert libc.shmat(0, None, 0) != ctypes.c_void_p(-1).value
+    os._exit(0)
+assert os.wait()[1] == 0
+open(sys.argv[1] + "/attached-one", "w").close()
+time.sleep(1000)
+EOS
+start_run again --restore "$scratch/mine" -- python3 "$scratch/attach.py" "$scratch"
+expect "what is restored waits for its first user" "" "$(client rm --orphans --name again)"
+expect "what there is" 0 "$(client ls --name again -q)"
+touch "$scratch/attach"
+wait_until 20 test -e "$scratch/attached-one" || fail "the command does not attach"
+expect "after its first user" 0 "$(client rm --orphans --name again)"
+kill "$run"
+wait "$run"
 
 heading "what is refused"
 refused() {

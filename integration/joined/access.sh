@@ -90,7 +90,8 @@ refused "no socket that a server left behind" $run --serve file --
 expect "what was there" precious "$(cat file)"
 refused "cannot listen at" $run --serve ./no/folder --
 refused "cannot listen at" $run --serve "$(printf 'x%.0s' $(seq 108))" --
-refused "no shmvisor serves at" $run --join file --
+refused "'file' is there, and is no socket" $run --join file --
+refused "'[.]' is there, and is no socket" $run --join-or-serve . --
 refused "already supervised" "$SHMVISOR" run --log-level=off -- $run --serve socket --
 [ ! -e socket ] || fail "a socket is left behind"
 $run --serve socket -- bash -c 'touch serving; while [ ! -e over ]; do sleep 0.05; done' 2>served.err &

@@ -63,7 +63,7 @@ hint "--signal: 'sigsegv' is none of SIGSEGV and SIGBUS; did you mean 'SIGSEGV'?
 hint "no feature is called 'inotifi'; did you mean 'inotify'?" run --without inotifi -- touch ran
 hint "there is no flag 'LOG'; did you mean 'SECCOMP_FILTER_FLAG_LOG'?" oci-profile --flags LOG
 hint "--socket: the path is empty" agent --socket ''
-hint "--serve-group: two groups are to be served at 'g.sock'" agent --socket a.sock --serve-group a=g.sock --serve-group b=g.sock
+hint "--serve-group: 'g.sock' is given twice" agent --socket a.sock --serve-group a=g.sock --serve-group b=g.sock
 hint "WHAT: 'chek' is none of check and show; did you mean 'check'?" config chek
 hint "show: 'agnet' is none of run and agent; did you mean 'agent'?" config show agnet
 hint "show: 'x.toml' is no option; did you mean '--config x.toml'?" config show run x.toml
@@ -100,8 +100,16 @@ expect "status of what is not there" 127 $?
 grep -qF "'x?[2J?y'" err || fail "the log has control characters: $(cat -v err)"
 
 heading "a client and what a run's log is told by"
-SHMVISOR_LOG_LEVEL=foo SHMVISOR_WITHOUT=foo XDG_RUNTIME_DIR=$scratch/none timeout 60 "$SHMVISOR" ls --log-level bar 2>err
+SHMVISOR_LOG_LEVEL=foo SHMVISOR_WITHOUT=foo SHMVISOR_VERBOSE=1x XDG_RUNTIME_DIR=$scratch/none \
+  timeout 60 "$SHMVISOR" ls --log-level bar --verbose=bar -vv 2>err
 expect "status of a client that finds no run" 1 $?
+
+heading "an empty value behind '='"
+# Not the next word.
+hint "--registry: the value is empty" rm --name a --registry= main 0
+hint "--name: the value is empty" rm --name= 3 4
+hint "--shmmax: the value is empty" run --shmmax= -- touch ran
+hint "--name: the value is empty" config show run --name= --keeper
 
 heading "options that exclude each other"
 hint "--join-or-serve PATH joins, and serves where nobody does" run --join a --serve b -- touch ran
@@ -125,23 +133,58 @@ hint "--own-group: it does nothing with --group, which gives the command a group
 hint "--userns: it does nothing with --proc off, unless for --private-ipc" run --userns --proc=off -- touch ran
 printf '[run]\ngroup = true\nown-group = true\n' >groups.toml
 timeout 60 "$SHMVISOR" run --config groups.toml -- true || fail "a file for several runs is refused"
-timeout 60 "$SHMVISOR" run --group=off --own-group -- true || fail "--group=off counts as --group"
+for off in off false 0 no; do
+  timeout 60 "$SHMVISOR" run --group=$off --own-group -- true || fail "--group=$off counts as --group"
+  timeout 60 "$SHMVISOR" run --userns=$off --proc=off -- true || fail "--userns=$off counts as --userns"
+done
+SHMVISOR_USERNS=0 SHMVISOR_PROC=off timeout 60 "$SHMVISOR" run -- true || fail "SHMVISOR_USERNS=0 counts as --userns"
 SHMVISOR_GROUP=0 timeout 60 "$SHMVISOR" run --own-group -- true || fail "SHMVISOR_GROUP=0 counts as --group"
 printf '[run]\nown-group = true\n' >group.toml
 timeout 60 "$SHMVISOR" run --config group.toml --group -- true || fail "a file's option is refused beside the command line's"
-SHMVISOR_PROC=off SHMVISOR_USERNS=1 timeout 60 "$SHMVISOR" run --private-ipc -- true || fail "--userns --private-ipc is refused"
+if unshare --user --map-root-user true 2>/dev/null; then
+  SHMVISOR_PROC=off SHMVISOR_USERNS=1 timeout 60 "$SHMVISOR" run --private-ipc -- true || fail "--userns --private-ipc is refused"
+else
+  echo "not tried: no user namespaces here"
+fi
+hint "--own-group: it does nothing with group (groups.toml:2:1), which" run --config groups.toml --own-group -- touch ran
+SHMVISOR_GROUP=1 hint "--own-group: it does nothing with SHMVISOR_GROUP, which" run --own-group -- touch ran
+hint "--userns: it does nothing with --proc off" config show run --userns --proc=off
 # From elsewhere they are for the runs that have an audit.
 SHMVISOR_AUDIT_FORMAT=json timeout 60 "$SHMVISOR" run -- true || fail "a variable that does nothing here is refused"
 printf '[run]\naudit-keep = 3\n' >keep.toml
 timeout 60 "$SHMVISOR" run --config keep.toml -- true || fail "a file's option that does nothing here is refused"
 
 heading "two options with one file"
+export XDG_RUNTIME_DIR=$scratch
+printf '[run]\ntrace = "calls"\n' >trace.toml
 hint "--report: './calls' is the file of --trace" run --trace=calls --report=./calls -- touch ran
 : >both
 hint "--save-at-end: '$scratch/both' is the file of --config" run --config both --save-at-end "$scratch/both" -- touch ran
 hint "--serve: 'x.sock' is the file of --control" run --control x.sock --serve x.sock -- touch ran
 hint "--socket: './x.sock' is the file of --control" agent --control x.sock --socket ./x.sock
-SHMVISOR_TRACE=calls hint "--report: 'calls' is the file of --trace" run --report=calls -- touch ran
+SHMVISOR_TRACE=calls hint "--report: 'calls' is the file of SHMVISOR_TRACE" run --report=calls -- touch ran
+hint "--report: 'calls' is the file of --trace" config show run --trace=calls --report=calls
+ln -s nothere link
+hint "--report: 'nothere' is the file of --trace" run --trace=link --report=nothere -- touch ran
+hint "--serve-group: 'a.sock' is the file of --socket" agent --socket a.sock --serve-group x=a.sock
+hint "--serve-group: './g.sock' is given twice" agent --serve-group x=g.sock --serve-group y=./g.sock
+hint ".join' is given twice" agent --serve-group g1 --serve-group g1
+hint "/g1.join' is given twice" agent --serve-group g1 --serve-group x="$XDG_RUNTIME_DIR/shmvisor/g1.join"
+hint "--serve-group: '../g' is no name" agent --serve-group ../g
+# bad CONTENTS SENTENCE: of a file, with line and column.
+bad() {
+  printf '%b' "$1" >shared.toml
+  timeout 60 "$SHMVISOR" config check shared.toml 2>err
+  expect "status of config check" 1 $?
+  expect "what is said" "$2" "$(cat err)"
+}
+bad '[run]\nshmmax = "1G"\n' "shared.toml:2:1: shmmax belongs in [limits]"
+bad '[run]\ntrace = "calls"\nreport = "./calls"\n' "shared.toml:3:1: report: './calls' is the file of trace (shared.toml:2:1)"
+bad '[agent]\nserve-group = ["g1", "g1"]\n' "shared.toml:2:1: serve-group: '$XDG_RUNTIME_DIR/shmvisor/g1.join' is given twice"
+bad '[agent]\nsocket = "a.sock"\nserve-group = ["x=a.sock"]\n' \
+  "shared.toml:3:1: serve-group: 'a.sock' is the file of socket (shared.toml:2:1)"
+timeout 60 "$SHMVISOR" run --config shared.toml -- true 2>err && fail "a bad file is taken"
+hint "--report: 'calls' is the file of trace (trace.toml:2:1)" run --config trace.toml --report=calls -- touch ran
 timeout 60 "$SHMVISOR" run --trace=/dev/null --report=/dev/null -- true || fail "/dev/null is refused"
 
 heading "variables that are misspelt"

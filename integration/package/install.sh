@@ -39,5 +39,8 @@ links=0
 while IFS=: read -r document link; do
   links=$((links + 1))
   [ -e "$(dirname "$document")/$link" ] || fail "$document has a link to $link, which is not there"
-done < <(grep -roE '\]\([^)#:]+' "$documents/README.md" | sed 's/](//' | sed "s|^|$documents/README.md:|")
+done < <({
+  grep -oHE '\]\([^)#:]+' "$documents/README.md"
+  grep -roHE '!\[[^]]*\]\([^)#:]+' --include='*.md' "$documents"
+} | sed 's/:[^:]*](/:/')
 [ $links -ge 4 ] || fail "README has $links links"

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 namespace shmvisor {
@@ -128,6 +129,16 @@ struct Rule {
 
   friend bool operator==(const Rule&, const Rule&) = default;
 };
+
+/// Whether they say the same, wherever they are.
+[[nodiscard]] inline bool say_the_same(const Rule& one, const Rule& other) {
+  const auto says = [](const Rule& rule) {
+    return std::tie(rule.calls, rule.action, rule.error, rule.choice, rule.number, rule.fraction,
+                    rule.seed, rule.delay, rule.uids, rule.gids, rule.keys, rule.sizes,
+                    rule.commands, rule.containers);
+  };
+  return says(one) == says(other);
+}
 
 /// Of one call; a caller that must wait longer would be taken for hung.
 inline constexpr std::chrono::seconds kLongestDelay{60};

@@ -25,7 +25,9 @@ int socket_option(int fd, int option) {
 }
 
 std::string trouble(const std::string& path, int error) {
-  if (error == EADDRINUSE) return path + " is somebody's who serves it";
+  if (error == EADDRINUSE) {
+    return "another agent listens at " + path + "; end it, or listen elsewhere: --socket PATH";
+  }
   if (error == EEXIST) return path + " is there and is no socket";
   return "cannot listen at " + path + ": " + std::strerror(error);
 }

@@ -47,7 +47,8 @@ void end_process_audit(std::chrono::milliseconds bound) noexcept {
   AuditLog* const log = process_audit();
   if (log == nullptr) return;
   const bool all_written = log->flush(bound);
-  if (!all_written) spdlog::warn("--audit: what it writes to takes nothing; some records are lost");
+  if (!all_written)
+    spdlog::warn("--audit: what it writes to takes too long; some records are lost");
   if (const auto lost = log->lost(); lost != 0) {
     spdlog::warn("--audit: {} {} lost", lost, lost == 1 ? "record was" : "records were");
   }

@@ -40,6 +40,7 @@ class AgentSubcommand : public Subcommand {
                     "Let commands of the host join this group of containers, by run --join "
                     "name:GROUP; GROUP=PATH: at PATH; may be repeated")
         ->allow_extra_args(false)
+        ->check(check_group)
         ->type_name("GROUP");
     add_cleanup_option(app(), options_.cleanup);
     add_control_options(app(), options_.control);
@@ -50,18 +51,34 @@ class AgentSubcommand : public Subcommand {
   [[nodiscard]] std::shared_ptr<const config::Configuration> configuration() const override {
     return config_.configuration();
   }
+  /// Those that groups listen at.
+  [[nodiscard]] std::vector<NamedFile> more_files() const override {
+    const CLI::Option* const option = app().get_option("--serve-group");
+    std::vector<NamedFile> files;
+    for (const std::string& text : option->results()) {
+      const std::size_t equals = text.find('=');
+      const std::string path =
+          equals == std::string::npos ? "name:" + text : text.substr(equals + 1);
+      files.push_back({option, control::join_place_as_is(path)});
+    }
+    return files;
+  }
 
  private:
+  /// What is wrong with GROUP[=PATH]; empty where nothing is.
+  static std::string check_group(const std::string& text) {
+    const std::size_t equals = text.find('=');
+    if (equals + 1 == text.size()) return "the path is empty";
+    return control::check_name(text.substr(0, equals));
+  }
+
+  /// Precondition: check_group().
   static GroupSocket socket_of(const std::string& text) {
     const std::size_t equals = text.find('=');
     GroupSocket wanted{text.substr(0, equals), ""};
-    if (std::string trouble = control::check_name(wanted.group); !trouble.empty()) {
-      throw CLI::ValidationError("--serve-group", trouble);
-    }
     auto place = equals == std::string::npos ? control::join_place_of(wanted.group)
                                              : control::join_place(text.substr(equals + 1));
     if (!place) throw CLI::ValidationError("--serve-group", place.error().text);
-    if (place->empty()) throw CLI::ValidationError("--serve-group", "the path is empty");
     wanted.path = std::move(*place);
     return wanted;
   }

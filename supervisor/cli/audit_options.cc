@@ -1,5 +1,6 @@
 #include "supervisor/cli/audit_options.h"
 
+#include <cstdint>
 #include <string>
 
 #include "policy/limits/limits.h"
@@ -8,6 +9,12 @@
 #include "supervisor/cli/limit_options.h"
 
 namespace shmvisor {
+namespace {
+
+/// For a few records: each time that a file has its size all older ones are moved.
+constexpr std::uint64_t kLeastAuditBytes = 1024;
+
+}  // namespace
 
 void add_audit_options(CLI::App& app, AuditOptions& options) {
   app.add_option("--audit", options.place, "Audit to stderr, syslog, journald, or a file's path")
@@ -28,8 +35,8 @@ void add_audit_options(CLI::App& app, AuditOptions& options) {
          "--audit-size",
          [&options](const std::string& text) {
            const auto size = parse_size(text);
-           if (!size || *size == 0) {
-             throw CLI::ValidationError("--audit-size", no_size(text, 1));
+           if (!size || *size < kLeastAuditBytes) {
+             throw CLI::ValidationError("--audit-size", no_size(text, kLeastAuditBytes));
            }
            options.most_bytes = *size;
          },

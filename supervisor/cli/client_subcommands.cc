@@ -268,6 +268,8 @@ void ClientSubcommand::add_number(const std::string& name, const std::string& de
 }
 
 int ClientSubcommand::run(KernelFeatures& /*features*/) {
+  // What RLIMIT_FSIZE does not let it write is told, as a full disk is.
+  ::signal(SIGXFSZ, SIG_IGN);
   if (connected_ >= 0) {
     live_as_long_as_the_run(connected_);
     options_.follows_already = true;
@@ -279,7 +281,7 @@ int ClientSubcommand::run(KernelFeatures& /*features*/) {
     const auto shown = show_(*found, options_);
     if (!shown) return say(shown.error().text);
   } catch (const client::Json::exception&) {
-    return say("the run " + found->hello().title() +
+    return say(found->hello().called() +
                ": its answer cannot be understood: a member is missing, or of another type");
   }
   const std::string output = "cannot write to " + client::output_name(options_);

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "policy/base/linked_path.h"
 #include "supervisor/audit/audit_place.h"
 #include "supervisor/cli/option_list.h"
 
@@ -51,18 +52,13 @@ constexpr std::array kCombinations = {
                 "unless for --private-ipc"},
     Combination{"--keeper-deaths", Beside::kNoOther, "--keeper", any, nullptr, ""}};
 
-struct NamedFile {
-  std::string option;
-  std::string path;
-};
-
 /// Options of files and of sockets.
 constexpr std::array kFileOptions = {"--config",        "--restore", "--save-at-end", "--trace",
                                      "--report",        "--audit",   "--control",     "--serve",
                                      "--join-or-serve", "--socket"};
 /// A run may go on from where the last one ended.
-bool is_of_saved_state(const std::string& option) {
-  return option == "--restore" || option == "--save-at-end";
+bool is_of_saved_state(const CLI::Option& option) {
+  return main_name(option) == "--restore" || main_name(option) == "--save-at-end";
 }
 
 std::string value_of(const CLI::Option& option) {
@@ -83,17 +79,16 @@ bool is_wanted(const CLI::Option& option) {
   return option.count() != 0 && !(is_flag(option) && is_switched_off(value_of(option)));
 }
 
-std::string sentence(const Combination& one, const CLI::Option& other) {
-  const std::string clause =
-      one.beside == Beside::kOther ? "it does nothing with " : "it does nothing without ";
-  if (one.beside == Beside::kNoOther) return clause + spelling(other);
-  std::string text = clause + one.other;
+std::string sentence(const Combination& one, const CLI::Option& other, const NameOf& name_of) {
+  if (one.beside == Beside::kNoOther) return "it does nothing without " + spelling(other);
+  std::string text = "it does nothing with " + name_of(other);
   if (!is_flag(other)) text += " " + value_of(other);
   return text + ", " + std::string(one.because);
 }
 
 /// Of those combinations that are `beside`. Empty where the option may do something.
-std::string why_useless(const CLI::App& app, const CLI::Option& option, Beside beside) {
+std::string why_useless(const CLI::App& app, const CLI::Option& option, Beside beside,
+                        const NameOf& name_of) {
   for (const Combination& one : kCombinations) {
     if (one.beside != beside || main_name(option) != one.option) continue;
     const CLI::Option* const other = app.get_option_no_throw(one.other);
@@ -102,7 +97,7 @@ std::string why_useless(const CLI::App& app, const CLI::Option& option, Beside b
         one.unless == nullptr ? nullptr : app.get_option_no_throw(one.unless);
     if (unless != nullptr && is_wanted(*unless)) continue;
     const bool is_there = is_wanted(*other) && one.fits(value_of(*other));
-    if (is_there == (beside == Beside::kOther)) return sentence(one, *other);
+    if (is_there == (beside == Beside::kOther)) return sentence(one, *other, name_of);
   }
   return {};
 }
@@ -121,6 +116,15 @@ std::optional<std::string> file_of(const CLI::Option& option) {
   return path;
 }
 
+/// Absolute, and where links lead. Empty where that cannot be told.
+std::filesystem::path resolved(const std::string& path) {
+  const auto linked = linked_path(path);
+  if (!linked) return {};
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(*linked, error);
+  return error ? std::filesystem::path() : std::filesystem::weakly_canonical(absolute, error);
+}
+
 bool are_one_file(const std::string& one, const std::string& other) {
   struct stat first {};
   struct stat second {};
@@ -131,40 +135,47 @@ bool are_one_file(const std::string& one, const std::string& other) {
            (S_ISREG(first.st_mode) || S_ISSOCK(first.st_mode));
   }
   if (first_there != second_there) return false;
-  std::error_code error;
-  const auto whole = [&error](const std::string& path) {
-    return std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
-  };
-  const auto whole_one = whole(one);
-  return whole_one == whole(other) && !error;
+  const auto whole_one = resolved(one);
+  return !whole_one.empty() && whole_one == resolved(other);
 }
 
 }  // namespace
 
-void refuse_useless(const CLI::App& app, const std::set<std::string>& given) {
+void refuse_useless(const CLI::App& app, const std::set<std::string>& given,
+                    const NameOf& name_of) {
   for (const std::string& name : given) {
     const CLI::Option* const option = app.get_option_no_throw(name);
     if (option == nullptr || !is_wanted(*option)) continue;
     for (const Beside beside : {Beside::kNoOther, Beside::kOther}) {
-      const std::string why = why_useless(app, *option, beside);
+      const std::string why = why_useless(app, *option, beside, name_of);
       if (!why.empty()) throw CLI::ValidationError(name, why);
     }
   }
 }
 
-void refuse_shared_files(const CLI::App& app) {
+std::optional<SharedFile> find_shared_file(const CLI::App& app,
+                                           const std::vector<NamedFile>& more) {
   std::vector<NamedFile> files;
   for (const char* const name : kFileOptions) {
     const CLI::Option* const option = app.get_option_no_throw(name);
     const auto path = option == nullptr ? std::nullopt : file_of(*option);
-    if (!path) continue;
-    for (const NamedFile& other : files) {
-      const bool is_both_ways = is_of_saved_state(name) && is_of_saved_state(other.option);
-      if (is_both_ways || !are_one_file(*path, other.path)) continue;
-      throw CLI::ValidationError(name, "'" + *path + "' is the file of " + other.option);
-    }
-    files.push_back({name, *path});
+    if (path) files.push_back({option, *path});
   }
+  files.insert(files.end(), more.begin(), more.end());
+  for (auto file = files.begin(); file != files.end(); ++file) {
+    for (auto other = files.begin(); other != file; ++other) {
+      const bool is_both_ways =
+          is_of_saved_state(*file->option) && is_of_saved_state(*other->option);
+      if (!is_both_ways && are_one_file(file->path, other->path)) return SharedFile{*file, *other};
+    }
+  }
+  return std::nullopt;
+}
+
+std::string sentence_about(const SharedFile& shared, const NameOf& name_of) {
+  const std::string clause = "'" + shared.file.path + "' is ";
+  if (shared.file.option == shared.other.option) return clause + "given twice";
+  return clause + "the file of " + name_of(*shared.other.option);
 }
 
 }  // namespace shmvisor

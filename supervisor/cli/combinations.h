@@ -6,17 +6,35 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <functional>
+#include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace shmvisor {
 
+/// How an option is called in a sentence: "--trace", or where it comes from elsewhere by its place.
+using NameOf = std::function<std::string(const CLI::Option&)>;
+
 /// Of those of the command line that do nothing beside what all sources have set, or without it.
 /// Throws CLI::ValidationError. `given`: "--name". Once all options are known.
-void refuse_useless(const CLI::App& app, const std::set<std::string>& given);
+void refuse_useless(const CLI::App& app, const std::set<std::string>& given, const NameOf& name_of);
 
-/// Where two options name one file, of which one would overwrite what the other one writes or
-/// reads. Throws CLI::ValidationError. `app`: of `run` or `agent`, with all options known.
-void refuse_shared_files(const CLI::App& app);
+struct NamedFile {
+  const CLI::Option* option = nullptr;
+  std::string path;
+};
+/// Two options that name one file, of which one would overwrite what the other one writes or reads.
+struct SharedFile {
+  NamedFile file;
+  NamedFile other;
+};
+/// The first of them; nothing where there is none. `app`: of `run` or `agent`. `more`: files that
+/// its options name in another way than by their values.
+[[nodiscard]] std::optional<SharedFile> find_shared_file(const CLI::App& app,
+                                                         const std::vector<NamedFile>& more);
+/// What is wrong, a clause behind the name of the option.
+[[nodiscard]] std::string sentence_about(const SharedFile& shared, const NameOf& name_of);
 
 }  // namespace shmvisor

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "supervisor/cli/combinations.h"
 #include "supervisor/cli/config_reload.h"
 #include "supervisor/cli/every_option.h"
 #include "supervisor/cli/limit_options.h"
@@ -94,6 +95,25 @@ void set_options(CLI::App& app, const config::OptionSettings& settings,
   }
 }
 
+/// `subcommand`: has these options and no others.
+void look_for_shared_files(const Subcommand& subcommand, const config::OptionSettings& settings,
+                           config::Problems& problems) {
+  const auto shared = find_shared_file(subcommand.app(), subcommand.more_files());
+  if (!shared) return;
+  const auto setting_of = [&settings](const CLI::Option& option) {
+    return std::ranges::find(settings, name_of(option), &config::OptionSetting::name);
+  };
+  const auto name_with_place = [&](const CLI::Option& option) {
+    const auto setting = setting_of(option);
+    return setting == settings.end() ? name_of(option)
+                                     : setting->name + " (" + setting->place.text() + ")";
+  };
+  const auto setting = setting_of(*shared->file.option);
+  if (setting == settings.end()) return;
+  problems.push_back(
+      {setting->place, setting->name + ": " + sentence_about(*shared, name_with_place)});
+}
+
 }  // namespace
 
 ConfigOption::ConfigOption(CLI::App& app, std::string table) : app_(app), table_(std::move(table)) {
@@ -136,8 +156,10 @@ Result<config::Configuration, config::Problems> read_and_check(const std::string
   auto read = config::read_as_far_as_it_goes(path, known_options(), problems);
   const EveryOption every;
   set_options(every.run.app(), read.options_of("run"), problems);
+  look_for_shared_files(every.run, read.run, problems);
   // The limits have been tried.
   set_options(every.agent.app(), read.agent, problems);
+  look_for_shared_files(every.agent, read.agent, problems);
   if (!problems.empty()) return config::in_order(std::move(problems));
   return read;
 }

@@ -143,6 +143,7 @@ int ConfigSubcommand::show() const {
     throw CLI::ValidationError("show", "'" + all[words.size()] + "' is no option" +
                                            did_you_mean("--config " + all[words.size()]));
   }
+  shown.refuse_empty_values(words);
   words.insert(words.begin(), name);
   std::reverse(words.begin(), words.end());
   std::vector<std::string> given = words;
@@ -158,10 +159,10 @@ int ConfigSubcommand::show() const {
   const CLI::App& app = shown.app();
   Origins origins;
   note(app, origins, [](const CLI::Option&) { return "option"; });
-  read_environment(shown.app());
-  note(app, origins,
-       [](const CLI::Option& option) { return "environment: " + variable_of(option); });
-  shown.read_configuration();
+  shown.complete_options([&] {
+    note(app, origins,
+         [](const CLI::Option& option) { return "environment: " + variable_of(option); });
+  });
   const auto configuration = shown.configuration();
   const auto settings =
       configuration == nullptr ? config::OptionSettings() : configuration->options_of(name);

@@ -33,7 +33,8 @@ bool settled_by_command_line(const CLI::Option& option) {
 void take(CLI::Option& option) {
   const std::string text = value_of(option);
   const std::string where = variable_of(option) + " in the environment";
-  const bool flag = option.get_items_expected_max() == 0;
+  // What is hidden is taken with any value: Subcommand::hide_log_options().
+  const bool flag = option.get_items_expected_max() == 0 && !option.get_group().empty();
   if (flag) check_flag(where, text);
   try {
     option.add_result(text);

@@ -3,10 +3,10 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <string_view>
 
-#include "supervisor/cli/combinations.h"
 #include "supervisor/cli/environment.h"
 #include "supervisor/cli/option_list.h"
 #include "supervisor/config/nearest.h"
@@ -69,24 +69,59 @@ Subcommand::Subcommand(CLI::App& parent, const std::string& name, const std::str
 }
 
 void Subcommand::hide_log_options() {
-  app_.get_option("--verbose")->group("");
-  for (const char* const name : {"--log-level", "--without"}) {
-    // A value that another version may know keeps nobody from looking.
+  // A value that another version may know keeps nobody from looking.
+  for (const char* const name : {"--verbose", "--log-level", "--without"}) {
     app_.remove_option(app_.get_option(name));
-    app_.add_option(name, unused_)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
-        ->group("");
+  }
+  for (CLI::Option* const option :
+       {app_.add_flag("-v,--verbose", unused_), app_.add_option("--log-level", unused_),
+        app_.add_option("--without", unused_)}) {
+    option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)->group("");
   }
   // Alone it needs no title of its own.
   app_.get_help_ptr()->group("Options");
 }
 
-int Subcommand::execute(const std::function<std::vector<std::string>()>& variables) {
+void Subcommand::refuse_empty_values(const std::vector<std::string>& words) const {
+  for (const std::string& word : words) {
+    if (word == "--") break;
+    if (!word.starts_with("--") || word.find('=') + 1 != word.size()) continue;
+    const std::string name = word.substr(0, word.size() - 1);
+    const CLI::Option* const option = app_.get_option_no_throw(name);
+    if (option == nullptr || has_optional_value(*option)) continue;
+    throw CLI::ValidationError(name, "the value is empty");
+  }
+}
+
+std::string Subcommand::name_of(const CLI::Option& option) const {
+  const std::string name = main_name(option);
+  const bool has_variable = !option.get_lnames().empty();
+  if (given_.contains(name) || !has_variable) return name;
+  const char* const variable = std::getenv(variable_of(option).c_str());
+  if (variable != nullptr && *variable != '\0') return variable_of(option);
+  const auto read = configuration();
+  if (read == nullptr) return name;
+  for (const config::OptionSetting& setting : read->options_of(name_)) {
+    if ("--" + setting.name == name) return setting.name + " (" + setting.place.text() + ")";
+  }
+  return name;
+}
+
+void Subcommand::complete_options(const std::function<void()>& environment_is_read) {
   note_given();
   read_environment(app_);
+  if (environment_is_read) environment_is_read();
   read_configuration();
-  refuse_useless(app_, given_);
-  refuse_shared_files(app_);
+  const NameOf name = [this](const CLI::Option& option) { return name_of(option); };
+  refuse_useless(app_, given_, name);
+  const auto shared = find_shared_file(app_, more_files());
+  if (shared) {
+    throw CLI::ValidationError(name_of(*shared->file.option), sentence_about(*shared, name));
+  }
+}
+
+int Subcommand::execute(const std::function<std::vector<std::string>()>& variables) {
+  complete_options();
   KernelFeatures features;
   set_up_log();
   const LastLines last_lines;
@@ -103,7 +138,7 @@ void Subcommand::note_given() {
   for (const CLI::Option* const option : app_.get_options()) {
     if (option->count() == 0) continue;
     given_.insert(main_name(*option));
-    if (!is_flag(*option)) continue;
+    if (!is_flag(*option) || option->get_group().empty()) continue;
     for (const std::string& value : option->results()) check_flag(main_name(*option), value);
   }
   // An empty word comes from an unset variable of a script, and is not as good as no option: that

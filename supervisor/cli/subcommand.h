@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/cli/combinations.h"
 #include "supervisor/cli/help_formatter.h"
 #include "supervisor/config/configuration.h"
 #include "supervisor/kernel/features.h"
@@ -33,13 +34,21 @@ class Subcommand {
   [[nodiscard]] bool chosen() const { return app_.parsed(); }
   /// Takes from the words after the subcommand's name those that are not for CLI11.
   virtual void take_words(std::vector<std::string>&) {}
+  /// Throws CLI::ValidationError where a word is an option with nothing behind its '=': CLI11 would
+  /// take the next word for its value. `words`: those for CLI11.
+  void refuse_empty_values(const std::vector<std::string>& words) const;
   /// Takes options from a file, behind the command line and the environment.
   virtual void read_configuration() {}
+  /// Files and sockets that options name in another way than by their values.
+  [[nodiscard]] virtual std::vector<NamedFile> more_files() const { return {}; }
   /// Null where there is none.
   [[nodiscard]] virtual std::shared_ptr<const config::Configuration> configuration() const {
     return nullptr;
   }
   [[nodiscard]] CLI::App& app() const { return app_; }
+  /// Takes the options that the command line did not give from elsewhere, and refuses those that do
+  /// not fit together. `environment_is_read`: called in between. Throws CLI::ParseError.
+  void complete_options(const std::function<void()>& environment_is_read = nullptr);
   /// Sets up the log and runs it. The exit status. `variables`: those of all subcommands; asked for
   /// where the environment has one that this one does not know.
   int execute(const std::function<std::vector<std::string>()>& variables);
@@ -62,6 +71,8 @@ class Subcommand {
 
  private:
   void note_given();
+  /// In a sentence: by its place where it is the file's, or by its variable.
+  [[nodiscard]] std::string name_of(const CLI::Option& option) const;
   void set_up_log() const;
   void switch_off(KernelFeatures& features) const;
 

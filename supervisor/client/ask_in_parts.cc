@@ -44,7 +44,7 @@ Result<void, Problem> ask_in_parts(RunConnection& run, const char* request, cons
     if (next.is_null()) return {};
     auto place = next_place(next, last);
     if (is_empty || !place || part == kMostParts) {
-      return Problem{"the run " + run.hello().title() + ": its list of " + list + " does not end"};
+      return Problem{run.hello().called() + ": its list of " + list + " does not end"};
     }
     last = std::move(*place);
     reply = run.ask({{"request", request}, {"after", next}});

@@ -21,12 +21,13 @@ bool has_pages(const UniqueFd& reference) {
   return ::fstat(reference.get(), &status) == 0 && status.st_blocks != 0;
 }
 
+/// `place`: where it goes, in words.
 Result<void, Problem> copy_memory(const UniqueFd& memory, std::uint64_t bytes,
-                                  const std::string& segment) {
+                                  const std::string& segment, const std::string& place) {
   std::vector<std::byte> buffer(kPieceBytes);
   SparseOutput output(STDOUT_FILENO, SparseOutput::Holds::kAnything);
-  const auto trouble = [](const char* what, Errno error) {
-    return Problem{std::string("cannot ") + what + ": " + std::strerror(error.value())};
+  const auto trouble = [](const std::string& what, Errno error) {
+    return Problem{"cannot " + what + ": " + std::strerror(error.value())};
   };
   const bool had_pages = has_pages(memory);
   Progress progress(segment, bytes);
@@ -38,11 +39,11 @@ Result<void, Problem> copy_memory(const UniqueFd& memory, std::uint64_t bytes,
       return Problem{segment + " has less memory than it should"};
     }
     if (const auto put = output.put(*piece, buffer); !put) {
-      return trouble("write to standard output", put.error());
+      return trouble("write to " + place, put.error());
     }
   }
   if (const auto finished = output.finish(); !finished) {
-    return trouble("write to standard output", finished.error());
+    return trouble("write to " + place, finished.error());
   }
   // A segment that is destroyed loses its pages, whoever reads them.
   if (had_pages && !has_pages(memory)) {
@@ -64,10 +65,10 @@ Result<void, Problem> dump_segment(RunConnection& run, const ShowOptions& option
       run.ask({{"request", "open"}, {"registry", found->at("registry")}, {"shmid", shmid}});
   if (!reply) return reply.error();
   const UniqueFd memory = run.take_file();
-  if (!memory.valid()) return Problem{"the run " + run.hello().title() + " sent no memory"};
+  if (!memory.valid()) return Problem{run.hello().called() + " sent no memory"};
   if (const auto redirected = redirect(options); !redirected) return redirected;
   return copy_memory(memory, reply->at("segsz").get<std::uint64_t>(),
-                     "segment " + std::to_string(shmid));
+                     "segment " + std::to_string(shmid), output_name(options));
 }
 
 }  // namespace shmvisor::client

@@ -1,16 +1,21 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "supervisor/client/call_text.h"
+#include "supervisor/client/next_server.h"
 #include "supervisor/client/segment_list.h"
 #include "supervisor/client/show.h"
 
 namespace shmvisor::client {
 namespace {
+
+constexpr std::chrono::milliseconds kBetweenServers(200);
 
 /// A line for a call, without its newline; empty for none.
 using LineOf = std::string (*)(const Json&);
@@ -56,9 +61,7 @@ std::string registry_of(const Json& line) {
   return line.contains("registry") ? line.at("registry").get<std::string>() : std::string();
 }
 
-Result<void, Problem> begin(RunConnection& run, const ShowOptions& options) {
-  if (auto redirected = redirect(options); !redirected) return redirected;
-  if (options.follows_already) return {};
+Result<void, Problem> begin(RunConnection& run) {
   const auto begun = run.ask({{"request", "follow"}});
   if (!begun) return begun.error();
   return {};
@@ -79,18 +82,53 @@ std::string shown(const Json& record, const ShowOptions& options, const Lines& l
   return options.json ? json_line(record) : "+++ lost " + lost->dump() + " calls +++";
 }
 
-Result<void, Problem> follow(RunConnection& run, const ShowOptions& options, const Lines& lines) {
-  if (auto begun = begin(run, options); !begun) return begun;
+Result<void, Problem> flush(const ShowOptions& options) {
+  if (std::fflush(stdout) == 0) return {};
+  return Problem{"cannot write to " + output_name(options) + ": " + std::strerror(errno)};
+}
+
+/// Until the connection ends.
+Result<void, Problem> print_all(RunConnection& run, const ShowOptions& options,
+                                const Lines& lines) {
   for (;;) {
     // What is printed is to be seen before this waits.
-    if (!run.has_line() && std::fflush(stdout) != 0) {
-      return Problem{"cannot write to " + output_name(options) + ": " + std::strerror(errno)};
+    if (!run.has_line()) {
+      if (const auto flushed = flush(options); !flushed) return flushed;
     }
     const auto next = run.next(STDOUT_FILENO);
-    if (!next) return Problem{"the run " + run.hello().title() + ": " + next.error().text};
+    if (!next) return Problem{run.hello().called() + ": " + next.error().text};
     if (!*next) return {};
     const std::string line = shown(**next, options, lines);
     if (!line.empty()) print(line + "\n");
+  }
+}
+
+/// Goes on with the next server. False where the run has ended.
+Result<bool, Problem> go_on(RunConnection& run, const ShowOptions& options) {
+  auto next = next_server(run);
+  if (!next) return next.error();
+  if (!*next) return false;
+  run = std::move(**next);
+  print(options.json ? json_line({{"another_server", true}}) + "\n"
+                     : "+++ another server goes on; what happened meanwhile is not told +++\n");
+  if (auto begun = begin(run); !begun) return begun.error();
+  return true;
+}
+
+Result<void, Problem> follow(RunConnection& run, const ShowOptions& options, const Lines& lines) {
+  if (auto redirected = redirect(options); !redirected) return redirected;
+  if (options.follows_already) return print_all(run, options, lines);
+  if (auto begun = begin(run); !begun) return begun;
+  for (;;) {
+    const auto began = std::chrono::steady_clock::now();
+    if (auto printed = print_all(run, options, lines); !printed) return printed;
+    if (has_lost_its_reader(STDOUT_FILENO)) return {};
+    // One that drops its followers at once is not asked on and on.
+    const auto lasted = std::chrono::steady_clock::now() - began;
+    if (lasted < kBetweenServers) std::this_thread::sleep_for(kBetweenServers);
+    const auto goes_on = go_on(run, options);
+    if (!goes_on) return goes_on.error();
+    if (!*goes_on) return {};
   }
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <cinttypes>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <set>
 #include <unordered_map>
@@ -68,16 +69,66 @@ Result<void> look_at(SupervisedProcess& process, BoundedLook& bounded,
   return {};
 }
 
-/// Whether `pid` descends from `ancestor`; a pid that has no parent any more does not.
-bool descends(pid_t pid, pid_t ancestor) {
-  constexpr int kDeepest = 4096;
-  for (int depth = 0; pid > 1 && depth < kDeepest; ++depth) {
-    const auto status = TaskStatus::read(pid);
-    if (!status) return false;
-    pid = status->ppid;
-    if (pid == ancestor) return true;
+/// Whose parent a process is; looked at once.
+class Parents {
+ public:
+  /// Whether `pid` descends from one of these; a pid that has no parent any more does not.
+  bool descends(pid_t pid, const std::set<pid_t>& ancestors) {
+    constexpr int kDeepest = 4096;
+    for (int depth = 0; pid > 1 && depth < kDeepest && !ancestors.empty(); ++depth) {
+      pid = parent_of(pid);
+      if (ancestors.contains(pid)) return true;
+    }
+    return false;
   }
-  return false;
+
+ private:
+  /// 0 where it has none.
+  pid_t parent_of(pid_t pid) {
+    const auto [known, is_new] = known_.try_emplace(pid, 0);
+    if (is_new) {
+      const auto status = TaskStatus::read(pid);
+      if (status) known->second = status->ppid;
+    }
+    return known->second;
+  }
+
+  std::unordered_map<pid_t, pid_t> known_;
+};
+
+/// Where a process belongs.
+struct Membership {
+  std::string session;
+  bool certain = false;  ///< no other process could pass for it
+};
+
+/// Of all that may belong to the run, by pid. Sessions tell some by the filters that they have, so
+/// that one may be in the lists of several: it is of the one where that is certain.
+std::map<pid_t, Membership> members_of(const RunConnection& run,
+                                       const std::vector<Json>& sessions) {
+  std::map<pid_t, Membership> members;
+  Parents parents;
+  const bool is_run = run.hello().kind == "run";
+  for (const Json& session : sessions) {
+    const Json& pids = session.at("pids");
+    // Older ones do not tell how many are certain: all of an agent's.
+    const std::size_t certain = session.value("certain", is_run ? 0 : pids.size());
+    std::set<pid_t> ancestors;
+    if (is_run) ancestors.insert(run.hello().pid);
+    for (const Json& pid : session.value("ancestors", Json::array())) {
+      if (pid.get<pid_t>() > 1) ancestors.insert(pid.get<pid_t>());
+    }
+    for (std::size_t place = 0; place < pids.size(); ++place) {
+      const auto pid = pids[place].get<pid_t>();
+      const auto [known, is_new] = members.try_emplace(pid);
+      if (known->second.certain) continue;
+      const bool is_certain = place < certain || parents.descends(pid, ancestors);
+      if (is_new || is_certain) {
+        known->second = {session.at("name").get<std::string>(), is_certain};
+      }
+    }
+  }
+  return members;
 }
 
 }  // namespace
@@ -85,7 +136,7 @@ bool descends(pid_t pid, pid_t ancestor) {
 Result<std::vector<SupervisedProcess>, Problem> fetch_processes(RunConnection& run,
                                                                 const std::vector<Json>& segments) {
   if (!run.hello().has_our_pids()) {
-    return Problem{"the run " + run.hello().title() +
+    return Problem{run.hello().called() +
                    " is in another pid namespace: its processes have other pids there"};
   }
   std::vector<Json> sessions;
@@ -101,26 +152,18 @@ Result<std::vector<SupervisedProcess>, Problem> fetch_processes(RunConnection& r
   const auto by_file = std::make_shared<const SegmentsByFile>(std::move(files));
   BoundedLook bounded;
   std::vector<SupervisedProcess> processes;
-  std::set<pid_t> seen;
-  const bool run_has_descendants = run.hello().kind == "run";
-  for (const Json& session : sessions) {
-    for (const Json& pid : session.at("pids")) {
-      SupervisedProcess process;
-      process.pid = pid.get<pid_t>();
-      process.session = session.at("name").get<std::string>();
-      // Containers that have no cgroup of their own may have the same processes.
-      if (!seen.insert(process.pid).second) continue;
-      if (process.pid == run.hello().pid || process.pid == ::getpid()) continue;
-      if (!look_at(process, bounded, by_file)) continue;
-      if (!process.held.empty()) {
-        process.session = process.held.front().segment.at("registry").get<std::string>();
-      }
-      process.certain =
-          !run_has_descendants || !process.held.empty() || descends(process.pid, run.hello().pid);
-      processes.push_back(std::move(process));
+  for (auto& [pid, membership] : members_of(run, sessions)) {
+    if (pid == run.hello().pid || pid == ::getpid()) continue;
+    SupervisedProcess process;
+    process.pid = pid;
+    process.session = membership.session;
+    if (!look_at(process, bounded, by_file)) continue;
+    if (!process.held.empty()) {
+      process.session = process.held.front().segment.at("registry").get<std::string>();
     }
+    process.certain = membership.certain || !process.held.empty();
+    processes.push_back(std::move(process));
   }
-  std::ranges::stable_sort(processes, {}, &SupervisedProcess::pid);
   return processes;
 }
 

@@ -60,7 +60,7 @@ Result<void, Problem> list_maps(RunConnection& run, const ShowOptions& options) 
     }
   }
   if (options.number && all.empty() && !is_there(*options.number, *segments, *processes)) {
-    return Problem{"the run " + run.hello().title() + " has neither a segment nor a process " +
+    return Problem{run.hello().called() + " has neither a segment nor a process " +
                    std::to_string(*options.number)};
   }
   if (options.json) {

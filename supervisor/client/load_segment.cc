@@ -39,7 +39,8 @@ struct Source {
 };
 
 /// A stream does not tell how long it is, and what nobody knows the size of cannot be allocated.
-Result<Source, Problem> take_stream(std::uint64_t most_bytes) {
+/// `bound`: what `most_bytes` is.
+Result<Source, Problem> take_stream(std::uint64_t most_bytes, const std::string& bound) {
   Source source;
   source.own = UniqueFd(::memfd_create("shmvisor-load", MFD_CLOEXEC));
   if (!source.own.valid()) return cannot("keep standard input", Errno::current());
@@ -56,8 +57,8 @@ Result<Source, Problem> take_stream(std::uint64_t most_bytes) {
     const auto put = kept.write(std::span(buffer).first(static_cast<std::size_t>(got)));
     if (!put) return cannot("keep standard input", put.error());
     if (kept.bytes() > most_bytes) {
-      return Problem{"standard input is longer than a segment may be, " +
-                     std::to_string(most_bytes) + " bytes"};
+      return Problem{"standard input is longer than " + bound + ", " + std::to_string(most_bytes) +
+                     " bytes"};
     }
   }
   if (const auto finished = kept.finish(); !finished) {
@@ -67,11 +68,11 @@ Result<Source, Problem> take_stream(std::uint64_t most_bytes) {
   return source;
 }
 
-Result<Source, Problem> take_input(std::uint64_t most_bytes) {
+Result<Source, Problem> take_input(std::uint64_t most_bytes, const std::string& bound) {
   struct stat status {};
   const off_t offset = ::lseek(STDIN_FILENO, 0, SEEK_CUR);
   if (::fstat(STDIN_FILENO, &status) != 0) return cannot("read standard input", Errno::current());
-  if (offset < 0 || !S_ISREG(status.st_mode)) return take_stream(most_bytes);
+  if (offset < 0 || !S_ISREG(status.st_mode)) return take_stream(most_bytes, bound);
   Source source;
   source.begin = static_cast<std::uint64_t>(offset);
   source.end = std::max(source.begin, static_cast<std::uint64_t>(status.st_size));
@@ -106,7 +107,7 @@ Result<Json, Problem> only_registry(RunConnection& run, const std::string& name)
   const auto registries = fetch_registries(run, name);
   if (!registries) return registries.error();
   if (registries->size() == 1) return registries->front();
-  return Problem{"the run " + run.hello().title() +
+  return Problem{run.hello().called() +
                  (registries->empty() ? " has no registry"
                                       : " has more than one registry; choose one by --registry")};
 }
@@ -122,7 +123,11 @@ Result<void, Problem> load_segment(RunConnection& run, const ShowOptions& option
   const Json& name = registry->at("name");
   constexpr std::uint64_t kMostBytes = std::numeric_limits<off_t>::max();
   const std::uint64_t shmmax = registry->at("limits").at("shmmax").get<std::uint64_t>();
-  const auto source = take_input(std::min(shmmax, kMostBytes));
+  const std::uint64_t most_bytes = std::min(shmmax, kMostBytes);
+  // Of a stream that never ends no more is kept than could be loaded.
+  const bool has_bound = options.size_bytes && *options.size_bytes < most_bytes;
+  const auto source = has_bound ? take_input(*options.size_bytes, "--size")
+                                : take_input(most_bytes, "a segment may be");
   if (!source) return source.error();
   const std::uint64_t input_bytes = source->end - source->begin;
   const std::uint64_t size_bytes = options.size_bytes.value_or(input_bytes);
@@ -141,7 +146,7 @@ Result<void, Problem> load_segment(RunConnection& run, const ShowOptions& option
   const auto allocated = run.ask(wanted);
   if (!allocated) return allocated.error();
   const UniqueFd memory = run.take_file();
-  if (!memory.valid()) return Problem{"the run " + run.hello().title() + " sent no memory"};
+  if (!memory.valid()) return Problem{run.hello().called() + " sent no memory"};
   if (const auto filled = fill(memory, *source, run); !filled) return filled;
   const auto inserted = run.ask({{"request", "insert"}});
   if (!inserted) return inserted.error();

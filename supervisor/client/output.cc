@@ -27,6 +27,10 @@ void print_json(const Json& object) {
   print(object.dump(2, ' ', true, Json::error_handler_t::replace) + "\n");
 }
 
+std::string counted(std::uint64_t number, const std::string& what) {
+  return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
+}
+
 std::string output_name(const ShowOptions& options) {
   return options.output.empty() ? "standard output" : options.output;
 }

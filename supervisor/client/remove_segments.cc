@@ -19,8 +19,9 @@ bool lives(const Json& pid) {
 }
 
 /// Nobody maps it, and neither who made it nor who used it last lives. A process that has their pid
-/// now keeps it.
+/// now keeps it. One that was restored waits for its first user: its pids are of another time.
 bool is_orphan(const Json& segment) {
+  if (segment.value("awaits_first_user", false)) return false;
   return segment.at("nattch").get<std::uint64_t>() == 0 && !segment.at("dest").get<bool>() &&
          !lives(segment.at("cpid")) && !lives(segment.at("lpid"));
 }
@@ -60,7 +61,7 @@ std::vector<Json> named(const std::vector<Json>& segments, const std::vector<int
 /// All that is said where not all could be removed.
 Problem partly(const RunConnection& run, const std::vector<Failure>& failures,
                const Json& removed) {
-  std::string text = "the run " + run.hello().title();
+  std::string text = run.hello().called();
   for (std::size_t place = 0; place < failures.size(); ++place) {
     text += (place == 0 ? " " : "; it ") + failures[place].why;
   }
@@ -84,19 +85,21 @@ Result<std::vector<Json>, Problem> choose(const RunConnection& run,
                                           std::vector<Failure>& failures) {
   if (!options.numbers.empty()) return named(segments, options.numbers, failures);
   if (options.all && is_of_several(run, segments)) {
-    return Problem{"the run " + run.hello().title() +
+    return Problem{run.hello().called() +
                    " has segments of more than one container; choose by --registry"};
   }
   std::vector<Json> chosen;
   for (const Json& segment : segments) {
-    if (options.all || (options.orphans && is_orphan(segment)) ||
+    // Of all, those that are removed already and still attached are none to remove.
+    const bool is_removed = segment.at("dest").get<bool>();
+    if ((options.all && !is_removed) || (options.orphans && is_orphan(segment)) ||
         (options.key && has_key(segment, *options.key))) {
       chosen.push_back(segment);
     }
   }
   if (!options.key) return chosen;
   if (chosen.size() == 1) return chosen;
-  return Problem{"the run " + run.hello().title() +
+  return Problem{run.hello().called() +
                  (chosen.empty() ? " has no segment with this key"
                                  : " has a segment with this key in more than one registry; choose "
                                    "one by --registry")};
@@ -106,7 +109,7 @@ Result<std::vector<Json>, Problem> choose(const RunConnection& run,
 
 Result<void, Problem> remove_segments(RunConnection& run, const ShowOptions& options) {
   if (options.orphans && !run.hello().has_our_pids()) {
-    return Problem{"the run " + run.hello().title() +
+    return Problem{run.hello().called() +
                    " is in another pid namespace, where pids mean other processes"};
   }
   const auto segments = fetch_segments(run, options.registry);

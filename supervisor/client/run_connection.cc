@@ -1,6 +1,7 @@
 #include "supervisor/client/run_connection.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "supervisor/kernel/peer_user.h"
 #include "supervisor/kernel/poll_files.h"
 #include "supervisor/kernel/socket_address.h"
+#include "supervisor/procfs/task_status.h"
 
 namespace shmvisor::client {
 namespace {
@@ -23,10 +25,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kBytesAtOnce = std::size_t{64} * 1024;
-/// For a request to be taken as a whole. It waits only where the run has not read what was asked
-/// before: requests are shorter than the socket's buffer.
-constexpr std::chrono::seconds kSendPatience(1);
-constexpr const char* kNotInTime = "it did not answer in time";
+/// Between looks whether a run that does not answer is stopped.
+constexpr std::chrono::milliseconds kBetweenLooks(500);
+constexpr const char* kStopped = "it is stopped; SIGCONT, or fg in its shell, lets it go on";
 
 bool has_passed(const RunConnection::Deadline& deadline) {
   return deadline && Clock::now() >= *deadline;
@@ -42,6 +43,13 @@ std::uint64_t number_or_zero(const Json& object, const char* name) {
   return found == object.end() || !found->is_number_unsigned() ? 0 : found->get<std::uint64_t>();
 }
 
+/// By a signal, or a tracer. Not of pid 0, which is nobody's.
+bool is_stopped_process(pid_t pid) {
+  if (pid <= 0) return false;
+  const auto status = TaskStatus::read(pid);
+  return status && (status->state == 'T' || status->state == 't');
+}
+
 /// Whether poll(2) says when nobody reads it any more.
 bool tells_of_its_reader(int fd) {
   struct stat status {};
@@ -50,6 +58,12 @@ bool tells_of_its_reader(int fd) {
 }
 
 }  // namespace
+
+bool has_lost_its_reader(int output) {
+  pollfd file{output, 0, 0};
+  return tells_of_its_reader(output) && ::poll(&file, 1, 0) > 0 &&
+         (file.revents & (POLLERR | POLLHUP)) != 0;
+}
 
 std::string printable(const std::string& text) {
   std::string shown = text;
@@ -81,6 +95,24 @@ bool RunConnection::Hello::has_our_pids() const {
 std::string RunConnection::Hello::title() const {
   const std::string number = "pid " + std::to_string(pid);
   return name.empty() ? number : name + " (" + number + ")";
+}
+
+RunConnection::RunConnection(UniqueFd socket) : socket_(std::move(socket)) {
+  if (const auto peer = peer_of(socket_)) peer_ = peer->pid;
+}
+
+bool RunConnection::is_stopped() const {
+  // With a keeper that is who listens, and another process serves.
+  const pid_t server = hello_.has_our_pids() ? hello_.server : 0;
+  return is_stopped_process(peer_) || is_stopped_process(server);
+}
+
+Problem RunConnection::not_in_time() const {
+  return Problem{is_stopped() ? kStopped : "it did not answer in time"};
+}
+
+std::string RunConnection::Hello::called() const {
+  return (kind == "agent" ? "the agent " : "the run ") + title();
 }
 
 Result<RunConnection, Problem> RunConnection::reach(const std::string& path) {
@@ -121,11 +153,7 @@ Result<RunConnection, Problem> RunConnection::over(UniqueFd socket) {
 
 Result<void, Problem> RunConnection::get_hello(const Deadline& deadline) {
   const auto line = next_line(deadline);
-  if (!line) {
-    Problem problem = line.error();
-    if (!problem.has_ended && has_passed(deadline)) problem.text += ", and may be stopped";
-    return problem;
-  }
+  if (!line) return line.error();
   if (const auto error = line->find("error"); error != line->end()) {
     return Problem{printable(text_or_empty(*error, "message"))};
   }
@@ -138,10 +166,12 @@ Result<void, Problem> RunConnection::get_hello(const Deadline& deadline) {
                    " of the control protocol, and this program version " +
                    std::to_string(control::kProtocolVersion)};
   }
-  hello_ = {printable(text_or_empty(*hello, "version")), printable(text_or_empty(*hello, "kind")),
+  hello_ = {printable(text_or_empty(*hello, "version")),
+            printable(text_or_empty(*hello, "kind")),
             printable(text_or_empty(*hello, "name")),
             static_cast<pid_t>(number_or_zero(*hello, "pid")),
-            number_or_zero(*hello, "pid_namespace")};
+            number_or_zero(*hello, "pid_namespace"),
+            static_cast<pid_t>(number_or_zero(*hello, "server"))};
   return {};
 }
 
@@ -156,7 +186,9 @@ Result<void, Problem> RunConnection::send_all(const std::string& text) {
       sent_bytes += static_cast<std::size_t>(sent);
     } else if (errno == EAGAIN) {
       const auto left = until - Clock::now();
-      if (left <= Clock::duration(0)) return Problem{"it takes no requests"};
+      if (left <= Clock::duration(0)) {
+        return Problem{is_stopped() ? kStopped : "it takes no requests"};
+      }
       pollfd file{socket_.get(), POLLOUT, 0};
       if (poll_files({&file, 1}, left) < 0 && errno != EINTR) {
         return Problem{std::string("cannot wait for it: ") + std::strerror(errno)};
@@ -168,7 +200,7 @@ Result<void, Problem> RunConnection::send_all(const std::string& text) {
   return {};
 }
 
-Result<bool, Problem> RunConnection::receive(const Deadline& deadline, int output) {
+Result<RunConnection::Heard, Problem> RunConnection::receive(const Deadline& deadline, int output) {
   if (input_.size() >= control::kMostReplyBytes) return Problem{"a line of it is too long"};
   for (;;) {
     std::optional<std::chrono::nanoseconds> left;
@@ -179,15 +211,15 @@ Result<bool, Problem> RunConnection::receive(const Deadline& deadline, int outpu
     if (ready < 0 && errno == EINTR) continue;
     if (ready < 0) return Problem{std::string("cannot wait for it: ") + std::strerror(errno)};
     // What came before the deadline is looked at after it too.
-    if (ready == 0 && left == std::chrono::nanoseconds(0)) return Problem{kNotInTime};
-    if ((files[1].revents & (POLLERR | POLLHUP)) != 0) return false;
+    if (ready == 0 && deadline && has_passed(deadline)) return Heard::kNothing;
+    if ((files[1].revents & (POLLERR | POLLHUP)) != 0) return Heard::kEnd;
     if (files[0].revents == 0) continue;
     std::array<char, kBytesAtOnce> buffer;  // NOLINT: filled by recv
     int flags = 0;
     const ssize_t got = receive_some(socket_.get(), std::as_writable_bytes(std::span(buffer)),
                                      flags, [this](UniqueFd file) { file_ = std::move(file); });
     if (got > 0) input_.append(buffer.data(), static_cast<std::size_t>(got));
-    return got > 0;
+    return got > 0 ? Heard::kMore : Heard::kEnd;
   }
 }
 
@@ -205,20 +237,31 @@ Result<Json, Problem> RunConnection::next_line(const Deadline& deadline) {
   // of what keeps coming is not waited for.
   constexpr std::size_t kMostLateReads = control::kMostReplyBytes / kBytesAtOnce;
   std::size_t late_reads = 0;
+  Deadline stopped_since;
   while (!has_line()) {
-    if (has_passed(deadline) && ++late_reads > kMostLateReads) return Problem{kNotInTime};
-    const auto more = receive(deadline);
-    if (!more) return more.error();
-    if (!*more) return Problem{"it has ended", true};
+    if (has_passed(deadline) && ++late_reads > kMostLateReads) return not_in_time();
+    const auto next_look = Clock::now() + kBetweenLooks;
+    const auto heard = receive(deadline ? std::min(*deadline, next_look) : next_look);
+    if (!heard) return heard.error();
+    if (*heard == Heard::kEnd) return Problem{"it has ended", true};
+    if (*heard == Heard::kMore) continue;
+    if (has_passed(deadline)) return not_in_time();
+    if (!is_stopped()) {
+      stopped_since.reset();
+    } else if (!stopped_since) {
+      stopped_since = Clock::now();
+    } else if (!deadline_ && Clock::now() - *stopped_since >= kStoppedPatience) {
+      return not_in_time();
+    }
   }
   return take_line();
 }
 
 Result<std::optional<Json>, Problem> RunConnection::next(int output) {
   while (!has_line()) {
-    const auto more = receive(std::nullopt, tells_of_its_reader(output) ? output : -1);
-    if (!more) return more.error();
-    if (!*more) return std::optional<Json>();
+    const auto heard = receive(std::nullopt, tells_of_its_reader(output) ? output : -1);
+    if (!heard) return heard.error();
+    if (*heard == Heard::kEnd) return std::optional<Json>();
   }
   auto line = take_line();
   if (!line) return line.error();
@@ -228,16 +271,16 @@ Result<std::optional<Json>, Problem> RunConnection::next(int output) {
 Result<Json, Problem> RunConnection::ask(const Json& request) {
   const auto trouble = [this](const Problem& why) {
     has_failed_ = true;
-    return Problem{"the run " + hello_.title() + ": " + why.text, why.has_ended};
+    return Problem{hello_.called() + ": " + why.text, why.has_ended};
   };
   // Also where answers to this came already, before it was asked.
-  if (has_passed(deadline_)) return trouble(Problem{kNotInTime});
+  if (has_passed(deadline_)) return trouble(not_in_time());
   if (const auto sent = send_all(control::to_line(request)); !sent) return trouble(sent.error());
   auto reply = next_line(deadline_ ? deadline_ : Clock::now() + kPatience);
   if (!reply) return trouble(reply.error());
   const auto error = reply->find("error");
   if (error == reply->end()) return reply;
-  Problem refusal{"the run " + hello_.title() + ": " + printable(text_or_empty(*error, "message"))};
+  Problem refusal{hello_.called() + ": " + printable(text_or_empty(*error, "message"))};
   refusal.refused = true;
   refusal.code = text_or_empty(*error, "code");
   return refusal;

@@ -41,16 +41,24 @@ class RunConnection {
     std::string name;  ///< empty: none
     pid_t pid = 0;
     std::uint64_t pid_namespace = 0;  ///< 0: not told
+    pid_t server = 0;                 ///< of the process that serves; 0: not told
 
     /// Whether its pids mean the same processes here; also where that is not told.
     [[nodiscard]] bool has_our_pids() const;
     /// For a list of runs.
     [[nodiscard]] std::string title() const;
+    /// In a sentence: "the run web (pid 5)", "the agent node (pid 7)".
+    [[nodiscard]] std::string called() const;
   };
 
   /// For an answer: to count attaches may take the run ten seconds.
   static constexpr std::chrono::seconds kPatience{60};
+  /// For an answer of one that is stopped all that time.
+  static constexpr std::chrono::seconds kStoppedPatience{5};
   static constexpr std::chrono::seconds kHelloPatience{5};
+  /// For a request to be taken as a whole. It waits only where the run has not read what was asked
+  /// before: requests are shorter than the socket's buffer.
+  static constexpr std::chrono::seconds kSendPatience{1};
 
   using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
@@ -74,6 +82,8 @@ class RunConnection {
   [[nodiscard]] bool has_failed() const { return has_failed_; }
   /// Of the socket; empty where it was connected by somebody else.
   [[nodiscard]] const std::string& path() const { return path_; }
+  /// Of the process that listens there; 0 where that is not known.
+  [[nodiscard]] pid_t peer() const { return peer_; }
   /// For another thread: what waits for the run ends, with a Problem.
   void interrupt() const { ::shutdown(socket_.get(), SHUT_RDWR); }
   /// The next line, of those that come by themselves, for which this waits as long as it takes.
@@ -84,17 +94,24 @@ class RunConnection {
   [[nodiscard]] bool has_line() const { return input_.find('\n') != std::string::npos; }
 
  private:
-  explicit RunConnection(UniqueFd socket) : socket_(std::move(socket)) {}
+  enum class Heard : std::uint8_t { kMore, kNothing, kEnd };
 
-  /// Takes in more of what comes. False where the run has ended, or nobody reads `output`, unless
-  /// that is negative.
-  Result<bool, Problem> receive(const Deadline& deadline, int output = -1);
+  explicit RunConnection(UniqueFd socket);
+
+  /// Takes in more of what comes until then. The end: the run has ended, or nobody reads `output`,
+  /// unless that is negative.
+  Result<Heard, Problem> receive(const Deadline& deadline, int output = -1);
+  /// Whether a signal has stopped it.
+  [[nodiscard]] bool is_stopped() const;
+  /// Why there was no answer.
+  [[nodiscard]] Problem not_in_time() const;
   /// Precondition: has_line().
   Result<Json, Problem> take_line();
   Result<Json, Problem> next_line(const Deadline& deadline);
   Result<void, Problem> send_all(const std::string& text);
 
   UniqueFd socket_;
+  pid_t peer_ = 0;
   std::string path_;
   std::string input_;
   UniqueFd file_;
@@ -103,6 +120,8 @@ class RunConnection {
   bool has_failed_ = false;
 };
 
+/// Whether nobody reads it any more; false where that cannot be told, as of a file.
+[[nodiscard]] bool has_lost_its_reader(int output);
 /// Bytes that are not printable ASCII become '?'.
 [[nodiscard]] std::string printable(const std::string& text);
 /// The same for a name that anybody may have chosen, in a line of words: in quotation marks, with

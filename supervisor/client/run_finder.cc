@@ -37,6 +37,27 @@ bool is_place_of(const std::string& name, const std::string& path) {
   return !name.empty() && path.ends_with("/" + name + ".control");
 }
 
+/// One that is there, and does not answer.
+struct Silent {
+  std::string path;  ///< of its socket, at a default place
+  pid_t pid = 0;     ///< 0: not known
+  std::string why;
+
+  [[nodiscard]] std::string sentence() const {
+    const std::size_t begin = path.rfind('/') + 1;
+    const std::string name = path.substr(begin, path.rfind('.') - begin);
+    const bool is_number = name.find_first_not_of("0123456789") == std::string::npos;
+    std::string title = (is_number ? "pid " : "") + printable(name);
+    if (!is_number && pid != 0) title += " (pid " + std::to_string(pid) + ")";
+    return "the run " + title + " does not answer: " + why;
+  }
+  /// As far as that can be told without its answer.
+  [[nodiscard]] bool fits(const RunChoice& choice) const {
+    const bool has_pid = pid == choice.pid || is_place_of(std::to_string(choice.pid), path);
+    return (choice.name.empty() || is_place_of(choice.name, path)) && (choice.pid == 0 || has_pid);
+  }
+};
+
 using Reached = std::pair<std::string, Result<RunConnection, Problem>>;
 
 /// All known places, those of the chosen name first.
@@ -60,7 +81,7 @@ Result<RunConnection, Problem> find_run(const RunChoice& choice) {
   }
   std::vector<RunConnection> fitting;
   std::vector<RunConnection> others;
-  std::string silent;
+  std::vector<Silent> silent;
   // One for all: a run that is stopped keeps clients of other runs waiting once.
   const auto deadline = std::chrono::steady_clock::now() + RunConnection::kHelloPatience;
   for (auto& [path, run] : reach_all(choice)) {
@@ -68,27 +89,24 @@ Result<RunConnection, Problem> find_run(const RunChoice& choice) {
     if (!heard) {
       // Of one that was killed, or that ends just now.
       if (heard.error().has_ended) continue;
-      silent += (silent.empty() ? "" : "; ") + path + " does not answer: " + heard.error().text;
+      silent.push_back({path, run ? run->peer() : 0, heard.error().text});
       continue;
     }
     const bool chosen = fits(run->hello(), choice);
     if (chosen && is_place_of(choice.name, path)) return std::move(*run);
     (chosen ? fitting : others).push_back(std::move(*run));
   }
-  // A run that does not answer is one more, unless the choice is another.
-  const bool several =
-      fitting.size() > 1 || (!silent.empty() && choice.name.empty() && choice.pid == 0);
-  if (fitting.size() == 1 && !several) return std::move(fitting.front());
-  if (!silent.empty()) silent = "; " + silent;
+  // One that does not answer counts, unless the choice is another.
+  std::erase_if(silent, [&choice](const Silent& one) { return !one.fits(choice); });
+  if (fitting.size() == 1 && silent.empty()) return std::move(fitting.front());
+  std::string of_silent;
+  for (const Silent& one : silent) of_silent += (of_silent.empty() ? "" : "; ") + one.sentence();
   if (!fitting.empty()) {
     return Problem{"more than one run has a control socket; choose one by --name or --pid: " +
-                   titles_of(fitting) + silent};
+                   titles_of(fitting) + (silent.empty() ? "" : "; " + of_silent)};
   }
-  if (!others.empty()) return Problem{wanted(choice) + "; there is: " + titles_of(others) + silent};
-  if (!silent.empty()) {
-    const bool is_any = choice.name.empty() && choice.pid == 0;
-    return Problem{(is_any ? "no run answers" : wanted(choice)) + silent};
-  }
+  if (!silent.empty()) return Problem{of_silent};
+  if (!others.empty()) return Problem{wanted(choice) + "; there is: " + titles_of(others)};
   return Problem{
       "no run of this user has a control socket; a run opens one with --name NAME or --control "
       "auto"};

@@ -79,6 +79,7 @@ std::optional<Problem> check_histograms(const RunSample& sample) {
 /// One run, and the thread that asks it.
 struct Asking {
   std::optional<RunConnection> run;
+  bool is_named = false;
   Clock::time_point deadline;
   std::optional<RunSample> sample = std::nullopt;
   bool has_ended = false;
@@ -139,18 +140,18 @@ Result<RunSample, Problem> take_sample(RunConnection& run, const EachSegment& ea
   return sample;
 }
 
-Scrape scrape_runs(const std::vector<std::string>& paths, std::chrono::milliseconds bound) {
+Scrape scrape_runs(const std::vector<RunPlace>& places, std::chrono::milliseconds bound) {
   const auto began = Clock::now();
   Scrape scrape;
   std::vector<std::unique_ptr<Asking>> all;
-  for (const std::string& path : paths) {
-    auto run = RunConnection::reach(path);
-    if (!run && run.error().has_ended) continue;
+  for (const RunPlace& place : places) {
+    auto run = RunConnection::reach(place.path);
+    if (!run && run.error().has_ended && !place.is_named) continue;
     if (!run || all.size() == kMostRuns) {
       ++scrape.unanswered;
       continue;
     }
-    all.push_back(std::make_unique<Asking>(Asking{std::move(*run), began + bound}));
+    all.push_back(std::make_unique<Asking>(Asking{std::move(*run), place.is_named, began + bound}));
   }
   for (const auto& asking : all) {
     const auto thread = start_joinable(&Asking::begin, asking.get(), kStackBytes);
@@ -160,7 +161,7 @@ Scrape scrape_runs(const std::vector<std::string>& paths, std::chrono::milliseco
     if (asking->thread) ::pthread_join(*asking->thread, nullptr);
     if (asking->sample) {
       scrape.runs.push_back(std::move(*asking->sample));
-    } else if (!asking->has_ended) {
+    } else if (!asking->has_ended || asking->is_named) {
       ++scrape.unanswered;
     }
   }

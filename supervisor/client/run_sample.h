@@ -58,8 +58,14 @@ struct Scrape {
   std::chrono::nanoseconds took{0};
 };
 
+/// Where a run may listen.
+struct RunPlace {
+  std::string path;
+  bool is_named = false;  ///< an operator waits for that one
+};
+
 /// Asks all at once, each in a thread of its own, so that none waits for another. Sockets at which
-/// nobody listens are passed over.
-Scrape scrape_runs(const std::vector<std::string>& paths, std::chrono::milliseconds bound);
+/// nobody listens are passed over, but for those that are named: these count as unanswered.
+Scrape scrape_runs(const std::vector<RunPlace>& places, std::chrono::milliseconds bound);
 
 }  // namespace shmvisor::client

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "emulation/abi/pages.h"
+#include "supervisor/client/remove_when_killed.h"
 #include "supervisor/client/saved_files.h"
 #include "supervisor/client/segment_list.h"
 #include "supervisor/client/show.h"
@@ -35,7 +36,7 @@ Result<std::string, Problem> choose_registry(RunConnection& run, const std::stri
   const auto registries = fetch_registries(run, name);
   if (!registries) return registries.error();
   if (registries->size() == 1) return registries->front().at("name").get<std::string>();
-  const std::string title = "the run " + run.hello().title();
+  const std::string title = run.hello().called();
   if (registries->empty()) return Problem{title + " has no registry"};
   if (registries->front().at("name") != kMainRegistry) {
     return Problem{title + " has more than one registry; choose one by --registry"};
@@ -70,7 +71,7 @@ class Saving {
   [[nodiscard]] const std::vector<int>& removed() const { return removed_; }
 
  private:
-  [[nodiscard]] std::string title() const { return "the run " + run_.hello().title(); }
+  [[nodiscard]] std::string title() const { return run_.hello().called(); }
 
   [[nodiscard]] Result<void, Problem> written(const Result<void>& result) const {
     if (result) return {};
@@ -165,7 +166,8 @@ class Saving {
 /// What is not in the file.
 void tell_of_the_rest(std::uint64_t doomed, const std::vector<int>& removed) {
   if (doomed != 0) {
-    tell("not saved: " + std::to_string(doomed) + " removed segments that are still attached");
+    tell("not saved: " + counted(doomed, "removed segment") + " that " +
+         (doomed == 1 ? "is" : "are") + " still attached");
   }
   if (removed.empty()) return;
   std::string ids;
@@ -183,12 +185,13 @@ Result<void, Problem> save_registry(RunConnection& run, const ShowOptions& optio
   };
   auto file = saved::WholeFile::begin(options.output);
   if (!file) return cannot_write(file.error());
+  remove_when_killed(file->unfinished());
   const auto registry = choose_registry(run, options.registry);
   if (!registry) return registry.error();
   const auto reply = run.ask({{"request", "snapshot"}, {"registry", *registry}});
   if (!reply) return reply.error();
   UniqueFd snapshot = run.take_file();
-  if (!snapshot.valid()) return Problem{"the run " + run.hello().title() + " sent no snapshot"};
+  if (!snapshot.valid()) return Problem{run.hello().called() + " sent no snapshot"};
   saved::StateReader reader(std::move(snapshot));
   Saving saving(run, *registry, options.output, file->fd());
   if (const auto saved = saving.save(reader); !saved) return saved;

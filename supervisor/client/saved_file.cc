@@ -32,8 +32,9 @@ Json describe(const saved::SegmentState& segment, std::uint64_t contents_bytes) 
   row.ds.cpid = segment.cpid;
   row.ds.lpid = segment.lpid;
   Json described = control::describe(row, {});
-  for (const char* const of_its_memory : {"resident_pages", "swapped_pages", "device", "inode"}) {
-    described.erase(of_its_memory);
+  for (const char* const of_a_run :
+       {"resident_pages", "swapped_pages", "device", "inode", "awaits_first_user"}) {
+    described.erase(of_a_run);
   }
   described["huge_page_bytes"] = segment.huge ? Json(segment.page_bytes) : Json();
   described["contents_pages"] = contents_bytes / kPageBytes;
@@ -99,10 +100,11 @@ void print_text(const Json& described) {
         ipcs_time(described.at("saved_at").get<std::int64_t>()) + "\n" +
         ipcs_heading("Shared Memory Limits", described, false) + ipcs_limits(described) +
         ipcs_heading("Shared Memory Segments", described, false) + ipcs_column_names() + rows +
-        "\n" + std::to_string(segments.size()) + " segments, " + std::to_string(pages) +
-        " pages of contents\n");
+        "\n" + counted(segments.size(), "segment") + ", " + counted(pages, "page") +
+        " of contents\n");
   if (const auto doomed = described.at("dest").get<std::uint64_t>(); doomed != 0) {
-    print(std::to_string(doomed) + " removed segments that were attached are not in it\n");
+    print(counted(doomed, "removed segment") + " that " + (doomed == 1 ? "was" : "were") +
+          " attached " + (doomed == 1 ? "is" : "are") + " not in it\n");
   }
 }
 

@@ -50,7 +50,7 @@ Result<void, Problem> show_segment(RunConnection& run, const ShowOptions& option
   const int shmid = options.number.value_or(-1);
   const auto found = with_id(*segments, shmid);
   if (found.empty()) {
-    return Problem{"the run " + run.hello().title() + " has no segment " + std::to_string(shmid)};
+    return Problem{run.hello().called() + " has no segment " + std::to_string(shmid)};
   }
   if (options.json) {
     print_json({{"segments", found}});

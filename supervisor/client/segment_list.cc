@@ -6,12 +6,15 @@
 
 #include "emulation/ipc/id_table.h"
 #include "supervisor/client/ask_in_parts.h"
+#include "supervisor/config/nearest.h"
 
 namespace shmvisor::client {
 namespace {
 
 /// In one sentence.
 constexpr std::size_t kMostNames = 20;
+/// With one that is misspelt.
+constexpr std::size_t kMostCompared = 1000;
 
 }  // namespace
 
@@ -22,6 +25,21 @@ bool means_registry(const std::string& wanted, const std::string& name) {
          (is_digits && wanted.size() >= kLeastDigits && name.starts_with(wanted) &&
           name.find('/') == std::string::npos);
 }
+
+namespace {
+
+/// The registry that was most likely meant, as a sentence goes on; empty where none is like it.
+std::string meant_by(const std::string& wanted, const std::vector<Json>& registries) {
+  std::vector<std::string> names;
+  for (const Json& registry : registries) {
+    names.push_back(printable(registry.at("name").get<std::string>()));
+    if (names.back() == "group:" + wanted) return did_you_mean(names.back());
+    if (names.size() == kMostCompared) break;
+  }
+  return did_you_mean(nearest_word(wanted, names));
+}
+
+}  // namespace
 
 Result<std::vector<Json>, Problem> fetch_registries(RunConnection& run, const std::string& only) {
   std::vector<Json> all;
@@ -46,12 +64,12 @@ Result<std::vector<Json>, Problem> fetch_registries(RunConnection& run, const st
     if (means_registry(only, name)) registries.push_back(std::move(registry));
   }
   if (registries.size() > 1 && !only.empty()) {
-    return Problem{"the run " + run.hello().title() + " has more than one registry '" + only +
+    return Problem{run.hello().called() + " has more than one registry '" + only +
                    "...'; there is: " + names};
   }
   if (registries.empty() && !only.empty()) {
-    return Problem{"the run " + run.hello().title() + " has no registry '" + only +
-                   "'; there is: " + (names.empty() ? "none" : names)};
+    return Problem{run.hello().called() + " has no registry '" + only +
+                   "'; there is: " + (names.empty() ? "none" : names) + meant_by(only, all)};
   }
   return registries;
 }
@@ -68,7 +86,7 @@ Result<void, Problem> for_each_segment(RunConnection& run, const std::string& re
     // Each of them has an index of its own, from `from` on.
     const bool goes_on = !segments.empty() && next.get<std::uint64_t>() >= from + segments.size();
     if (!goes_on || next.get<std::uint64_t>() > IdSpace::kMaxIds) {
-      return Problem{"the run " + run.hello().title() + ": its list of segments does not end"};
+      return Problem{run.hello().called() + ": its list of segments does not end"};
     }
     from = next.get<std::uint64_t>();
   }
@@ -110,7 +128,7 @@ Result<Json, Problem> only_segment(RunConnection& run, const std::string& regist
   auto found = with_id(*segments, shmid);
   if (found.size() == 1) return std::move(found.front());
   const std::string segment = "segment " + std::to_string(shmid);
-  return Problem{"the run " + run.hello().title() +
+  return Problem{run.hello().called() +
                  (found.empty() ? " has no " + segment
                                 : " has a " + segment +
                                       " in more than one registry; choose one by --registry")};

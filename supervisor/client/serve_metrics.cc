@@ -66,12 +66,13 @@ class Exporter {
   void begin() {
     if (last_ && Clock::now() < taken_at_ + kOldestScrape) return answer_all(*last_);
     if (task_.under_way()) return;
-    auto paths = control::known_sockets();
-    for (const std::string& path : sockets_) {
-      const bool is_new = std::find(paths.begin(), paths.end(), path) == paths.end();
-      if (is_new && path != ControlOptions::kAuto) paths.push_back(path);
+    std::vector<RunPlace> places;
+    for (const std::string& path : sockets_) places.push_back({path, /*is_named=*/true});
+    for (const std::string& path : control::known_sockets()) {
+      const bool is_new = std::find(sockets_.begin(), sockets_.end(), path) == sockets_.end();
+      if (is_new) places.push_back({path});
     }
-    if (!task_.begin([paths] { return scrape_runs(paths, kScrapeBound); })) {
+    if (!task_.begin([places] { return scrape_runs(places, kScrapeBound); })) {
       refuse_all("no thread can be had\n");
     }
   }
@@ -104,6 +105,28 @@ class Exporter {
   HttpServer server_;
 };
 
+/// Those of the options, each once.
+std::vector<std::string> named_sockets(const MetricsOptions& options) {
+  std::vector<std::string> sockets;
+  for (const std::string& path : options.sockets) {
+    const bool is_new = std::find(sockets.begin(), sockets.end(), path) == sockets.end();
+    if (is_new && path != ControlOptions::kAuto) sockets.push_back(path);
+  }
+  return sockets;
+}
+
+/// A run may begin later; but a path may be misspelt.
+void tell_of_absent(const std::vector<std::string>& sockets) {
+  for (const std::string& path : sockets) {
+    const auto run = RunConnection::reach(path);
+    if (run) continue;
+    (void)std::fprintf(stderr,
+                       "shmvisor: no run answers at %s yet: %s; it counts as unanswered until one "
+                       "does\n",
+                       printable(path).c_str(), run.error().text.c_str());
+  }
+}
+
 }  // namespace
 
 Result<void, Problem> serve_metrics(const MetricsOptions& options) {
@@ -116,7 +139,9 @@ Result<void, Problem> serve_metrics(const MetricsOptions& options) {
     (void)std::fprintf(stderr, "shmvisor: other machines may read the metrics at %s\n",
                        url.c_str());
   }
-  auto exporter = std::make_unique<Exporter>(loop, std::move(*place), options.sockets);
+  const auto sockets = named_sockets(options);
+  tell_of_absent(sockets);
+  auto exporter = std::make_unique<Exporter>(loop, std::move(*place), sockets);
   if (!exporter->valid() || !ending.valid()) return Problem{"no descriptor can be had"};
   print("metrics at " + url + (url.starts_with("unix:") ? "" : "/metrics") + "\n");
   (void)std::fflush(stdout);

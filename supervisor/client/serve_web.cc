@@ -50,7 +50,7 @@ class Web {
  public:
   Web(EventLoop& loop, ListeningPlace place, RunConnection run)
       : path_(run.path()),
-        title_(run.hello().title()),
+        called_(run.hello().called()),
         checks_host_(place.url().starts_with("http")),
         look_(loop.timer([this] { look(); })),
         knock_(loop.timer([this] { knock(); })),
@@ -67,7 +67,7 @@ class Web {
 
   [[nodiscard]] bool valid() const { return sampler_.valid(); }
   [[nodiscard]] bool run_has_ended() const { return run_has_ended_; }
-  [[nodiscard]] const std::string& title() const { return title_; }
+  [[nodiscard]] const std::string& called() const { return called_; }
   bool stop() {
     const bool sampler_stopped = sampler_.stop();
     return follower_.stop() && sampler_stopped;
@@ -153,11 +153,11 @@ class Web {
 
   void end() {
     run_has_ended_ = true;
-    server_.send_event("ended", as_text({{"text", "the run " + title_ + " has ended"}}));
+    server_.send_event("ended", as_text({{"text", called_ + " has ended"}}));
   }
 
   const std::string path_;
-  const std::string title_;
+  const std::string called_;
   const bool checks_host_;
   bool run_has_ended_ = false;
   std::string state_;  ///< the last, as text
@@ -183,15 +183,14 @@ Result<void, Problem> serve_web(RunConnection& run, const ShowOptions& options) 
   }
   Web web(loop, std::move(*place), std::move(run));
   if (!web.valid() || !ending.valid()) return Problem{"no descriptor can be had"};
-  print("the run " + web.title() + " is shown at " + url + (url.starts_with("unix:") ? "" : "/") +
-        "\n");
+  print(web.called() + " is shown at " + url + (url.starts_with("unix:") ? "" : "/") + "\n");
   (void)std::fflush(stdout);
   bool turns = loop.run_while([&] { return !ending.came() && !web.run_has_ended(); });
   if (turns && web.run_has_ended()) {
     // For those who look to be told.
     constexpr std::chrono::milliseconds kLastWords(500);
     turns = loop.run_while([&] { return !ending.came(); }, Clock::now() + kLastWords);
-    print("the run " + web.title() + " has ended\n");
+    print(web.called() + " has ended\n");
     (void)std::fflush(stdout);
   }
   // A thread may be kept by a process whose files in /proc it reads.

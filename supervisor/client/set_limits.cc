@@ -9,10 +9,9 @@ namespace shmvisor::client {
 Result<void, Problem> set_limits(RunConnection& run, const ShowOptions& options) {
   const auto registries = fetch_registries(run, options.registry);
   if (!registries) return registries.error();
-  if (registries->empty()) return Problem{"the run " + run.hello().title() + " has no registry"};
+  if (registries->empty()) return Problem{run.hello().called() + " has no registry"};
   if (registries->size() > 1) {
-    return Problem{"the run " + run.hello().title() +
-                   " has more than one registry; choose one by --registry"};
+    return Problem{run.hello().called() + " has more than one registry; choose one by --registry"};
   }
   Json request = {{"request", "set"}, {"registry", registries->front().at("name")}};
   if (options.shmmax) request["shmmax"] = *options.shmmax;

@@ -86,6 +86,8 @@ Result<void, Problem> follow_events(RunConnection& run, const ShowOptions& optio
 void print(const std::string& text);
 /// An object, indented, in ASCII alone.
 void print_json(const Json& object);
+/// "1 segment", "2 segments". `what`: one of them.
+std::string counted(std::uint64_t number, const std::string& what);
 /// What the output goes to, for people.
 std::string output_name(const ShowOptions& options);
 /// Standard output becomes the file of the options, where they name one.

@@ -158,10 +158,11 @@ void TopPage::add_totals(std::vector<Line>& lines) const {
     all.swapped_pages += registry.swapped_pages;
   }
   // It is to fit 80 columns with the largest numbers that are usual.
-  lines.push_back(
-      {std::to_string(all.segments) + " segments, " + std::to_string(all.removed_segments) +
-       " removed, " + std::to_string(all.attaches) + " attaches; " + pages_text(all.pages) + ", " +
-       pages_text(all.resident_pages) + " in RAM, " + pages_text(all.swapped_pages) + " swap"});
+  lines.push_back({counted(all.segments, "segment") + ", " + std::to_string(all.removed_segments) +
+                   " removed, " + std::to_string(all.attaches) +
+                   (all.attaches == 1 ? " attach; " : " attaches; ") + pages_text(all.pages) +
+                   ", " + pages_text(all.resident_pages) + " in RAM, " +
+                   pages_text(all.swapped_pages) + " swap"});
 }
 
 void TopPage::add_calls(std::vector<Line>& lines, std::size_t columns) const {

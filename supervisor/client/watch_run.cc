@@ -26,7 +26,7 @@ class Top {
   Top(EventLoop& loop, TopScreen& screen, RunConnection run, std::chrono::milliseconds pause)
       : screen_(screen),
         pause_(pause),
-        title_(run.hello().title()),
+        called_(run.hello().called()),
         page_([has_our_pids = run.hello().has_our_pids()](pid_t pid) {
           return has_our_pids ? command_of(pid) : std::string("?");
         }),
@@ -104,7 +104,7 @@ class Top {
     if (view) {
       page_.add(std::move(*view));
     } else if (view.error().has_ended) {
-      last_words_ = "the run " + title_ + " has ended\n";
+      last_words_ = called_ + " has ended\n";
       over_ = true;
       return;
     } else {
@@ -119,7 +119,7 @@ class Top {
 
   TopScreen& screen_;
   const std::chrono::milliseconds pause_;
-  const std::string title_;
+  const std::string called_;
   TopPage page_;
   bool over_ = false;
   std::string last_words_;

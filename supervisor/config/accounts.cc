@@ -54,16 +54,28 @@ const Accounts::Names& Accounts::names(AccountKind kind) const {
 }
 
 std::string Accounts::nearest(AccountKind kind, const std::string& name) const {
-  std::vector<std::string> known;
-  for (const auto& [one, id] : names(kind).ids) known.push_back(on_one_line(one));
-  return did_you_mean(nearest_word(name, known));
+  (void)names(kind);
+  Names& known = *read_.at(static_cast<std::size_t>(kind));
+  if (known.ids.size() > comparisons_left_) return {};
+  comparisons_left_ -= known.ids.size();
+  if (known.printed.empty()) {
+    for (const auto& [one, id] : known.ids) known.printed.push_back(on_one_line(one));
+  }
+  return did_you_mean(nearest_word(name, known.printed));
 }
 
 Result<std::uint32_t, BadText> Accounts::id_of(AccountKind kind, const std::string& name) const {
   const auto& known = names(kind);
   const auto found = known.ids.find(name);
   if (found != known.ids.end()) return found->second;
-  return BadText{no_such(word_for(kind), name, {}) + known.trouble + nearest(kind, name)};
+  const std::string word = word_for(kind);
+  // Most likely it was to be a number.
+  constexpr std::string_view kBeginnings = "0123456789+-";
+  if (!name.empty() && kBeginnings.find(name.front()) != std::string_view::npos) {
+    return BadText{"'" + name + "' is no number, no range as \"1000-1999\", and no " + word +
+                   known.trouble};
+  }
+  return BadText{no_such(word, name, {}) + known.trouble + nearest(kind, name)};
 }
 
 Result<std::uint32_t, BadText> Accounts::parse(AccountKind kind, const std::string& text) const {

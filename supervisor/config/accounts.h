@@ -8,12 +8,14 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "policy/base/result.h"
 #include "supervisor/config/number_text.h"
@@ -45,13 +47,16 @@ class Accounts {
  private:
   struct Names {
     std::map<std::string, std::uint32_t> ids;
-    std::string trouble;  ///< why there are none
+    std::string trouble;               ///< why there are none
+    std::vector<std::string> printed;  ///< the names, once one that is like another was looked for
   };
   const Names& names(AccountKind kind) const;
   [[nodiscard]] std::string nearest(AccountKind kind, const std::string& name) const;
 
   std::array<std::string, 2> paths_;
   mutable std::array<std::optional<Names>, 2> read_;
+  /// That may still be compared with unknown ones: a file may have any number of these.
+  mutable std::size_t comparisons_left_ = 200'000;
 };
 
 }  // namespace shmvisor::config

@@ -3,7 +3,6 @@
 // Thread rule: plain values.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -28,7 +27,7 @@ struct Place {
 
 /// With '?' for each control character: what a file has reaches logs and terminals.
 [[nodiscard]] inline std::string on_one_line(std::string text) {
-  std::replace_if(text.begin(), text.end(), is_control, '?');
+  hide_controls(text.data(), text.size());
   return text;
 }
 

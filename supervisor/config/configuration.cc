@@ -9,6 +9,7 @@
 
 #include "policy/limits/limits.h"
 #include "supervisor/config/config_files.h"
+#include "supervisor/config/nearest.h"
 #include "supervisor/config/rule_reader.h"
 #include "supervisor/config/table_reader.h"
 
@@ -99,7 +100,12 @@ std::optional<std::uint32_t> parse_uid(const std::string& text) {
 
 /// A user by name or number.
 Result<std::uint32_t, BadText> user_of(const std::string& key, const Accounts& accounts) {
-  if (is_account_name(key)) return accounts.id_of(AccountKind::kUser, key);
+  if (is_account_name(key)) {
+    auto id = accounts.id_of(AccountKind::kUser, key);
+    const std::string meant = id ? "" : nearest_word(key, {"default"});
+    if (!meant.empty()) return BadText{no_such("user", key, {}) + did_you_mean(meant)};
+    return id;
+  }
   const auto uid = parse_uid(key);
   if (!uid) return BadText{"a key of [limits.uid] is to be a uid, the name of a user, or default"};
   return *uid;
@@ -160,13 +166,26 @@ void take_limits(Configuration& configuration, TableReader& root, const KnownOpt
   }
 }
 
+/// Blames members that are keys of another table.
+void blame_strays(TableReader& table, const std::vector<KnownOption>& known, const char* of) {
+  for (const KnownOption& option : known) {
+    const TomlMember* const member = table.find(option.name);
+    if (member == nullptr) continue;
+    (void)table.take(option.name);
+    table.blame(member->place, option.name + " belongs in [" + of + "]");
+  }
+}
+
+/// `limits`: options that have a table of their own.
 void take_table(TableReader& root, const char* name, const std::vector<KnownOption>& known,
-                OptionSettings& settings, Problems& problems) {
+                const std::vector<KnownOption>& limits, OptionSettings& settings,
+                Problems& problems) {
   const std::string title = std::string("[") + name + "]";
   const TomlMember* const member = root.take(name, Kind::kTable, "a table");
   if (member == nullptr) return;
   TableReader table(member->value, title, problems);
   take_options(table, known, settings);
+  blame_strays(table, limits, "limits");
   table.finish();
 }
 
@@ -203,16 +222,11 @@ void add_document(Configuration& configuration, const TomlValue& document,
   for (const auto& [table, options] :
        {std::pair{"limits", &known.limits}, std::pair{"run", &known.run},
         std::pair{"agent", &known.agent}}) {
-    for (const KnownOption& option : *options) {
-      const TomlMember* const member = root.find(option.name);
-      if (member == nullptr) continue;
-      (void)root.take(option.name);
-      root.blame(member->place, option.name + " belongs in [" + table + "]");
-    }
+    blame_strays(root, *options, table);
   }
   take_limits(configuration, root, known, problems);
-  take_table(root, "run", known.run, configuration.run, problems);
-  take_table(root, "agent", known.agent, configuration.agent, problems);
+  take_table(root, "run", known.run, known.limits, configuration.run, problems);
+  take_table(root, "agent", known.agent, known.limits, configuration.agent, problems);
   take_rules(configuration, root, known.accounts, problems);
   root.finish();
 }

@@ -2,19 +2,34 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdio>
+#include <string_view>
 
 #include "policy/base/control_characters.h"
 
 namespace shmvisor::config {
 
+namespace {
+
+std::string escape(char letter) {
+  std::array<char, 8> text{};
+  std::snprintf(text.data(), text.size(), "\\u%04x", static_cast<unsigned char>(letter));
+  return text.data();
+}
+
+}  // namespace
+
 std::string toml_text(const std::string& text) {
   std::string toml = "\"";
-  for (const char letter : text) {
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (begins_with_wide_control(std::string_view(text).substr(at))) {
+      toml += escape(text[++at]);  // U+0080 to U+009F have the number of their second byte
+      continue;
+    }
+    const char letter = text[at];
     if (is_control(letter)) {
-      std::array<char, 8> escape{};
-      std::snprintf(escape.data(), escape.size(), "\\u%04x", static_cast<unsigned>(letter));
-      toml += escape.data();
+      toml += escape(letter);
       continue;
     }
     if (letter == '"' || letter == '\\') toml += '\\';

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "supervisor/control/protocol.h"
+#include "supervisor/procfs/process_name.h"
 
 namespace shmvisor {
 namespace {
@@ -72,8 +73,13 @@ struct ActOf {
 
 Act act_of(const ControlRequest& request, const ucred& client, const ClientLoad& load) {
   Act made = std::visit(ActOf{load}, request);
-  if (made) made->add("by_pid", client.pid).add("by_uid", client.uid);
+  if (made) add_client(*made, client);
   return made;
+}
+
+void add_client(AuditRecord& record, const ucred& client) {
+  record.add("by_pid", client.pid).add("by_uid", client.uid);
+  record.add("by_command", process_name(client.pid));
 }
 
 void add_outcome(AuditRecord& act, const std::string& answer) {

@@ -18,6 +18,8 @@ namespace shmvisor {
 /// Nothing of a request that only looks. `client`: who asks. `load`: what it has allocated before.
 [[nodiscard]] std::optional<AuditRecord> act_of(const ControlRequest& request, const ucred& client,
                                                 const ClientLoad& load);
+/// Who it was: `by_pid`, `by_uid` and `by_command`.
+void add_client(AuditRecord& record, const ucred& client);
 /// What came of it: `result`, "ok" or the code of the refusal, and what is known by then alone.
 /// `answer`: the line that the client gets.
 void add_outcome(AuditRecord& act, const std::string& answer);

@@ -16,7 +16,7 @@ namespace shmvisor {
 namespace {
 
 using control::describe;
-using control::files_of;
+using control::facts_of;
 using control::Json;
 using control::limits_of;
 using control::OurViewpoint;
@@ -54,10 +54,10 @@ class Answering {
     if (rows->size() == control::kSegmentsInAReply) {
       next = IdSpace::index_of(rows->back().id) + 1;
     }
-    const auto files = files_of(*rows, *registry);
+    const auto facts = facts_of(*rows, *registry);
     Json segments = Json::array();
     for (std::size_t place = 0; place < rows->size(); ++place) {
-      segments.push_back(describe((*rows)[place], files[place]));
+      segments.push_back(describe((*rows)[place], facts[place]));
     }
     return to_line({{"reply", "segments"},
                     {"registry", request.registry},
@@ -70,23 +70,28 @@ class Answering {
     Json next;
     std::size_t told = 0;
     for (const NamedSession& one : sessions_behind(sessions_, request.after)) {
-      const auto pids = one.session->scope().processes();
-      if (!pids) {
+      const auto listing = one.session->scope().listing();
+      if (!listing) {
         return Refusal{"no-memory", "processes cannot be listed: descriptors or memory are short"}
             .line();
       }
-      const std::size_t count = std::min(pids->size(), control::kProcessesInAReply);
+      std::vector<pid_t> pids = listing->certain;
+      pids.insert(pids.end(), listing->others.begin(), listing->others.end());
+      const std::size_t all = pids.size();
+      pids.resize(std::min(all, control::kProcessesInAReply));
       const bool has_room =
-          some.size() < kRegistriesInAReply && told + count <= control::kProcessesInAReply;
+          some.size() < kRegistriesInAReply && told + pids.size() <= control::kProcessesInAReply;
       if (request.after && !some.empty() && !has_room) {
         next = RegistryPlace{some.back()["name"].get<std::string>()}.text();
         break;
       }
-      told += count;
-      const auto end = pids->begin() + static_cast<std::ptrdiff_t>(count);
+      told += pids.size();
+      const bool is_complete = pids.size() == all;
       some.push_back({{"name", one.name},
-                      {"pids", std::vector<pid_t>(pids->begin(), end)},
-                      {"complete", count == pids->size()}});
+                      {"certain", std::min(listing->certain.size(), pids.size())},
+                      {"ancestors", listing->ancestors},
+                      {"pids", std::move(pids)},
+                      {"complete", is_complete}});
     }
     return to_line(
         {{"reply", "processes"}, {"sessions", std::move(some)}, {"next", std::move(next)}});

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::string_view kEnding = ".control";
 constexpr std::string_view kJoinEnding = ".join";
+constexpr std::string_view kByName = "name:";
 constexpr mode_t kOwnerOnly = 0700;
 
 /// The default folder first. Empty where this user has none.
@@ -59,9 +60,8 @@ std::string make(const std::string& folder) {
 Result<std::string, Trouble> default_place(const std::string& file, const std::string& instead) {
   const auto known = folders();
   if (known.empty()) {
-    return Trouble{
-        "no place for a socket: XDG_RUNTIME_DIR is not set, and there is no /run/user/UID; " +
-        instead};
+    return Trouble{"no place for a socket: XDG_RUNTIME_DIR is not set, and there is no /run/user/" +
+                   std::to_string(::geteuid()) + "; " + instead};
   }
   if (const std::string trouble = make(known.front()); !trouble.empty()) {
     return Trouble{trouble + "; " + instead};
@@ -98,8 +98,13 @@ Result<std::string, Trouble> join_place_of(const std::string& name) {
   return default_place(name + std::string(kJoinEnding), "give a path");
 }
 
+std::string join_place_as_is(const std::string& text) {
+  const auto known = folders();
+  if (!text.starts_with(kByName) || known.empty()) return text;
+  return known.front() + "/" + text.substr(kByName.size()) + std::string(kJoinEnding);
+}
+
 Result<std::string, Trouble> join_place(const std::string& text) {
-  constexpr std::string_view kByName = "name:";
   if (!text.starts_with(kByName)) return text;
   return join_place_of(text.substr(kByName.size()));
 }

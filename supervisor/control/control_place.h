@@ -34,6 +34,8 @@ inline constexpr std::size_t kLongestName = 64;
 /// Where runs join: `text`, a path; or with "name:NAME" the socket of that name in the folder of
 /// the default place, which is made. `./name:NAME` is a file.
 [[nodiscard]] Result<std::string, Trouble> join_place(const std::string& text);
+/// The same without making a folder; the text as it is where there is no such place.
+[[nodiscard]] std::string join_place_as_is(const std::string& text);
 /// The same of a name.
 [[nodiscard]] Result<std::string, Trouble> join_place_of(const std::string& name);
 

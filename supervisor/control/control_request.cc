@@ -186,6 +186,10 @@ constexpr std::array kKnown = {Known{"registries", list_registries},
 }  // namespace
 
 Result<ControlRequest, Refusal> parse_control_request(std::string_view line) {
+  // The parser passes over a byte order mark, and takes NUL for an end.
+  if (line.starts_with("\xEF\xBB\xBF") || line.find('\0') != std::string_view::npos) {
+    return Refusal{"bad-request", "the line is not one JSON object"};
+  }
   const Json parsed = Json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!parsed.is_object()) return Refusal{"bad-request", "the line is not one JSON object"};
   // A reader that takes the first of two and one that takes the last would carry out other

@@ -33,8 +33,6 @@ constexpr std::chrono::milliseconds kBeforeRoom(10);
 /// Besides the clients: the socket, a newcomer that is refused, what tells of an answer, of a
 /// detach and of a call, and a descriptor that goes with an answer.
 constexpr std::int64_t kOwnDescriptors = 6;
-/// For the line that tells how many calls were lost.
-constexpr std::size_t kLostLineBytes = 64;
 /// A few of very few are left to segments.
 constexpr std::int64_t kLeastPool = 64;
 
@@ -52,28 +50,6 @@ void send_away(StrangersFile socket, const control::Refusal& refusal) {
 }
 
 }  // namespace
-
-struct ControlServer::Client {
-  Client(AnswerQueue::ClientNumber its_number, StrangersFile socket)
-      : number(its_number),
-        peer(peer_of(socket.fd()).value_or(ucred{0, AuditLog::kNobody, AuditLog::kNobody})),
-        connection(std::move(socket)) {}
-
-  const AnswerQueue::ClientNumber number;
-  const ucred peer;
-  ControlConnection connection;
-  const std::shared_ptr<ClientLoad> load = std::make_shared<ClientLoad>();
-  bool waits_for_answer = false;
-  Reloader::Reading waits_for_reading = 0;  ///< 0: none
-  bool refused = false;                     ///< what is queued is the last that it gets
-  bool follows = false;
-  std::uint64_t lost = 0;  ///< calls that it was not told of, nor their number
-  Clock::time_point heard_at = Clock::now();
-  std::size_t taken_bytes = 0;  ///< when the deadline was set
-  short watched_events = -1;
-  EventLoop::Source watched = {};
-  EventLoop::Timer late = {};
-};
 
 ControlServer::ControlServer(EventLoop& loop, SessionResources& resources, const Identity& identity,
                              const KnownSessions& sessions, std::chrono::milliseconds patience)
@@ -116,7 +92,7 @@ void ControlServer::accept_some() {
       const auto peer = peer_of(connection->fd());
       audit(peer ? peer->uid : AuditLog::kNobody, [&] {
         AuditRecord record("client");
-        if (peer) record.add("by_pid", peer->pid).add("by_uid", peer->uid);
+        if (peer) add_client(record, *peer);
         return std::move(record.add("result", "not-permitted"));
       });
       send_away(std::move(*connection), {"not-permitted", "it serves root and its own user alone"});
@@ -197,9 +173,11 @@ bool ControlServer::hear(Client& client) {
   if (!client.connection.no_line_comes()) {
     return !client.connection.sender_ended() || client.connection.has_output();
   }
-  client.connection.add(control::Refusal{
-      "too-long",
-      "a request is one line of less than " + std::to_string(control::kMostRequestBytes) + " bytes"}
+  const std::string sentence =
+      "a request is one line of less than " + std::to_string(control::kMostRequestBytes) + " bytes";
+  const bool is_cut = client.connection.sender_ended();
+  client.connection.add((is_cut ? control::Refusal{"bad-request", sentence + ", with a newline"}
+                                : control::Refusal{"too-long", sentence})
                             .line());
   client.refused = true;
   return true;
@@ -340,30 +318,11 @@ bool ControlServer::serve_the_rest(std::chrono::milliseconds bound) {
   return clients_.empty();
 }
 
-void ControlServer::lose(Client& client, std::uint64_t calls) {
-  client.lost += calls;
-  tally_.note_lost(calls);
-}
-
 void ControlServer::deliver_lines(const std::vector<std::string>& lines, std::uint64_t lost) {
   for (auto next = clients_.begin(); next != clients_.end();) {
     const auto client = next++;
     if (!client->follows) continue;
-    ControlConnection& connection = client->connection;
-    lose(*client, lost);
-    for (const std::string& line : lines) {
-      if (!connection.room_for(line.size() + kLostLineBytes)) {
-        lose(*client, 1);
-        continue;
-      }
-      if (client->lost != 0) {
-        connection.add(control::to_line({{"lost", std::exchange(client->lost, 0)}}));
-      }
-      connection.add(line);
-    }
-    if (lines.empty() && client->lost != 0 && connection.room_for(kLostLineBytes)) {
-      connection.add(control::to_line({{"lost", std::exchange(client->lost, 0)}}));
-    }
+    tally_.note_lost(client->queue_lines(lines, lost));
     if (!go_on(client)) drop(client);
   }
 }
@@ -376,6 +335,10 @@ void ControlServer::tell(const AuditRecord& act) noexcept {
   }
 }
 
+void ControlServer::give_up_reloads() {
+  for (const AuditRecord& act : reload_acts_.take_rest()) tell(act);
+}
+
 void ControlServer::finish_following(std::chrono::milliseconds bound) {
   const auto deadline = Clock::now() + bound;
   feed_.drain();
@@ -386,9 +349,14 @@ void ControlServer::finish_following(std::chrono::milliseconds bound) {
   (void)loop_.run_while([&] { return std::ranges::any_of(clients_, is_behind); }, deadline);
 }
 
-bool ControlServer::drain(std::chrono::milliseconds bound) {
+void ControlServer::accept_no_more() {
   newcomers_.reset();
   if (socket_) socket_->remove();
+}
+
+bool ControlServer::drain(std::chrono::milliseconds bound) {
+  accept_no_more();
+  give_up_reloads();
   drop_all();
   const bool answers_ended = answers_.wait_for_end(bound / 2);
   return detaches_.wait_for_end(bound / 2) && answers_ended;

@@ -29,7 +29,7 @@
 
 #include "supervisor/control/answer_queue.h"
 #include "supervisor/control/call_feed.h"
-#include "supervisor/control/control_connection.h"
+#include "supervisor/control/control_client.h"
 #include "supervisor/control/control_socket.h"
 #include "supervisor/control/named_registry.h"
 #include "supervisor/control/reload_acts.h"
@@ -76,6 +76,10 @@ class ControlServer {
   /// Hands on the calls that are not handed on yet, and turns the loop until those who follow have
   /// taken them, for `bound` at most.
   void finish_following(std::chrono::milliseconds bound);
+  /// Tells that those who asked for a reload got no answer, if some wait still.
+  void give_up_reloads();
+  /// From now on nobody connects: the socket's file goes.
+  void accept_no_more();
   /// Ends all connections.
   void drop_all();
   /// Turns the loop until all clients have left, for `bound` at most. False where some have not.
@@ -91,7 +95,7 @@ class ControlServer {
   bool drain(std::chrono::milliseconds bound);
 
  private:
-  struct Client;
+  using Client = ControlClient;
   using Clients = std::list<Client>;
   enum class Room : std::uint8_t { kThere, kSoon, kNone };
 
@@ -105,7 +109,6 @@ class ControlServer {
   AnswerQueue& queue_for(const ControlRequest& request);
   /// Of what it asked, what is not begun yet is not answered.
   void forget(const Client& client);
-  void lose(Client& client, std::uint64_t calls);
   [[nodiscard]] bool is_followed() const;
   /// To all who follow.
   void deliver_lines(const std::vector<std::string>& lines, std::uint64_t lost);

@@ -1,5 +1,7 @@
 #include "supervisor/control/hello_line.h"
 
+#include <unistd.h>
+
 #include "supervisor/control/protocol.h"
 #include "supervisor/credentials/thread_identity.h"
 
@@ -14,6 +16,7 @@ std::string hello_line(const std::string& kind, const std::string& name, pid_t p
          {"kind", kind},
          {"name", name.empty() ? control::Json() : control::Json(name)},
          {"pid", pid},
+         {"server", ::getpid()},
          {"pid_namespace", pid_namespace == 0 ? control::Json() : control::Json(pid_namespace)}}}});
 }
 

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "supervisor/session/orphan_search.h"
+
 namespace shmvisor::control {
 namespace {
 
@@ -89,18 +91,20 @@ Json describe(const NamedRegistry& named, std::size_t& room_for_users) {
   return described;
 }
 
-std::vector<FileIdentity> files_of(std::vector<ShmTableRow>& rows, const Registry& registry) {
-  std::vector<FileIdentity> files;
+std::vector<SegmentFacts> facts_of(std::vector<ShmTableRow>& rows, const Registry& registry) {
+  std::vector<SegmentFacts> facts;
   const auto state = registry.read();
   std::erase_if(rows, [&](const ShmTableRow& row) {
     const auto found = state->find(row.id);
-    if (found) files.push_back((*found)->memory().identity());
+    if (found) {
+      facts.push_back({(*found)->memory().identity(), awaits_its_first_user(*state, **found)});
+    }
     return !found;
   });
-  return files;
+  return facts;
 }
 
-Json describe(const ShmTableRow& row, const FileIdentity& file) {
+Json describe(const ShmTableRow& row, const SegmentFacts& facts) {
   const ShmidDs& ds = row.ds;
   return {{"shmid", row.id},
           {"key", key_text(ds.key)},
@@ -120,8 +124,9 @@ Json describe(const ShmTableRow& row, const FileIdentity& file) {
           {"swapped_pages", row.usage.swapped},
           {"dest", (ds.mode & abi::kShmDest) != 0},
           {"locked", (ds.mode & abi::kShmLocked) != 0},
-          {"device", file.device},
-          {"inode", file.inode}};
+          {"awaits_first_user", facts.awaits_first_user},
+          {"device", facts.file.device},
+          {"inode", facts.file.inode}};
 }
 
 }  // namespace shmvisor::control

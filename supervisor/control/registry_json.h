@@ -29,10 +29,14 @@ class OurViewpoint final : public Viewpoint {
 [[nodiscard]] Json limits_of(const Limits& limits);
 /// `room_for_users`: of the reply's users; those that are described are taken off.
 [[nodiscard]] Json describe(const NamedRegistry& named, std::size_t& room_for_users);
-/// The memory of those of the rows that still have a segment; the others are taken out.
-[[nodiscard]] std::vector<FileIdentity> files_of(std::vector<ShmTableRow>& rows,
+/// What the row of a segment does not have.
+struct SegmentFacts {
+  FileIdentity file = {};  ///< its memory
+  bool awaits_first_user = false;
+};
+/// Of those of the rows that still have a segment; the others are taken out.
+[[nodiscard]] std::vector<SegmentFacts> facts_of(std::vector<ShmTableRow>& rows,
                                                  const Registry& registry);
-/// `file`: its memory.
-[[nodiscard]] Json describe(const ShmTableRow& row, const FileIdentity& file);
+[[nodiscard]] Json describe(const ShmTableRow& row, const SegmentFacts& facts);
 
 }  // namespace shmvisor::control

@@ -5,9 +5,15 @@
 #include "supervisor/control/audited_request.h"
 
 namespace shmvisor {
+namespace {
+
+/// What became of a reload was not known when its act was told.
+constexpr const char* kUnanswered = "unanswered";
+
+}  // namespace
 
 std::optional<AuditRecord> ReloadActs::add(Reloader::Reading reading, AuditRecord act) {
-  if (acts_.size() == kMost) return act;
+  if (acts_.size() == kMost) return std::move(act.add("result", kUnanswered));
   acts_.push_back({reading, std::move(act)});
   return std::nullopt;
 }
@@ -24,6 +30,14 @@ std::vector<AuditRecord> ReloadActs::take(Reloader::Reading reading, const std::
     taken.push_back(std::move(one.act));
   }
   acts_ = std::move(others);
+  return taken;
+}
+
+std::vector<AuditRecord> ReloadActs::take_rest() {
+  std::vector<AuditRecord> taken;
+  for (Waiting& one : std::exchange(acts_, {})) {
+    taken.push_back(std::move(one.act.add("result", kUnanswered)));
+  }
   return taken;
 }
 

@@ -19,12 +19,14 @@ class ReloadActs {
   /// So many wait, where a disk keeps a reading for long.
   static constexpr std::size_t kMost = 64;
 
-  /// One that has to be told without its result, since no more may wait.
+  /// One that has to be told at once, as unanswered, since no more may wait.
   [[nodiscard]] std::optional<AuditRecord> add(Reloader::Reading reading, AuditRecord act);
   [[nodiscard]] bool empty() const { return acts_.empty(); }
   /// Those of that reading and of earlier ones, with what came of it. `answer`: the line that
   /// clients get.
   [[nodiscard]] std::vector<AuditRecord> take(Reloader::Reading reading, const std::string& answer);
+  /// All others, as unanswered: nobody waits any longer.
+  [[nodiscard]] std::vector<AuditRecord> take_rest();
 
  private:
   struct Waiting {

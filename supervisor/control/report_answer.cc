@@ -38,9 +38,9 @@ Json left_in(const NamedRegistry& named, std::uint32_t session, const CallTally&
   control::OurViewpoint viewpoint;
   auto rows = named.registry->rows(viewpoint, {.most = most});
   if (!rows) return left;
-  const auto files = control::files_of(*rows, *named.registry);
+  const auto facts = control::facts_of(*rows, *named.registry);
   for (std::size_t place = 0; place < rows->size(); ++place) {
-    Json segment = control::describe((*rows)[place], files[place]);
+    Json segment = control::describe((*rows)[place], facts[place]);
     const auto maker = tally.maker(session, named.ipc_namespace, (*rows)[place].id);
     segment["command"] = maker ? Json(maker->command) : Json();
     left.push_back(std::move(segment));

@@ -9,6 +9,7 @@
 #include <array>
 #include <chrono>
 #include <cstring>
+#include <string_view>
 #include <thread>
 
 #include "supervisor/credentials/user_namespace.h"
@@ -48,15 +49,25 @@ bool wait_readable(int fd) {
   return poll_files({&readable, 1}, kPatience) == 1;
 }
 
-std::string no_server(const std::string& path, const std::string& why) {
-  return "no shmvisor serves at '" + path + "': " + why +
-         "; start one with 'shmvisor run --serve " + path + "' first";
+/// As root gives it, whose default folder is always the same: control_place.h.
+std::string as_given(const std::string& path) {
+  constexpr std::string_view kFolder = "/run/shmvisor/";
+  constexpr std::string_view kEnding = ".join";
+  const std::size_t begin = path.rfind('/') + 1;
+  const bool is_by_name =
+      ::geteuid() == 0 && path.ends_with(kEnding) && path.substr(0, begin) == kFolder;
+  return is_by_name ? "name:" + path.substr(begin, path.size() - begin - kEnding.size()) : path;
 }
 
-/// connect(2) refuses any other file in the same words.
-bool is_socket(const std::string& path) {
+std::string no_server(const std::string& path, const std::string& why) {
+  return "no shmvisor serves at '" + path + "': " + why +
+         "; start one with 'shmvisor run --serve " + as_given(path) + "' first";
+}
+
+/// connect(2) refuses another file in the same words as a socket at which nobody listens.
+bool is_another_file(const std::string& path) {
   struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
+  return ::stat(path.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode);
 }
 
 }  // namespace
@@ -84,8 +95,12 @@ Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const std::st
       return Trouble{"may not connect to '" + path +
                      "': the permissions of the socket or of a folder above it forbid it"};
     }
+    if (error == ECONNREFUSED && is_another_file(path)) {
+      return Trouble{"'" + path + "' is there, and is no socket"};
+    }
+    if (error == EPROTOTYPE) return Trouble{"'" + path + "' is the socket of another program"};
     return Trouble{no_server(path, error == EAGAIN ? "it accepts nobody" : std::strerror(error)),
-                   error == ENOENT || (error == ECONNREFUSED && is_socket(path))};
+                   error == ENOENT || error == ECONNREFUSED};
   }
   ucred server{};
   socklen_t size = sizeof(server);

@@ -15,8 +15,8 @@ constexpr int kBacklog = 64;
 std::string trouble(const std::string& path, int error) {
   if (error == EADDRINUSE || error == EEXIST) {
     return "'" + path +
-           "' is there already, and no socket that a server left behind; give --serve "
-           "a path of its own, or use --join with it if another shmvisor serves there";
+           "' is there already, and no socket that a server left behind; serve at another path, or "
+           "--join it if another shmvisor serves there";
   }
   return "cannot listen at '" + path + "': " + std::strerror(error);
 }

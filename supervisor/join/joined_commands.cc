@@ -302,17 +302,17 @@ void JoinedCommands::answer(Applicant& applicant, const Admission::Findings& fin
       send_message(visitor.connection.get(), answer, std::span(mount).first(descriptors)).ok();
   if (kept != nullptr) end_answer(*kept, is_sent);
   if (!is_sent) return;
-  tell_of_join(visitor.peer);
+  tell_of_join(visitor.peer, label_);
   visitor.connection.pay_for_itself();
   joined_.back().connection = std::move(visitor.connection);
 }
 
-void JoinedCommands::refuse(const Visitor& visitor, std::string_view refusal) {
+void JoinedCommands::refuse(const Visitor& visitor, std::string_view refusal) const {
   // What it has sent, where nobody received that, whoever closes the connection takes.
   join::Answer answer;
   refusal.copy(answer.reason.data(), answer.reason.size() - 1);
   (void)send_message(visitor.connection.get(), answer);
-  tell_of_join(visitor.peer, refusal);
+  tell_of_join(visitor.peer, label_, refusal);
 }
 
 void JoinedCommands::forget_ended() {

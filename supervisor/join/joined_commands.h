@@ -159,7 +159,7 @@ class JoinedCommands {
   /// Serves one that another process has noted.
   std::string bring_back(KeptVisitor& kept, std::span<const CallSlots::Left> left);
   void answer(Applicant& applicant, const Admission::Findings& findings);
-  static void refuse(const Visitor& visitor, std::string_view refusal);
+  void refuse(const Visitor& visitor, std::string_view refusal) const;
   void forget_ended();
   void forget(const Joined& joined);
 

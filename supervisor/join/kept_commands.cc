@@ -59,7 +59,7 @@ std::string JoinedCommands::bring_back(KeptVisitor& kept, std::span<const CallSl
     return "its listener is another file";
   }
   admitted.payer = kept.payer;
-  admitted.root = {kept.filters, kept.in_session};
+  admitted.root = {kept.filters, kept.in_session, kept.pid};
   admitted.tracer_wait = std::chrono::milliseconds(kept.tracer_wait_ms);
   admitted.kept = &kept;
   admitted.comes_back = true;
@@ -106,6 +106,7 @@ bool JoinedCommands::note(const Visitor& visitor, Admitted& admitted) {
   kept->tracer_wait_ms = static_cast<std::uint32_t>(admitted.tracer_wait.count());
   kept->filters = admitted.root.filters;
   kept->in_session = admitted.root.in_session;
+  kept->pid = admitted.root.pid;
   kept->connection = visitor.connection.get();
   kept->listener = admitted.listener.get();
   kept->files = admitted.files.get();

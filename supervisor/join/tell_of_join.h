@@ -10,11 +10,14 @@
 #include "supervisor/audit/process_audit.h"
 #include "supervisor/join/peer_process.h"
 #include "supervisor/log/limited_log.h"
+#include "supervisor/procfs/process_name.h"
 
 namespace shmvisor {
 
-/// `refusal`: empty where it has joined.
-inline void tell_of_join(const PeerProcess& peer, std::string_view refusal = {}) noexcept {
+/// `label`: of what it joins, "group:NAME", or empty of a run. `refusal`: empty where it has
+/// joined.
+inline void tell_of_join(const PeerProcess& peer, const std::string& label,
+                         std::string_view refusal = {}) noexcept {
   if (refusal.empty()) {
     log_limited(spdlog::level::debug, LogTopic::kJoins, peer.payer(), "process {} has joined",
                 peer.pid());
@@ -24,9 +27,12 @@ inline void tell_of_join(const PeerProcess& peer, std::string_view refusal = {})
   }
   audit(peer.payer(), [&] {
     AuditRecord record("join");
+    constexpr std::string_view kGroup = "group:";
+    if (label.starts_with(kGroup)) record.add("group", label.substr(kGroup.size()));
     record.add("result", refusal.empty() ? "ok" : "refused");
     if (!refusal.empty()) record.add("because", std::string(refusal));
-    return std::move(record.add("by_pid", peer.pid()).add("by_uid", peer.user()));
+    record.add("by_pid", peer.pid()).add("by_uid", peer.user());
+    return std::move(record.add("by_command", process_name(peer.pid())));
   });
 }
 

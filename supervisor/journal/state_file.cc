@@ -19,6 +19,15 @@ constexpr std::uint64_t kKeptBytes = std::uint64_t{256} << 10;
 
 std::string words_of(int error) { return std::string("cannot be kept: ") + std::strerror(error); }
 
+/// The same of a file of that size, which is sparse, and of what may be in its way.
+std::string words_of(int error, std::uint64_t bytes) {
+  std::string words = words_of(error);
+  const std::string needed = std::to_string((bytes >> 20) + 1) + " MiB";
+  if (error == EFBIG) words += "; it wants RLIMIT_FSIZE (ulimit -f) of " + needed;
+  if (error == ENOMEM) words += "; it wants " + needed + " of addresses: RLIMIT_AS (ulimit -v)";
+  return words;
+}
+
 std::uint64_t in_pages(std::uint64_t bytes) { return pages_of(bytes) * kPageBytes; }
 
 /// All but the magic.
@@ -53,7 +62,7 @@ Result<std::unique_ptr<StateFile>, std::string> StateFile::create(std::uint64_t 
   fill(header, in_pages(area_bytes));
   UniqueFd file(::memfd_create("shmvisor-state", MFD_CLOEXEC));
   if (!file.valid() || ::ftruncate(file.get(), static_cast<off_t>(header.file_bytes)) != 0) {
-    return words_of(errno);
+    return words_of(errno, header.file_bytes);
   }
   auto made = map(std::move(file), header.file_bytes);
   if (!made) return made;
@@ -86,7 +95,7 @@ Result<std::unique_ptr<StateFile>, std::string> StateFile::open(UniqueFd file) {
 Result<std::unique_ptr<StateFile>, std::string> StateFile::map(UniqueFd file, std::uint64_t bytes) {
   void* const memory =
       ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file.get(), 0);
-  if (memory == MAP_FAILED) return words_of(errno);
+  if (memory == MAP_FAILED) return words_of(errno, bytes);
   return std::unique_ptr<StateFile>(
       new StateFile(std::move(file), static_cast<std::byte*>(memory), bytes));
 }

@@ -35,6 +35,7 @@ struct KeptVisitor {
   std::uint32_t tracer_wait_ms = 0;
   bool in_session = false;      ///< SupervisedScope::Root
   std::uint64_t filters = 0;    ///< SupervisedScope::Root
+  pid_t pid = 0;                ///< SupervisedScope::Root
   std::uint64_t ipc_inode = 0;  ///< of its IPC namespace
   int connection = -1;
   int listener = -1;

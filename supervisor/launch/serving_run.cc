@@ -193,8 +193,7 @@ int ServingRun::run() {
                        : watch_->run(launched_.options.linger, [this] { return all_gone(); });
   // A command that did not run leaves an older file as it is.
   to_be_saved_ = !failure && !launched_.options.save_path.empty();
-  const bool ended = end_threads();
-  if (to_be_saved_ && status == 0) status = exit_status::kOwnFailure;
+  const bool ended = end_threads(status);
   if (launched_.kept != nullptr) launched_.kept->page.status.store(status);
   if (!ended) end_process_at_once(status);
   return status;
@@ -254,13 +253,10 @@ std::optional<Failure> ServingRun::start() {
   }
   if (auto failure = open_control()) return failure;
   if (const auto trouble = begin_process_audit()) return own_failure(*trouble);
-  if (launched_.is_first()) {
-    audit(AuditLog::kNobody, [this] {
-      AuditRecord record("start");
-      record.add("pid", launched_.command.pid());
-      return std::move(record.add("command", launched_.options.command.front()));
-    });
-  }
+  audit(AuditLog::kNobody, [this] {
+    if (launched_.is_first()) return record_of_command("start");
+    return std::move(AuditRecord("takeover").add("pid", ::getpid()));
+  });
   // It may begin with calls, in threads that need our signal handler.
   if (kept_state_ != nullptr) kept_state_->bring_back(served_, joined_ ? &*joined_ : nullptr);
   const auto started = served_.server().start();
@@ -279,11 +275,20 @@ bool ServingRun::all_gone() const {
   return last_process_.gone() && (!joined_ || joined_->all_gone());
 }
 
-bool ServingRun::end_threads() {
+AuditRecord ServingRun::record_of_command(const char* event) const {
+  AuditRecord record(event);
+  record.add("pid", launched_.command.pid());
+  return std::move(record.add("command", launched_.options.command.front()));
+}
+
+bool ServingRun::end_threads(int& status) {
   const bool ended = end_serving();
-  audit(AuditLog::kNobody, [] { return AuditRecord("stop"); });
+  if (control_) control_->give_up_reloads();
   if (control_) control_->finish_following(kControlBound);
-  if (to_be_saved_) to_be_saved_ = !save_registry();
+  if (control_) control_->accept_no_more();
+  if (to_be_saved_ && !save_registry() && status == 0) status = exit_status::kOwnFailure;
+  audit(AuditLog::kNobody,
+        [&] { return std::move(record_of_command("stop").add("status", status)); });
   if (control_ && launched_.options.report) print_report(*launched_.options.report);
   bool control_ended = !control_ || control_->drain(kControlBound);
   if (reloader_ && !reloader_->wait_for_end(kControlBound)) control_ended = false;

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "policy/base/unique_fd.h"
+#include "supervisor/audit/audit_record.h"
 #include "supervisor/control/control_server.h"
 #include "supervisor/join/join_socket.h"
 #include "supervisor/join/joined_commands.h"
@@ -76,7 +77,8 @@ class ServingRun {
   bool save_registry();
   /// Stops serving, and lets clients have what there is. False where another process blocks a
   /// thread.
-  bool end_threads();
+  bool end_threads(int& status);
+  [[nodiscard]] AuditRecord record_of_command(const char* event) const;
 
   const Launched& launched_;
   EventLoop loop_;
@@ -96,7 +98,7 @@ class ServingRun {
   std::optional<SideClient> tracer_;
   OtherDescendants below_;
   const std::unique_ptr<CommandWatch> watch_;
-  bool to_be_saved_ = false;  ///< at the end, and has not been
+  bool to_be_saved_ = false;  ///< at the end
 };
 
 }  // namespace shmvisor

@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -32,7 +31,7 @@ class QueueingSink : public spdlog::sinks::base_sink<std::mutex> {
     formatter_->format(message, line);
     // A terminal may read it, and what others have chosen, as paths and arguments, be in it: each
     // message is one line, without control characters.
-    if (line.size() > 1) std::replace_if(line.begin(), line.end() - 1, is_control, '?');
+    if (line.size() > 1) hide_controls(line.data(), line.size() - 1);
     writer().add({line.data(), line.size()});
   }
   /// flush_process_log() does it, without the sink's lock.

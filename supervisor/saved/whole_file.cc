@@ -4,14 +4,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
-#include <climits>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
+#include <string_view>
+
+#include "policy/base/linked_path.h"
 
 namespace shmvisor::saved {
 namespace {
+
+constexpr mode_t kOwnerOnly = 0600;
 
 std::string folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
@@ -19,11 +23,33 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-/// Where a link leads; the path itself where there is nothing yet.
-std::string resolved(const std::string& path) {
-  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr),
-                                                         &std::free);
-  return real == nullptr ? path : std::string(real.get());
+/// As mkostemp(3) makes it.
+constexpr std::string_view kUnfinished = ".saving-XXXXXX";
+
+/// Gives a file without a name one that is not taken, as long as kUnfinished makes it.
+Result<std::string> link_as_unfinished(const UniqueFd& file, const std::string& name) {
+  constexpr unsigned kMostTries = 1000;
+  constexpr unsigned kNumbers = 1'000'000;  // six digits
+  const std::string nameless = "/proc/self/fd/" + std::to_string(file.get());
+  for (unsigned tried = 0; tried < kMostTries; ++tried) {
+    std::array<char, 24> digits{};
+    const unsigned number = (static_cast<unsigned>(::getpid()) + tried) % kNumbers;
+    std::snprintf(digits.data(), digits.size(), ".saving-%06u", number);
+    std::string unfinished = name + digits.data();
+    if (::linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, unfinished.c_str(), AT_SYMLINK_FOLLOW) ==
+        0) {
+      return unfinished;
+    }
+    if (errno != EEXIST) return Errno::current();
+  }
+  return Errno(EEXIST);
+}
+
+/// Before much is written that could not get its name.
+bool is_too_long(const std::string& path) {
+  const long most = ::pathconf(folder_of(path).c_str(), _PC_NAME_MAX);
+  const std::size_t name_bytes = path.size() - (path.rfind('/') + 1);
+  return most > 0 && name_bytes + kUnfinished.size() > static_cast<std::size_t>(most);
 }
 
 }  // namespace
@@ -35,8 +61,14 @@ Result<WholeFile> WholeFile::begin(const std::string& path) {
   // realpath(3) would.
   if (!there && errno != ENOENT) return Errno::current();
   if (there && !S_ISREG(status.st_mode)) return Errno(S_ISDIR(status.st_mode) ? EISDIR : EINVAL);
-  std::string name = resolved(path);
-  std::string unfinished = name + ".saving-XXXXXX";
+  auto linked = linked_path(path);
+  if (!linked) return linked.error();
+  std::string name = std::move(*linked);
+  if (is_too_long(name)) return Errno(ENAMETOOLONG);
+  UniqueFd nameless(::open(folder_of(name).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, kOwnerOnly));
+  if (nameless.valid()) return WholeFile(std::move(name), "", std::move(nameless));
+  // Not every file system has files without a name.
+  std::string unfinished = name + std::string(kUnfinished);
   UniqueFd file(::mkostemp(unfinished.data(), O_CLOEXEC));  // with mode 0600
   if (!file.valid()) return Errno::current();
   return WholeFile(std::move(name), std::move(unfinished), std::move(file));
@@ -48,6 +80,11 @@ WholeFile::~WholeFile() {
 
 Result<void> WholeFile::commit() {
   if (::fsync(file_.get()) != 0) return Errno::current();
+  if (unfinished_.empty()) {
+    auto linked = link_as_unfinished(file_, path_);
+    if (!linked) return linked.error();
+    unfinished_ = std::move(*linked);
+  }
   if (::rename(unfinished_.c_str(), path_.c_str()) != 0) return Errno::current();
   unfinished_.clear();
   // Where the folder's own change cannot be awaited, the file is there all the same.

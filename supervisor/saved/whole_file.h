@@ -1,8 +1,10 @@
 // WholeFile: a file that is written under another name, and gets its own when it is whole. So the
 // one of that name is the old one or the new one, whatever happens meanwhile.
 //
-// It has mode 0600. A symbolic link is followed; what is there and is no regular file is refused.
-// What a killed process was writing stays, as NAME.saving-XXXXXX.
+// It has mode 0600. A symbolic link is followed, also one that leads to nothing yet; what is there
+// and is no regular file is refused. Where the file system has files without a name (O_TMPFILE)
+// what a killed process was writing is gone with it. Elsewhere, as on NFS, it stays, as
+// NAME.saving-XXXXXX, unless its process removes it: unfinished().
 //
 // Errors: those of the calls; EINVAL where something else than a regular file is there. Ownership:
 // without commit() what was written is removed. Thread rule: one thread.
@@ -27,6 +29,8 @@ class WholeFile {
   ~WholeFile();
 
   [[nodiscard]] int fd() const { return file_.get(); }
+  /// The name that it has meanwhile; empty where it has none.
+  [[nodiscard]] const std::string& unfinished() const { return unfinished_; }
   /// Once. Its bytes are on the disk before it has its name.
   Result<void> commit();
 
@@ -35,7 +39,7 @@ class WholeFile {
       : path_(std::move(path)), unfinished_(std::move(unfinished)), file_(std::move(file)) {}
 
   std::string path_;
-  std::string unfinished_;  ///< empty: it has its name
+  std::string unfinished_;  ///< empty: it has its name, or none yet
   UniqueFd file_;
 };
 

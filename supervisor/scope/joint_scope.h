@@ -24,7 +24,21 @@ class JointScope : public ProcessScope {
 
   [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
 
+  struct Listing {
+    std::vector<pid_t> certain;  ///< no strangers
+    std::vector<pid_t> others;   ///< strangers may be among them
+    /// Those of the others that descend from one of these are none.
+    std::vector<pid_t> ancestors;
+  };
+  /// The same processes.
+  [[nodiscard]] Result<Listing> listing() const;
+
  private:
+  [[nodiscard]] std::vector<std::shared_ptr<const ProcessScope>> scopes() const {
+    const MutexLock lock(mutex_);
+    return scopes_;
+  }
+
   mutable Mutex mutex_;
   std::vector<std::shared_ptr<const ProcessScope>> scopes_ GUARDED_BY(mutex_);
 };

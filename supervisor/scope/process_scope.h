@@ -21,6 +21,10 @@ class ProcessScope {
   /// Thread group ids, each once, in our pid namespace. Any thread may ask. Errors: EMFILE, ENFILE
   /// and ENOMEM, where they cannot be told.
   [[nodiscard]] virtual Result<std::vector<pid_t>> processes() const = 0;
+  /// Whether there are no strangers among them.
+  [[nodiscard]] virtual bool is_exact() const { return true; }
+  /// Where it is not exact: processes whose descendants surely belong to it. Some may have ended.
+  [[nodiscard]] virtual std::vector<pid_t> ancestors() const { return {}; }
 };
 
 }  // namespace shmvisor

@@ -24,6 +24,7 @@ SupervisedScope::Root SupervisedScope::look_at(pid_t pid) {
   Root root;
   if (const auto status = TaskStatus::read(pid)) root.filters = status->seccomp_filters + 1;
   root.in_session = ::getsid(pid) > 0;
+  root.pid = pid;
   return root;
 }
 
@@ -38,6 +39,15 @@ void SupervisedScope::remove_root(RootId root) noexcept {
   const MutexLock lock(mutex_);
   roots_.erase(root);
   roots_change();
+}
+
+std::vector<pid_t> SupervisedScope::ancestors() const {
+  std::vector<pid_t> pids;
+  const MutexLock lock(mutex_);
+  for (const auto& [id, root] : roots_) {
+    if (root.pid != 0) pids.push_back(root.pid);
+  }
+  return pids;
 }
 
 void SupervisedScope::roots_change() {

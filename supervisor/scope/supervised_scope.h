@@ -47,6 +47,7 @@ class SupervisedScope : public ProcessScope {
     /// could not be read.
     std::uint64_t filters = 0;
     bool in_session = false;  ///< the session has an id here; so have all that it started
+    pid_t pid = 0;            ///< of the process; 0: not known
   };
   /// Precondition: the process is not reaped, so that its pid is still its own.
   static Root look_at(pid_t pid);
@@ -58,6 +59,9 @@ class SupervisedScope : public ProcessScope {
   void remove_root(RootId root) noexcept;
 
   [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
+  [[nodiscard]] bool is_exact() const override { return false; }
+  /// The roots.
+  [[nodiscard]] std::vector<pid_t> ancestors() const override;
 
  private:
   /// The verdict on a process, which holds while /proc/PID has that inode.

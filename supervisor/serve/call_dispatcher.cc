@@ -71,7 +71,8 @@ CallDispatcher::CallDispatcher(Listener& listener, IpcNamespaces& namespaces,
 
 std::chrono::milliseconds CallDispatcher::look() {
   const auto loans = loans_.look(features_);
-  const auto delayed = judge_.delayed().time_left();
+  const auto rules = judge_.look_at_rules();
+  const auto delayed = std::min(rules, judge_.delayed().time_left());
   if (loans.count() == 0 || delayed.count() == 0) return std::max(loans, delayed);
   return std::min(loans, delayed);
 }

@@ -1,5 +1,7 @@
 #include "supervisor/serve/call_judge.h"
 
+#include <algorithm>
+#include <new>
 #include <utility>
 
 #include "supervisor/log/limited_log.h"
@@ -96,10 +98,37 @@ CallJudge::Judgement CallJudge::judge(PendingCall& call, const ShmCall& decoded,
                 arguments_of(decoded), call.tid(), process_name(call.tid()),
                 caller.subject().euid());
   }
-  const DelayedCalls::Decided decided{ruling.error, denial_of(rule), DelayedCalls::Clock::now()};
-  if (ruling.delay.count() != 0) return delay(call, user, ruling, decided);
+  DelayedCalls::Decided decided{ruling.error, denial_of(rule), DelayedCalls::Clock::now()};
+  if (ruling.delay.count() != 0) {
+    decided.rule = std::shared_ptr<const Rule>(rules, &rule);
+    Judgement judgement = delay(call, user, ruling, decided);
+    if (rules_->current() != rules) {
+      // Others came meanwhile, and may have been compared with all calls but this one.
+      const MutexLock lock(looked_mutex_);
+      looked_at_ = rules;
+    }
+    return judgement;
+  }
   if (rule.action == RuleAction::kFault) return decided_by_fault(decided);
   return refused(decided.error, decided.denial);
+}
+
+std::chrono::milliseconds CallJudge::look_at_rules() {
+  constexpr std::chrono::milliseconds kBetweenLooks(250);
+  if (rules_ == nullptr || !delayed_.any()) return {};
+  const MutexLock lock(looked_mutex_);
+  const std::shared_ptr<const RuleSet> rules = rules_->current();
+  if (rules == looked_at_) return kBetweenLooks;
+  try {
+    delayed_.release_without_rule([&rules](const Rule& rule) {
+      return rules != nullptr && std::ranges::any_of(rules->rules(), [&rule](const Rule& one) {
+               return say_the_same(one, rule);
+             });
+    });
+    looked_at_ = rules;
+  } catch (const std::bad_alloc&) {  // the next look tries again
+  }
+  return kBetweenLooks;
 }
 
 CallJudge::Judgement CallJudge::delay(PendingCall& call, uid_t user, const Ruling& ruling,

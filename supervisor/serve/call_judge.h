@@ -5,12 +5,15 @@
 // call, without a lock.
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "emulation/syscalls/shm_call.h"
+#include "policy/base/mutex.h"
 #include "supervisor/notify/pending_call.h"
 #include "supervisor/serve/call_rules.h"
 #include "supervisor/serve/delayed_calls.h"
@@ -48,6 +51,9 @@ class CallJudge {
   }
 
   [[nodiscard]] DelayedCalls& delayed() { return delayed_; }
+  /// To be called now and then: has calls go on that wait by a rule which is not in force any more.
+  /// Answers when to call again; 0: when there are delayed calls.
+  std::chrono::milliseconds look_at_rules();
 
  private:
   Judgement delay(PendingCall& call, uid_t user, const Ruling& ruling,
@@ -58,6 +64,9 @@ class CallJudge {
   const std::uintptr_t group_;
   const std::function<void()> look_later_;
   DelayedCalls delayed_;
+  Mutex looked_mutex_;
+  /// The rules that delayed calls were compared with last.
+  std::shared_ptr<const RuleSet> looked_at_ GUARDED_BY(looked_mutex_);
 };
 
 }  // namespace shmvisor

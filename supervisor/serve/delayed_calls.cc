@@ -94,6 +94,10 @@ DelayedCalls::Recalled DelayedCalls::recall(const seccomp_notif& call) {
   if (entry.call.id == call.id) return {Known::kDecided, entry.decided};
   if (!is_same(entry.call, call)) return {};
   if (alive_(entry.call.id)) return {Known::kVoid};
+  if (entry.state == State::kReleased) {
+    forget(found);
+    return {};
+  }
   const auto now = Clock::now();
   entry.call = call;
   if (entry.due > now) {
@@ -122,6 +126,26 @@ void DelayedCalls::answered(const seccomp_notif& call, uid_t user, const Decided
   }
 }
 
+void DelayedCalls::release_without_rule(const std::function<bool(const Rule&)>& is_in_force) {
+  const MutexLock lock(mutex_);
+  const auto now = Clock::now();
+  std::unordered_map<const Rule*, bool> known;  // many calls have one rule
+  for (auto next = entries_.begin(); next != entries_.end();) {
+    const auto entry = next++;
+    const Rule* const rule = entry->second.decided.rule.get();
+    if (entry->second.state == State::kServed || rule == nullptr) continue;
+    const auto [is_there, is_new] = known.try_emplace(rule, false);
+    if (is_new) is_there->second = is_in_force(*rule);
+    if (is_there->second) continue;
+    if (entry->second.state == State::kVoid) {
+      forget(entry);
+      continue;
+    }
+    entry->second.state = State::kReleased;
+    look_again(entry, now);
+  }
+}
+
 std::optional<seccomp_notif> DelayedCalls::take_due() {
   if (!any()) return std::nullopt;
   const MutexLock lock(mutex_);
@@ -131,6 +155,10 @@ std::optional<seccomp_notif> DelayedCalls::take_due() {
     Entry& entry = found->second;
     if (entry.state == State::kVoid) {
       forget(found);
+    } else if (entry.state == State::kReleased) {
+      const seccomp_notif call = entry.call;
+      forget(found);
+      if (alive_(call.id)) return call;
     } else if (!alive_(entry.call.id)) {
       make_void(found, now);
     } else {

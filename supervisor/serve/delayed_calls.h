@@ -1,7 +1,8 @@
 // DelayedCalls: calls that a rule makes wait, and what was decided of calls that may come again.
 //
 // A delayed call stays received and unanswered, and takes no thread; when its time has come it is
-// served like one that was just received.
+// served like one that was just received. So it is when its rule is taken away, and then other
+// rules may decide.
 //
 // Under a filter without WAIT_KILLABLE_RECV a signal makes a call come again under a new id, and
 // the old one is void. What was decided of it holds for the new one: a fault does not count it
@@ -23,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -30,6 +32,7 @@
 
 #include "emulation/ipc/denial.h"
 #include "policy/base/mutex.h"
+#include "policy/rules/rule.h"
 
 namespace shmvisor {
 
@@ -46,6 +49,8 @@ class DelayedCalls {
     int error = 0;  ///< an errno; 0: the call goes on
     Denial denial = {};
     Clock::time_point began = {};
+    /// Null where that is of no use.
+    std::shared_ptr<const Rule> rule = nullptr;
   };
 
   /// `alive`: whether the call's caller still waits.
@@ -73,6 +78,8 @@ class DelayedCalls {
   /// gone, and may come again.
   void answered(const seccomp_notif& call, uid_t user, const Decided& decided, bool delivered);
 
+  /// Of those that wait, those whose rule is not in force any more come next, to be judged anew.
+  void release_without_rule(const std::function<bool(const Rule&)>& is_in_force);
   /// A call whose time has come, and whose caller waits.
   [[nodiscard]] std::optional<seccomp_notif> take_due();
   /// Whether take_due() has something to do, if only to forget.
@@ -83,8 +90,9 @@ class DelayedCalls {
  private:
   enum class State : std::uint8_t {
     kWaits,
-    kServed,  ///< taken, and perhaps answered already
-    kVoid,    ///< to be known again
+    kReleased,  ///< it waits no longer, and nothing is decided of it
+    kServed,    ///< taken, and perhaps answered already
+    kVoid,      ///< to be known again
   };
   struct Entry {
     seccomp_notif call{};

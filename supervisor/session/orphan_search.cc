@@ -30,13 +30,6 @@ bool is_abandoned(const Segment& segment) {
   return has_ended(segment.cpid()) && (user.pid == 0 || has_ended(user));
 }
 
-/// It was restored (registry_restore.h): its creator and last user are of another run, and in this
-/// one nobody has had it yet. Precondition: the registry's lock is held.
-bool awaits_its_first_user(const RegistryState& state, const Segment& segment) {
-  const auto& creator = state.of(segment).creator;
-  return creator && creator->tid == lasting_pid() && !segment.was_opened();
-}
-
 /// Precondition: the registry's lock is held.
 bool may_go(const RegistryState& state, const Segment& segment) {
   return (state.of(segment).perm.mode & abi::kShmDest) == 0 && !segment.in_use() &&
@@ -61,6 +54,11 @@ bool remove(Registry& registry, const std::shared_ptr<Segment>& segment) {
 }
 
 }  // namespace
+
+bool awaits_its_first_user(const RegistryState& state, const Segment& segment) {
+  const auto& creator = state.of(segment).creator;
+  return creator && creator->tid == lasting_pid() && !segment.was_opened();
+}
 
 void OrphanSearch::look(const Registries& registries) {
   Suspects found;

@@ -14,6 +14,11 @@
 
 namespace shmvisor {
 
+/// Whether we made it (restored it from a file, or loaded it) and nobody has had it yet: its
+/// creator and last user, if it has any, are of another run. Precondition: the registry's lock is
+/// held.
+[[nodiscard]] bool awaits_its_first_user(const RegistryState& state, const Segment& segment);
+
 class OrphanSearch {
  public:
   /// Removes what was found before and is an orphan still.
