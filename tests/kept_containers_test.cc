@@ -44,6 +44,25 @@ TEST(KeptTableTest, FreeEntriesAreTakenAgainTheOldestFirst) {
   EXPECT_EQ(count, 2) << "one that has no state is not there";
 }
 
+TEST(KeptTableTest, LargeEntriesAreTakenAgainSoon) {
+  struct Entry {
+    std::atomic<std::uint32_t> state{0};
+  };
+  const auto table = std::make_unique<KeptTable<Entry, 8, TakenAgain::kSoon>>();
+  Entry* const first = table->make();
+  first->state.store(1);
+  Entry* const second = table->make();
+  EXPECT_NE(second, first);
+  second->state.store(1);
+  first->state.store(0);
+  for (int i = 0; i < 100; ++i) {
+    Entry* const again = table->make();
+    EXPECT_EQ(again, first);
+    again->state.store(1);
+    again->state.store(0);
+  }
+}
+
 class KeptContainersTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { spdlog::set_level(spdlog::level::off); }

@@ -12,7 +12,12 @@ cp "$2" "$segment" || fail cp
 programs=("$segment")
 deaths=0
 
-server() { cut -d' ' -f1 "/proc/$agent/task/$agent/children"; }
+server() {
+  local child
+  for child in $(cat "/proc/$agent/task/$agent/children"); do
+    [ "$(cat "/proc/$child/comm" 2>/dev/null)" != shmvisor-server ] || echo "$child"
+  done
+}
 has_another() { [ -n "$(server)" ] && [ "$(server)" != "$before" ]; }
 # The server dies, and the next one is there a moment later.
 kill_server() {

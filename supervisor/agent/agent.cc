@@ -164,7 +164,8 @@ std::optional<std::string> Agent::begin() {
   }
   if (const auto trouble = begin_process_audit()) return trouble;
   // Before anybody is served, and before clients may ask for it.
-  if (reloader_ && !is_first() && orders_.steered.load()) read_again();
+  const bool was_asked = orders_.steered.load() || orders_.reloads_begun.load() != 0;
+  if (reloader_ && !is_first() && was_asked) read_again();
   open_control();
   if (control_ && !control_->valid()) {
     return "no descriptor for a control socket; raise RLIMIT_NOFILE";

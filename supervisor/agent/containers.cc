@@ -133,9 +133,11 @@ Result<void> Containers::add(const std::shared_ptr<Container>& container, Unique
   }
   client.session = container->group().session();
   client.options = options;
-  client.ended = [container, kept] {
+  // Destroyed with all that serves the listener.
+  const auto end = kept == nullptr ? nullptr : std::make_shared<KeptListenerEnd>(*kept);
+  client.ended = [container, kept, end] {
     // Before it is closed.
-    if (kept != nullptr) kept->state.store(KeptListener::kFree);
+    if (kept != nullptr) kept->state.store(KeptListener::kEnded);
     container->listener_ends();
   };
   return pool_.add(std::move(listener), wait_kind, std::move(client));

@@ -56,7 +56,9 @@ void KeptContainers::list_descriptors(std::vector<int>& all) {
     if (session.owner.told.load()) all.push_back(session.owner.file.load());
   });
   containers.for_each([&all](const KeptContainer& one) { all.push_back(one.home.file.load()); });
-  listeners.for_each([&all](const KeptListener& one) { all.push_back(one.fd); });
+  listeners.for_each([&all](const KeptListener& one) {
+    if (one.state.load() == KeptListener::kServed) all.push_back(one.fd);
+  });
 }
 
 }  // namespace shmvisor

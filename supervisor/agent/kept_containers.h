@@ -76,7 +76,11 @@ struct KeptContainer {
 };
 
 struct KeptListener {
-  enum State : std::uint32_t { kFree = 0, kServed = 1 };
+  enum State : std::uint32_t {
+    kFree = 0,
+    kServed = 1,
+    kEnded = 2,  ///< its descriptor is closed next; a thread may still note how callers wait
+  };
 
   std::atomic<std::uint32_t> state{kFree};
   int fd = -1;
@@ -85,6 +89,18 @@ struct KeptListener {
   /// Inode of the runtime's connection, which is closed next; 0: it was.
   std::atomic<std::uint64_t> connection{0};
   std::atomic<std::uint8_t> wait_kind{0};  ///< WaitKind, as its callers have shown it
+};
+
+/// Gives a listener's entry up when the last thread that may note something there has ended.
+class KeptListenerEnd {
+ public:
+  explicit KeptListenerEnd(KeptListener& listener) : listener_(listener) {}
+  KeptListenerEnd(const KeptListenerEnd&) = delete;
+  KeptListenerEnd& operator=(const KeptListenerEnd&) = delete;
+  ~KeptListenerEnd() { listener_.state.store(KeptListener::kFree); }
+
+ private:
+  KeptListener& listener_;
 };
 
 struct KeptContainers {
@@ -107,9 +123,9 @@ struct KeptContainers {
   std::atomic<bool> has_defaults{false};
   Limits defaults;
 
-  KeptTable<KeptSession, kMost> sessions;
-  KeptTable<KeptContainer, kMost> containers;
-  KeptTable<KeptListener, kMost> listeners;
+  KeptTable<KeptSession, kMost, TakenAgain::kSoon> sessions;
+  KeptTable<KeptContainer, kMost, TakenAgain::kSoon> containers;
+  KeptTable<KeptListener, kMost, TakenAgain::kSoon> listeners;
 };
 
 }  // namespace shmvisor

@@ -42,6 +42,7 @@ class Containers::Return {
   void find_listeners() {
     std::set<std::uint32_t> served;
     kept_.listeners.for_each([&](KeptListener& one) {
+      if (one.state.load() == KeptListener::kEnded) return one.state.store(KeptListener::kFree);
       const KeptContainer* const container = kept_.containers.find(one.container);
       UniqueFd listener(one.fd);
       const bool is_ours = container != nullptr && is_seccomp_listener(listener);
@@ -115,7 +116,6 @@ class Containers::Return {
              std::span<const CallSlots::Left> left) {
     container->listener_begins();
     if (all_.add(container, UniqueFd(noted.fd), &noted, left)) return;
-    noted.state.store(KeptListener::kFree);
     spdlog::error(
         "a process of container {} is not served any more: its listener cannot be watched",
         printable(container->name()));
@@ -149,7 +149,9 @@ Result<void, std::string> Containers::go_on(std::span<KeptVisitors* const> visit
     open_groups_[i].commands->go_on_with(*visitors[i], state_->slots(), left);
     visitors[i]->list_listeners(listeners);
   }
-  kept_->listeners.for_each([&](const KeptListener& one) { listeners.push_back(one.fd); });
+  kept_->listeners.for_each([&](const KeptListener& one) {
+    if (one.state.load() == KeptListener::kServed) listeners.push_back(one.fd);
+  });
   state_->forget_others(left, listeners);
   return {};
 }

@@ -5,6 +5,7 @@
 // at a time; the keeper while there is none. What another thread may use of an entry is atomic.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -13,7 +14,11 @@
 
 namespace shmvisor {
 
-template <typename Entry, std::size_t kEntries>
+/// When a free entry is taken again. kLate: not before all have been made, for somebody may be
+/// about to note something in it still. kSoon: a table of large entries stays small.
+enum class TakenAgain : std::uint8_t { kLate, kSoon };
+
+template <typename Entry, std::size_t kEntries, TakenAgain kAgain = TakenAgain::kLate>
 class KeptTable {
  public:
   static constexpr std::size_t kMost = kEntries;
@@ -21,16 +26,17 @@ class KeptTable {
   /// A new one that is free; null where there are kMost. It is taken by its state.
   [[nodiscard]] Entry* make() {
     const std::size_t end = end_.load();
-    if (end < kMost) {
-      Entry* const made = new (at(end)) Entry;
-      end_.store(end + 1);
-      return made;
+    if (kAgain == TakenAgain::kSoon || end == kMost) {
+      const std::size_t most_tries = end == kMost ? end : std::min(end, kTriesOfSoon);
+      for (std::size_t tries = 0; tries < most_tries; ++tries) {
+        Entry* const next = at(next_++ % end);
+        if (next->state.load() == 0) return new (next) Entry;
+      }
     }
-    for (std::size_t tries = 0; tries < kMost; ++tries) {
-      Entry* const next = at(next_++ % kMost);
-      if (next->state.load() == 0) return new (next) Entry;
-    }
-    return nullptr;
+    if (end == kMost) return nullptr;
+    Entry* const made = new (at(end)) Entry;
+    end_.store(end + 1);
+    return made;
   }
 
   /// Those that are not free.
@@ -51,13 +57,15 @@ class KeptTable {
   }
 
  private:
+  /// Of entries that may all be taken.
+  static constexpr std::size_t kTriesOfSoon = 64;
+
   [[nodiscard]] Entry* at(std::size_t number) {
     return reinterpret_cast<Entry*>(room_.data()) + number;
   }
 
   std::atomic<std::size_t> end_{0};  ///< none has been made from here on
-  /// Which one is looked at next. One that was just given up comes last: a thread of its listener
-  /// may still be about to note how callers wait.
+  /// Which one is looked at next. With kLate one that was just given up comes last.
   std::atomic<std::size_t> next_{0};
   /// Untouched until they are made: new pages cost nothing.
   alignas(Entry) std::array<std::byte, kMost * sizeof(Entry)> room_;
