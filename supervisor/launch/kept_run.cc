@@ -25,7 +25,7 @@ class Keeper {
         init_(loop_, launched.command.pid(), launched.group, launched.options.signal_group,
               launched.inherited.watched(), below_),
         // The witness's: until it is dismissed.
-        servers_(loop_, page_, plan(std::move(serve)), prepared().witness_fd()) {}
+        servers_(loop_, *launched.kept, plan(std::move(serve)), prepared().witness_fd()) {}
 
   int run() {
     if (!init_.valid()) return exit_status::kOwnFailure;

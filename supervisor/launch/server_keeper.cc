@@ -36,8 +36,8 @@ void leave_to_next_without_memory() {
 
 }  // namespace
 
-ServerKeeper::ServerKeeper(EventLoop& loop, KeeperPage& page, Plan plan, int other)
-    : page_(page),
+ServerKeeper::ServerKeeper(EventLoop& loop, const Kept& kept, Plan plan, int other)
+    : page_(kept.page),
       plan_(std::move(plan)),
       folder_(::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
       clone_again_(loop.timer([this] { start(); })),

@@ -20,8 +20,8 @@
 #include <vector>
 
 #include "policy/base/unique_fd.h"
-#include "supervisor/keeper/keeper_page.h"
 #include "supervisor/launch/closing_of_the_dead.h"
+#include "supervisor/launch/kept.h"
 #include "supervisor/loop/event_loop.h"
 
 namespace shmvisor {
@@ -44,7 +44,7 @@ class ServerKeeper {
   };
 
   /// All descriptors that are open now are the keeper's own, but for `other`.
-  ServerKeeper(EventLoop& loop, KeeperPage& page, Plan plan, int other = -1);
+  ServerKeeper(EventLoop& loop, const Kept& kept, Plan plan, int other = -1);
 
   /// Whether descriptors can be listed. Precondition of all else.
   [[nodiscard]] bool valid() const { return folder_.valid() && !own_.empty(); }
