@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "supervisor/agent/containers.h"
+#include "supervisor/kernel/shared_object.h"
 #include "tests/server_that_dies.h"
 #include "tests/supervised_child.h"
 
@@ -23,7 +24,7 @@ TEST(KeptTableTest, FreeEntriesAreTakenAgainTheOldestFirst) {
     std::atomic<std::uint32_t> state{0};
     int value = 7;
   };
-  const auto table = std::make_unique<KeptTable<Entry, 3>>();
+  auto* const table = make_shared_object<KeptTable<Entry, 3>>();
   std::vector<Entry*> all;
   for (int i = 0; i < 3; ++i) {
     all.push_back(table->make());
@@ -48,7 +49,7 @@ TEST(KeptTableTest, LargeEntriesAreTakenAgainSoon) {
   struct Entry {
     std::atomic<std::uint32_t> state{0};
   };
-  const auto table = std::make_unique<KeptTable<Entry, 8, TakenAgain::kSoon>>();
+  auto* const table = make_shared_object<KeptTable<Entry, 8, TakenAgain::kSoon>>();
   Entry* const first = table->make();
   first->state.store(1);
   Entry* const second = table->make();

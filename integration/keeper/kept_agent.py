@@ -210,8 +210,8 @@ def its_own_words():
     manager.bind(f"{folder}/notify.sock")
     manager.settimeout(30)
     pathlib.Path("config.toml").write_text('[limits]\nshmmni = "7"\n')
-    agent = Agent("--config", os.path.abspath("config.toml"), "--audit", f"{folder}/audit", "--name", "words",
-                  environment={"NOTIFY_SOCKET": f"{folder}/notify.sock"})
+    agent = Agent("--config", os.path.abspath("config.toml"), "--audit", f"{folder}/audit",
+                  "--audit-format", "json", "--name", "words", environment={"NOTIFY_SOCKET": f"{folder}/notify.sock"})
     expect("ready", b"READY=1", manager.recv(100))
     holder = agent.container("holder", ["bash", "-c", "ipcmk -M 10; read -r _; ipcmk -M 10"])
     expect("begin", "Shared memory id: 0", say(holder))
@@ -233,8 +233,12 @@ def its_own_words():
     agent.process.send_signal(signal.SIGTERM)
     expect("stopping", b"STOPPING=1", manager.recv(100))
     expect("status", 0, agent.wait())
-    audit = pathlib.Path(f"{folder}/audit").read_text()
-    expect("the audit", [1, 1, 3, 3], [audit.count(one) for one in ("event=start", "event=stop", "act=served", "act=ended")])
+    records = [json.loads(line) for line in pathlib.Path(f"{folder}/audit").read_text().splitlines()]
+    told = [record.get("act", record["event"]) for record in records]
+    expect("the audit", [1, 1, 3, 3], [told.count(one) for one in ("start", "stop", "served", "ended")])
+    # By the signal; each server after that one reads it, too.
+    expect("of the reload", (1, 3), (sum(one["event"] == "act" for one in records),
+                                     sum(one["event"] == "reload" for one in records)))
 
 
 def nothing_is_left_open():
