@@ -67,5 +67,6 @@ class IpcNamespacesTest : public ::testing::Test {
   Registries namespaces_;
   IpcNamespaces ipc_;
   ThreadIdentities threads_{features_};
+};
 
 }  // namespace shmvisor

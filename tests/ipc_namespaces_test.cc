@@ -18,7 +18,7 @@
 #include "tests/unclosable_file.h"
 
 namespace shmvisor {
-namespace {};
+namespace {
 
 TEST_F(IpcNamespacesTest, OursIsTheInitialOne) {
   EXPECT_EQ(registry_of(gettid()), namespaces_.initial());

@@ -15,7 +15,7 @@ TEST_F(KeptOwnerTest, TheOwnerComesBackAsFarOutAsVisitorsMadeIt) {
   const pid_t pid = command->child->pid();
   ThreadIdentity& caller = *threads_.of(pid).identity;
   const std::string path = "/proc/" + std::to_string(pid) + "/ns/ipc";
-  const auto open = [](const char* path) { return UniqueFd(::open(path, O_RDONLY | O_CLOEXEC)); };
+  const auto open = [](const char* file) { return UniqueFd(::open(file, O_RDONLY | O_CLOEXEC)); };
   DescriptorPool pool({.pool = 100});
   DescriptorShare share(pool);
   auto run = IpcNamespaces::of_command(namespaces_, scope_, share, open(path.c_str()));
