@@ -87,8 +87,8 @@ def containers_notice_a_pause_only():
     """Each holds all results against what it knows: alone, in a group over two IPC namespaces, in a user namespace, and
     of an inner IPC namespace."""
     agent = Agent("--serve-group", "pair")
-    host = subprocess.Popen([keeper.SHMVISOR, "run", "--join", "name:pair", "--", *checker(9000)], stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    host = subprocess.Popen([keeper.SHMVISOR, "run", "--join", "name:pair", "--", *checker(9000)],
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     expect("begin", "ready", say(host))
     all_of_them = [
         agent.container("alone", checker(100)),
@@ -122,8 +122,8 @@ def who_begins_meanwhile():
         if time.monotonic() > deadline:
             break
         server = keeper.server_of(agent.process.pid)
-        one = agent.container(f"c{number}", ["bash", "-c", "read -r _; exec \"$@\"", "-", SEGMENT, "show", "5"], "group=g",
-                              ["unshare", "--ipc"] if number % 2 else ())
+        one = agent.container(f"c{number}", ["bash", "-c", "read -r _; exec \"$@\"", "-", SEGMENT, "show", "5"],
+                              "group=g", ["unshare", "--ipc"] if number % 2 else ())
         time.sleep(random.uniform(0, 0.03))
         if server is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -169,11 +169,12 @@ def a_message_that_nobody_served():
 def what_is_kept():
     """Limits of metadata, those that an operator sets, names, inner namespaces, and what clients see."""
     agent = Agent("--name", "kept", "--shmmni", "40")
-    limited = agent.container("limited", ["bash", "-c", "echo begun; for i in 1 2 3 4; do read -r _; ipcmk -M 10; done"],
-                              "shmmni=2")
+    limited = agent.container(
+        "limited", ["bash", "-c", "echo begun; for i in 1 2 3 4; do read -r _; ipcmk -M 10; done"], "shmmni=2")
     expect("begin", "begun", say(limited))
-    plain = agent.container("plain", ["bash", "-c", "ipcmk -M 10; read -r _; ipcmk -M 10; read -r _; exec unshare -i bash -c "
-                                      "'ipcmk -M 11; read -r _; ipcmk -M 11; ipcs -m | grep -c -w 11 || true'"])
+    script = ("ipcmk -M 10; read -r _; ipcmk -M 10; read -r _; exec unshare -i bash -c "
+              "'ipcmk -M 11; read -r _; ipcmk -M 11; ipcs -m | grep -c -w 11 || true'")
+    plain = agent.container("plain", ["bash", "-c", script])
     expect("begin", "Shared memory id: 0", say(plain))
     agent.die()
     expect("set", "", agent.client("set", "--shmmni", "1", "--registry", "plain"))
@@ -216,8 +217,8 @@ def its_own_words():
     holder = agent.container("holder", ["bash", "-c", "ipcmk -M 10; read -r _; ipcmk -M 10"])
     expect("begin", "Shared memory id: 0", say(holder))
     agent.die()
-    pathlib.Path("config.toml").write_text('[limits]\nshmmni = "1"\n[[rule]]\ncall = "shmget"\nsize = "2M-"\naction = "deny"\n'
-                                           'errno = "EPERM"\n')
+    pathlib.Path("config.toml").write_text('[limits]\nshmmni = "1"\n[[rule]]\ncall = "shmget"\nsize = "2M-"\n'
+                                           'action = "deny"\nerrno = "EPERM"\n')
     agent.process.send_signal(signal.SIGHUP)
     lib.wait_until("it is in force", lambda: '"shmmni": 1' in agent.client("limits", "--json"))
     agent.die()
@@ -246,8 +247,10 @@ def nothing_is_left_open():
     agent.die()
     counts = []
     for number in range(8):
-        some = [agent.container(f"{number}-{one}", ["bash", "-c", "ipcmk -M 1 >/dev/null; echo begun; read -r _"], metadata, before)
-                for one, (metadata, before) in enumerate((("", ()), ("group=open", ["unshare", "--ipc"]), ("group=shut", ())))]
+        kinds = (("", ()), ("group=open", ["unshare", "--ipc"]), ("group=shut", ()))
+        some = [agent.container(f"{number}-{one}", ["bash", "-c", "ipcmk -M 1 >/dev/null; echo begun; read -r _"],
+                                metadata, before)
+                for one, (metadata, before) in enumerate(kinds)]
         for one in some:
             expect("begin", "begun", say(one))
         agent.die()
@@ -299,6 +302,6 @@ def it_ends_while_servers_die():
         ended(holder, "the container")
 
 
-
-keeper.carry_out(five_deaths_end_it, the_keeper_is_killed, it_ends_while_servers_die, a_message_that_nobody_served, what_is_kept,
-                 its_own_words, nothing_is_left_open, who_begins_meanwhile, containers_notice_a_pause_only)
+keeper.carry_out(five_deaths_end_it, the_keeper_is_killed, it_ends_while_servers_die, a_message_that_nobody_served,
+                 what_is_kept, its_own_words, nothing_is_left_open, who_begins_meanwhile,
+                 containers_notice_a_pause_only)
