@@ -237,7 +237,7 @@ Result<Json, Problem> RunConnection::next_line(const Deadline& deadline) {
   // of what keeps coming is not waited for.
   constexpr std::size_t kMostLateReads = control::kMostReplyBytes / kBytesAtOnce;
   std::size_t late_reads = 0;
-  Deadline stopped_since;
+  auto last_seen_running = Clock::now();
   while (!has_line()) {
     if (has_passed(deadline) && ++late_reads > kMostLateReads) return not_in_time();
     const auto next_look = Clock::now() + kBetweenLooks;
@@ -247,10 +247,8 @@ Result<Json, Problem> RunConnection::next_line(const Deadline& deadline) {
     if (*heard == Heard::kMore) continue;
     if (has_passed(deadline)) return not_in_time();
     if (!is_stopped()) {
-      stopped_since.reset();
-    } else if (!stopped_since) {
-      stopped_since = Clock::now();
-    } else if (!deadline_ && Clock::now() - *stopped_since >= kStoppedPatience) {
+      last_seen_running = Clock::now();
+    } else if (!deadline_ && Clock::now() - last_seen_running >= kStoppedPatience) {
       return not_in_time();
     }
   }
