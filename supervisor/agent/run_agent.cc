@@ -26,8 +26,8 @@ namespace {
 std::string make_default_folder() {
   const std::string path = kDefaultListenerPath;
   const std::string folder = path.substr(0, path.rfind('/'));
-  constexpr mode_t kOwnerOnly = 0700;
-  if (::mkdir(folder.c_str(), kOwnerOnly) == 0 || errno == EEXIST) return {};
+  constexpr mode_t kFolderMode = 0700;
+  if (::mkdir(folder.c_str(), kFolderMode) == 0 || errno == EEXIST) return {};
   return "cannot make " + folder + ": " + std::strerror(errno) + "; give --socket PATH";
 }
 
