@@ -220,10 +220,10 @@ TEST_F(JoinConnectionTest, GreetingsThatAreNone) {
               std::string::npos);
     ASSERT_EQ(::unlink(path_.c_str()), 0);
   }
-  // A server that only ends may have a successor, so it is asked again.
-  constexpr int kTries = 5;
+  // A server that only ends may have a successor, so it is asked again, but not without end.
+  constexpr int kMoreThanAreMade = 1000;
   const FakeServer server(
-      path_, [](int) {}, [] {}, kTries);
+      path_, [](int) {}, [] {}, kMoreThanAreMade);
   EXPECT_NE(trouble_of(JoinConnection::to(path_)).find("does not answer as this version"),
             std::string::npos);
 }

@@ -85,7 +85,7 @@ TEST(JoinSocketTest, WhatIsNoSocketLeftBehindIsNotTouched) {
   const std::string path = folder.path("socket");
   const Listening first = JoinSocket::listen_at(path);
   ASSERT_EQ(trouble_of(first), "");
-  EXPECT_NE(trouble_of(JoinSocket::listen_at(path)).find("use --join"), std::string::npos);
+  EXPECT_NE(trouble_of(JoinSocket::listen_at(path)).find("--join it"), std::string::npos);
   EXPECT_TRUE(connect_to(path).valid()) << "the first still serves";
 
   const std::string file = folder.path("file");

@@ -152,9 +152,11 @@ grep -q 'shmget  *1 ' report || fail "SHMVISOR_REPORT: $(cat report)"
 SHMVISOR_SAVE_AT_END=saved timeout --kill-after=10 60 "$SHMVISOR" run -- ipcmk -M 4096 >out 2>err || fail "SHMVISOR_SAVE_AT_END: $(cat err)"
 prints 'Shared memory id: 1' SHMVISOR_RESTORE=saved -- ipcmk -M 4096
 
-SHMVISOR_AUDIT=./audit SHMVISOR_AUDIT_FORMAT=json SHMVISOR_AUDIT_SIZE=100 SHMVISOR_AUDIT_KEEP=1 timeout --kill-after=10 60 \
-  "$SHMVISOR" run -- true 2>err || fail "SHMVISOR_AUDIT: $(cat err)"
-grep -q '"event":"start"' audit.1 || fail "SHMVISOR_AUDIT_SIZE: $(cat audit)"
+SHMVISOR_AUDIT=./audit SHMVISOR_AUDIT_FORMAT=json SHMVISOR_AUDIT_SIZE=1K SHMVISOR_AUDIT_KEEP=1 timeout --kill-after=10 60 \
+  "$SHMVISOR" run --shmmax 1K -- bash -c 'for _ in {1..9}; do ipcmk -M 4096; done; true' >out 2>err ||
+  fail "SHMVISOR_AUDIT: $(cat err)"
+grep -q '"event":"refusal"' audit.1 || fail "SHMVISOR_AUDIT_SIZE: $(cat audit)"
+[ ! -e audit.2 ] || fail "SHMVISOR_AUDIT_KEEP: $(ls)"
 grep -q '"event":"stop"' audit || fail "SHMVISOR_AUDIT: $(cat audit)"
 
 # No option is left out here.

@@ -88,7 +88,7 @@ printf '[run]\ntracer-wait = nan\n' >nan.toml
 hint "nan.toml:2:1: tracer-wait: 'nan' is no number from 0 to 3600" run --config nan.toml -- touch ran
 printf '[limits]\nshmmax = -5\n' >negative.toml
 hint "negative.toml:2:1: shmmax: '-5' is no whole number from 0 to 18446744073709551615" run --config negative.toml -- touch ran
-hint "'0' is no whole number from 1 to" run --audit ./a --audit-size 0 -- touch ran
+hint "'0' is no whole number from 1024 to" run --audit ./a --audit-size 0 -- touch ran
 hint "'1.5G' is no whole number from 0 to" run --shmmax 1.5G -- touch ran
 hint "--join: '../x' is no name" run --join name:../x -- touch ran
 
