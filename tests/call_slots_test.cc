@@ -39,13 +39,17 @@ class CallSlotsTest : public JournalTest {
       EXPECT_TRUE(call.answer(7));
     }
     EXPECT_EQ(slots.taken(), 0U);
-    child.listener().note_calls_in(
-        kept_.emplace_back(*file_, std::vector<journal::CallDecision>()));
+    child.listener().note_calls_in(next_slots());
     return calls;
   }
 
+  /// Of the next server: outlive its listener.
+  CallSlots& next_slots() {
+    return kept_.emplace_back(*file_, std::vector<journal::CallDecision>());
+  }
+
   std::unique_ptr<StateFile> file_ = new_file();
-  std::deque<CallSlots> kept_;  ///< outlive the listeners
+  std::deque<CallSlots> kept_;
 };
 
 TEST_F(CallSlotsTest, ACallHasASlotTillItIsAnswered) {
@@ -80,6 +84,107 @@ TEST_F(CallSlotsTest, WhatWasDecidedIsTheAnswer) {
   EXPECT_EQ(calls.answered, 1U);
   EXPECT_EQ(calls.to_serve.size(), 0U);
   EXPECT_EQ(exit_status_of(child.child()), 9);
+}
+
+constexpr std::uint64_t kCaller = 42;  ///< ThreadIdentity::unique()
+
+/// In a child: makes its call again where it is told to, as the kernel does for it where a stop or
+/// a signal is pending.
+int call_until_answered() {
+  constexpr int kCallAgainSeen = -513;
+  for (;;) {
+    const long result = raw_call(SYS_shmdt);
+    if (result != kCallAgainSeen) return static_cast<int>(result);
+  }
+}
+
+TEST_F(CallSlotsTest, ACallThatIsMadeAgainFindsItsNote) {
+  SupervisedChild child(call_until_answered);
+  ASSERT_EQ(child.trouble(), "");
+  receive_and_die(child, [&](const seccomp_notif& notif, CallSlots& slots) {
+    slots.note(notif.id)->mark.store(5);
+    slots.note(notif.id)->caller.store(kCaller);
+    (void)child.listener().send_back(notif.id);
+  });
+  CallSlots& slots = next_slots();
+  child.listener().note_calls_in(slots);
+  EXPECT_TRUE(go_on_with(child.listener(), slots.take_left()).to_serve.empty());
+  EXPECT_EQ(slots.taken(), 1U);
+  const seccomp_notif again = child.receive();
+  EXPECT_EQ(slots.taken(), 2U);
+  const auto earlier = slots.take_up(again, kCaller);
+  ASSERT_NE(earlier.note, nullptr);
+  EXPECT_EQ(earlier.note->mark.load(), 5U);
+  EXPECT_EQ(slots.taken(), 1U);
+  // A server that dies now has it in the slot of the call.
+  CallSlots next(*file_, {});
+  EXPECT_EQ(next.take_left().size(), 1U);
+  const auto still = next.take_up(again, kCaller);
+  ASSERT_NE(still.note, nullptr);
+  EXPECT_EQ(still.note->mark.load(), 5U);
+  EXPECT_TRUE(child.listener().respond(again.id, 6));
+  EXPECT_EQ(exit_status_of(child.child()), 6);
+}
+
+TEST_F(CallSlotsTest, ANoteIsNotThatOfAnotherThreadWithItsTid) {
+  SupervisedChild child(call_until_answered);
+  ASSERT_EQ(child.trouble(), "");
+  receive_and_die(child, [&](const seccomp_notif& notif, CallSlots& slots) {
+    slots.note(notif.id)->mark.store(5);
+    slots.note(notif.id)->caller.store(kCaller);
+    (void)child.listener().send_back(notif.id);
+  });
+  CallSlots& slots = next_slots();
+  child.listener().note_calls_in(slots);
+  (void)go_on_with(child.listener(), slots.take_left());
+  const seccomp_notif again = child.receive();
+  EXPECT_EQ(slots.take_up(again, kCaller + 1).note, nullptr);
+  EXPECT_EQ(slots.taken(), 1U);
+  EXPECT_TRUE(child.listener().respond(again.id, 6));
+  EXPECT_EQ(exit_status_of(child.child()), 6);
+}
+
+// Of a caller that was held its notification says nothing: the deaths are counted over calls.
+TEST_F(CallSlotsTest, DeathsCountForACallThatIsMadeAgain) {
+  SupervisedChild child(call_until_answered);
+  ASSERT_EQ(child.trouble(), "");
+  for (std::uint32_t deaths = 1; deaths <= CallSlots::kMostDeaths; ++deaths) {
+    receive_and_die(child, [&](const seccomp_notif& notif, CallSlots& slots) {
+      (void)slots.take_up(notif, kCaller);
+      slots.note(notif.id)->caller.store(kCaller);
+      slots.serve(notif.id);
+      (void)child.listener().send_back(notif.id);
+    });
+    CallSlots& next = next_slots();
+    child.listener().note_calls_in(next);
+    (void)go_on_with(child.listener(), next.take_left());
+    if (deaths != CallSlots::kMostDeaths) continue;
+    const seccomp_notif again = child.receive();
+    EXPECT_EQ(next.take_up(again, kCaller).deaths, CallSlots::kMostDeaths);
+    EXPECT_TRUE(child.listener().respond(again.id, 6));
+  }
+  EXPECT_EQ(exit_status_of(child.child()), 6);
+}
+
+TEST_F(CallSlotsTest, ANoteEndsWithAnotherCallOfItsThread) {
+  SupervisedChild child([] {
+    (void)raw_call(SYS_shmdt);
+    return static_cast<int>(raw_call(SYS_shmget));
+  });
+  ASSERT_EQ(child.trouble(), "");
+  receive_and_die(child, [&](const seccomp_notif& notif, CallSlots& slots) {
+    slots.note(notif.id)->mark.store(5);
+    (void)child.listener().send_back(notif.id);
+  });
+  CallSlots& slots = next_slots();
+  child.listener().note_calls_in(slots);
+  (void)go_on_with(child.listener(), slots.take_left());
+  EXPECT_EQ(slots.taken(), 1U);
+  const seccomp_notif other = child.receive();
+  EXPECT_EQ(slots.take_up(other, kCaller).note, nullptr);
+  EXPECT_EQ(slots.taken(), 1U);
+  EXPECT_TRUE(child.listener().respond(other.id, 6));
+  EXPECT_EQ(exit_status_of(child.child()), 6);
 }
 
 TEST_F(CallSlotsTest, AnAnswerThatWasGivenIsNotGivenAgain) {

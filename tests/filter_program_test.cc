@@ -93,9 +93,20 @@ TEST_F(FilterProgram, JudgesNativeCallsThatItAllowsByNumberAlone) {
   for (int number = 0; number <= kLastNumber; ++number) {
     const auto verdict = BpfMachine(program_).run(call(AUDIT_ARCH_X86_64, number));
     ASSERT_TRUE(verdict);
-    EXPECT_EQ(verdict->cacheable, !is_one_of(number, kTraced) && number != kNativeClone)
+    EXPECT_EQ(verdict->cacheable,
+              !is_one_of(number, kTraced) && number != kNativeClone && number != kX.unshare)
         << "number " << number;
   }
+}
+
+TEST_F(FilterProgram, AllowsUnsharesThatChangeNothing) {
+  const auto verdict = [&](std::uint64_t flags) {
+    return answer(call(AUDIT_ARCH_X86_64, kX.unshare, flags));
+  };
+  EXPECT_EQ(verdict(CLONE_VM), kAllow);
+  EXPECT_EQ(verdict(CLONE_VM | CLONE_NEWIPC), kNotify);
+  EXPECT_EQ(verdict(CLONE_VM | (std::uint64_t{1} << 32)), kNotify);
+  EXPECT_EQ(verdict(0), kNotify);
 }
 
 TEST_F(FilterProgram, NotifiesClonesWithAnIpcNamespaceOnly) {

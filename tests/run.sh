@@ -1,6 +1,6 @@
 #!/bin/bash
 # Builds and runs all tests: bash tests/run.sh [--no-install] [PRESET [CTEST-OPTION...]]
-# PRESET is release (the default), debug, asan or tsan. First it installs what is needed; with
+# PRESET is release (the default), debug, asan, tsan or faults. First it installs what is needed; with
 # --no-install it installs nothing, and skips tests whose programs are missing.
 set -euo pipefail
 install=yes

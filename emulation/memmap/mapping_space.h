@@ -9,7 +9,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "emulation/memmap/access.h"
@@ -63,6 +65,14 @@ class MappingSpace {
   /// the kernel closes them only on the process's way back to its program.
   [[nodiscard]] Result<void> finish_unmapping() { return do_finish_unmapping(); }
 
+  /// What an earlier attempt at this very call unmapped that nobody lived to answer: nothing,
+  /// mostly.
+  [[nodiscard]] std::optional<FileIdentity> unmapped_before() { return do_unmapped_before(); }
+
+  /// `tell` is called before the next change begins which the caller would end by itself, and find
+  /// the result of, should we not live to answer it. It throws nothing.
+  void tell_before_it_goes_alone(std::function<void()> tell) { before_alone_ = std::move(tell); }
+
   /// The lowest shared mapping of a file that ends above `address`; nothing where there is none.
   [[nodiscard]] Result<std::optional<MappedArea>> area_above(std::uint64_t address);
 
@@ -70,12 +80,20 @@ class MappingSpace {
   /// Precondition: `range` does not wrap.
   [[nodiscard]] Result<std::vector<MappedArea>> list(const AddressRange& range);
 
+ protected:
+  void goes_alone() const {
+    if (before_alone_) before_alone_();
+  }
+
  private:
   virtual Result<std::optional<std::uint64_t>> do_map(const MapRequest& request,
                                                       BackingFile file) = 0;
   virtual Result<Outcome> do_unmap(const AddressRange& range, bool caller_may_complete) = 0;
   virtual Result<void> do_finish_unmapping() = 0;
   virtual Result<std::optional<MappedArea>> do_area_above(std::uint64_t address) = 0;
+  virtual std::optional<FileIdentity> do_unmapped_before() { return std::nullopt; }
+
+  std::function<void()> before_alone_;
 };
 
 }  // namespace shmvisor

@@ -52,6 +52,22 @@ Reply completed_by_caller(const std::shared_ptr<Segment>& segment, Segment::Chan
   }
 }
 
+EarlyStamps::EarlyStamps(MappingSpace& space, const std::shared_ptr<Segment>& segment,
+                         Segment::Change change, const MappingActor& by, Host& host)
+    : space_(space), segment_(segment), change_(change), by_(by), host_(host) {
+  space_.tell_before_it_goes_alone([this] { make(); });
+}
+
+EarlyStamps::~EarlyStamps() {
+  space_.tell_before_it_goes_alone({});
+  if (number_ != 0) segment_->retract(number_);
+}
+
+void EarlyStamps::make() {
+  if (number_ != 0) return;
+  number_ = segment_->note_provisionally(change_, {by_.process, host_.now_seconds()});
+}
+
 void drop_detached(const std::shared_ptr<Segment>& segment, MappingSpace& space,
                    SegmentFiles& files) noexcept {
   // Where that fails the caller is dying, or memory is short; whoever settles next will see that it

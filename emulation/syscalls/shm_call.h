@@ -32,6 +32,29 @@ Reply carry_out(Caller& caller, Registry& registry, const Decide& decide);
 Reply completed_by_caller(const std::shared_ptr<Segment>& segment, Segment::Change change,
                           const MappingActor& by);
 
+/// The stamps of a change to `segment` that the caller may end although we die in its middle: there
+/// from before it begins, until this ends and the change is stamped as one that was made, or not.
+/// Borrows all that it is given.
+class EarlyStamps {
+ public:
+  /// Of the next change in `space`.
+  EarlyStamps(MappingSpace& space, const std::shared_ptr<Segment>& segment, Segment::Change change,
+              const MappingActor& by, Host& host);
+  EarlyStamps(const EarlyStamps&) = delete;
+  EarlyStamps& operator=(const EarlyStamps&) = delete;
+  ~EarlyStamps();
+
+ private:
+  void make();
+
+  MappingSpace& space_;
+  const std::shared_ptr<Segment>& segment_;
+  const Segment::Change change_;
+  const MappingActor& by_;
+  Host& host_;
+  std::uint64_t number_ = 0;
+};
+
 /// The caller has unmapped `segment`: drops it and frees its memory if that was the end of it.
 void drop_detached(const std::shared_ptr<Segment>& segment, MappingSpace& space,
                    SegmentFiles& files) noexcept;

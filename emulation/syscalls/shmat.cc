@@ -165,6 +165,7 @@ Reply shmat(const ShmCall& call, Caller& caller, Registry& registry) {
   const Displaced displaced(request, caller.space(), registry.files());
   // Once it is mapped nothing may fail.
   MappingActor by{caller.process(), 0};
+  const EarlyStamps early(caller.space(), segment, Segment::Change::kAttach, by, registry.host());
   const auto address = caller.space().map(request, std::move(*file));
   if (!address) return address.error();
   by.now_seconds = registry.host().now_seconds();

@@ -82,7 +82,9 @@ class Detaching {
     auto next = fragments_.next();
     while (next && *next) {
       const MappedArea fragment = **next;
-      (void)actor();  // once it is unmapped nothing may fail
+      const MappingActor& by = actor();  // once it is unmapped nothing may fail
+      const EarlyStamps early(space_, fragments_.segment(), Segment::Change::kDetach, by,
+                              registry_.host());
       next = fragments_.next();
       if (!found_ && !next && is_shortage(next.error())) break;  // nothing has happened yet
       const bool is_all = !found_ && next && !*next;
@@ -95,18 +97,29 @@ class Detaching {
       found_ = true;
       if (!unmapped) continue;
       if (*unmapped == MappingSpace::Outcome::kCompletedByCaller) {
-        return completed_by_caller(fragments_.segment(), Segment::Change::kDetach, actor());
+        return completed_by_caller(fragments_.segment(), Segment::Change::kDetach, by);
       }
-      fragments_.segment()->note_detach(actor());
+      fragments_.segment()->note_detach(by);
     }
-    if (!found_) return next ? Errno(EINVAL) : as_answer(next.error());
-    drop_detached(fragments_.segment(), space_, registry_.files());
-    Reply reply(0);
-    reply.note_segment(fragments_.segment()->id());
-    return reply;
+    if (!found_) {
+      const auto before = space_.unmapped_before();
+      if (!before) return next ? Errno(EINVAL) : as_answer(next.error());
+      const auto segment = registry_.files().find(*before);
+      if (segment == nullptr) return 0;
+      segment->note_detach(actor());
+      return detached(segment);
+    }
+    return detached(fragments_.segment());
   }
 
  private:
+  Reply detached(const std::shared_ptr<Segment>& segment) {
+    drop_detached(segment, space_, registry_.files());
+    Reply reply(0);
+    reply.note_segment(segment->id());
+    return reply;
+  }
+
   /// Not where the segment is removed: this may be its last mapping, and the segment's memory must
   /// be free when the call is over, which the supervisor alone can see to.
   [[nodiscard]] bool caller_may_complete() const { return !fragments_.segment()->ends_unmapped(); }

@@ -232,6 +232,25 @@ def in_an_ipc_namespace_of_its_own():
     expect("our semaphores", 0, subprocess.run(["ipcs", "-s"], check=True, capture_output=True).stdout.count(b"0x"))
 
 
+def segments_that_nobody_made_stay():
+    """What was restored or loaded waits for its first user, also behind the death of who made it."""
+    shmvisor = keeper.SHMVISOR
+    subprocess.run([shmvisor, "run", "--save-at-end", "saved", "--", "ipcmk", "-M", "4097"], check=True,
+                   capture_output=True)
+    for mode in ("orphaned", "rmid-forced"):
+        run = shell("ipcs -m | grep -c 4097; read -r _; ipcs -m | grep -c 4097; ipcs -m | grep -c 4098",
+                    ["--restore", "saved", "--cleanup", mode, "--control", "control"], stdin=subprocess.PIPE)
+        expect("restored", "1", say(run))
+        subprocess.run([shmvisor, "load", "--control", "control", "--key", "0x88"], input=b"x" * 4098, check=True,
+                       capture_output=True)
+        die_once(run)
+        time.sleep(2.5)  # of a search for orphans
+        run.stdin.write("\n")
+        run.stdin.flush()
+        out, log = run.communicate(timeout=keeper.BOUND_SECONDS)
+        expect(f"--cleanup {mode}; {log}", ["1", "1"], out.split())
+
+
 keeper.carry_out(exit_statuses, signals_are_passed_on, the_keeper_is_killed, both_are_killed, killed_at_the_start,
                  too_many_deaths, nothing_is_left_open, files_in_proc, files_of_a_namespace_inside,
-                 in_an_ipc_namespace_of_its_own)
+                 in_an_ipc_namespace_of_its_own, segments_that_nobody_made_stay)

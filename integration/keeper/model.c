@@ -223,23 +223,10 @@ static int act(double seconds, unsigned seed, int number) {
   return 0;
 }
 
-/// The first attaches and detaches of a process are run by its server step by step, and it would
-/// die with that.
-static void warm_up(void) {
-  for (int times = 0; times < 6; ++times) {
-    const int id = shmget(IPC_PRIVATE, 1, 0600);
-    void* const place = shmat(id, NULL, 0);
-    if (place == (void*)-1 || shmdt(place) != 0 || shmctl(id, IPC_RMID, NULL) != 0) {
-      diverge("warming up: %s", strerror(errno));
-    }
-  }
-  printf("ready\n");
-  fflush(stdout);
-}
-
 int main(int argc, char** argv) {
   if (argc != 4 && argc != 5) return 2;
-  warm_up();
+  printf("ready\n");
+  fflush(stdout);
   const int processes = atoi(argv[3]);
   const int first = argc > 4 ? atoi(argv[4]) : 0;
   for (int number = first; number < first + processes; ++number) {

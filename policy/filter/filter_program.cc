@@ -30,7 +30,6 @@ constexpr std::uint32_t kNoSuchCall = SCMP_ACT_ERRNO(ENOSYS);
 constexpr std::uint32_t kTrace = SCMP_ACT_TRACE(0);
 using CallNames = std::span<const char* const>;
 constexpr std::array<const char*, 2> kTracedCalls = {"shmat", "shmdt"};
-constexpr std::array<const char*, 2> kNamespaceCalls = {"unshare", "setns"};
 /// SCMP_ACT_NOTIFY, seccomp_api_get(3).
 constexpr unsigned kApiLevel = 5;
 
@@ -95,6 +94,16 @@ Result<void> add_notified_or_traced(const Context& context) {
   return {};
 }
 
+/// unshare(2) and setns(2); but not the unshare(CLONE_VM) that SiteRewriter has a caller make,
+/// which changes nothing.
+Result<void> add_namespace_calls(const Context& context) {
+  constexpr scmp_arg_cmp kOtherFlags{0, SCMP_CMP_NE, CLONE_VM, 0};
+  if (auto added = add_call(context, SCMP_ACT_NOTIFY, "unshare", &kOtherFlags); !added) {
+    return added;
+  }
+  return add_call(context, SCMP_ACT_NOTIFY, "setns");
+}
+
 Result<void> add_shm_calls(const Context& context, FilteredArchitecture::ShmCalls calls) {
   switch (calls) {
     case FilteredArchitecture::ShmCalls::kNotified:
@@ -133,7 +142,7 @@ Result<Context> make_filter_of(const FilteredArchitecture& architecture) {
   if (!context) return Errno(ENOMEM);
   if (auto set = set_architecture(context, architecture.token); !set) return set.error();
   if (auto added = add_shm_calls(context, architecture.shm_calls); !added) return added.error();
-  if (auto added = add_calls(context, SCMP_ACT_NOTIFY, kNamespaceCalls); !added) {
+  if (auto added = add_namespace_calls(context); !added) {
     return added.error();
   }
   if (architecture.has_ipc_multiplexer) {

@@ -13,6 +13,8 @@
 //   on an aarch64 kernel, the same of aarch64 (shmget 194, shmctl 195, shmat 196, shmdt 197) as of
 //   x86-64, and of arm (shmat 305, shmdt 306, shmget 307, shmctl 308; no ipc) as of i386
 //   any other architecture                                     ERRNO(ENOSYS)
+// An unshare(2) with CLONE_VM and nothing else is allowed: it changes nothing, and a caller is made
+// to run it (SiteRewriter).
 // unshare(2), setns(2) and clone(2) are let through as they are; being told of the first two is
 // what allows to remember a thread's namespaces from one call of it to the next. The flags of
 // clone3(2) are in memory, which no filter reads, and to be told of each would cost 15 to 30

@@ -59,7 +59,7 @@ class AgentKeeper {
         child_signals_(open_child_signals()),
         children_changed_(loop_.watch(child_signals_.get(), POLLIN, [this](short) { reap(); })),
         serves_(loop_.watch(shared.ready, POLLIN, [this](short) { hear_server(); })),
-        servers_(loop_, shared.kept.page, plan(options, std::move(serve))) {}
+        servers_(loop_, shared.kept, plan(options, std::move(serve))) {}
 
   int run() {
     if (!signals_.valid() || !child_signals_.valid() || !servers_.valid()) {

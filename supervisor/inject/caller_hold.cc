@@ -5,6 +5,7 @@
 #include <atomic>
 #include <utility>
 
+#include "policy/base/fault_point.h"
 #include "supervisor/inject/attach_to_caller.h"
 #include "supervisor/procfs/process_stat.h"
 
@@ -32,15 +33,19 @@ Result<int> CallerHold::hold_and_lend(const LentDescriptor& lent, LendingOrder o
   if (!held() && killably && order == LendingOrder::kLendFirst) {
     if (notification_used_up_) return Errno(ESRCH);
     Result<int> number = Errno(ENOMEM);
+    note_lent(lent);
     const auto taken = take_from_notification([&](std::uint64_t id) {
       while_it_waits(id);
+      fault_point("before_lending");
       number = lent.lend(call_.listener(), id, call_.tid());
+      fault_point("lent");
     });
     if (!taken) return reported(taken.error());
     if (!number && number.error() != Errno(EMFILE)) return Errno(ENOMEM);
     return number;
   }
   if (const auto taken = hold(); !taken) return taken.error();
+  note_lent(lent);
   return RepeatedCall(call_, thread(), expected_).lend(lent, killably ? while_it_waits : nullptr);
 }
 
@@ -48,7 +53,9 @@ Result<AttachedThread> CallerHold::attach_and_interrupt() {
   expected_.let_another_receive_waiting();
   auto attached = attach_to_caller(call_, expected_, tracer_wait_, pin_);
   if (!attached) return attached;
+  fault_point("attached");
   if (const auto asked = attached->interrupt(); !asked) return asked.error();
+  fault_point("interrupted");
   return attached;
 }
 
@@ -88,6 +95,17 @@ Result<void> CallerHold::take_over() {
   return {};
 }
 
+journal::InjectionNote* CallerHold::note() {
+  CallSlots* const slots = call_.listener().slots();
+  journal::InjectionNote* const note = slots == nullptr ? nullptr : slots->note(call_.id());
+  if (note != nullptr) note->caller.store(unique_);
+  return note;
+}
+
+void CallerHold::note_lent(const LentDescriptor& lent) {
+  if (journal::InjectionNote* const note = this->note()) note->mark.store(lent.mark());
+}
+
 void CallerHold::observe_wait() {
   // In the state that signals do not end a task shows as 'D' ever after we interrupted it. One that
   // was woken shows so only for as long as it waits for the lock of the notification, which
@@ -106,7 +124,9 @@ void CallerHold::secure_answer() {
 
 bool CallerHold::send_out_of_notification() {
   notification_used_up_ = true;
-  return call_.listener().send_back(call_.id()).ok();
+  const bool sent = call_.listener().send_back(call_.id()).ok();
+  fault_point("sent_back");
+  return sent;
 }
 
 Result<StoppedThread> CallerHold::stopped(AttachedThread attached) {
@@ -114,6 +134,12 @@ Result<StoppedThread> CallerHold::stopped(AttachedThread attached) {
 }
 
 void CallerHold::keep(StoppedThread thread) {
+  fault_point("held");
+  if (journal::InjectionNote* const note = this->note()) {
+    // Of a server that died.
+    if (note->has(journal::InjectionNote::kBlocked)) thread.had_signal_mask(note->signal_mask);
+    thread.note_in(*note);
+  }
   caller_ = std::make_shared<HeldCaller>(std::move(thread));
   call_.reroute(caller_);
 }

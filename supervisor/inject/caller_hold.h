@@ -42,18 +42,19 @@ enum class LendingOrder : std::uint8_t {
   kLendFirst,
   /// In a repetition of its call (RepeatedCall), 40 us later: so that it keeps nothing, but is
   /// killed with us from then on. For a caller that is to run calls step by step, which dies with
-  /// us anyway.
+  /// us anyway where nothing is noted for another server.
   kHoldFirst,
 };
 
 class CallerHold {
  public:
   CallerHold(PendingCall& call, ExpectedCalls& expected, AccessWarnings& access_warnings,
-             const TracerWait& tracer_wait)
+             const TracerWait& tracer_wait, std::uint64_t caller)
       : call_(call),
         expected_(expected),
         access_warnings_(access_warnings),
-        tracer_wait_(tracer_wait) {}
+        tracer_wait_(tracer_wait),
+        unique_(caller) {}
 
   [[nodiscard]] PendingCall& call() const { return call_; }
   [[nodiscard]] ExpectedCalls& expected() const { return expected_; }
@@ -68,6 +69,9 @@ class CallerHold {
   /// notification in which the caller waits killably, attached to, so that it may be given more.
   Result<int> hold_and_lend(const LentDescriptor& lent, LendingOrder order,
                             const WhileItWaits& while_it_waits);
+
+  /// Where the next server finds what is done in the caller; null where there will be none.
+  [[nodiscard]] journal::InjectionNote* note();
 
   /// For a call that is to change something: makes sure, by taking the caller over, that no signal
   /// keeps its answer from it. Does nothing where that is sure anyway, and where the caller cannot
@@ -87,6 +91,7 @@ class CallerHold {
   /// Holds a caller without trusting its notification.
   Result<void> take_over();
   void observe_wait();
+  void note_lent(const LentDescriptor& lent);
   /// Answers the notification so that the caller gets out of it, into our stop. Only where that
   /// succeeds is the thread that we attached to the caller: its tid may have gone to a thread that
   /// execs.
@@ -104,6 +109,7 @@ class CallerHold {
   /// For somebody else's tracer. Nobody is waited for while an answer is being secured, since other
   /// calls wait for that.
   TracerWait tracer_wait_;
+  const std::uint64_t unique_;  ///< the caller's ThreadIdentity::unique()
   std::optional<CpuPin> pin_;
   std::shared_ptr<HeldCaller> caller_;
   /// A caller that is not held then got away, and its tid says nothing any more.

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "policy/base/fault_point.h"
 #include "supervisor/inject/site_rewriter.h"
 
 namespace shmvisor {
@@ -34,6 +35,7 @@ Result<MapAttempt> CompletedByCaller::map(Mapping& mapping) {
     return MapAttempt::of(kNotThisWay);
   }
   use.loans->keep(use.unique, std::move(mapping.file), lent);
+  fault_point("loan_kept");
   thread.go_on_from(*begin);
   return MapAttempt::of(MapAttempt::Outcome::kCompletedByCaller);
 }

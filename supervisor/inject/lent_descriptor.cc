@@ -58,6 +58,27 @@ bool is_free(pid_t tid, int number) {
   return !seen && seen.error() == Errno(ENOENT);
 }
 
+/// Of a number that is not open.
+constexpr std::uint64_t kNowhere = ~std::uint64_t{0};
+
+/// The file position there; nothing where we cannot tell.
+std::optional<std::uint64_t> position_of(pid_t tid, int number) {
+  const auto info = open_guarded_proc_file(tid, ("fdinfo/" + std::to_string(number)).c_str());
+  if (!info) {
+    if (info.error() == Errno(ESRCH)) return kNowhere;  // no such number, or no such thread
+    return std::nullopt;
+  }
+  constexpr std::string_view kField = "pos:\t";
+  std::array<char, 64> text{};
+  const ssize_t size = ::read(info->get(), text.data(), text.size());
+  if (size < 0) return errno == ENOENT ? std::optional(kNowhere) : std::nullopt;
+  const std::string_view line(text.data(), static_cast<std::size_t>(size));
+  std::uint64_t position = 0;
+  if (!line.starts_with(kField)) return std::nullopt;
+  std::from_chars(line.data() + kField.size(), line.data() + line.size(), position);
+  return position;
+}
+
 }  // namespace
 
 LentDescriptor::LentDescriptor(int fd) : fd_(fd), mark_(draw_mark()) {
@@ -100,20 +121,20 @@ Result<int> LentDescriptor::lend_as_answer(Listener& listener, std::uint64_t id,
 }
 
 std::optional<bool> LentDescriptor::is_at(pid_t tid, int number) const {
-  const auto info = open_guarded_proc_file(tid, ("fdinfo/" + std::to_string(number)).c_str());
-  if (!info) {
-    if (info.error() == Errno(ESRCH)) return false;  // no such number, or no such thread
-    return std::nullopt;
+  const auto found = position_of(tid, number);
+  if (!found) return std::nullopt;
+  return *found == mark_;
+}
+
+std::vector<int> LentDescriptor::find(pid_t tid, const std::function<bool(std::uint64_t)>& ours) {
+  std::vector<int> found;
+  const auto open = numbered_entries(proc_path(tid, "fd").c_str());
+  if (!open) return found;
+  for (const int number : *open) {
+    const auto position = position_of(tid, number);
+    if (position && *position != kNowhere && ours(*position)) found.push_back(number);
   }
-  constexpr std::string_view kField = "pos:\t";
-  std::array<char, 64> text{};
-  const ssize_t size = ::read(info->get(), text.data(), text.size());
-  if (size < 0) return errno == ENOENT ? std::optional(false) : std::nullopt;
-  const std::string_view line(text.data(), static_cast<std::size_t>(size));
-  std::uint64_t position = 0;
-  if (!line.starts_with(kField)) return std::nullopt;
-  std::from_chars(line.data() + kField.size(), line.data() + line.size(), position);
-  return position == mark_;
+  return found;
 }
 
 std::optional<bool> LentDescriptor::identify(pid_t tid, int number) const {

@@ -18,7 +18,9 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <vector>
 
 #include "policy/base/result.h"
 #include "supervisor/notify/listener.h"
@@ -42,6 +44,9 @@ class LentDescriptor {
   Result<int> lend_as_answer(Listener& listener, std::uint64_t id, pid_t tid) const;
   /// Whether the thread's table has the descriptor as `number`. Nothing where we cannot tell.
   [[nodiscard]] std::optional<bool> is_at(pid_t tid, int number) const;
+  /// The numbers in the thread's table whose position is `ours`.
+  [[nodiscard]] static std::vector<int> find(pid_t tid,
+                                             const std::function<bool(std::uint64_t)>& ours);
   /// The same, with some patience where we cannot tell, for want of descriptors of ours say. Where
   /// the answer is not yes, the number may be anybody's, and is not ours to close.
   [[nodiscard]] std::optional<bool> identify(pid_t tid, int number) const;

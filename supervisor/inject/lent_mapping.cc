@@ -19,7 +19,8 @@ Result<MapAttempt> finish_lent_mapping(StoppedThread& thread, Abi abi, const Map
     if (!ours.value_or(false)) {
       if (!is_error_result(progress.result)) {
         const AddressRange range{static_cast<std::uint64_t>(progress.result), mapping.arguments[1]};
-        if (const auto unmapped = unmap_in(thread, abi, range); !unmapped) return unmapped.error();
+        const auto unmapped = unmap_in(thread, abi, range, journal::InjectionNote::kUndo);
+        if (!unmapped) return unmapped.error();
       }
       if (!ours) return Errno(ENOMEM);
       return MapAttempt::of(MapAttempt::Outcome::kLost);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "policy/base/error_result.h"
+#include "policy/base/fault_point.h"
 #include "supervisor/inject/call_from_site.h"
 #include "supervisor/inject/outgoing_files.h"
 
@@ -26,6 +27,7 @@ class AnswerWithDescriptor : public AnswerRoute {
     Listener& listener = call_.listener();
     if (!is_error_result(result)) {
       const OutgoingFiles::Stay stay(caller_);
+      fault_point("before_answer_with_descriptor");
       const auto lent = lent_.lend_as_answer(listener, call_.id(), call_.tid());
       file_.reset();  // only the mapping shall count for in_use()
       if (lent) return true;

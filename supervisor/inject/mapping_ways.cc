@@ -53,9 +53,10 @@ class Lending : public WayToMap {
   Result<MapAttempt> map_once(Mapping& mapping) {
     const Abi abi = hold_.call().raw().abi;
     PageInstaller installer(hold_.call(), page_.use(), features_);
-    // Who has the page, as far as we know, is not to be killed with us.
-    const auto order = page_.use().page != nullptr && page_.use().used() ? LendingOrder::kLendFirst
-                                                                         : LendingOrder::kHoldFirst;
+    // Who has the page, as far as we know, is not to be killed with us; whom a server that follows
+    // us finds noted is not killed, and closes what it was lent.
+    const bool lives_on = (page_.use().page != nullptr && page_.use().used()) || hold_.note();
+    const auto order = lives_on ? LendingOrder::kLendFirst : LendingOrder::kHoldFirst;
     const auto number = hold_.hold_and_lend(*mapping.lent, order,
                                             [&](std::uint64_t id) { installer.lend_if_due(id); });
     if (!number) {

@@ -59,11 +59,14 @@ Result<void> lock_lazily(StoppedThread& thread, Abi abi, const AddressRange& ran
                                   {range.start, range.length, std::uint64_t{MLOCK_ONFAULT}});
   if (!locked) return locked.error();
   if (*locked == 0) return {};
-  if (const auto unmapped = unmap_in(thread, abi, range); !unmapped) return unmapped.error();
+  const auto unmapped = unmap_in(thread, abi, range, journal::InjectionNote::kUndo);
+  if (!unmapped) return unmapped.error();
   return Errno(static_cast<int>(-*locked));
 }
 
-Result<void> unmap_in(StoppedThread& thread, Abi abi, const AddressRange& range) {
+Result<void> unmap_in(StoppedThread& thread, Abi abi, const AddressRange& range,
+                      journal::InjectionNote::Deed deed) {
+  thread.intend(deed);
   const auto unmapped = thread.call(abi, RemoteCall::kMunmap, {range.start, range.length});
   if (!unmapped) return unmapped.error();
   if (*unmapped < 0) return Errno(static_cast<int>(-*unmapped));

@@ -26,6 +26,8 @@ bool answers_mmap(std::int64_t result, const CallArguments& arguments);
 
 /// LockMode::kLazy, for which mmap(2) has no flag. Where the lock is refused the mapping goes.
 Result<void> lock_lazily(StoppedThread& thread, Abi abi, const AddressRange& range);
-Result<void> unmap_in(StoppedThread& thread, Abi abi, const AddressRange& range);
+/// `deed`: what it is to the call that is served.
+Result<void> unmap_in(StoppedThread& thread, Abi abi, const AddressRange& range,
+                      journal::InjectionNote::Deed deed);
 
 }  // namespace shmvisor

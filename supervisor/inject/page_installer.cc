@@ -4,11 +4,19 @@
 #include <climits>
 #include <utility>
 
+#include "policy/base/fault_point.h"
 #include "supervisor/inject/lent_mapping.h"
 #include "supervisor/inject/mmap_call.h"
 #include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
+namespace {
+
+bool is_result(const Result<std::int64_t>& mapped, std::uint64_t address) {
+  return mapped && static_cast<std::uint64_t>(*mapped) == address;
+}
+
+}  // namespace
 
 void PageInstaller::lend_if_due(std::uint64_t id) {
   const CallPage* const page = use_.page;
@@ -21,7 +29,9 @@ void PageInstaller::lend_if_due(std::uint64_t id) {
   if (used || (waits && !CallPage::is_due(misses))) return;
   const auto status = TaskStatus::read(call_.tid());
   if (!status || status->seccomp_filters != page->filters_of_callers()) return;
+  fault_point("before_page_lent");
   const auto lent = page->file().lend(call_.listener(), id, call_.tid());
+  fault_point("page_lent");
   if (lent) number_ = *lent;
 }
 
@@ -31,12 +41,17 @@ void PageInstaller::finish(StoppedThread& thread, Abi abi, bool wanted) {
   const CallPage& page = *use_.page;
   const CallArguments mapping = page.mapping(*number);
   const CallArguments slots = page.mapping_of_slots(*number);
-  const auto mapped = wanted ? thread.call(abi, RemoteCall::kMmap, mapping) : Errno(ECANCELED);
+  // The slots first: what has the page has them. They may be there already, of a server that died.
+  const bool has_slots =
+      wanted && (is_result(thread.call(abi, RemoteCall::kMmap, slots), slots[0]) ||
+                 thread.peek(slots[0]) == slots[0]);
+  fault_point("page_slots_mapped");
   // Where its place is taken the caller goes on without, and what is there stays as it is.
-  const bool there = mapped && static_cast<std::uint64_t>(*mapped) == mapping[0];
+  const bool there =
+      has_slots && is_result(thread.call(abi, RemoteCall::kMmap, mapping), mapping[0]);
+  fault_point("page_mapped");
   if (there) {
     // After mlockall(MCL_FUTURE) it would count for RLIMIT_MEMLOCK.
-    (void)thread.call(abi, RemoteCall::kMmap, slots);
     (void)thread.call(abi, RemoteCall::kMunlock, {mapping[0], mapping[1] + slots[1]});
   }
   if (page.file().identify(thread.tid(), *number).value_or(false)) {
@@ -44,7 +59,8 @@ void PageInstaller::finish(StoppedThread& thread, Abi abi, bool wanted) {
     if (there) use_.misses->store(CallPageUse::kUsed, std::memory_order_relaxed);
   } else if (there) {
     // Another thread may have closed it, and what is mapped may be any file.
-    (void)unmap_in(thread, abi, {mapping[0], mapping[1] + slots[1]});
+    (void)unmap_in(thread, abi, {mapping[0], mapping[1] + slots[1]},
+                   journal::InjectionNote::kNothing);
   }
 }
 

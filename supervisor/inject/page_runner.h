@@ -3,6 +3,7 @@
 // Ownership: borrows what it is given. Thread rule: the thread that received the call.
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "emulation/memmap/address_range.h"
@@ -31,9 +32,11 @@ class PageRunner {
   }
 
   /// How far the code came; nothing where the caller completes its call, which it does where it may
-  /// and can. EAGAIN where nothing was done. Precondition: is_in().
+  /// and can. EAGAIN where nothing was done. `goes_alone`: called before code runs whose end we may
+  /// not live to see, where another server would. Precondition: is_in().
   Result<std::optional<CallPage::Progress>> run(StoppedThread& thread, const CallPage::Work& work,
-                                                bool caller_may_complete) const;
+                                                bool caller_may_complete,
+                                                const std::function<void()>& goes_alone) const;
 
  private:
   const CallPageUse use_;

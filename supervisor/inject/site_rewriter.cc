@@ -10,7 +10,6 @@
 
 #include "supervisor/attaches/memory_map.h"
 #include "supervisor/inject/arch/remote_call.h"
-#include "supervisor/inject/parked_call.h"
 #include "supervisor/procfs/proc_file.h"
 #include "supervisor/procfs/task_status.h"
 
@@ -107,22 +106,9 @@ bool SiteRewriter::has_other_filter() const {
 
 bool SiteRewriter::is_alone() const {
   // check_unshare_flags() of kernel/fork.c: EINVAL unless no other task has the address space, and
-  // then there is nothing to unshare. Our own filter wants to be told of the call first.
-  ExpectedCalls& expected = hold_.expected();
-  Listener& listener = hold_.call().listener();
-  const pid_t tid = hold_.call().tid();
-  expected.expect(tid);
-  auto unsharing = hold_.thread().begin_call(page_code::abi(), RemoteCall::kUnshare, {CLONE_VM});
-  const auto id = unsharing ? await_parked(expected, listener, tid, *unsharing) : std::nullopt;
-  expected.end(tid);
-  if (!unsharing) return false;
-  if (id) {
-    (void)listener.let_through(*id);
-  } else if (!unsharing->over()) {
-    (void)unsharing->interrupt();
-  }
-  const auto unshared = unsharing->finish();
-  return id && unshared && *unshared == 0;
+  // then there is nothing to unshare. Our own filter lets it through.
+  const auto unshared = hold_.thread().call(page_code::abi(), RemoteCall::kUnshare, {CLONE_VM});
+  return unshared && *unshared == 0;
 }
 
 std::optional<std::uint64_t> SiteRewriter::stub_for(std::uint64_t site) const {

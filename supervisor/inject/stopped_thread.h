@@ -30,6 +30,7 @@
 #include "supervisor/inject/arch/registers.h"
 #include "supervisor/inject/departure.h"
 #include "supervisor/inject/tracee.h"
+#include "supervisor/journal/injection_note.h"
 #include "supervisor/kernel/features.h"
 
 namespace shmvisor {
@@ -77,6 +78,19 @@ class StoppedThread {
   /// interrupted: its calls are made by the instruction at `address`. When it is let go, the kernel
   /// decides anew what becomes of the interrupted call, by the signals that there are then.
   void enter_at(std::uint64_t address) { entry_ = registers_.behind_entry_at(address); }
+  /// From now on `note`, which outlives this, says how far we have come: a server that follows us
+  /// gives the thread back what it had, and it makes its call again. Precondition: is_in() it.
+  void note_in(journal::InjectionNote& note) { note_ = &note; }
+  /// Null where nothing is noted.
+  [[nodiscard]] journal::InjectionNote* note() const { return note_; }
+  /// What the next call is for.
+  void intend(journal::InjectionNote::Deed deed) {
+    if (note_ != nullptr) note_->intend(deed);
+  }
+  /// The code of run() has mapped what the call is for.
+  void mapped_by_code(std::uint64_t address) { mapped_by_code_ = address; }
+  /// For one whose signals a server that died has blocked: what its mask was.
+  void had_signal_mask(std::uint64_t mask) { set_signal_mask_then(mask); }
   /// Runs one system call in it. The result is the kernel's: a value, or an errno negated.
   /// Errors: ESRCH, and EACCES where the thread does not run what it should.
   Result<std::int64_t> call(Abi abi, RemoteCall call,
@@ -160,7 +174,31 @@ class StoppedThread {
   StoppedThread(Tracee tracee, const Registers& registers, std::uint64_t signal_mask)
       : tracee_(std::move(tracee)), registers_(registers), signal_mask_(signal_mask) {}
 
-  Result<void> enter(Abi abi, const Registers& entering);
+  /// What becomes of a thread whose tracer dies while it has registers that it was given.
+  enum class Alone : std::uint8_t {
+    kDies,
+    kGoesOn,  ///< they are those of its own call, or a stop guards it
+  };
+  Result<void> enter(Abi abi, const Registers& entering, Alone alone);
+  /// The same in a noted thread: it enters by its own call, which is made another one there, while
+  /// a SIGSTOP waits for it.
+  Result<void> enter_guarded(Abi abi, RemoteCall call,
+                             const std::array<std::uint64_t, 6>& arguments);
+  /// Whether calls are run so.
+  [[nodiscard]] bool is_guarded() const { return note_ != nullptr && !entry_; }
+  /// It has the registers of its own call from now on, and its signals blocked. False where it is
+  /// gone.
+  bool note_repeating();
+  /// Before it gets other registers than its own, with which it may go on without us: where it
+  /// would be seen in them that something was done already, it stops there if we die. False where
+  /// it is gone.
+  bool guard_leaving();
+  /// Has a SIGSTOP wait for it. Who cannot be guarded dies with us instead.
+  void send_guard();
+  /// Goes on to where it takes the SIGSTOP that waits for it, which is dropped when it is let go.
+  void meet_stop();
+  /// Whether what it stopped for is the SIGSTOP that guards it; drops it.
+  bool drop_own_stop();
   /// Whether the call that was just entered is the one that `wanted` makes; skips any other.
   Result<void> check_entry(Abi abi, const Registers& wanted);
   /// `stop`: on the way out of a call.
@@ -183,7 +221,10 @@ class StoppedThread {
   bool mask_differs_ = false;    ///< it has not signal_mask_, or is not to have what it has
   bool replaced_ = false;        ///< by another program, to which registers_ mean nothing
   bool in_traced_call_ = false;  ///< which the kernel has yet to leave
+  bool at_end_of_code_ = false;  ///< of run(); it has not had its own registers since
+  std::optional<std::uint64_t> mapped_by_code_;
   Departure departure_;
+  journal::InjectionNote* note_ = nullptr;
 };
 
 }  // namespace shmvisor

@@ -1,8 +1,11 @@
 #include "supervisor/inject/tracee.h"
 
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 
@@ -110,6 +113,33 @@ bool Tracee::is_fault(int signal) const {
 bool Tracee::resume(bool to_syscall_stop) {
   const auto signal = static_cast<std::uint64_t>(std::exchange(pending_signal_, 0));
   return ptrace_value(to_syscall_stop ? PTRACE_SYSCALL : PTRACE_CONT, tid_, 0, signal) == 0;
+}
+
+Result<void> Tracee::send_stop() const {
+  // As a thread's own signal: who stops the process sends it to the process.
+  if (::syscall(SYS_tkill, tid_, SIGSTOP) != 0) return Errno::current();
+  return {};
+}
+
+bool Tracee::waits_for_it(int signal) const {
+  constexpr std::uint32_t kMostAtOnce = 8;
+  __ptrace_peeksiginfo_args from{};
+  std::array<siginfo_t, kMostAtOnce> waiting{};
+  from.nr = kMostAtOnce;
+  for (;;) {
+    const long read = ::ptrace(PTRACE_PEEKSIGINFO, tid_, &from, waiting.data());
+    if (read <= 0) return false;
+    for (long at = 0; at < read; ++at) {
+      if (waiting[static_cast<std::size_t>(at)].si_signo == signal) return true;
+    }
+    from.off += static_cast<std::uint64_t>(read);
+  }
+}
+
+bool Tracee::takes_sent_stop() const {
+  if (pending_signal_ != SIGSTOP) return false;
+  siginfo_t info{};
+  return ptrace_pointer(PTRACE_GETSIGINFO, tid_, 0, &info) == 0 && info.si_code == SI_TKILL;
 }
 
 bool Tracee::detach() {

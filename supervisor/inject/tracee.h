@@ -98,6 +98,13 @@ class Tracee {
   /// Lets it go on, with the signal that it was about to take: to where it enters or leaves the
   /// kernel, or until something happens.
   bool resume(bool to_syscall_stop);
+  /// Has a SIGSTOP wait for it, which it stops by if nobody drops it. Errors: EPERM.
+  Result<void> send_stop() const;
+  /// Whether such a SIGSTOP, or another `signal` of the thread's own, waits for it still.
+  /// Precondition: it has stopped.
+  [[nodiscard]] bool waits_for_it(int signal) const;
+  /// Whether the signal that it was about to take is that one.
+  [[nodiscard]] bool takes_sent_stop() const;
   /// Detaches the stopped thread, which goes on with the signal that it was about to take. False
   /// where it has died.
   bool detach();

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "policy/base/result.h"
@@ -21,6 +22,7 @@ struct Mapping {
   CallArguments arguments{};           ///< mmap(2)'s
   UniqueFd file;                       ///< which a way may keep
   bool caller_may_complete = false;    ///< it may map after its call was answered
+  std::function<void()> goes_alone;    ///< before code runs that would end it without us
   std::optional<LentDescriptor> lent;  ///< `file` in the caller, with its number in `arguments`
 };
 

@@ -14,12 +14,15 @@
 #pragma once
 
 #include <linux/seccomp.h>
+#include <sys/types.h>
 
 #include <array>
+#include <atomic>
 #include <bitset>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -77,6 +80,31 @@ class CallSlots {
   void free(std::uint64_t call);
   /// The listener is closed.
   void forget(int listener);
+  /// Where the call's injection is noted; null where it has no slot. Till it is freed.
+  [[nodiscard]] journal::InjectionNote* note(std::uint64_t call);
+
+  // Of callers that were held when a server died:
+
+  /// Keeps the slot of a call whose notification is used up, if its injection says anything, or if
+  /// it was in service at a death, till its caller makes it again. Before anything is received.
+  [[nodiscard]] bool leave(std::uint64_t call);
+  /// Of a call that was served before.
+  struct Earlier {
+    journal::InjectionNote* note = nullptr;  ///< in the slot of the call; null: it was not
+    std::uint32_t deaths = 0;                ///< in a row, at which it was in service
+  };
+  /// For a call that was received: if it is one that was left, made again, its slot gets the note
+  /// of that. `caller`: its ThreadIdentity::unique().
+  [[nodiscard]] Earlier take_up(const seccomp_notif& call, std::uint64_t caller);
+  struct Guarded {
+    std::uint64_t call = 0;
+    pid_t tid = 0;
+  };
+  /// Left slots whose notes have `flag`: kGuarded, the caller may be stopped.
+  [[nodiscard]] std::vector<Guarded> left_with(std::uint32_t flag) const;
+  /// Whether it is left still. If so `look` is called with its note, under the lock.
+  bool look_at_left(std::uint64_t call, const std::function<void(journal::InjectionNote&)>& look);
+
   /// Taken ones.
   [[nodiscard]] std::size_t taken() const;
 
@@ -97,16 +125,20 @@ class CallSlots {
   [[nodiscard]] std::uint16_t find(std::uint64_t call) const REQUIRES(mutex_);
   [[nodiscard]] std::uint16_t number_of(const journal::CallSlot& slot) const;
   void set_flag(std::uint64_t call, std::uint32_t flag, bool on);
+  [[nodiscard]] std::optional<std::uint16_t> left_by(std::uint32_t caller) const REQUIRES(mutex_);
   void enter(std::uint16_t slot) REQUIRES(mutex_);
-  void leave(std::uint16_t slot) REQUIRES(mutex_);
+  void unlink(std::uint16_t slot) REQUIRES(mutex_);
   void release(std::uint16_t slot) REQUIRES(mutex_);
 
   StateFile& file_;
   const std::span<journal::CallSlot> slots_;
+  /// Whether calls may come that were served before.
+  std::atomic<bool> may_come_again_{false};
   mutable Mutex mutex_;
   Condition released_;
   std::bitset<journal::kSlots> taken_ GUARDED_BY(mutex_);
-  std::size_t first_free_ GUARDED_BY(mutex_) = 0;  ///< none below it is free
+  std::vector<std::uint16_t> left_ GUARDED_BY(mutex_);  ///< those that are left
+  std::size_t first_free_ GUARDED_BY(mutex_) = 0;       ///< none below it is free
   /// Received ones by id: the first of each bucket, and the next one of each.
   std::array<std::uint16_t, kBuckets> first_ GUARDED_BY(mutex_);
   std::array<std::uint16_t, journal::kSlots> next_ GUARDED_BY(mutex_);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "policy/base/fault_point.h"
 #include "supervisor/journal/call_slots.h"
 #include "supervisor/journal/registry_journal.h"
 
@@ -92,7 +93,10 @@ std::uint64_t ChangeJournal::append(EncodedRecord record) noexcept {
     return offset;
   }
   record.number(next_number_++);
-  std::memcpy(&area[at_], bytes.data(), bytes.size());
+  const std::size_t half = bytes.size() / 2;
+  std::memcpy(&area[at_], bytes.data(), half);
+  fault_point("record_half_written");
+  std::memcpy(&area[at_ + half], bytes.data() + half, bytes.size() - half);
   at_ += bytes.size();
   return offset;
 }
@@ -103,7 +107,9 @@ void ChangeJournal::commit() noexcept {
   if (at_ == area.committed.load(std::memory_order_relaxed)) return;
   const auto decision = CallSlots::take_decision();
   if (decision) append(encode(*decision));
+  fault_point("before_commit");
   area.committed.store(at_, std::memory_order_release);
+  fault_point("committed");
   // Before a checkpoint leaves the record of the decision out.
   if (decision) CallSlots::decided(file_, *decision);
   if (at_ >= checkpoint_at_) make_checkpoint();
@@ -136,7 +142,9 @@ void ChangeJournal::make_checkpoint() noexcept {
   area.committed.store(end, std::memory_order_relaxed);
   area.checkpoint_bytes = end;
   area.first_number = first_number;
+  fault_point("checkpoint_written");
   header.current.store(before + 1, std::memory_order_release);
+  fault_point("checkpoint_current");
   file_.empty_area(before % 2);
   at_ = end;
   plan_next_checkpoint(end);
@@ -180,6 +188,7 @@ void ChangeJournal::stamped(std::uint32_t place, const AttachStamps& stamps,
   Stamp& older = first.number.load() == last ? second : first;
   // Nothing of what follows is seen before this.
   older.number.exchange(0, std::memory_order_acq_rel);
+  fault_point("stamp_half_written");
   older.atime = stamps.atime;
   older.dtime = stamps.dtime;
   older.lpid = stamps.lpid.pid;

@@ -14,13 +14,15 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "supervisor/journal/injection_note.h"
+
 namespace shmvisor::journal {
 
 // Processes share these: they must need no lock.
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 inline constexpr std::uint32_t kSlots = 4096;
 inline constexpr std::uint32_t kStamps = 1U << 20;
 /// No place among the stamps, or no slot.
@@ -90,6 +92,8 @@ struct CallSlot {
     kReceived = 2,
     /// The result is decided, and is being delivered.
     kDecided = 3,
+    /// Its caller makes it again, and the note says what was done for it already.
+    kLeft = 4,
   };
   static constexpr std::uint32_t kInService = 1;  ///< a thread is busy with it, it does not wait
 
@@ -102,7 +106,8 @@ struct CallSlot {
     seccomp_notif notification;
     std::array<std::byte, 256> room;  ///< for what a newer kernel adds
   };
+  InjectionNote note;
 };
-static_assert(sizeof(CallSlot) == 280);
+static_assert(sizeof(CallSlot) == 680);
 
 }  // namespace shmvisor::journal

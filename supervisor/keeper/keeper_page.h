@@ -43,6 +43,8 @@ struct KeeperPage {
   /// The last server ended by SIGKILL: somebody killed it, no call that it served.
   std::atomic<bool> was_killed{false};
 
+  std::atomic<int> server{0};  ///< the pid of the last one
+
   // Of the servers:
 
   std::atomic<bool> serves{false};        ///< a server has begun to, so that the next one can go on

@@ -23,22 +23,28 @@ pid_t* place_of_tid() {
   return *place == ::gettid() ? place : nullptr;
 }
 
+Result<pid_t> clone_with(unsigned long flags) {
+  pid_t* const tid = place_of_tid();
+  if (tid != nullptr) flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+  // Architectures differ in which of the last two the child's number is; the other one is ignored.
+  const long pid = ::syscall(SYS_clone, flags, nullptr, nullptr, tid, tid);
+  if (pid < 0) return Errno::current();
+  return static_cast<pid_t>(pid);
+}
+
 }  // namespace
 
 Result<pid_t> clone_server() {
   const pid_t keeper = ::getpid();
-  pid_t* const tid = place_of_tid();
-  const unsigned long flags =
-      CLONE_FILES | SIGCHLD | (tid != nullptr ? CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID : 0UL);
-  // Architectures differ in which of the last two the child's number is; the other one is ignored.
-  const long pid = ::syscall(SYS_clone, flags, nullptr, nullptr, tid, tid);
-  if (pid < 0) return Errno::current();
-  if (pid == 0) {
+  const auto pid = clone_with(CLONE_FILES | SIGCHLD);
+  if (pid && *pid == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (::getppid() != keeper) ::_exit(1);  // it ended before
     ::prctl(PR_SET_NAME, "shmvisor-server", 0, 0, 0);
   }
-  return static_cast<pid_t>(pid);
+  return pid;
 }
+
+Result<pid_t> clone_aside() { return clone_with(0); }
 
 }  // namespace shmvisor

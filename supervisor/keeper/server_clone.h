@@ -14,4 +14,8 @@ namespace shmvisor {
 /// The child's pid; 0 in the child, which gets SIGKILL when the calling process ends.
 [[nodiscard]] Result<pid_t> clone_server();
 
+/// The same for a child with a table of its own, of whose end no signal tells, and which wait(2)
+/// sees with __WALL alone.
+[[nodiscard]] Result<pid_t> clone_aside();
+
 }  // namespace shmvisor

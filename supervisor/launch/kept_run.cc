@@ -25,10 +25,11 @@ class Keeper {
         init_(loop_, launched.command.pid(), launched.group, launched.options.signal_group,
               launched.inherited.watched(), below_),
         // The witness's: until it is dismissed.
-        servers_(loop_, page_, plan(std::move(serve)), prepared().witness_fd()) {}
+        servers_(loop_, *launched.kept, plan(std::move(serve)), prepared().witness_fd()) {}
 
   int run() {
     if (!init_.valid()) return exit_status::kOwnFailure;
+    below_.leave_out(servers_.rescue(), 1);
     if (!servers_.valid()) {
       return launched_.give_up({exit_status::kOwnFailure,
                                 "--keeper: its descriptors cannot be listed; raise RLIMIT_NOFILE"});

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "policy/base/fault_point.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/journal/state_restore.h"
 #include "supervisor/kernel/file_inode.h"
@@ -41,6 +42,7 @@ Result<void, std::string> KeptState::bring_back(std::span<Session* const> sessio
     std::ranges::copy(restored->descriptors, std::back_inserter(all.descriptors));
     std::ranges::move(restored->locked, std::back_inserter(all.locked));
   }
+  fault_point("state_restored");
   std::vector<Held> held;
   // What is left is of segments that were being made, or were over, and of IPC namespaces.
   std::ranges::sort(all.descriptors);
@@ -51,6 +53,7 @@ Result<void, std::string> KeptState::bring_back(std::span<Session* const> sessio
     if (!hold_again(sessions, left, held)) page_.descriptors.drop(fd);
   });
   for (Session* const session : sessions) observe(*session);
+  fault_point("state_observed");
   for (Session* const session : sessions) {
     end_unheld(*session, held);
     finish_restore(state_, session->number(), session->registries());
@@ -110,6 +113,8 @@ void KeptState::forget_others(const std::vector<CallSlots::Left>& left,
       slots_.forget(call.listener);
     }
   }
+  injections_.settle();
+  fault_point("calls_back");
   if (!left.empty()) spdlog::debug("{} calls were under way", left.size());
 }
 

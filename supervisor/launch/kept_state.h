@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "policy/base/result.h"
+#include "supervisor/inject/left_injections.h"
 #include "supervisor/join/joined_commands.h"
 #include "supervisor/journal/call_slots.h"
 #include "supervisor/journal/change_journal.h"
@@ -44,11 +45,14 @@ class KeptState {
   [[nodiscard]] CallSlots& slots() { return slots_; }
   /// The calls that came and were not answered. Once: it counts deaths.
   [[nodiscard]] std::vector<CallSlots::Left> take_calls();
-  /// Those of them whose listeners are none of these are over.
+  /// Those of them whose listeners are none of these are over. Callers that were held go on.
   void forget_others(const std::vector<CallSlots::Left>& left, const std::vector<int>& listeners);
 
-  /// False where segments' pages are still being locked: see end_process.h.
-  bool wait_for_end(std::chrono::milliseconds bound) { return locking_.wait_for_end(bound); }
+  /// False where segments' pages are still being locked, or callers given back what they had: see
+  /// end_process.h.
+  bool wait_for_end(std::chrono::milliseconds bound) {
+    return injections_.wait_for_end(bound) && locking_.wait_for_end(bound);
+  }
 
  private:
   KeptState(const Kept& kept, journal::RecoveredState state);
@@ -71,6 +75,7 @@ class KeptState {
   journal::RecoveredState state_;
   ChangeJournal journal_;
   CallSlots slots_;
+  LeftInjections injections_{slots_};
   BackgroundTask locking_;
 };
 

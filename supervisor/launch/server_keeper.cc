@@ -36,9 +36,10 @@ void leave_to_next_without_memory() {
 
 }  // namespace
 
-ServerKeeper::ServerKeeper(EventLoop& loop, KeeperPage& page, Plan plan, int other)
-    : page_(page),
+ServerKeeper::ServerKeeper(EventLoop& loop, const Kept& kept, Plan plan, int other)
+    : page_(kept.page),
       plan_(std::move(plan)),
+      rescue_(std::in_place, kept.state, page_),
       folder_(::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
       clone_again_(loop.timer([this] { start(); })),
       look_again_(loop.timer([this] { look_at_closing(); })) {
@@ -73,6 +74,7 @@ void ServerKeeper::start() {
       end_process_at_once(plan_.serve());
     }();
   }
+  page_.server.store(*server);
   plan_.started(*server);
 }
 
@@ -82,6 +84,7 @@ void ServerKeeper::see_end(const siginfo_t& end) {
     return;
   }
   if (page_.lost.load()) {  // it has said why
+    rescue_->leave_to_it();
     status_ = exit_status::kOwnFailure;
     return;
   }
@@ -107,6 +110,7 @@ void ServerKeeper::see_end(const siginfo_t& end) {
   }
   flush_process_log(kLogBound);
   if (!status_) return start();
+  rescue_->leave_to_it();
   clone_again_.cancel();
 }
 
@@ -118,6 +122,7 @@ bool ServerKeeper::close_descriptors_of_the_dead() {
 }
 
 void ServerKeeper::close_what_is_left() {
+  rescue_.reset();
   named_.clear();
   (void)close_all_but_kept();
 }

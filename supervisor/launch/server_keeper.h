@@ -20,8 +20,9 @@
 #include <vector>
 
 #include "policy/base/unique_fd.h"
-#include "supervisor/keeper/keeper_page.h"
 #include "supervisor/launch/closing_of_the_dead.h"
+#include "supervisor/launch/kept.h"
+#include "supervisor/launch/rescue_process.h"
 #include "supervisor/loop/event_loop.h"
 
 namespace shmvisor {
@@ -44,12 +45,14 @@ class ServerKeeper {
   };
 
   /// All descriptors that are open now are the keeper's own, but for `other`.
-  ServerKeeper(EventLoop& loop, KeeperPage& page, Plan plan, int other = -1);
+  ServerKeeper(EventLoop& loop, const Kept& kept, Plan plan, int other = -1);
 
   /// Whether descriptors can be listed. Precondition of all else.
   [[nodiscard]] bool valid() const { return folder_.valid() && !own_.empty(); }
   void start();
   void see_end(const siginfo_t& end);
+  /// The pid of the process that does what must be done where no server follows; 0: there is none.
+  [[nodiscard]] pid_t rescue() const { return rescue_->pid(); }
   /// At the end: also what is named. Our own end would wait for the last close of each.
   void close_what_is_left();
   /// When it is over: the exit status.
@@ -65,6 +68,7 @@ class ServerKeeper {
 
   KeeperPage& page_;
   const Plan plan_;
+  std::optional<RescueProcess> rescue_;
   /// Our descriptors, for when a server has left no room to open a file.
   const UniqueFd folder_;
   EventLoop::Timer clone_again_;

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "policy/base/error_result.h"
+#include "policy/base/fault_point.h"
 #include "policy/base/held_locks.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/poll_files.h"
@@ -103,6 +104,7 @@ Result<seccomp_notif> Listener::receive_noted() {
     slots_->give_back(*slot);
     return error;
   }
+  fault_point("received_into_slot");
   slots_->received(*slot);
   return slot->notification;
 }
@@ -114,7 +116,9 @@ bool Listener::alive(std::uint64_t id) const {
 Result<void> Listener::respond(std::uint64_t id, std::int64_t result) {
   // The order to make the call again is no result: only a caller that is stopped now may get it.
   if (slots_ != nullptr && result != kCallAgain) slots_->deliver(id, result);
+  fault_point("before_answer");
   const auto sent = send(id, result);
+  fault_point("answered");
   done_with(id);
   return sent;
 }
@@ -171,6 +175,7 @@ Result<int> Listener::add_fd_as(std::uint64_t id, int fd, int number) {
 
 Result<int> Listener::respond_with_fd_as(std::uint64_t id, int fd, int number) {
   auto sent = add_as(fd_, id, fd, number, SECCOMP_ADDFD_FLAG_SETFD | SECCOMP_ADDFD_FLAG_SEND);
+  fault_point("answered_with_descriptor");
   if (sent) done_with(id);
   return sent;
 }

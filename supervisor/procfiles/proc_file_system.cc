@@ -297,7 +297,7 @@ Result<void> ProcFileSystem::start(UniqueFd connection, FuseBeginning* beginning
   if (fuse_session_mount(session_, place.c_str()) != 0) return ends(Errno(EINVAL));
   const int fd = connection.release();  // the session's from now on
   if (beginning != nullptr) open_files_.number_by(beginning->last_open_file);
-  if (beginning != nullptr && beginning->size_bytes.load() != 0) take_over(*beginning, fd);
+  if (beginning != nullptr) take_over(*beginning, fd);
 
   if (auto started = threads_.start(session_, payer, beginning); !started) {
     const Errno error = ends(started.error());

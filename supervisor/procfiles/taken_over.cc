@@ -24,8 +24,9 @@ void ProcFileSystem::take_over(FuseBeginning& beginning, int connection) {
   fuse_buf begun{};
   begun.mem = bytes.data();
   begun.size = beginning.size_bytes.load();
-  // The kernel refuses the answer, which it has had (ENOENT), and libfuse goes on.
-  fuse_session_process_buf(session_, &begun);
+  // The kernel refuses the answer, which it has had (ENOENT), and libfuse goes on. Where nothing is
+  // kept the request may have been read and lost with who read it: it is sent again, too.
+  if (begun.size != 0) fuse_session_process_buf(session_, &begun);
   fuse_out_header again{};
   again.len = sizeof(again);
   again.error = kNotifyResend;

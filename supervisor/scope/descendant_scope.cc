@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "supervisor/procfs/proc_file.h"
 #include "supervisor/procfs/process_parent.h"
 #include "supervisor/procfs/task_status.h"
@@ -10,11 +12,11 @@
 namespace shmvisor {
 namespace {
 
-bool is_below(pid_t pid, pid_t root, pid_t left_out,
+bool is_below(pid_t pid, pid_t root, const std::array<pid_t, 2>& left_out,
               const std::unordered_map<pid_t, pid_t>& parents) {
   // Pids may be reused while we read: a chain longer than the list is a ring.
   for (std::size_t steps = 0; steps <= parents.size(); ++steps) {
-    if (pid == left_out) return false;
+    if (std::ranges::find(left_out, pid) != left_out.end()) return false;
     const auto parent = parents.find(pid);
     if (parent == parents.end()) return false;
     pid = parent->second;

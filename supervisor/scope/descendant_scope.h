@@ -4,7 +4,7 @@
 // processes that may be supervised. A process of this scope is ours for certain, and may be
 // signalled.
 //
-// A descendant may be left out together with its own, and so are processes that close files for us
+// Descendants may be left out together with their own, and so are processes that close files for us
 // (ClosingProcess): a stranger decides how long they live.
 //
 // One pass over all processes of /proc finds the descendants, however many they are. The lists of
@@ -13,6 +13,10 @@
 // Thread rule: any thread.
 #pragma once
 
+#include <sys/types.h>
+
+#include <array>
+#include <cstddef>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -26,8 +30,8 @@ class DescendantScope : public ProcessScope {
  public:
   explicit DescendantScope(KernelFeatures& features) : features_(features) {}
 
-  /// One at a time; 0: none.
-  void leave_out(pid_t pid) { left_out_ = pid; }
+  /// One at a time at each place; 0: none.
+  void leave_out(pid_t pid, std::size_t place = 0) { left_out_.at(place) = pid; }
 
   [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
 
@@ -36,7 +40,7 @@ class DescendantScope : public ProcessScope {
   [[nodiscard]] std::optional<pid_t> parent_of(pid_t pid) const;
 
   KernelFeatures& features_;
-  pid_t left_out_ = 0;
+  std::array<pid_t, 2> left_out_{};
 };
 
 }  // namespace shmvisor

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "policy/base/error_result.h"
+#include "policy/base/fault_point.h"
 #include "supervisor/credentials/accountable_user.h"
 #include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/inject/attach_to_caller.h"
@@ -46,6 +47,17 @@ class CallDispatcher::ServedCaller : public ProcessCaller {
  private:
   ReceiverPool& pool_;
 };
+
+namespace {
+
+/// A server that died did what the call is for: no rule can refuse it any more.
+bool was_carried_out(PendingCall& call) {
+  CallSlots* const slots = call.listener().slots();
+  const journal::InjectionNote* const note = slots == nullptr ? nullptr : slots->note(call.id());
+  return note != nullptr && note->done.load() != journal::InjectionNote::kNothing;
+}
+
+}  // namespace
 
 CallDispatcher::CallDispatcher(Listener& listener, IpcNamespaces& namespaces,
                                KernelFeatures& features, const ServerOptions& options,
@@ -232,7 +244,7 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
   if (!maps) OutgoingFiles::all().wait_for(identity.unique());
   // A shmget neither copies nor maps, so it has nothing to wait for; a rule may ask for its
   // program.
-  const bool judged_first = judge_.wanted();
+  const bool judged_first = judge_.wanted() && !was_carried_out(call);
   if (!is(ShmOperation::kShmget) || judged_first) pool_.look_if_it_takes_long();
   CallJudge::Judgement judged;
   if (judged_first && decoded) {
@@ -251,6 +263,7 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
         "is out of descriptors or memory",
         call.tid());
   }
+  fault_point("call_done");
   auto undo = reply.undo();
   const bool completed_by_caller = undo != nullptr;
   // Before the caller can call again.

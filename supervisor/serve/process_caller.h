@@ -50,7 +50,7 @@ class ProcessCaller : public Caller, private Subject {
                    : CallPageUse{call_page, &thread_.identity->call_page_misses(),
                                  thread_.remembered, &services.loans, thread_.identity->unique(),
                                  user, &thread_.identity->site_calls()},
-               {&services.tracer_patience, user}) {}
+               {&services.tracer_patience, user}, thread_.identity->unique()) {}
 
   Subject& subject() override { return *this; }
   Viewpoint& viewpoint() override { return viewpoint_; }

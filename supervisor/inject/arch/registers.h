@@ -17,6 +17,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "emulation/abi/shm_abi.h"
@@ -68,6 +69,13 @@ class Registers {
                             std::span<const std::uint64_t, 6> arguments) const;
   /// These registers, about to make the call anew that stopped them. Precondition: is_in() it.
   [[nodiscard]] Registers repeating() const;
+  /// For one that a tracer sees enter the kernel by the call that these registers were found in: it
+  /// enters by `call` instead, and is behind its own one afterwards. Nothing where this
+  /// architecture cannot.
+  [[nodiscard]] std::optional<Registers> entering_instead(
+      Abi abi, RemoteCall call, const std::array<std::uint64_t, 6>& arguments) const;
+  /// Of a thread that may have made the call `number` by entering_instead(): its result, if it has.
+  [[nodiscard]] std::optional<std::int64_t> result_of_other(Abi abi, std::uint64_t number) const;
   /// Whether these are the registers of a thread that is on its way out of the call `data`, and has
   /// run no instruction since.
   [[nodiscard]] bool is_in(const seccomp_data& data) const;

@@ -196,6 +196,17 @@ Registers Registers::repeating() const {
   return next;
 }
 
+// Its number is in no register of PTRACE_SETREGSET's, but in a set of its own.
+std::optional<Registers> Registers::entering_instead(
+    Abi /*abi*/, RemoteCall /*call*/, const std::array<std::uint64_t, 6>& /*arguments*/) const {
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> Registers::result_of_other(Abi /*abi*/,
+                                                       std::uint64_t /*number*/) const {
+  return std::nullopt;
+}
+
 bool Registers::is_in(const seccomp_data& data) const {
   return raw_.user.pc == data.instruction_pointer && abi_of_architecture(data.arch) == abi() &&
          static_cast<int>(raw_.user.regs[number_register(raw_)]) == data.nr &&

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <iterator>
 #include <optional>
@@ -170,6 +171,21 @@ Registers Registers::repeating() const {
   next.raw_.rax = raw_.orig_rax;
   next.raw_.orig_rax = kNoCall;
   return next;
+}
+
+std::optional<Registers> Registers::entering_instead(
+    Abi abi, RemoteCall call, const std::array<std::uint64_t, 6>& arguments) const {
+  Registers next = entering(abi, call, arguments);
+  next.raw_.rip = raw_.rip;
+  next.raw_.orig_rax = next.raw_.rax;
+  // As the kernel has it in a call.
+  next.raw_.rax = static_cast<std::uint64_t>(-ENOSYS);
+  return next;
+}
+
+std::optional<std::int64_t> Registers::result_of_other(Abi abi, std::uint64_t number) const {
+  if (raw_.orig_rax != number) return std::nullopt;
+  return result(abi);
 }
 
 bool Registers::is_in(const seccomp_data& data) const {
