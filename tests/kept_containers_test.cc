@@ -129,7 +129,7 @@ class KeptContainersTest : public ::testing::Test {
   }
 
   KeptContainers& containers_ = *KeptContainers::create();
-  Kept kept_{*KeeperPage::create(), **StateFile::create()->release(), nullptr,
+  Kept kept_{*KeeperPage::create(), *StateFile::create()->release(), nullptr,
              ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), ::getpid()};
 };
 

@@ -32,7 +32,7 @@ class ServerKeeperTest : public ::testing::Test {
     pid_t server = 0;
     plan.started = [&server](pid_t pid) { server = pid; };
     EventLoop loop;
-    ServerKeeper keeper(loop, page_, std::move(plan));
+    ServerKeeper keeper(loop, kept_, std::move(plan));
     EXPECT_TRUE(keeper.valid());
     keeper.start();
     while (!keeper.status()) {
@@ -47,7 +47,8 @@ class ServerKeeperTest : public ::testing::Test {
   static int open_one() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
   static bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
-  KeeperPage& page_ = *KeeperPage::create();
+  Kept kept_{*KeeperPage::create(), *StateFile::create()->release(), nullptr, -1, ::getpid()};
+  KeeperPage& page_ = kept_.page;
   SharedPage<Told> told_;
 };
 
