@@ -30,7 +30,8 @@ expect "modes" "700 600" \
   "$(stat -c %a "$XDG_RUNTIME_DIR/shmvisor") $(stat -c %a "$XDG_RUNTIME_DIR/shmvisor/one.control")"
 
 heading "one that is stopped"
-(while [ ! -e "$scratch/stopped" ]; do sleep 0.1; done; echo x) | client load --name two >"$scratch/loaded" 2>"$scratch/load.said" &
+(while [ ! -e "$scratch/stopped" ]; do sleep 0.1; done; echo x) |
+  timeout --kill-after=10 60 "$SHMVISOR" load --name two >"$scratch/loaded" 2>"$scratch/load.said" &
 loading=$!
 # Behind its hello it takes what standard input has.
 takes_input() { find /proc/[0-9]*/fd -lname '*memfd:shmvisor-load*' 2>/dev/null | grep -q .; }

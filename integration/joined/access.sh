@@ -97,7 +97,7 @@ refused "already supervised" "$SHMVISOR" run --log-level=off -- $run --serve soc
 $run --serve socket -- bash -c 'touch serving; while [ ! -e over ]; do sleep 0.05; done' 2>served.err &
 server=$!
 ready serving
-refused "--join it" $run --serve socket --
+refused "join it if" $run --serve socket --
 refused "already supervised" "$SHMVISOR" run --log-level=off -- $run --join socket --
 touch over
 wait "$server"
