@@ -7,6 +7,9 @@ enter_namespaces "$@"
 make_scratch
 runtime=$1
 . "$(dirname "$0")/bundles.sh" || exit 1
+# Its control socket is not to be found by clients of other tests.
+export XDG_RUNTIME_DIR=$scratch/control
+mkdir -m 700 "$XDG_RUNTIME_DIR"
 segment=$scratch/segment
 cp "$2" "$segment" || fail cp
 programs=("$segment")
