@@ -56,31 +56,36 @@ class AgentSubcommand : public Subcommand {
     const CLI::Option* const option = app().get_option("--serve-group");
     std::vector<NamedFile> files;
     for (const std::string& text : option->results()) {
-      const std::size_t equals = text.find('=');
-      const std::string path =
-          equals == std::string::npos ? "name:" + text : text.substr(equals + 1);
-      files.push_back({option, control::join_place_as_is(path)});
+      files.push_back({option, control::join_place_as_is(split(text).place)});
     }
     return files;
   }
 
  private:
+  struct GroupText {
+    std::string group;
+    std::string place;  ///< as control::join_place() takes it
+  };
+  /// Of GROUP[=PATH].
+  static GroupText split(const std::string& text) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos) return {text, "name:" + text};
+    return {text.substr(0, equals), text.substr(equals + 1)};
+  }
+
   /// What is wrong with GROUP[=PATH]; empty where nothing is.
   static std::string check_group(const std::string& text) {
-    const std::size_t equals = text.find('=');
-    if (equals + 1 == text.size()) return "the path is empty";
-    return control::check_name(text.substr(0, equals));
+    const GroupText wanted = split(text);
+    if (text.empty() || wanted.place.empty()) return "the path is empty";
+    return control::check_name(wanted.group);
   }
 
   /// Precondition: check_group().
   static GroupSocket socket_of(const std::string& text) {
-    const std::size_t equals = text.find('=');
-    GroupSocket wanted{text.substr(0, equals), ""};
-    auto place = equals == std::string::npos ? control::join_place_of(wanted.group)
-                                             : control::join_place(text.substr(equals + 1));
+    GroupText wanted = split(text);
+    auto place = control::join_place(wanted.place);
     if (!place) throw CLI::ValidationError("--serve-group", place.error().text);
-    wanted.path = std::move(*place);
-    return wanted;
+    return {std::move(wanted.group), std::move(*place)};
   }
 
   int run(KernelFeatures& features) override {

@@ -1,7 +1,6 @@
 #include "supervisor/client/run_connection.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -60,9 +59,8 @@ bool tells_of_its_reader(int fd) {
 }  // namespace
 
 bool has_lost_its_reader(int output) {
-  pollfd file{output, 0, 0};
-  return tells_of_its_reader(output) && ::poll(&file, 1, 0) > 0 &&
-         (file.revents & (POLLERR | POLLHUP)) != 0;
+  const auto events = tells_of_its_reader(output) ? events_now(output, 0) : std::nullopt;
+  return events && (*events & (POLLERR | POLLHUP)) != 0;
 }
 
 std::string printable(const std::string& text) {

@@ -93,11 +93,6 @@ Result<std::string, Trouble> place_for(const ControlOptions& options) {
   return default_place(name + std::string(kEnding), "give --control PATH");
 }
 
-Result<std::string, Trouble> join_place_of(const std::string& name) {
-  if (std::string trouble = check_name(name); !trouble.empty()) return Trouble{std::move(trouble)};
-  return default_place(name + std::string(kJoinEnding), "give a path");
-}
-
 std::string join_place_as_is(const std::string& text) {
   const auto known = folders();
   if (!text.starts_with(kByName) || known.empty()) return text;
@@ -106,7 +101,9 @@ std::string join_place_as_is(const std::string& text) {
 
 Result<std::string, Trouble> join_place(const std::string& text) {
   if (!text.starts_with(kByName)) return text;
-  return join_place_of(text.substr(kByName.size()));
+  const std::string name = text.substr(kByName.size());
+  if (std::string trouble = check_name(name); !trouble.empty()) return Trouble{std::move(trouble)};
+  return default_place(name + std::string(kJoinEnding), "give a path");
 }
 
 std::vector<std::string> known_sockets() {

@@ -36,8 +36,6 @@ inline constexpr std::size_t kLongestName = 64;
 [[nodiscard]] Result<std::string, Trouble> join_place(const std::string& text);
 /// The same without making a folder; the text as it is where there is no such place.
 [[nodiscard]] std::string join_place_as_is(const std::string& text);
-/// The same of a name.
-[[nodiscard]] Result<std::string, Trouble> join_place_of(const std::string& name);
 
 /// All socket files where runs of this user are by default; of some nobody may be listening any
 /// more.

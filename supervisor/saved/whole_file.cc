@@ -23,19 +23,20 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-/// As mkostemp(3) makes it.
-constexpr std::string_view kUnfinished = ".saving-XXXXXX";
+/// Behind its own name, until it is whole; then six letters, of mkostemp(3), or digits.
+constexpr std::string_view kUnfinished = ".saving-";
+constexpr std::size_t kLetters = 6;
 
-/// Gives a file without a name one that is not taken, as long as kUnfinished makes it.
+/// Gives a file without a name one that is not taken.
 Result<std::string> link_as_unfinished(const UniqueFd& file, const std::string& name) {
   constexpr unsigned kMostTries = 1000;
   constexpr unsigned kNumbers = 1'000'000;  // six digits
   const std::string nameless = "/proc/self/fd/" + std::to_string(file.get());
   for (unsigned tried = 0; tried < kMostTries; ++tried) {
-    std::array<char, 24> digits{};
+    std::array<char, kLetters + 1> digits{};
     const unsigned number = (static_cast<unsigned>(::getpid()) + tried) % kNumbers;
-    std::snprintf(digits.data(), digits.size(), ".saving-%06u", number);
-    std::string unfinished = name + digits.data();
+    std::snprintf(digits.data(), digits.size(), "%06u", number);
+    std::string unfinished = name + std::string(kUnfinished) + digits.data();
     if (::linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, unfinished.c_str(), AT_SYMLINK_FOLLOW) ==
         0) {
       return unfinished;
@@ -49,7 +50,8 @@ Result<std::string> link_as_unfinished(const UniqueFd& file, const std::string& 
 bool is_too_long(const std::string& path) {
   const long most = ::pathconf(folder_of(path).c_str(), _PC_NAME_MAX);
   const std::size_t name_bytes = path.size() - (path.rfind('/') + 1);
-  return most > 0 && name_bytes + kUnfinished.size() > static_cast<std::size_t>(most);
+  const std::size_t unfinished_bytes = name_bytes + kUnfinished.size() + kLetters;
+  return most > 0 && unfinished_bytes > static_cast<std::size_t>(most);
 }
 
 }  // namespace
@@ -68,7 +70,7 @@ Result<WholeFile> WholeFile::begin(const std::string& path) {
   UniqueFd nameless(::open(folder_of(name).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, kOwnerOnly));
   if (nameless.valid()) return WholeFile(std::move(name), "", std::move(nameless));
   // Not every file system has files without a name.
-  std::string unfinished = name + std::string(kUnfinished);
+  std::string unfinished = name + std::string(kUnfinished) + std::string(kLetters, 'X');
   UniqueFd file(::mkostemp(unfinished.data(), O_CLOEXEC));  // with mode 0600
   if (!file.valid()) return Errno::current();
   return WholeFile(std::move(name), std::move(unfinished), std::move(file));

@@ -4,7 +4,7 @@
 // It has mode 0600. A symbolic link is followed, also one that leads to nothing yet; what is there
 // and is no regular file is refused. Where the file system has files without a name (O_TMPFILE)
 // what a killed process was writing is gone with it. Elsewhere, as on NFS, it stays, as
-// NAME.saving-XXXXXX, unless its process removes it: unfinished().
+// NAME.saving- and six letters, unless its process removes it: unfinished().
 //
 // Errors: those of the calls; EINVAL where something else than a regular file is there. Ownership:
 // without commit() what was written is removed. Thread rule: one thread.

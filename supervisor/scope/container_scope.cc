@@ -87,8 +87,7 @@ Result<std::vector<pid_t>> ContainerScope::processes() const {
       if (*held) pids.push_back(pid);
     }
   }
-  std::sort(pids.begin(), pids.end());
-  pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
+  sort_once(pids);
   return pids;
 }
 

@@ -3,14 +3,6 @@
 #include <algorithm>
 
 namespace shmvisor {
-namespace {
-
-void sort_once(std::vector<pid_t>& pids) {
-  std::sort(pids.begin(), pids.end());
-  pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
-}
-
-}  // namespace
 
 Result<std::vector<pid_t>> JointScope::processes() const {
   std::vector<pid_t> all;

@@ -5,11 +5,18 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "policy/base/result.h"
 
 namespace shmvisor {
+
+/// As processes() answers them.
+inline void sort_once(std::vector<pid_t>& pids) {
+  std::sort(pids.begin(), pids.end());
+  pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
+}
 
 class ProcessScope {
  public:

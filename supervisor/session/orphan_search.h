@@ -14,9 +14,9 @@
 
 namespace shmvisor {
 
-/// Whether we made it (restored it from a file, or loaded it) and nobody has had it yet: its
-/// creator and last user, if it has any, are of another run. Precondition: the registry's lock is
-/// held.
+/// Whether we made it and nobody has had it yet. The creator and last user of one that was restored
+/// are of another run; the creator of one that was loaded is shmvisor, and it has no last user.
+/// Precondition: the registry's lock is held.
 [[nodiscard]] bool awaits_its_first_user(const RegistryState& state, const Segment& segment);
 
 class OrphanSearch {
