@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <chrono>
+#include <memory>
 #include <new>
 #include <optional>
 #include <string>
@@ -44,7 +45,7 @@ class ContainersTest : public ::testing::Test {
 
   KernelFeatures features_;
   EventLoop loop_;
-  Containers containers_{loop_, features_, Limits()};
+  Containers containers_{loop_, std::make_shared<SessionResources>(features_), Limits()};
 };
 
 TEST_F(ContainersTest, OneIsTakenInAsAWholeOrNotAtAll) {

@@ -13,67 +13,12 @@
 #include <thread>
 
 #include "supervisor/credentials/thread_namespace.h"
-#include "supervisor/scope/descendant_scope.h"
-#include "tests/fakes/fake_host.h"
+#include "tests/ipc_namespaces_fixture.h"
 #include "tests/scratch_folder.h"
-#include "tests/supervised_child.h"
 #include "tests/unclosable_file.h"
 
 namespace shmvisor {
 namespace {
-
-class IpcNamespacesTest : public ::testing::Test {
- protected:
-  IpcNamespacesTest()
-      : namespaces_(host_, {}, NamespaceIds::ours().ipc), ipc_(namespaces_, scope_) {}
-  void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "only root can make an IPC namespace";
-  }
-
-  /// A child that takes one step of its life each time its gate is opened.
-  struct Stepper {
-    Gate step;
-    Gate done;
-    std::unique_ptr<Child> child;
-    void go() {
-      step.open();
-      EXPECT_TRUE(done.pass());
-    }
-  };
-  static std::unique_ptr<Stepper> steps(const std::vector<std::function<bool()>>& actions) {
-    auto stepper = std::make_unique<Stepper>();
-    stepper->child = std::make_unique<Child>([&, self = stepper.get()] {
-      for (const auto& action : actions) {
-        if (!self->step.pass() || !action()) return 1;
-        self->done.open();
-      }
-      return ::pause();
-    });
-    return stepper;
-  }
-  std::shared_ptr<Registry> registry_of(pid_t tid, IpcHome* home = nullptr) {
-    const auto found = ipc_.of(*threads_.of(tid).identity, home);
-    return found ? found->registry : nullptr;
-  }
-
-  /// Not at once where other programs begin all the time.
-  bool is_forgotten(const std::weak_ptr<Registry>& registry) {
-    for (int wait = 0; wait < 5000 && !registry.expired(); ++wait) {
-      while (::waitpid(-1, nullptr, WNOHANG) > 0) {
-      }
-      ipc_.sweep();
-      ::usleep(1000);
-    }
-    return registry.expired();
-  }
-
-  FakeHost host_;
-  KernelFeatures features_;
-  DescendantScope scope_{features_};
-  Registries namespaces_;
-  IpcNamespaces ipc_;
-  ThreadIdentities threads_{features_};
-};
 
 TEST_F(IpcNamespacesTest, OursIsTheInitialOne) {
   EXPECT_EQ(registry_of(gettid()), namespaces_.initial());
@@ -122,29 +67,6 @@ TEST_F(IpcNamespacesTest, ANamespaceThatComesBackIsHeldAsBefore) {
   EXPECT_FALSE(gone.expired());
   stepper->child.reset();
   EXPECT_TRUE(is_forgotten(gone)) << "with its last process";
-}
-
-TEST_F(IpcNamespacesTest, TheOwnerComesBackAsFarOutAsVisitorsMadeIt) {
-  const auto command = steps({[] { return ::unshare(CLONE_NEWUSER | CLONE_NEWIPC) == 0; }});
-  command->go();
-  const pid_t pid = command->child->pid();
-  ThreadIdentity& caller = *threads_.of(pid).identity;
-  const std::string place = "/proc/" + std::to_string(pid) + "/ns/ipc";
-  const auto open = [](const char* path) { return UniqueFd(::open(path, O_RDONLY | O_CLOEXEC)); };
-  DescriptorPool pool({.pool = 100});
-  DescriptorShare share(pool);
-  auto run = IpcNamespaces::of_command(namespaces_, scope_, share, open(place.c_str()));
-  auto next = IpcNamespaces::of_command(namespaces_, scope_, share, open(place.c_str()));
-  const auto is_root = [&caller](IpcNamespaces& of) {
-    return of.owner_of(caller)->grants(caller.user_namespace(), true, 0);
-  };
-  next.take_back_owner(run.owner_depth());
-  EXPECT_TRUE(is_root(next)) << "as it was";
-  EXPECT_NE(run.take_in_joiner(open("/proc/self/ns/ipc")), nullptr);
-  EXPECT_FALSE(is_root(run));
-  next.take_back_owner(run.owner_depth());
-  EXPECT_FALSE(is_root(next));
-  EXPECT_TRUE(next.owner_of(caller)->grants(NamespaceIds::ours().user, true, 0));
 }
 
 TEST_F(IpcNamespacesTest, AHomeThatNobodyToldIsTheFirstCallers) {

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <vector>
 
+#include "supervisor/keeper/kept_descriptors.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -88,6 +89,38 @@ TEST_F(RuntimeConnectionTest, AMessageSplitAnywhere) {
       EXPECT_TRUE(is_seccomp_listener(connection_->take_listener()));
     }
   }
+}
+
+// With a keeper: whoever reads the connection next finds a message that was not seen to.
+TEST_F(RuntimeConnectionTest, AMessageThatIsLookedAtIsThereForTheNext) {
+  SupervisedChild child([] { return 0; });
+  ASSERT_EQ(child.trouble(), "");
+  static KeptDescriptors kept;
+  KeptDescriptors::use(&kept);
+  reconnect();
+  send("{\"a\":1}", {child.listener().fd()});
+  EXPECT_EQ(connection_->read(), Progress::kComplete) << connection_->reason();
+  // Not destroyed meanwhile, as a server that dies is not.
+  std::vector<std::unique_ptr<RuntimeConnection>> servers;
+  for (int i = 0; i < 2; ++i) {
+    const int same = ::fcntl(connection_->fd(), F_DUPFD_CLOEXEC, 0);
+    servers.push_back(std::make_unique<RuntimeConnection>(StrangersFile::of(UniqueFd(same))));
+    ASSERT_EQ(servers.back()->read(), Progress::kComplete) << servers.back()->reason();
+    EXPECT_EQ(servers.back()->text(), "{\"a\":1}");
+    EXPECT_TRUE(is_seccomp_listener(servers.back()->take_listener()));
+  }
+  servers.back()->take_what_was_seen();
+  char byte = 0;
+  EXPECT_EQ(::recv(connection_->fd(), &byte, 1, MSG_DONTWAIT), -1) << "it was taken";
+  // One that is not complete is taken: else it would be readable all the time.
+  reconnect();
+  send("{\"a\":", {child.listener().fd()});
+  EXPECT_EQ(connection_->read(), Progress::kMore);
+  EXPECT_EQ(::recv(connection_->fd(), &byte, 1, MSG_DONTWAIT | MSG_PEEK), -1);
+  send("1}");
+  EXPECT_EQ(connection_->read(), Progress::kComplete) << connection_->reason();
+  EXPECT_TRUE(is_seccomp_listener(connection_->take_listener()));
+  KeptDescriptors::use(nullptr);
 }
 
 TEST_F(RuntimeConnectionTest, NothingAtAll) {

@@ -67,6 +67,21 @@ TEST_F(StateRestoreTest, EverythingIsThere) {
   EXPECT_EQ(world.registry.locked_pages(12), 1U);
 }
 
+TEST_F(StateRestoreTest, ASessionThatNobodyTakesBackIsOver) {
+  serve([](JournalWorld& world) { world.add(0x77, 10000)->note_attach({{42, nullptr}, 7}); });
+  const auto state = read(*file_);
+  ASSERT_EQ(state.registries.size(), 1U);
+  ChangeJournal journal(*file_, state);
+  JournalWorld world(kLimits);
+  world.registries.observe(journal, 9);
+  world.add(5);
+  journal.end_unobserved();
+  const auto left = read(*file_);
+  ASSERT_EQ(left.registries.size(), 1U);
+  EXPECT_EQ(left.registries.begin()->second.settings.session, 9U);
+  EXPECT_EQ(left.registries.begin()->second.segments.size(), 1U);
+}
+
 TEST_F(StateRestoreTest, TheContentsAreThere) {
   serve([](JournalWorld& world) {
     auto file = world.add(0x77)->memory().open(kAnyAccess);

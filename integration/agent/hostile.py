@@ -142,10 +142,11 @@ refuse_text("container c: its metadata: group is set twice", text(metadata="grou
 
 def dribble(listener):
     connection = connect(agent.path)
-    pretty = json.dumps(message(pid=None, metadata=None), indent=4).encode() + b"\n"
+    pretty = json.dumps(message(pid=None, metadata=None), indent=4).encode()
     send(connection, pretty[:1], [listener])
-    for at in range(1, len(pretty)):
+    for at in range(1, len(pretty) - 1):
         connection.send(pretty[at : at + 1])
+    connection.send(pretty[-1:] + b"\n")  # behind the last brace the agent may close it
     return connection
 
 

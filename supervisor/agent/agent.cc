@@ -1,23 +1,24 @@
 #include "supervisor/agent/agent.h"
 
 #include <poll.h>
-#include <sys/signalfd.h>
-#include <sys/stat.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
-#include "policy/oci/listener_path.h"
 #include "supervisor/audit/process_audit.h"
-#include "supervisor/inject/kick_timer.h"
+#include "supervisor/kernel/file_inode.h"
+#include "supervisor/kernel/peer_user.h"
 #include "supervisor/launch/exit_status.h"
-#include "supervisor/launch/inherited_limits.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/loop/accept_pause.h"
+#include "supervisor/procfs/proc_file.h"
 #include "supervisor/resources/last_closes.h"
 #include "supervisor/session/end_process.h"
 
@@ -28,30 +29,25 @@ using Clock = EventLoop::Clock;
 
 /// For calls in flight, when we are to end; they take microseconds.
 constexpr std::chrono::seconds kDrainPatience(5);
-constexpr std::chrono::milliseconds kBeforeTellingAgain(100);
 /// For a file whose disk does not answer.
 constexpr std::chrono::milliseconds kReloadPatience(1000);
 constexpr std::chrono::milliseconds kAuditPatience(1000);
+/// For pages that are being locked.
+constexpr std::chrono::milliseconds kStatePatience(1000);
+/// Deaths within a minute are counted.
+constexpr std::chrono::milliseconds kBeforeNextServer(500);
 
-/// As the socket unit does. A sentence where the folder cannot be had.
-std::string make_default_folder() {
-  const std::string path = kDefaultListenerPath;
-  const std::string folder = path.substr(0, path.rfind('/'));
-  constexpr mode_t kOwnerOnly = 0700;
-  if (::mkdir(folder.c_str(), kOwnerOnly) == 0 || errno == EEXIST) return {};
-  return "cannot make " + folder + ": " + std::strerror(errno) + "; give --socket PATH";
+/// No server after this one will do better.
+[[noreturn]] void give_up_state(const Agent::Shared& shared, const std::string& why) {
+  spdlog::critical("the state {}: no other server is started", why);
+  shared.kept.page.lost.store(true);
+  end_process_at_once(exit_status::kOwnFailure);
 }
 
-Result<ListeningSocket, ListeningSocket::Trouble> find_socket(const AgentOptions& options,
-                                                              ServiceManager& manager) {
-  std::vector<UniqueFd> handed_over = manager.take_sockets();
-  if (!options.socket.empty()) return ListeningSocket::make(options.socket);
-  if (handed_over.size() == 1) return ListeningSocket::take(std::move(handed_over.front()));
-  if (!handed_over.empty()) return ListeningSocket::Trouble{"more than one socket was handed over"};
-  if (std::string trouble = make_default_folder(); !trouble.empty()) {
-    return ListeningSocket::Trouble{std::move(trouble)};
-  }
-  return ListeningSocket::make(kDefaultListenerPath);
+std::unique_ptr<KeptState> read_state(const Agent::Shared* shared) {
+  auto state = KeptState::read(shared == nullptr ? nullptr : &shared->kept);
+  if (!state) give_up_state(*shared, state.error());
+  return std::move(*state);
 }
 
 /// The audit has all of them. `message`: what the runtime has sent, as far as it has come.
@@ -70,75 +66,51 @@ void tell_of_refusal(const std::string& reason, std::string_view message = {}) {
 
 }  // namespace
 
-int run_agent(const AgentOptions& options, KernelFeatures& features) {
-  // Before there are threads, which inherit the mask.
-  sigset_t ends;
-  sigemptyset(&ends);
-  sigaddset(&ends, SIGTERM);
-  sigaddset(&ends, SIGINT);
-  sigaddset(&ends, SIGHUP);  // which ends nothing: read_signals()
-  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
-  KickTimer::install_handler(nullptr);
-  ::signal(SIGPIPE, SIG_IGN);  // the log's reader may be gone
-  InheritedLimits().raise();
-
-  if (const auto trouble = open_process_audit(
-          options.audit, {"agent", options.control.name, static_cast<int>(::getpid())},
-          AuditOf::kProcess)) {
-    spdlog::critical("{}", *trouble);
-    return exit_status::kOwnFailure;
-  }
-  ServiceManager manager;
-  auto socket = find_socket(options, manager);
-  if (!socket) {
-    spdlog::critical("{}", socket.error().text);
-    return exit_status::kOwnFailure;
-  }
-  Agent agent(std::move(*socket), ends, manager, options.limits, features);
-  agent.steer(options.steering, options.read_again);
-  agent.clean_up(options.cleanup);
+Result<Agent::Groundwork, std::string> Agent::lay_groundwork(const AgentOptions& options,
+                                                             ListeningSocket socket,
+                                                             KernelFeatures& features) {
+  Groundwork groundwork{std::move(socket), std::make_shared<SessionResources>(features)};
   for (const GroupSocket& wanted : options.open_groups) {
-    if (const auto trouble = agent.open_group(wanted)) {
-      spdlog::critical("{}", *trouble);
-      return exit_status::kOwnFailure;
-    }
+    auto listening = JoinSocket::listen_at(wanted.path);
+    if (!listening) return listening.error();
+    groundwork.open_groups.push_back({wanted.group, std::move(*listening)});
   }
-  if (const auto trouble = agent.open_control(options.control)) {
-    spdlog::critical("{}", *trouble);
-    return exit_status::kOwnFailure;
+  if (options.control.wanted()) {
+    const auto place = control::place_for(options.control);
+    if (!place) return place.error().text;
+    auto control = ControlSocket::listen_at(*place);
+    if (!control) return control.error().text;
+    groundwork.control.emplace(std::move(*control));
   }
-  const Agent::Ending ending = agent.run();
-  if (!ending.drained) end_process_at_once(ending.status);
-  return ending.status;
+  return groundwork;
 }
 
-Agent::Agent(ListeningSocket socket, const sigset_t& ends, const ServiceManager& manager,
-             const Limits& limits, KernelFeatures& features)
-    : socket_(std::move(socket)),
-      signals_(::signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK)),
-      manager_(manager),
-      signals_came_(loop_.watch(signals_.get(), POLLIN, [this](short) { read_signals(); })),
-      containers_(loop_, features, limits),
-      runtimes_come_(loop_.watch(socket_.fd(), POLLIN, [this](short) { accept_all(); })),
-      ready_again_(loop_.timer([this] { tell_ready(); })) {}
-
-void Agent::steer(const Steering& steering, ReadSteering read_again) {
-  containers_.steer(steering);
-  if (!read_again) return;
-  reloader_.emplace(loop_, std::move(read_again),
-                    [this](const Steering& read) { containers_.steer(read); });
+Agent::Agent(const AgentOptions& options, Groundwork groundwork, const ServiceManager& manager,
+             const Shared* shared)
+    : options_(options),
+      shared_(shared),
+      socket_(std::move(groundwork.socket)),
+      control_socket_(std::move(groundwork.control)),
+      orders_(shared == nullptr ? own_orders_ : shared->orders),
+      kept_state_(read_state(shared)),
+      containers_(loop_, std::move(groundwork.resources), options.limits) {
+  if (shared_ == nullptr) {
+    signals_.emplace(loop_, orders_, [this] { see_orders(); });
+    reports_.emplace(loop_, manager);
+  } else {
+    news_came_ = loop_.watch(shared_->kept.news, POLLIN, [this](short) { see_news(); });
+    containers_.keep_in(*kept_state_, shared_->containers);
+  }
+  containers_.steer(options_.steering);
+  clean_up();
+  for (Groundwork::OpenGroup& open : groundwork.open_groups) {
+    containers_.open_group(open.name, std::move(open.socket));
+  }
 }
 
-std::optional<std::string> Agent::open_group(const GroupSocket& wanted) {
-  auto socket = JoinSocket::listen_at(wanted.path);
-  if (!socket) return socket.error();
-  containers_.open_group(wanted.group, std::move(*socket));
-  return std::nullopt;
-}
-
-void Agent::clean_up(CleanupMode mode) {
-  if (mode == CleanupMode::kRmidForced) containers_.force_rmid();
-  if (mode != CleanupMode::kOrphaned) return;
+void Agent::clean_up() {
+  if (options_.cleanup == CleanupMode::kRmidForced) containers_.force_rmid();
+  if (options_.cleanup != CleanupMode::kOrphaned) return;
   cleanup_.emplace(loop_, [this] {
     OrphanCleanup::Sessions all;
     for (auto& named : containers_.sessions()) all.push_back(std::move(named.session));
@@ -146,59 +118,118 @@ void Agent::clean_up(CleanupMode mode) {
   });
 }
 
-void Agent::read_signals() {
-  signalfd_siginfo info{};
-  while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
-    if (info.ssi_signo != SIGHUP) {
-      told_to_end_ = true;
-    } else if (reloader_) {
-      audit(AuditLog::kNobody, [&info] {
-        AuditRecord record("act");
-        record.add("act", "reload").add("signal", "SIGHUP");
-        return std::move(record.add("by_pid", info.ssi_pid).add("by_uid", info.ssi_uid));
-      });
-      reloader_->ask();
-    } else {
-      spdlog::warn("SIGHUP: there is nothing to read again, since no --config was given");
-    }
-  }
+void Agent::see_news() {
+  std::uint64_t count = 0;
+  (void)!::read(shared_->kept.news, &count, sizeof(count));
+  see_orders();
 }
 
-std::optional<std::string> Agent::open_control(const ControlOptions& wanted) {
-  if (!wanted.wanted()) return std::nullopt;
-  const auto place = control::place_for(wanted);
-  if (!place) return place.error().text;
-  auto socket = ControlSocket::listen_at(*place);
-  if (!socket) return socket.error().text;
-  control_.emplace(loop_, containers_.resources(), ControlServer::Identity{"agent", wanted.name},
+void Agent::see_orders() {
+  const std::uint32_t reloads = orders_.reloads.load();
+  if (orders_.reloads_begun.exchange(reloads) == reloads) return;
+  if (!reloader_) {
+    spdlog::warn("SIGHUP: there is nothing to read again, since no --config was given");
+    return;
+  }
+  audit(AuditLog::kNobody, [this] {
+    AuditRecord record("act");
+    record.add("act", "reload").add("signal", "SIGHUP");
+    return std::move(
+        record.add("by_pid", orders_.by_pid.load()).add("by_uid", orders_.by_uid.load()));
+  });
+  reloader_->ask();
+}
+
+void Agent::open_control() {
+  if (!control_socket_) return;
+  const pid_t known_as = shared_ == nullptr ? ::getpid() : shared_->kept.keeper;
+  control_.emplace(loop_, containers_.resources(),
+                   ControlServer::Identity{"agent", options_.control.name, known_as},
                    [this] { return containers_.sessions(); });
   if (reloader_) control_->reload_by(*reloader_);
-  control_->listen(std::move(*socket));
-  if (control_->valid()) return std::nullopt;
-  return "no descriptor for a control socket; raise RLIMIT_NOFILE";
+  control_->listen(std::move(*control_socket_));
+}
+
+std::optional<std::string> Agent::begin() {
+  if (options_.read_again) {
+    reloader_.emplace(loop_, options_.read_again, [this](const Steering& read) {
+      containers_.steer(read);
+      orders_.steered.store(true);
+    });
+  }
+  if ((signals_ && !signals_->valid()) || !containers_.valid() ||
+      (reloader_ && !reloader_->valid())) {
+    return "signalfd(2) or epoll_create1(2) is refused; raise RLIMIT_NOFILE, or allow them where a "
+           "seccomp filter forbids them";
+  }
+  if (const auto trouble = begin_process_audit()) return trouble;
+  // Before anybody is served, and before clients may ask for it.
+  const bool was_asked = orders_.steered.load() || orders_.reloads_begun.load() != 0;
+  if (reloader_ && !is_first() && was_asked) read_again();
+  open_control();
+  if (control_ && !control_->valid()) {
+    return "no descriptor for a control socket; raise RLIMIT_NOFILE";
+  }
+  return std::nullopt;
+}
+
+/// As the last server had done: what it had read is lost with it.
+void Agent::read_again() {
+  bool over = false;
+  reloader_->tell([&over](Reloader::Reading, const SteeringUpdate&) { over = true; });
+  reloader_->ask();
+  (void)loop_.run_while([&over] { return !over; }, Clock::now() + kReloadPatience);
+  reloader_->tell(nullptr);
+}
+
+void Agent::go_on() {
+  if (shared_ == nullptr) return;
+  if (const auto done = containers_.go_on(shared_->visitors); !done) {
+    give_up_state(*shared_, done.error());
+  }
+  if (!is_first()) take_connections_back();
+  containers_.forget_connections();
+}
+
+/// Those that the last server had accepted: their messages are there still.
+void Agent::take_connections_back() {
+  const auto open = numbered_entries("/proc/self/fd");
+  if (!open) return;
+  for (const int fd : *open) {
+    if (!socket_.has_accepted(fd)) continue;
+    StrangersFile connection = StrangersFile::of(UniqueFd(fd));
+    if (const auto peer = peer_of(connection.fd())) connection.charge(peer->uid);
+    if (!containers_.has_served(inode_of(connection.fd()))) take_in(std::move(connection));
+  }
 }
 
 Agent::Ending Agent::run() {
-  if (!signals_.valid() || !containers_.valid() || (reloader_ && !reloader_->valid())) {
-    spdlog::critical(
-        "signalfd(2) or epoll_create1(2) is refused; raise RLIMIT_NOFILE, or allow them where a "
-        "seccomp filter forbids them");
-    return {exit_status::kOwnFailure, true};
-  }
-  if (const auto trouble = begin_process_audit()) {
+  if (const auto trouble = begin()) {
     spdlog::critical("{}", *trouble);
-    return {exit_status::kOwnFailure, true};
+    if (is_first()) return {exit_status::kOwnFailure, true};
+    // What it lacks may be there in a while, and the containers go on.
+    std::this_thread::sleep_for(kBeforeNextServer);
+    end_process_at_once(exit_status::kOwnFailure);  // without a status in the page: a death
   }
-  audit(AuditLog::kNobody, [] { return AuditRecord("start"); });
+  go_on();
+  runtimes_come_ = loop_.watch(socket_.fd(), POLLIN, [this](short) { accept_all(); });
+  if (is_first()) {
+    audit(AuditLog::kNobody, [] { return AuditRecord("start"); });
+  }
   tell_ready();
-  if (!loop_.run_while([this] { return !told_to_end_; })) {
+  see_orders();
+  if (!loop_.run_while([this] { return !orders_.end.load(); })) {
     spdlog::critical("poll: {}", std::strerror(errno));
   }
   return end();
 }
 
 void Agent::tell_ready() {
-  if (!manager_.notify("READY=1")) ready_again_.set(Clock::now() + kBeforeTellingAgain);
+  if (reports_) return reports_->ready();
+  shared_->kept.page.serves.store(true);
+  std::set_new_handler(nullptr);
+  const std::uint64_t one = 1;
+  (void)!::write(shared_->ready, &one, sizeof(one));
 }
 
 void Agent::accept_all() {
@@ -242,7 +273,13 @@ void Agent::read_from(Connections::iterator connection) {
   // It is over, also where there is no memory for what follows.
   Connections read;
   read.splice(read.end(), connections_, connection);
-  RuntimeConnection& runtime = connection->runtime;
+  conclude(connection->runtime, progress);
+  connection->runtime.take_what_was_seen();
+  read.clear();
+  containers_.forget_last_connection();
+}
+
+void Agent::conclude(RuntimeConnection& runtime, RuntimeConnection::Progress progress) {
   std::optional<std::string> refused;
   if (progress == RuntimeConnection::Progress::kNothing) {
     log_limited(
@@ -266,7 +303,7 @@ std::optional<std::string> Agent::serve(RuntimeConnection& runtime) {
                  printable(process.container_id));
     process.pid = 0;
   }
-  auto refused = containers_.serve(process, runtime.take_listener());
+  auto refused = containers_.serve(process, runtime.take_listener(), runtime.inode());
   if (refused) refused = "container " + printable(process.container_id) + ": " + *refused;
   return refused;
 }
@@ -278,8 +315,7 @@ void Agent::drop_late(Connections::iterator connection) {
 }
 
 Agent::Ending Agent::end() {
-  ready_again_.cancel();
-  (void)manager_.notify("STOPPING=1");
+  if (reports_) reports_->stopping();
   containers_.look();  // so that ended containers are not counted
   const std::size_t joined = containers_.joined();
   bool drained = !cleanup_ || cleanup_->wait_for_end(kDrainPatience);
@@ -287,6 +323,7 @@ Agent::Ending Agent::end() {
   if (reloader_) drained = reloader_->wait_for_end(kReloadPatience) && drained;
   if (control_) drained = control_->drain(kDrainPatience) && drained;
   (void)LastCloses::all().hand_over_all(kDrainPatience);
+  if (kept_state_) drained = kept_state_->wait_for_end(kStatePatience) && drained;
   if (!drained && joined == 0) spdlog::warn("some calls in flight did not end");
   if (const std::size_t count = containers_.count(); count != 0) {
     spdlog::warn("{} container{} lose{} service: {} shared memory calls fail with ENOSYS", count,

@@ -1,14 +1,15 @@
 // Agent: receives the listeners that container runtimes send (linux.seccomp.listenerPath of the OCI
-// runtime specification) and serves them, until SIGTERM or SIGINT. SIGHUP reads the configuration
-// again.
+// runtime specification) and serves them, until it is told to end (AgentOrders).
 //
 // An invalid message is refused with a line in the log, and affects no other container: the
 // connection and its descriptors are closed, and the calls of that container fail with ENOSYS.
 //
+// With a keeper (kept_agent.h) it is one of several, one after another, each of which goes on with
+// what the last one had. A message that was not served by then is in its connection still.
+//
 // Thread rule: the main thread.
 #pragma once
 
-#include <csignal>
 #include <list>
 #include <memory>
 #include <optional>
@@ -17,10 +18,12 @@
 #include <vector>
 
 #include "policy/limits/limits.h"
+#include "supervisor/agent/agent_orders.h"
 #include "supervisor/agent/containers.h"
+#include "supervisor/agent/kept_containers.h"
 #include "supervisor/agent/listening_socket.h"
+#include "supervisor/agent/manager_reports.h"
 #include "supervisor/agent/runtime_connection.h"
-#include "supervisor/agent/service_manager.h"
 #include "supervisor/audit/audit_place.h"
 #include "supervisor/control/control_server.h"
 #include "supervisor/loop/event_loop.h"
@@ -46,6 +49,10 @@ struct AgentOptions {
   /// Groups that commands of the host may join, and where.
   std::vector<GroupSocket> open_groups = {};
   AuditOptions audit;
+  /// Whether a keeper starts another server where one dies.
+  bool keeper = false;
+  /// So many deaths of servers in a minute are too many.
+  int keeper_deaths = 5;
 };
 
 /// `shmvisor agent`: the exit status.
@@ -53,16 +60,37 @@ int run_agent(const AgentOptions& options, KernelFeatures& features);
 
 class Agent {
  public:
-  Agent(ListeningSocket socket, const sigset_t& ends, const ServiceManager& manager,
-        const Limits& limits, KernelFeatures& features);
+  /// What is there before anybody is served, and before there is a server where there are several.
+  struct Groundwork {
+    ListeningSocket socket;
+    std::shared_ptr<SessionResources> resources;
+    struct OpenGroup {
+      std::string name;
+      JoinSocket socket;
+    };
+    std::vector<OpenGroup> open_groups = {};
+    std::optional<ControlSocket> control = {};
+  };
+  /// A sentence where a socket that the options ask for cannot be had.
+  static Result<Groundwork, std::string> lay_groundwork(const AgentOptions& options,
+                                                        ListeningSocket socket,
+                                                        KernelFeatures& features);
 
-  /// Takes over limits and rules; `read_again` reads them anew, null where there is no
-  /// configuration. Before run().
-  void steer(const Steering& steering, ReadSteering read_again);
-  /// Before run(); a sentence where the socket cannot be had.
-  std::optional<std::string> open_group(const GroupSocket& wanted);
-  /// Of containers that are served from now on. Before open_group() and run().
-  void clean_up(CleanupMode mode);
+  /// What all servers of a keeper share.
+  struct Shared {
+    Kept kept;
+    AgentOrders& orders;
+    KeptContainers& containers;
+    std::vector<KeptVisitors*> visitors;  ///< of each open group
+    int ready;                            ///< an eventfd: a server serves
+  };
+
+  /// `shared`: null without a keeper; then `manager` is told how far it is.
+  Agent(const AgentOptions& options, Groundwork groundwork, const ServiceManager& manager,
+        const Shared* shared);
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
   /// The exit status. Where calls in service do not end, the process must end without destroying
   /// this.
   struct Ending {
@@ -70,8 +98,6 @@ class Agent {
     bool drained = true;
   };
   Ending run();
-  /// Opens the control socket that the options ask for; a sentence where it cannot be had.
-  std::optional<std::string> open_control(const ControlOptions& wanted);
 
  private:
   /// Connections that are read at a time. When more come the oldest is closed, so that silent peers
@@ -87,23 +113,41 @@ class Agent {
   };
   using Connections = std::list<Connection>;
 
-  void read_signals();
-  /// Tells the service manager, now or when it reads again.
+  /// Whether nobody has served before.
+  [[nodiscard]] bool is_first() const {
+    return shared_ == nullptr || !shared_->kept.page.serves.load();
+  }
+  /// A sentence where it cannot begin.
+  std::optional<std::string> begin();
+  /// Goes on with what the last server had; first of all, also where there was none.
+  void go_on();
+  void read_again();
+  void take_connections_back();
+  void open_control();
+  void clean_up();
+  void see_orders();
+  void see_news();
   void tell_ready();
   void accept_all();
   void take_in(StrangersFile socket);
   void read_from(Connections::iterator connection);
+  void conclude(RuntimeConnection& runtime, RuntimeConnection::Progress progress);
   void drop_late(Connections::iterator connection);
   /// Serves a runtime whose message is complete. Answers why it is refused, if it is.
   std::optional<std::string> serve(RuntimeConnection& runtime);
   Ending end();
 
+  const AgentOptions& options_;
+  const Shared* const shared_;
   const ListeningSocket socket_;
-  const UniqueFd signals_;
-  const ServiceManager& manager_;
+  std::optional<ControlSocket> control_socket_;
   EventLoop loop_;
-  bool told_to_end_ = false;
-  const EventLoop::Source signals_came_;
+  AgentOrders own_orders_;  ///< without a keeper
+  AgentOrders& orders_;
+  std::optional<AgentSignals> signals_;  ///< without a keeper
+  EventLoop::Source news_came_;          ///< of the keeper's
+  std::optional<ManagerReports> reports_;
+  const std::unique_ptr<KeptState> kept_state_;
   Containers containers_;
   std::optional<OrphanCleanup> cleanup_;
   std::optional<ControlServer> control_;
@@ -112,7 +156,6 @@ class Agent {
   /// Paused for a while after accept(2) ran out of something.
   EventLoop::Source runtimes_come_;
   bool told_of_accept_ = false;
-  EventLoop::Timer ready_again_;
 };
 
 }  // namespace shmvisor

@@ -18,6 +18,7 @@
 
 #include "policy/limits/container_metadata.h"
 #include "policy/limits/limits.h"
+#include "supervisor/agent/kept_containers.h"
 #include "supervisor/namespaces/ipc_home.h"
 #include "supervisor/scope/container_scope.h"
 #include "supervisor/session/session.h"
@@ -26,14 +27,19 @@ namespace shmvisor {
 
 class ContainerGroup {
  public:
-  /// `own`: the limits that the containers' metadata set.
-  ContainerGroup(std::shared_ptr<Session> session, const LimitSettings& own)
-      : session_(std::move(session)), own_(own) {}
+  /// `own`: the limits that the containers' metadata set. `kept`: where the group is noted, which
+  /// it is from now on, and its owner; null: nowhere.
+  ContainerGroup(std::shared_ptr<Session> session, const LimitSettings& own, KeptSession* kept);
   ContainerGroup(const ContainerGroup&) = delete;
   ContainerGroup& operator=(const ContainerGroup&) = delete;
+  ~ContainerGroup();
 
   [[nodiscard]] const std::shared_ptr<Session>& session() const { return session_; }
   [[nodiscard]] const LimitSettings& own_limits() const { return own_; }
+  /// As it is noted. Precondition: it is.
+  [[nodiscard]] std::string name() const { return kept_->group.data(); }
+  /// Takes over limits and rules, but for its own limits.
+  void steer(const Steering& steering);
 
   void add(std::shared_ptr<const ProcessScope> container);
   void remove(const ProcessScope* container);
@@ -45,24 +51,34 @@ class ContainerGroup {
  private:
   const std::shared_ptr<Session> session_;
   const LimitSettings own_;
+  KeptSession* const kept_;
   int containers_ = 0;
 };
 
 class Container {
  public:
   /// `name`: the id, or another one where a container of that id is there still. `ended` is called
-  /// when the container has ended.
+  /// when the container has ended. `kept`: where it is noted from now on; null: nowhere.
   Container(std::string id, std::string name, const ContainerMetadata& metadata,
-            std::shared_ptr<ContainerGroup> group, std::function<void(const Container&)> ended);
+            std::shared_ptr<ContainerGroup> group, std::function<void(const Container&)> ended,
+            KeptContainer* kept = nullptr);
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;
-  ~Container() { leave_group(); }
+  ~Container() {
+    be_kept_no_more();
+    leave_group();
+  }
 
   [[nodiscard]] const std::string& id() const { return id_; }
   /// What an operator calls it: no two have the same one.
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const ContainerMetadata& metadata() const { return metadata_; }
   [[nodiscard]] ContainerGroup& group() const { return *group_; }
+  /// Where it is noted; null: nowhere.
+  [[nodiscard]] KeptContainer* kept() const { return kept_; }
+
+  /// It is what another process has noted of it. Instead of take_in().
+  void come_back();
 
   /// Each is called once for every listener.
   void listener_begins();
@@ -77,6 +93,7 @@ class Container {
 
  private:
   void leave_group();
+  void be_kept_no_more();
 
   const std::string id_;
   const std::string name_;
@@ -87,6 +104,7 @@ class Container {
   bool in_group_ = false;
   bool has_processes_ = false;
   const std::shared_ptr<IpcHome> home_ = std::make_shared<IpcHome>();
+  KeptContainer* kept_;
   int listeners_ = 0;
 };
 

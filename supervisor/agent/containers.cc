@@ -16,6 +16,7 @@ namespace {
 constexpr int kMostThreads = 64;
 /// Before the name of a group.
 constexpr const char* kGroupPrefix = "group:";
+constexpr const char* kNoRoom = "there are as many containers as can be kept";
 
 /// A listener that nobody serves yet, and perhaps nobody will: also an exception ends it then, and
 /// its container with it where there is no other.
@@ -38,9 +39,10 @@ class NewListener {
 
 }  // namespace
 
-Containers::Containers(EventLoop& loop, KernelFeatures& features, const Limits& limits)
+Containers::Containers(EventLoop& loop, std::shared_ptr<SessionResources> resources,
+                       const Limits& limits)
     : defaults_{limits, {}},
-      resources_(std::make_shared<SessionResources>(features)),
+      resources_(std::move(resources)),
       upkeep_(loop, resources_),
       loop_(loop),
       pool_(loop) {}
@@ -66,7 +68,8 @@ std::size_t Containers::joined() const {
   return count;
 }
 
-std::optional<std::string> Containers::serve(const ContainerProcess& process, UniqueFd listener) {
+std::optional<std::string> Containers::serve(const ContainerProcess& process, UniqueFd listener,
+                                             std::uint64_t connection) {
   const auto parsed = parse_container_metadata(process.metadata, defaults_);
   if (!parsed) return "its metadata: " + printable(parsed.error().reason);
   const ContainerMetadata& metadata = *parsed;
@@ -74,6 +77,7 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   auto container = find(process);
   if (container == nullptr) {
     container = make(process.container_id, metadata);
+    if (container == nullptr) return kNoRoom;
   } else if (!same_settings(container->metadata(), metadata)) {
     log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
                 "container {}: its metadata was another before, which stays",
@@ -81,6 +85,32 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   }
   NewListener begins(*container);
   container->take_in(process.pid);
+  KeptListener* const kept = kept_ == nullptr ? nullptr : kept_->listeners.make();
+  if (kept_ != nullptr && kept == nullptr) return kNoRoom;
+  if (kept != nullptr) {
+    kept->fd = listener.get();
+    kept->container = kept_->containers.number_of(*container->kept());
+    kept->pid = process.pid;
+    kept->connection.store(connection);
+  }
+  // Before it is served, which wants no more memory then.
+  const std::string shown = printable(container->name());
+  if (const auto added = add(container, std::move(listener), kept); !added) {
+    return std::string("no listener more: ") + std::strerror(added.error().value());
+  }
+  begins.is_served();
+  if (kept != nullptr) {
+    kept->state.store(KeptListener::kServed);
+    container->kept()->state.store(KeptContainer::kServed);
+    last_served_ = kept;
+  }
+  spdlog::info("container {}: process {} is served", shown, process.pid);
+  tell_of_served(*container, process.pid);
+  return std::nullopt;
+}
+
+Result<void> Containers::add(const std::shared_ptr<Container>& container, UniqueFd listener,
+                             KeptListener* kept, std::span<const CallSlots::Left> left) {
   // What a profile shows us of unshare(2) and setns(2) is not ours to say; and there may be very
   // many containers.
   ServerOptions options = container->group().session()->server_options();
@@ -92,23 +122,45 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   if (const std::string& group = container->metadata().group; !group.empty()) {
     options.containers.push_back(kGroupPrefix + group);
   }
-  // Before it is served, which wants no more memory then.
-  const std::string shown = printable(container->name());
-  const auto added =
-      pool_.add(std::move(listener), WaitKind::kUnknown,
-                {.session = container->group().session(), .options = options, .ended = [container] {
-                   container->listener_ends();
-                 }});
-  if (!added) return std::string("no listener more: ") + std::strerror(added.error().value());
-  begins.is_served();
-  spdlog::info("container {}: process {} is served", shown, process.pid);
+  ServerPool::Client client;
+  auto wait_kind = WaitKind::kUnknown;
+  if (kept != nullptr) {
+    options.most_waiting_of_user = CallSlots::kMostWaitingOfUser;
+    client.slots = &state_->slots();
+    client.left = left;
+    client.wait_kind = &kept->wait_kind;
+    wait_kind = static_cast<WaitKind>(kept->wait_kind.load());
+  }
+  client.session = container->group().session();
+  client.options = options;
+  // Destroyed with all that serves the listener.
+  const auto end = kept == nullptr ? nullptr : std::make_shared<KeptListenerEnd>(*kept);
+  client.ended = [container, kept, end] {
+    // Before it is closed.
+    if (kept != nullptr) kept->state.store(KeptListener::kEnded);
+    container->listener_ends();
+  };
+  return pool_.add(std::move(listener), wait_kind, std::move(client));
+}
+
+void Containers::tell_of_served(const Container& container, pid_t pid) {
   audit(AuditLog::kNobody, [&] {
     AuditRecord record("container");
-    record.add("act", "served").add("container", container->name()).add("pid", process.pid);
-    if (!metadata.group.empty()) record.add("group", metadata.group);
+    record.add("act", "served").add("container", container.name()).add("pid", pid);
+    const std::string& group = container.metadata().group;
+    if (!group.empty()) record.add("group", group);
     return record;
   });
-  return std::nullopt;
+}
+
+void Containers::tell_of_ended(const std::string& name) {
+  try {
+    spdlog::info("container {} has ended", printable(name));
+  } catch (const std::bad_alloc&) {  // only the line is missing
+  }
+  audit(AuditLog::kNobody, [&name] {
+    return std::move(AuditRecord("container").add("act", "ended").add("container", name));
+  });
 }
 
 std::shared_ptr<Container> Containers::find(const ContainerProcess& process) const {
@@ -123,6 +175,7 @@ std::shared_ptr<Container> Containers::find(const ContainerProcess& process) con
 std::shared_ptr<Container> Containers::make(const std::string& id,
                                             const ContainerMetadata& metadata) {
   auto group = group_of(metadata);
+  if (group == nullptr) return nullptr;
   Limits of_group = defaults_.limits;
   group->own_limits().apply_to(of_group);
   if (of_group != metadata.limits) {
@@ -130,15 +183,31 @@ std::shared_ptr<Container> Containers::make(const std::string& id,
                 "container {}: its group '{}' has other limits already, which stay", printable(id),
                 metadata.group);
   }
-  auto container = std::make_shared<Container>(id, free_name(id), metadata, std::move(group),
-                                               [this](const Container& ended) { forget(ended); });
+  const std::string name = free_name(id);
+  KeptContainer* kept = nullptr;
+  if (kept_ != nullptr) {
+    kept = kept_->containers.make();
+    if (kept == nullptr || !kept->name(id, name)) return nullptr;
+    kept->session = group->session()->number();
+    kept->made = ++containers_made_;
+    kept->limits = metadata.limits;
+    kept->own = metadata.own;
+    kept->has_group = !metadata.group.empty();
+  }
+  auto container = std::make_shared<Container>(
+      id, name, metadata, std::move(group), [this](const Container& ended) { forget(ended); },
+      kept);
   if (container->name() != id) {
     spdlog::info("container {} is called {}: another one of that id is served still", printable(id),
                  printable(container->name()));
   }
-  by_id_.emplace(id, container);
-  ++count_;
+  enter(container);
   return container;
+}
+
+void Containers::enter(const std::shared_ptr<Container>& container) {
+  by_id_.emplace(container->id(), container);
+  ++count_;
 }
 
 std::string Containers::free_name(const std::string& id) const {
@@ -160,12 +229,34 @@ std::shared_ptr<ContainerGroup> Containers::group_of(const ContainerMetadata& me
   if (const auto known = by_name_.find(name); known != by_name_.end()) {
     if (auto group = known->second.lock()) return group;
   }
-  const auto session = Session::of_others(resources_, metadata.limits, ++sessions_made_);
+  auto group = make_group(metadata);
+  if (group == nullptr) return nullptr;
+  const auto& session = group->session();
   if (forces_rmid_) session->registries().initial()->set_rmid_forced(true);
   upkeep_.add(session);
-  auto group = std::make_shared<ContainerGroup>(session, metadata.own);
+  if (goes_on_) state_->observe(*session);
   if (!name.empty()) by_name_.insert_or_assign(name, group);
   return group;
+}
+
+std::shared_ptr<ContainerGroup> Containers::make_group(const ContainerMetadata& metadata) {
+  const std::uint32_t number = ++sessions_made_;
+  KeptSession* kept = nullptr;
+  if (kept_ != nullptr) {
+    // An open group has the same number in each server.
+    kept_->sessions.for_each([&](KeptSession& one) {
+      if (one.state.load() == number) kept = &one;
+    });
+    if (kept == nullptr) {
+      kept = kept_->sessions.make();
+      if (kept == nullptr) return nullptr;
+      kept->limits = metadata.limits;
+      metadata.group.copy(kept->group.data(), kept->group.size() - 1);
+    }
+  }
+  return std::make_shared<ContainerGroup>(
+      Session::of_others(resources_, kept == nullptr ? metadata.limits : kept->limits, number),
+      metadata.own, kept);
 }
 
 void Containers::forget(const Container& container) {
@@ -175,20 +266,11 @@ void Containers::forget(const Container& container) {
       std::find_if(first, end, [&](const auto& one) { return one.second.get() == &container; });
   if (known != end) by_id_.erase(known);
   if (container.group().over()) by_name_.erase(container.metadata().group);
-  try {
-    spdlog::info("container {} has ended", printable(container.name()));
-  } catch (const std::bad_alloc&) {  // only the line is missing
-  }
-  audit(AuditLog::kNobody, [&container] {
-    return std::move(
-        AuditRecord("container").add("act", "ended").add("container", container.name()));
-  });
+  tell_of_ended(container.name());
 }
 
 void Containers::steer(const Steering& steering) {
-  const auto one = [&steering](ContainerGroup& group) {
-    group.session()->steer(steering, group.own_limits());
-  };
+  const auto one = [&steering](ContainerGroup& group) { group.steer(steering); };
   for (const auto& [name, known] : by_name_) {
     if (const auto group = known.lock()) one(*group);
   }
@@ -197,6 +279,7 @@ void Containers::steer(const Steering& steering) {
   }
   // Last, since the others may throw.
   steering.limits.apply_to(defaults_.limits);
+  if (kept_ != nullptr) kept_->note_defaults(defaults_.limits);
   resources_->steer(steering);
 }
 

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -53,6 +54,18 @@ Result<ListeningSocket, Trouble> ListeningSocket::take(UniqueFd socket) {
   const int flags = ::fcntl(socket.get(), F_GETFL);
   ::fcntl(socket.get(), F_SETFL, flags | O_NONBLOCK);
   return ListeningSocket(std::move(socket), {});
+}
+
+std::string ListeningSocket::address_of(int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
+  return {reinterpret_cast<const char*>(&address), std::min<std::size_t>(size, sizeof(address))};
+}
+
+/// An accepted connection has the address of the socket that it came to, unix(7).
+bool ListeningSocket::has_accepted(int fd) const {
+  return fd != fd_.get() && address_of(fd) == address_ && socket_option(fd, SO_ACCEPTCONN) == 0;
 }
 
 Result<StrangersFile> ListeningSocket::accept() const {

@@ -30,15 +30,24 @@ class ListeningSocket {
   static Result<ListeningSocket, Trouble> take(UniqueFd socket);
 
   [[nodiscard]] int fd() const { return fd_.get(); }
+  /// Whether the descriptor is a connection that was accepted here.
+  [[nodiscard]] bool has_accepted(int fd) const;
+  /// Removes the file that make() made: no process can connect any more.
+  void remove() { file_.remove(); }
   /// The next connection, non-blocking; an invalid one where the peer was refused, and its
   /// connection closed. Errors: those of accept_connection().
   [[nodiscard]] Result<StrangersFile> accept() const;
 
  private:
-  ListeningSocket(UniqueFd fd, SocketFile file) : fd_(std::move(fd)), file_(std::move(file)) {}
+  ListeningSocket(UniqueFd fd, SocketFile file)
+      : fd_(std::move(fd)), address_(address_of(fd_.get())), file_(std::move(file)) {}
+
+  /// Empty where it is no socket.
+  static std::string address_of(int fd);
 
   UniqueFd fd_;
-  SocketFile file_;  ///< none where another process bound it
+  std::string address_;  ///< as the kernel has it
+  SocketFile file_;      ///< none where another process bound it
 };
 
 }  // namespace shmvisor

@@ -11,6 +11,7 @@
 #include "supervisor/cli/cleanup_option.h"
 #include "supervisor/cli/config_option.h"
 #include "supervisor/cli/control_options.h"
+#include "supervisor/cli/keeper_options.h"
 #include "supervisor/cli/limit_options.h"
 #include "supervisor/cli/subcommand.h"
 #include "supervisor/control/control_place.h"
@@ -43,6 +44,7 @@ class AgentSubcommand : public Subcommand {
         ->check(check_group)
         ->type_name("GROUP");
     add_cleanup_option(app(), options_.cleanup);
+    add_keeper_options(app(), options_.keeper, options_.keeper_deaths);
     add_control_options(app(), options_.control);
     add_audit_options(app(), options_.audit);
   }

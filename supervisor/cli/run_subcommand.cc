@@ -15,6 +15,7 @@
 #include "supervisor/cli/audit_options.h"
 #include "supervisor/cli/cleanup_option.h"
 #include "supervisor/cli/control_options.h"
+#include "supervisor/cli/keeper_options.h"
 #include "supervisor/cli/limit_options.h"
 #include "supervisor/cli/real_number.h"
 #include "supervisor/control/control_place.h"
@@ -99,7 +100,7 @@ RunSubcommand::RunSubcommand(CLI::App& parent)
   add_sharing(no_linger);
   add_process_options();
   add_surroundings();
-  add_keeper();
+  add_keeper_options(app(), options_.keeper, options_.keeper_deaths, kProcessesGroup);
 }
 
 void RunSubcommand::add_memory_options() {
@@ -186,19 +187,6 @@ void RunSubcommand::add_process_options() {
   add("--subreaper", options_.subreaper, "Adopt orphaned descendants; always so as PID 1");
   add("--group", options_.signal_group, "Pass signals on to the command's own process group");
   add("--own-group", options_.own_group, "Give the command a process group of its own");
-}
-
-void RunSubcommand::add_keeper() {
-  app()
-      .add_flag("--keeper", options_.keeper, "Go on when the process that serves is killed")
-      ->group(kProcessesGroup);
-  // For tests, which kill it more often.
-  app()
-      .add_option("--keeper-deaths", options_.keeper_deaths,
-                  "How many deaths in a minute are too many; 5 by default")
-      ->check(CLI::Range(1, 1000000))
-      ->type_name("COUNT")
-      ->group("");
 }
 
 void RunSubcommand::add_surroundings() {

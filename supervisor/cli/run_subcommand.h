@@ -27,7 +27,6 @@ class RunSubcommand : public Subcommand {
   void add_sharing(CLI::Option* no_linger);
   void add_process_options();
   void add_surroundings();
-  void add_keeper();
   [[nodiscard]] std::size_t command_position(const std::vector<std::string>& words) const;
 
   ConfigOption config_;

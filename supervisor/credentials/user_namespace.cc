@@ -24,6 +24,10 @@ NamespaceOwner NamespaceOwner::of(const UniqueFd& ipc) {
   return at_or_above(UniqueFd(ipc.valid() ? ::ioctl(ipc.get(), NS_GET_USERNS) : -1));
 }
 
+NamespaceOwner NamespaceOwner::of_user(const UniqueFd& user) {
+  return at_or_above(UniqueFd(::fcntl(user.get(), F_DUPFD_CLOEXEC, 0)));
+}
+
 NamespaceOwner NamespaceOwner::at_or_above(UniqueFd at) {
   NamespaceOwner owner;
   // Both ioctls answer EPERM for what is not at or below our own user namespace (ns_get_owner() of

@@ -29,6 +29,8 @@ class NamespaceOwner {
   /// `ipc`: an open file of /proc/PID/ns/ipc. We can see an owner that is our user namespace or one
   /// below it.
   static NamespaceOwner of(const UniqueFd& ipc);
+  /// The user namespace itself: an open file of it.
+  static NamespaceOwner of_user(const UniqueFd& user);
   /// The owner of our own IPC namespace; our user namespace on a kernel without IPC namespaces.
   static NamespaceOwner of_ours();
 

@@ -41,7 +41,6 @@ std::string JoinedCommands::serve(Admitted& admitted, int& error) {
   ServerPool::Client client;
   KeptVisitorEnd end(admitted.kept);
   options.home = session_->namespaces().take_in_joiner(std::move(admitted.ipc_namespace));
-  if (kept_ != nullptr) kept_->owner_depth.store(session_->namespaces().owner_depth());
   if (!label_.empty()) options.containers.push_back(label_);
   // All that needs memory comes before it is served.
   Joined& joined = newcomer.emplace_back(admitted.payer);

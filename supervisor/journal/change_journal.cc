@@ -67,6 +67,22 @@ std::unique_ptr<ChangeObserver> ChangeJournal::of(std::uint32_t session,
   return std::make_unique<RegistryJournal>(*this, number);
 }
 
+void ChangeJournal::end_unobserved() {
+  const MutexLock lock(mutex_);
+  for (auto one = registries_.begin(); one != registries_.end();) {
+    if (one->second.observed) {
+      ++one;
+      continue;
+    }
+    for (const Place& place : one->second.places) {
+      if (place.id >= 0) give_stamp_back(place.stamp);
+    }
+    append(encode(journal::RemovalChange{one->first, -1}));
+    one = registries_.erase(one);
+  }
+  commit();
+}
+
 std::uint64_t ChangeJournal::append(EncodedRecord record) noexcept {
   const std::uint64_t offset = at_;
   const auto area = file_.area(current());

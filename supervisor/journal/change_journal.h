@@ -45,6 +45,9 @@ class ChangeJournal : public ChangeObservers, public StampObserver {
   /// Of a registry that the state has, or a new one.
   [[nodiscard]] std::unique_ptr<ChangeObserver> of(std::uint32_t session,
                                                    std::uint64_t ipc_namespace) override;
+  /// The registries that nobody has asked for by of(), which the state had, are over, with their
+  /// segments.
+  void end_unobserved();
   void stamped(std::uint32_t place, const AttachStamps& stamps, bool was_opened) noexcept override;
 
   /// Checkpoints that replaced another.

@@ -1,29 +1,13 @@
 #include "supervisor/keeper/kept_visitors.h"
 
-#include <algorithm>
-
 #include "supervisor/kernel/shared_object.h"
 
 namespace shmvisor {
 
 KeptVisitors* KeptVisitors::create() { return make_shared_object<KeptVisitors>(); }
 
-KeptVisitor* KeptVisitors::make() {
-  const std::size_t end = end_.load();
-  if (end < kMost) {
-    KeptVisitor* const made = new (at(end)) KeptVisitor;
-    end_.store(end + 1);
-    return made;
-  }
-  for (std::size_t tries = 0; tries < kMost; ++tries) {
-    KeptVisitor* const next = at(next_++ % kMost);
-    if (next->state.load() == KeptVisitor::kFree) return new (next) KeptVisitor;
-  }
-  return nullptr;
-}
-
 void KeptVisitors::list_descriptors(std::vector<int>& all) {
-  all.clear();
+  if (owner.told.load()) all.push_back(owner.file.load());
   for_each([&all](const KeptVisitor& visitor) {
     const std::uint32_t state = visitor.state.load();
     all.push_back(visitor.connection);
@@ -33,7 +17,12 @@ void KeptVisitors::list_descriptors(std::vector<int>& all) {
     if (state != KeptVisitor::kEnded) all.push_back(visitor.listener);
     if (state == KeptVisitor::kAdmitted) all.push_back(visitor.mount);
   });
-  std::ranges::sort(all);
+}
+
+void KeptVisitors::list_listeners(std::vector<int>& all) {
+  for_each([&all](const KeptVisitor& visitor) {
+    if (visitor.state.load() == KeptVisitor::kJoined) all.push_back(visitor.listener);
+  });
 }
 
 }  // namespace shmvisor

@@ -5,19 +5,19 @@
 // as long as it is there, under the same numbers: who closes one of them ends that first.
 //
 // Ownership: mapped for as long as the keeper lives, at the same address in every server. Names
-// descriptors, owns none. Thread rule: the main thread of one server at a time; the keeper while
-// there is none. What another thread may use is atomic.
+// descriptors, owns none. Thread rule: of KeptTable.
 #pragma once
 
 #include <sys/types.h>
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "supervisor/keeper/keeper_page.h"
+#include "supervisor/keeper/kept_owner.h"
+#include "supervisor/keeper/kept_table.h"
 
 namespace shmvisor {
 
@@ -69,41 +69,21 @@ class KeptVisitorEnd {
   KeptVisitor* visitor_;
 };
 
-class KeptVisitors {
+class KeptVisitors : public KeptTable<KeptVisitor, 1024> {
  public:
-  static constexpr std::size_t kMost = 1024;
-  static constexpr std::size_t kMostDescriptors = 6 * kMost;
+  static constexpr std::size_t kMostDescriptors = 7 * kMost;
 
   /// Null where there is no memory.
   static KeptVisitors* create();
 
-  /// A new one that is free; null where there are kMost. It is taken by its state.
-  [[nodiscard]] KeptVisitor* make();
-  template <typename Each>
-  void for_each(Each each) {
-    for (std::size_t number = 0; number < end_.load(); ++number) {
-      if (at(number)->state.load() != KeptVisitor::kFree) each(*at(number));
-    }
-  }
-  /// IpcNamespaces::owner_depth(). Visitors that came from elsewhere make it less, and it stays so
-  /// when they have left.
-  std::atomic<std::size_t> owner_depth{~std::size_t{0}};
+  /// Of the registry that they share, where nothing else notes it.
+  KeptOwner owner;
 
-  /// All descriptors that they name, sorted. With room for kMostDescriptors in `all` it allocates
+  /// Appends all descriptors that they name. With room for kMostDescriptors in `all` it allocates
   /// nothing.
   void list_descriptors(std::vector<int>& all);
-
- private:
-  [[nodiscard]] KeptVisitor* at(std::size_t number) {
-    return reinterpret_cast<KeptVisitor*>(room_.data()) + number;
-  }
-
-  std::atomic<std::size_t> end_{0};  ///< none has been made from here on
-  /// Which one is looked at next. One that was just given up comes last: a thread of its listener
-  /// may still be about to note how callers wait.
-  std::atomic<std::size_t> next_{0};
-  /// Untouched until they are made: new pages cost nothing.
-  alignas(KeptVisitor) std::array<std::byte, kMost * sizeof(KeptVisitor)> room_;
+  /// Appends those listeners that are served.
+  void list_listeners(std::vector<int>& all);
 };
 
 }  // namespace shmvisor

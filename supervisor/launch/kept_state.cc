@@ -1,9 +1,9 @@
 #include "supervisor/launch/kept_state.h"
 
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "policy/base/unique_fd.h"
@@ -27,51 +27,84 @@ Result<std::unique_ptr<KeptState>, std::string> KeptState::read(const Kept* kept
 }
 
 Result<void, std::string> KeptState::bring_back(Session& session) {
-  auto restored = restore_state(state_, session.number(), session.registries(), session.machine());
-  if (!restored) return restored.error();
-  if (visitors_ != nullptr) session.namespaces().take_back_owner(visitors_->owner_depth.load());
-  std::vector<IpcNamespaceId> namespaces;
+  if (visitors_ != nullptr) session.namespaces().keep_owner_in(&visitors_->owner);
+  Session* const only = &session;
+  return bring_back(std::span(&only, 1));
+}
+
+Result<void, std::string> KeptState::bring_back(std::span<Session* const> sessions) {
+  RestoredState all;
+  for (Session* const session : sessions) {
+    auto restored =
+        restore_state(state_, session->number(), session->registries(), session->machine());
+    if (!restored) return restored.error();
+    std::ranges::copy(restored->descriptors, std::back_inserter(all.descriptors));
+    std::ranges::move(restored->locked, std::back_inserter(all.locked));
+  }
+  std::vector<Held> held;
   // What is left is of segments that were being made, or were over, and of IPC namespaces.
-  std::ranges::sort(restored->descriptors);
+  std::ranges::sort(all.descriptors);
   page_.descriptors.for_each([&](int fd) {
-    if (std::ranges::binary_search(restored->descriptors, fd)) return;
-    UniqueFd left(fd);
-    const IpcNamespaceId held = inode_of(left);
+    if (std::ranges::binary_search(all.descriptors, fd)) return;
     // Kept all the time, or a death would lose it.
-    const bool is_held = session.registries().find(held) != nullptr &&
-                         session.namespaces().take_back(held, std::move(left));
-    if (is_held) return namespaces.push_back(held);
-    page_.descriptors.drop(fd);
+    UniqueFd left(fd);
+    if (!hold_again(sessions, left, held)) page_.descriptors.drop(fd);
   });
-  session.registries().observe(journal_, session.number());
-  end_unheld(session, namespaces);
-  finish_restore(state_, session.number(), session.registries());
-  if (!restored->locked.empty()) {
-    (void)locking_.start([all = std::move(*restored)] { lock_again(all); });
+  for (Session* const session : sessions) observe(*session);
+  for (Session* const session : sessions) {
+    end_unheld(*session, held);
+    finish_restore(state_, session->number(), session->registries());
+  }
+  journal_.end_unobserved();
+  if (!all.locked.empty()) {
+    (void)locking_.start([all = std::move(all)] { lock_again(all); });
   }
   return {};
 }
 
-void KeptState::end_unheld(Session& session, const std::vector<IpcNamespaceId>& held) const {
+bool KeptState::hold_again(std::span<Session* const> sessions, UniqueFd& left,
+                           std::vector<Held>& held) {
+  const IpcNamespaceId id = inode_of(left);
+  for (Session* const session : sessions) {
+    const Held one{session, id};
+    if (session->registries().find(id) == nullptr || std::ranges::find(held, one) != held.end()) {
+      continue;
+    }
+    if (!session->namespaces().take_back(id, std::move(left))) return false;
+    held.push_back(one);
+    return true;
+  }
+  return false;
+}
+
+void KeptState::end_unheld(Session& session, const std::vector<Held>& held) const {
   for (const auto& [number, registry] : state_.registries) {
     const IpcNamespaceId id = registry.settings.ipc_namespace;
     if (registry.settings.session != session.number() || id == 0) continue;
-    if (std::ranges::find(held, id) == held.end()) (void)session.registries().take(id);
+    if (std::ranges::find(held, Held{&session, id}) == held.end()) {
+      (void)session.registries().take(id);
+    }
   }
 }
 
 void KeptState::bring_back(ServedListener& served, JoinedCommands* joined) {
-  if (page_.was_killed.load()) slots_.acquit();
-  // Once: it counts deaths.
-  const std::vector<CallSlots::Left> left = slots_.take_left();
+  const std::vector<CallSlots::Left> left = take_calls();
   (void)served.begin_with(slots_, left);
   std::vector<int> listeners{served.listener().fd()};
   if (joined != nullptr) {
     joined->go_on_with(*visitors_, slots_, left);
-    visitors_->for_each([&listeners](const KeptVisitor& visitor) {
-      if (visitor.state.load() == KeptVisitor::kJoined) listeners.push_back(visitor.listener);
-    });
+    visitors_->list_listeners(listeners);
   }
+  forget_others(left, listeners);
+}
+
+std::vector<CallSlots::Left> KeptState::take_calls() {
+  if (page_.was_killed.load()) slots_.acquit();
+  return slots_.take_left();
+}
+
+void KeptState::forget_others(const std::vector<CallSlots::Left>& left,
+                              const std::vector<int>& listeners) {
   for (const CallSlots::Left& call : left) {
     if (std::ranges::find(listeners, call.listener) == listeners.end()) {
       slots_.forget(call.listener);

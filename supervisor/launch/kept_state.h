@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,7 @@
 #include "supervisor/journal/call_slots.h"
 #include "supervisor/journal/change_journal.h"
 #include "supervisor/journal/recovered_state.h"
-#include "supervisor/launch/launched.h"
+#include "supervisor/launch/kept.h"
 #include "supervisor/session/served_listener.h"
 #include "supervisor/session/session.h"
 #include "supervisor/tasks/background_task.h"
@@ -29,9 +30,22 @@ class KeptState {
 
   /// The session, which is empty, has what there was, and notes its changes from now on.
   Result<void, std::string> bring_back(Session& session);
+  /// The same for all sessions that there are. What is left of others is over.
+  Result<void, std::string> bring_back(std::span<Session* const> sessions);
+  /// A new session, which is empty, notes its changes from now on.
+  void observe(Session& session) { session.registries().observe(journal_, session.number()); }
   /// Calls that came and were not answered go on; those to come are noted. So of commands that have
   /// joined, where there may be some.
   void bring_back(ServedListener& served, JoinedCommands* joined);
+
+  // The same by hand:
+
+  /// Where calls are noted.
+  [[nodiscard]] CallSlots& slots() { return slots_; }
+  /// The calls that came and were not answered. Once: it counts deaths.
+  [[nodiscard]] std::vector<CallSlots::Left> take_calls();
+  /// Those of them whose listeners are none of these are over.
+  void forget_others(const std::vector<CallSlots::Left>& left, const std::vector<int>& listeners);
 
   /// False where segments' pages are still being locked: see end_process.h.
   bool wait_for_end(std::chrono::milliseconds bound) { return locking_.wait_for_end(bound); }
@@ -39,9 +53,18 @@ class KeptState {
  private:
   KeptState(const Kept& kept, journal::RecoveredState state);
 
+  /// `left`: a descriptor that is no segment's. Where it is of an IPC namespace that one of the
+  /// sessions has a registry of, that holds it again, and it is among `held`: true then.
+  struct Held {
+    Session* session = nullptr;
+    IpcNamespaceId id = 0;
+    friend bool operator==(const Held&, const Held&) = default;
+  };
+  static bool hold_again(std::span<Session* const> sessions, UniqueFd& left,
+                         std::vector<Held>& held);
   /// Of the session's IPC namespaces those that are not `held` may be over, and their numbers
   /// another's: their registries end.
-  void end_unheld(Session& session, const std::vector<IpcNamespaceId>& held) const;
+  void end_unheld(Session& session, const std::vector<Held>& held) const;
 
   KeeperPage& page_;
   KeptVisitors* const visitors_;

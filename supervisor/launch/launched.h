@@ -13,29 +13,18 @@
 #include <optional>
 
 #include "policy/base/unique_fd.h"
-#include "supervisor/journal/state_file.h"
-#include "supervisor/keeper/keeper_page.h"
-#include "supervisor/keeper/kept_visitors.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/launch/command.h"
 #include "supervisor/launch/command_watch.h"
 #include "supervisor/launch/group_witness.h"
 #include "supervisor/launch/inherited_state.h"
 #include "supervisor/launch/init_loop.h"
+#include "supervisor/launch/kept.h"
 #include "supervisor/launch/parent_watch.h"
 #include "supervisor/launch/process_group.h"
 #include "supervisor/launch/run.h"
 
 namespace shmvisor {
-
-/// What a keeper and its servers share.
-struct Kept {
-  KeeperPage& page;
-  StateFile& state;
-  KeptVisitors* visitors;  ///< null where nobody may join
-  int news;                ///< an eventfd: the keeper has changed something in the page
-  pid_t keeper;            ///< its pid, by which the run is known
-};
 
 struct Launched {
   const RunOptions& options;

@@ -1,7 +1,6 @@
 #include "supervisor/launch/run.h"
 
 #include <spdlog/spdlog.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -29,7 +28,6 @@
 #include "supervisor/launch/serving_run.h"
 #include "supervisor/log/process_log.h"
 #include "supervisor/loop/event_loop.h"
-#include "supervisor/procfs/proc_file.h"
 #include "supervisor/scope/descendant_scope.h"
 
 namespace shmvisor {
@@ -88,7 +86,6 @@ bool proc_is_ours() {
                            std::to_string(::getpid());
 }
 
-/// What a keeper and its servers share.
 Result<Kept, Failure> prepare_keeper(const RunOptions& options, KernelFeatures& features) {
   if (orphans_need_us()) {
     return Failure{exit_status::kOwnFailure,
@@ -96,27 +93,9 @@ Result<Kept, Failure> prepare_keeper(const RunOptions& options, KernelFeatures& 
                    "with a keeper the command is none of the server's; give shmvisor "
                    "CAP_SYS_PTRACE, or run it without"};
   }
-  KeeperPage* const page = KeeperPage::create();
-  const bool may_be_joined = !options.serve_path.empty();
-  KeptVisitors* const visitors = may_be_joined ? KeptVisitors::create() : nullptr;
-  UniqueFd news(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (page == nullptr || (may_be_joined && visitors == nullptr) || !news.valid()) {
-    return Failure{exit_status::kOwnFailure,
-                   std::string("--keeper: cannot begin: ") + std::strerror(errno)};
-  }
-  auto state = StateFile::create();
-  if (!state) {
-    return Failure{exit_status::kOwnFailure, "--keeper: the state " + state.error()};
-  }
-  const auto threads = numbered_entries("/proc/self/task");
-  if (!threads || threads->size() != 1) {
-    return Failure{exit_status::kOwnFailure, "--keeper: cannot begin: there is another thread"};
-  }
-  KeptDescriptors::use(&page->descriptors);
-  // A caller that runs system calls step by step dies with its server. So it is to do that once.
-  features.mark_absent(KernelFeature::kLateCallSites);
-  // All for as long as we live.
-  return Kept{*page, *state->release(), visitors, news.release(), ::getpid()};
+  auto prepared = prepare_keeper(features, !options.serve_path.empty());
+  if (!prepared) return Failure{exit_status::kOwnFailure, "--keeper: " + prepared.error()};
+  return *prepared;
 }
 
 /// Those who join a run share its segments: each stays where it was started.

@@ -15,6 +15,19 @@ void IpcHome::set(UniqueFd ipc) {
   if (inode_ != 0) return;
   file_ = std::move(ipc);
   inode_ = status.st_ino;
+  note();
+}
+
+void IpcHome::keep_in(KeptHome* place) {
+  const MutexLock lock(mutex_);
+  kept_ = place;
+  note();
+}
+
+void IpcHome::note() {
+  if (kept_ == nullptr || inode_ == 0) return;
+  kept_->inode.store(inode_);
+  kept_->file.store(file_.get());
 }
 
 std::uint64_t IpcHome::inode() const {

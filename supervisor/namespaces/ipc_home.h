@@ -14,6 +14,7 @@
 
 #include "policy/base/mutex.h"
 #include "policy/base/unique_fd.h"
+#include "supervisor/keeper/kept_owner.h"
 
 namespace shmvisor {
 
@@ -26,15 +27,20 @@ class IpcHome {
 
   /// Sets the home, if it is not known yet.
   void set(UniqueFd ipc);
+  /// Notes it there for the next server, borrowed, now or when it is known. Null: not any more.
+  void keep_in(KeptHome* place);
   /// The namespace's inode; 0 where it is not known.
   [[nodiscard]] std::uint64_t inode() const;
   /// Whether `ipc_namespace`, the namespace of `tid`, is the home.
   [[nodiscard]] bool is(std::uint64_t ipc_namespace, pid_t tid);
 
  private:
+  void note() REQUIRES(mutex_);
+
   mutable Mutex mutex_;
   UniqueFd file_ GUARDED_BY(mutex_);
   std::uint64_t inode_ GUARDED_BY(mutex_) = 0;
+  KeptHome* kept_ GUARDED_BY(mutex_) = nullptr;
 };
 
 }  // namespace shmvisor

@@ -89,6 +89,10 @@ void IpcNamespaces::take_in(const UniqueFd& ipc) {
   } else {
     initial_owner_ = std::make_shared<const NamespaceOwner>(initial_owner_->innermost_above(owner));
   }
+  if (kept_owner_ == nullptr) return;
+  kept_owner_->file.store(owner_file_.get());
+  kept_owner_->depth.store(initial_owner_->depth());
+  kept_owner_->told.store(true);
 }
 
 std::shared_ptr<IpcHome> IpcNamespaces::take_in_joiner(Result<UniqueFd>&& ipc) {
@@ -97,14 +101,18 @@ std::shared_ptr<IpcHome> IpcNamespaces::take_in_joiner(Result<UniqueFd>&& ipc) {
   return ipc && ipc->valid() ? std::make_shared<IpcHome>(std::move(*ipc)) : nullptr;
 }
 
-std::size_t IpcNamespaces::owner_depth() const {
+void IpcNamespaces::keep_owner_in(KeptOwner* place) {
   const MutexLock lock(mutex_);
-  return initial_owner_->depth();
-}
-
-void IpcNamespaces::take_back_owner(std::size_t depth) {
-  const MutexLock lock(mutex_);
-  initial_owner_ = std::make_shared<const NamespaceOwner>(initial_owner_->at_depth(depth));
+  kept_owner_ = place;
+  if (place == nullptr || !place->told.load()) return;
+  const bool was_told = std::exchange(owner_told_, true);
+  // A private one is the command's, and told from the start.
+  if (!was_told && place->file.load() >= 0) {
+    owner_file_.reset(place->file.load());
+    initial_owner_ = std::make_shared<const NamespaceOwner>(NamespaceOwner::of_user(owner_file_));
+  }
+  initial_owner_ =
+      std::make_shared<const NamespaceOwner>(initial_owner_->at_depth(place->depth.load()));
 }
 
 bool IpcNamespaces::is_initial(ThreadIdentity& thread, IpcHome* home) const {

@@ -37,6 +37,7 @@
 #include "supervisor/credentials/thread_identity.h"
 #include "supervisor/credentials/user_namespace.h"
 #include "supervisor/keeper/kept_descriptors.h"
+#include "supervisor/keeper/kept_owner.h"
 #include "supervisor/namespaces/ipc_home.h"
 #include "supervisor/resources/descriptor_share.h"
 #include "supervisor/scope/process_scope.h"
@@ -77,11 +78,10 @@ class IpcNamespaces {
   /// another's user namespace is not root over those who come from outside. Answers the home of the
   /// command's processes; null where the namespace is not known. What throws leaves `ipc` open.
   [[nodiscard]] std::shared_ptr<IpcHome> take_in_joiner(Result<UniqueFd>&& ipc);
-  /// How far the owner of the initial registry is out by now: NamespaceOwner::depth().
-  [[nodiscard]] std::size_t owner_depth() const;
-  /// For a session that comes back: its owner is at_depth() of what it began with. Before anybody
-  /// is served.
-  void take_back_owner(std::size_t depth);
+  /// The owner of the initial registry is the one that a server which died has noted there, if it
+  /// has, and is noted there from now on; borrowed. Before anybody is served. Null: it is not noted
+  /// any more.
+  void keep_owner_in(KeptOwner* place);
   /// Whether the initial registry is made for another IPC namespace than our own.
   [[nodiscard]] bool initial_is_private() const { return initial_file_.valid(); }
 
@@ -183,6 +183,7 @@ class IpcNamespaces {
   bool owner_told_ GUARDED_BY(mutex_);
   UniqueFd owner_file_
       GUARDED_BY(mutex_);  ///< of the first take_in(), which keeps that owner and those above it
+  KeptOwner* kept_owner_ GUARDED_BY(mutex_) = nullptr;  ///< null: nowhere
   std::map<IpcNamespaceId, Held> held_ GUARDED_BY(mutex_);
 };
 

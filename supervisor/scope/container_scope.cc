@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 
 #include "policy/base/shortage.h"
 #include "supervisor/credentials/thread_identity.h"
@@ -46,20 +47,32 @@ class PidNamespaceTest {
 
 }  // namespace
 
-void ContainerScope::add_container_of(pid_t pid) {
-  const auto group = ControlGroup::of(pid);
-  const NamespaceIds namespaces = group ? NamespaceIds() : NamespaceIds::of_thread(pid);
-  const MutexLock lock(mutex_);
-  if (group) {
-    const bool known = std::any_of(control_groups_.begin(), control_groups_.end(),
-                                   [&](const ControlGroup& one) { return one.contains(*group); });
-    if (!known) control_groups_.push_back(*group);
-  } else if (namespaces.pid == 0 || namespaces.pid == NamespaceIds::ours().pid) {
-    everybody_ = true;
-  } else if (std::find(pid_namespaces_.begin(), pid_namespaces_.end(), namespaces.pid) ==
-             pid_namespaces_.end()) {
-    pid_namespaces_.push_back(namespaces.pid);
+std::optional<ContainerScope::Part> ContainerScope::add_container_of(pid_t pid) {
+  Part part;
+  if (const auto group = ControlGroup::of(pid)) {
+    part.control_group = group->path();
+  } else {
+    part.pid_namespace = NamespaceIds::of_thread(pid).pid;
+    part.everybody = part.pid_namespace == 0 || part.pid_namespace == NamespaceIds::ours().pid;
   }
+  if (!add(part)) return std::nullopt;
+  return part;
+}
+
+bool ContainerScope::add(const Part& part) {
+  const MutexLock lock(mutex_);
+  if (part.everybody) return !std::exchange(everybody_, true);
+  if (!part.control_group.empty()) {
+    const ControlGroup group = ControlGroup::at(part.control_group);
+    const bool known = std::any_of(control_groups_.begin(), control_groups_.end(),
+                                   [&](const ControlGroup& one) { return one.contains(group); });
+    if (!known) control_groups_.push_back(group);
+    return !known;
+  }
+  const bool known = std::find(pid_namespaces_.begin(), pid_namespaces_.end(),
+                               part.pid_namespace) != pid_namespaces_.end();
+  if (!known) pid_namespaces_.push_back(part.pid_namespace);
+  return !known;
 }
 
 Result<std::vector<pid_t>> ContainerScope::processes() const {

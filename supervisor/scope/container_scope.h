@@ -8,6 +8,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "policy/base/mutex.h"
@@ -18,8 +20,17 @@ namespace shmvisor {
 
 class ContainerScope : public ProcessScope {
  public:
-  /// Adds the container of the process `pid`, which must be alive. A container is added only once.
-  void add_container_of(pid_t pid);
+  /// What tells processes of the container from others: exactly one of these.
+  struct Part {
+    std::string control_group;  ///< ControlGroup::path()
+    std::uint64_t pid_namespace = 0;
+    bool everybody = false;
+  };
+  /// Adds the container of the process `pid`, which must be alive. Nothing where it is there
+  /// already.
+  std::optional<Part> add_container_of(pid_t pid);
+  /// Whether it was not there yet.
+  bool add(const Part& part);
 
   [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
 

@@ -12,6 +12,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "policy/base/result.h"
@@ -23,6 +24,9 @@ class ControlGroup {
   /// Nothing where the process has no cgroup of its own or is gone, or where our mount namespace
   /// does not show the cgroup.
   static std::optional<ControlGroup> of(pid_t pid);
+
+  /// The one of that path(), which need not be there any more.
+  static ControlGroup at(std::string path) { return ControlGroup(std::move(path)); }
 
   /// The cgroup whose memory limits, with those of the cgroups above, hold for the process; other
   /// processes may share it. Nothing where our mount namespace does not show the cgroup.

@@ -1,0 +1,167 @@
+#include "supervisor/agent/kept_agent.h"
+
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <utility>
+
+#include "supervisor/kernel/shared_object.h"
+#include "supervisor/launch/exit_status.h"
+#include "supervisor/launch/server_keeper.h"
+#include "supervisor/log/process_log.h"
+#include "supervisor/session/end_process.h"
+
+namespace shmvisor {
+namespace {
+
+UniqueFd open_child_signals() {
+  sigset_t children;
+  sigemptyset(&children);
+  sigaddset(&children, SIGCHLD);
+  pthread_sigmask(SIG_BLOCK, &children, nullptr);
+  return UniqueFd(::signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+Result<Agent::Shared, std::string> share(std::size_t open_groups, KernelFeatures& features) {
+  auto kept = prepare_keeper(features, false);
+  if (!kept) return kept.error();
+  auto* const orders = make_shared_object<AgentOrders>();
+  KeptContainers* const containers = KeptContainers::create();
+  UniqueFd ready(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  std::vector<KeptVisitors*> visitors;
+  for (std::size_t i = 0; i < open_groups; ++i) visitors.push_back(KeptVisitors::create());
+  const bool all_visitors = std::ranges::find(visitors, nullptr) == visitors.end();
+  if (orders == nullptr || containers == nullptr || !ready.valid() || !all_visitors) {
+    return std::string("cannot begin: ") + std::strerror(errno);
+  }
+  return Agent::Shared{*kept, *orders, *containers, std::move(visitors), ready.release()};
+}
+
+class AgentKeeper {
+ public:
+  AgentKeeper(const AgentOptions& options, const Agent::Shared& shared,
+              const ListeningSocket& socket, const ServiceManager& manager,
+              std::function<int()> serve)
+      : shared_(shared),
+        socket_(socket),
+        reports_(loop_, manager),
+        signals_(loop_, shared.orders, [this] { hand_on(); }),
+        child_signals_(open_child_signals()),
+        children_changed_(loop_.watch(child_signals_.get(), POLLIN, [this](short) { reap(); })),
+        serves_(loop_.watch(shared.ready, POLLIN, [this](short) { hear_server(); })),
+        servers_(loop_, shared.kept, plan(options, std::move(serve))) {}
+
+  int run() {
+    if (!signals_.valid() || !child_signals_.valid() || !servers_.valid()) {
+      spdlog::critical("--keeper: signalfd(2) is refused, or descriptors cannot be listed");
+      return exit_status::kOwnFailure;
+    }
+    servers_.start();
+    (void)loop_.run_while([this] { return !servers_.status(); });
+    if (shared_.kept.page.status.load() == KeeperPage::kNone) tell_who_loses_service();
+    flush_process_log();
+    over_ = true;
+    servers_.close_what_is_left();
+    return servers_.status().value_or(exit_status::kOwnFailure);
+  }
+
+ private:
+  ServerKeeper::Plan plan(const AgentOptions& options, std::function<int()> serve) {
+    ServerKeeper::Plan plan;
+    plan.most_deaths = options.keeper_deaths;
+    plan.serve = std::move(serve);
+    plan.started = [this](pid_t server) { server_ = server; };
+    plan.name_kept = [this](std::vector<int>& all) {
+      shared_.containers.list_descriptors(all);
+      for (KeptVisitors* const visitors : shared_.visitors) visitors->list_descriptors(all);
+    };
+    plan.most_named =
+        KeptContainers::kMostDescriptors + shared_.visitors.size() * KeptVisitors::kMostDescriptors;
+    // A message that was not served by then.
+    plan.keeps = [this](int fd) { return !over_ && socket_.has_accepted(fd); };
+    return plan;
+  }
+
+  void hand_on() {
+    if (shared_.orders.end.load()) reports_.stopping();
+    shared_.kept.tell();
+  }
+
+  void hear_server() {
+    std::uint64_t count = 0;
+    (void)!::read(shared_.ready, &count, sizeof(count));
+    if (!std::exchange(told_ready_, true) && !shared_.orders.end.load()) reports_.ready();
+  }
+
+  /// As PID 1 it has the children of those who died, too.
+  void reap() {
+    signalfd_siginfo info{};
+    while (::read(child_signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+    }
+    siginfo_t ended{};
+    while (::waitid(P_ALL, 0, &ended, WEXITED | WNOHANG) == 0 && ended.si_pid != 0) {
+      const bool is_server = ended.si_pid == server_;
+      if (is_server) servers_.see_end(ended);
+      ended = {};
+    }
+  }
+
+  void tell_who_loses_service() {
+    std::size_t count = 0;
+    shared_.containers.containers.for_each([&count](const KeptContainer&) { ++count; });
+    if (count == 0) return;
+    spdlog::warn("{} container{} lose{} service: {} shared memory calls fail with ENOSYS", count,
+                 count == 1 ? "" : "s", count == 1 ? "s" : "", count == 1 ? "its" : "their");
+  }
+
+  const Agent::Shared& shared_;
+  const ListeningSocket& socket_;
+  EventLoop loop_;
+  ManagerReports reports_;
+  AgentSignals signals_;
+  const UniqueFd child_signals_;
+  const EventLoop::Source children_changed_;
+  const EventLoop::Source serves_;
+  pid_t server_ = 0;
+  bool told_ready_ = false;
+  bool over_ = false;
+  ServerKeeper servers_;
+};
+
+}  // namespace
+
+int run_kept_agent(const AgentOptions& options, Agent::Groundwork groundwork,
+                   const ServiceManager& manager, KernelFeatures& features) {
+  auto shared = share(groundwork.open_groups.size(), features);
+  if (!shared) {
+    spdlog::critical("--keeper: {}", shared.error());
+    return exit_status::kOwnFailure;
+  }
+  flush_process_log();  // or each server would write these lines, too
+  AgentKeeper keeper(options, *shared, groundwork.socket, manager, [&] {
+    Agent agent(options, std::move(groundwork), manager, &*shared);
+    const Agent::Ending ending = agent.run();
+    shared->kept.page.status.store(ending.status);
+    end_process_at_once(ending.status);  // what is left the keeper closes with its end
+    return ending.status;
+  });
+  const int status = keeper.run();
+  if (shared->kept.page.status.load() != KeeperPage::kNone) {
+    // The server has removed the other sockets' files, and another agent may have made its own.
+    groundwork.socket.remove();
+    end_process_at_once(status);
+  }
+  return status;
+}
+
+}  // namespace shmvisor

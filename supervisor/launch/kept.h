@@ -1,0 +1,33 @@
+// Kept: what a keeper and its servers share, all for as long as the keeper lives.
+//
+// Errors: a clause for the user. Thread rule: the main thread, while it is the only one.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "policy/base/result.h"
+#include "supervisor/journal/state_file.h"
+#include "supervisor/keeper/keeper_page.h"
+#include "supervisor/keeper/kept_visitors.h"
+#include "supervisor/kernel/features.h"
+
+namespace shmvisor {
+
+struct Kept {
+  KeeperPage& page;
+  StateFile& state;
+  KeptVisitors* visitors;  ///< of a run: null where nobody may join
+  int news;                ///< an eventfd: the keeper has changed something that it shares
+  pid_t keeper;            ///< its pid, by which the run is known
+
+  /// Tells the server.
+  void tell() const;
+};
+
+/// Makes this process one that keeps descriptors for servers. Once.
+[[nodiscard]] Result<Kept, std::string> prepare_keeper(KernelFeatures& features,
+                                                       bool may_be_joined);
+
+}  // namespace shmvisor
