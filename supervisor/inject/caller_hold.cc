@@ -101,7 +101,14 @@ void CallerHold::observe_wait() {
 
 void CallerHold::secure_answer() {
   tracer_wait_.patience = nullptr;
-  if (!held() && !waits_killably() && !notification_used_up_) (void)take_over();
+  if (!held() && !waits_killably() && !notification_used_up_ && take_over()) mark();
+}
+
+void CallerHold::mark() {
+  CallSlots* const slots = call_.listener().slots();
+  const auto mark = slots == nullptr ? std::nullopt : slots->mark(call_.id());
+  // It fails where the caller has died.
+  if (mark) (void)thread().mark_call(call_.raw().abi, *mark, kCallAgain);
 }
 
 bool CallerHold::send_out_of_notification() {

@@ -71,7 +71,7 @@ class CallerHold {
 
   /// For a call that is to change something: makes sure, by taking the caller over, that no signal
   /// keeps its answer from it. Does nothing where that is sure anyway, and where the caller cannot
-  /// be traced or does not stop in time.
+  /// be traced or does not stop in time. Where calls are noted the caller is marked (CallSlots).
   void secure_answer();
   [[nodiscard]] bool answer_is_secure() const { return held() || waits_killably(); }
   /// Whether nothing but its death ends the caller's wait for an answer.
@@ -93,6 +93,8 @@ class CallerHold {
   bool send_out_of_notification();
   /// Waits until the caller stops. Where that takes its time another thread receives meanwhile.
   Result<StoppedThread> stopped(AttachedThread attached);
+  /// The next server is to know the call, should it come again.
+  void mark();
   /// From now on the call is answered through the stopped caller.
   void keep(StoppedThread thread);
   /// Says why, where the caller is out of reach.

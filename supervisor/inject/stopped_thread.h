@@ -65,6 +65,15 @@ class StoppedThread {
   }
   /// What it would find as the result of that call.
   [[nodiscard]] std::int64_t found_result(Abi abi) const { return registers_.result(abi); }
+  /// Changes the last argument of that call at once, until it is let go, and has it make the call
+  /// again by `order`: which it does with `mark` should we die before.
+  bool mark_call(Abi abi, std::uint64_t mark, std::int64_t order) {
+    return set_registers(registers_.with_last_argument(abi, mark).ordered(order));
+  }
+  /// Of a thread that makes such a call again: it has `argument` instead once it is let go.
+  void unmark_call(Abi abi, std::uint64_t argument) {
+    registers_ = registers_.with_last_argument(abi, argument);
+  }
   /// Eight bytes of its memory.
   [[nodiscard]] std::optional<std::uint64_t> peek(std::uint64_t address) const {
     return tracee_.peek(address);

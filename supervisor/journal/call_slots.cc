@@ -28,6 +28,18 @@ void decide(CallSlot& slot, std::int64_t result) {
   slot.state.store(CallSlot::kDecided, std::memory_order_release);
 }
 
+/// Whether `again` is the call `first` with the mark. Who does not bear it cannot guess it.
+bool is_again(const seccomp_notif& first, const seccomp_notif& again) {
+  constexpr std::size_t kMark = 5;
+  // A register of 32 bits has as much of it.
+  const bool is_narrow = again.data.args[kMark] <= UINT32_MAX;
+  const std::uint64_t mark = is_narrow ? static_cast<std::uint32_t>(first.id) : first.id;
+  return again.data.args[kMark] == mark && again.pid == first.pid &&
+         again.data.arch == first.data.arch && again.data.nr == first.data.nr &&
+         again.data.instruction_pointer == first.data.instruction_pointer &&
+         std::equal(first.data.args, first.data.args + kMark, again.data.args);
+}
+
 }  // namespace
 
 CallSlots::CallSlots(StateFile& file, const std::vector<CallDecision>& decisions)
@@ -70,13 +82,19 @@ std::vector<CallSlots::Left> CallSlots::take_left() {
     set(slot, CallSlot::kInService, false);
     const bool refused = slot.state.load() == CallSlot::kReceived && slot.deaths >= kMostDeaths;
     if (refused) decide(slot, -ENOMEM);
-    Left& left = all.emplace_back();
-    left.notification = slot.notification;
-    left.listener = slot.listener;
-    if (slot.state.load() == CallSlot::kDecided) left.decided = slot.result.load();
-    left.refused = refused;
+    all.emplace_back(left_in(number)).refused = refused;
   }
   return all;
+}
+
+CallSlots::Left CallSlots::left_in(std::size_t number) const {
+  const CallSlot& slot = slots_[number];
+  Left left;
+  left.notification = slot.notification;
+  left.listener = slot.listener;
+  if (slot.state.load() == CallSlot::kDecided) left.decided = slot.result.load();
+  left.marked = (slot.flags.load() & CallSlot::kMarked) != 0;
+  return left;
 }
 
 CallSlot* CallSlots::take(int listener, std::chrono::milliseconds bound) {
@@ -135,6 +153,34 @@ void CallSlots::forget(int listener) {
   }
 }
 
+std::optional<std::uint64_t> CallSlots::mark(std::uint64_t call) {
+  const MutexLock lock(mutex_);
+  const std::uint16_t number = find(call);
+  if (number == kEnd) return std::nullopt;
+  set(slots_[number], CallSlot::kMarked, true);
+  return call;
+}
+
+void CallSlots::await_again(std::uint64_t call) {
+  const MutexLock lock(mutex_);
+  const std::uint16_t number = find(call);
+  if (number == kEnd || awaited_.test(number)) return;
+  awaited_.set(number);
+  awaited_count_.fetch_add(1);
+}
+
+std::optional<CallSlots::Left> CallSlots::first_of(const seccomp_notif& notif, int listener) const {
+  if (awaited_count_.load(std::memory_order_relaxed) == 0) return std::nullopt;
+  const MutexLock lock(mutex_);
+  for (std::size_t number = 0; number < kSlots; ++number) {
+    if (awaited_.test(number) && slots_[number].listener == listener &&
+        is_again(slots_[number].notification, notif)) {
+      return left_in(number);
+    }
+  }
+  return std::nullopt;
+}
+
 std::size_t CallSlots::taken() const {
   const MutexLock lock(mutex_);
   return taken_.count();
@@ -187,6 +233,10 @@ void CallSlots::release(std::uint16_t slot) {
   leave(slot);
   slots_[slot].state.store(CallSlot::kFree, std::memory_order_release);
   taken_.reset(slot);
+  if (awaited_.test(slot)) {
+    awaited_.reset(slot);
+    awaited_count_.fetch_sub(1);
+  }
   first_free_ = std::min<std::size_t>(first_free_, slot);
   released_.notify_one();
 }

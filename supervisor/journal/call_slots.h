@@ -8,7 +8,11 @@
 // and does nothing twice.
 //
 // A caller that is held in a ptrace-stop has no notification any more, but the order to make its
-// call again, which it finds if the server dies. Its slot says what was decided of it.
+// call again, which it finds if the server dies. So before its call changes anything it is marked:
+// the last argument of the call, which none of ours has, becomes the id of its notification. It
+// has its own again by the same step that gives it its result. A call that comes again with the
+// mark is therefore one that has not had its result, and its slot says what was decided of it; one
+// that comes without it is a new one. Only the thread itself can tell of the two moments.
 //
 // Ownership: borrows the file. Thread rule: any thread, but for what is said of it.
 #pragma once
@@ -16,6 +20,7 @@
 #include <linux/seccomp.h>
 
 #include <array>
+#include <atomic>
 #include <bitset>
 #include <chrono>
 #include <cstddef>
@@ -42,6 +47,7 @@ class CallSlots {
     int listener = -1;  ///< its descriptor
     std::optional<std::int64_t> decided;
     bool refused = false;  ///< it was in service at too many deaths
+    bool marked = false;   ///< its caller is not held any more, and may make its call again
   };
 
   /// Calls of a user that may be put aside, each in a slot of its own: an eighth of all.
@@ -77,6 +83,12 @@ class CallSlots {
   void free(std::uint64_t call);
   /// The listener is closed.
   void forget(int listener);
+  /// Its caller, which is held, is about to be marked: with what. Nothing where it has no slot.
+  [[nodiscard]] std::optional<std::uint64_t> mark(std::uint64_t call);
+  /// A call that is left and marked keeps its slot, by which it is known when it comes again.
+  void await_again(std::uint64_t call);
+  /// That of those which `notif` is again, a call of the listener.
+  [[nodiscard]] std::optional<Left> first_of(const seccomp_notif& notif, int listener) const;
   /// Taken ones.
   [[nodiscard]] std::size_t taken() const;
 
@@ -100,6 +112,7 @@ class CallSlots {
   void enter(std::uint16_t slot) REQUIRES(mutex_);
   void leave(std::uint16_t slot) REQUIRES(mutex_);
   void release(std::uint16_t slot) REQUIRES(mutex_);
+  [[nodiscard]] Left left_in(std::size_t slot) const;
 
   StateFile& file_;
   const std::span<journal::CallSlot> slots_;
@@ -107,6 +120,8 @@ class CallSlots {
   Condition released_;
   std::bitset<journal::kSlots> taken_ GUARDED_BY(mutex_);
   std::size_t first_free_ GUARDED_BY(mutex_) = 0;  ///< none below it is free
+  std::bitset<journal::kSlots> awaited_ GUARDED_BY(mutex_);
+  std::atomic<std::size_t> awaited_count_{0};
   /// Received ones by id: the first of each bucket, and the next one of each.
   std::array<std::uint16_t, kBuckets> first_ GUARDED_BY(mutex_);
   std::array<std::uint16_t, journal::kSlots> next_ GUARDED_BY(mutex_);

@@ -92,6 +92,7 @@ struct CallSlot {
     kDecided = 3,
   };
   static constexpr std::uint32_t kInService = 1;  ///< a thread is busy with it, it does not wait
+  static constexpr std::uint32_t kMarked = 2;     ///< its caller bears a mark: see CallSlots
 
   std::atomic<std::uint32_t> state;
   std::atomic<std::uint32_t> flags;

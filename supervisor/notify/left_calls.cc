@@ -1,12 +1,27 @@
 #include "supervisor/notify/left_calls.h"
 
+#include <cerrno>
+#include <csignal>
+
 namespace shmvisor {
+namespace {
+
+/// Another thread may have its number by now: then the slot stays as long as that one.
+bool exists(std::uint32_t tid) {
+  return ::kill(static_cast<pid_t>(tid), 0) == 0 || errno != ESRCH;
+}
+
+}  // namespace
 
 LeftCalls go_on_with(Listener& listener, std::span<const CallSlots::Left> left) {
   LeftCalls calls;
   for (const CallSlots::Left& one : left) {
     if (one.listener != listener.fd()) continue;
     const std::uint64_t id = one.notification.id;
+    if (one.marked && !listener.alive(id) && exists(one.notification.pid)) {
+      listener.slots()->await_again(id);
+      continue;
+    }
     if (!listener.waits_still(id)) continue;
     if (one.decided) {
       (void)listener.respond(id, *one.decided);

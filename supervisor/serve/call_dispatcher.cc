@@ -11,6 +11,7 @@
 #include "supervisor/credentials/accountable_user.h"
 #include "supervisor/credentials/thread_namespace.h"
 #include "supervisor/inject/attach_to_caller.h"
+#include "supervisor/inject/marked_call.h"
 #include "supervisor/inject/outgoing_files.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/serve/process_caller.h"
@@ -197,6 +198,8 @@ void CallDispatcher::answer(PendingCall& call, KnownThread thread, uid_t user) {
     change_namespaces(call, thread, user);
     return;
   }
+  CallerHold hold(call, expected_, access_warnings_, {&tracer_patience_, user});
+  if (finish_marked_call(call, hold)) return;
   const CallPage* call_page = options_.call_page;
   auto message = CallPage::Message::kNone;
   if (call_page != nullptr) {

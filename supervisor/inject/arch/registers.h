@@ -71,6 +71,11 @@ class Registers {
   /// Whether these are the registers of a thread that is on its way out of the call `data`, and has
   /// run no instruction since.
   [[nodiscard]] bool is_in(const seccomp_data& data) const;
+  /// These registers, on the way out of the same call with another last argument, the sixth.
+  [[nodiscard]] Registers with_last_argument(Abi abi, std::uint64_t value) const;
+  /// These registers, which find `order` to repeat the call. What that means is decided when the
+  /// thread goes on; where the kernel has gone back already it is decided.
+  [[nodiscard]] Registers ordered(std::int64_t order) const;
   /// These registers, returning `result` from the call that stopped them, not to be restarted.
   [[nodiscard]] Registers returning(std::int64_t result) const;
 

@@ -202,6 +202,14 @@ bool Registers::is_in(const seccomp_data& data) const {
          same_arguments(raw_, 1, arguments_of(data));
 }
 
+Registers Registers::with_last_argument(Abi /*abi*/, std::uint64_t value) const {
+  Registers next = *this;
+  next.raw_.user.regs[kMostArguments - 1] = value & argument_mask(raw_);
+  return next;
+}
+
+Registers Registers::ordered(std::int64_t /*order*/) const { return *this; }
+
 Registers Registers::returning(std::int64_t result) const {
   Registers next = *this;
   next.raw_.user.regs[0] = static_cast<std::uint64_t>(result);

@@ -183,6 +183,19 @@ bool Registers::is_in(const seccomp_data& data) const {
   return same_arguments(raw_, *convention, convention->arguments_kept, arguments.data());
 }
 
+Registers Registers::with_last_argument(Abi abi, std::uint64_t value) const {
+  Registers next = *this;
+  const Convention& convention = convention_of(abi);
+  next.raw_.*convention.arguments.back() = value & convention.argument_mask;
+  return next;
+}
+
+Registers Registers::ordered(std::int64_t order) const {
+  Registers next = *this;
+  next.raw_.rax = static_cast<std::uint64_t>(order);
+  return next;
+}
+
 Registers Registers::returning(std::int64_t result) const {
   Registers next = *this;
   next.raw_.rax = static_cast<std::uint64_t>(result);
