@@ -83,6 +83,15 @@ TEST(RegistersAarch64Test, Repeating) {
   EXPECT_FALSE(raw.repeats);
 }
 
+TEST(RegistersAarch64Test, AMarkIsTheLastArgumentOfACallThatIsRepeated) {
+  const Registers marked = leaving().with_last_argument(Abi::kAarch64, 77).ordered(kOrder);
+  EXPECT_EQ(marked.raw().user.regs[5], 77U);
+  EXPECT_EQ(marked.raw().user.regs[4], 1004U);
+  EXPECT_TRUE(marked.raw().repeats);
+  EXPECT_EQ(marked.repeating().raw().user.regs[5], 77U);
+  EXPECT_EQ(marked.entry(), kEntry);
+}
+
 TEST(RegistersAarch64Test, Entering) {
   const Registers entering = leaving().entering(Abi::kAarch64, RemoteCall::kMmap, kArguments);
   EXPECT_EQ(entering.raw().user.pc, kEntry);

@@ -129,6 +129,16 @@ TEST(RegistersTest, ReturningChangesTheResultAlone) {
   EXPECT_EQ(std::memcmp(&returning, &expected, sizeof(expected)), 0);
 }
 
+TEST(RegistersTest, AMarkChangesTheLastArgumentAndTheOrderAlone) {
+  const user_regs_struct marked =
+      Registers(numbered()).with_last_argument(Abi::kX86_64, ~1ULL).ordered(-513).raw();
+  user_regs_struct expected = numbered();
+  expected.r9 = ~1ULL;
+  expected.rax = ~0ULL - 512;
+  EXPECT_EQ(std::memcmp(&marked, &expected, sizeof(expected)), 0);
+  EXPECT_EQ(Registers(numbered()).with_last_argument(Abi::kI386, ~1ULL).raw().rbp, 0xfffffffeU);
+}
+
 TEST(RegistersTest, Results) {
   const auto result = [](Abi abi, std::uint64_t rax) {
     user_regs_struct raw{};

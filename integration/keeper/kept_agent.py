@@ -162,7 +162,6 @@ def a_message_that_nobody_served():
         agent.die()
         expect("a call", 0, process.call())
         process.end()
-    # A message in pieces, between which a server dies: that of the first one had taken it.
     agent.end()
 
 

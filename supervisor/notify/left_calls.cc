@@ -7,9 +7,7 @@ namespace shmvisor {
 namespace {
 
 /// Another thread may have its number by now: then the slot stays as long as that one.
-bool exists(std::uint32_t tid) {
-  return ::kill(static_cast<pid_t>(tid), 0) == 0 || errno != ESRCH;
-}
+bool exists(std::uint32_t tid) { return ::kill(static_cast<pid_t>(tid), 0) == 0 || errno != ESRCH; }
 
 }  // namespace
 
