@@ -155,7 +155,7 @@ TEST_F(MarkedCallTest, ASecondDeathLosesNothing) {
 TEST_F(MarkedCallTest, AHandlerOfItsRunsFirst) {
   SupervisedChild child(
       [] {
-        struct sigaction action{};
+        struct sigaction action {};
         action.sa_handler = [](int) { signals_seen = signals_seen + 1; };
         ::sigaction(SIGUSR1, &action, nullptr);
         const int results = two_calls();
