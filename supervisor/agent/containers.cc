@@ -14,8 +14,6 @@ namespace {
 /// Of one listener: who keeps its calls waiting keeps no more threads of ours. A container has one
 /// listener, and one more for each `exec` into it, which is the operator's to do.
 constexpr int kMostThreads = 64;
-/// Before the name of a group.
-constexpr const char* kGroupPrefix = "group:";
 
 /// A listener that nobody serves yet, and perhaps nobody will: also an exception ends it then, and
 /// its container with it where there is no other.
@@ -51,7 +49,7 @@ void Containers::open_group(const std::string& name, JoinSocket socket) {
   auto group = group_of(metadata);
   group->stay();
   auto commands = std::make_unique<JoinedCommands>(loop_, std::move(socket), group->session(),
-                                                   kGroupPrefix + name);
+                                                   group_title(name));
   open_groups_.push_back({std::move(group), std::move(commands)});
 }
 
@@ -90,7 +88,7 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   options.containers.push_back(container->name());
   if (container->name() != container->id()) options.containers.push_back(container->id());
   if (const std::string& group = container->metadata().group; !group.empty()) {
-    options.containers.push_back(kGroupPrefix + group);
+    options.containers.push_back(group_title(group));
   }
   // Before it is served, which wants no more memory then.
   const std::string shown = printable(container->name());
@@ -203,7 +201,7 @@ void Containers::steer(const Steering& steering) {
 std::vector<NamedSession> Containers::sessions() const {
   std::vector<NamedSession> named;
   for (const auto& [name, known] : by_name_) {
-    if (const auto group = known.lock()) named.push_back({kGroupPrefix + name, group->session()});
+    if (const auto group = known.lock()) named.push_back({group_title(name), group->session()});
   }
   for (const auto& [id, container] : by_id_) {
     if (container->metadata().group.empty()) {
