@@ -106,6 +106,8 @@ int parse_and_execute(int argc, char** argv) {
       if (words.empty() || words.front() != subcommand->name()) continue;
       std::vector<std::string> behind(words.begin() + 1, words.end());
       subcommand->take_words(behind);
+      own_words = behind;
+      own_words.insert(own_words.begin(), words.front());
       subcommand->refuse_empty_values(behind);
       words.resize(1);
       words.insert(words.end(), behind.begin(), behind.end());

@@ -121,7 +121,7 @@ TEST_F(ClientTest, SaysWhyARunIsNotFound) {
   const FakeRun full(place("full.control"),
                      "{\"error\":{\"code\":\"too-many-clients\",\"message\":\"too many\"}}\n");
   const std::string full_one =
-      "the run full (pid " + std::to_string(::getpid()) + ") does not answer: too many";
+      "full (pid " + std::to_string(::getpid()) + ") does not answer: too many";
   EXPECT_EQ(problem({.name = "full"}), full_one);
   EXPECT_EQ(problem({}), full_one);
   const FakeRun one(place("one.control"), hello("\"one\"", 5));

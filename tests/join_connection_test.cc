@@ -75,7 +75,7 @@ class JoinConnectionTest : public ::testing::Test {
     const FakeServer server(path_, [&](int connection) {
       if (greet(connection)) answer(connection);
     });
-    auto connection = JoinConnection::to(path_);
+    auto connection = JoinConnection::to({path_});
     EXPECT_EQ(trouble_of(connection), "");
     if (!trouble_of(connection).empty()) return std::nullopt;
     const UniqueFd listener(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -137,7 +137,7 @@ TEST_F(JoinConnectionTest, OneWhoWasSentAwayComesAgain) {
         if (connections == 3) (void)send_message(connection, answer);
       },
       [] {}, 3);
-  auto connection = JoinConnection::to(path_);
+  auto connection = JoinConnection::to({path_});
   ASSERT_EQ(trouble_of(connection), "");
   JoinConnection& joined = *connection;
   EXPECT_EQ(refusal_of(joined.hand_over(listener, UniqueFd(), kTracerWait)), std::nullopt);
@@ -147,7 +147,7 @@ TEST_F(JoinConnectionTest, OneWhoIsSentAwayAlwaysGivesUp) {
   const UniqueFd listener(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   const FakeServer server(
       path_, [](int connection) { greet(connection); }, [] {}, 100);
-  auto connection = JoinConnection::to(path_);
+  auto connection = JoinConnection::to({path_});
   ASSERT_EQ(trouble_of(connection), "");
   JoinConnection& joined = *connection;
   const auto refusal = refusal_of(joined.hand_over(listener, UniqueFd(), kTracerWait));
@@ -181,7 +181,7 @@ TEST_F(JoinConnectionTest, WhatTheServerGivesForProc) {
     answer.accepted = 1;
     (void)send_message(connection, answer, std::array{mount.get()});
   });
-  auto connection = JoinConnection::to(path_);
+  auto connection = JoinConnection::to({path_});
   ASSERT_EQ(trouble_of(connection), "");
   const UniqueFd any(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   const auto handed_over = connection->hand_over(any, any, kTracerWait);
@@ -191,7 +191,7 @@ TEST_F(JoinConnectionTest, WhatTheServerGivesForProc) {
 
 TEST_F(JoinConnectionTest, WhetherNobodyServes) {
   const auto nobody_serves = [](const std::string& path) {
-    const auto connection = JoinConnection::to(path);
+    const auto connection = JoinConnection::to({path});
     return !connection && connection.error().nobody_serves;
   };
   EXPECT_TRUE(nobody_serves(path_)) << "no file";
@@ -216,7 +216,7 @@ TEST_F(JoinConnectionTest, GreetingsThatAreNone) {
   };
   for (const auto& greeting : greetings) {
     const FakeServer server(path_, greeting);
-    EXPECT_NE(trouble_of(JoinConnection::to(path_)).find("does not answer as this version"),
+    EXPECT_NE(trouble_of(JoinConnection::to({path_})).find("does not answer as this version"),
               std::string::npos);
     ASSERT_EQ(::unlink(path_.c_str()), 0);
   }
@@ -224,7 +224,7 @@ TEST_F(JoinConnectionTest, GreetingsThatAreNone) {
   constexpr int kMoreThanAreMade = 1000;
   const FakeServer server(
       path_, [](int) {}, [] {}, kMoreThanAreMade);
-  EXPECT_NE(trouble_of(JoinConnection::to(path_)).find("does not answer as this version"),
+  EXPECT_NE(trouble_of(JoinConnection::to({path_})).find("does not answer as this version"),
             std::string::npos);
 }
 
@@ -236,20 +236,21 @@ TEST_F(JoinConnectionTest, AnotherUsersServerIsRefused) {
         ::chmod(folder_.path("").c_str(), 0777);
         (void)!::setresuid(1000, 1000, 1000);
       });
-  EXPECT_NE(trouble_of(JoinConnection::to(path_)).find("belongs to user 1000"), std::string::npos);
+  EXPECT_NE(trouble_of(JoinConnection::to({path_})).find("belongs to user 1000"),
+            std::string::npos);
 }
 
 TEST_F(JoinConnectionTest, PathsWhereNobodyServes) {
-  EXPECT_NE(trouble_of(JoinConnection::to(path_)).find("No such file"), std::string::npos);
-  EXPECT_NE(trouble_of(JoinConnection::to("")).find("no shmvisor serves"), std::string::npos);
-  EXPECT_NE(trouble_of(JoinConnection::to(std::string(108, 'x'))).find("no shmvisor serves"),
+  EXPECT_NE(trouble_of(JoinConnection::to({path_})).find("No such file"), std::string::npos);
+  EXPECT_NE(trouble_of(JoinConnection::to({""})).find("no shmvisor serves"), std::string::npos);
+  EXPECT_NE(trouble_of(JoinConnection::to({std::string(108, 'x')})).find("no shmvisor serves"),
             std::string::npos);
   // Of another type.
   const auto address = SocketAddress::of(path_);
   const UniqueFd stream(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   ASSERT_EQ(::bind(stream.get(), address->get(), SocketAddress::size_bytes()), 0);
   ASSERT_EQ(::listen(stream.get(), 1), 0);
-  EXPECT_EQ(trouble_of(JoinConnection::to(path_)),
+  EXPECT_EQ(trouble_of(JoinConnection::to({path_})),
             "'" + path_ + "' is the socket of another program");
 }
 

@@ -64,6 +64,29 @@ TEST_F(RunLockTest, IsNoStrangersFile) {
   EXPECT_TRUE(RunLock::at(path_));
 }
 
+// A database that root has started once, and that its own user is to start from then on.
+TEST_F(RunLockTest, OfRootIsTheFolderOwners) {
+  if (::geteuid() != 0) GTEST_SKIP() << "makes files of other users";
+  constexpr uid_t kOwner = 65533;
+  const std::string file = path_ + ".lock";
+  const std::string folder = file.substr(0, file.rfind('/'));
+  ASSERT_EQ(::chown(folder.c_str(), kOwner, kOwner), 0);
+  const RunLock roots = lock();
+  struct stat status {};
+  ASSERT_EQ(::stat(file.c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, kOwner);
+  EXPECT_TRUE(roots.share());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::setuid(kOwner) != 0) ::_exit(2);
+    const auto owners = RunLock::at(path_);
+    ::_exit(owners && owners->share() && !owners->try_alone() ? 0 : 1);
+  }
+  int ended = 0;
+  ASSERT_EQ(::waitpid(child, &ended, 0), child);
+  EXPECT_EQ(ended, 0);
+}
+
 TEST_F(RunLockTest, IsARegularFile) {
   const std::string file = path_ + ".lock";
   ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);

@@ -1,4 +1,11 @@
 // Server under rules for calls: faults and delays, and signals meanwhile.
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <string_view>
+
 #include "supervisor/serve/call_rules.h"
 #include "tests/server_fixture.h"
 
@@ -51,6 +58,56 @@ TEST_F(ServerRulesTest, ADelayedCallEndsAlsoWhereNoThreadCanBeMade) {
               }
               return 0;
             }),
+            0);
+}
+
+/// How often each other thread of this process gave up its CPU to wait.
+std::map<std::string, std::uint64_t> waits() {
+  std::map<std::string, std::uint64_t> of_each;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    const std::string tid = task.path().filename();
+    if (tid == std::to_string(::gettid())) continue;
+    std::ifstream status(task.path() / "status");
+    constexpr std::string_view kName = "voluntary_ctxt_switches:";
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with(kName)) of_each[tid] = std::stoull(line.substr(kName.size()));
+    }
+  }
+  return of_each;
+}
+
+TEST_F(ServerRulesTest, NobodyWakesUpWhileACallIsDelayed) {
+  strike_one(1, milliseconds(3000), 0);
+  const auto count = [](SupervisedChild& /*child*/) {
+    ::usleep(500'000);  // its beginning
+    const auto before = waits();
+    ::usleep(2'000'000);
+    const auto after = waits();
+    EXPECT_GE(before.size(), 2U) << "a receiver, and who looks";
+    for (const auto& [tid, number] : before) {
+      const auto same = after.find(tid);
+      if (same == after.end()) continue;  // it has ended
+      EXPECT_LE(same->second - number, 1U) << "thread " << tid;
+    }
+  };
+  EXPECT_EQ(serve([] { return ::shmget(kKey, kPage, IPC_CREAT | 0600) >= 0 ? 0 : 1; }, count), 0);
+}
+
+TEST_F(ServerRulesTest, ADelayEndsWithItsRule) {
+  strike_one(1, milliseconds(60'000), EIO);
+  const auto take_away = [this](SupervisedChild& /*child*/) {
+    ::usleep(300'000);
+    rules_.replace(nullptr);
+  };
+  EXPECT_EQ(serve(
+                [] {
+                  const auto began = Clock::now();
+                  if (::shmget(kKey, kPage, IPC_CREAT | 0600) < 0) return 1;
+                  const auto took = Clock::now() - began;
+                  if (took < milliseconds(100)) return 2;
+                  return took < milliseconds(20'000) ? 0 : 3;
+                },
+                take_away),
             0);
 }
 

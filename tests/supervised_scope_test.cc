@@ -258,6 +258,22 @@ TEST_F(SupervisedScopeOfManyGroupsTest, ChildrenAreNotRead) {
   expect_few_reads();
 }
 
+TEST_F(SupervisedScopeTest, AncestorsAreRootsThatLive) {
+  SupervisedScope scope;
+  SupervisedScope::Root of_another = SupervisedScope::look_at(getpid());
+  EXPECT_EQ(of_another.pid, getpid());
+  ++of_another.started_ticks;
+  scope.add_root(of_another);
+  EXPECT_TRUE(scope.ancestors().empty()) << "a process that has had the pid before";
+  Child child([] { return ::pause(); });
+  scope.add_root(getpid());
+  scope.add_root(child.pid());
+  EXPECT_EQ(scope.ancestors(), (std::vector<pid_t>{getpid(), child.pid()}));
+  ::kill(child.pid(), SIGKILL);
+  ASSERT_TRUE(child.wait(0));
+  EXPECT_EQ(scope.ancestors(), std::vector<pid_t>{getpid()});
+}
+
 /// A pid that was a stranger's goes to somebody under a filter, with no look in between.
 TEST_F(SupervisedScopeTest, AnotherProcessOfThatPidIsJudgedAnew) {
   SharedPage<pid_t> wanted;

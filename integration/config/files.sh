@@ -55,6 +55,20 @@ expect "what was shown" "again.toml: good" "$(client config check again.toml)"
 values() { sed 's/ *#.*//' | grep .; }
 expect "shown again" "$(client config show --config "$example" | values)" "$(client config show --config again.toml | values)"
 
+heading "rules that can never match"
+expect "contradictions and shadows" "$(printf '%s\n' \
+  "c.toml:6:1: the rule can never match: IPC_INFO and SHM_INFO name no segment, so they have no key" 1 \
+  "warning: c.toml:4:1: rule 2 can never match: rule 1 (c.toml:1:1) decides all its calls" "c.toml: good" 0)" "$(
+    printf '[[rule]]\ncall = ["shmctl", "shmat"]\naction = "log"\n[[rule]]\ncall = "IPC_INFO"\nkey = 7\naction = "allow"\n' >c.toml
+    client config check c.toml 2>&1
+    echo $?
+    sed -i '/^key/d' c.toml
+    client config check c.toml 2>&1
+    echo $?
+  )"
+expect "a run logs it, and serves" "warning: c.toml:4:1: rule 2 can never match: rule 1 (c.toml:1:1) decides all its calls" "$(
+  timeout 60 "$SHMVISOR" run --config c.toml -- true 2>&1 | sed 's/^shmvisor\[[0-9]*\]: //')"
+
 heading "bad files"
 cat >bad.toml <<'EOS'
 [limits]

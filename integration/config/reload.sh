@@ -71,6 +71,10 @@ expect "shmmni is the default again" 4096 "$(limit 'max number of segments')"
 expect "JSON" "0 []" "$(client reload --json | python3 -c 'import json, sys
 reply = json.load(sys.stdin)
 print(reply["rules"], reply["need_restart"])')"
+printf '[[rule]]\naction = "allow"\n[[rule]]\ncall = "shmget"\naction = "log"\n' >run.toml
+warning="run.toml:3:1: rule 2 can never match: rule 1 (run.toml:1:1) decides all its calls"
+expect "what reload prints of a rule in vain" "warning: $warning" "$(client reload)"
+expect "the same as JSON" "['$warning']" "$(client reload --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["warnings"])')"
 
 heading "a delay ends with its rule"
 delay() { printf '[[rule]]\ncall = "shmget"\naction = "fault"\ndelay = "60s"\n'; }
@@ -78,10 +82,18 @@ delay >run.toml
 client reload || fail "reload: $?"
 touch "$followed/$next"
 wait_until 30 test -e "$followed/$next.begun" || fail "the call does not come"
-sleep 0.5
+shmget=$(python3 -c 'import os; print(29 if os.uname().machine == "x86_64" else 194)')
+calls_shmget() {
+  local child number
+  for child in $(cat "/proc/$run/task/$run/children"); do
+    read -r number _ <"/proc/$child/syscall" && [ "$number" = "$shmget" ] && return
+  done
+  return 1
+}
+wait_until 30 calls_shmget || fail "the call does not wait"
 printf '# The same, elsewhere.\n' | cat - <(delay) >run.toml
 client reload || fail "reload: $?"
-sleep 1
+sleep 1 # A look at the rules takes a millisecond.
 [ ! -e "$followed/$next.done" ] || fail "the call does not wait: $(cat "$followed/$next.done")"
 deny EACCES >run.toml
 client reload || fail "reload: $?"

@@ -290,6 +290,9 @@ refuses ./none/file "cannot write to ./none/file: No such file"
 refuses ./anothers "cannot write to ./anothers: it is the file of another user, 1000"
 refuses sticky/audit "cannot write to sticky/audit: sticky/audit is a symbolic link of another user's"
 expect "where it leads" precious "$(cat precious)"
+"$SHMVISOR" run --audit /dev/stdout -- touch ran 2>err | cat
+expect "status where standard output is a pipe" 125 "${PIPESTATUS[0]}"
+grep -q "cannot write to /dev/stdout: it is no regular file; standard error is called stderr" err || fail "a pipe: $(cat err)"
 refuses "syslog:$scratch/none" "cannot reach syslog at .*: No such file"
 refuses journald:./folder "cannot reach journald at"
 refuses "" "the place is empty"
@@ -307,6 +310,9 @@ client detach 0 >/dev/null 2>&1
 client rm 0 >/dev/null || fail rm
 said 1 "has no segment" client rm --registry main 4711
 client set --shmmax 64K || fail set
+head -c 8192 /dev/urandom >bytes
+"$SHMVISOR" load <bytes >/dev/null || fail load
+client save saved || fail save
 printf '[limits]\nshmmni = 9\n' >run.toml
 client reload || fail reload
 echo x >run.toml
@@ -326,7 +332,7 @@ EOS
 "$SHMVISOR" run --join served --proc=fuse -- python3 limit.py || fail "no limit from inside"
 touch over
 wait "$run" || fail "the run: status $?"
-expect "acts" "[('dump', 'ok'), ('allocate', 'ok'), ('load', 'ok'), ('detach', 'ok'), ('remove', 'ok'), ('set', 'ok'), ('reload', 'ok'), ('reload', 'bad-configuration')]" \
+expect "acts" "[('dump', 'ok'), ('allocate', 'ok'), ('load', 'ok'), ('detach', 'ok'), ('remove', 'ok'), ('set', 'ok'), ('allocate', 'ok'), ('load', 'ok'), ('save', 'ok'), ('dump', 'ok'), ('reload', 'ok'), ('reload', 'bad-configuration')]" \
   "$(json acts '[(r["act"], r.get("result")) for r in records if r["event"] == "act"]')"
 expect "the segment, the limit, and by whom" "0 65536 True 0" \
   "$(json acts '" ".join(str(v) for v in [records[1]["shmid"], [r for r in records if r.get("act") == "set"][0]["shmmax"], records[1]["by_pid"] > 1, records[1]["by_uid"]])')"

@@ -23,8 +23,20 @@ sys.stdout.buffer.write(b"".join(iter(lambda: client.recv(65536), b"")))' "$scra
 names() { sed -nE 's/^-+ Shared Memory Segments of (.*) -+$/\1/p'; }
 
 start_agent --name node
-expect "no container" "" "$(client ls)"
-expect "status of ls" 0 $?
+heading "an agent without containers"
+none="shmvisor: the agent node (pid $agent) serves no container, and so has no registry"
+expect "ls" "------ Shared Memory Segments --------
+key shmid owner perms bytes nattch status
+$none" "$(client ls 2>&1 | squeezed)"
+expect "ls -q, status" "0" "$(client ls -q 2>&1; echo $?)"
+expect "limits" "$none" "$(client limits 2>&1)"
+expect "report" "$none" "$(client report 2>&1)"
+expect "ps" "pid owner attaches bytes shmids registry command
+$none" "$(client ps 2>&1 | squeezed)"
+expect "maps" "pid command range rights offset shmid key registry
+$none" "$(client maps 2>&1 | squeezed)"
+expect "as JSON" "{'segments': []} {'registries': []} {'processes': []} {'registries': [], 'registries_left_out': 0}" "$(
+  for what in ls limits ps report; do client "$what" --json 2>&1 | python3 -c 'import json, sys; print(json.load(sys.stdin), end=" ")'; done | sed 's/ $//')"
 hold one 'shmmni=5' 'of one' 5
 hold first 'group=g' 'of the group' 5
 hold second 'group=g' 'of the group' 6

@@ -38,7 +38,7 @@ takes_input() { find /proc/[0-9]*/fd -lname '*memfd:shmvisor-load*' 2>/dev/null 
 wait_until 20 takes_input || fail "load does not come so far: $(cat "$scratch/load.said")"
 kill -STOP "$run"
 answers --name one || fail "a run that is stopped keeps clients of another one out"
-stopped="the run two \(pid $run\) does not answer: it is stopped; SIGCONT, or fg in its shell, lets it go on$"
+stopped="two \(pid $run\) does not answer: it is stopped; SIGCONT, or fg in its shell, lets it go on$"
 said 1 "^shmvisor: more than one run .*: one \(pid $first\); $stopped" client ls
 said 1 "^shmvisor: $stopped" client ls --name two
 said 1 "^shmvisor: $stopped" client ls --pid "$run"

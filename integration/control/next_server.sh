@@ -18,19 +18,21 @@ find_server() {
 is_served_by_another() { find_server && [ "$server" != "$killed" ] && answers --name kept; }
 
 start_run kept --keeper --audit "$scratch/audit" -- sh -c 'while [ ! -e "$0/over" ]; do
-  [ -e "$0/make" ] && rm "$0/make" && ipcmk -M 4096 >/dev/null && touch "$0/made"
+  [ -e "$0/make" ] && rm "$0/make" && ipcmk -M 4096 | tr -dc 0-9 >"$0/made.new" && mv "$0/made.new" "$0/made"
   sleep 0.05
 done' "$scratch"
 client events --name kept --json >"$scratch/events" 2>&1 &
 events=$!
 client trace --name kept >"$scratch/trace" 2>&1 &
 trace=$!
-# make_one: a segment, of which both are to tell.
+# make_one: a segment, whose number is in $made then, of which both are to tell.
 make_one() {
   touch "$scratch/make"
   wait_until 30 test -e "$scratch/made" || fail "no segment is made"
+  made=$(cat "$scratch/made")
   rm "$scratch/made"
 }
+tell_of_last() { grep -q "\"event\":\"create\".*\"shmid\":${made}[,}]" "$scratch/events" && grep -q "shmget(.* = $made " "$scratch/trace"; }
 # counts FILE PATTERN NUMBER
 counts() { [ "$(grep -c -- "$2" "$scratch/$1")" = "$3" ]; }
 
@@ -40,6 +42,8 @@ both_follow() {
   grep -q '"event":"create"' "$scratch/events" && grep -q 'shmget(' "$scratch/trace"
 }
 wait_until 30 both_follow || fail "events: $(cat "$scratch/events"); trace: $(cat "$scratch/trace")"
+# Of all before it they have told then.
+wait_until 30 tell_of_last || fail "events: $(cat "$scratch/events"); trace: $(cat "$scratch/trace")"
 seen=$(grep -c '"event":"create"' "$scratch/events") traced=$(grep -c 'shmget(' "$scratch/trace")
 
 for death in 1 2; do

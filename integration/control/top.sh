@@ -111,7 +111,7 @@ wait_until 30 usual || fail "it is not as before: $(screen)"
 
 heading "a run that is stopped"
 kill -STOP "$run"
-shown 'the run does not answer'
+shown "the run web \(pid $run\) does not answer"
 key q
 ended 0
 kill -CONT "$run"

@@ -134,6 +134,46 @@ expect "exit status when it is killed" 137 $?
 wait_until 20 nobody_writes || fail "who was to write the trace outlives its run"
 exec 9>&-
 
+heading "a disk that is full for a while, and one that stays so"
+mkdir "$scratch/small"
+mount -t tmpfs -o size=16k none "$scratch/small" || fail "no small disk"
+# accounted TRACE LAST: whole lines, which tell of each of 510 calls, or of how many are missing; the last of LAST.
+accounted() {
+  python3 - "$1" "$2" <<'EOS' || fail "$1 tells another number: $(tail -n 3 "$1")"
+import re, sys
+text = open(sys.argv[1]).read()
+lines = text.split("\n")
+lost = [int(one.split()[2]) for one in lines if one.startswith("+++ lost ")]
+calls = [one for one in lines if re.fullmatch(r"\[pid \d+<python3>\] shm.* <[0-9.]+>( \[.*\])?", one)]
+assert lines[-1] == "" and len(lost) + len(calls) == len(lines) - 1, lines
+assert lost and len(calls) > 50 and len(calls) + sum(lost) == 510, (len(calls), lost)
+assert sys.argv[2] in lines[-2], lines[-2]
+EOS
+}
+head -c 8192 /dev/zero >"$scratch/small/filler"
+bounded "$SHMVISOR" run --shmmax 1M --trace="$scratch/small/trace" -- sh -c "python3 '$scratch/calls.py' 100
+  touch '$scratch/hundred'; while [ ! -e '$scratch/room' ]; do sleep 0.05; done; python3 '$scratch/calls.py' 2" 2>"$scratch/log" &
+running=$!
+wait_until 50 test -e "$scratch/hundred" || fail "a full disk keeps the command: $(cat "$scratch/log")"
+wait_until 20 grep -q "No space left on device; calls are left out until there is room" "$scratch/log" ||
+  fail "nobody tells of the full disk: $(cat "$scratch/log")"
+rm "$scratch/small/filler"
+sleep 1.2 # by then it tries again
+touch "$scratch/room"
+wait "$running"
+expect "exit status" 0 $?
+expect "lines that tell of it" 1 "$(wc -l <"$scratch/log")"
+accounted "$scratch/small/trace" "IPC_RMID"
+rm "$scratch/small/trace"
+bounded "$SHMVISOR" run --shmmax 1M --trace="$scratch/small/trace" -- python3 "$scratch/calls.py" 300 2>"$scratch/log"
+expect "exit status" 0 $?
+missing=$(sed -nE "s/.*cannot write to .*: there is no room; the last ([0-9]+) calls? (is|are) not in it$/\1/p" "$scratch/log")
+lost=$(sed -nE 's/^\+\+\+ lost ([0-9]+) calls? \+\+\+$/\1/p' "$scratch/small/trace" | paste -sd+)
+expect "calls in the file and calls that are missing" 1500 \
+  "$(($(grep -c '^\[pid ' "$scratch/small/trace") + ${lost:-0} + ${missing:-0}))"
+expect "the last byte of the file" "" "$(tail -c 1 "$scratch/small/trace")"
+umount "$scratch/small"
+
 heading "a pipe that is full"
 mkfifo "$scratch/full"
 exec 9<>"$scratch/full"

@@ -216,7 +216,14 @@ def browser():
         rows = page.run("return [...document.querySelectorAll('#segments tbody tr')].map(r => r.innerText)")
         assert len(rows) == 2 and "0x00000077" in " ".join(rows) and "removed" in " ".join(rows), rows
         assert page.run("return document.querySelectorAll('#calls li.refused').length") > 20
-        assert page.run("return document.documentElement.scrollWidth <= window.innerWidth"), "it is too wide"
+        for width in (1280, 400, 320):
+            page.resize(width, 1500)
+            page.wait(f"return window.innerWidth == {width} && "
+                      "/ [1-9]/.test(document.querySelector('#rates-legend').innerText)")
+            page.picture(os.path.join(folder, f"page-{width}.png"))
+            # Numbers as of a busy run, in what is shown now.
+            assert page.run("document.querySelectorAll('.legend span').forEach(s => { s.textContent += '.4M'; }); "
+                            "return document.documentElement.scrollWidth <= window.innerWidth"), f"wider than {width}"
         # What the policy forbids does not run.
         assert page.run("const s = document.createElement('script'); s.textContent = 'window.ran = 1'; "
                         "document.head.append(s); return window.ran === undefined")

@@ -43,6 +43,12 @@ class Browser:
     def go(self, url):
         self.ask("POST", self.session + "/url", {"url": url})
 
+    def resize(self, width, height):
+        """Of the page; a window has a least width."""
+        self.ask("POST", self.session + "/goog/cdp/execute", {
+            "cmd": "Emulation.setDeviceMetricsOverride",
+            "params": {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}})
+
     def run(self, script):
         return self.ask("POST", self.session + "/execute/sync", {"script": script, "args": []})
 

@@ -14,6 +14,8 @@ import subprocess
 import sys
 import time
 
+from seen_lines import lines_of
+
 LINGER_SECONDS = 8
 ATTACKER_UID = 65534
 VISITS = 12
@@ -128,14 +130,6 @@ def command():
             signal.pause()
 
 
-def lines():
-    try:
-        with open(log, encoding="ascii") as file:
-            return file.read().splitlines()
-    except FileNotFoundError:
-        return []
-
-
 def fail(text):
     sys.exit(f"FAILED: {text}")
 
@@ -157,11 +151,11 @@ def seconds_of_join():
 
 
 def seconds_of_signal(run):
-    before = len(lines())
+    before = len(lines_of(log))
     begin = time.monotonic()
     run.send_signal(signal.SIGTERM)
-    wait_until("a SIGTERM arrives", lambda: len(lines()) > before, 60)
-    return float(lines()[before]) - begin
+    wait_until("a SIGTERM arrives", lambda: len(lines_of(log)) > before, 60)
+    return float(lines_of(log)[before]) - begin
 
 
 def measure(run):
@@ -197,7 +191,7 @@ def main():
         os.unlink(log)
     run = subprocess.Popen([os.environ["SHMVISOR"], "run", "--serve", path, "--log-level=off", *options, "--",
                             sys.executable, "-B", sys.argv[0], folder, "command"])
-    wait_until("the command begins", lambda: len(lines()) > 0 and os.path.exists(path))
+    wait_until("the command begins", lambda: len(lines_of(log)) > 0 and os.path.exists(path))
     os.chmod(path, 0o666)
     before = measure(run)
     time.sleep(1.5)
@@ -239,7 +233,7 @@ def main():
     grows = {"task": 3, "fd": 4}
     if holder is not None and "--keeper" not in options:
         # The end of the run does not wait for the attacker, who goes on.
-        os.kill(int(lines()[0]), signal.SIGUSR1)
+        os.kill(int(lines_of(log)[0]), signal.SIGUSR1)
         begin = time.monotonic()
         if run.wait(60) != 0:
             fail(f"status {run.returncode}")
@@ -252,7 +246,7 @@ def main():
         holder.communicate("")
     wait_until("threads and descriptors come back",
                lambda: all(now <= at_rest[kind] + grows[kind] for kind, now in counts(run).items()), 40)
-    os.kill(int(lines()[0]), signal.SIGUSR1)
+    os.kill(int(lines_of(log)[0]), signal.SIGUSR1)
     if run.wait(60) != 0:
         fail(f"status {run.returncode}")
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 
+from seen_lines import lines_of
+
 SIGNALS = 12
 BOUND_SECONDS = 0.5
 ATTACKER_UID = 65534
@@ -42,17 +44,9 @@ def command():
         attack.kill()
 
 
-def lines():
-    try:
-        with open(log, encoding="ascii") as file:
-            return file.read().splitlines()
-    except FileNotFoundError:
-        return []
-
-
 def wait_for_lines(count, seconds):
     end = time.monotonic() + seconds
-    while len(lines()) < count:
+    while len(lines_of(log)) < count:
         if time.monotonic() > end:
             return False
         time.sleep(0.005)
@@ -63,7 +57,7 @@ def main():
     run = subprocess.Popen([os.environ["SHMVISOR"], "run", "--", sys.executable, "-B", sys.argv[0], folder, "command"])
     if not wait_for_lines(1, 30):
         sys.exit("FAILED: the command does not begin")
-    command_pid = int(lines()[0])
+    command_pid = int(lines_of(log)[0])
     time.sleep(2)  # the attacker makes what it attacks with
     worst = {"forwarded": 0.0, "direct": 0.0}
     for number in range(2 * SIGNALS):
@@ -72,7 +66,7 @@ def main():
         os.kill(pid, signal.SIGTERM)
         if not wait_for_lines(number + 2, 30):
             sys.exit(f"FAILED: a signal, {way}, does not arrive in 30 s")
-        worst[way] = max(worst[way], float(lines()[number + 1]) - begin)
+        worst[way] = max(worst[way], float(lines_of(log)[number + 1]) - begin)
         time.sleep(0.2)
     os.kill(command_pid, signal.SIGUSR1)
     status = run.wait(30)

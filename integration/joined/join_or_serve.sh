@@ -103,6 +103,16 @@ grep -q 'not a regular file' err-1 || fail "$(cat err-1)"
 "$SHMVISOR" run --join-or-serve other --no-linger -- true 2>err-1
 expect "--no-linger" 125 $?
 
+heading "the user of a folder, behind a start by root"
+if [ "$(id -u)" = 0 ] && setpriv --reuid 65534 --clear-groups -- test -x "$SHMVISOR"; then
+  install -d -o 65534 owned
+  chmod 711 .
+  timeout 60 "$SHMVISOR" run --proc=off --join-or-serve owned/socket -- false
+  expect "root's" 1 $?
+  timeout 60 setpriv --reuid 65534 --clear-groups -- "$SHMVISOR" run --proc=off --join-or-serve owned/socket -- true 2>err-1 ||
+    fail "its own: $(cat err-1)"
+fi
+
 heading "what is for the run that serves"
 printf '[[rule]]\naction = "log"\n' >rules.toml
 both=(timeout --kill-after=10 100 "$SHMVISOR" run --log-level=warning --proc=off --join-or-serve both --audit ./audit.log

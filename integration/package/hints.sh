@@ -108,7 +108,9 @@ heading "an empty value behind '='"
 # Not the next word.
 hint "--registry: the value is empty" rm --name a --registry= main 0
 hint "--name: the value is empty" rm --name= 3 4
-hint "--shmmax: the value is empty" run --shmmax= -- touch ran
+hint "--shmmax: the value is empty (see 'shmvisor run --help')" run --shmmax= -- touch ran
+hint "--trace: the value is empty" run --trace= -- touch ran
+hint "--report: the value is empty" run --report= -- touch ran
 hint "--name: the value is empty" config show run --name= --keeper
 
 heading "options that exclude each other"

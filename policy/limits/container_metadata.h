@@ -17,6 +17,13 @@
 
 namespace shmvisor {
 
+/// Before the name of a group, where a container could be meant: in names of registries, and in
+/// rules.
+inline constexpr std::string_view kGroupPrefix = "group:";
+[[nodiscard]] inline std::string group_title(const std::string& name) {
+  return std::string(kGroupPrefix) + name;
+}
+
 struct ContainerMetadata {
   Limits limits;
   std::string group;       ///< empty: none

@@ -62,12 +62,17 @@ class RuledCalls {
   constexpr void add_shmctl() { bits_ |= ~(bit(RuledCall::kIpcRmid) - 1); }
   [[nodiscard]] constexpr bool empty() const { return bits_ == 0; }
   [[nodiscard]] constexpr bool has(RuledCall call) const { return (bits_ & bit(call)) != 0; }
+  /// Whether all of `others` are among these, where an empty set stands for each call.
+  [[nodiscard]] constexpr bool include(RuledCalls others) const {
+    return (others.all() & ~all()) == 0;
+  }
   friend constexpr bool operator==(RuledCalls, RuledCalls) = default;
 
  private:
   static constexpr std::uint32_t bit(RuledCall call) {
     return std::uint32_t{1} << static_cast<unsigned>(call);
   }
+  [[nodiscard]] constexpr std::uint32_t all() const { return bits_ == 0 ? ~0U : bits_; }
   std::uint32_t bits_ = 0;
 };
 

@@ -14,8 +14,6 @@ namespace {
 /// Of one listener: who keeps its calls waiting keeps no more threads of ours. A container has one
 /// listener, and one more for each `exec` into it, which is the operator's to do.
 constexpr int kMostThreads = 64;
-/// Before the name of a group.
-constexpr const char* kGroupPrefix = "group:";
 constexpr const char* kNoRoom = "there are as many containers as can be kept";
 
 /// A listener that nobody serves yet, and perhaps nobody will: also an exception ends it then, and
@@ -53,7 +51,7 @@ void Containers::open_group(const std::string& name, JoinSocket socket) {
   auto group = group_of(metadata);
   group->stay();
   auto commands = std::make_unique<JoinedCommands>(loop_, std::move(socket), group->session(),
-                                                   kGroupPrefix + name);
+                                                   group_title(name));
   open_groups_.push_back({std::move(group), std::move(commands)});
 }
 
@@ -120,7 +118,7 @@ Result<void> Containers::add(const std::shared_ptr<Container>& container, Unique
   options.containers.push_back(container->name());
   if (container->name() != container->id()) options.containers.push_back(container->id());
   if (const std::string& group = container->metadata().group; !group.empty()) {
-    options.containers.push_back(kGroupPrefix + group);
+    options.containers.push_back(group_title(group));
   }
   ServerPool::Client client;
   auto wait_kind = WaitKind::kUnknown;
@@ -286,7 +284,7 @@ void Containers::steer(const Steering& steering) {
 std::vector<NamedSession> Containers::sessions() const {
   std::vector<NamedSession> named;
   for (const auto& [name, known] : by_name_) {
-    if (const auto group = known.lock()) named.push_back({kGroupPrefix + name, group->session()});
+    if (const auto group = known.lock()) named.push_back({group_title(name), group->session()});
   }
   for (const auto& [id, container] : by_id_) {
     if (container->metadata().group.empty()) {

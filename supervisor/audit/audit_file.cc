@@ -38,6 +38,12 @@ Outcome follow(std::string& path) {
     }
     if (!S_ISLNK(status.st_mode)) return {};
     if (!is_trusted(status.st_uid)) return path + " is a symbolic link of another user's";
+    // A link of /proc, as /dev/stdout leads to, need not be the name of anything.
+    struct stat led_to {};
+    if (::stat(path.c_str(), &led_to) == 0 && !S_ISREG(led_to.st_mode) &&
+        !S_ISDIR(led_to.st_mode)) {
+      return std::string("it is no regular file; standard error is called stderr");
+    }
     std::array<char, PATH_MAX> target{};
     const ssize_t size = ::readlinkat(there.get(), "", target.data(), target.size());
     if (size < 0) return reason();

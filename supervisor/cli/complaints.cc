@@ -219,10 +219,17 @@ std::string complaint_about(const CLI::App& app, const std::vector<std::string>&
                             const CLI::ParseError& error) {
   const auto chosen = app.get_subcommands();
   const CLI::App& used = chosen.empty() ? app : *chosen.front();
-  const std::string name = chosen.empty() ? "" : used.get_name() + " ";
+  // Words may be refused before they are parsed.
+  const bool is_named = chosen.empty() && !words.empty() &&
+                        !app.get_subcommands([&words](const CLI::App* one) {
+                              return one->get_name() == words.front();
+                            })
+                             .empty();
+  std::string name = chosen.empty() ? "" : used.get_name() + " ";
+  if (is_named) name = words.front() + " ";
   const std::string see = " (see 'shmvisor " + name + "--help')";
   std::string clause;
-  if (chosen.empty() && !words.empty() && !words.front().starts_with('-')) {
+  if (chosen.empty() && !is_named && !words.empty() && !words.front().starts_with('-')) {
     clause = about_subcommand(app, words.front());
   }
   switch (static_cast<CLI::ExitCodes>(error.get_exit_code())) {

@@ -1,5 +1,7 @@
 #include "supervisor/cli/config_option.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <set>
@@ -12,6 +14,7 @@
 #include "supervisor/cli/option_list.h"
 #include "supervisor/cli/plain_words.h"
 #include "supervisor/config/config_problem.h"
+#include "supervisor/config/rule_warnings.h"
 #include "supervisor/config/toml_text.h"
 #include "supervisor/launch/exit_status.h"
 
@@ -143,7 +146,11 @@ void ConfigOption::apply() {
 }
 
 Steering ConfigOption::steering() const {
-  return configuration_ == nullptr ? Steering() : steering_of(*configuration_);
+  if (configuration_ == nullptr) return {};
+  for (const config::Problem& warning : config::warn_of_rules(*configuration_)) {
+    spdlog::warn("{}", warning.line());
+  }
+  return steering_of(*configuration_);
 }
 
 ReadSteering ConfigOption::reader() const {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "supervisor/cli/config_option.h"
+#include "supervisor/config/rule_warnings.h"
 
 namespace shmvisor {
 namespace {
@@ -94,6 +95,9 @@ SteeringUpdate ConfigReload::operator()() const {
   auto now = std::make_shared<const config::Configuration>(std::move(*read));
   update.steering = steering_of(*now);
   update.need_restart = changed_options(*now);
+  for (const config::Problem& warning : warn_of_rules(*now)) {
+    update.warnings.push_back(warning.line());
+  }
   {
     const MutexLock lock(last_->mutex);
     update.steering.limits = limits_of(*now, *last_->read);
@@ -103,6 +107,7 @@ SteeringUpdate ConfigReload::operator()() const {
   for (const std::string& name : update.need_restart) {
     spdlog::warn("{}: {} has changed, and needs a restart", path_, name);
   }
+  for (const std::string& warning : update.warnings) spdlog::warn("{}", warning);
   return update;
 }
 

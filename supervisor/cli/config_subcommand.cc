@@ -12,6 +12,7 @@
 #include "supervisor/cli/option_list.h"
 #include "supervisor/config/nearest.h"
 #include "supervisor/config/rule_text.h"
+#include "supervisor/config/rule_warnings.h"
 #include "supervisor/config/toml_text.h"
 #include "supervisor/launch/exit_status.h"
 
@@ -120,6 +121,10 @@ int ConfigSubcommand::check() const {
   if (!read) {
     (void)std::fprintf(stderr, "%s\n", config::lines_of(read.error()).c_str());
     return kBadFile;
+  }
+  const auto warnings = config::warn_of_rules(*read);
+  if (!warnings.empty()) {
+    (void)std::fprintf(stderr, "%s\n", config::lines_of(warnings, "warning: ").c_str());
   }
   (void)std::printf("%s: good\n", file_.c_str());
   return 0;

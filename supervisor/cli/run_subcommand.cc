@@ -257,6 +257,7 @@ int RunSubcommand::run(KernelFeatures& features) {
   }
   if (no_kill_) options_.at_our_death = AtOurDeath::kLeaveCommand;
   const bool both = options_.join_or_serve;
+  options_.join_given = options_.join_path;
   for (const auto& [option, path] :
        {std::pair("--serve", &options_.serve_path), std::pair("--join", &options_.join_path)}) {
     auto place = control::join_place(*path);

@@ -88,7 +88,7 @@ void Subcommand::refuse_empty_values(const std::vector<std::string>& words) cons
     if (!word.starts_with("--") || word.find('=') + 1 != word.size()) continue;
     const std::string name = word.substr(0, word.size() - 1);
     const CLI::Option* const option = app_.get_option_no_throw(name);
-    if (option == nullptr || has_optional_value(*option)) continue;
+    if (option == nullptr) continue;
     throw CLI::ValidationError(name, "the value is empty");
   }
 }

@@ -1,13 +1,12 @@
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
-#include <cstdio>
-#include <cstring>
+#include <cstdint>
 #include <thread>
 #include <utility>
 
 #include "supervisor/client/call_text.h"
+#include "supervisor/client/line_output.h"
 #include "supervisor/client/next_server.h"
 #include "supervisor/client/segment_list.h"
 #include "supervisor/client/show.h"
@@ -67,6 +66,10 @@ Result<void, Problem> begin(RunConnection& run) {
   return {};
 }
 
+std::string lost_line(std::uint64_t calls, bool json) {
+  return json ? json_line({{"lost", calls}}) : "+++ lost " + counted(calls, "call") + " +++";
+}
+
 /// The line for a record, as for `lines`; empty for none.
 std::string shown(const Json& record, const ShowOptions& options, const Lines& lines) {
   for (const auto& [name, line_of] :
@@ -78,57 +81,66 @@ std::string shown(const Json& record, const ShowOptions& options, const Lines& l
     return wanted && line_of != nullptr ? line_of(*found) : std::string();
   }
   const auto lost = record.find("lost");
-  if (lost == record.end()) return {};
-  return options.json ? json_line(record) : "+++ lost " + lost->dump() + " calls +++";
+  return lost == record.end() ? std::string() : lost_line(lost->get<std::uint64_t>(), options.json);
 }
 
-Result<void, Problem> flush(const ShowOptions& options) {
-  if (std::fflush(stdout) == 0) return {};
-  return Problem{"cannot write to " + output_name(options) + ": " + std::strerror(errno)};
-}
+/// Of how many calls a line of the run's tells, or an act.
+std::uint64_t calls_in(const Json& record) { return record.value("lost", std::uint64_t{1}); }
 
 /// Until the connection ends.
-Result<void, Problem> print_all(RunConnection& run, const ShowOptions& options,
-                                const Lines& lines) {
+Result<void, Problem> print_all(RunConnection& run, const ShowOptions& options, const Lines& lines,
+                                LineOutput& output) {
   for (;;) {
     // What is printed is to be seen before this waits.
     if (!run.has_line()) {
-      if (const auto flushed = flush(options); !flushed) return flushed;
+      if (const auto flushed = output.flush(); !flushed) return flushed;
     }
     const auto next = run.next(STDOUT_FILENO);
     if (!next) return Problem{run.hello().called() + ": " + next.error().text};
     if (!*next) return {};
     const std::string line = shown(**next, options, lines);
-    if (!line.empty()) print(line + "\n");
+    if (line.empty()) continue;
+    if (const auto added = output.add(line, calls_in(**next)); !added) return added;
   }
 }
 
 /// Goes on with the next server. False where the run has ended.
-Result<bool, Problem> go_on(RunConnection& run, const ShowOptions& options) {
+Result<bool, Problem> go_on(RunConnection& run, const ShowOptions& options, LineOutput& output) {
   auto next = next_server(run);
   if (!next) return next.error();
   if (!*next) return false;
   run = std::move(**next);
-  print(options.json ? json_line({{"another_server", true}}) + "\n"
-                     : "+++ another server goes on; what happened meanwhile is not told +++\n");
+  const auto added = output.add(
+      options.json ? json_line({{"another_server", true}})
+                   : "+++ another server goes on; what happened meanwhile is not told +++",
+      0);
+  if (!added) return added.error();
   if (auto begun = begin(run); !begun) return begun.error();
   return true;
 }
 
 Result<void, Problem> follow(RunConnection& run, const ShowOptions& options, const Lines& lines) {
   if (auto redirected = redirect(options); !redirected) return redirected;
-  if (options.follows_already) return print_all(run, options, lines);
+  LineOutput output(output_name(options),
+                    [json = options.json](std::uint64_t calls) { return lost_line(calls, json); });
+  if (options.follows_already) {
+    if (auto printed = print_all(run, options, lines, output); !printed) return printed;
+    return output.finish();
+  }
   if (auto begun = begin(run); !begun) return begun;
   for (;;) {
     const auto began = std::chrono::steady_clock::now();
-    if (auto printed = print_all(run, options, lines); !printed) return printed;
+    if (auto printed = print_all(run, options, lines, output); !printed) return printed;
     if (has_lost_its_reader(STDOUT_FILENO)) return {};
     // One that drops its followers at once is not asked on and on.
     const auto lasted = std::chrono::steady_clock::now() - began;
     if (lasted < kBetweenServers) std::this_thread::sleep_for(kBetweenServers);
-    const auto goes_on = go_on(run, options);
-    if (!goes_on) return goes_on.error();
-    if (!*goes_on) return {};
+    const auto goes_on = go_on(run, options, output);
+    if (!goes_on || !*goes_on) {
+      const auto finished = output.finish();
+      if (!goes_on) return goes_on.error();
+      return finished;
+    }
   }
 }
 

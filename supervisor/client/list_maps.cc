@@ -41,7 +41,9 @@ bool is_there(int number, const std::vector<Json>& segments,
 }  // namespace
 
 Result<void, Problem> list_maps(RunConnection& run, const ShowOptions& options) {
-  const auto segments = fetch_segments(run, options.registry);
+  const auto registries = fetch_registries(run, options.registry);
+  if (!registries) return registries.error();
+  const auto segments = fetch_segments(run, *registries);
   if (!segments) return segments.error();
   const auto processes = fetch_processes(run, *segments);
   if (!processes) return processes.error();
@@ -68,6 +70,7 @@ Result<void, Problem> list_maps(RunConnection& run, const ShowOptions& options) 
     return {};
   }
   print(table.text());
+  tell_of_no_registry(run, *registries);
   for (const Json& pid : unreadable) {
     print("the maps of process " + pid.dump() + " cannot be read\n");
   }

@@ -54,7 +54,9 @@ std::vector<std::string> row(const SupervisedProcess& process, const UserNames& 
 }  // namespace
 
 Result<void, Problem> list_processes(RunConnection& run, const ShowOptions& options) {
-  const auto segments = fetch_segments(run, "");
+  const auto registries = fetch_registries(run, "");
+  if (!registries) return registries.error();
+  const auto segments = fetch_segments(run, *registries);
   if (!segments) return segments.error();
   const auto processes = fetch_processes(run, *segments);
   if (!processes) return processes.error();
@@ -76,6 +78,7 @@ Result<void, Problem> list_processes(RunConnection& run, const ShowOptions& opti
     print_json({{"processes", std::move(all)}});
   } else {
     print(table.text());
+    tell_of_no_registry(run, *registries);
   }
   return {};
 }

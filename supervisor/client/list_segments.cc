@@ -54,19 +54,20 @@ Result<void, Problem> list_segments(RunConnection& run, const ShowOptions& optio
     }
     return {};
   }
+  const std::string words = "Shared Memory Segments";
+  if (registries->empty()) print(ipcs_heading(words, Json::object(), false) + ipcs_column_names());
   const UserNames users;
   for (const Json& registry : *registries) {
-    print(ipcs_heading("Shared Memory Segments", registry, registries->size() > 1) +
-          ipcs_column_names());
+    print(ipcs_heading(words, registry, registries->size() > 1) + ipcs_column_names());
     for (const Json& segment : *segments) {
       if (segment.at("registry") == registry.at("name")) print(ipcs_row(segment, users));
     }
   }
-  // An agent without containers has none.
   if (!registries->empty() && registries->front().value("private_ipc", false)) {
     print("\nSemaphores and message queues are private too (--private-ipc).\n");
   }
   print("\n");
+  tell_of_no_registry(run, *registries);
   return {};
 }
 

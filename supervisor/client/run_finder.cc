@@ -49,7 +49,8 @@ struct Silent {
     const bool is_number = name.find_first_not_of("0123456789") == std::string::npos;
     std::string title = (is_number ? "pid " : "") + printable(name);
     if (!is_number && pid != 0) title += " (pid " + std::to_string(pid) + ")";
-    return "the run " + title + " does not answer: " + why;
+    // Whether it is a run or an agent, its hello would have told.
+    return title + " does not answer: " + why;
   }
   /// As far as that can be told without its answer.
   [[nodiscard]] bool fits(const RunChoice& choice) const {

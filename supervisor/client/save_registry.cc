@@ -84,15 +84,15 @@ class Saving {
     const auto* const segment = std::get_if<saved::SegmentState>(&record);
     // Without a page it has nothing but zeros.
     if (segment == nullptr || segment->allocated_pages == 0) return {};
-    auto memory = open(*segment);
+    const auto memory = open(*segment);
     if (!memory) return memory.error();
     if (memory->valid()) {
       if (const auto saved = save_contents(*segment, *memory); !saved) return saved;
       // One that is destroyed loses its pages, whoever reads them.
-      memory = open(*segment);
-      if (!memory) return memory.error();
+      const auto there = is_there(*segment);
+      if (!there) return there.error();
+      if (*there) return {};
     }
-    if (memory->valid()) return {};
     removed_.push_back(segment->id);
     return written(writer_.write(saved::Removal{segment->id}));
   }

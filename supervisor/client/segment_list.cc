@@ -1,10 +1,12 @@
 #include "supervisor/client/segment_list.h"
 
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <utility>
 
 #include "emulation/ipc/id_table.h"
+#include "policy/limits/container_metadata.h"
 #include "supervisor/client/ask_in_parts.h"
 #include "supervisor/config/nearest.h"
 
@@ -33,7 +35,7 @@ std::string meant_by(const std::string& wanted, const std::vector<Json>& registr
   std::vector<std::string> names;
   for (const Json& registry : registries) {
     names.push_back(printable(registry.at("name").get<std::string>()));
-    if (names.back() == "group:" + wanted) return did_you_mean(names.back());
+    if (names.back() == group_title(wanted)) return did_you_mean(names.back());
     if (names.size() == kMostCompared) break;
   }
   return did_you_mean(nearest_word(wanted, names));
@@ -72,6 +74,13 @@ Result<std::vector<Json>, Problem> fetch_registries(RunConnection& run, const st
                    "'; there is: " + (names.empty() ? "none" : names) + meant_by(only, all)};
   }
   return registries;
+}
+
+void tell_of_no_registry(const RunConnection& run, const std::vector<Json>& registries) {
+  if (!registries.empty()) return;
+  (void)std::fflush(stdout);  // its turn was first
+  (void)std::fprintf(stderr, "shmvisor: %s serves no container, and so has no registry\n",
+                     run.hello().called().c_str());
 }
 
 Result<void, Problem> for_each_segment(RunConnection& run, const std::string& registry,

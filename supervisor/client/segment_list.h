@@ -19,6 +19,9 @@ namespace shmvisor::client {
 /// `only`: one registry, see means_registry(). A Problem where that is none, or more than one.
 Result<std::vector<Json>, Problem> fetch_registries(RunConnection& run, const std::string& only);
 
+/// Says so on standard error where there is none: an agent that serves no container.
+void tell_of_no_registry(const RunConnection& run, const std::vector<Json>& registries);
+
 /// Visits the segments of one registry, as PROTOCOL.md has them; keeps none.
 Result<void, Problem> for_each_segment(RunConnection& run, const std::string& registry,
                                        const std::function<void(const Json&)>& visit);

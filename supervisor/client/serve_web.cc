@@ -179,7 +179,8 @@ Result<void, Problem> serve_web(RunConnection& run, const ShowOptions& options) 
   const EndingSignal ending(loop);
   const std::string url = place->url();
   if (place->is_open_to_others()) {
-    (void)std::fprintf(stderr, "shmvisor: whoever reaches %s sees all of the run\n", url.c_str());
+    (void)std::fprintf(stderr, "shmvisor: whoever reaches %s sees all of %s\n", url.c_str(),
+                       run.hello().called().c_str());
   }
   Web web(loop, std::move(*place), std::move(run));
   if (!web.valid() || !ending.valid()) return Problem{"no descriptor can be had"};

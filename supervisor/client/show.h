@@ -75,7 +75,7 @@ Result<void, Problem> load_segment(RunConnection& run, const ShowOptions& option
 Result<void, Problem> detach_segment(RunConnection& run, const ShowOptions& options);
 /// `shmvisor set`
 Result<void, Problem> set_limits(RunConnection& run, const ShowOptions& options);
-/// `shmvisor reload`: prints what needs a restart.
+/// `shmvisor reload`: prints what needs a restart, and which rules never match.
 Result<void, Problem> reload_configuration(RunConnection& run, const ShowOptions& options);
 /// `shmvisor trace`: until the run ends, or standard output cannot be written.
 Result<void, Problem> trace_calls(RunConnection& run, const ShowOptions& options);

@@ -81,7 +81,8 @@ Result<void, Problem> show_limits(RunConnection& run, const ShowOptions& options
           ipcs_heading("Shared Memory Status", registry, several) + usage(registry) +
           users(registry, several));
   }
-  print("\n");
+  if (!registries->empty()) print("\n");
+  tell_of_no_registry(run, *registries);
   return {};
 }
 

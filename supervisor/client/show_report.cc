@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <string>
 
+#include "supervisor/client/segment_list.h"
 #include "supervisor/client/show.h"
 #include "supervisor/client/text_table.h"
 #include "supervisor/client/user_names.h"
@@ -74,7 +75,10 @@ Result<void, Problem> show_report(RunConnection& run, const ShowOptions& options
     print_json(*reply);
     return {};
   }
-  if (!reply->contains("calls")) return {};  // an agent without containers
+  if (!reply->contains("calls")) {
+    tell_of_no_registry(run, {});
+    return {};
+  }
   const UserNames users;
   std::string text = calls_text(reply->at("calls")) + refusals_text(reply->at("refusals")) +
                      slowest_text(reply->at("slowest"));

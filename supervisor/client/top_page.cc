@@ -261,7 +261,7 @@ void TopPage::add_segments(std::vector<Line>& lines, std::size_t columns, std::s
 std::vector<TopPage::Line> TopPage::lines(std::size_t rows, std::size_t columns) {
   std::vector<Line> lines;
   if (!last_) {
-    lines.push_back({complaint_.empty() ? "asking the run" : complaint_, Style::kWarning});
+    lines.push_back({complaint_.empty() ? "no answer yet" : complaint_, Style::kWarning});
   } else {
     const RunConnection::Hello& hello = last_->sample.hello;
     const std::string title = "shmvisor top: " + hello.kind + " " + hello.title();

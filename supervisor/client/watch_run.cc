@@ -35,7 +35,7 @@ class Top {
         pressed_(loop.watch(STDIN_FILENO, POLLIN, [this](short events) { take_keys(events); })),
         look_(loop.timer([this] { sampler_.begin(); })),
         silent_(loop.timer([this] {
-          page_.complain("the run does not answer");
+          page_.complain(called_ + " does not answer");
           draw();
         })),
         sampler_(loop, std::move(run), /*with_processes=*/false,

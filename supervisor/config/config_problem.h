@@ -31,14 +31,31 @@ struct Place {
   return text;
 }
 
+/// Without the middle of what is very long, as a value of a file may be.
+[[nodiscard]] inline std::string shortened(const std::string& text) {
+  constexpr std::size_t kLongest = 600;
+  constexpr std::size_t kKept = 250;  // at either end
+  if (text.size() <= kLongest) return text;
+  const auto is_inside = [&text](std::size_t at) {  // of a letter of UTF-8
+    return (static_cast<unsigned char>(text[at]) & 0xc0U) == 0x80U;
+  };
+  std::size_t end = kKept;
+  while (end > 0 && is_inside(end)) --end;
+  std::size_t begin = text.size() - kKept;
+  while (begin < text.size() && is_inside(begin)) ++begin;
+  return text.substr(0, end) + "..." + text.substr(begin);
+}
+
 struct Problem {
   Place place;
   std::string text;
 
-  [[nodiscard]] std::string line() const { return on_one_line(place.text() + ": " + text); }
+  [[nodiscard]] std::string line() const {
+    return on_one_line(place.text() + ": " + shortened(text));
+  }
 };
 
-/// In the order of their places, and not more than so many.
+/// In the order of their places. So many are told; one more says that there are others.
 using Problems = std::vector<Problem>;
 inline constexpr std::size_t kMostProblems = 20;
 

@@ -261,7 +261,11 @@ Problems in_order(Problems problems) {
     const Place& place = problem.place;
     return std::tuple(files.at(place.file), place.line, place.column);
   });
-  if (problems.size() > kMostProblems) problems.resize(kMostProblems);
+  if (problems.size() > kMostProblems) {
+    problems.resize(kMostProblems);
+    problems.push_back(
+        {{problems.back().place.file}, "more is wrong, and told of when this is not"});
+  }
   return problems;
 }
 

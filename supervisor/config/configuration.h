@@ -90,7 +90,8 @@ void add_document(Configuration& configuration, const TomlValue& document,
 [[nodiscard]] Configuration read_as_far_as_it_goes(const std::string& path,
                                                    const KnownOptions& known, Problems& problems);
 
-/// Each file's by line and column, the files as they come in `problems`; as many as are told.
+/// Each file's by line and column, the files as they come in `problems`; as many as are told,
+/// and a line where there are more.
 [[nodiscard]] Problems in_order(Problems problems);
 
 /// The file, and the drop-ins PATH.d/*.toml in the order of their names. Files are regular ones of

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "policy/rules/rule_reach.h"
 #include "supervisor/config/number_text.h"
 #include "supervisor/config/table_reader.h"
 
@@ -41,6 +42,7 @@ class RuleReader {
     take_choice();
     take_delay();
     reader_.finish();
+    blame_contradiction();
     if (rule_.action == RuleAction::kFault && !reader_.has("errno") && !reader_.has("delay")) {
       reader_.blame(table_.place, "a fault is to have an errno, a delay, or both");
     }
@@ -70,6 +72,19 @@ class RuleReader {
       } else {
         reader_.blame(value->place, no_such("call", value->text, call_names()));
       }
+    }
+  }
+
+  /// Of conditions that no call can fulfil together.
+  void blame_contradiction() {
+    if (!name_no_segment(rule_.calls)) return;
+    for (const char* const key : {"key", "size"}) {
+      const TomlMember* const member = reader_.find(key);
+      if (member == nullptr) continue;
+      reader_.blame(
+          member->place,
+          "the rule can never match: IPC_INFO and SHM_INFO name no segment, so they have no " +
+              std::string(key));
     }
   }
 
@@ -192,8 +207,8 @@ class RuleReader {
       const bool is_integer = value.kind == Kind::kInteger;
       rule_.fraction = is_integer ? static_cast<double>(value.integer) : value.number;
       const bool fits =
-          (is_integer || value.kind == Kind::kFloat) && rule_.fraction >= 0 && rule_.fraction <= 1;
-      if (!fits) reader_.blame(value.place, "fraction is to be a number from 0 to 1");
+          (is_integer || value.kind == Kind::kFloat) && rule_.fraction > 0 && rule_.fraction <= 1;
+      if (!fits) reader_.blame(value.place, "fraction is to be a number above 0, up to 1");
     }
     if (const TomlMember* const seed = reader_.take("seed", Kind::kInteger, "a number")) {
       if (rule_.choice != FaultChoice::kFraction) blame_action(*seed, "fraction");

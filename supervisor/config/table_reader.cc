@@ -50,12 +50,12 @@ std::vector<const TomlValue*> TableReader::take_list(const std::string& key) {
 }
 
 void TableReader::blame(const Place& place, const std::string& text) {
-  if (problems_.size() < kMostProblems) problems_.push_back({place, text});
+  if (problems_.size() <= kMostProblems) problems_.push_back({place, text});
 }
 
 void TableReader::finish() {
   for (const TomlMember& member : table_.members) {
-    if (problems_.size() >= kMostProblems) return;  // the nearest key takes a while
+    if (problems_.size() > kMostProblems) return;  // the nearest key takes a while
     if (known_.contains(member.key)) continue;
     blame(member.place,
           no_such("key", member.key, {known_.begin(), known_.end()}) + " (in " + title_ + ")");

@@ -92,6 +92,21 @@ TomlValue converted(const toml::node& node, const std::string& file) {
   return value;
 }
 
+bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
+
+/// The first key or text with a NUL, at which a path or a name would end unseen.
+std::optional<Problem> refuse_nul(const TomlValue& value) {
+  if (has_nul(value.text)) return Problem{value.place, "a text may have no NUL"};
+  for (const TomlMember& member : value.members) {
+    if (has_nul(member.key)) return Problem{member.place, "a key may have no NUL"};
+    if (auto refused = refuse_nul(member.value)) return refused;
+  }
+  for (const TomlValue& item : value.items) {
+    if (auto refused = refuse_nul(item)) return refused;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 const char* TomlValue::kind_name() const {
@@ -121,7 +136,9 @@ Result<TomlValue, Problem> parse_toml(std::string_view text, const std::string& 
     const toml::parse_error& error = parsed.error();
     return Problem{place_of(error.source(), file), on_one_line(std::string(error.description()))};
   }
-  return converted(parsed.table(), file);
+  TomlValue document = converted(parsed.table(), file);
+  if (auto refused = refuse_nul(document)) return std::move(*refused);
+  return document;
 }
 
 }  // namespace shmvisor::config

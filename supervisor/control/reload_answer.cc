@@ -8,7 +8,8 @@ std::string answer_reload(const SteeringUpdate& update) {
   if (update.problems.empty()) {
     return control::to_line({{"reply", "reload"},
                              {"rules", update.steering.rule_count()},
-                             {"need_restart", update.need_restart}});
+                             {"need_restart", update.need_restart},
+                             {"warnings", update.warnings}});
   }
   std::string text;
   for (const std::string& one : update.problems) text += (text.empty() ? "" : "; ") + one;

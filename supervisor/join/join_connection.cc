@@ -49,19 +49,9 @@ bool wait_readable(int fd) {
   return poll_files({&readable, 1}, kPatience) == 1;
 }
 
-/// As root gives it, whose default folder is always the same: control_place.h.
-std::string as_given(const std::string& path) {
-  constexpr std::string_view kFolder = "/run/shmvisor/";
-  constexpr std::string_view kEnding = ".join";
-  const std::size_t begin = path.rfind('/') + 1;
-  const bool is_by_name =
-      ::geteuid() == 0 && path.ends_with(kEnding) && path.substr(0, begin) == kFolder;
-  return is_by_name ? "name:" + path.substr(begin, path.size() - begin - kEnding.size()) : path;
-}
-
-std::string no_server(const std::string& path, const std::string& why) {
-  return "no shmvisor serves at '" + path + "': " + why +
-         "; start one with 'shmvisor run --serve " + as_given(path) + "' first";
+std::string no_server(const JoinPlace& place, const std::string& why) {
+  return "no shmvisor serves at '" + place.path + "': " + why +
+         "; start one with 'shmvisor run --serve " + place.words() + "' first";
 }
 
 /// connect(2) refuses another file in the same words as a socket at which nobody listens.
@@ -72,19 +62,20 @@ bool is_another_file(const std::string& path) {
 
 }  // namespace
 
-Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const std::string& path) {
+Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const JoinPlace& place) {
   for (Tries tries;;) {
     bool ended = false;
-    auto connection = to(path, ended);
+    auto connection = to(place, ended);
     // Perhaps a keeper's, whose next server comes to whoever waits at the same socket.
     if (connection || !ended || !tries.wait_for_next()) return connection;
   }
 }
 
-Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const std::string& path,
+Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const JoinPlace& place,
                                                                    bool& ended) {
+  const std::string& path = place.path;
   const auto address = SocketAddress::of(path);
-  if (!address) return Trouble{no_server(path, std::strerror(address.error().value()))};
+  if (!address) return Trouble{no_server(place, std::strerror(address.error().value()))};
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   // The bound holds for connect(2), too, which waits while the server accepts no connection.
   const timeval patience{kPatience.count() / 1000, 0};
@@ -99,7 +90,7 @@ Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const std::st
       return Trouble{"'" + path + "' is there, and is no socket"};
     }
     if (error == EPROTOTYPE) return Trouble{"'" + path + "' is the socket of another program"};
-    return Trouble{no_server(path, error == EAGAIN ? "it accepts nobody" : std::strerror(error)),
+    return Trouble{no_server(place, error == EAGAIN ? "it accepts nobody" : std::strerror(error)),
                    error == ENOENT || error == ECONNREFUSED};
   }
   ucred server{};
@@ -118,7 +109,7 @@ Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const std::st
     return Trouble{
         "what listens at '" + path + "' does not answer as this version of shmvisor does", ended};
   }
-  return JoinConnection(std::move(fd), path);
+  return JoinConnection(std::move(fd), place);
 }
 
 Result<JoinConnection::Accepted, JoinConnection::Trouble> JoinConnection::hand_over(
@@ -141,7 +132,7 @@ Result<JoinConnection::Accepted, JoinConnection::Trouble> JoinConnection::hand_o
         break;
       }
     }
-    const std::string trouble = "the server at '" + path_ + "' ended, or does not answer";
+    const std::string trouble = "the server at '" + path() + "' ended, or does not answer";
     if (!patient || !tries.wait_for_next()) return Trouble{trouble};
     if (const auto connected = connect_again(); !connected) {
       const Trouble& refusal = connected.error();
@@ -151,11 +142,11 @@ Result<JoinConnection::Accepted, JoinConnection::Trouble> JoinConnection::hand_o
   accepted.missing = answer.missing;
   if (answer.accepted != 0) return accepted;
   answer.reason.back() = '\0';
-  return Trouble{"the server at '" + path_ + "' refuses: " + answer.reason.data()};
+  return Trouble{"the server at '" + path() + "' refuses: " + answer.reason.data()};
 }
 
 Result<void, JoinConnection::Trouble> JoinConnection::connect_again() {
-  auto connection = to(path_);
+  auto connection = to(place_);
   if (!connection) return connection.error();
   *this = std::move(*connection);
   return {};

@@ -19,13 +19,21 @@
 
 namespace shmvisor {
 
+/// Where a server is to be.
+struct JoinPlace {
+  std::string path;
+  std::string given = {};  ///< in the operator's words, as "name:db"; empty: the path
+
+  [[nodiscard]] const std::string& words() const { return given.empty() ? path : given; }
+};
+
 class JoinConnection {
  public:
   struct Trouble {
     std::string text;
     bool nobody_serves = false;  ///< at that path
   };
-  static Result<JoinConnection, Trouble> to(const std::string& path);
+  static Result<JoinConnection, Trouble> to(const JoinPlace& place);
 
   /// The server's part of an accepted request.
   struct Accepted {
@@ -49,18 +57,18 @@ class JoinConnection {
   };
   /// Precondition: fd() is readable.
   [[nodiscard]] Heard hear() const;
-  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] const std::string& path() const { return place_.path; }
 
  private:
-  JoinConnection(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  JoinConnection(UniqueFd fd, JoinPlace place) : fd_(std::move(fd)), place_(std::move(place)) {}
 
   /// `ended`: who accepted the connection closed it without a word.
-  static Result<JoinConnection, Trouble> to(const std::string& path, bool& ended);
+  static Result<JoinConnection, Trouble> to(const JoinPlace& place, bool& ended);
   /// Why not, otherwise.
   Result<void, Trouble> connect_again();
 
   UniqueFd fd_;
-  std::string path_;
+  JoinPlace place_;
 };
 
 }  // namespace shmvisor

@@ -59,7 +59,7 @@ std::string JoinedCommands::bring_back(KeptVisitor& kept, std::span<const CallSl
     return "its listener is another file";
   }
   admitted.payer = kept.payer;
-  admitted.root = {kept.filters, kept.in_session, kept.pid};
+  admitted.root = {kept.filters, kept.in_session, kept.pid, kept.started_ticks};
   admitted.tracer_wait = std::chrono::milliseconds(kept.tracer_wait_ms);
   admitted.kept = &kept;
   admitted.comes_back = true;
@@ -107,6 +107,7 @@ bool JoinedCommands::note(const Visitor& visitor, Admitted& admitted) {
   kept->filters = admitted.root.filters;
   kept->in_session = admitted.root.in_session;
   kept->pid = admitted.root.pid;
+  kept->started_ticks = admitted.root.started_ticks;
   kept->connection = visitor.connection.get();
   kept->listener = admitted.listener.get();
   kept->files = admitted.files.get();

@@ -18,6 +18,20 @@ constexpr int kLeastNumber = 100;
 /// Of a file that others make and remove meanwhile.
 constexpr int kMostTries = 16;
 
+std::string folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
+/// Of a file that root has just made, in a folder of another user, who may remove it anyway: that
+/// user is to serve there later, as the database's own behind a start by root. Where that fails
+/// the file is root's.
+void give_to_owner_of(const std::string& folder, int file) {
+  struct stat status {};
+  if (::geteuid() != 0 || ::stat(folder.c_str(), &status) != 0 || status.st_uid == 0) return;
+  if (is_unambiguous(status.st_uid)) (void)!::fchown(file, status.st_uid, static_cast<gid_t>(-1));
+}
+
 /// Not by O_CREAT alone: in a sticky folder that everybody may write to, that refuses a stranger's
 /// file by itself (fs.protected_regular of proc(5)), and elsewhere not.
 UniqueFd open_or_make(const std::string& path) {
@@ -27,6 +41,7 @@ UniqueFd open_or_make(const std::string& path) {
     UniqueFd opened(::open(path.c_str(), kFlags));
     if (opened.valid() || errno != ENOENT) return opened;
     opened.reset(::open(path.c_str(), kFlags | O_CREAT | O_EXCL, 0600));
+    if (opened.valid()) give_to_owner_of(folder_of(path), opened.get());
     if (opened.valid() || errno != EEXIST || tries == kMostTries) return opened;
   }
 }
@@ -37,10 +52,8 @@ UniqueFd open_or_make(const std::string& path) {
 bool is_of_a_stranger(const std::string& path, const struct stat& file) {
   if (file.st_uid == 0 || file.st_uid == ::geteuid()) return false;
   if (!is_unambiguous(file.st_uid)) return true;
-  const std::size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   struct stat status {};
-  return ::stat(folder.c_str(), &status) != 0 || status.st_uid != file.st_uid;
+  return ::stat(folder_of(path).c_str(), &status) != 0 || status.st_uid != file.st_uid;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "policy/limits/container_metadata.h"
 #include "supervisor/audit/process_audit.h"
 #include "supervisor/join/peer_process.h"
 #include "supervisor/log/limited_log.h"
@@ -27,8 +28,7 @@ inline void tell_of_join(const PeerProcess& peer, const std::string& label,
   }
   audit(peer.payer(), [&] {
     AuditRecord record("join");
-    constexpr std::string_view kGroup = "group:";
-    if (label.starts_with(kGroup)) record.add("group", label.substr(kGroup.size()));
+    if (label.starts_with(kGroupPrefix)) record.add("group", label.substr(kGroupPrefix.size()));
     record.add("result", refusal.empty() ? "ok" : "refused");
     if (!refusal.empty()) record.add("because", std::string(refusal));
     record.add("by_pid", peer.pid()).add("by_uid", peer.user());

@@ -33,10 +33,11 @@ struct KeptVisitor {
   // These are set before:
   uid_t payer = 0;
   std::uint32_t tracer_wait_ms = 0;
-  bool in_session = false;      ///< SupervisedScope::Root
-  std::uint64_t filters = 0;    ///< SupervisedScope::Root
-  pid_t pid = 0;                ///< SupervisedScope::Root
-  std::uint64_t ipc_inode = 0;  ///< of its IPC namespace
+  bool in_session = false;          ///< SupervisedScope::Root
+  std::uint64_t filters = 0;        ///< SupervisedScope::Root
+  pid_t pid = 0;                    ///< SupervisedScope::Root
+  std::uint64_t started_ticks = 0;  ///< SupervisedScope::Root
+  std::uint64_t ipc_inode = 0;      ///< of its IPC namespace
   int connection = -1;
   int listener = -1;
   int mount = -1;           ///< for its answer; -1: none. Not once it has joined

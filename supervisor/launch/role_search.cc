@@ -71,7 +71,7 @@ Result<Role, Failure> RoleSearch::search() {
     Role role;
     bool server_may_come = false;
     if (!options_.join_path.empty()) {
-      auto found = JoinConnection::to(options_.join_path);
+      auto found = JoinConnection::to({options_.join_path, options_.join_given});
       if (found) {
         role.server.emplace(std::move(*found));
         // One that is about to serve has the lock alone, for a moment.

@@ -69,6 +69,8 @@ struct RunOptions {
   std::string serve_path;
   /// The path of the run whose registry, with its limits, to use; empty: a registry of its own.
   std::string join_path;
+  /// The same in the operator's words, as "name:db".
+  std::string join_given = {};
   /// The two paths are the same: joins the run that serves there; if there is none, this run
   /// serves.
   bool join_or_serve = false;

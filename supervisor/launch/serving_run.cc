@@ -189,13 +189,14 @@ int ServingRun::run() {
   auto failure = start();
   if (failure && !launched_.is_first()) leave_to_next(*failure);
   if (!failure) failure = launched_.let_go(*watch_, [] { Server::keep_reserve(); });
-  int status = failure ? launched_.give_up(*failure)
-                       : watch_->run(launched_.options.linger, [this] { return all_gone(); });
+  const int its_status = failure
+                             ? launched_.give_up(*failure)
+                             : watch_->run(launched_.options.linger, [this] { return all_gone(); });
   // A command that did not run leaves an older file as it is.
   to_be_saved_ = !failure && !launched_.options.save_path.empty();
-  const bool ended = end_threads(status);
+  const auto [status, whole] = end(its_status);
   if (launched_.kept != nullptr) launched_.kept->page.status.store(status);
-  if (!ended) end_process_at_once(status);
+  if (!whole) end_process_at_once(status);
   return status;
 }
 
@@ -281,7 +282,7 @@ AuditRecord ServingRun::record_of_command(const char* event) const {
   return std::move(record.add("command", launched_.options.command.front()));
 }
 
-bool ServingRun::end_threads(int& status) {
+ServingRun::End ServingRun::end(int status) {
   const bool ended = end_serving();
   if (control_) control_->give_up_reloads();
   if (control_) control_->finish_following(kControlBound);
@@ -299,8 +300,8 @@ bool ServingRun::end_threads(int& status) {
   const bool cleanup_ended = !cleanup_ || cleanup_->wait_for_end(kUpkeepBound);
   // The loop has turned: no task begins any more.
   const bool kept_ended = kept_state_ == nullptr || kept_state_->wait_for_end(kUpkeepBound);
-  return kept_ended && cleanup_ended && upkeep_.wait_for_end(kUpkeepBound) && ended &&
-         control_ended;
+  const bool upkeep_ended = upkeep_.wait_for_end(kUpkeepBound);
+  return {status, kept_ended && cleanup_ended && upkeep_ended && ended && control_ended};
 }
 
 void ServingRun::take_in_alone(SideClient& client) {

@@ -75,9 +75,12 @@ class ServingRun {
   void print_report(const std::string& output);
   /// Whether the registry is in its file now.
   bool save_registry();
-  /// Stops serving, and lets clients have what there is. False where another process blocks a
-  /// thread.
-  bool end_threads(int& status);
+  struct End {
+    int status = 0;      ///< the exit status that results
+    bool whole = false;  ///< no other process blocks a thread
+  };
+  /// Stops serving, saves the registry where that is wanted, and lets clients have what there is.
+  End end(int status);
   [[nodiscard]] AuditRecord record_of_command(const char* event) const;
 
   const Launched& launched_;

@@ -19,8 +19,12 @@ Result<ProcessStat> ProcessStat::read(pid_t pid) {
   for (int field = 3; begin < text->size(); ++field) {
     const std::size_t end = std::min(text->find(' ', begin), text->size());
     const std::string_view value = std::string_view(*text).substr(begin, end - begin);
+    const auto take = [&value](auto& number) {
+      std::from_chars(value.data(), value.data() + value.size(), number);
+    };
     if (field == 3) stat.state = value.empty() ? '?' : value.front();
-    if (field == 4) std::from_chars(value.data(), value.data() + value.size(), stat.ppid);
+    if (field == 4) take(stat.ppid);
+    if (field == 22) take(stat.started_ticks);
     // vsize, rss; startcode to startstack; start_data to env_end
     if (field == 23 || field == 24 || (field >= 26 && field <= 28) ||
         (field >= 45 && field <= 51)) {

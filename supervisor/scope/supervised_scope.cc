@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "supervisor/procfs/process_parent.h"
+#include "supervisor/procfs/process_stat.h"
 #include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
@@ -24,7 +25,10 @@ SupervisedScope::Root SupervisedScope::look_at(pid_t pid) {
   Root root;
   if (const auto status = TaskStatus::read(pid)) root.filters = status->seccomp_filters + 1;
   root.in_session = ::getsid(pid) > 0;
-  root.pid = pid;
+  if (const auto stat = ProcessStat::read(pid)) {
+    root.pid = pid;
+    root.started_ticks = stat->started_ticks;
+  }
   return root;
 }
 
@@ -42,10 +46,16 @@ void SupervisedScope::remove_root(RootId root) noexcept {
 }
 
 std::vector<pid_t> SupervisedScope::ancestors() const {
+  Roots roots;
+  {
+    const MutexLock lock(mutex_);
+    roots = roots_;
+  }
   std::vector<pid_t> pids;
-  const MutexLock lock(mutex_);
-  for (const auto& [id, root] : roots_) {
-    if (root.pid != 0) pids.push_back(root.pid);
+  for (const auto& [id, root] : roots) {
+    if (root.pid == 0) continue;
+    const auto stat = ProcessStat::read(root.pid);
+    if (stat && stat->started_ticks == root.started_ticks) pids.push_back(root.pid);
   }
   return pids;
 }

@@ -48,6 +48,8 @@ class SupervisedScope : public ProcessScope {
     std::uint64_t filters = 0;
     bool in_session = false;  ///< the session has an id here; so have all that it started
     pid_t pid = 0;            ///< of the process; 0: not known
+    /// ProcessStat's. The process may end before its command, and its pid go to a stranger.
+    std::uint64_t started_ticks = 0;
   };
   /// Precondition: the process is not reaped, so that its pid is still its own.
   static Root look_at(pid_t pid);
@@ -60,7 +62,7 @@ class SupervisedScope : public ProcessScope {
 
   [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
   [[nodiscard]] bool is_exact() const override { return false; }
-  /// The roots.
+  /// The roots that live.
   [[nodiscard]] std::vector<pid_t> ancestors() const override;
 
  private:

@@ -71,11 +71,13 @@ CallDispatcher::CallDispatcher(Listener& listener, IpcNamespaces& namespaces,
              [this] { pool_.ask_to_look(); }) {}
 
 std::chrono::milliseconds CallDispatcher::look() {
-  const auto loans = loans_.look(features_);
+  // The rules first: they may bring the next time of a delayed call forward.
   const auto rules = judge_.look_at_rules();
-  const auto delayed = std::min(rules, judge_.delayed().time_left());
-  if (loans.count() == 0 || delayed.count() == 0) return std::max(loans, delayed);
-  return std::min(loans, delayed);
+  std::chrono::milliseconds first(0);
+  for (const auto next : {loans_.look(features_), rules, judge_.delayed().time_left()}) {
+    if (next.count() != 0) first = first.count() == 0 ? next : std::min(first, next);
+  }
+  return first;
 }
 
 void CallDispatcher::serve(const seccomp_notif& notif) noexcept {

@@ -62,7 +62,13 @@ CallJudge::CallJudge(CallRules* rules, std::vector<std::string> containers, std:
       containers_(std::move(containers)),
       group_(group),
       look_later_(std::move(look_later)),
-      delayed_([&listener](std::uint64_t id) { return listener.waits_still(id); }) {}
+      delayed_([&listener](std::uint64_t id) { return listener.waits_still(id); }) {
+  if (rules_ == nullptr) return;
+  watch_.emplace(*rules_, [this] {
+    rules_changed_.store(true);
+    if (delayed_.any()) look_later_();
+  });
+}
 
 CallJudge::Judgement CallJudge::judge(PendingCall& call, const ShmCall& decoded, Caller& caller,
                                       Registry& registry, uid_t user) {
@@ -104,8 +110,8 @@ CallJudge::Judgement CallJudge::judge(PendingCall& call, const ShmCall& decoded,
     Judgement judgement = delay(call, user, ruling, decided);
     if (rules_->current() != rules) {
       // Others came meanwhile, and may have been compared with all calls but this one.
-      const MutexLock lock(looked_mutex_);
-      looked_at_ = rules;
+      rules_changed_.store(true);
+      look_later_();
     }
     return judgement;
   }
@@ -114,21 +120,20 @@ CallJudge::Judgement CallJudge::judge(PendingCall& call, const ShmCall& decoded,
 }
 
 std::chrono::milliseconds CallJudge::look_at_rules() {
-  constexpr std::chrono::milliseconds kBetweenLooks(250);
-  if (rules_ == nullptr || !delayed_.any()) return {};
-  const MutexLock lock(looked_mutex_);
+  constexpr std::chrono::milliseconds kUntilThereIsMemory(250);
+  if (!delayed_.any() || !rules_changed_.exchange(false)) return {};
   const std::shared_ptr<const RuleSet> rules = rules_->current();
-  if (rules == looked_at_) return kBetweenLooks;
   try {
     delayed_.release_without_rule([&rules](const Rule& rule) {
       return rules != nullptr && std::ranges::any_of(rules->rules(), [&rule](const Rule& one) {
                return say_the_same(one, rule);
              });
     });
-    looked_at_ = rules;
-  } catch (const std::bad_alloc&) {  // the next look tries again
+    return {};
+  } catch (const std::bad_alloc&) {
+    rules_changed_.store(true);
+    return kUntilThereIsMemory;
   }
-  return kBetweenLooks;
 }
 
 CallJudge::Judgement CallJudge::delay(PendingCall& call, uid_t user, const Ruling& ruling,

@@ -5,6 +5,7 @@
 // call, without a lock.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -13,7 +14,6 @@
 #include <vector>
 
 #include "emulation/syscalls/shm_call.h"
-#include "policy/base/mutex.h"
 #include "supervisor/notify/pending_call.h"
 #include "supervisor/serve/call_rules.h"
 #include "supervisor/serve/delayed_calls.h"
@@ -51,8 +51,9 @@ class CallJudge {
   }
 
   [[nodiscard]] DelayedCalls& delayed() { return delayed_; }
-  /// To be called now and then: has calls go on that wait by a rule which is not in force any more.
-  /// Answers when to call again; 0: when there are delayed calls.
+  /// To be called after a change of the rules, for which look_later() asks: has calls go on that
+  /// wait by a rule which is not in force any more. Answers when to call again, where memory is
+  /// short; 0: no time is known.
   std::chrono::milliseconds look_at_rules();
 
  private:
@@ -64,9 +65,9 @@ class CallJudge {
   const std::uintptr_t group_;
   const std::function<void()> look_later_;
   DelayedCalls delayed_;
-  Mutex looked_mutex_;
-  /// The rules that delayed calls were compared with last.
-  std::shared_ptr<const RuleSet> looked_at_ GUARDED_BY(looked_mutex_);
+  /// Rules have come that delayed calls are to be compared with.
+  std::atomic<bool> rules_changed_{false};
+  std::optional<CallRules::Watch> watch_;  ///< the last member, because it uses the others
 };
 
 }  // namespace shmvisor

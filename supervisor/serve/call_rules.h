@@ -1,11 +1,13 @@
 // CallRules: the rules in force, which may be replaced while calls are judged.
 //
-// Without rules a call costs one atomic load. Thread rule: any thread.
+// Without rules a call costs one atomic load. Thread rule: any thread, but for what a Watch says.
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "policy/base/mutex.h"
 #include "policy/rules/rule_set.h"
@@ -14,6 +16,28 @@ namespace shmvisor {
 
 class CallRules {
  public:
+  /// As long as it lives, `changed` is called after each change, by the thread that makes it. It
+  /// must be short, throw nothing, and ask nothing of the rules.
+  class Watch {
+   public:
+    Watch(CallRules& rules, std::function<void()> changed)
+        : rules_(rules), changed_(std::move(changed)) {
+      const MutexLock lock(rules_.mutex_);
+      rules_.watches_.push_back(this);
+    }
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+    ~Watch() {
+      const MutexLock lock(rules_.mutex_);
+      std::erase(rules_.watches_, this);
+    }
+
+   private:
+    friend class CallRules;
+    CallRules& rules_;
+    const std::function<void()> changed_;
+  };
+
   [[nodiscard]] bool any() const { return any_.load(std::memory_order_relaxed); }
   /// Null for none.
   [[nodiscard]] std::shared_ptr<RuleSet> current() const {
@@ -26,12 +50,14 @@ class CallRules {
     if (set != nullptr && set_ != nullptr && set->rules() == set_->rules()) return;
     set_.swap(set);
     any_.store(set_ != nullptr, std::memory_order_relaxed);
+    for (const Watch* const watch : watches_) watch->changed_();
   }
 
  private:
   std::atomic<bool> any_{false};
   mutable Mutex mutex_;
   std::shared_ptr<RuleSet> set_ GUARDED_BY(mutex_);
+  std::vector<const Watch*> watches_ GUARDED_BY(mutex_);
 };
 
 }  // namespace shmvisor

@@ -36,6 +36,8 @@ struct SteeringUpdate {
   Steering steering = {};
   /// Options that have changed, and that a restart alone puts into effect.
   std::vector<std::string> need_restart = {};
+  /// What is odd about it, but in force; a line for each.
+  std::vector<std::string> warnings = {};
   /// Why it could not be read at all; then there is a problem that says so.
   enum class Shortage : std::uint8_t { kNone, kMemory, kThreads };
   Shortage shortage = Shortage::kNone;

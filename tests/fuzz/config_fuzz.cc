@@ -5,6 +5,7 @@
 
 #include "supervisor/config/configuration.h"
 #include "supervisor/config/rule_text.h"
+#include "supervisor/config/rule_warnings.h"
 #include "tests/fuzz/fuzz_input.h"
 
 namespace {
@@ -39,12 +40,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text = input.take_rest();
   Problems problems;
   const Configuration configuration = read(text, problems);
-  FUZZ_EXPECT(problems.size() <= kMostProblems);
+  FUZZ_EXPECT(problems.size() <= kMostProblems + 1);
   for (const Problem& problem : problems) {
     FUZZ_EXPECT(!problem.text.empty() && problem.text.find('\n') == std::string::npos);
     FUZZ_EXPECT(problem.place.line <= size + 1);
   }
   FUZZ_EXPECT(configuration.rules.size() == configuration.rule_places.size());
+  FUZZ_EXPECT(warn_of_rules(configuration).size() <= kMostProblems + 1);
   if (!problems.empty()) return 0;
   std::string shown;
   for (const Rule& rule : configuration.rules) shown += "[[rule]]\n" + rule_text(rule);
