@@ -1,13 +1,18 @@
 #include "supervisor/join/run_lock.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "tests/scratch_folder.h"
@@ -85,6 +90,42 @@ TEST_F(RunLockTest, OfRootIsTheFolderOwners) {
   int ended = 0;
   ASSERT_EQ(::waitpid(child, &ended, 0), child);
   EXPECT_EQ(ended, 0);
+}
+
+// The owner of a folder above has the path lead to a folder of root's and to one of its own in
+// turn.
+TEST_F(RunLockTest, OfRootIsNobodyElsesInRootsFolder) {
+  if (::geteuid() != 0) GTEST_SKIP() << "makes files of other users";
+  constexpr uid_t kOwner = 65533;
+  const std::string roots = folder_.path("roots");
+  const std::string theirs = folder_.path("theirs");
+  const std::string link = folder_.path("link");
+  ASSERT_EQ(::mkdir(roots.c_str(), 0755), 0);
+  ASSERT_EQ(::mkdir(theirs.c_str(), 0755), 0);
+  ASSERT_EQ(::chown(theirs.c_str(), kOwner, kOwner), 0);
+  ASSERT_EQ(::symlink(roots.c_str(), link.c_str()), 0);
+  std::atomic<bool> over = false;
+  std::thread exchanging([&] {
+    while (!over) ::renameat2(AT_FDCWD, link.c_str(), AT_FDCWD, theirs.c_str(), RENAME_EXCHANGE);
+  });
+  int made = 0;
+  int given = 0;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (made < 3000 && std::chrono::steady_clock::now() < deadline) {
+    (void)RunLock::at(theirs + "/socket");
+    struct stat status {};
+    const std::string file = roots + "/socket.lock";
+    if (::stat(file.c_str(), &status) == 0) {
+      ++made;
+      if (status.st_uid != 0) ++given;
+      (void)::unlink(file.c_str());
+    }
+    for (const std::string& way : {link, theirs}) (void)::unlink((way + "/socket.lock").c_str());
+  }
+  over = true;
+  exchanging.join();
+  EXPECT_NE(made, 0);
+  EXPECT_EQ(given, 0) << "of " << made;
 }
 
 TEST_F(RunLockTest, IsARegularFile) {

@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -27,6 +29,7 @@ namespace {
 
 constexpr std::size_t kPieceBytes = saved::kMostContentsBytes;
 constexpr const char* kMainRegistry = "main";
+constexpr const char* kGone = "no-such-segment";  // the code of that refusal
 
 /// What the operator should know, though the file is whole.
 void tell(const std::string& what) { (void)std::fprintf(stderr, "shmvisor: %s\n", what.c_str()); }
@@ -64,6 +67,7 @@ class Saving {
       if (!*record) break;
       if (const auto saved = save_record(**record); !saved) return saved;
     }
+    if (const auto checked = leave_out_removed(); !checked) return checked;
     return written(writer_.finish());
   }
 
@@ -86,41 +90,46 @@ class Saving {
     if (segment == nullptr || segment->allocated_pages == 0) return {};
     const auto memory = open(*segment);
     if (!memory) return memory.error();
-    if (memory->valid()) {
-      if (const auto saved = save_contents(*segment, *memory); !saved) return saved;
-      // One that is destroyed loses its pages, whoever reads them.
-      const auto there = is_there(*segment);
-      if (!there) return there.error();
-      if (*there) return {};
+    if (!memory->valid()) return leave_out(segment->id);
+    read_.emplace(segment->id, segment->inode);
+    return save_contents(*segment, *memory);
+  }
+
+  Result<void, Problem> leave_out(int id) {
+    removed_.push_back(id);
+    return written(writer_.write(saved::Removal{id}));
+  }
+
+  /// One that is destroyed loses its pages, whoever reads them. Whether any was is asked for all at
+  /// once: a list has many, and the attaches that it counts are dear.
+  Result<void, Problem> leave_out_removed() {
+    if (read_.empty()) return {};
+    std::map<int, std::uint64_t> gone = read_;
+    const auto listed = for_each_segment(run_, registry_, [&gone](const Json& segment) {
+      const auto found = gone.find(segment.at("shmid").get<int>());
+      const bool is_it =
+          found != gone.end() && segment.at("inode").get<std::uint64_t>() == found->second;
+      if (is_it) gone.erase(found);
+    });
+    if (!listed) return listed;
+    for (const auto& [id, inode] : gone) {
+      if (const auto left_out = leave_out(id); !left_out) return left_out;
     }
-    removed_.push_back(segment->id);
-    return written(writer_.write(saved::Removal{segment->id}));
+    std::ranges::sort(removed_);
+    return {};
   }
 
   /// A reference to its memory; invalid where it is not there any more.
   Result<UniqueFd, Problem> open(const saved::SegmentState& segment) {
     const auto reply =
         run_.ask({{"request", "open"}, {"registry", registry_}, {"shmid", segment.id}});
-    if (!reply) {
-      const auto there = is_there(segment);
-      if (!there) return there.error();
-      if (*there) return reply.error();
-    }
+    if (!reply && reply.error().code == kGone) return UniqueFd();
+    if (!reply) return reply.error();
     UniqueFd memory = run_.take_file();
     struct stat status {};
-    const bool is_it = reply && memory.valid() && ::fstat(memory.get(), &status) == 0 &&
-                       status.st_ino == segment.inode;
+    const bool is_it =
+        memory.valid() && ::fstat(memory.get(), &status) == 0 && status.st_ino == segment.inode;
     return is_it ? std::move(memory) : UniqueFd();
-  }
-
-  Result<bool, Problem> is_there(const saved::SegmentState& segment) {
-    const auto reply = run_.ask({{"request", "segments"},
-                                 {"registry", registry_},
-                                 {"from", IdSpace::index_of(segment.id)}});
-    if (!reply) return reply.error();
-    const Json& segments = reply->at("segments");
-    return !segments.empty() && segments.front().at("shmid").get<int>() == segment.id &&
-           segments.front().at("inode").get<std::uint64_t>() == segment.inode;
   }
 
   Result<void, Problem> save_contents(const saved::SegmentState& segment, const UniqueFd& memory) {
@@ -160,6 +169,7 @@ class Saving {
   const std::string& path_;
   saved::RecordWriter writer_;
   std::vector<std::byte> buffer_;
+  std::map<int, std::uint64_t> read_;  ///< identifiers and inodes
   std::vector<int> removed_;
 };
 
