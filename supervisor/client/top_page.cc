@@ -9,6 +9,7 @@
 
 #include "emulation/abi/pages.h"
 #include "supervisor/client/graph_text.h"
+#include "supervisor/client/show.h"
 
 namespace shmvisor::client {
 namespace {
