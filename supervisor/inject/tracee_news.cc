@@ -115,8 +115,8 @@ int wait_a_while_for_news(pid_t tid, siginfo_t& info,
   return info.si_pid != 0 ? 0 : EINTR;
 }
 
-bool reap_within_bound(pid_t tid) {
-  const Deadline deadline(KickTimer::kPatience);
+bool reap_within_bound(pid_t tid, std::chrono::milliseconds bound) {
+  const Deadline deadline(bound);
   siginfo_t info{};
   constexpr int kEnd = WEXITED | __WALL | __WNOTHREAD;
   while (Kicks::of_this_thread().wait(P_PID, tid, info, kEnd) == EINTR) {
