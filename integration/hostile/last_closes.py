@@ -108,8 +108,8 @@ def stuck():
             os.write(begin, b"x")
             wait_until("the epoll is stuck", lambda: system_call_of(waiter) == SYS_EPOLL_WAIT)
             os._exit(0)
-        os.waitpid(joiner, 0)
-    print("over", flush=True)
+        joined = os.waitpid(joiner, 0)[1] == 0
+    print("over" if joined else "failed", flush=True)
     sys.stdin.read()
     os.kill(waiter, signal.SIGKILL)
 
@@ -170,8 +170,11 @@ def measure(run):
 
 
 def system_call_of(pid):
-    with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
-        word = file.read().split()[0]
+    try:
+        with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+            word = file.read().split()[0]
+    except PermissionError:
+        return None  # it is root's still
     return int(word) if word.isdecimal() else None
 
 
