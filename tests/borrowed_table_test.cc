@@ -11,6 +11,8 @@
 #include <string>
 #include <thread>
 
+#include "supervisor/inject/caller_hold.h"
+#include "supervisor/inject/raised_limit.h"
 #include "tests/expected_receiver.h"
 #include "tests/remote_space_fixture.h"
 
@@ -180,21 +182,75 @@ TEST_F(BorrowedTableTest, ACallerThatIsKilledLeavesNoLenderBehind) {
   if (left_behind == 0) GTEST_SKIP() << "no caller was killed at the right moment";
 }
 
-// RLIMIT_NPROC forbids the lender (but not to root): shmat then has ENOMEM to say.
+// RLIMIT_NPROC forbids the lender (but not to root). None is needed where the limit may be raised.
 TEST_F(BorrowedTableTest, ACallerThatMayNotFork) {
   if (geteuid() != 0) GTEST_SKIP() << "only root can become a user without other processes";
+  for (const bool has_thread : {false, true}) {
+    for (const rlim_t hard_limit : {rlim_t{64}, rlim_t{128}}) {
+      SupervisedChild child([&] {
+        std::jthread thread;
+        if (has_thread) thread = std::jthread([] { ::pause(); });
+        fill_table(hard_limit);
+        const rlimit none{0, 0};
+        ::setrlimit(RLIMIT_NPROC, &none);
+        if (::setresgid(54321, 54321, 54321) != 0 || ::setresuid(54321, 54321, 54321) != 0) {
+          ::_exit(2);
+        }
+        seen_->result = raw_call(SYS_shmat);
+        rlimit now{};
+        ::getrlimit(RLIMIT_NOFILE, &now);
+        ::_exit(now.rlim_cur == 64 && now.rlim_max == hard_limit ? 0 : 3);
+        return 0;
+      });
+      ASSERT_EQ(child.trouble(), "");
+      const auto memory = make(1);
+      serve_map(child, *memory, whole(*memory));
+      EXPECT_EQ(exit_status_of(child.child()), 0);
+      if (hard_limit > 64) {
+        EXPECT_GT(seen_->result, 0);
+      } else {
+        EXPECT_EQ(seen_->result, -ENOMEM);
+      }
+      EXPECT_FALSE(memory->in_use());
+    }
+  }
+}
+
+// As two threads of one process have it raised at the same time.
+TEST_F(BorrowedTableTest, TheLastOfSeveralGivesTheLimitBack) {
   SupervisedChild child([&] {
-    fill_table(64);
-    const rlimit none{0, 0};
-    ::setrlimit(RLIMIT_NPROC, &none);
-    if (::setresgid(54321, 54321, 54321) != 0 || ::setresuid(54321, 54321, 54321) != 0) return 2;
-    return raw_call(SYS_shmat) == -ENOMEM ? 0 : 1;
+    fill_table(128);
+    raw_call(SYS_shmat);
+    return 0;
   });
   ASSERT_EQ(child.trouble(), "");
-  const auto memory = make(1);
-  serve_map(child, *memory, whole(*memory));
-  EXPECT_EQ(exit_status_of(child.child()), 0);
-  EXPECT_FALSE(memory->in_use());
+  PendingCall call(child.listener(), child.receive());
+  CallerHold hold(call, expected_, access_warnings_, {});
+  ASSERT_TRUE(hold.hold());
+  const auto limit = [&] {
+    rlimit now{};
+    ::prlimit(child.pid(), RLIMIT_NOFILE, nullptr, &now);
+    return now.rlim_cur;
+  };
+  {
+    const auto first = RaisedLimit::of(hold.thread());
+    ASSERT_TRUE(first);
+    {
+      const auto second = RaisedLimit::of(hold.thread());
+      ASSERT_TRUE(second);
+      EXPECT_EQ(limit(), 128U);
+    }
+    EXPECT_EQ(limit(), 128U);
+  }
+  EXPECT_EQ(limit(), 64U);
+  {
+    const auto raised = RaisedLimit::of(hold.thread());
+    ASSERT_TRUE(raised);
+    const rlimit its_own{70, 100};
+    ASSERT_EQ(::prlimit(child.pid(), RLIMIT_NOFILE, &its_own, nullptr), 0);
+  }
+  EXPECT_EQ(limit(), 70U) << "somebody else's change stays";
+  (void)call.answer(-EINVAL);
 }
 
 }  // namespace

@@ -16,6 +16,8 @@
 
 #include <array>
 #include <csignal>
+#include <fstream>
+#include <string>
 #include <utility>
 
 #include "policy/base/unique_fd.h"
@@ -81,7 +83,12 @@ class FileInStuckEpoll {
     begins.reset();
     char byte = 0;
     made_ = ::read(begun.get(), &byte, 1) == 1;
-    ::usleep(200'000);
+    bool waits = false;
+    for (int looks = 0; made_ && !waits && looks < 10'000; ++looks) {
+      ::usleep(1000);
+      waits = waits_in_epoll(waiter_);
+    }
+    EXPECT_EQ(waits, made_) << "nothing is stuck";
   }
   FileInStuckEpoll(const FileInStuckEpoll&) = delete;
   FileInStuckEpoll& operator=(const FileInStuckEpoll&) = delete;
@@ -97,6 +104,14 @@ class FileInStuckEpoll {
   [[nodiscard]] UniqueFd take() { return std::move(file_); }
 
  private:
+  static bool waits_in_epoll(pid_t pid) {
+    long number = -1;
+    std::ifstream("/proc/" + std::to_string(pid) + "/syscall") >> number;
+#ifdef SYS_epoll_wait
+    if (number == SYS_epoll_wait) return true;
+#endif
+    return number == SYS_epoll_pwait;
+  }
   /// Without a copy of the file.
   [[noreturn]] void wait_at(int epoll, int begins) {
     file_.reset();

@@ -275,6 +275,46 @@ TEST_F(SupervisedScopeTest, AncestorsAreRootsThatLive) {
 }
 
 /// A pid that was a stranger's goes to somebody under a filter, with no look in between.
+/// One whose number is chosen is not among the last ones.
+TEST_F(SupervisedScopeTest, WhoHasAChosenPidBelongsOnceItWasServed) {
+  SupervisedScope scope;
+  scope.add_root(getpid());
+  const pid_t wanted = getpid() > 3000 ? getpid() - 1000 : getpid() + 2000;
+  const auto until = std::chrono::steady_clock::now() + RecentPids::kLongestBirth * 3 / 2;
+  while (std::chrono::steady_clock::now() < until) {
+    ASSERT_FALSE(holds(scope, getpid()));
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  int missed = 0;
+  for (pid_t pid = wanted; pid > wanted - 20; --pid) {
+    Gate under_filter;
+    const Child parent([&] {
+      get_filter();
+      clone_args arguments{};
+      arguments.exit_signal = SIGCHLD;
+      arguments.set_tid = reinterpret_cast<std::uintptr_t>(&pid);
+      arguments.set_tid_size = 1;
+      const long made = ::syscall(SYS_clone3, &arguments, sizeof(arguments));
+      if (made == 0) {
+        for (;;) ::pause();
+      }
+      *grandchild_ = static_cast<pid_t>(made);
+      under_filter.open();
+      return ::pause();
+    });
+    ASSERT_TRUE(under_filter.pass());
+    if (*grandchild_ != pid) continue;  // somebody has it
+    if (!holds(scope, pid)) ++missed;
+    scope.note_served(pid);
+    EXPECT_TRUE(holds(scope, pid));
+    EXPECT_TRUE(holds(scope, pid));
+    ::kill(pid, SIGKILL);
+    *grandchild_ = 0;
+  }
+  RecordProperty("missed", missed);
+  EXPECT_GT(missed, 0) << "nothing was tried";
+}
+
 TEST_F(SupervisedScopeTest, AnotherProcessOfThatPidIsJudgedAnew) {
   SharedPage<pid_t> wanted;
   Gate go;

@@ -19,6 +19,7 @@ from seen_lines import lines_of
 LINGER_SECONDS = 8
 ATTACKER_UID = 65534
 VISITS = 12
+SYS_EPOLL_WAIT = 232
 SYS_USERFAULTFD, UFFDIO_API, UFFDIO_REGISTER = 323, 0xC018AA3F, 0xC020AA00
 folder = sys.argv[1]
 path = f"{folder}/socket"
@@ -107,10 +108,10 @@ def stuck():
             epoll.register(listener, select.EPOLLIN)
             os.close(listener)  # the server's is the last now
             os.write(begin, b"x")
-            time.sleep(1)
+            wait_until("the epoll is stuck", lambda: system_call_of(waiter) == SYS_EPOLL_WAIT)
             os._exit(0)
-        os.waitpid(joiner, 0)
-    print("over", flush=True)
+        joined = os.waitpid(joiner, 0)[1] == 0
+    print("over" if joined else "failed", flush=True)
     sys.stdin.read()
     os.kill(waiter, signal.SIGKILL)
 
@@ -162,6 +163,28 @@ def measure(run):
     return max(seconds_of_join() for _ in range(3)), max(seconds_of_signal(run) for _ in range(3))
 
 
+def system_call_of(pid):
+    try:
+        with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+            word = file.read().split()[0]
+    except PermissionError:
+        return None  # it is root's still
+    return int(word) if word.isdecimal() else None
+
+
+def closing(states):
+    """The children of servers that close files just now, and are in one of these states."""
+    found = 0
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/status", encoding="ascii") as status:
+                text = status.read()
+        except OSError:
+            continue
+        found += text.startswith("Name:\tshmvisor-close\n") and text.split("State:\t")[1][0] in states
+    return found
+
+
 def server_of(run):
     """The process that serves: of a keeper, its child."""
     for pid in os.listdir("/proc"):
@@ -200,6 +223,7 @@ def main():
     visitor, word = attack("visit", path)
     if word != "ready":
         fail("no loopback")
+    wait_until("closes wait for a peer", lambda: closing("SD") > 0)
     during = measure(run)
     print("seconds of a join and of a SIGTERM: before", before, "during", during)
     for name, one, other in zip(("a join", "a SIGTERM"), before, during):
@@ -211,8 +235,10 @@ def main():
         word = holder.stdout.readline().strip()
         if word != "over":
             fail("the attacker cannot join")
-        time.sleep(1)
+        wait_until("a close is stuck", lambda: closing("D") > 0)
         during = measure(run)
+        if closing("D") == 0:
+            fail("nothing was stuck")
         print("with a listener that cannot be closed:", during)
         for name, one, other in zip(("a join", "a SIGTERM"), before, during):
             if other > max(1.5, 4 * one):

@@ -81,7 +81,10 @@ class AttachCounter {
   [[nodiscard]] bool takes_long() const { return took_long_.load() || memory_->lost() != 0; }
 
   /// Notes that the process has attached the file, which it may not have mapped before.
-  void note_attach(pid_t pid, const FileIdentity& file) { memory_->note_attach(pid, file); }
+  void note_attach(pid_t pid, const FileIdentity& file) {
+    memory_->note_attach(pid, file);
+    scope_.note_served(pid);
+  }
 
   /// Threads that are lost.
   [[nodiscard]] int lost() const { return memory_->lost(); }

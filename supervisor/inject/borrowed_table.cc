@@ -5,34 +5,69 @@
 #include <sys/resource.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-#include <algorithm>
+#include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <string_view>
 
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/inject/attached_thread.h"
+#include "supervisor/inject/raised_limit.h"
 #include "supervisor/resources/task_limit.h"
 
 namespace shmvisor {
 namespace {
 
 constexpr int kMostTries = 16;
-constexpr rlim_t kRoomyLimit = 1024;
+/// Of a lender that was killed. It does not end while a file system flushes a file for it.
+constexpr std::chrono::milliseconds kUntilGivenUp(50);
 
-/// Any descriptor that is open; -1 where there is none or we cannot see.
-int some_open_descriptor(pid_t pid) {
+/// Whether to close the file of this link of /proc/PID/fd never takes a file system's time, while
+/// somebody else has it open too. Such a name is no path, so no file of a file system has it.
+bool closes_at_once(std::string_view link) {
+  return link.starts_with("pipe:[") || link.starts_with("socket:[") ||
+         link.starts_with("anon_inode:");
+}
+
+/// Whose close is quick, most likely: these are a file's names as well.
+bool is_likely_quick(std::string_view link) {
+  return link.starts_with("/memfd:") || link.starts_with("/dev/null") ||
+         link.starts_with("/dev/zero") || link.starts_with("/dev/pts/");
+}
+
+/// An open descriptor whose number the process may have again, and the best to close; -1 where
+/// there is none or we cannot see. Of a very large table the first ones are looked at.
+int spare_descriptor(pid_t pid) {
+  constexpr int kMostLooks = 1024;
+  const auto limit = TaskLimit::read(pid, "Max open files");
   auto listing = open_guarded_proc_file(pid, "fd");
   if (!listing) return -1;
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::fdopendir(listing->get()), &::closedir);
   if (folder == nullptr) return -1;
-  (void)listing->release();  // the folder's now
-  while (const dirent* entry = ::readdir(folder.get())) {
-    if (entry->d_name[0] != '.') return std::atoi(entry->d_name);
+  const int opened = listing->release();  // the folder's now
+  int any = -1;
+  int likely = -1;
+  const dirent* entry = nullptr;
+  for (int looks = 0; looks < kMostLooks && (entry = ::readdir(folder.get())) != nullptr; ++looks) {
+    if (entry->d_name[0] == '.') continue;
+    const int number = std::atoi(entry->d_name);
+    if (limit && static_cast<std::uint64_t>(number) >= limit->soft) continue;
+    std::array<char, 64> text{};
+    (void)with_identity_of(pid, kToRead, [&]() -> Result<void> {
+      const ssize_t size = ::readlinkat(opened, entry->d_name, text.data(), text.size() - 1);
+      if (size < 0) return Errno::current();
+      return {};
+    });
+    if (closes_at_once(text.data())) return number;
+    if (likely < 0 && is_likely_quick(text.data())) likely = number;
+    if (any < 0) any = number;
   }
-  return -1;
+  return likely >= 0 ? likely : any;
 }
 
 /// Copies `limit` from or to its memory.
@@ -64,7 +99,7 @@ Result<MapAttempt> BorrowedTable::map(Mapping& mapping) {
     } catch (const std::bad_alloc&) {
       hold_.expected().end(child->tid());
     }
-    child->kill();
+    child->kill(kUntilGivenUp);
   }
   // It is the caller's child, and must not stay behind as a zombie that the caller never made. One
   // that does not end is not waited for: it dies when this thread ends, as it does with its tracer.
@@ -107,20 +142,9 @@ Result<int> BorrowedTable::install(StoppedThread& lender, int fd) {
 }
 
 void BorrowedTable::make_room(StoppedThread& lender) {
-  // Limits are a process's own, so this one may use all of its hard limit; and more, where we have
-  // CAP_SYS_RESOURCE.
-  const auto raised = with_identity_of(lender.tid(), kToTrace, [&]() -> Result<void> {
-    rlimit limit{};
-    if (::prlimit(lender.tid(), RLIMIT_NOFILE, nullptr, &limit) != 0) return Errno::current();
-    const rlimit roomy{kRoomyLimit, std::max<rlim_t>(limit.rlim_max, kRoomyLimit)};
-    limit.rlim_cur = limit.rlim_max;
-    if (::prlimit(lender.tid(), RLIMIT_NOFILE, &roomy, nullptr) != 0) {
-      ::prlimit(lender.tid(), RLIMIT_NOFILE, &limit, nullptr);
-    }
-    return {};
-  });
-  if (!raised) raise_own_limit(lender);
-  const int spare = some_open_descriptor(lender.tid());
+  // Limits are a process's own, so this one may use all of its hard limit.
+  if (!RaisedLimit::raise_for_good(lender.tid())) raise_own_limit(lender);
+  const int spare = spare_descriptor(lender.tid());
   if (spare >= 0) (void)lender.call(abi_, RemoteCall::kClose, {static_cast<std::uint64_t>(spare)});
 }
 

@@ -1,10 +1,14 @@
-// BorrowedTable: maps a file into a caller whose descriptor table is full.
+// BorrowedTable: maps a file into a caller whose descriptor table is full and whose limit may not
+// be raised, or whose threads close whatever is there.
 //
 // shmat(2) needs no descriptor, mmap(2) does. Taking one of the caller's for a moment would be seen
 // by its other threads. So the stopped caller is made to clone a process, the lender, that shares
 // the caller's memory but has a copy of its table. The lender closes a descriptor of its copy, gets
 // ours instead, maps it, and is killed and reaped. It never runs an instruction of the caller's but
 // those that enter the kernel.
+//
+// At its end the kernel flushes all files of the copy, and some file systems take their time for
+// that. So it is not waited for. It closes a descriptor that no file system has, if there is one.
 //
 // A caller that is killed in the middle takes the lender with it, or the end of this thread does,
 // which is to end then (Tracee::abandon_unknown_one()).

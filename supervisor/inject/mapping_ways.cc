@@ -7,6 +7,7 @@
 #include "policy/base/error_result.h"
 #include "supervisor/inject/borrowed_table.h"
 #include "supervisor/inject/completed_by_caller.h"
+#include "supervisor/inject/lending_beyond_limit.h"
 #include "supervisor/inject/mapped_from_site.h"
 #include "supervisor/inject/page_installer.h"
 #include "supervisor/inject/page_mapping.h"
@@ -37,6 +38,8 @@ class Lending : public WayToMap {
       : hold_(hold), page_(page), features_(features) {}
 
   /// kNotThisWay where nothing can be lent that stays there.
+  [[nodiscard]] bool found_table_full() const { return found_table_full_; }
+
   Result<MapAttempt> map(Mapping& mapping) override {
     const bool caller_may_complete = mapping.caller_may_complete;
     mapping.lent.emplace(mapping.file.get());
@@ -60,8 +63,9 @@ class Lending : public WayToMap {
                                             [&](std::uint64_t id) { installer.lend_if_due(id); });
     if (!number) {
       if (hold_.held()) installer.finish(hold_.thread(), abi, false);
-      if (number.error() == Errno(EMFILE)) return MapAttempt::of(Outcome::kNotThisWay);
-      return number.error();
+      if (number.error() != Errno(EMFILE)) return number.error();
+      found_table_full_ = true;
+      return MapAttempt::of(Outcome::kNotThisWay);
     }
     mapping.arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*number);
     if (installer.lent()) mapping.caller_may_complete = false;
@@ -79,6 +83,7 @@ class Lending : public WayToMap {
   CallerHold& hold_;
   const PageRunner& page_;
   KernelFeatures& features_;
+  bool found_table_full_ = false;
 };
 
 }  // namespace
@@ -88,8 +93,12 @@ Result<MapAttempt> map_in_caller(CallerHold& hold, const PageRunner& page, Kerne
   MappedFromSite from_site(hold, page);
   CompletedByCaller completed(hold, page, features);
   Lending lending(hold, page, features);
+  const auto attempt = map_by_first({&from_site, &completed, &lending}, mapping);
+  if (!attempt || attempt->outcome != Outcome::kNotThisWay) return attempt;
+  LendingBeyondLimit beyond_limit(hold);
   BorrowedTable borrowed(hold);
-  return map_by_first({&from_site, &completed, &lending, &borrowed}, mapping);
+  if (lending.found_table_full()) return map_by_first({&beyond_limit, &borrowed}, mapping);
+  return borrowed.map(mapping);
 }
 
 }  // namespace shmvisor

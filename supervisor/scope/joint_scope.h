@@ -23,6 +23,10 @@ class JointScope : public ProcessScope {
   }
 
   [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
+  void note_served(pid_t pid) const override {
+    const MutexLock lock(mutex_);
+    for (const auto& scope : scopes_) scope->note_served(pid);
+  }
 
   struct Listing {
     std::vector<pid_t> certain;  ///< no strangers

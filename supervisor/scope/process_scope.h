@@ -28,6 +28,8 @@ class ProcessScope {
   /// Thread group ids, each once, in our pid namespace. Any thread may ask. Errors: EMFILE, ENFILE
   /// and ENOMEM, where they cannot be told.
   [[nodiscard]] virtual Result<std::vector<pid_t>> processes() const = 0;
+  /// A call of this process was served, so it is one of them, whatever its number says of its age.
+  virtual void note_served(pid_t pid) const { static_cast<void>(pid); }
   /// Whether there are no strangers among them.
   [[nodiscard]] virtual bool is_exact() const { return true; }
   /// Where it is not exact: processes whose descendants surely belong to it. Some may have ended.

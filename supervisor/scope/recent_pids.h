@@ -6,7 +6,8 @@
 //
 // A listing holds for 50 ms. In that time no machine gives out all pids, after which the last one
 // would look as if none had been given out. And a process whose birth takes more than a second, or
-// whose pid was chosen by clone3(2) with set_tid, is missed no longer than that.
+// whose pid was chosen by clone3(2) with set_tid, is missed no longer than that; or not at all,
+// once it has attached something itself (SupervisedScope::note_served()).
 //
 // Thread rule: one thread at a time.
 #pragma once

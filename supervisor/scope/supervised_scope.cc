@@ -65,6 +65,16 @@ void SupervisedScope::roots_change() {
   ++changes_;
 }
 
+void SupervisedScope::note_served(pid_t pid) const {
+  const MutexLock lock(mutex_);
+  if (pass_ == none_) return;
+  const auto known = pass_->verdicts.find(pid);
+  if (known != pass_->verdicts.end() && known->second.belongs) return;
+  if (served_.size() <= kMostServed && std::ranges::find(served_, pid) == served_.end()) {
+    served_.push_back(pid);
+  }
+}
+
 SupervisedScope::Start SupervisedScope::start() const {
   const MutexLock lock(mutex_);
   Start start{.roots = roots_, .known = pass_, .changes = changes_};
@@ -75,7 +85,20 @@ SupervisedScope::Start SupervisedScope::start() const {
   if (pass_ != none_) {
     start.recent = recent_pids_.since(pass_->listed, 2 * pass_->verdicts.size());
   }
+  start.served = std::exchange(served_, {});
+  if (start.served.size() > kMostServed) start.recent.reset();
   return start;
+}
+
+std::vector<NumberedInode> SupervisedScope::new_ones(const Start& start) {
+  auto processes = living(*start.recent, start.known->verdicts);
+  // A chosen pid may be that of an earlier process, on which there is a verdict.
+  for (const NumberedInode& served : living(start.served, {})) {
+    if (std::ranges::find(processes, served.number, &NumberedInode::number) == processes.end()) {
+      processes.push_back(served);
+    }
+  }
+  return processes;
 }
 
 std::vector<NumberedInode> SupervisedScope::living(const std::vector<pid_t>& pids,
@@ -96,8 +119,7 @@ Result<std::vector<pid_t>> SupervisedScope::processes() const {
   const Start start = this->start();
   if (start.roots.empty()) return std::vector<pid_t>();
   const Pass& known = *start.known;
-  const auto listed =
-      start.recent ? Result(living(*start.recent, known.verdicts)) : numbered_inodes("/proc");
+  const auto listed = start.recent ? Result(new_ones(start)) : numbered_inodes("/proc");
   if (!listed) return listed.error();
   std::vector<NumberedInode> unknown;
   for (const auto& [pid, inode] : *listed) {
@@ -123,7 +145,11 @@ Result<std::vector<pid_t>> SupervisedScope::processes() const {
   }
   judge_new(start.roots, unknown, *pass);
   const MutexLock lock(mutex_);
-  if (changes_ == start.changes && pass_ == start.known) pass_ = pass;
+  if (changes_ == start.changes && pass_ == start.known) {
+    pass_ = pass;
+  } else if (start.recent) {
+    served_.insert(served_.end(), start.served.begin(), start.served.end());
+  }
   return pass->found;
 }
 
@@ -142,7 +168,7 @@ void SupervisedScope::judge_new(const Roots& roots, const std::vector<NumberedIn
       belongs = judge(pid, roots, pass.verdicts);
     }
     if (belongs.value_or(false)) pass.found.push_back(pid);
-    if (belongs && inode > kNoInode) pass.verdicts.insert({pid, {inode, *belongs}});
+    if (belongs && inode > kNoInode) pass.verdicts.insert_or_assign(pid, Known{inode, *belongs});
   }
 }
 

@@ -61,6 +61,7 @@ class SupervisedScope : public ProcessScope {
   void remove_root(RootId root) noexcept;
 
   [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
+  void note_served(pid_t pid) const override;
   [[nodiscard]] bool is_exact() const override { return false; }
   /// The roots that live.
   [[nodiscard]] std::vector<pid_t> ancestors() const override;
@@ -87,10 +88,16 @@ class SupervisedScope : public ProcessScope {
     RecentPids::Clock::time_point when = RecentPids::Clock::now();
     /// Pids that may belong to new processes; nothing where /proc is to be listed.
     std::optional<std::vector<pid_t>> recent = std::nullopt;
+    /// Pids that are processes', and of which the last pass may know nothing.
+    std::vector<pid_t> served = {};
   };
+  /// Beyond them /proc is listed.
+  static constexpr std::size_t kMostServed = 256;
 
   void roots_change() REQUIRES(mutex_);
   [[nodiscard]] Start start() const;
+  /// Which pids of `start` are processes', where /proc is not listed.
+  [[nodiscard]] static std::vector<NumberedInode> new_ones(const Start& start);
   /// The processes that have these pids, but for those that `verdicts` knows: no pid comes again
   /// while a listing holds (RecentPids).
   [[nodiscard]] static std::vector<NumberedInode> living(const std::vector<pid_t>& pids,
@@ -112,7 +119,8 @@ class SupervisedScope : public ProcessScope {
   /// The last pass; none_ when the roots change.
   mutable std::shared_ptr<const Pass> pass_ GUARDED_BY(mutex_) = none_;
   mutable RecentPids recent_pids_ GUARDED_BY(mutex_);
-  std::uint64_t changes_ GUARDED_BY(mutex_) = 0;  ///< of the roots
+  mutable std::vector<pid_t> served_ GUARDED_BY(mutex_);  ///< since the last pass began
+  std::uint64_t changes_ GUARDED_BY(mutex_) = 0;          ///< of the roots
 };
 
 }  // namespace shmvisor
