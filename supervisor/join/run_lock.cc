@@ -75,11 +75,18 @@ Result<RunLock> RunLock::at(const std::string& socket_path) {
   const auto place = look_up(socket_path + ".lock");
   if (!place) return place.error();
   const UniqueFd opened = open_or_make(*place);
-  if (!opened.valid()) return Errno::current();
+  const Errno refused = Errno::current();
   struct stat status {};
+  if (!opened.valid()) {
+    const bool others =
+        refused == Errno(EACCES) &&
+        ::fstatat(place->folder.get(), place->name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+        status.st_uid != ::geteuid();
+    return others ? Errno(EPERM) : refused;
+  }
   if (::fstat(opened.get(), &status) != 0) return Errno::current();
   if (!S_ISREG(status.st_mode)) return Errno(EINVAL);
-  if (is_of_a_stranger(place->status, status)) return Errno(EACCES);
+  if (is_of_a_stranger(place->status, status)) return Errno(EPERM);
   UniqueFd file(::fcntl(opened.get(), F_DUPFD_CLOEXEC, kLeastNumber));
   if (!file.valid()) file.reset(::fcntl(opened.get(), F_DUPFD_CLOEXEC, 0));
   if (!file.valid()) return Errno::current();
