@@ -84,7 +84,7 @@ std::string shown(const Json& record, const ShowOptions& options, const Lines& l
   return lost == record.end() ? std::string() : lost_line(lost->get<std::uint64_t>(), options.json);
 }
 
-/// Of how many calls a line of the run's tells, or an act.
+/// How many calls a record stands for; one, also of an act.
 std::uint64_t calls_in(const Json& record) { return record.value("lost", std::uint64_t{1}); }
 
 /// Until the connection ends.
@@ -119,14 +119,10 @@ Result<bool, Problem> go_on(RunConnection& run, const ShowOptions& options, Line
   return true;
 }
 
-Result<void, Problem> follow(RunConnection& run, const ShowOptions& options, const Lines& lines) {
-  if (auto redirected = redirect(options); !redirected) return redirected;
-  LineOutput output(output_name(options),
-                    [json = options.json](std::uint64_t calls) { return lost_line(calls, json); });
-  if (options.follows_already) {
-    if (auto printed = print_all(run, options, lines, output); !printed) return printed;
-    return output.finish();
-  }
+/// Until the last of them has ended.
+Result<void, Problem> follow_servers(RunConnection& run, const ShowOptions& options,
+                                     const Lines& lines, LineOutput& output) {
+  if (options.follows_already) return print_all(run, options, lines, output);
   if (auto begun = begin(run); !begun) return begun;
   for (;;) {
     const auto began = std::chrono::steady_clock::now();
@@ -136,12 +132,19 @@ Result<void, Problem> follow(RunConnection& run, const ShowOptions& options, con
     const auto lasted = std::chrono::steady_clock::now() - began;
     if (lasted < kBetweenServers) std::this_thread::sleep_for(kBetweenServers);
     const auto goes_on = go_on(run, options, output);
-    if (!goes_on || !*goes_on) {
-      const auto finished = output.finish();
-      if (!goes_on) return goes_on.error();
-      return finished;
-    }
+    if (!goes_on) return goes_on.error();
+    if (!*goes_on) return {};
   }
+}
+
+Result<void, Problem> follow(RunConnection& run, const ShowOptions& options, const Lines& lines) {
+  if (auto redirected = redirect(options); !redirected) return redirected;
+  LineOutput output(output_name(options),
+                    [json = options.json](std::uint64_t calls) { return lost_line(calls, json); });
+  auto followed = follow_servers(run, options, lines, output);
+  // Also where that failed: what came before is to be seen.
+  auto finished = output.finish();
+  return followed ? finished : followed;
 }
 
 }  // namespace

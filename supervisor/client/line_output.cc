@@ -73,7 +73,7 @@ int LineOutput::write_all() {
 }
 
 Result<void, Problem> LineOutput::flush() {
-  if (text_.empty()) return {};
+  if (text_.empty() && !is_torn_) return {};
   if (is_full_ && Clock::now() < next_try_) {
     for (const Line& line : lines_) lost_ += line.calls;
     text_.clear();
@@ -82,8 +82,9 @@ Result<void, Problem> LineOutput::flush() {
   }
   if (lost_ != 0 || is_torn_) {
     // These come first.
-    const std::string text = std::exchange(text_, is_torn_ ? "\n" : "");
+    const std::string text = std::exchange(text_, {});
     const std::vector<Line> lines = std::exchange(lines_, {});
+    if (is_torn_) append("", 0);  // which ends it
     append_lost();
     const std::size_t before = text_.size();
     text_ += text;

@@ -1,8 +1,8 @@
 // LineOutput: whole lines on standard output, for who follows a run as long as that lasts.
 //
 // A file on a full disk keeps whole lines. The calls of those that find no room are counted, and a
-// line tells of them where they would have been, once there is room again; that is tried every
-// second. So the audit does (AuditFile).
+// line tells of them where they would have been, once there is room again; that is tried where a
+// line comes, once a second at most. So the audit does (AuditFile).
 //
 // Errors: a Problem, of what does not pass by itself. Thread rule: one thread.
 #pragma once
