@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
@@ -24,8 +23,6 @@ namespace shmvisor {
 namespace {
 
 constexpr int kMostTries = 16;
-/// Of a lender that was killed. It does not end while a file system flushes a file for it.
-constexpr std::chrono::milliseconds kUntilGivenUp(50);
 
 /// Whether to close the file of this link of /proc/PID/fd never takes a file system's time, while
 /// somebody else has it open too. Such a name is no path, so no file of a file system has it.
@@ -99,7 +96,7 @@ Result<MapAttempt> BorrowedTable::map(Mapping& mapping) {
     } catch (const std::bad_alloc&) {
       hold_.expected().end(child->tid());
     }
-    child->kill(kUntilGivenUp);
+    child->kill();
   }
   // It is the caller's child, and must not stay behind as a zombie that the caller never made. One
   // that does not end is not waited for: it dies when this thread ends, as it does with its tracer.
@@ -112,16 +109,24 @@ Result<MapAttempt> BorrowedTable::map(Mapping& mapping) {
 }
 
 Result<std::int64_t> BorrowedTable::map_in(StoppedThread& lender, Mapping& mapping) {
-  make_room(lender);
-  Result<int> installed = Errno(ENOENT);
-  for (int tries = 0; tries < kMostTries && !installed && installed.error() == Errno(ENOENT);
-       ++tries) {
-    installed = install(lender, mapping.file.get());
+  raise_limit(lender);
+  auto installed = install_at_last(lender, mapping.file.get());
+  if (!installed && installed.error() == Errno(EMFILE) && close_one(lender)) {
+    installed = install_at_last(lender, mapping.file.get());
   }
   if (!installed) return Errno(ENOMEM);
   mapping.arguments[kMmapDescriptor] = static_cast<std::uint64_t>(*installed);
   const auto mapped = lender.call(abi_, RemoteCall::kMmap, mapping.arguments);
   return mapped ? mapped : Result<std::int64_t>(Errno(ENOMEM));
+}
+
+Result<int> BorrowedTable::install_at_last(StoppedThread& lender, int fd) {
+  Result<int> installed = Errno(ENOENT);
+  for (int tries = 0; tries < kMostTries && !installed && installed.error() == Errno(ENOENT);
+       ++tries) {
+    installed = install(lender, fd);
+  }
+  return installed;
 }
 
 Result<int> BorrowedTable::install(StoppedThread& lender, int fd) {
@@ -141,11 +146,16 @@ Result<int> BorrowedTable::install(StoppedThread& lender, int fd) {
   return installed;
 }
 
-void BorrowedTable::make_room(StoppedThread& lender) {
+void BorrowedTable::raise_limit(StoppedThread& lender) {
   // Limits are a process's own, so this one may use all of its hard limit.
   if (!RaisedLimit::raise_for_good(lender.tid())) raise_own_limit(lender);
+}
+
+bool BorrowedTable::close_one(StoppedThread& lender) {
   const int spare = spare_descriptor(lender.tid());
-  if (spare >= 0) (void)lender.call(abi_, RemoteCall::kClose, {static_cast<std::uint64_t>(spare)});
+  if (spare < 0) return false;
+  const auto closed = lender.call(abi_, RemoteCall::kClose, {static_cast<std::uint64_t>(spare)});
+  return closed.ok();
 }
 
 void BorrowedTable::raise_own_limit(StoppedThread& lender) {

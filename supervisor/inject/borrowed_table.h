@@ -3,12 +3,13 @@
 //
 // shmat(2) needs no descriptor, mmap(2) does. Taking one of the caller's for a moment would be seen
 // by its other threads. So the stopped caller is made to clone a process, the lender, that shares
-// the caller's memory but has a copy of its table. The lender closes a descriptor of its copy, gets
-// ours instead, maps it, and is killed and reaped. It never runs an instruction of the caller's but
-// those that enter the kernel.
+// the caller's memory but has a copy of its table. The lender has its limit raised, or closes a
+// descriptor of its copy; it gets ours, maps it, and is killed and reaped. It never runs an
+// instruction of the caller's but those that enter the kernel.
 //
 // At its end the kernel flushes all files of the copy, and some file systems take their time for
-// that. So it is not waited for. It closes a descriptor that no file system has, if there is one.
+// that: it is waited for two seconds. What it closes is a descriptor that no file system has, if
+// there is one.
 //
 // A caller that is killed in the middle takes the lender with it, or the end of this thread does,
 // which is to end then (Tracee::abandon_unknown_one()).
@@ -36,11 +37,16 @@ class BorrowedTable : public WayToMap {
 
  private:
   Result<std::int64_t> map_in(StoppedThread& lender, Mapping& mapping);
-  /// Puts `fd` into the lender's table and returns its number there.
+  /// Puts `fd` into the lender's table and returns its number there. EMFILE where it is full;
+  /// ENOENT where a signal came before.
   Result<int> install(StoppedThread& lender, int fd);
-  /// Raises the lender's limit of descriptors, and closes one that it has from the caller.
-  void make_room(StoppedThread& lender);
-  /// The same by a call of the lender's own, up to its hard limit, where we may not raise it.
+  /// The same, however many signals come.
+  Result<int> install_at_last(StoppedThread& lender, int fd);
+  /// The lender's limit of descriptors.
+  void raise_limit(StoppedThread& lender);
+  /// Closes a descriptor that the lender has from the caller.
+  bool close_one(StoppedThread& lender);
+  /// Raises the limit by a call of the lender's own, up to its hard limit, where we may not.
   void raise_own_limit(StoppedThread& lender);
 
   CallerHold& hold_;

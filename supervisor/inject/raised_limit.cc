@@ -1,14 +1,11 @@
 #include "supervisor/inject/raised_limit.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cerrno>
-#include <new>
-#include <vector>
+#include <string>
 
-#include "policy/base/mutex.h"
 #include "supervisor/credentials/borrowed_identity.h"
+#include "supervisor/procfs/proc_file.h"
 #include "supervisor/procfs/task_status.h"
 
 namespace shmvisor {
@@ -16,20 +13,6 @@ namespace {
 
 /// Beyond what the table has room for, which may be more than the limit allows by now.
 constexpr rlim_t kRoom = 64;
-
-struct Raised {
-  pid_t process = 0;
-  int users = 0;
-  rlimit before{};
-  rlimit now{};
-};
-
-/// The processes whose limit is raised. Nothing under the lock waits for a process.
-Mutex raised_mutex;
-std::vector<Raised>& raised_processes() REQUIRES(raised_mutex) {
-  static auto* const all = new std::vector<Raised>;  // NOLINT: threads may use it at our end
-  return *all;
-}
 
 Result<void> exchange_limit(pid_t pid, const rlimit* wanted, rlimit* found) {
   return with_identity_of(pid, kToTrace, [&]() -> Result<void> {
@@ -50,29 +33,15 @@ Result<RaisedLimit> RaisedLimit::of(StoppedThread& held) {
   const auto status = TaskStatus::read(held.tid());
   if (!status) return Errno(EPERM);
   const pid_t process = status->tgid;
-  const MutexLock lock(raised_mutex);
-  auto& all = raised_processes();
-  const auto known = std::ranges::find(all, process, &Raised::process);
-  if (known != all.end()) {
-    held.die_with_us();
-    ++known->users;
-    return RaisedLimit(process);
-  }
-  Raised raised{process, 1};
-  if (const auto read = exchange_limit(process, nullptr, &raised.before); !read)
-    return Errno(EPERM);
-  if (raised.before.rlim_cur >= raised.before.rlim_max) return Errno(EPERM);
-  raised.now = {std::min(roomy(raised.before, *status), raised.before.rlim_max),
-                raised.before.rlim_max};
-  try {
-    all.reserve(all.size() + 1);
-  } catch (const std::bad_alloc&) {
-    return Errno(EPERM);
-  }
+  const auto threads = numbered_entries("/proc/" + std::to_string(process) + "/task");
+  if (!threads || threads->size() != 1) return Errno(EPERM);
+  rlimit before{};
+  if (!exchange_limit(process, nullptr, &before)) return Errno(EPERM);
+  if (before.rlim_cur >= before.rlim_max) return Errno(EPERM);
+  const rlimit now{std::min(roomy(before, *status), before.rlim_max), before.rlim_max};
   held.die_with_us();
-  if (const auto set = exchange_limit(process, &raised.now, nullptr); !set) return Errno(EPERM);
-  all.push_back(raised);
-  return RaisedLimit(process);
+  if (!exchange_limit(process, &now, nullptr)) return Errno(EPERM);
+  return RaisedLimit(process, before, now);
 }
 
 bool RaisedLimit::raise_for_good(pid_t pid) {
@@ -89,17 +58,12 @@ bool RaisedLimit::raise_for_good(pid_t pid) {
 
 RaisedLimit::~RaisedLimit() {
   if (process_ == 0) return;
-  const MutexLock lock(raised_mutex);
-  auto& all = raised_processes();
-  const auto raised = std::ranges::find(all, process_, &Raised::process);
-  if (--raised->users > 0) return;
   rlimit found{};
-  // Else it is another thread's change; or the number is another process's, and this one is dead.
-  if (exchange_limit(process_, nullptr, &found) && found.rlim_cur == raised->now.rlim_cur &&
-      found.rlim_max == raised->now.rlim_max) {
-    (void)exchange_limit(process_, &raised->before, nullptr);
+  // Else it is another process's change; or the number is another process's, and this one is dead.
+  if (exchange_limit(process_, nullptr, &found) && found.rlim_cur == now_.rlim_cur &&
+      found.rlim_max == now_.rlim_max) {
+    (void)exchange_limit(process_, &before_, nullptr);
   }
-  all.erase(raised);
 }
 
 }  // namespace shmvisor

@@ -131,9 +131,9 @@ class StoppedThread {
   /// Should we die before the thread is let go, its process dies too: it is to run nothing of its
   /// own with the registers that we gave it.
   void die_with_us() { (void)tracee_.add_option(PTRACE_O_EXITKILL); }
-  /// Kills the whole process and waits for its end; after `bound` it is abandoned
+  /// Kills the whole process and waits for its end: for two seconds, then it is abandoned
   /// (Tracee::abandon()). Not for a child of ours.
-  void kill(std::chrono::milliseconds bound = KickTimer::kPatience) { tracee_.kill(bound); }
+  void kill() { tracee_.kill(); }
 
   /// Whether it may run code of ours untraced: nobody would be there to see a signal that it was
   /// about to take, a step, or a call that system call user dispatch sends back to the program

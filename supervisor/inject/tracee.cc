@@ -37,11 +37,11 @@ void Tracee::abandon_unknown_one() { t_abandoned_one = true; }
 
 bool Tracee::this_thread_abandoned_one() { return t_abandoned_one; }
 
-void Tracee::kill(std::chrono::milliseconds bound) {
+void Tracee::kill() {
   if (!attached_) return;
   // kill(2) may be refused where ptrace(2) was not: without CAP_KILL, a process of another user.
   if (::kill(tid_, SIGKILL) != 0) ptrace_value(PTRACE_KILL, tid_, 0, 0);
-  if (reap_within_bound(tid_, bound)) {
+  if (reap_within_bound(tid_)) {
     (void)end();
   } else {
     abandon();

@@ -21,7 +21,6 @@
 #include <utility>
 
 #include "policy/base/result.h"
-#include "supervisor/inject/kick_timer.h"
 #include "supervisor/inject/tracee_news.h"
 
 namespace shmvisor {
@@ -83,9 +82,9 @@ class Tracee {
   static void abandon_unknown_one();
   /// Whether this thread abandoned a tracee, and is to end soon.
   static bool this_thread_abandoned_one();
-  /// Kills the whole process and waits for its end; after `bound` it is abandoned. Not for a child
-  /// of ours.
-  void kill(std::chrono::milliseconds bound = KickTimer::kPatience);
+  /// Kills the whole process and waits for its end: for two seconds, then it is abandoned. Not for
+  /// a child of ours.
+  void kill();
   /// For a thread that has died, or whose tid a program of which we know nothing has taken over.
   /// Where the thread is ours to reap it is reaped.
   void give_up_gone();

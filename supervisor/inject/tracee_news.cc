@@ -55,9 +55,8 @@ class Kicks {
 /// Of a wait that kicks end: those that were meant for another one do not end it for good.
 class Deadline {
  public:
-  explicit Deadline(std::chrono::milliseconds first_kick,
-                    std::chrono::milliseconds bound = KickTimer::kPatience)
-      : at_(Clock::now() + bound) {
+  explicit Deadline(std::chrono::milliseconds first_kick)
+      : at_(Clock::now() + KickTimer::kPatience) {
     Kicks::of_this_thread().arm(first_kick);
   }
   Deadline(const Deadline&) = delete;
@@ -116,8 +115,8 @@ int wait_a_while_for_news(pid_t tid, siginfo_t& info,
   return info.si_pid != 0 ? 0 : EINTR;
 }
 
-bool reap_within_bound(pid_t tid, std::chrono::milliseconds bound) {
-  const Deadline deadline(bound, bound);
+bool reap_within_bound(pid_t tid) {
+  const Deadline deadline(KickTimer::kPatience);
   siginfo_t info{};
   constexpr int kEnd = WEXITED | __WALL | __WNOTHREAD;
   while (Kicks::of_this_thread().wait(P_PID, tid, info, kEnd) == EINTR) {

@@ -9,7 +9,6 @@
 
 #include <sys/types.h>
 
-#include <chrono>
 #include <csignal>
 #include <functional>
 
@@ -25,8 +24,8 @@ int wait_a_while_for_news(pid_t tid, siginfo_t& info,
 [[nodiscard]] bool has_news(pid_t tid);
 /// Takes away the stop that is there.
 void consume_stop(pid_t tid);
-/// Reaps a thread that was killed. False where it does not end in time.
-[[nodiscard]] bool reap_within_bound(pid_t tid, std::chrono::milliseconds bound);
+/// Reaps a thread that was killed. False where it does not end in two seconds.
+[[nodiscard]] bool reap_within_bound(pid_t tid);
 /// Waits until the thread has ended, or is not traced by this thread any more: true. Each stop
 /// until then is consumed and told to `stopped`. False where `stopped` answered true, which ends
 /// the wait: the thread lives.
