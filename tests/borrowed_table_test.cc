@@ -210,7 +210,8 @@ TEST_F(BorrowedTableTest, ACallerThatMayNotFork) {
       if (hard_limit > 64 && !has_thread) {
         EXPECT_GT(seen_->result, 0);
       } else {
-        EXPECT_EQ(seen_->result, -ENOMEM);
+        EXPECT_EQ(seen_->result, -ENOMEM)
+            << "hard limit " << hard_limit << ", thread " << has_thread;
       }
       EXPECT_FALSE(memory->in_use());
     }

@@ -109,8 +109,9 @@ Result<MapAttempt> BorrowedTable::map(Mapping& mapping) {
 }
 
 Result<std::int64_t> BorrowedTable::map_in(StoppedThread& lender, Mapping& mapping) {
-  raise_limit(lender);
+  if (!raise_limit(lender)) (void)close_one(lender);
   auto installed = install_at_last(lender, mapping.file.get());
+  // A limit may be raised to where the table is full as well.
   if (!installed && installed.error() == Errno(EMFILE) && close_one(lender)) {
     installed = install_at_last(lender, mapping.file.get());
   }
@@ -146,9 +147,9 @@ Result<int> BorrowedTable::install(StoppedThread& lender, int fd) {
   return installed;
 }
 
-void BorrowedTable::raise_limit(StoppedThread& lender) {
+bool BorrowedTable::raise_limit(StoppedThread& lender) {
   // Limits are a process's own, so this one may use all of its hard limit.
-  if (!RaisedLimit::raise_for_good(lender.tid())) raise_own_limit(lender);
+  return RaisedLimit::raise_for_good(lender.tid()) || raise_own_limit(lender);
 }
 
 bool BorrowedTable::close_one(StoppedThread& lender) {
@@ -158,19 +159,20 @@ bool BorrowedTable::close_one(StoppedThread& lender) {
   return closed.ok();
 }
 
-void BorrowedTable::raise_own_limit(StoppedThread& lender) {
+bool BorrowedTable::raise_own_limit(StoppedThread& lender) {
   const auto limit = TaskLimit::read(lender.tid(), "Max open files");
   // With any room at all, a descriptor that is closed makes enough of it.
-  if (!limit || limit->soft != 0 || limit->hard == 0) return;
+  if (!limit || limit->soft != 0 || limit->hard == 0) return false;
   // The call takes its argument from memory, and mapping some might be refused, to a process that
   // locks its memory say.
   rlimit64 wanted{limit->hard, limit->hard};
   rlimit64 kept{};
   const std::uint64_t address = lender.registers().below_stack(sizeof(wanted));
-  if (!transfer(lender.tid(), ::process_vm_readv, kept, address)) return;
-  if (!transfer(lender.tid(), ::process_vm_writev, wanted, address)) return;
-  (void)lender.call(abi_, RemoteCall::kPrlimit64, {0, RLIMIT_NOFILE, address, 0});
+  if (!transfer(lender.tid(), ::process_vm_readv, kept, address)) return false;
+  if (!transfer(lender.tid(), ::process_vm_writev, wanted, address)) return false;
+  const auto raised = lender.call(abi_, RemoteCall::kPrlimit64, {0, RLIMIT_NOFILE, address, 0});
   (void)transfer(lender.tid(), ::process_vm_writev, kept, address);
+  return raised && *raised == 0;
 }
 
 }  // namespace shmvisor

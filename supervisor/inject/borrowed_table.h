@@ -42,12 +42,12 @@ class BorrowedTable : public WayToMap {
   Result<int> install(StoppedThread& lender, int fd);
   /// The same, however many signals come.
   Result<int> install_at_last(StoppedThread& lender, int fd);
-  /// The lender's limit of descriptors.
-  void raise_limit(StoppedThread& lender);
+  /// The lender's limit of descriptors. False where it stays.
+  bool raise_limit(StoppedThread& lender);
   /// Closes a descriptor that the lender has from the caller.
   bool close_one(StoppedThread& lender);
   /// Raises the limit by a call of the lender's own, up to its hard limit, where we may not.
-  void raise_own_limit(StoppedThread& lender);
+  bool raise_own_limit(StoppedThread& lender);
 
   CallerHold& hold_;
   const Abi abi_;
