@@ -104,12 +104,12 @@ grep -q 'not a regular file' err-1 || fail "$(cat err-1)"
 expect "--no-linger" 125 $?
 
 heading "the user of a folder, behind a start by root"
-if [ "$(id -u)" = 0 ] && setpriv --reuid 65534 --clear-groups -- test -x "$SHMVISOR"; then
-  install -d -o 65534 owned
+if [ "$(id -u)" = 0 ] && setpriv --reuid 65533 --clear-groups -- test -x "$SHMVISOR"; then
+  install -d -o 65533 owned
   chmod 711 .
   timeout 60 "$SHMVISOR" run --proc=off --join-or-serve owned/socket -- false
   expect "root's" 1 $?
-  timeout 60 setpriv --reuid 65534 --clear-groups -- "$SHMVISOR" run --proc=off --join-or-serve owned/socket -- true 2>err-1 ||
+  timeout 60 setpriv --reuid 65533 --clear-groups -- "$SHMVISOR" run --proc=off --join-or-serve owned/socket -- true 2>err-1 ||
     fail "its own: $(cat err-1)"
 fi
 
