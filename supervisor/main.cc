@@ -106,11 +106,10 @@ int parse_and_execute(int argc, char** argv) {
       if (words.empty() || words.front() != subcommand->name()) continue;
       std::vector<std::string> behind(words.begin() + 1, words.end());
       subcommand->take_words(behind);
-      own_words = behind;
-      own_words.insert(own_words.begin(), words.front());
-      subcommand->refuse_empty_values(behind);
       words.resize(1);
       words.insert(words.end(), behind.begin(), behind.end());
+      own_words = words;
+      subcommand->refuse_empty_values(behind);
     }
     own_words = words;
     std::reverse(words.begin(), words.end());  // as CLI11 wants them

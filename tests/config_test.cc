@@ -211,8 +211,10 @@ TEST(ConfigTest, EachProblemIsToldWithItsPlace) {
       Bad{"[limits.uid]\n4294967295 = {}\n",
           "2:1: a key of [limits.uid] is to be a uid, the name of a user, or default"},
       Bad{"[limits.uid]\n7 = 1\n", "2:5: limits of a uid are to be a table: [limits.uid.7]"},
-      Bad{"[limits.uid.7]\nshmmni = 40000\n", "2:1: '40000' is no such limit"},
-      Bad{"[limits.uid.7]\nshmmax = '1X'\n", "2:1: '1X' is no such limit"},
+      Bad{"[limits.uid.7]\nshmmni = 40000\n", "2:1: '40000' is no number up to 32768"},
+      Bad{"[limits.uid.7]\nshmmax = '1X'\n",
+          "2:1: '1X' is no whole number from 0 to 18446744073709551615, alone or with K, M, G or "
+          "T"},
       Bad{"[limits.uid.7]\nshmmin = 1\n",
           "2:1: there is no key 'shmmin'; did you mean 'shmmni'? (in [limits.uid.7])"},
       Bad{"[run]\npopulate = 'yes'\n", "2:12: populate is to be true or false, and here is text"},

@@ -1,10 +1,12 @@
 // What clients make of a run for people and for monitoring: the page of top, graphs, metrics.
 #include <gtest/gtest.h>
 
+#include <initializer_list>
 #include <string>
 #include <vector>
 
 #include "supervisor/client/graph_text.h"
+#include "supervisor/client/holdings.h"
 #include "supervisor/client/metrics_text.h"
 #include "supervisor/client/run_metrics.h"
 #include "supervisor/client/top_page.h"
@@ -154,6 +156,26 @@ TEST(RunMetricsTest, NamesRunsOfOneNameApart) {
         "{run=\"web\",registry=\"main\",call=\"shmget\",le=\"+Inf\"} 3\n"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line << text;
   }
+}
+
+TEST(HoldingsTest, ShmidsTakeLittleRoom) {
+  const auto held = [](std::initializer_list<int> shmids, const std::string& registry = "main") {
+    std::vector<Holding> holdings;
+    for (const int shmid : shmids) holdings.push_back({registry, shmid});
+    return holdings;
+  };
+  EXPECT_EQ(shmids_of({}), "-");
+  EXPECT_EQ(shmids_of(held({7})), "7");
+  EXPECT_EQ(shmids_of(held({0, 1})), "0,1");
+  EXPECT_EQ(shmids_of(held({0, 1, 2, 5, 7, 8, 9})), "0-2,5,7-9");
+  auto two = held({0, 1}, "a");
+  for (const Holding& other : held({2, 3}, "b")) two.push_back(other);
+  EXPECT_EQ(shmids_of(two), "0,1,2,3");
+  std::vector<Holding> many;
+  for (int number = 0; number < 4000; ++number) many.push_back({"main", 2 * number});
+  const std::string text = shmids_of(many);
+  EXPECT_LE(text.size(), 60U);
+  EXPECT_TRUE(text.starts_with("0,2,4,") && text.ends_with(",30 and 3984 more")) << text;
 }
 
 }  // namespace

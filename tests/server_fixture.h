@@ -106,7 +106,9 @@ class ServerTest : public ::testing::Test {
       if (start_pinned_) pin.emplace();
       EXPECT_TRUE(supervisor->server.start());
     }
+    server_ = &supervisor->server;
     meanwhile(*child);
+    server_ = nullptr;
     // Not waitpid(2) yet: it would take our own ptrace-stops of the child for news (InitLoop).
     const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child->pid(), 0)));
     EXPECT_TRUE(wait_readable(pidfd.get())) << "the child does not end";
@@ -131,6 +133,7 @@ class ServerTest : public ::testing::Test {
 
   KernelFeatures features_;
   ServerOptions options_;
+  Server* server_ = nullptr;  ///< while `meanwhile` runs
   SharedPage<SlowCount> slow_count_;
   bool somebody_elses_filter_ = false;
   bool start_pinned_ = false;

@@ -31,6 +31,12 @@ class ServerRulesTest : public ServerTest {
     rules_.replace(std::make_shared<RuleSet>(std::vector<Rule>{rule}));
   }
 
+  void wait_until_delayed() const {
+    const auto deadline = Clock::now() + milliseconds(20'000);
+    while (!server_->has_delayed_calls() && Clock::now() < deadline) ::usleep(1000);
+    EXPECT_TRUE(server_->has_delayed_calls());
+  }
+
   CallRules rules_;
 };
 
@@ -77,9 +83,10 @@ std::map<std::string, std::uint64_t> waits() {
 }
 
 TEST_F(ServerRulesTest, NobodyWakesUpWhileACallIsDelayed) {
-  strike_one(1, milliseconds(3000), 0);
-  const auto count = [](SupervisedChild& /*child*/) {
-    ::usleep(500'000);  // its beginning
+  strike_one(1, milliseconds(4000), 0);
+  const auto count = [this](SupervisedChild& /*child*/) {
+    wait_until_delayed();
+    ::usleep(100'000);  // its beginning
     const auto before = waits();
     ::usleep(2'000'000);
     const auto after = waits();
@@ -96,7 +103,8 @@ TEST_F(ServerRulesTest, NobodyWakesUpWhileACallIsDelayed) {
 TEST_F(ServerRulesTest, ADelayEndsWithItsRule) {
   strike_one(1, milliseconds(60'000), EIO);
   const auto take_away = [this](SupervisedChild& /*child*/) {
-    ::usleep(300'000);
+    wait_until_delayed();
+    ::usleep(100'000);
     rules_.replace(nullptr);
   };
   EXPECT_EQ(serve(

@@ -25,7 +25,7 @@ answers --name two || fail "it is not found by its name"
 answers --pid "$first" || fail "it is not found by its pid"
 said 1 "no run is called 'three'; there is: one" client ls --name three
 said 1 "no run has pid 1; there is: one" client ls --pid 1
-said 125 "another run serves .*/one.control; choose another --name" client run --name one -- true
+said 125 "another run or agent serves .*/one.control; choose another --name" client run --name one -- true
 expect "modes" "700 600" \
   "$(stat -c %a "$XDG_RUNTIME_DIR/shmvisor") $(stat -c %a "$XDG_RUNTIME_DIR/shmvisor/one.control")"
 
@@ -52,7 +52,7 @@ kill -CONT "$run"
 
 heading "what is wrong is said of the right thing"
 said 1 "^shmvisor: cannot write to standard output: No space left" sh -c '"$SHMVISOR" ls --name one >/dev/full'
-said 125 "give one of ID..., --key KEY, -a, --all and --orphans" client rm --name one --all 1
+said 125 "give one of ID..., --key KEY, -a/--all and --orphans" client rm --name one --all 1
 ! grep -q "there is no option" "$scratch/said" || fail "an option is blamed: $(cat "$scratch/said")"
 said 125 "there is no option '--al'; did you mean '--all'" client rm --al
 

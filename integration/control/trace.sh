@@ -162,7 +162,8 @@ sleep 1.2 # by then it tries again
 touch "$scratch/room"
 wait "$running"
 expect "exit status" 0 $?
-expect "lines that tell of it" 1 "$(wc -l <"$scratch/log")"
+# Once, or again where the trace is so far behind that it is full a second time.
+expect "lines that tell of anything else" 0 "$(grep -vc "No space left on device; calls are left out until there is room" "$scratch/log")"
 accounted "$scratch/small/trace" "IPC_RMID"
 rm "$scratch/small/trace"
 bounded "$SHMVISOR" run --shmmax 1M --trace="$scratch/small/trace" -- python3 "$scratch/calls.py" 300 2>"$scratch/log"

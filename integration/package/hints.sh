@@ -69,7 +69,7 @@ hint "show: 'agnet' is none of run and agent; did you mean 'agent'?" config show
 hint "show: 'x.toml' is no option; did you mean '--config x.toml'?" config show run x.toml
 hint "SHELL: 'fish' is none of bash and zsh" completion fish
 hint "--listen: '1.2.3' is neither ADDRESS:PORT" serve-metrics --listen 1.2.3
-hint "--listen: '99999' is neither ADDRESS:PORT" web --listen 99999
+hint "--listen: '99999' is no port up to 65535" web --listen 99999
 hint "give at least one of --shmmax SIZE, --shmall PAGES and --shmmni NUMBER" set
 
 heading "empty words, of variables that are not set"
@@ -121,8 +121,8 @@ hint "--join-or-serve alone does both" run --join-or-serve a --serve b -- touch 
 hint "--no-linger and --join-or-serve exclude each other" run --join-or-serve a --no-linger -- touch ran
 hint "--no-kill exclude each other" run --no-kill --die-with-parent -- touch ran
 hint "--json and --quiet exclude each other" ls -q --json
-hint "give one of ID..., --key KEY, -a, --all and --orphans" rm
-hint "give one of ID..., --key KEY, -a, --all and --orphans" rm --all 3
+hint "give one of ID..., --key KEY, -a/--all and --orphans" rm
+hint "give one of ID..., --key KEY, -a/--all and --orphans" rm --all 3
 
 heading "options that do nothing"
 hint "--audit-format: it does nothing without --audit PLACE" run --audit-format json -- touch ran

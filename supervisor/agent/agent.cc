@@ -284,8 +284,9 @@ void Agent::conclude(RuntimeConnection& runtime, RuntimeConnection::Progress pro
   if (progress == RuntimeConnection::Progress::kNothing) {
     log_limited(
         spdlog::level::info, LogTopic::kContainers, LogLimiter::kNobody,
-        "a runtime sent nothing: its container failed to start; it does where the runtime itself "
-        "is supervised already, since the kernel allows one listener");
+        "somebody connected and sent nothing; a container whose runtime does so failed to start: "
+        "it does where the runtime itself is supervised already, since the kernel allows one "
+        "listener");
   } else if (progress == RuntimeConnection::Progress::kRefused) {
     refused = runtime.reason();
   } else {

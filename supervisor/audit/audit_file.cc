@@ -25,6 +25,13 @@ std::string reason(int error = errno) { return std::strerror(error); }
 /// Who could write to our file, or lead us to another, anyway.
 bool is_trusted(uid_t owner) { return owner == 0 || owner == ::geteuid(); }
 
+/// In a container a log often goes to these.
+std::string no_regular_file(const std::string& path) {
+  const bool is_stream = path == "/dev/stdout" || path == "/dev/stderr";
+  return std::string("it is no regular file") +
+         (is_stream ? "; standard error is called stderr" : "");
+}
+
 /// Makes of `path` the one that its symbolic links lead to. By hand, so that nobody can put another
 /// link there between the look at it and the opening.
 Outcome follow(std::string& path) {
@@ -42,7 +49,7 @@ Outcome follow(std::string& path) {
     struct stat led_to {};
     if (::stat(path.c_str(), &led_to) == 0 && !S_ISREG(led_to.st_mode) &&
         !S_ISDIR(led_to.st_mode)) {
-      return std::string("it is no regular file; standard error is called stderr");
+      return no_regular_file(path);
     }
     std::array<char, PATH_MAX> target{};
     const ssize_t size = ::readlinkat(there.get(), "", target.data(), target.size());
@@ -79,7 +86,7 @@ Outcome AuditFile::open_file() {
   if (!file.valid()) return reason();
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) return reason();
-  if (!S_ISREG(status.st_mode)) return std::string("it is no regular file");
+  if (!S_ISREG(status.st_mode)) return no_regular_file(path);
   if (!is_trusted(status.st_uid)) {
     return "it is the file of another user, " + std::to_string(status.st_uid);
   }

@@ -100,6 +100,7 @@ class AgentSubcommand : public Subcommand {
       }
       options_.open_groups.push_back(std::move(socket));
     }
+    config_.warn();
     options_.steering = config_.steering();
     options_.read_again = config_.reader();
     return run_agent(options_, features);

@@ -7,6 +7,7 @@
 #include "supervisor/audit/audit_place.h"
 #include "supervisor/cli/control_options.h"
 #include "supervisor/cli/limit_options.h"
+#include "supervisor/config/number_text.h"
 
 namespace shmvisor {
 namespace {
@@ -36,7 +37,7 @@ void add_audit_options(CLI::App& app, AuditOptions& options) {
          [&options](const std::string& text) {
            const auto size = parse_size(text);
            if (!size || *size < kLeastAuditBytes) {
-             throw CLI::ValidationError("--audit-size", no_size(text, kLeastAuditBytes));
+             throw CLI::ValidationError("--audit-size", config::no_size(text, kLeastAuditBytes));
            }
            options.most_bytes = *size;
          },

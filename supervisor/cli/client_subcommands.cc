@@ -18,6 +18,7 @@
 #include "supervisor/client/saved_files.h"
 #include "supervisor/config/accounts.h"
 #include "supervisor/config/config_problem.h"
+#include "supervisor/config/number_text.h"
 #include "supervisor/http/listening_place.h"
 #include "supervisor/kernel/poll_files.h"
 
@@ -198,7 +199,7 @@ void ClientSubcommand::add_load_options() {
           "--size",
           [this](const std::string& text) {
             const auto size = parse_size(text);
-            if (!size) throw CLI::ValidationError("--size", no_size(text));
+            if (!size) throw CLI::ValidationError("--size", config::no_size(text));
             options_.size_bytes = *size;
           },
           "Its size, in bytes (K, M, G, T); that of the input by default")
@@ -241,8 +242,9 @@ void ClientSubcommand::add_new_limits() {
             [name, &limit, parse](const std::string& text) {
               const auto number = parse(text);
               if (!number) {
-                throw CLI::ValidationError(
-                    name, name == std::string("--shmmni") ? no_shmmni(text) : no_size(text));
+                throw CLI::ValidationError(name, name == std::string("--shmmni")
+                                                     ? config::no_shmmni(text)
+                                                     : config::no_size(text));
               }
               limit = *number;
             },

@@ -193,6 +193,13 @@ std::string about_contradiction(const CLI::App& used) {
   return {};
 }
 
+/// Both names of an option with one comma would read as two options.
+std::string in_a_list(const CLI::Option& option) {
+  std::string text = spelling(option);
+  if (const auto comma = text.find(", "); comma != std::string::npos) text.replace(comma, 2, "/");
+  return text;
+}
+
 /// Of a group of options of which one is to be given.
 std::string about_choice(const CLI::App& used) {
   for (const CLI::App* const group : used.get_subcommands([](const CLI::App*) { return true; })) {
@@ -204,7 +211,7 @@ std::string about_choice(const CLI::App& used) {
     for (const CLI::Option* const option : options) {
       if (option->count() != 0) ++given;
       const bool last = option == options.back();
-      names += (names.empty() ? "" : last ? " and " : ", ") + spelling(*option);
+      names += (names.empty() ? "" : last ? " and " : ", ") + in_a_list(*option);
     }
     if (given == 0 || (only_one && given != 1)) {
       return (only_one ? "give one of " : "give at least one of ") + names;
@@ -225,8 +232,9 @@ std::string complaint_about(const CLI::App& app, const std::vector<std::string>&
                               return one->get_name() == words.front();
                             })
                              .empty();
-  std::string name = chosen.empty() ? "" : used.get_name() + " ";
-  if (is_named) name = words.front() + " ";
+  const std::string name = !chosen.empty() ? used.get_name() + " "
+                           : is_named      ? words.front() + " "
+                                           : "";
   const std::string see = " (see 'shmvisor " + name + "--help')";
   std::string clause;
   if (chosen.empty() && !is_named && !words.empty() && !words.front().starts_with('-')) {

@@ -145,11 +145,15 @@ void ConfigOption::apply() {
   configuration_ = std::make_shared<const config::Configuration>(std::move(*read));
 }
 
-Steering ConfigOption::steering() const {
-  if (configuration_ == nullptr) return {};
+void ConfigOption::warn() const {
+  if (configuration_ == nullptr) return;
   for (const config::Problem& warning : config::warn_of_rules(*configuration_)) {
     spdlog::warn("{}", warning.line());
   }
+}
+
+Steering ConfigOption::steering() const {
+  if (configuration_ == nullptr) return {};
   return steering_of(*configuration_);
 }
 

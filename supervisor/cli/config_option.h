@@ -33,8 +33,9 @@ class ConfigOption {
   [[nodiscard]] const std::shared_ptr<const config::Configuration>& configuration() const {
     return configuration_;
   }
-  /// What the configuration says of users' limits and of rules; logs warnings of these. Limits of
-  /// registries are options.
+  /// Logs what stands in each other's way of its rules.
+  void warn() const;
+  /// What the configuration says of users' limits and of rules. Limits of registries are options.
   [[nodiscard]] Steering steering() const;
   /// Reads the file again, and logs what came of it; null without a file.
   [[nodiscard]] ReadSteering reader() const;

@@ -2,25 +2,18 @@
 
 #include <string>
 
+#include "supervisor/config/number_text.h"
+
 namespace shmvisor {
 namespace {
 
 std::uint64_t size_or_throw(const std::string& text, const char* option) {
   const auto size = parse_size(text);
-  if (!size) throw CLI::ValidationError(option, no_size(text));
+  if (!size) throw CLI::ValidationError(option, config::no_size(text));
   return *size;
 }
 
 }  // namespace
-
-std::string no_size(const std::string& text, std::uint64_t least) {
-  return "'" + text + "' is no whole number from " + std::to_string(least) + " to " +
-         std::to_string(UINT64_MAX) + ", alone or with K, M, G or T";
-}
-
-std::string no_shmmni(const std::string& text) {
-  return "'" + text + "' is no number up to " + std::to_string(Limits::ipcmni);
-}
 
 void add_limit_options(CLI::App& app, Limits& limits) {
   app.add_option_function<std::string>(
@@ -41,7 +34,7 @@ void add_limit_options(CLI::App& app, Limits& limits) {
          "--shmmni",
          [&limits](const std::string& text) {
            const auto shmmni = parse_shmmni(text);
-           if (!shmmni) throw CLI::ValidationError("--shmmni", no_shmmni(text));
+           if (!shmmni) throw CLI::ValidationError("--shmmni", config::no_shmmni(text));
            limits.shmmni = *shmmni;
          },
          "Most segments at a time, up to 32768")

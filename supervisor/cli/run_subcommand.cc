@@ -264,6 +264,7 @@ int RunSubcommand::run(KernelFeatures& features) {
     if (!place) throw CLI::ValidationError(both ? "--join-or-serve" : option, place.error().text);
     *path = std::move(*place);
   }
+  config_.warn();
   options_.steering = config_.steering();
   options_.read_again = config_.reader();
   return run_command(options_, features);

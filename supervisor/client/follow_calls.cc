@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <thread>
 #include <utility>
 
@@ -144,7 +145,9 @@ Result<void, Problem> follow(RunConnection& run, const ShowOptions& options, con
   auto followed = follow_servers(run, options, lines, output);
   // Also where that failed: what came before is to be seen.
   auto finished = output.finish();
-  return followed ? finished : followed;
+  if (followed) return finished;
+  if (!finished) (void)std::fprintf(stderr, "shmvisor: %s\n", finished.error().text.c_str());
+  return followed;
 }
 
 }  // namespace

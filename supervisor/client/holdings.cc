@@ -4,6 +4,16 @@
 #include <utility>
 
 namespace shmvisor::client {
+namespace {
+
+/// Beside other columns on a terminal.
+constexpr std::size_t kLettersOfShmids = 40;
+
+bool follows(const Holding& one, const Holding& next) {
+  return one.registry == next.registry && one.shmid + 1 == next.shmid;
+}
+
+}  // namespace
 
 std::vector<Holding> holdings_of(const SupervisedProcess& process) {
   std::map<std::pair<std::string, int>, Holding> by_segment;
@@ -20,6 +30,23 @@ std::vector<Holding> holdings_of(const SupervisedProcess& process) {
   std::vector<Holding> holdings;
   for (auto& [key, holding] : by_segment) holdings.push_back(std::move(holding));
   return holdings;
+}
+
+std::string shmids_of(const std::vector<Holding>& holdings) {
+  if (holdings.empty()) return "-";
+  std::string text;
+  for (std::size_t first = 0; first < holdings.size();) {
+    std::size_t last = first;
+    while (last + 1 < holdings.size() && follows(holdings[last], holdings[last + 1])) ++last;
+    if (last == first + 1) last = first;  // two are no range
+    if (text.size() > kLettersOfShmids) {
+      return text + " and " + std::to_string(holdings.size() - first) + " more";
+    }
+    text += (text.empty() ? "" : ",") + std::to_string(holdings[first].shmid);
+    if (last != first) text += "-" + std::to_string(holdings[last].shmid);
+    first = last + 1;
+  }
+  return text;
 }
 
 HoldingGraph graph_of(const std::vector<SupervisedProcess>& processes,

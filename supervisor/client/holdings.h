@@ -24,6 +24,10 @@ struct Holding {
 /// In the order of their registries and identifiers.
 [[nodiscard]] std::vector<Holding> holdings_of(const SupervisedProcess& process);
 
+/// Their identifiers in few letters: "0-7,12"; "-" for none. Of more than there is room for the
+/// rest is counted: "1,3,5 and 120 more".
+[[nodiscard]] std::string shmids_of(const std::vector<Holding>& holdings);
+
 /// Processes and segments, and which maps which.
 struct HoldingGraph {
   struct Edge {

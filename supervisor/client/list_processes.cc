@@ -34,18 +34,17 @@ std::vector<std::string> row(const SupervisedProcess& process, const UserNames& 
                              bool of_agent) {
   std::uint64_t attaches = 0;
   std::uint64_t bytes = 0;
-  std::string shmids;
-  for (const Holding& holding : holdings_of(process)) {
+  const auto holdings = holdings_of(process);
+  for (const Holding& holding : holdings) {
     attaches += holding.attaches;
     bytes += holding.bytes;
-    shmids += (shmids.empty() ? "" : ",") + std::to_string(holding.shmid);
   }
   const auto if_readable = [&process](const std::string& text) {
     return process.readable ? text : "?";
   };
   std::vector<std::string> cells = {
       std::to_string(process.pid), users.of(process.uid), if_readable(std::to_string(attaches)),
-      if_readable(std::to_string(bytes)), if_readable(shmids.empty() ? "-" : shmids)};
+      if_readable(std::to_string(bytes)), if_readable(shmids_of(holdings))};
   if (of_agent) cells.push_back(as_one_word(process.session));
   cells.push_back(as_one_word(process.command) + (process.certain ? "" : " (perhaps)"));
   return cells;

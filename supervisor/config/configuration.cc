@@ -10,6 +10,7 @@
 #include "policy/limits/limits.h"
 #include "supervisor/config/config_files.h"
 #include "supervisor/config/nearest.h"
+#include "supervisor/config/number_text.h"
 #include "supervisor/config/rule_reader.h"
 #include "supervisor/config/table_reader.h"
 
@@ -144,7 +145,8 @@ void take_user(Configuration& configuration, const TomlMember& user, const Known
   for (const OptionSetting& one : settings) {
     LimitSettings& limit = uid ? all.of_one[*uid] : all.of_each;
     if (!limit.set(one.name, one.values.front())) {
-      table.blame(one.place, "'" + one.values.front() + "' is no such limit");
+      const std::string& text = one.values.front();
+      table.blame(one.place, one.name == "shmmni" ? no_shmmni(text) : no_size(text));
     }
     configuration.user_settings.insert_or_assign(
         {uid, one.name}, UserSetting{one.values.front(), one.place, user.key});
@@ -263,8 +265,8 @@ Problems in_order(Problems problems) {
   });
   if (problems.size() > kMostProblems) {
     problems.resize(kMostProblems);
-    problems.push_back(
-        {{problems.back().place.file}, "more is wrong, and told of when this is not"});
+    problems.push_back({{problems.back().place.file},
+                        "there are more errors; they are told when these are mended"});
   }
   return problems;
 }

@@ -128,4 +128,13 @@ Result<int, BadText> parse_errno(const std::string& name) {
   }
 }
 
+std::string no_size(const std::string& text, std::uint64_t least) {
+  return "'" + text + "' is no whole number from " + std::to_string(least) + " to " +
+         std::to_string(UINT64_MAX) + ", alone or with K, M, G or T";
+}
+
+std::string no_shmmni(const std::string& text) {
+  return "'" + text + "' is no number up to " + std::to_string(Limits::ipcmni);
+}
+
 }  // namespace shmvisor::config

@@ -33,4 +33,8 @@ enum class NumberKind : std::uint8_t {
 /// The errno with this name of errno(3), "ENOMEM".
 [[nodiscard]] Result<int, BadText> parse_errno(const std::string& name);
 
+/// Why a text is no size or number of segments: "'1X' is no whole number from 0 to ...".
+[[nodiscard]] std::string no_size(const std::string& text, std::uint64_t least = 0);
+[[nodiscard]] std::string no_shmmni(const std::string& text);
+
 }  // namespace shmvisor::config

@@ -12,10 +12,9 @@ Problems warn_of_rules(const Configuration& configuration) {
   for (const auto& [rule, earlier] : shadowed) {
     const Place& place = configuration.rule_places[rule];
     if (warnings.size() == kMostProblems) {
-      const std::size_t others = shadowed.size() - warnings.size() - 1;
-      warnings.push_back({place, "rule " + std::to_string(rule + 1) +
-                                     " can never match either, nor can " + std::to_string(others) +
-                                     " later ones"});
+      const std::size_t more = shadowed.size() - warnings.size();
+      warnings.push_back({place, std::to_string(more) + (more == 1 ? " more rule" : " more rules") +
+                                     " can never match either, from here on"});
       break;
     }
     warnings.push_back({place, "rule " + std::to_string(rule + 1) + " can never match: rule " +

@@ -19,7 +19,8 @@ constexpr mode_t kOwnerOnly = 0600;
 
 control::Trouble trouble(const std::string& path, int error) {
   if (error == EADDRINUSE) {
-    return {"another run serves " + path + "; choose another --name, or another --control PATH"};
+    return {"another run or agent serves " + path +
+            "; choose another --name, or another --control PATH"};
   }
   if (error == EEXIST) return {path + " is there and is no socket"};
   return {"no control socket at " + path + ": " + std::strerror(error)};

@@ -110,8 +110,12 @@ Result<ListeningPlace, ListeningPlace::Trouble> ListeningPlace::at_path(const st
 std::string ListeningPlace::check(const std::string& place) {
   if (place.empty()) return "the place is empty";
   if (place.find('/') != std::string::npos || address_of(place)) return {};
+  if (place.find_first_not_of("0123456789") == std::string::npos) {
+    return "'" + place + "' is no port up to 65535";
+  }
   return "'" + place +
-         "' is neither ADDRESS:PORT, as 127.0.0.1:9477 or [::1]:9477, nor a path with a slash";
+         "' is neither ADDRESS:PORT, as 127.0.0.1:9477 or [::1]:9477, nor a port, nor a path with "
+         "a slash";
 }
 
 Result<ListeningPlace, ListeningPlace::Trouble> ListeningPlace::listen_at(

@@ -297,11 +297,12 @@ ServingRun::End ServingRun::end(int status) {
     spdlog::warn("--trace: what it writes to takes nothing; some calls are not in it");
   }
   end_process_audit(kControlBound);
+  // Where one does not end, the others are not waited for as long again.
   const bool cleanup_ended = !cleanup_ || cleanup_->wait_for_end(kUpkeepBound);
   // The loop has turned: no task begins any more.
   const bool kept_ended = kept_state_ == nullptr || kept_state_->wait_for_end(kUpkeepBound);
-  const bool upkeep_ended = upkeep_.wait_for_end(kUpkeepBound);
-  return {status, kept_ended && cleanup_ended && upkeep_ended && ended && control_ended};
+  const bool all_ended = kept_ended && cleanup_ended && upkeep_.wait_for_end(kUpkeepBound);
+  return {status, all_ended && ended && control_ended};
 }
 
 void ServingRun::take_in_alone(SideClient& client) {

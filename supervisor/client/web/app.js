@@ -211,7 +211,7 @@ function showGraph(state) {
   svg.setAttribute("width", "840");
   svg.setAttribute("height", String(height));
   svg.replaceChildren(...parts);
-  at("graph-note").textContent = !state.sees_processes ? "another pid namespace: its processes cannot be seen here"
+  at("graph-note").textContent = !state.sees_processes ? "the processes are in another pid namespace, and cannot be seen here"
     : maps.length ? "dashed lines: the process may only read; dashed boxes: removed segments" : "nobody maps a segment";
 }
 
