@@ -190,7 +190,12 @@ TEST_F(BorrowedTableTest, ACallerThatMayNotFork) {
     for (const rlim_t hard_limit : {rlim_t{64}, rlim_t{128}}) {
       SupervisedChild child([&] {
         std::jthread thread;
-        if (has_thread) thread = std::jthread([] { ::pause(); });
+        if (has_thread) {
+          thread = std::jthread([] {
+            // setresuid() interrupts it.
+            for (;;) ::pause();
+          });
+        }
         fill_table(hard_limit);
         const rlimit none{0, 0};
         ::setrlimit(RLIMIT_NPROC, &none);
