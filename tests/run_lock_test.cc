@@ -58,7 +58,7 @@ TEST_F(RunLockTest, IsNoStrangersFile) {
   ASSERT_EQ(::chown(file.c_str(), kStranger, kStranger), 0);
   const auto opened = RunLock::at(path_);
   ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error(), Errno(EACCES));
+  EXPECT_EQ(opened.error(), Errno(EPERM));
   // In a folder of its own it might do the same to any other file.
   ASSERT_EQ(::chown(folder.c_str(), kStranger, kStranger), 0);
   EXPECT_TRUE(RunLock::at(path_));

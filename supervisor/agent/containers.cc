@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <utility>
 
 #include "supervisor/audit/process_audit.h"
 #include "supervisor/log/limited_log.h"
+#include "supervisor/resources/strangers_file.h"
 
 namespace shmvisor {
 namespace {
@@ -67,6 +69,10 @@ std::size_t Containers::joined() const {
 }
 
 std::optional<std::string> Containers::serve(const ContainerProcess& process, UniqueFd listener) {
+  // A runtime may have it too, so the last close is not ours to wait for.
+  const auto last = std::make_shared<StrangersFile>(StrangersFile::of(std::move(listener)));
+  UniqueFd served = last->duplicate();
+  if (!served.valid()) return "no descriptor is left here";
   const auto parsed = parse_container_metadata(process.metadata, defaults_);
   if (!parsed) return "its metadata: " + printable(parsed.error().reason);
   const ContainerMetadata& metadata = *parsed;
@@ -94,11 +100,10 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   }
   // Before it is served, which wants no more memory then.
   const std::string shown = printable(container->name());
-  const auto added =
-      pool_.add(std::move(listener), WaitKind::kUnknown,
-                {.session = container->group().session(), .options = options, .ended = [container] {
-                   container->listener_ends();
-                 }});
+  const auto added = pool_.add(std::move(served), WaitKind::kUnknown,
+                               {.session = container->group().session(),
+                                .options = options,
+                                .ended = [container, last] { container->listener_ends(); }});
   if (!added) return std::string("no listener more: ") + std::strerror(added.error().value());
   begins.is_served();
   spdlog::info("container {}: process {} is served", shown, process.pid);

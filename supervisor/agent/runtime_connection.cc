@@ -5,6 +5,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <new>
+#include <utility>
 
 #include "supervisor/credentials/thread_identity.h"
 #include "supervisor/credentials/thread_namespace.h"
@@ -15,8 +17,18 @@ namespace shmvisor {
 namespace {
 
 constexpr std::size_t kBytesAtOnce = std::size_t{16} * 1024;
-/// The kernel closes descriptors that do not fit, and sets MSG_CTRUNC.
-constexpr std::size_t kDescriptorsAtOnce = 4;
+/// As many as a message can have (SCM_MAX_FD of include/net/scm.h): the kernel would close what
+/// does not fit, in our thread.
+constexpr std::size_t kDescriptorsAtOnce = 253;
+
+/// Here alone where there is no memory.
+void close_aside(UniqueFd fd) noexcept {
+  if (!fd.valid()) return;
+  try {
+    (void)StrangersFile::of(std::move(fd));
+  } catch (const std::bad_alloc&) {
+  }
+}
 
 /// False as well of one that has ended already; it is root's or ours, and no stranger.
 bool lives_in_another_pid_namespace(const UniqueFd& socket) {
@@ -34,6 +46,8 @@ RuntimeConnection::RuntimeConnection(StrangersFile socket)
     : socket_(std::move(socket)),
       deadline_(std::chrono::steady_clock::now() + kPatience),
       has_other_pids_(lives_in_another_pid_namespace(socket_.fd())) {}
+
+RuntimeConnection::~RuntimeConnection() { close_aside(std::move(listener_)); }
 
 RuntimeConnection::Progress RuntimeConnection::read() {
   std::array<char, kBytesAtOnce> buffer;  // NOLINT: filled by recvmsg
@@ -70,7 +84,7 @@ RuntimeConnection::Progress RuntimeConnection::read() {
 
 RuntimeConnection::Progress RuntimeConnection::refuse(std::string reason) {
   reason_ = std::move(reason);
-  listener_.reset();
+  close_aside(std::move(listener_));
   return Progress::kRefused;
 }
 
@@ -78,7 +92,11 @@ bool RuntimeConnection::take_descriptors(msghdr& header) {
   bool one_at_most = (header.msg_flags & MSG_CTRUNC) == 0;
   for_each_descriptor(header, [&](UniqueFd fd) {
     one_at_most = one_at_most && !listener_.valid();
-    if (!listener_.valid()) listener_ = std::move(fd);
+    if (listener_.valid()) {
+      close_aside(std::move(fd));
+    } else {
+      listener_ = std::move(fd);
+    }
   });
   return one_at_most;
 }

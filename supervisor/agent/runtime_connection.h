@@ -5,7 +5,8 @@
 // connection open for as long as the container runs. A runtime whose container failed to start
 // closes it without having sent anything.
 //
-// The peer may be hostile: bytes, descriptors and time are bounded.
+// The peer may be hostile: bytes, descriptors and time are bounded, and none of its descriptors is
+// closed here (StrangersFile).
 //
 // Ownership: owns the socket, and the descriptor until it is taken. Thread rule: one thread.
 #pragma once
@@ -38,6 +39,9 @@ class RuntimeConnection {
 
   /// `socket`: non-blocking.
   explicit RuntimeConnection(StrangersFile socket);
+  RuntimeConnection(const RuntimeConnection&) = delete;
+  RuntimeConnection& operator=(const RuntimeConnection&) = delete;
+  ~RuntimeConnection();
 
   [[nodiscard]] int fd() const { return socket_.get(); }
   [[nodiscard]] std::chrono::steady_clock::time_point deadline() const { return deadline_; }

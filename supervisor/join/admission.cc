@@ -34,12 +34,9 @@ bool is_within_reach(pid_t pid) {
   return outcome.ok();
 }
 
-/// Invalid where it is ours, as FuseMount wants it.
-UniqueFd other_than_ours(const UniqueFd& user_namespace) {
+bool is_ours(const UniqueFd& user_namespace) {
   struct stat status {};
-  const bool ours =
-      ::fstat(user_namespace.get(), &status) == 0 && status.st_ino == NamespaceIds::ours().user;
-  return UniqueFd(ours ? -1 : ::dup(user_namespace.get()));
+  return ::fstat(user_namespace.get(), &status) == 0 && status.st_ino == NamespaceIds::ours().user;
 }
 
 }  // namespace
@@ -86,7 +83,10 @@ void Admission::look_into(Result<ScreenedRequest> asked) {
   if (findings_.asked.listener.valid()) findings_.within_reach = is_within_reach(pid_);
   if (findings_.within_reach) findings_.ipc_namespace = open_namespace(pid_, Namespace::kIpc);
   if (findings_.within_reach && findings_.asked.user_namespace.valid()) {
-    findings_.user_namespace = other_than_ours(findings_.asked.user_namespace);
+    // Invalid where it is ours, as FuseMount wants it.
+    if (!is_ours(findings_.asked.user_namespace)) {
+      findings_.user_namespace = std::move(findings_.asked.user_namespace);
+    }
     findings_.missing = findings_.files.make_for(findings_.user_namespace);
   }
 }

@@ -43,9 +43,9 @@ std::string JoinedCommands::bring_back(KeptVisitor& kept, std::span<const CallSl
   connection.hold(UniqueFd(kept.connection));
   const UniqueFd mount(state == KeptVisitor::kAdmitted ? kept.mount : -1);
   if (state != KeptVisitor::kEnded) {
-    // Closed before the other one, so never the last.
-    admitted.listener = UniqueFd(kept.listener);
-    admitted.last_of_listener->hold(UniqueFd(::fcntl(kept.listener, F_DUPFD_CLOEXEC, 0)));
+    admitted.last_of_listener->charge(kept.payer);
+    admitted.last_of_listener->hold(UniqueFd(kept.listener));
+    admitted.listener = admitted.last_of_listener->duplicate();
   }
   if (!kept.fuse.is_over.load()) admitted.files = UniqueFd(kept.files);
   admitted.user_namespace = UniqueFd(kept.user_namespace);
@@ -54,6 +54,9 @@ std::string JoinedCommands::bring_back(KeptVisitor& kept, std::span<const CallSl
   KeptVisitorEnd end(&kept);
   if (admitted.ipc_namespace && inode_of(*admitted.ipc_namespace) != kept.ipc_inode) {
     return "its IPC namespace is another file";
+  }
+  if (state != KeptVisitor::kEnded && !admitted.listener.valid()) {
+    return "there is no descriptor for its listener";
   }
   if (state != KeptVisitor::kEnded && !is_seccomp_listener(admitted.listener)) {
     return "its listener is another file";
@@ -108,7 +111,7 @@ bool JoinedCommands::note(const Visitor& visitor, Admitted& admitted) {
   kept->in_session = admitted.root.in_session;
   kept->pid = admitted.root.pid;
   kept->connection = visitor.connection.get();
-  kept->listener = admitted.listener.get();
+  kept->listener = admitted.last_of_listener->get();
   kept->files = admitted.files.get();
   // Held by what covers the sysctls.
   kept->user_namespace = admitted.files.valid() ? admitted.user_namespace.get() : -1;

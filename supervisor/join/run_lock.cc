@@ -48,11 +48,16 @@ bool is_of_a_stranger(const std::string& path, const struct stat& file) {
 Result<RunLock> RunLock::at(const std::string& socket_path) {
   const std::string path = socket_path + ".lock";
   const UniqueFd opened = open_or_make(path);
-  if (!opened.valid()) return Errno::current();
+  const Errno refused = Errno::current();
   struct stat status {};
+  if (!opened.valid()) {
+    const bool others = refused == Errno(EACCES) && ::lstat(path.c_str(), &status) == 0 &&
+                        status.st_uid != ::geteuid();
+    return others ? Errno(EPERM) : refused;
+  }
   if (::fstat(opened.get(), &status) != 0) return Errno::current();
   if (!S_ISREG(status.st_mode)) return Errno(EINVAL);
-  if (is_of_a_stranger(path, status)) return Errno(EACCES);
+  if (is_of_a_stranger(path, status)) return Errno(EPERM);
   UniqueFd file(::fcntl(opened.get(), F_DUPFD_CLOEXEC, kLeastNumber));
   if (!file.valid()) file.reset(::fcntl(opened.get(), F_DUPFD_CLOEXEC, 0));
   if (!file.valid()) return Errno::current();

@@ -28,7 +28,7 @@ namespace shmvisor {
 class RunLock {
  public:
   /// Opens the file without locking it. Errors: those of open(2); EINVAL where it is no regular
-  /// file; EACCES where it is a stranger's.
+  /// file; EPERM where it is a stranger's, or another user's that we may not open.
   static Result<RunLock> at(const std::string& socket_path);
 
   /// Takes the lock exclusively. False where another process holds it.

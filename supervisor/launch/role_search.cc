@@ -41,7 +41,10 @@ std::optional<Failure> RoleSearch::open_lock() {
   auto opened = RunLock::at(options_.serve_path);
   if (opened) {
     lock_.emplace(std::move(*opened));
-  } else if (opened.error() != Errno(EACCES)) {  // another user's, whom we may join all the same
+  } else if (opened.error() == Errno(EPERM) || opened.error() == Errno(EACCES)) {
+    // Whom we may join all the same.
+    lock_is_others_ = opened.error() == Errno(EPERM);
+  } else {
     const bool irregular = opened.error() == Errno(EINVAL);
     return Failure{exit_status::kOwnFailure,
                    "cannot open '" + options_.serve_path + ".lock': " +
@@ -59,6 +62,10 @@ std::string RoleSearch::still_live() const {
 
 std::string RoleSearch::not_allowed() const {
   const std::string lock = "'" + options_.serve_path + ".lock'";
+  if (!lock_is_others_) {
+    return "nobody serves at '" + options_.serve_path + "', and " + lock +
+           " may not be made or opened, which tells whether processes of an earlier server live on";
+  }
   return "nobody serves at '" + options_.serve_path + "', and " + lock +
          " is another user's, which tells whether processes of an earlier server live on: let its "
          "owner serve, or remove it when all processes of those runs have ended";

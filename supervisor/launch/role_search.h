@@ -49,6 +49,7 @@ class RoleSearch {
   const RunOptions& options_;
   /// Set with --join-or-serve. Without a lock we may only join.
   std::optional<RunLock> lock_;
+  bool lock_is_others_ = false;  ///< where there is no lock_: it is not that it cannot be made
 };
 
 }  // namespace shmvisor

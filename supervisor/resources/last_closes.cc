@@ -44,7 +44,11 @@ std::size_t LastCloses::unpaid() const {
 
 void LastCloses::forget_shares() {
   const MutexLock lock(mutex_);
-  while (closes_) (void)changed_.wait_until(mutex_, Clock::now() + ClosingProcess::kReadyBound);
+  // Until the child has its copies, or is given up (ClosingProcess::kReadyBound). No close is
+  // waited for: should the child be killed just then, ours might be the last.
+  while (has_shares_) {
+    (void)changed_.wait_until(mutex_, Clock::now() + ClosingProcess::kReadyBound);
+  }
   for (File& file : waiting_) {
     if (!std::exchange(file.is_paid, false)) continue;
     file.part = {};
@@ -84,10 +88,12 @@ void LastCloses::work() noexcept {
     Files batch = take_batch();
     if (!batch.empty()) {
       closes_ = true;
+      has_shares_ = true;
       lock.unlock();
       const bool closed = close(batch);
       lock.lock();
       closes_ = false;
+      has_shares_ = false;
       waiting_.splice(waiting_.begin(), batch);
       unpaid_ = static_cast<std::size_t>(std::ranges::count(waiting_, false, &File::is_paid));
       changed_.notify_all();
@@ -143,8 +149,13 @@ bool LastCloses::close(Files& batch) {
     return false;
   }
   for (File& file : batch) static_cast<void>(file.fd.release());
+  {
+    const MutexLock lock(mutex_);
+    batch.clear();
+    has_shares_ = false;
+    changed_.notify_all();
+  }
   child.process->close_ours();
-  batch.clear();
   return true;
 }
 

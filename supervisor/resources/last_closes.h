@@ -77,10 +77,11 @@ class LastCloses {
   Condition changed_;
   Files waiting_ GUARDED_BY(mutex_);
   std::size_t unpaid_ GUARDED_BY(mutex_) = 0;
-  bool works_ GUARDED_BY(mutex_) = false;   ///< there is a thread
-  bool closes_ GUARDED_BY(mutex_) = false;  ///< which has taken a batch
-  bool ends_ GUARDED_BY(mutex_) = false;    ///< no user has a share any more
-  std::list<Child> children_;               ///< the working thread's
+  bool works_ GUARDED_BY(mutex_) = false;       ///< there is a thread
+  bool closes_ GUARDED_BY(mutex_) = false;      ///< which has taken a batch
+  bool has_shares_ GUARDED_BY(mutex_) = false;  ///< of users, for the batch
+  bool ends_ GUARDED_BY(mutex_) = false;        ///< no user has a share any more
+  std::list<Child> children_;                   ///< the working thread's
 };
 
 }  // namespace shmvisor
