@@ -137,7 +137,8 @@ std::string describe(const Denial& denial) {
           "raise RLIMIT_NOFILE (ulimit -n)",
           taken, limit);
     case Denial::Reason::kCallsOfUser:
-      return "its user keeps as many calls in service as it may, and no more may wait";
+      return fmt::format(
+          "its user keeps as many calls in service as it may, and {} more wait already", taken);
   }
   return "for another reason";
 }
