@@ -43,9 +43,13 @@ std::string JoinedCommands::bring_back(KeptVisitor& kept, std::span<const CallSl
   connection.hold(UniqueFd(kept.connection));
   const UniqueFd mount(state == KeptVisitor::kAdmitted ? kept.mount : -1);
   if (state != KeptVisitor::kEnded) {
+    // Under the number by which its calls are noted (CallSlots::Left). Closed before the other one,
+    // so never the last.
+    admitted.listener = UniqueFd(kept.listener);
     admitted.last_of_listener->charge(kept.payer);
-    admitted.last_of_listener->hold(UniqueFd(kept.listener));
-    admitted.listener = admitted.last_of_listener->duplicate();
+    UniqueFd last(::fcntl(kept.listener, F_DUPFD_CLOEXEC, 0));
+    if (!last.valid()) last = std::move(admitted.listener);
+    admitted.last_of_listener->hold(std::move(last));
   }
   if (!kept.fuse.is_over.load()) admitted.files = UniqueFd(kept.files);
   admitted.user_namespace = UniqueFd(kept.user_namespace);
@@ -112,7 +116,7 @@ bool JoinedCommands::note(const Visitor& visitor, Admitted& admitted) {
   kept->pid = admitted.root.pid;
   kept->started_ticks = admitted.root.started_ticks;
   kept->connection = visitor.connection.get();
-  kept->listener = admitted.last_of_listener->get();
+  kept->listener = admitted.listener.get();
   kept->files = admitted.files.get();
   // Held by what covers the sysctls.
   kept->user_namespace = admitted.files.valid() ? admitted.user_namespace.get() : -1;
