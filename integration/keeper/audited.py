@@ -6,7 +6,6 @@ import collections
 import json
 import os
 import random
-import subprocess
 import sys
 import time
 
@@ -21,8 +20,7 @@ def main():
     refused, kills = sys.argv[1], int(sys.argv[2])
     run = keeper.start(["--keeper-deaths", "1000000", "--shmmax", "8K", "--audit", "./audit", "--audit-format", "json",
                         "--audit-size", "64K", "--audit-keep", "100"],
-                       [refused, str(FIRST_SIZE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                       text=True)
+                       [refused, str(FIRST_SIZE)], **keeper.PIPES)
     if run.stdout.readline() != "ready\n":
         raise SystemExit(f"FAILED: the command does not begin: {run.communicate()[1]}")
     killed = 0

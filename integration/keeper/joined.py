@@ -9,7 +9,7 @@ import threading
 import time
 
 import keeper
-from keeper import expect
+from keeper import ended, expect, say
 
 PROGRAMS = sys.argv[1]
 USER = ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "--inh-caps=-all"]
@@ -25,23 +25,20 @@ class Serving:
     def __init__(self, script="echo begun; read -r _", options=(), how="--serve"):
         os.umask(0)
         self.run = keeper.start([how, SOCKET, "--keeper-deaths", "1000000", *options], ["bash", "-c", script],
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                                **keeper.PIPES)
         expect("begin", "begun", self.run.stdout.readline().strip())
         self.deaths = 0
 
     def die(self):
         """The server dies, and the next one is there."""
-        before = keeper.wait_for("no server", lambda: keeper.server_of(self.run.pid))
-        if keeper.kill_server(self.run.pid):
-            self.deaths += 1
-            keeper.next_server(self.run.pid, before)
+        self.deaths += keeper.die(self.run.pid)
 
     def open_files(self):
         return len(os.listdir(f"/proc/{self.run.pid}/fd"))
 
     def end(self):
         out, log = self.run.communicate(input="\n", timeout=keeper.BOUND_SECONDS)
-        others = [line for line in log.splitlines() if "was ended by signal 9: another one goes on" not in line]
+        others = [line for line in log.splitlines() if keeper.GONE_ON not in line]
         expect(f"the run, {others}", (0, self.deaths, []), (self.run.returncode, log.count("another one goes on"), others))
         expect("the socket", False, os.path.exists(SOCKET))
         return out
@@ -49,20 +46,7 @@ class Serving:
 
 def join(command, before=(), options=()):
     return subprocess.Popen([*before, keeper.SHMVISOR, "run", "--join", SOCKET, *options, "--", *command],
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def say(visitor):
-    line = visitor.stdout.readline().strip()
-    if not line:
-        raise SystemExit(f"FAILED: a visitor: {visitor.communicate()}")
-    return line
-
-
-def end_of(visitor, what, answer="\n"):
-    out, log = visitor.communicate(input=answer, timeout=keeper.BOUND_SECONDS)
-    expect(f"{what}: status; {out}", (0, ""), (visitor.returncode, log))
-    return out
+                            **keeper.PIPES)
 
 
 def visitors_notice_a_pause_only():
@@ -109,7 +93,7 @@ def who_joins_meanwhile():
             before = USER if number % 3 == 0 else ["unshare", "-i"] if number % 3 == 1 else ()
             # Without a namespace of his own a user has no files of ours in /proc.
             count = "echo 1" if before is USER else TABLE_COUNT.format(4096 + number)
-            out = end_of(join(["bash", "-c", f"ipcmk -M {4096 + number}; {count}"], before), f"visitor {number}")
+            out = ended(join(["bash", "-c", f"ipcmk -M {4096 + number}; {count}"], before), f"visitor {number}")
             expect(f"visitor {number}: {out}", ["Shared", "1"], [out.split()[0], out.split()[-1]])
             deaths_before = serving.deaths
     finally:
@@ -130,7 +114,7 @@ def what_a_visitor_has():
         expect("begin", "begun", say(visitor))
     serving.die()
     serving.die()
-    found = [end_of(visitor, "a visitor").split() for visitor in visitors]
+    found = [ended(visitor, "a visitor").split() for visitor in visitors]
     expect("what is there", [["3", "1", "0"]] * 2, found)
     expect("in the run", "2", serving.end().strip())
 
@@ -144,7 +128,7 @@ def another_users_rights():
     expect("before", "1", say(visitor))
     expect("begin", "begun", say(visitor))
     serving.die()
-    expect("after", ["1"], end_of(visitor, "a visitor").split())
+    expect("after", ["1"], ended(visitor, "a visitor").split())
     serving.end()
 
 
@@ -159,7 +143,7 @@ def nothing_is_left_open():
             expect("begin", "begun", say(visitor))
         serving.die()
         for visitor in visitors:
-            end_of(visitor, "a visitor")
+            ended(visitor, "a visitor")
         serving.die()
         time.sleep(0.3)  # for files in /proc whose mount has just gone
         serving.die()
@@ -173,8 +157,8 @@ def whoever_comes_first_serves():
     """--join-or-serve: with a keeper of its own, also who joins, whose process serves nothing that could be kept."""
     serving = Serving("ipcmk -M 5004 >/dev/null; echo begun; read -r _", how="--join-or-serve")
     script = "ipcs -m | grep -c -w 5004; read -r _; ipcs -m | grep -c -w 5004"
-    both = [keeper.start([how, SOCKET], ["bash", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, text=True) for how in ("--join-or-serve", "--join")]
+    both = [keeper.start([how, SOCKET], ["bash", "-c", script], **keeper.PIPES)
+            for how in ("--join-or-serve", "--join")]
     for one in both:
         expect("the segment", "1", say(one))
         expect("its server", None, keeper.server_of(one.pid))
@@ -182,11 +166,10 @@ def whoever_comes_first_serves():
     # While there is no server, somebody else comes.
     keeper.kill_server(serving.run.pid)
     serving.deaths += 1
-    last = keeper.start(["--join-or-serve", SOCKET], ["bash", "-c", "ipcs -m | grep -c -w 5004"], stdin=subprocess.PIPE,
-                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    expect("the segment", "1", end_of(last, "who comes then").strip())
+    last = keeper.start(["--join-or-serve", SOCKET], ["bash", "-c", "ipcs -m | grep -c -w 5004"], **keeper.PIPES)
+    expect("the segment", "1", ended(last, "who comes then").strip())
     for one in both:
-        expect("the segment", "1", end_of(one, "who has joined").strip())
+        expect("the segment", "1", ended(one, "who has joined").strip())
     serving.end()
     Serving(how="--join-or-serve").end()
 

@@ -8,6 +8,8 @@ import time
 
 SHMVISOR = os.environ.get("SHMVISOR", "")
 BOUND_SECONDS = 60
+GONE_ON = "was ended by signal 9: another one goes on"
+PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
 
 def children(pid):
@@ -55,6 +57,30 @@ def kill_server(keeper, sign=signal.SIGKILL):
 
 def next_server(keeper, after):
     return wait_for("no next server", lambda: (server_of(keeper) or after) != after and server_of(keeper))
+
+
+def die(keeper):
+    """The server dies, and the next one is there. False where the run has ended meanwhile."""
+    before = wait_for("no server", lambda: server_of(keeper))
+    if not kill_server(keeper):
+        return False
+    next_server(keeper, before)
+    return True
+
+
+def say(process):
+    """Its next line."""
+    line = process.stdout.readline().strip()
+    if not line:
+        raise SystemExit(f"FAILED: it says nothing: {process.communicate()}")
+    return line
+
+
+def ended(process, what, answer="\n"):
+    """What it has said until it ended as it should, behind that answer."""
+    out, log = process.communicate(input=answer, timeout=BOUND_SECONDS)
+    expect(f"{what}: status, log; {out}", (0, ""), (process.returncode, log))
+    return out
 
 
 def start(options, command, **more):

@@ -15,12 +15,11 @@ HERE = pathlib.Path(__file__).parent
 sys.path.append(str(HERE.parent / "agent"))
 import agent as lib  # pylint: disable=wrong-import-position
 import keeper
-from keeper import expect
+from keeper import ended, expect, say
 
 FAKE_RUNTIME = sys.argv[1]
 SEGMENT = os.path.abspath("segment")
 USER = ["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups"]
-GONE_ON = "was ended by signal 9: another one goes on"
 
 
 class Agent(lib.Agent):
@@ -35,17 +34,14 @@ class Agent(lib.Agent):
 
     def die(self):
         """The server dies, and the next one is there."""
-        before = keeper.wait_for("no server", lambda: keeper.server_of(self.process.pid))
-        if keeper.kill_server(self.process.pid):
-            self.deaths += 1
-            keeper.next_server(self.process.pid, before)
+        self.deaths += keeper.die(self.process.pid)
 
     def open_files(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def container(self, name, command, metadata="", before=()):
         return subprocess.Popen([*before, FAKE_RUNTIME, self.path, name, metadata, "--", *command],
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                                **keeper.PIPES)
 
     def show(self, name, key, metadata="", before=()):
         out, log = self.container(name, [SEGMENT, "show", str(key)], metadata, before).communicate(timeout=60)
@@ -57,26 +53,13 @@ class Agent(lib.Agent):
         return done.stdout + done.stderr
 
     def other_lines(self):
-        return [line for line in self.log().splitlines() if GONE_ON not in line]
+        return [line for line in self.log().splitlines() if keeper.GONE_ON not in line]
 
     def end(self, others=()):
         expect("the agent's status", 0, self.stop())
         expect("its log", list(others), [line.partition("] ")[2] or line for line in self.other_lines()])
-        expect("deaths in its log", self.deaths, self.log().count(GONE_ON))
+        expect("deaths in its log", self.deaths, self.log().count(keeper.GONE_ON))
         expect("its socket", False, os.path.exists(self.path))
-
-
-def say(process):
-    line = process.stdout.readline().strip()
-    if not line:
-        raise SystemExit(f"FAILED: it says nothing: {process.communicate()}")
-    return line
-
-
-def ended(process, what, answer="\n"):
-    out, log = process.communicate(input=answer, timeout=60)
-    expect(f"{what}: status, log; {out}", (0, ""), (process.returncode, log))
-    return out
 
 
 def checker(*arguments):
@@ -88,7 +71,7 @@ def containers_notice_a_pause_only():
     of an inner IPC namespace."""
     agent = Agent("--serve-group", "pair")
     host = subprocess.Popen([keeper.SHMVISOR, "run", "--join", "name:pair", "--", *checker(9000)],
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                            **keeper.PIPES)
     expect("begin", "ready", say(host))
     all_of_them = [
         agent.container("alone", checker(100)),

@@ -17,8 +17,7 @@ MEAN_SECONDS = 0.1
 def main():
     kills, *command = sys.argv[1:]
     kills = int(kills)
-    run = keeper.start(["--keeper-deaths", "1000000"], command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                       stderr=subprocess.PIPE, text=True)
+    run = keeper.start(["--keeper-deaths", "1000000"], command, **keeper.PIPES)
     if run.stdout.readline() != "ready\n":
         raise SystemExit(f"FAILED: the command does not begin: {run.communicate()[1]}")
     killed = 0
