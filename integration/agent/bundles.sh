@@ -1,5 +1,10 @@
-# Containers out of bundles, for the scripts that start some by crun or runc themselves. Sourced behind lib.sh and
-# make_scratch; $runtime is the runtime, and bundles have a busybox and $programs in /bin.
+# Containers out of bundles, for the scripts that start some by crun or runc themselves: the first argument, and $runtime.
+# Sourced first: it sources both lib.sh, and enters namespaces. Bundles have a busybox and $programs in /bin.
+. "$(dirname "$0")/../lib.sh" || exit 1
+enter_namespaces "$@"
+. "$(dirname "$0")/lib.sh" || exit 1
+make_scratch
+runtime=$1
 need "$runtime" "$runtime"
 need busybox busybox-static
 need python3 python3

@@ -1,11 +1,6 @@
 #!/bin/bash
 # kept.sh crun|runc SEGMENT: real containers of an agent with a keeper, whose servers are killed. SEGMENT is segment.c,
 # linked statically.
-. "$(dirname "$0")/../lib.sh" || exit 1
-enter_namespaces "$@"
-. "$(dirname "$0")/lib.sh" || exit 1
-make_scratch
-runtime=$1
 . "$(dirname "$0")/bundles.sh" || exit 1
 # Its control socket is not to be found by clients of other tests.
 export XDG_RUNTIME_DIR=$scratch/control

@@ -1,11 +1,6 @@
 #!/bin/bash
 # nested.sh crun|runc SEGMENT: a container that the agent serves, in which somebody starts `shmvisor run` as well: one
 # filter of a chain can have a listener, and the command must not run without what it was promised.
-. "$(dirname "$0")/../lib.sh" || exit 1
-enter_namespaces "$@"
-. "$(dirname "$0")/lib.sh" || exit 1
-make_scratch
-runtime=$1
 . "$(dirname "$0")/bundles.sh" || exit 1
 if readelf -lW "$SHMVISOR" 2>/dev/null | grep -qF INTERP; then skip "this build of shmvisor is not static"; fi
 cp "$2" "$scratch/segment" && cp "$SHMVISOR" "$scratch/shmvisor" || fail cp

@@ -1,14 +1,9 @@
 #!/bin/bash
 # profiles.sh crun|runc SEGMENT IPC_CALLS: containers under the profiles that `shmvisor oci-profile` prints, with
 # programs for x86-64 (segment.c) and for i386 (ipc_calls.c), both linked statically.
-. "$(dirname "$0")/../lib.sh" || exit 1
+. "$(dirname "$0")/bundles.sh" || exit 1
 default_profile=/usr/share/containers/seccomp.json
 [ -r $default_profile ] || skip "podman's seccomp profile is missing (Debian package golang-github-containers-common)"
-enter_namespaces "$@"
-. "$(dirname "$0")/lib.sh" || exit 1
-make_scratch
-runtime=$1
-. "$(dirname "$0")/bundles.sh" || exit 1
 cp "$2" "$scratch/segment" && cp "$3" "$scratch/ipc_calls" || fail cp
 programs=("$scratch/segment" "$scratch/ipc_calls")
 start_agent_for_bundles

@@ -1,11 +1,6 @@
 #!/bin/bash
 # runtimes.sh crun|runc SEGMENT: real containers whose profile names the agent. SEGMENT is segment.c,
 # linked statically.
-. "$(dirname "$0")/../lib.sh" || exit 1
-enter_namespaces "$@"
-. "$(dirname "$0")/lib.sh" || exit 1
-make_scratch
-runtime=$1
 . "$(dirname "$0")/bundles.sh" || exit 1
 
 segment=$scratch/segment
