@@ -8,7 +8,6 @@
 #include <cstring>
 #include <new>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -20,7 +19,6 @@
 #include "supervisor/loop/accept_pause.h"
 #include "supervisor/procfs/proc_file.h"
 #include "supervisor/resources/last_closes.h"
-#include "supervisor/session/end_process.h"
 
 namespace shmvisor {
 namespace {
@@ -34,21 +32,6 @@ constexpr std::chrono::milliseconds kReloadPatience(1000);
 constexpr std::chrono::milliseconds kAuditPatience(1000);
 /// For pages that are being locked.
 constexpr std::chrono::milliseconds kStatePatience(1000);
-/// Deaths within a minute are counted.
-constexpr std::chrono::milliseconds kBeforeNextServer(500);
-
-/// No server after this one will do better.
-[[noreturn]] void give_up_state(const Agent::Shared& shared, const std::string& why) {
-  spdlog::critical("the state {}: no other server is started", why);
-  shared.kept.page.lost.store(true);
-  end_process_at_once(exit_status::kOwnFailure);
-}
-
-std::unique_ptr<KeptState> read_state(const Agent::Shared* shared) {
-  auto state = KeptState::read(shared == nullptr ? nullptr : &shared->kept);
-  if (!state) give_up_state(*shared, state.error());
-  return std::move(*state);
-}
 
 /// The audit has all of them. `message`: what the runtime has sent, as far as it has come.
 void tell_of_refusal(const std::string& reason, std::string_view message = {}) {
@@ -92,7 +75,7 @@ Agent::Agent(const AgentOptions& options, Groundwork groundwork, const ServiceMa
       socket_(std::move(groundwork.socket)),
       control_socket_(std::move(groundwork.control)),
       orders_(shared == nullptr ? own_orders_ : shared->orders),
-      kept_state_(read_state(shared)),
+      kept_state_(read_or_give_up(shared == nullptr ? nullptr : &shared->kept)),
       containers_(loop_, std::move(groundwork.resources), options.limits) {
   if (shared_ == nullptr) {
     signals_.emplace(loop_, orders_, [this] { see_orders(); });
@@ -185,7 +168,7 @@ void Agent::read_again() {
 void Agent::go_on() {
   if (shared_ == nullptr) return;
   if (const auto done = containers_.go_on(shared_->visitors); !done) {
-    give_up_state(*shared_, done.error());
+    give_up_state(shared_->kept, done.error());
   }
   if (!is_first()) take_connections_back();
   containers_.forget_connections();
@@ -207,9 +190,7 @@ Agent::Ending Agent::run() {
   if (const auto trouble = begin()) {
     spdlog::critical("{}", *trouble);
     if (is_first()) return {exit_status::kOwnFailure, true};
-    // What it lacks may be there in a while, and the containers go on.
-    std::this_thread::sleep_for(kBeforeNextServer);
-    end_process_at_once(exit_status::kOwnFailure);  // without a status in the page: a death
+    leave_to_next(exit_status::kOwnFailure);
   }
   go_on();
   runtimes_come_ = loop_.watch(socket_.fd(), POLLIN, [this](short) { accept_all(); });
@@ -326,10 +307,7 @@ Agent::Ending Agent::end() {
   (void)LastCloses::all().hand_over_all(kDrainPatience);
   if (kept_state_) drained = kept_state_->wait_for_end(kStatePatience) && drained;
   if (!drained && joined == 0) spdlog::warn("some calls in flight did not end");
-  if (const std::size_t count = containers_.count(); count != 0) {
-    spdlog::warn("{} container{} lose{} service: {} shared memory calls fail with ENOSYS", count,
-                 count == 1 ? "" : "s", count == 1 ? "s" : "", count == 1 ? "its" : "their");
-  }
+  tell_of_lost_service(containers_.count());
   if (joined != 0) {
     spdlog::warn("{} joined command{} of this host lose{} service too", joined,
                  joined == 1 ? "" : "s", joined == 1 ? "s" : "");

@@ -241,10 +241,12 @@ std::shared_ptr<ContainerGroup> Containers::make_group(const ContainerMetadata& 
   const std::uint32_t number = ++sessions_made_;
   KeptSession* kept = nullptr;
   if (kept_ != nullptr) {
-    // An open group has the same number in each server.
-    kept_->sessions.for_each([&](KeptSession& one) {
-      if (one.state.load() == number) kept = &one;
-    });
+    // An open group has the same number in each server. Later ones have a new one.
+    if (!goes_on_) {
+      kept_->sessions.for_each([&](KeptSession& one) {
+        if (one.state.load() == number) kept = &one;
+      });
+    }
     if (kept == nullptr) {
       kept = kept_->sessions.make();
       if (kept == nullptr) return nullptr;
@@ -306,6 +308,13 @@ bool Containers::drain(std::chrono::milliseconds bound) {
     drained = commands.drain() && drained;
   }
   return upkeep_.wait_for_end(bound) && drained;
+}
+
+void tell_of_lost_service(std::size_t containers) {
+  if (containers == 0) return;
+  const bool is_one = containers == 1;
+  spdlog::warn("{} container{} lose{} service: {} shared memory calls fail with ENOSYS", containers,
+               is_one ? "" : "s", is_one ? "s" : "", is_one ? "its" : "their");
 }
 
 }  // namespace shmvisor

@@ -128,4 +128,7 @@ class Containers {
   ServerPool pool_;
 };
 
+/// Warns of so many containers that nobody serves from now on; of none says nothing.
+void tell_of_lost_service(std::size_t containers);
+
 }  // namespace shmvisor

@@ -119,9 +119,7 @@ class AgentKeeper {
   void tell_who_loses_service() {
     std::size_t count = 0;
     shared_.containers.containers.for_each([&count](const KeptContainer&) { ++count; });
-    if (count == 0) return;
-    spdlog::warn("{} container{} lose{} service: {} shared memory calls fail with ENOSYS", count,
-                 count == 1 ? "" : "s", count == 1 ? "s" : "", count == 1 ? "its" : "their");
+    tell_of_lost_service(count);
   }
 
   const Agent::Shared& shared_;

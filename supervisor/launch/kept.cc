@@ -4,13 +4,22 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <thread>
 
 #include "policy/base/unique_fd.h"
 #include "supervisor/procfs/proc_file.h"
+#include "supervisor/session/end_process.h"
 
 namespace shmvisor {
+namespace {
+
+/// Deaths within a minute are counted.
+constexpr std::chrono::milliseconds kBeforeNextServer(500);
+
+}  // namespace
 
 void Kept::tell() const {
   const std::uint64_t one = 1;
@@ -34,6 +43,11 @@ Result<Kept, std::string> prepare_keeper(KernelFeatures& features, bool may_be_j
   // A caller that runs system calls step by step dies with its server. So it is to do that once.
   features.mark_absent(KernelFeature::kLateCallSites);
   return Kept{*page, *state->release(), visitors, news.release(), ::getpid()};
+}
+
+void leave_to_next(int status) {
+  std::this_thread::sleep_for(kBeforeNextServer);
+  end_process_at_once(status);
 }
 
 }  // namespace shmvisor

@@ -30,4 +30,8 @@ struct Kept {
 [[nodiscard]] Result<Kept, std::string> prepare_keeper(KernelFeatures& features,
                                                        bool may_be_joined);
 
+/// Ends a server that takes over: as a death, for it has no status in the page. What it lacks may
+/// be there in a while, and those whom it was to serve go on.
+[[noreturn]] void leave_to_next(int status);
+
 }  // namespace shmvisor

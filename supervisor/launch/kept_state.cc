@@ -9,6 +9,8 @@
 #include "policy/base/unique_fd.h"
 #include "supervisor/journal/state_restore.h"
 #include "supervisor/kernel/file_inode.h"
+#include "supervisor/launch/exit_status.h"
+#include "supervisor/session/end_process.h"
 
 namespace shmvisor {
 
@@ -111,6 +113,18 @@ void KeptState::forget_others(const std::vector<CallSlots::Left>& left,
     }
   }
   if (!left.empty()) spdlog::debug("{} calls were under way", left.size());
+}
+
+void give_up_state(const Kept& kept, const std::string& why) {
+  spdlog::critical("the state {}: no other server is started", why);
+  kept.page.lost.store(true);
+  end_process_at_once(exit_status::kOwnFailure);
+}
+
+std::unique_ptr<KeptState> read_or_give_up(const Kept* kept) {
+  auto state = KeptState::read(kept);
+  if (!state) give_up_state(*kept, state.error());
+  return std::move(*state);
 }
 
 }  // namespace shmvisor

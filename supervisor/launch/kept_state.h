@@ -74,4 +74,9 @@ class KeptState {
   BackgroundTask locking_;
 };
 
+/// Ends this process, since no server after it will do better. `why`: a clause behind "the state".
+[[noreturn]] void give_up_state(const Kept& kept, const std::string& why);
+/// KeptState::read(), which gives up where that fails.
+[[nodiscard]] std::unique_ptr<KeptState> read_or_give_up(const Kept* kept);
+
 }  // namespace shmvisor

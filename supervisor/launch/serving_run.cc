@@ -9,7 +9,6 @@
 #include <cstring>
 #include <new>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "supervisor/audit/process_audit.h"
@@ -34,8 +33,6 @@ constexpr std::chrono::hours kSaveBound(24);
 /// For the last bytes to reach the disk.
 constexpr std::chrono::minutes kSyncBound(10);
 constexpr std::chrono::milliseconds kSyncEndBound(10);
-/// Deaths within a minute are counted.
-constexpr std::chrono::milliseconds kBeforeNextServer(500);
 
 pid_t g_command = 0;
 
@@ -67,26 +64,6 @@ std::shared_ptr<Session> make_session(const RunOptions& options,
                              std::move(ipc_namespace));
 }
 
-/// No server after this one will do better.
-[[noreturn]] void give_up_state(const Launched& launched, const std::string& why) {
-  spdlog::critical("the state {}: no other server is started", why);
-  launched.kept->page.lost.store(true);
-  end_process_at_once(exit_status::kOwnFailure);
-}
-
-std::unique_ptr<KeptState> read_state(const Launched& launched) {
-  auto state = KeptState::read(launched.kept);
-  if (!state) give_up_state(launched, state.error());
-  return std::move(*state);
-}
-
-/// Of a server that takes over. What it lacks may be there in a while, and the command goes on.
-[[noreturn]] void leave_to_next(const Failure& failure) {
-  spdlog::error("{}", failure.message);
-  std::this_thread::sleep_for(kBeforeNextServer);
-  end_process_at_once(failure.exit_status);  // without a status in the page: a death
-}
-
 Failure own_failure(std::string message) { return {exit_status::kOwnFailure, std::move(message)}; }
 
 }  // namespace
@@ -113,7 +90,7 @@ ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
                        std::optional<JoinSocket> socket, Groundwork groundwork)
     : launched_(launched),
       groundwork_(complete(launched, std::move(groundwork))),
-      kept_state_(read_state(launched)),
+      kept_state_(read_or_give_up(launched.kept)),
       resources_(std::move(groundwork_.resources)),
       upkeep_(loop_, resources_),
       session_(bring_back(std::move(groundwork_.session))),
@@ -137,7 +114,7 @@ ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
 std::shared_ptr<Session> ServingRun::bring_back(std::shared_ptr<Session> session) {
   if (kept_state_ == nullptr) return session;
   if (const auto done = kept_state_->bring_back(*session); !done) {
-    give_up_state(launched_, done.error());
+    give_up_state(*launched_.kept, done.error());
   }
   return session;
 }
@@ -187,7 +164,10 @@ int ServingRun::run() {
                                  ? [](int /*signal_number*/) {}
                                  : [](int signal_number) { ::kill(g_command, signal_number); });
   auto failure = start();
-  if (failure && !launched_.is_first()) leave_to_next(*failure);
+  if (failure && !launched_.is_first()) {
+    spdlog::error("{}", failure->message);
+    leave_to_next(failure->exit_status);
+  }
   if (!failure) failure = launched_.let_go(*watch_, [] { Server::keep_reserve(); });
   const int its_status = failure
                              ? launched_.give_up(*failure)
