@@ -102,16 +102,18 @@ int parse_and_execute(int argc, char** argv) {
   std::vector<std::string> own_words;  // without those of a command
   try {
     std::vector<std::string> words(argv + 1, argv + argc);
+    std::vector<std::string> behind;
+    const Subcommand* named = nullptr;
     for (const auto& subcommand : subcommands) {
       if (words.empty() || words.front() != subcommand->name()) continue;
-      std::vector<std::string> behind(words.begin() + 1, words.end());
+      named = subcommand.get();
+      behind.assign(words.begin() + 1, words.end());
       subcommand->take_words(behind);
       words.resize(1);
       words.insert(words.end(), behind.begin(), behind.end());
-      own_words = words;
-      subcommand->refuse_empty_values(behind);
     }
     own_words = words;
+    if (named != nullptr) named->refuse_empty_values(behind);
     std::reverse(words.begin(), words.end());  // as CLI11 wants them
     app.parse(std::move(words));
     for (const auto& subcommand : subcommands) {
