@@ -274,7 +274,6 @@ TEST_F(SupervisedScopeTest, AncestorsAreRootsThatLive) {
   EXPECT_EQ(scope.ancestors(), std::vector<pid_t>{getpid()});
 }
 
-/// A pid that was a stranger's goes to somebody under a filter, with no look in between.
 /// One whose number is chosen is not among the last ones.
 TEST_F(SupervisedScopeTest, WhoHasAChosenPidBelongsOnceItWasServed) {
   SupervisedScope scope;
@@ -315,6 +314,7 @@ TEST_F(SupervisedScopeTest, WhoHasAChosenPidBelongsOnceItWasServed) {
   EXPECT_GT(missed, 0) << "nothing was tried";
 }
 
+/// A pid that was a stranger's goes to somebody under a filter, with no look in between.
 TEST_F(SupervisedScopeTest, AnotherProcessOfThatPidIsJudgedAnew) {
   SharedPage<pid_t> wanted;
   Gate go;

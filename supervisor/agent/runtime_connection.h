@@ -65,6 +65,7 @@ class RuntimeConnection {
   Progress refuse(std::string reason);
   /// False where more came than one descriptor.
   bool take_descriptors(msghdr& header);
+
   StrangersFile socket_;
   const std::chrono::steady_clock::time_point deadline_;
   const bool has_other_pids_;

@@ -153,8 +153,7 @@ void ConfigOption::warn() const {
 }
 
 Steering ConfigOption::steering() const {
-  if (configuration_ == nullptr) return {};
-  return steering_of(*configuration_);
+  return configuration_ == nullptr ? Steering() : steering_of(*configuration_);
 }
 
 ReadSteering ConfigOption::reader() const {

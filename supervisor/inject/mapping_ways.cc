@@ -37,9 +37,9 @@ class Lending : public WayToMap {
   Lending(CallerHold& hold, const PageRunner& page, KernelFeatures& features)
       : hold_(hold), page_(page), features_(features) {}
 
-  /// kNotThisWay where nothing can be lent that stays there.
   [[nodiscard]] bool found_table_full() const { return found_table_full_; }
 
+  /// kNotThisWay where nothing can be lent that stays there.
   Result<MapAttempt> map(Mapping& mapping) override {
     const bool caller_may_complete = mapping.caller_may_complete;
     mapping.lent.emplace(mapping.file.get());
