@@ -34,8 +34,9 @@ bundle_of() {
   ln -sf busybox "$scratch/$name/rootfs/bin/sh"
   python3 "$here/make_bundle.py" "$scratch/$name" "$@" || fail make_bundle.py
 }
-# Container names are the machine's, because cgroups are.
-id_of() { echo "shmvisor-$runtime-$$-$1"; }
+# Container names are the machine's, because cgroups are. A pid would not do: other scripts have the same in their own
+# pid namespaces, at the same time.
+id_of() { echo "shmvisor-$runtime-${scratch##*.}-$1"; }
 # run NAME: until it ends, what it prints.
 run() { oci run --bundle "$scratch/$1" "$(id_of "$1")" 2>"$scratch/$1.err"; }
 # hold NAME KEY TEXT: a container that stays, in the background, with a segment.
