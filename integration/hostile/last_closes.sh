@@ -8,7 +8,7 @@ enter_namespaces "$@"
 make_scratch
 copy_shmvisor_to_scratch
 chmod 777 "$scratch"
-cp "$(dirname "$0")/last_closes.py" "$(dirname "$0")/attacker.py" "$scratch" || fail cp
+cp "$(dirname "$0")"/{last_closes,attacker,seen_lines}.py "$scratch" || fail cp
 export SHMVISOR
 for mode in "" --keeper; do
   timeout --kill-after=10 150 /usr/bin/python3 -B "$scratch/last_closes.py" "$scratch" $mode ||

@@ -15,7 +15,7 @@ cd "$scratch" || fail cd
 # prints WANTED SCRIPT: what the script prints when it is the command.
 prints() {
   local wanted=$1
-  got=$(timeout --kill-after=10 60 "$SHMVISOR" run --proc=fuse -- bash -c "$2" 2>"$scratch/err" </dev/null) ||
+  got=$(timeout --kill-after=10 150 "$SHMVISOR" run --proc=fuse -- bash -c "$2" 2>"$scratch/err" </dev/null) ||
     fail "status $? of: $2: $(cat "$scratch/err")"
   expect "$2" "$wanted" "$got"
   assert_silent "$scratch/err"
