@@ -1,6 +1,5 @@
 #include "integration/differential/interpreter.h"
 
-#include <fcntl.h>
 #include <linux/shm.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -14,9 +13,9 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "integration/differential/task_text.h"
 #include "integration/differential/test_maps.h"
 #include "integration/differential/worker.h"
-#include "policy/base/unique_fd.h"
 
 namespace shmvisor {
 namespace {
@@ -28,24 +27,6 @@ bool may_split(Kind kind) {
   return kind == Kind::kMprotect || kind == Kind::kMremap || kind == Kind::kMadvise ||
          kind == Kind::kMlock || kind == Kind::kMunlock || kind == Kind::kRemapFilePages ||
          kind == Kind::kMlockall || kind == Kind::kMunlockall || kind == Kind::kMunmap;
-}
-
-std::string proc_text(pid_t thread, const char* name) {
-  const std::string path = "/proc/" + std::to_string(thread) + "/" + name;
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::array<char, 4096> text{};
-  if (!fd.valid() || ::read(fd.get(), text.data(), text.size() - 1) <= 0) return {};
-  return text.data();
-}
-
-/// The value behind "NAME:" in /proc/TID/status, without spaces.
-std::string status_field(const std::string& status, const char* name) {
-  const std::size_t at = status.find(name);
-  if (at == std::string::npos) return "none";
-  const std::size_t begin = at + std::strlen(name);
-  std::string value = status.substr(begin, status.find('\n', begin) - begin);
-  std::erase_if(value, [](char letter) { return letter == ' ' || letter == '\t'; });
-  return value;
 }
 
 }  // namespace

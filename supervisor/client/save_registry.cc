@@ -20,6 +20,7 @@
 #include "supervisor/client/show.h"
 #include "supervisor/client/signs_of_life.h"
 #include "supervisor/client/sparse_copy.h"
+#include "supervisor/control/registry_place.h"
 #include "supervisor/saved/record_writer.h"
 #include "supervisor/saved/state_reader.h"
 #include "supervisor/saved/whole_file.h"
@@ -28,7 +29,6 @@ namespace shmvisor::client {
 namespace {
 
 constexpr std::size_t kPieceBytes = saved::kMostContentsBytes;
-constexpr const char* kMainRegistry = "main";
 constexpr const char* kGone = "no-such-segment";  // the code of that refusal
 
 /// What the operator should know, though the file is whole.

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "supervisor/control/protocol.h"
+#include "supervisor/control/registry_place.h"
 #include "supervisor/session/session.h"
 
 namespace shmvisor {
@@ -26,9 +27,6 @@ struct NamedSession {
 
 /// The sessions of this process. Called in the main loop.
 using KnownSessions = std::function<std::vector<NamedSession>()>;
-
-/// What the registry of a run is called.
-inline constexpr const char* kMainRegistry = "main";
 
 struct NamedRegistry {
   std::string name;

@@ -15,6 +15,9 @@
 
 namespace shmvisor {
 
+/// NamedSession::name of a run's session, and what its registry is called.
+inline constexpr const char* kMainRegistry = "main";
+
 /// Behind this registry; as it is made, before all of them.
 struct RegistryPlace {
   std::string session;              ///< NamedSession::name

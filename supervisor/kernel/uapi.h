@@ -97,6 +97,14 @@ static_assert(sizeof(struct pidfd_info) == PIDFD_INFO_SIZE_VER0);
 #define PIDFD_GET_INFO _IOWR(PIDFS_IOCTL_MAGIC, 11, struct pidfd_info)
 #endif
 
+// <linux/pidfd.h>, Linux 6.11: the namespaces of a pidfd's task.
+#ifndef PIDFD_GET_IPC_NAMESPACE
+#define PIDFD_GET_IPC_NAMESPACE _IO(PIDFS_IOCTL_MAGIC, 2)
+#define PIDFD_GET_MNT_NAMESPACE _IO(PIDFS_IOCTL_MAGIC, 3)
+#define PIDFD_GET_PID_NAMESPACE _IO(PIDFS_IOCTL_MAGIC, 5)
+#define PIDFD_GET_USER_NAMESPACE _IO(PIDFS_IOCTL_MAGIC, 9)
+#endif
+
 // <linux/fs.h>, Linux 6.11: an ioctl on an open /proc/PID/maps. ENOENT when no mapping matches.
 #ifndef PROCMAP_QUERY
 #ifndef PROCFS_IOCTL_MAGIC

@@ -8,75 +8,45 @@ namespace shmvisor {
 namespace {
 
 /// arch/x86/entry/syscalls/syscall_64.tbl of the kernel.
-std::uint64_t x86_64_number(RemoteCall call) {
-  switch (call) {
-    case RemoteCall::kMmap:
-      return 9;
-    case RemoteCall::kMunmap:
-      return 11;
-    case RemoteCall::kMremap:
-      return 25;
-    case RemoteCall::kClose:
-      return 3;
-    case RemoteCall::kClone:
-      return static_cast<std::uint64_t>(kX86_64Calls.clone);
-    case RemoteCall::kShmdt:
-      return static_cast<std::uint64_t>(kX86_64Calls.shmdt);
-    case RemoteCall::kExitGroup:
-      return 231;
-    case RemoteCall::kWait4:
-      return 61;
-    case RemoteCall::kMlock2:
-      return 325;
-    case RemoteCall::kMunlock:
-      return 150;
-    case RemoteCall::kPrlimit64:
-      return 302;
-    case RemoteCall::kUnshare:
-      return static_cast<std::uint64_t>(kX86_64Calls.unshare);
-  }
-  __builtin_unreachable();
-}
+constexpr RemoteCallNumbers kX86_64RemoteCalls = {
+    .mmap = 9,
+    .munmap = 11,
+    .mremap = 25,
+    .close = 3,
+    .clone = kX86_64Calls.clone,
+    .shmdt = kX86_64Calls.shmdt,
+    .exit_group = 231,
+    .wait4 = 61,
+    .mlock2 = 325,
+    .munlock = 150,
+    .prlimit64 = 302,
+    .unshare = kX86_64Calls.unshare,
+};
 
 /// arch/x86/entry/syscalls/syscall_32.tbl of the kernel.
-std::uint64_t i386_number(RemoteCall call) {
-  switch (call) {
-    case RemoteCall::kMmap:
-      return 192;  // mmap2, whose offset counts pages
-    case RemoteCall::kMunmap:
-      return 91;
-    case RemoteCall::kMremap:
-      return 163;
-    case RemoteCall::kClose:
-      return 6;
-    case RemoteCall::kClone:
-      return static_cast<std::uint64_t>(kI386Calls.clone);
-    case RemoteCall::kShmdt:
-      return static_cast<std::uint64_t>(kI386Calls.shmdt);
-    case RemoteCall::kExitGroup:
-      return 252;
-    case RemoteCall::kWait4:
-      return 114;
-    case RemoteCall::kMlock2:
-      return 376;
-    case RemoteCall::kMunlock:
-      return 151;
-    case RemoteCall::kPrlimit64:
-      return 340;
-    case RemoteCall::kUnshare:
-      return static_cast<std::uint64_t>(kI386Calls.unshare);
-  }
-  __builtin_unreachable();
-}
+constexpr RemoteCallNumbers kI386RemoteCalls = {
+    .mmap = 192,  // mmap2, whose offset counts pages
+    .munmap = 91,
+    .mremap = 163,
+    .close = 6,
+    .clone = kI386Calls.clone,
+    .shmdt = kI386Calls.shmdt,
+    .exit_group = 252,
+    .wait4 = 114,
+    .mlock2 = 376,
+    .munlock = 151,
+    .prlimit64 = 340,
+    .unshare = kI386Calls.unshare,
+};
 
 }  // namespace
 
 std::uint64_t call_number(Abi abi, RemoteCall call) {
   switch (abi) {
     case Abi::kX86_64:
-      return x86_64_number(call);
+      return number_in(kX86_64RemoteCalls, call);
     case Abi::kI386:
-      return i386_number(call);
+      return number_in(kI386RemoteCalls, call);
   }
   __builtin_unreachable();
 }
