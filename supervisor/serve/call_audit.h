@@ -1,6 +1,6 @@
 // CallAudit: an audit record of each call that a limit, a rule or a permission refuses.
 //
-// Ownership: what it is told of is its own. Thread rule: any thread.
+// Ownership: copies its arguments. Thread rule: any thread.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ namespace shmvisor {
 
 class CallAudit final : public CallObserver {
  public:
-  /// `containers`: what the callers' container is called; its id first.
+  /// `containers`: the names of the callers' container, its id first.
   explicit CallAudit(std::vector<std::string> containers) : containers_(std::move(containers)) {}
 
   void decided(const CallRecord& record) noexcept override;

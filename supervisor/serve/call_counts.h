@@ -23,8 +23,8 @@ class CallCounts {
  public:
   static constexpr std::size_t kOperations = 4;  ///< of ShmOperation
   static constexpr std::size_t kReasons = static_cast<std::size_t>(Denial::kLastReason) + 1;
-  /// Durations are counted by the first of these that they do not exceed. A shmget takes a few
-  /// microseconds, a shmat some tens; one that waits for a tracer of its caller seconds.
+  /// A duration is counted at the first bound that it does not exceed. A shmget takes a few
+  /// microseconds, a shmat some tens; a shmat that waits for a tracer of its caller takes seconds.
   static constexpr std::array<std::chrono::nanoseconds, 14> kBounds = {
       std::chrono::microseconds(2),   std::chrono::microseconds(5),
       std::chrono::microseconds(10),  std::chrono::microseconds(20),
@@ -39,12 +39,12 @@ class CallCounts {
     std::uint64_t errors = 0;
   };
   struct Durations {
-    /// By kBounds; the last are those that exceed all.
+    /// A count for each of kBounds; the last one counts durations that exceed all bounds.
     std::array<std::uint64_t, kBounds.size() + 1> counts{};
     std::chrono::nanoseconds sum{0};
   };
 
-  /// `took`: where it is known.
+  /// `took`: empty where the duration is not known.
   void add(ShmOperation operation, bool failed, Denial::Reason reason,
            std::optional<std::chrono::nanoseconds> took);
 

@@ -115,7 +115,7 @@ std::optional<uid_t> CallDispatcher::serve_one(const seccomp_notif& notif,
       return admitted;
     }
     KnownThread thread = threads_seen_.of(call.tid());
-    // Who gets the page at once may have it already: of a server that died.
+    // A caller that gets the page at once may have it already, from a server that died.
     if (!features_.usable(KernelFeature::kLateCallSites)) {
       int none = 0;
       thread.identity->call_page_misses().compare_exchange_strong(none, CallPageUse::kUsed);
@@ -275,7 +275,7 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
                           .changed = reply.changed(),
                           .completed_by_caller = completed_by_caller};
   observer_.decided(record);
-  // Answered already where it could not be taken over: Caller::confirm().
+  // The call is answered already if the caller could not be taken over: Caller::confirm().
   const bool delivered = call.answered() || call.answer(reply.value());
   observer_.answered(record, delivered);
   if (judged.decided) judge_.answered(call, caller.account(), *judged.decided, delivered);

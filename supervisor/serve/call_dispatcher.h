@@ -38,7 +38,7 @@ class CallDispatcher final : public ReceiverPool::Handler {
   CallDispatcher(Listener& listener, IpcNamespaces& namespaces, KernelFeatures& features,
                  const ServerOptions& options, ReceiverPool& pool, CallObserver& observer);
 
-  /// Serves the call, if it may be served now, and then those that waited for its end.
+  /// Serves the call, if it may be served now, and then calls that waited for its end.
   void serve(const seccomp_notif& notif) noexcept override;
   [[nodiscard]] bool can_resume() override {
     return shares_.can_resume() || judge_.delayed().has_due();
@@ -46,21 +46,21 @@ class CallDispatcher final : public ReceiverPool::Handler {
   void resume() noexcept override;
   void limit_to(int calls) override { shares_.limit_to(calls); }
   std::chrono::milliseconds look() override;
-  /// Whether calls wait for their time, and so for look().
+  /// Whether delayed calls wait for their time, and so need look().
   [[nodiscard]] bool has_delayed_calls() { return judge_.delayed().any(); }
 
  private:
   class ServedCaller;
 
   void serve_received(const seccomp_notif& notif) noexcept;
-  /// Serves a call that is counted as in service, and then those that waited for its end.
+  /// Serves a call that is counted as in service, and then calls that waited for its end.
   void serve_admitted(std::optional<CallShares::Next> next) noexcept;
   /// The call is answered in any case: with ENOMEM where memory ran out. `admitted`: the user, if
-  /// the call is counted as in service already. Answers the user whose call was in service; nothing
-  /// where it was not.
+  /// the call is counted as in service already. Returns the user whose call was in service; nothing
+  /// if the call did not come into service.
   std::optional<uid_t> serve_one(const seccomp_notif& notif,
                                  std::optional<uid_t> admitted) noexcept;
-  /// Counts the call as in service, and answers its user. Nothing where it was put aside, or
+  /// Counts the call as in service, and returns its user; nothing if the call was put aside or
   /// refused.
   std::optional<uid_t> admit(PendingCall& call, KnownThread& thread);
   [[nodiscard]] CallOrigin origin_of(const PendingCall& call, const KnownThread& thread,
@@ -70,8 +70,8 @@ class CallDispatcher final : public ReceiverPool::Handler {
               const Denial& denial) noexcept;
   /// `user`: the user whose share the call counts in.
   void answer(PendingCall& call, KnownThread thread, uid_t user);
-  /// Answers a shmget, shmat, shmdt or shmctl, or a call that is none of them. `caller` waits for
-  /// it.
+  /// Answers a shmget, shmat, shmdt or shmctl, or a call that is none of these. `caller` waits for
+  /// the answer.
   void answer_shm_call(PendingCall& call, ServedCaller& caller, Registry& registry,
                        ThreadIdentity& identity, CallOrigin origin);
   void change_namespaces(PendingCall& call, const KnownThread& thread, uid_t user);

@@ -12,7 +12,7 @@
 namespace shmvisor {
 namespace {
 
-/// One of a drop-in is told by its number alone.
+/// A rule of a drop-in is named by its number alone.
 std::string named(const Rule& rule) {
   std::string text = "rule " + std::to_string(rule.place);
   if (rule.line != 0) text += " (line " + std::to_string(rule.line) + ")";
@@ -31,7 +31,7 @@ CallJudge::Judgement refused(int error, const Denial& denial) {
   return judgement;
 }
 
-/// It counts the call, so that what was decided must hold if the call comes again.
+/// A fault has counted the call, so what was decided must hold if the call comes again.
 CallJudge::Judgement decided_by_fault(const DelayedCalls::Decided& decided) {
   CallJudge::Judgement judgement = refused(decided.error, decided.denial);
   judgement.decided = decided;
@@ -109,7 +109,7 @@ CallJudge::Judgement CallJudge::judge(PendingCall& call, const ShmCall& decoded,
     decided.rule = std::shared_ptr<const Rule>(rules, &rule);
     Judgement judgement = delay(call, user, ruling, decided);
     if (rules_->current() != rules) {
-      // Others came meanwhile, and may have been compared with all calls but this one.
+      // New rules came meanwhile, and may have been compared with all delayed calls but this one.
       rules_changed_.store(true);
       look_later_();
     }

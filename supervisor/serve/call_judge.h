@@ -22,7 +22,7 @@ namespace shmvisor {
 
 class CallJudge {
  public:
-  /// `rules`: null for none. `containers`: what the callers' container is called. `group`: see
+  /// `rules`: null for none. `containers`: the names of the callers' container. `group`: see
   /// ServedFacts. `listener`: borrowed. `look_later`: asks for Handler::look().
   CallJudge(CallRules* rules, std::vector<std::string> containers, std::uintptr_t group,
             Listener& listener, std::function<void()> look_later);
@@ -33,11 +33,11 @@ class CallJudge {
   }
 
   struct Judgement {
-    /// The call waits, or nobody waits for it any more. It was handed over.
+    /// The call waits now, or its caller does not wait any more. It was handed over.
     bool delayed = false;
     /// The answer of a call that is refused.
     std::optional<Reply> refusal = std::nullopt;
-    /// What a fault decided: answered() is to be told of the answer.
+    /// What a fault decided. Then answered() must be called after the answer.
     std::optional<DelayedCalls::Decided> decided = std::nullopt;
   };
   /// `notif`: of the call. `user`: accountable for the caller.
@@ -51,9 +51,9 @@ class CallJudge {
   }
 
   [[nodiscard]] DelayedCalls& delayed() { return delayed_; }
-  /// To be called after a change of the rules, for which look_later() asks: has calls go on that
-  /// wait by a rule which is not in force any more. Answers when to call again, where memory is
-  /// short; 0: no time is known.
+  /// To be called after a change of the rules, for which look_later() asks. A call that waits by a
+  /// rule which is not in force any more goes on. Returns when to call this again, if memory is
+  /// short; 0: no further call is needed.
   std::chrono::milliseconds look_at_rules();
 
  private:
@@ -65,7 +65,7 @@ class CallJudge {
   const std::uintptr_t group_;
   const std::function<void()> look_later_;
   DelayedCalls delayed_;
-  /// Rules have come that delayed calls are to be compared with.
+  /// The rules have changed, and delayed calls have to be compared with the new ones.
   std::atomic<bool> rules_changed_{false};
   std::optional<CallRules::Watch> watch_;  ///< the last member, because it uses the others
 };

@@ -11,7 +11,7 @@
 
 namespace shmvisor {
 
-/// As the kernel calls it.
+/// The kernel's name of the call.
 [[nodiscard]] const char* name_of(ShmOperation operation);
 /// One word: "shmmax", "mode" and so on.
 [[nodiscard]] const char* name_of(Denial::Reason reason);
@@ -23,7 +23,7 @@ class CallLog final : public CallObserver {
  public:
   void decided(const CallRecord& record) noexcept override;
   void answered(const CallRecord& record, bool delivered) noexcept override;
-  /// Which limit refused it is logged as a warning by the code that refuses.
+  /// The code that refuses logs, as a warning, which limit refused the call.
   void refused(const RefusedCall& call) noexcept override;
 };
 

@@ -2,8 +2,8 @@
 // answer.
 //
 // An observer cannot change an answer: the registry may be changed already when it is asked, and
-// the caller must learn of that. So it throws nothing. Where memory runs out it loses what it would
-// have noted, and counts that.
+// the caller must learn of that. So it throws nothing. Where memory runs out the observer loses
+// what it would have noted, and counts the loss.
 //
 // Ownership: a record borrows, and is valid until the observer returns. Thread rule: all serving
 // threads call the observer at once. It must not wait.
@@ -28,28 +28,28 @@ struct CallOrigin {
   pid_t pid = 0;
   pid_t tid = 0;
   uid_t euid = 0;
-  /// Who is accountable for it (accountable_user.h): not the effective user, of whom a setuid
-  /// program or a user namespace gives many. -1: not known.
+  /// The user who is accountable for the call (accountable_user.h). The effective user would not
+  /// do: a setuid program or a user namespace gives one user many of those. -1: not known.
   uid_t account = static_cast<uid_t>(-1);
   std::uint64_t ipc_namespace = 0;  ///< OwnedRegistry::ipc_namespace
-  /// When a thread of ours began with it; where CallObserver::wants_times().
+  /// When a thread of ours began with the call; set if CallObserver::wants_times().
   std::optional<std::chrono::steady_clock::time_point> began = std::nullopt;
 };
 
 struct CallRecord {
   const CallOrigin& origin;
-  const Registry& registry;  ///< that the call went to
+  const Registry& registry;  ///< the registry that the call went to
   Caller& caller;            ///< for ids and names, only before the answer; may read /proc
   const RawCall& raw;
   const Result<ShmCall>& call;
-  std::int64_t value = 0;  ///< the answer; of a call whose caller completes it, 0
+  std::int64_t value = 0;  ///< the answer; 0 of a call that its caller completes itself
   const Denial& denial;
   int shmid = -1;        ///< Reply::shmid()
   bool changed = false;  ///< Reply::changed()
   bool completed_by_caller = false;
 };
 
-/// A call that was refused before anybody asked a registry.
+/// A call that was refused before a registry was asked.
 struct RefusedCall {
   const CallOrigin& origin;
   const RawCall& raw;
@@ -69,9 +69,9 @@ class CallObserver {
   [[nodiscard]] virtual bool wants_times() const noexcept { return false; }
   /// The caller still waits, so that /proc shows it.
   virtual void decided(const CallRecord& record) noexcept = 0;
-  /// `delivered`: false where the caller was gone.
+  /// `delivered`: false if the caller was gone.
   virtual void answered(const CallRecord& record, bool delivered) noexcept = 0;
-  /// Instead of these two. The caller still waits.
+  /// Called instead of decided() and answered(). The caller still waits.
   virtual void refused(const RefusedCall& call) noexcept = 0;
 };
 

@@ -1,4 +1,4 @@
-// CallObservers: all that observe the calls of one listener, as one.
+// CallObservers: all observers of the calls of one listener, as one observer.
 //
 // Ownership: borrows ring and tally. Thread rule: any thread.
 #pragma once
@@ -16,7 +16,7 @@ namespace shmvisor {
 
 class CallObservers final : public CallObserver {
  public:
-  /// `ring`, `tally`: null for none. `session`: the number by which these know the calls.
+  /// `ring`, `tally`: null for none. `session`: the number by which both know the calls.
   /// `containers`: see CallAudit.
   CallObservers(CallRing* ring, CallTally* tally, std::uint32_t session,
                 const std::vector<std::string>& containers = {})

@@ -10,9 +10,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// What decided() has for answered().
+/// What decided() leaves for answered().
 struct Decided {
-  CallRing* ring = nullptr;  ///< where it has a place; null: nowhere
+  CallRing* ring = nullptr;  ///< the ring in which the event has a place; null: none
   std::size_t place = 0;
   CallEvent event;
 };
@@ -58,7 +58,7 @@ CallEvent CallRecorder::event_of(const RefusedCall& call) const {
 
 void CallRecorder::decided(const CallRecord& record) noexcept {
   Decided& decided = t_decided;
-  // A place of a call that was not answered must not keep others from being taken.
+  // A place of a call that was not answered must not keep later events from being taken.
   if (decided.ring != nullptr)
     std::exchange(decided.ring, nullptr)->fill(decided.place, decided.event);
   if (!wants_times()) return;

@@ -1,10 +1,10 @@
-// CallRecorder: adds each answered call to a CallRing, while anybody follows it.
+// CallRecorder: adds each answered call to a CallRing, while any client follows it.
 //
-// The name of the caller's command is asked for before the answer, when the caller cannot have gone
+// The name of the caller's command is read before the answer, when the caller cannot have gone
 // (recent_name()).
 //
-// Ownership: borrows the ring. Thread rule: any thread; decided() and answered() of a call by the
-// same one.
+// Ownership: borrows the ring. Thread rule: any thread; decided() and answered() of one call on the
+// same thread.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +16,13 @@ namespace shmvisor {
 
 class CallRecorder final : public CallObserver {
  public:
-  /// `ring`: null for none. `session`: the number that its events bear.
+  /// `ring`: null for none. `session`: the number that stands in the events.
   CallRecorder(CallRing* ring, std::uint32_t session) : ring_(ring), session_(session) {}
 
   [[nodiscard]] bool wants_times() const noexcept override {
     return ring_ != nullptr && ring_->wanted();
   }
-  /// Where memory runs out the call's command has no name.
+  /// If memory runs out, the event has no name of a command.
   void decided(const CallRecord& record) noexcept override;
   void answered(const CallRecord& record, bool delivered) noexcept override;
   void refused(const RefusedCall& call) noexcept override;

@@ -1,17 +1,17 @@
-// CallRing: the calls of late, for those who follow them; bounded.
+// CallRing: a bounded queue of the latest calls, for clients that follow them.
 //
-// Serving threads add, and never wait: where the ring is full the event is lost, which is counted.
-// One thread takes. Unless open() was called the ring has no memory, and costs a call one atomic
-// load. The thread that takes is woken by the first event after it found the ring empty, not by
-// each.
+// Serving threads add events, and never wait: if the ring is full, the event is lost, and the loss
+// is counted. One thread, the taker, takes events out. Unless open() was called the ring has no
+// memory, and costs a call one atomic load. After the taker has found the ring empty, only the
+// first event wakes it.
 //
-// It is the bounded queue of D. Vyukov: each slot has a number that says whose turn it is. A place
+// The ring is D. Vyukov's bounded queue: each slot has a number that says whose turn it is. A place
 // is reserved before the caller has its answer, so that the calls of a thread stay in their order,
-// whichever threads of ours serve them. What is behind a reserved place is not taken before that is
-// filled; nobody is kept from adding.
+// whichever threads of ours serve them. Events behind a reserved place are not taken before that
+// place is filled; other threads can go on adding meanwhile.
 //
-// Ownership: owns its memory from open() until its own end. Thread rule: wanted() and add() any
-// thread; all else the thread that takes.
+// Ownership: owns its memory from open() until its own end. Thread rule: wanted(), reserve(),
+// fill() and add() any thread; all other members the taker.
 #pragma once
 
 #include <atomic>
@@ -34,24 +34,24 @@ class CallRing {
   CallRing(const CallRing&) = delete;
   CallRing& operator=(const CallRing&) = delete;
 
-  /// Whether anybody follows.
+  /// Whether any client follows.
   [[nodiscard]] bool wanted() const { return slots_.load(std::memory_order_acquire) != nullptr; }
-  /// The place of the next event, which fill() must follow. Nothing where nobody follows, or the
-  /// ring is full.
+  /// The place of the next event, which the caller must fill(). Nothing if no client follows, or
+  /// the ring is full.
   [[nodiscard]] std::optional<std::size_t> reserve() noexcept;
   void fill(std::size_t place, const CallEvent& event) noexcept;
   void add(const CallEvent& event) noexcept {
     if (const auto place = reserve()) fill(*place, event);
   }
 
-  /// From here on events are kept. `wake` is called by any thread when there is one to be taken; it
-  /// must not wait. Once; later calls go on with the same.
+  /// From here on events are kept. `wake` is called by any thread when there is an event to take;
+  /// it must not wait. The first `wake` stays: later calls of open() do not replace it.
   void open(std::function<void()> wake);
-  /// Nobody follows any more.
+  /// No client follows any more.
   void close() { slots_.store(nullptr, std::memory_order_release); }
-  /// As many as there are and fit, the oldest first; their number.
+  /// Takes as many events as there are and fit, the oldest first; returns their number.
   std::size_t take(std::span<CallEvent> events);
-  /// Says that the taker is about to sleep. False where it must not: there is an event.
+  /// Says that the taker is about to sleep. False if it must not, since there is an event.
   [[nodiscard]] bool may_sleep();
   /// Events that were lost since the last call.
   std::uint64_t take_lost() { return lost_.exchange(0, std::memory_order_relaxed); }

@@ -1,6 +1,6 @@
 // CallRules: the rules in force, which may be replaced while calls are judged.
 //
-// Without rules a call costs one atomic load. Thread rule: any thread, but for what a Watch says.
+// Without rules a call costs one atomic load. Thread rule: any thread; see Watch for its callback.
 #pragma once
 
 #include <atomic>
@@ -16,8 +16,8 @@ namespace shmvisor {
 
 class CallRules {
  public:
-  /// As long as it lives, `changed` is called after each change, by the thread that makes it. It
-  /// must be short, throw nothing, and ask nothing of the rules.
+  /// While a Watch lives, `changed` is called after each change of the rules, by the thread that
+  /// makes the change. `changed` must be short, throw nothing, and call no member of CallRules.
   class Watch {
    public:
     Watch(CallRules& rules, std::function<void()> changed)
@@ -44,7 +44,7 @@ class CallRules {
     const MutexLock lock(mutex_);
     return set_;
   }
-  /// Null for none. Faults count anew, unless the rules are the same.
+  /// `set`: null for none. Faults begin to count anew, unless the rules are the same.
   void replace(std::shared_ptr<RuleSet> set) noexcept {
     const MutexLock lock(mutex_);
     if (set != nullptr && set_ != nullptr && set->rules() == set_->rules()) return;

@@ -24,7 +24,7 @@ CallShares::Admission CallShares::arrive(uid_t user, const seccomp_notif& call,
 std::optional<CallShares::Next> CallShares::leave(uid_t user) {
   const MutexLock lock(mutex_);
   const auto account = accounts_.find(user);
-  // All but one are counted there.
+  // The budget counts all calls of the user but one.
   if (account->second.served > 1) budget_.give_back({group_, user});
   --account->second.served;
   --served_;
@@ -100,7 +100,7 @@ bool CallShares::admit(uid_t user, Account& account) {
 }
 
 void CallShares::make_room(Account& account) {
-  // It takes as many system calls as calls wait: not for each call that is refused.
+  // This takes a system call for each waiting call, so it is not done for each refused call.
   if (account.refused_since_look++ % std::max<std::size_t>(most_waiting_of_user_ / 4, 1) != 0)
     return;
   const std::size_t before = account.aside.size();

@@ -7,9 +7,9 @@
 // there are more threads. At most kMostWaitingOfUser calls of a user are put aside; further ones
 // are refused.
 //
-// A user's first call at a listener is always within the share. So while calls are aside others of
-// this listener are in service, and no listener waits for another. Of the waiting users that may
-// have one more call in service, the user with the fewest comes first.
+// A user's first call at a listener is always within the share. So while calls are aside, other
+// calls of this listener are in service, and no listener waits for another. Of the waiting users
+// that may have one more call in service, the user with the fewest calls in service comes first.
 //
 // Ownership: borrows the budget. Thread rule: any thread.
 #pragma once
@@ -32,17 +32,18 @@ namespace shmvisor {
 
 class CallShares {
  public:
-  /// The most calls of one user that are put aside: as many as it may have threads, since a refused
-  /// caller calls again at once, ahead of calls that wait to be received. 3 MiB.
+  /// The most calls of one user that are put aside: as many as the user may have threads. A refused
+  /// caller could call again at once, ahead of calls that wait to be received. Takes 3 MiB.
   static constexpr std::size_t kMostWaitingOfUser = 32768;
 
   using Clock = std::chrono::steady_clock;
   /// A longer wait means that some process keeps calls from ending.
   static constexpr std::chrono::seconds kLongWait{1};
 
-  /// `group`: of the payers. `most_at_once`: calls of this listener in service. `alive`: whether a
-  /// call still waits. `resume`: called when calls that are aside may perhaps be served: another
-  /// thread has to ask can_resume() soon. It must not wait, nor call a member of this.
+  /// `group`: of the payers. `most_at_once`: the most calls of this listener in service. `alive`:
+  /// whether a call still waits. `resume`: called when calls that are aside may perhaps be served;
+  /// another thread then has to ask can_resume() soon. `resume` must not wait, nor call a member of
+  /// this object.
   CallShares(ServingBudget& budget, std::uint32_t group, int most_at_once,
              std::function<bool(const seccomp_notif&)> alive, std::function<void()> resume,
              std::size_t most_waiting_of_user = kMostWaitingOfUser)
@@ -57,11 +58,11 @@ class CallShares {
   CallShares& operator=(const CallShares&) = delete;
   enum class Admission : std::uint8_t {
     kServe,    ///< counted as in service; leave() when it has ended
-    kAside,    ///< leave() will give it back, and it is not to be answered before
+    kAside,    ///< leave() will give the call back; it must not be answered before
     kStuck,    ///< the same, and another call of the user waits for a kLongWait already
     kRefused,  ///< to be answered with an error
   };
-  /// `now`: asked of the clock where it is needed, unless it is given.
+  /// `now`: read from the clock if it is not given, and needed.
   Admission arrive(uid_t user, const seccomp_notif& call,
                    std::optional<Clock::time_point> now = std::nullopt);
 
@@ -69,10 +70,10 @@ class CallShares {
     uid_t user = 0;
     seccomp_notif call{};
   };
-  /// A call of the user has ended. Answers the call to serve next, counted as in service; nothing
-  /// where no waiting call may be served.
+  /// A call of the user has ended. Returns the call to serve next, counted as in service; nothing
+  /// if no waiting call may be served.
   std::optional<Next> leave(uid_t user);
-  /// Whether resume() would give a call.
+  /// Whether resume() would return a call.
   [[nodiscard]] bool can_resume();
   /// A call that was put aside and may be served now, counted as in service.
   std::optional<Next> resume();
@@ -91,12 +92,12 @@ class CallShares {
     std::size_t refused_since_look = 0;
   };
 
-  /// Accounts that are kept without a call, for the next call.
+  /// The most accounts without a call that are kept for a next call.
   static constexpr std::size_t kMostIdle = 64;
 
   using Accounts = std::unordered_map<uid_t, Account>;
 
-  /// Whether there are threads for one more call of it.
+  /// Whether there are threads for one more call of the account.
   [[nodiscard]] bool has_threads_for(const Account& account) const REQUIRES(mutex_);
   /// Counts one more call of the user, if it may be served now.
   bool admit(uid_t user, Account& account) REQUIRES(mutex_);
@@ -119,7 +120,7 @@ class CallShares {
   int served_ GUARDED_BY(mutex_) = 0;
   std::size_t aside_ GUARDED_BY(mutex_) = 0;
   Accounts accounts_ GUARDED_BY(mutex_);
-  ServingBudget::Waiter waiter_;  ///< waits while calls are aside, at most
+  ServingBudget::Waiter waiter_;  ///< waits at most while calls are aside
 };
 
 }  // namespace shmvisor

@@ -64,7 +64,8 @@ void CallTally::remember_maker(const CallRecord& record, std::uint32_t session) 
     }
   }
   const MutexLock lock(mutex_);
-  // One user can make namespaces without end. Those that sessions begin with are bounded otherwise.
+  // One user can make namespaces without end. The registries that sessions begin with (0) are
+  // bounded elsewhere.
   const bool has_room = place.second == 0 || peaks_.size() < kMostRegistries;
   if (!has_room && peaks_.find(place) == peaks_.end()) return;
   Peak& peak = peaks_[place];
@@ -119,7 +120,7 @@ void CallTally::note_removed(const Place& place, int shmid, bool is_gone) {
   const MutexLock lock(mutex_);
   const auto known = makers_.find({place, shmid});
   if (known == makers_.end()) return;
-  // A program that makes and removes without end must not make the map large, and so slow.
+  // A program that makes and removes segments without end must not make the map large, and so slow.
   if (is_gone) {
     makers_.erase(known);
   } else {

@@ -1,10 +1,11 @@
-// CallTally: what calls added up to: how many of each kind, what was refused and why, the slowest,
-// the most segments at a time, and who made each segment; the counts for each registry too.
+// CallTally: statistics of calls: how many of each kind, what was refused and why, the slowest
+// call, the most segments at a time, and which process made each segment; also for each registry.
 //
-// Off until begin(): then it costs a call one atomic load. Counts are exact, as a follower's are
-// not (CallRing). The lock is held for moments, and only where a segment is made, a call is slower
-// than all before, or a thread serves another registry than at its last call. Of more than
-// kMostRegistries at a time, those that come last have no counts of their own.
+// Before begin() the tally counts nothing, and costs a call one atomic load. Its counts are exact;
+// a follower's are not, since a CallRing may lose calls. The lock is held for moments, and only
+// when a segment is made, a call is slower than all before, or a thread serves another registry
+// than at its last call. Beyond kMostRegistries at a time, registries that come last have no counts
+// of their own.
 //
 // Thread rule: any thread.
 #pragma once
@@ -32,7 +33,7 @@ namespace shmvisor {
 class CallTally {
  public:
   static constexpr std::size_t kReasons = CallCounts::kReasons;
-  /// Makers of segments that are remembered.
+  /// The most makers of segments that are remembered.
   static constexpr std::size_t kMostMakers = 65536;
   static constexpr std::size_t kMostRegistries = 1024;
 
@@ -54,8 +55,8 @@ class CallTally {
     uid_t uid = 0;
     bool removed = false;  ///< by IPC_RMID, or by an operator
   };
-  /// The caller of a shmget that makes a segment, or of an IPC_RMID, still waits. Not noted where
-  /// memory runs out.
+  /// To be called while the caller of a shmget that makes a segment, or of an IPC_RMID, still
+  /// waits. Notes nothing if memory runs out.
   void note_maker(const CallRecord& record, std::uint32_t session) noexcept;
   void count(const CallRecord& record, std::uint32_t session) noexcept {
     count({record.origin, record.raw, record.call, record.value, record.denial}, session);
@@ -86,22 +87,22 @@ class CallTally {
 
   // Of one registry:
 
-  /// Null where no call came yet.
+  /// Null if no call came yet.
   [[nodiscard]] std::shared_ptr<const CallCounts> counts(const Place& place) const;
   [[nodiscard]] Peak peak(std::uint32_t session, std::uint64_t ipc_namespace) const;
   [[nodiscard]] std::optional<Maker> maker(std::uint32_t session, std::uint64_t ipc_namespace,
                                            int shmid) const;
 
-  /// IPC_RMID or an operator has removed it. `is_gone`: nobody had it attached.
+  /// IPC_RMID or an operator has removed the segment. `is_gone`: no process had it attached.
   void note_removed(const Place& place, int shmid, bool is_gone);
-  /// Segments by their identifiers that were made, and that nobody removed as far as it was told.
+  /// The segments, by identifier, that were made, and of whose removal the tally was not told.
   [[nodiscard]] std::map<int, Maker> not_removed(const Place& place) const;
 
-  /// Those of which something is remembered.
+  /// All registries of which the tally remembers something.
   [[nodiscard]] std::vector<Place> places() const;
-  /// Of a registry that has ended.
+  /// To be called when a registry has ended.
   void forget(const Place& place);
-  /// Of a session that has ended.
+  /// To be called when a session has ended.
   void forget_session(std::uint32_t session);
 
  private:
@@ -109,7 +110,8 @@ class CallTally {
   std::shared_ptr<CallCounts> counts_for(const Place& place);
   void forget_locked(const Place& place) REQUIRES(mutex_);
 
-  /// Another one after each forget(), and for each tally: what threads remember is void then.
+  /// Changes at each forget(), and differs between tallies: what threads remember of another epoch
+  /// is void.
   std::atomic<std::uint64_t> epoch_;
   std::atomic<bool> counting_{false};
   CallCounts all_;

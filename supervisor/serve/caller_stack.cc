@@ -38,8 +38,9 @@ Result<Place> place_of(pid_t tid, std::uint64_t address, KernelFeatures& feature
   return (*above)->range.end() - page > limit->soft ? Place::kTooFarBelow : Place::kBelow;
 }
 
-/// In a microsecond, and for most addresses: move_pages(2) without nodes says EFAULT of a page only
-/// where nothing is mapped or nothing has been written yet (do_pages_stat_array() of mm/migrate.c).
+/// True for most mapped addresses; takes a microsecond: move_pages(2) without nodes says EFAULT of
+/// a page only if nothing is mapped or nothing has been written there yet (do_pages_stat_array() of
+/// mm/migrate.c).
 bool is_surely_mapped(pid_t tid, std::uint64_t address) {
   const void* page = reinterpret_cast<const void*>(address);  // of the caller's, not ours
   int state = -EFAULT;
@@ -55,7 +56,7 @@ bool grows_by_a_copy() {
   if (room == MAP_FAILED) return true;
   ::munmap(room, room_bytes);
   std::byte* const top = static_cast<std::byte*>(room) + room_bytes - kPageBytes;
-  // Where another thread was faster, the careful answer is given.
+  // If another thread has mapped there meanwhile, give the careful answer.
   if (::mmap(top, kPageBytes, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED_NOREPLACE, -1, 0) != top) {
     return true;
@@ -83,7 +84,7 @@ Result<bool> is_too_far_below_stack(pid_t tid, std::uint64_t address, KernelFeat
 }
 
 Result<bool> grow_stack(pid_t tid, std::uint64_t address, KernelFeatures& features) {
-  // Where something is mapped its rights refused the copy, and reading would bring in a page.
+  // If something is mapped there, its rights refused the copy, and reading would bring in a page.
   const auto place = place_of(tid, address, features);
   if (!place) return place.error();
   if (*place != Place::kBelow) return false;

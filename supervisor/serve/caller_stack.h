@@ -1,4 +1,4 @@
-// What a copy to or from a caller does below the caller's stack.
+// Copies to or from a caller's memory that reach below the caller's stack.
 //
 // The kernel's own copies grow a stack where they reach below it, within the RLIMIT_STACK of the
 // process that copies, which natively is the caller. process_vm_readv(2) and process_vm_writev(2)
@@ -18,14 +18,14 @@
 
 namespace shmvisor {
 
-/// Whether process_vm_readv(2) grows a stack here. Tried once, on a mapping of our own.
+/// Whether process_vm_readv(2) grows a stack on this kernel. Tried once, on a mapping of our own.
 [[nodiscard]] bool copies_grow_stacks();
 
 /// Whether a copy would grow a stack of the caller's further than the caller may.
 Result<bool> is_too_far_below_stack(pid_t tid, std::uint64_t address, KernelFeatures& features);
 
-/// Grows a stack of the caller's to `address` where the caller may. Whether there may be something
-/// now that was not.
+/// Grows a stack of the caller's to `address` if the caller may do so. True if memory may be mapped
+/// there now that was not before.
 Result<bool> grow_stack(pid_t tid, std::uint64_t address, KernelFeatures& features);
 
 }  // namespace shmvisor

@@ -9,7 +9,7 @@
 namespace shmvisor {
 namespace {
 
-/// One that is served may end without anybody saying so.
+/// A call that is served may end without a call of answered().
 constexpr std::chrono::seconds kBetweenLooksAtServed(1);
 
 bool is_same(const seccomp_notif& one, const seccomp_notif& other) {
@@ -60,7 +60,7 @@ bool DelayedCalls::insert(const seccomp_notif& call, uid_t user, const Entry& en
   }
   if (!has_room_for(user)) forget_void();
   if (!has_room_for(user)) return false;
-  // Whichever of these throws, the others are as they were.
+  // If one of these insertions throws, the others are undone.
   const auto look = looks_.emplace(entry.next_look, call.pid).first;
   try {
     entries_.emplace(call.pid, entry);

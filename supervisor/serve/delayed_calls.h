@@ -1,17 +1,17 @@
 // DelayedCalls: calls that a rule makes wait, and what was decided of calls that may come again.
 //
-// A delayed call stays received and unanswered, and takes no thread; when its time has come it is
-// served like one that was just received. So it is when its rule is taken away, and then other
-// rules may decide.
+// A delayed call stays received and unanswered, and takes no thread. When its time has come the
+// call is served like a call that was just received. The same happens when its rule is taken away;
+// then other rules may decide.
 //
 // Under a filter without WAIT_KILLABLE_RECV a signal makes a call come again under a new id, and
-// the old one is void. What was decided of it holds for the new one: a fault does not count it
-// anew, and a delay goes on, or is over. Known by its thread and all that it passes, it may come
-// again as long as kVoidHolds, in which its signal's handler runs.
+// the old id is void. What was decided of the call holds under the new id: a fault does not count
+// the call anew, and a delay goes on, or is over. A call that comes again is recognised by its
+// thread and its arguments. It may do so for kVoidHolds, the time for the signal's handler to run.
 //
 // Bounds: kMost entries, and of one user fewer than are left for others; further calls are not
-// delayed, and not known again. Void entries make room where that is needed, but are looked for
-// every kBetweenSearches at most: a search asks the kernel of each.
+// delayed, and not recognised. Void entries are dropped where room is needed. They are searched for
+// once in kBetweenSearches at most, since a search asks the kernel about each entry.
 //
 // Thread rule: any thread.
 #pragma once
@@ -49,7 +49,7 @@ class DelayedCalls {
     int error = 0;  ///< an errno; 0: the call goes on
     Denial denial = {};
     Clock::time_point began = {};
-    /// Null where that is of no use.
+    /// The rule that delays the call; null if none does.
     std::shared_ptr<const Rule> rule = nullptr;
   };
 
@@ -58,48 +58,48 @@ class DelayedCalls {
 
   /// Whether there are any entries.
   [[nodiscard]] bool any() const { return count_.load(std::memory_order_relaxed) != 0; }
-  /// False where there is no room for it.
+  /// False if there is no room for the call.
   [[nodiscard]] bool add(const seccomp_notif& call, uid_t user, std::chrono::microseconds delay,
                          const Decided& decided);
 
   enum class Known : std::uint8_t {
     kNot,
-    kWaits,    ///< it waits already, under an id that is void now, and goes on waiting
-    kVoid,     ///< its caller calls again already: nobody waits for it
-    kDecided,  ///< it is to be answered as was decided
+    kWaits,    ///< the call waits already, under an id that is void now, and goes on waiting
+    kVoid,     ///< the caller calls again already, and does not wait for this call
+    kDecided,  ///< the call is to be answered as was decided
   };
   struct Recalled {
     Known known = Known::kNot;
     Decided decided = {};
   };
-  /// Asked of each call before it is judged.
+  /// To be called for each call before the call is judged.
   [[nodiscard]] Recalled recall(const seccomp_notif& call);
-  /// A call of which something was decided was answered. `delivered`: false where its caller was
-  /// gone, and may come again.
+  /// To be called after the answer of a call of which something was decided. `delivered`: false if
+  /// its caller was gone, so that the call may come again.
   void answered(const seccomp_notif& call, uid_t user, const Decided& decided, bool delivered);
 
-  /// Of those that wait, those whose rule is not in force any more come next, to be judged anew.
+  /// Waiting calls whose rule is not in force any more become due, to be judged anew.
   void release_without_rule(const std::function<bool(const Rule&)>& is_in_force);
   /// A call whose time has come, and whose caller waits.
   [[nodiscard]] std::optional<seccomp_notif> take_due();
-  /// Whether take_due() has something to do, if only to forget.
+  /// Whether take_due() has something to do, if only to forget an entry.
   [[nodiscard]] bool has_due() const;
-  /// Until the next time comes; 0 where there are no entries.
+  /// The time until an entry is next due; 0 if there are no entries.
   [[nodiscard]] std::chrono::milliseconds time_left() const;
 
  private:
   enum class State : std::uint8_t {
     kWaits,
-    kReleased,  ///< it waits no longer, and nothing is decided of it
+    kReleased,  ///< the call waits no longer, and nothing is decided of it
     kServed,    ///< taken, and perhaps answered already
-    kVoid,      ///< to be known again
+    kVoid,      ///< its id is void; it is recognised if it comes again
   };
   struct Entry {
     seccomp_notif call{};
     uid_t user = 0;
     Decided decided;
     State state = State::kWaits;
-    Clock::time_point due;  ///< when it has waited
+    Clock::time_point due;  ///< when the delay is over
     Clock::time_point next_look;
   };
   /// A thread has one call at a time.

@@ -5,7 +5,7 @@
 namespace shmvisor {
 namespace {
 
-/// One that entered.
+/// One clone that entered; leaves at its end.
 class Place {
  public:
   Place(FollowedClones& followed, uid_t user) : followed_(followed), user_(user) {}
@@ -42,7 +42,7 @@ void follow_clone(PendingCall& call, FollowedClones& followed, uid_t user,
   }
   const Place place(followed, user);
   auto expected = ChildStop::expect_of(call.tid());
-  // Otherwise the tid may be another thread's by now, which is given up.
+  // If the call is not alive, the tid may be another thread's by now, which is given up.
   const bool caught = expected && call.alive();
   call.let_through();
   if (!caught) return;

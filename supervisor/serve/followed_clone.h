@@ -1,12 +1,12 @@
 // follow_clone: lets a clone(2) through that puts the child into a new IPC namespace, and calls
 // back before the child begins.
 //
-// A child that cannot be caught begins without that: another tracer has the parent, the call asks
-// for CLONE_UNTRACED, or the child is killed. So does a child beyond the bound of clones of one
-// user that are followed at a time: each keeps a thread for some ms, also where the kernel refuses
-// the clone.
+// If the child cannot be caught, it begins without that call back: another tracer has the parent,
+// the call asks for CLONE_UNTRACED, or the child is killed. So does a child beyond kMostOfUser, the
+// bound of a user's clones that are followed at a time: each of them keeps a thread for some ms,
+// also if the kernel refuses the clone.
 //
-// Ownership: borrows what it is given. Thread rule: a serving thread.
+// Ownership: borrows its arguments. Thread rule: a serving thread.
 #pragma once
 
 #include <sys/types.h>
@@ -24,7 +24,8 @@ class FollowedClones {
  public:
   static constexpr int kMostOfUser = 4;
 
-  /// `user`: of accountable_user.h. False where it has kMostOfUser already; leave() otherwise.
+  /// `user`: see accountable_user.h. False if the user has kMostOfUser already; otherwise the
+  /// caller must leave() afterwards.
   [[nodiscard]] bool enter(uid_t user);
   void leave(uid_t user);
 
@@ -33,7 +34,8 @@ class FollowedClones {
   std::map<uid_t, int> of_user_ GUARDED_BY(mutex_);
 };
 
-/// `child_begins` gets the child's tid; the child waits until it returns, the parent does not.
+/// `child_begins` gets the child's tid. The child waits until `child_begins` returns; the parent
+/// does not.
 void follow_clone(PendingCall& call, FollowedClones& followed, uid_t user,
                   const std::function<void(pid_t)>& child_begins);
 

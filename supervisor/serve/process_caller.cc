@@ -23,8 +23,8 @@ TaskStatus nobody() {
   return status;
 }
 
-/// process_vm_readv(2) and process_vm_writev(2) stop at the first page they cannot have, and honour
-/// its protection, as the kernel's own copies do.
+/// process_vm_readv(2) and process_vm_writev(2) stop at the first page that cannot be copied, and
+/// honour its protection, as the kernel's own copies do.
 /// Errors: EFAULT; EPERM where the caller is out of reach; and is_shortage().
 template <typename Byte, typename Transfer>
 Result<void> transfer(pid_t tid, std::uint64_t address, std::span<Byte> bytes,
@@ -76,8 +76,8 @@ const TaskStatus& ProcessCaller::status() {
   return *ids_;
 }
 
-/// Groups that our user namespace does not map all show as one: a right that follows from that one
-/// would be everybody's who has such a group.
+/// Groups that our user namespace does not map are all shown as the overflow gid. A right that
+/// follows from that gid would belong to everybody who has any such group.
 bool ProcessCaller::in_group(gid_t gid) {
   if (!is_unambiguous(gid)) return false;
   if (gid == ids().fsgid) return true;
@@ -101,7 +101,7 @@ bool ProcessCaller::capable_over_machine(Capability capability) {
 
 bool ProcessCaller::confirm(std::int64_t value) {
   if (cannot_tell()) return false;
-  // Nothing but its death keeps the answer from it: natively it dies after the call, too.
+  // Only its death can keep the answer from the caller now: natively it dies after the call, too.
   if (space_.answer_is_secure()) {
     if (!call_.alive()) return false;
     call_.announce(value);

@@ -1,9 +1,9 @@
 // ProcessCaller: the Caller behind a notification, read from the kernel when first asked for.
 //
 // The caller's credentials are read in two steps: ids by PIDFD_GET_INFO (Linux 6.13, 0.7 µs);
-// groups and capabilities, which few decisions need, from /proc/TID/status (14 µs). If another
-// thread had taken over the tid, the decision has no effect: a call changes neither the registry
-// nor the caller's memory before the notification has said that its caller still waits (confirm()).
+// groups and capabilities, which few decisions need, from /proc/TID/status (14 µs). If the tid was
+// another thread's by then, the decision has no effect: a call changes neither the registry nor the
+// caller's memory before the notification has said that its caller still waits (confirm()).
 //
 // Thread rule: the thread that received the call.
 #pragma once
@@ -23,7 +23,7 @@
 
 namespace shmvisor {
 
-/// What the callers of one listener share. All of it outlives them.
+/// What the callers of one listener share. All of it outlives every ProcessCaller.
 struct CallerServices {
   ExpectedCalls& expected;
   KernelFeatures& features;
@@ -34,8 +34,8 @@ struct CallerServices {
 
 class ProcessCaller : public Caller, private Subject {
  public:
-  /// `owner`: of the registry that the call goes to. `call_page`: null where the caller gets none.
-  /// `user`: accountable for the caller.
+  /// `owner`: of the registry that the call goes to. `call_page`: null if the caller gets none.
+  /// `user`: the user who is accountable for the caller.
   ProcessCaller(PendingCall& call, KnownThread thread, std::shared_ptr<const NamespaceOwner> owner,
                 const CallerServices& services, const CallPage* call_page, uid_t user)
       : call_(call),
@@ -80,11 +80,11 @@ class ProcessCaller : public Caller, private Subject {
   bool capable_over_machine(Capability capability) override;
 
   bool has_effective(Capability capability);
-  /// The ids; groups and capabilities only where status() was read.
+  /// The ids; groups and capabilities only if status() was called before.
   const TaskStatus& ids();
   const TaskStatus& status();
   /// The errno of a failed copy: ENOMEM for a shortage of ours, otherwise EFAULT. Warns the
-  /// operator where the kernel refused it.
+  /// operator if the kernel refused the copy.
   Result<void> as_fault(const Result<void>& copied);
 
   PendingCall& call_;

@@ -69,7 +69,7 @@ std::optional<std::string> program_path(pid_t tid, const LosableThreads::Payer& 
   }
   if (reading->over) return reading->path;
   lock.unlock();
-  // Before it can come back.
+  // The thread is counted as lost before it can come back.
   threads.lose(payer);
   lock.lock();
   if (!reading->over) {

@@ -1,7 +1,7 @@
 // The path of a thread's program, /proc/TID/exe.
 //
-// It is shown as the thread's mount namespace has it, without the " (deleted)" of a file that was
-// replaced. Whoever can make a mount namespace can have any path there.
+// The path is that of the thread's mount namespace, without the " (deleted)" of a file that was
+// replaced. A user who can make a mount namespace can have any path there.
 #pragma once
 
 #include <sys/types.h>
@@ -13,8 +13,9 @@
 
 namespace shmvisor {
 
-/// Read in a thread that may be lost, within a second; nothing where that is not enough, or nothing
-/// can be read. `payer`: who keeps that thread. Thread rule: any thread, without a lock.
+/// The link is read in a thread that may be lost, within a second; nothing if that is not enough,
+/// or the link cannot be read. `payer`: whose share that thread counts in. Thread rule: any thread,
+/// without a lock.
 [[nodiscard]] std::optional<std::string> program_path(pid_t tid,
                                                       const LosableThreads::Payer& payer);
 

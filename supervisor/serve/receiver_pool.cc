@@ -128,7 +128,7 @@ void ReceiverPool::look_after_aside() {
   // In a thread of its own: the others are to receive.
   const MutexLock lock(mutex_);
   if (over_ || resting_ || add_thread(Begin::kResuming)) return;
-  // One that is busy serves them when its call is over; one that receives is called out of that.
+  // A busy thread serves them when its call is over; a receiving thread is woken from NOTIF_RECV.
   resume_wanted_ = true;
   if (parked_ > calls_to_parked_) {
     ++calls_to_parked_;
@@ -199,7 +199,7 @@ void ReceiverPool::run(Begin begin) {
     called_.notify_all();
   }
   if (over_ && threads_ == 1) {
-    // Of the last caller something may be kept still, which its end shows a moment later.
+    // Something may still be kept for the last caller, until its end is seen a moment later.
     lock.unlock();
     const bool looks_again = handler_.look().count() != 0;
     lock.lock();
@@ -247,7 +247,7 @@ bool ReceiverPool::receive_one(Worker& self) {
     return true;
   }
   receivers_.fetch_sub(1);
-  // ENOENT is also said of one call that was gone before it could be read.
+  // ENOENT also means that one call was gone before it could be read.
   return notif.error() == Errno(EINTR) || (notif.error() == Errno(ENOENT) && !listener_.ended());
 }
 

@@ -3,19 +3,20 @@
 // A receiving thread blocks in NOTIF_RECV itself: only then does the kernel hand it the CPU of the
 // caller (an epoll in between loses that). Each call wakes all threads that are blocked there, on
 // that one CPU; so a single thread receives, and others are parked. To hand a call over takes
-// longer than to answer a shmget. So short calls queue for the one thread. Another thread takes
-// over
+// longer than to answer a shmget. So short calls queue for the one thread. Another thread begins to
+// receive
 //   - when an attach or detach begins that stops its caller, and another call waits already;
 //   - before a step that takes long (counting a thousand processes);
 //   - when a call keeps its thread for more than a millisecond or two: a mapping that is populated,
 //     a copy to memory that belongs to a userfaultfd or a file system of the caller's, memory that
 //     is freed;
-//   - before each such copy, while there is a call that is kept so: there may be many of them.
+//   - before each such copy, while a call is kept like that: many of the next ones may be, too.
 //
 // A pool whose callers are quiet can rest, without a thread.
 //
-// Ownership: borrows listener and handler. Thread rule: start, rest, stop_looking and wait from one
-// thread; what a serving thread says of its step from that thread; ask_to_look from any.
+// Ownership: borrows listener and handler. Thread rule: start(), rest(), stop_looking() and
+// wait_for_end() from one thread; the functions about a serving thread's next step from that
+// thread; ask_to_look() from any thread.
 #pragma once
 
 #include <sched.h>
@@ -39,7 +40,7 @@ class ReceiverPool {
  public:
   /// Threads that stay parked when there is nothing to do.
   static constexpr int kMostParked = 3;
-  /// How many calls this many threads may serve; the others receive, or are about to.
+  /// How many of this many threads may serve calls; the others receive, or are about to.
   static int calls_of(int threads);
 
   /// Serves the received calls.
@@ -58,7 +59,7 @@ class ReceiverPool {
     virtual void resume() noexcept = 0;
     /// There are threads for this many calls only.
     virtual void limit_to(int calls) = 0;
-    /// Called a millisecond after ask_to_look(). Answers how much later to call it again; 0 for not
+    /// Called a millisecond after ask_to_look(). Returns how much later to call it again; 0: not
     /// until the next ask_to_look(). Must be short.
     virtual std::chrono::milliseconds look() = 0;
   };
@@ -67,17 +68,17 @@ class ReceiverPool {
   ReceiverPool(const ReceiverPool&) = delete;
   ReceiverPool& operator=(const ReceiverPool&) = delete;
 
-  /// Calls that another process received and left, to be served as if they were received now.
-  /// Before start().
+  /// Takes calls that another process received and left unanswered, to be served as if they were
+  /// received now. To be called before start().
   void begin_with(std::vector<seccomp_notif> left);
   /// Makes a thread receive. EAGAIN where no thread can be created.
   Result<void> start();
-  /// To be called once a pool has started: makes the threads that calls of any pool may come to
-  /// need. A command that starts need not wait for that.
+  /// To be called once a pool has started: makes spare threads that calls of any pool may need
+  /// later. The start of a command does not wait for that.
   static void keep_reserve();
-  /// Ends the threads that have no call; the others finish theirs first. To be repeated until
-  /// idle(), because a thread that is about to receive misses it; start() undoes it. The owner
-  /// watches the listener meanwhile.
+  /// Ends the threads that have no call; the others first finish their call. To be repeated until
+  /// idle(), because a thread that is about to receive misses the request. start() ends the rest.
+  /// The owner watches the listener meanwhile.
   void rest();
   /// Whether no thread is left.
   [[nodiscard]] bool idle() const;
@@ -88,43 +89,43 @@ class ReceiverPool {
   /// See Server::wait_for_end().
   bool wait_for_end();
 
-  // Of a serving thread, about its next step.
+  // What a serving thread tells about its next step.
 
   /// Makes a thread receive, other than the calling one.
   void ensure_receiver();
-  /// The same where a call waits already.
+  /// The same, but only if a call waits already.
   void ensure_receiver_for_waiting();
-  /// The caller may delay the next step. Where another call is being delayed, another thread
-  /// receives at once.
+  /// The caller may delay the next step. If another call is being delayed, another thread receives
+  /// at once.
   void expect_wait();
   /// The next step is short; if it takes longer, another thread receives.
   void look_if_it_takes_long() {
     if (receivers_.load() == 0) watchdog_.ask();
   }
 
-  /// Has the handler look in a millisecond.
+  /// Calls Handler::look() in a millisecond.
   void ask_to_look() { watchdog_.ask(); }
 
  private:
-  /// A serving thread, for a thread that wants to call it out of NOTIF_RECV.
+  /// A serving thread, for a thread that wants to interrupt its NOTIF_RECV.
   struct Worker {
     const KickTarget thread = KickTarget::of_this_thread();
     std::atomic<bool> receiving{false};
   };
 
-  /// What a thread does first: wait to be called, or serve calls that were put aside.
+  /// What a new thread does first: wait to be called, or serve calls that were put aside.
   enum class Begin : std::uint8_t { kParked, kResuming };
   template <Begin begin>
   static void* enter(void* self);
   void run(Begin begin);
   std::optional<seccomp_notif> take_left();
   void serve(const seccomp_notif& notif);
-  /// Receives one call and serves it. False where the listener has ended.
+  /// Receives one call and serves it. False if the listener has ended.
   bool receive_one(Worker& self);
-  /// Of the watchdog: when it is to look again.
+  /// The watchdog's function: returns when to look again.
   std::chrono::milliseconds look();
-  /// Starts a thread for calls that were put aside and may be served now. Where none can be had,
-  /// one that has no call serves them.
+  /// Starts a thread for calls that were put aside and may be served now. If no thread can be
+  /// started, an existing thread that has no call serves them.
   void look_after_aside();
   /// Serves calls that were put aside. Releases the mutex meanwhile.
   void resume() REQUIRES(mutex_);
@@ -133,14 +134,14 @@ class ReceiverPool {
 
   /// Wakes the threads in NOTIF_RECV.
   void wake_receivers() REQUIRES(mutex_);
-  /// The same as ensure_receiver(). False where no thread can be had.
+  /// The same as ensure_receiver(). False if no thread can be created.
   bool call_receiver() REQUIRES(mutex_);
-  /// Returns when a receiver is wanted, and this thread counts as one. False when it is one too
-  /// many, or when the pool ends.
+  /// Returns true when a receiver is wanted, and this thread counts as one. False when this thread
+  /// is one too many, or when the pool ends.
   bool become_receiver() REQUIRES(mutex_);
-  /// Waits to be called; counted in parked_ already.
+  /// Waits to be called. The caller has counted itself in parked_ already.
   void park() REQUIRES(mutex_);
-  /// False where no thread can be created, or there are as many as there may be.
+  /// False if no thread can be created, or there are as many as there may be.
   bool add_thread(Begin begin = Begin::kParked) REQUIRES(mutex_);
 
   Listener& listener_;
@@ -159,10 +160,10 @@ class ReceiverPool {
   std::vector<Worker*> workers_ GUARDED_BY(mutex_);
   int threads_ GUARDED_BY(mutex_) = 0;
   int parked_ GUARDED_BY(mutex_) = 0;
-  int calls_to_parked_ GUARDED_BY(mutex_) = 0;  ///< to receive; each takes one thread away
+  int calls_to_parked_ GUARDED_BY(mutex_) = 0;  ///< to receive; each call unparks one thread
   bool over_ GUARDED_BY(mutex_) = false;
   bool resting_ GUARDED_BY(mutex_) = false;
-  /// The next thread without a call is to serve those that were put aside.
+  /// The next thread without a call has to serve calls that were put aside.
   bool resume_wanted_ GUARDED_BY(mutex_) = false;
   Watchdog watchdog_;  ///< the last member, because it uses the others
 };

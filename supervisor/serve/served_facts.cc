@@ -30,7 +30,7 @@ RuledCall command_of(int command) {
   }
 }
 
-/// By the identifier, or by the index, that a shmat or shmctl has; null for none.
+/// The segment of the identifier, or of the index, that a shmat or shmctl has; null for none.
 std::shared_ptr<Segment> find_named(const ShmCall& call, const Registry& registry) {
   const bool by_index = call.operation == ShmOperation::kShmctl &&
                         (call.command == abi::kShmStat || call.command == abi::kShmStatAny);

@@ -1,8 +1,10 @@
-// ServedFacts: a call that is being served, as far as rules ask for it.
+// ServedFacts: what rules can ask about a call that is being served. Each fact is found when a rule
+// first asks for it.
 //
-// Of a shmget that is its key and size; of other calls those of the segment that it names, as they
-// are before the call. Ownership: borrows all arguments. Thread rule: the thread that serves the
-// call.
+// The key and size of a shmget are its arguments; those of another call are the key and size of the
+// segment that it names, as they are before the call.
+//
+// Ownership: borrows all arguments. Thread rule: the thread that serves the call.
 #pragma once
 
 #include <optional>
@@ -17,7 +19,7 @@ namespace shmvisor {
 
 class ServedFacts final : public CallFacts {
  public:
-  /// `group`: unique among those that are served together, for LosableThreads.
+  /// `group`: a number of the served group, unique in this process, for LosableThreads.
   ServedFacts(const ShmCall& call, Caller& caller, Registry& registry,
               std::span<const std::string> containers, std::uintptr_t group)
       : call_(call), caller_(caller), registry_(registry), containers_(containers), group_(group) {}
@@ -38,7 +40,7 @@ class ServedFacts final : public CallFacts {
   Registry& registry_;
   const std::span<const std::string> containers_;
   const std::uintptr_t group_;
-  std::optional<std::shared_ptr<Segment>> segment_;  ///< once it was looked for
+  std::optional<std::shared_ptr<Segment>> segment_;  ///< set once the segment was looked for
   std::optional<std::optional<std::string>> command_;
 };
 

@@ -1,7 +1,8 @@
 // Server: answers the calls of one listener, by threads that receive (ReceiverPool) and a
 // CallDispatcher.
 //
-// Ownership: borrows all arguments. Thread rule: start, rest and wait from one thread.
+// Ownership: borrows all arguments. Thread rule: start(), rest() and wait_for_end() from one
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -39,22 +40,22 @@ class Server {
     return started;
   }
   void begin_with(std::vector<seccomp_notif> left) { pool_.begin_with(std::move(left)); }
-  /// Makes the threads that calls of any server here may come to need, while threads can be had.
+  /// See ReceiverPool::keep_reserve().
   static void keep_reserve() { ReceiverPool::keep_reserve(); }
   void rest() { pool_.rest(); }
-  /// Whether no thread is left: then it may be destroyed.
+  /// Whether no thread is left: then the server may be destroyed.
   [[nodiscard]] bool idle() const { return pool_.idle(); }
-  /// Whether calls wait here that a rule delays: then it must not rest.
+  /// Whether calls wait here that a rule delays: then the server must not rest.
   [[nodiscard]] bool has_delayed_calls() { return dispatcher_.has_delayed_calls(); }
   [[nodiscard]] std::uint64_t received() const { return pool_.received(); }
   /// Receives no further call, and waits until all threads have ended. Threads in NOTIF_RECV are
-  /// woken, since before Linux 6.11 it does not tell that no supervised task is left. False where a
-  /// process keeps a thread longer than a second. Then our process must end without destroying what
-  /// that thread uses.
+  /// woken, since before Linux 6.11 that call does not tell that no supervised task is left. False
+  /// if a process keeps a thread for longer than a second. Then our process must end without
+  /// destroying what that thread uses.
   bool wait_for_end() { return pool_.wait_for_end(); }
 
  private:
-  ReceiverPool pool_;  ///< before the dispatcher, which others may still ask to look until it goes
+  ReceiverPool pool_;  ///< outlives the dispatcher, which uses the pool until its end
   CallObservers observers_;
   CallDispatcher dispatcher_;
 };

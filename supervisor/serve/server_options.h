@@ -26,35 +26,36 @@
 namespace shmvisor {
 
 struct ServerOptions {
-  /// What is kept of threads from call to call; their namespaces only if the filter is ours.
+  /// What is remembered of a thread from call to call; its namespaces only if the filter is ours.
   Remembered remembered = Remembered::kAll;
-  /// Where the callers come from; null where that is our own IPC namespace.
+  /// The IPC namespace that the callers come from; null if that is our own.
   std::shared_ptr<IpcHome> home = {};
   /// The most threads; with more calls, callers wait for one another.
   int most_threads = 1024;
-  /// What bounds the calls in service of all servers of this process; borrowed. Null: only
-  /// most_threads bounds those of this one.
+  /// Bounds the calls in service of all servers of this process; borrowed. Null: only most_threads
+  /// bounds the calls of this server.
   ServingBudget* budget = nullptr;
-  /// The group in that budget of the users who call here; the number of the session.
+  /// The group, in that budget, of the users who call here; the number of the session.
   std::uint32_t payer_group = 0;
-  /// Calls of one user that wait for a thread; further ones are refused.
+  /// The most calls of one user that wait for a thread; further ones are refused.
   std::size_t most_waiting_of_user = CallShares::kMostWaitingOfUser;
-  /// Where calls are told to those who follow them; borrowed. Null: nowhere.
+  /// Takes the calls for clients that follow them; borrowed. Null: none.
   CallRing* ring = nullptr;
-  /// Where calls are counted; borrowed. Null: nowhere.
+  /// Counts the calls; borrowed. Null: none.
   CallTally* tally = nullptr;
   /// The operator's rules for calls; borrowed. Null: none.
   CallRules* rules = nullptr;
-  /// What rules know the callers' container by.
+  /// The names by which rules know the callers' container.
   std::vector<std::string> containers = {};
-  /// Callers that are remembered; each costs a descriptor.
+  /// The most callers that are remembered; each costs a descriptor.
   std::size_t most_remembered = ThreadIdentities::kMost;
   /// How long an attach or detach waits for another tracer to leave its caller.
   std::chrono::milliseconds tracer_wait = TracerPatience::kDefault;
-  /// The code page that callers may run, where the filter is ours; borrowed. Null for none.
+  /// The code page that callers may run, if the filter is ours; borrowed. Null for none.
   const CallPage* call_page = nullptr;
-  /// A thread that unshare(2) or setns(2) may have put into another IPC namespace is held until
-  /// this returns, which gets its tid and its user (accountable_user.h). Where it is not empty.
+  /// Called, if not empty, with the tid and the user (accountable_user.h) of a thread that
+  /// unshare(2) or setns(2) may have put into another IPC namespace. The thread is held until this
+  /// returns.
   std::function<void(pid_t, uid_t)> on_namespace_change = {};
 };
 

@@ -1,14 +1,14 @@
 // ServingBudget: bounds the calls in service of all listeners of this process together, and those
-// of each user. The first call of each user at each listener is not counted: most calls are such,
-// and skip the budget.
+// of each user. The first call of each user at each listener is not counted: most calls are first
+// calls, and skip the budget.
 //
 // A call in service has a thread, and some descriptors (DescriptorPlan::kOfACall). A caller can
 // make its call last: by memory that a userfaultfd holds back, by a tracer, by an exec that does
-// not end. So a user gets one more call served while fewer of its calls are served than are free:
-// who takes all it can get leaves a half to others, the next one a quarter.
+// not end. So a user gets one more call served while fewer of its calls are in service than places
+// are free: a user that takes all it can get leaves a half to others, the next such user a quarter.
 //
-// Charged is the user of accountable_user.h; users of different groups of containers are different
-// payers, whatever their numbers.
+// The user of accountable_user.h is charged; users of different groups of containers are different
+// payers, whatever their uids.
 //
 // A Waiter that was refused a call is told when one is given back.
 //
@@ -44,14 +44,14 @@ class ServingBudget {
   /// Is told once for each refusal, when a call has been given back.
   class Waiter {
    public:
-    /// `told` is called with the budget's lock held, from any thread. It waits for nothing.
+    /// `told` is called with the budget's lock held, from any thread. It must wait for nothing.
     Waiter(ServingBudget& budget, std::function<void()> told)
         : budget_(budget), told_(std::move(told)), node_{this}, place_(node_.begin()) {}
     Waiter(const Waiter&) = delete;
     Waiter& operator=(const Waiter&) = delete;
     ~Waiter() { withdraw(); }
 
-    /// Stops waiting; it is not told after this.
+    /// Stops waiting; `told` is not called after this.
     void withdraw();
 
    private:
@@ -59,15 +59,15 @@ class ServingBudget {
 
     ServingBudget& budget_;
     const std::function<void()> told_;
-    std::list<Waiter*> node_;  ///< its one entry, while that is not in the budget's list
+    std::list<Waiter*> node_;  ///< the Waiter's one list entry, while the budget's list has it not
     const std::list<Waiter*>::iterator place_;
   };
 
-  // False where it may not be, or there is no memory to count it; `refused` waits then.
+  // False if the call may not be counted, or there is no memory to count it; `refused` waits then.
 
   /// Counts one more call.
   [[nodiscard]] bool take(const Payer& payer, Waiter& refused) noexcept;
-  /// Whether one more would be counted now.
+  /// Whether one more call would be counted now.
   [[nodiscard]] bool has_room(const Payer& payer, Waiter& refused) noexcept;
 
   /// Once for each call that was counted.

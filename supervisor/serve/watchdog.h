@@ -1,11 +1,11 @@
 // Watchdog: a thread that calls a function a millisecond after it was asked to.
 //
 // ask() is cheap: one atomic exchange, and a system call at most once a millisecond. The thread
-// sleeps until then. Where no descriptor is to be had for a timer, ask() wakes the thread, which
+// sleeps until a timer ends. If there is no descriptor for a timer, ask() wakes the thread, which
 // then sleeps for the millisecond.
 //
-// Thread rule: ask() and begin_to_stop() from any thread, between start() and stop(); these from
-// one at a time. `look` runs on the thread itself.
+// Thread rule: ask() and begin_to_stop() from any thread, between start() and stop(); start() and
+// stop() from one thread at a time. `look` runs on the watchdog's own thread.
 #pragma once
 
 #include <pthread.h>
@@ -23,7 +23,7 @@ namespace shmvisor {
 
 class Watchdog {
  public:
-  /// `look` answers how much later to call it again; 0: not until the next ask().
+  /// `look` returns how much later to call it again; 0: not until the next ask().
   explicit Watchdog(std::function<std::chrono::milliseconds()> look) : look_(std::move(look)) {}
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
@@ -31,9 +31,9 @@ class Watchdog {
 
   static constexpr std::chrono::milliseconds kLater{1};
 
-  /// Does nothing where it is started already. EAGAIN or ENOMEM where no thread can be created.
+  /// Does nothing if the watchdog is started already. EAGAIN or ENOMEM if no thread can be created.
   Result<void> start();
-  /// `look` will soon not run any more. Before stop(), which then need not wait.
+  /// Makes the thread end soon, without waiting for that. Before stop(), which then need not wait.
   void begin_to_stop();
   /// Waits until `look` is not running, and will not run again.
   void stop();
@@ -45,7 +45,7 @@ class Watchdog {
   using Clock = std::chrono::steady_clock;
 
   void set_timer(std::chrono::nanoseconds later);
-  /// Until the time that was set. False where something else ended the wait.
+  /// Waits until the time that was set. False if something else ended the wait.
   bool wait_for_timer();
   void run();
 
