@@ -214,6 +214,11 @@ std::size_t CallSlots::taken() const {
   return taken_.count();
 }
 
+std::size_t CallSlots::room_to_wait() const {
+  const std::size_t left = kSlots - taken();
+  return left > kForService ? left - kForService : 0;
+}
+
 void CallSlots::announce(std::uint64_t call, std::int64_t result) {
   const MutexLock lock(mutex_);
   const std::uint16_t number = find(call);

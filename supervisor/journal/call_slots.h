@@ -57,6 +57,8 @@ class CallSlots {
 
   /// Calls of a user that may be put aside, each in a slot of its own: an eighth of all.
   static constexpr std::size_t kMostWaitingOfUser = journal::kSlots / 8;
+  /// Which no call that is put aside takes.
+  static constexpr std::size_t kForService = journal::kSlots / 8;
 
   /// Takes over what is there. `decisions`: RecoveredState's.
   CallSlots(StateFile& file, const std::vector<journal::CallDecision>& decisions);
@@ -100,6 +102,9 @@ class CallSlots {
   void go_on_as(std::uint64_t first, std::uint64_t again);
   /// Taken ones.
   [[nodiscard]] std::size_t taken() const;
+  /// How many more may be put aside: all listeners share the slots, and calls in service are to
+  /// find some.
+  [[nodiscard]] std::size_t room_to_wait() const;
 
   // Of the change that a call makes, in the thread that serves it:
 
