@@ -116,12 +116,13 @@ class CallPageTest : public ::testing::Test {
         ++fetched_;
         continue;
       }
-      const bool ordinary = message == CallPage::Message::kNone;
-      RemoteSpace space(
-          call, expected_, features_, access_warnings_,
-          ordinary ? CallPageUse{page_.get(), &misses_, caller_may_complete_, &loans_, kUnique}
-                   : CallPageUse());
-      failed_ += message == CallPage::Message::kFailed ? 1 : 0;
+      const bool fails = message == CallPage::Message::kFailed;
+      const bool completes = caller_may_complete_ && !fails;
+      RemoteSpace space(call, expected_, features_, access_warnings_,
+                        message == CallPage::Message::kMaskRefused
+                            ? CallPageUse()
+                            : CallPageUse{page_.get(), &misses_, completes, &loans_, kUnique});
+      failed_ += fails ? 1 : 0;
       if (message == CallPage::Message::kMaskRefused) {
         space.restore_signal_mask();
         call.answer(-EINVAL);

@@ -181,5 +181,25 @@ TEST_F(CallSharesTest, OfEachUserOnlySoManyArePutAside) {
   EXPECT_EQ(next->call.id, 1001U);
 }
 
+// Root of a container has as many users as it likes, and others need room too.
+TEST_F(CallSharesTest, AListenerLeavesRoomToOthersWhateverUsersItHas) {
+  std::size_t room = 40;
+  CallShares shares(
+      budget_, 0, 1, [this](const seccomp_notif& notif) { return !dead_.contains(notif.id); },
+      [] {}, CallShares::kMostWaitingOfUser, [&room] { return room; });
+  EXPECT_EQ(shares.arrive(1, call()), Admission::kServe);
+  int aside = 0;
+  for (uid_t user = 2; user < 100; ++user) {
+    if (shares.arrive(user, call()) != Admission::kAside) continue;
+    ++aside;
+    --room;
+  }
+  EXPECT_EQ(aside, 20);
+  EXPECT_EQ(shares.arrive(100, call()), Admission::kRefused);
+  // Those of others that are gone make room.
+  for (std::uint64_t id = 2; id <= 6; ++id) dead_.insert(id);
+  EXPECT_EQ(shares.arrive(101, call()), Admission::kAside);
+}
+
 }  // namespace
 }  // namespace shmvisor

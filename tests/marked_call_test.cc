@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <csignal>
 #include <deque>
 #include <optional>
@@ -69,12 +70,15 @@ class MarkedCallTest : public JournalTest {
     slots.announce(call.id(), result);
     CallSlots::decided(*file_, *CallSlots::take_decision());
   }
-  CallSlots& next_server(SupervisedChild& child) {
+  LeftCalls next_left(SupervisedChild& child) {
     KickTimer::allow_on_this_thread();
     CallSlots& slots = kept_.emplace_back(*file_, std::vector<journal::CallDecision>());
     child.listener().note_calls_in(slots);
-    EXPECT_TRUE(go_on_with(child.listener(), slots.take_left()).to_serve.empty());
-    return slots;
+    return go_on_with(child.listener(), slots.take_left());
+  }
+  CallSlots& next_server(SupervisedChild& child) {
+    EXPECT_TRUE(next_left(child).to_serve.empty());
+    return kept_.back();
   }
   /// Receives a call. What it is given where nothing had been decided of it is `result`.
   bool serve(SupervisedChild& child, std::int64_t result) {
@@ -111,8 +115,9 @@ TEST_F(MarkedCallTest, WhereNothingWasDecidedItIsMadeOnceMore) {
   hold_and_die(child, [](PendingCall&, CallerHold&, CallSlots&) {});
   CallSlots& slots = next_server(child);
   EXPECT_TRUE(serve(child, 1));
-  EXPECT_EQ(slots.taken(), 0U);
+  EXPECT_EQ(slots.taken(), 1U) << "the death that it has seen";
   EXPECT_FALSE(serve(child, 3));
+  EXPECT_EQ(slots.taken(), 0U);
   EXPECT_FALSE(serve(child, 4));
   EXPECT_EQ(exit_status_of(child.child()), 34);
 }
@@ -149,6 +154,52 @@ TEST_F(MarkedCallTest, ASecondDeathLosesNothing) {
   EXPECT_TRUE(serve(child, 1));
   EXPECT_FALSE(serve(child, 2));
   EXPECT_EQ(exit_status_of(child.child()), 92);
+}
+
+// The bug that kills the server is not in what the mark is for.
+TEST_F(MarkedCallTest, ACallThatEndsTwoServersIsRefused) {
+  SupervisedChild child([] { return two_calls() == -ENOMEM * 11 ? 0 : 1; }, kSignalsEndTheWait);
+  ASSERT_EQ(child.trouble(), "");
+  for (int death = 0; death < 2; ++death) {
+    // The call comes with the mark of the first time, and once more without it.
+    ASSERT_TRUE(serve_and_die([&] {
+      CallSlots& slots = next_server(child);
+      for (int tries = 0; tries < 2; ++tries) {
+        PendingCall call(child.listener(), child.receive());
+        CallerHold hold(call, expected_, access_warnings_, {});
+        if (finish_marked_call(call, hold)) continue;
+        hold.secure_answer();
+        if (!hold.held() || slots.taken() != 1) ::_exit(1);
+        die();
+      }
+    }));
+  }
+  const LeftCalls left = next_left(child);
+  EXPECT_EQ(left.refused, 1U);
+  EXPECT_TRUE(serve(child, 1));
+  EXPECT_EQ(kept_.back().taken(), 0U);
+  EXPECT_FALSE(serve(child, -ENOMEM)) << "the next call is another one";
+  EXPECT_EQ(exit_status_of(child.child()), 0);
+}
+
+// As shmat and shmdt are.
+TEST_F(MarkedCallTest, SoIsOneWhoseCallerIsHeldWithoutAMark) {
+  SupervisedChild child([] { return two_calls() == -ENOMEM * 11 ? 0 : 1; }, kSignalsEndTheWait);
+  ASSERT_EQ(child.trouble(), "");
+  for (int death = 0; death < 2; ++death) {
+    ASSERT_TRUE(serve_and_die([&] {
+      CallSlots& slots = next_server(child);
+      PendingCall call(child.listener(), child.receive());
+      CallerHold hold(call, expected_, access_warnings_, {});
+      if (finish_marked_call(call, hold) || !hold.hold() || slots.taken() != 1) ::_exit(1);
+      die();
+    }));
+  }
+  EXPECT_EQ(next_left(child).refused, 1U);
+  EXPECT_TRUE(serve(child, 1));
+  EXPECT_EQ(kept_.back().taken(), 0U);
+  EXPECT_FALSE(serve(child, -ENOMEM));
+  EXPECT_EQ(exit_status_of(child.child()), 0);
 }
 
 // Its handler would make EINTR of a call that the kernel was to repeat by its own order.

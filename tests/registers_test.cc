@@ -139,6 +139,15 @@ TEST(RegistersTest, AMarkChangesTheLastArgumentAndTheOrderAlone) {
   EXPECT_EQ(Registers(numbered()).with_last_argument(Abi::kI386, ~1ULL).raw().rbp, 0xfffffffeU);
 }
 
+// 64-bit code that makes its call by `int $0x80`, with a frame pointer.
+TEST(RegistersTest, AMarkOf32BitsLeavesTheRestOfTheRegister) {
+  user_regs_struct raw = numbered();
+  raw.rbp = 0x7fff'1234'5678'9abcU;
+  const Registers marked = Registers(raw).with_last_argument(Abi::kI386, 0x1'0000'0005U);
+  EXPECT_EQ(marked.raw().rbp, 0x7fff'1234'0000'0005U);
+  EXPECT_EQ(marked.with_last_argument(Abi::kI386, 0x5678'9abcU).raw().rbp, raw.rbp);
+}
+
 TEST(RegistersTest, Results) {
   const auto result = [](Abi abi, std::uint64_t rax) {
     user_regs_struct raw{};

@@ -224,6 +224,65 @@ def its_own_words():
                                      sum(one["event"] == "reload" for one in records)))
 
 
+def who_joins_while_a_configuration_is_read():
+    """The next server reads it first, which takes long here: nobody is served before the segments are back."""
+    os.mkdir("long.toml.d")
+    pathlib.Path("long.toml").write_text('[limits]\nshmmni = "100"\n')
+    for number in range(40):
+        pathlib.Path(f"long.toml.d/{number}.toml").write_text("#" * 1000000)
+    agent = Agent("--serve-group", "long", "--config", os.path.abspath("long.toml"), "--name", "reads")
+
+    def join(script):
+        return subprocess.Popen([keeper.SHMVISOR, "run", "--join", "name:long", "--", "bash", "-c", script],
+                                **keeper.PIPES)
+
+    holder = join("ipcmk -M 10; read -r _; ipcrm -m 0")
+    expect("begin", "Shared memory id: 0", say(holder))
+    expect("reload", "", agent.client("reload"))
+    for number in range(1, 4):
+        before = keeper.wait_for("no server", lambda: keeper.server_of(agent.process.pid))
+        keeper.kill_server(agent.process.pid)
+        expect("a newcomer", f"Shared memory id: {number}", ended(join("ipcmk -M 20"), "a newcomer").strip())
+        keeper.next_server(agent.process.pid, before)
+    ended(holder, "who was there before")
+    expect("its status", 0, agent.stop())
+
+
+def strangers_are_not_taken_back():
+    """They have connected, and the server dies about the moment when it would have refused them."""
+    agent = Agent()
+    os.chmod(agent.folder, 0o755)
+    os.chmod(agent.path, 0o666)
+    for _ in range(10):
+        server = keeper.wait_for("no server", lambda: keeper.server_of(agent.process.pid))
+        time.sleep(0.1)
+        os.kill(server, signal.SIGSTOP)
+        told, tells = os.pipe()
+        stranger = os.fork()
+        if stranger == 0:
+            os.chdir(agent.folder)
+            os.setgid(1000)
+            os.setuid(1000)
+            listener = lib.install_filter()
+            connections = []
+            for _ in range(200):
+                connections.append(socket.socket(socket.AF_UNIX))
+                connections[-1].connect("agent.sock")
+                lib.send(connections[-1], json.dumps(lib.message(container="evil")).encode(), [listener])
+            os.close(listener)
+            os.write(tells, b"x")
+            signal.alarm(5)
+            os._exit(1 if lib.shmget_error() == 0 else 0)
+        os.close(tells)
+        expect("a stranger", b"x", os.read(told, 1))
+        os.close(told)
+        os.kill(server, signal.SIGCONT)
+        time.sleep(random.uniform(0.0005, 0.008))
+        agent.die()
+        expect("served", False, os.waitpid(stranger, 0)[1] == 1 << 8)
+    expect("its status", 0, agent.stop())
+
+
 def nothing_is_left_open():
     agent = Agent("--serve-group", "open")
     agent.die()
@@ -285,5 +344,6 @@ def it_ends_while_servers_die():
 
 
 keeper.carry_out(five_deaths_end_it, the_keeper_is_killed, it_ends_while_servers_die, a_message_that_nobody_served,
-                 what_is_kept, its_own_words, nothing_is_left_open, who_begins_meanwhile,
+                 what_is_kept, its_own_words, who_joins_while_a_configuration_is_read,
+                 strangers_are_not_taken_back, nothing_is_left_open, who_begins_meanwhile,
                  containers_notice_a_pause_only)

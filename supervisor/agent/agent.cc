@@ -73,6 +73,7 @@ Agent::Agent(const AgentOptions& options, Groundwork groundwork, const ServiceMa
     : options_(options),
       shared_(shared),
       socket_(std::move(groundwork.socket)),
+      to_open_(std::move(groundwork.open_groups)),
       control_socket_(std::move(groundwork.control)),
       orders_(shared == nullptr ? own_orders_ : shared->orders),
       kept_state_(read_or_give_up(shared == nullptr ? nullptr : &shared->kept)),
@@ -86,9 +87,6 @@ Agent::Agent(const AgentOptions& options, Groundwork groundwork, const ServiceMa
   }
   containers_.steer(options_.steering);
   clean_up();
-  for (Groundwork::OpenGroup& open : groundwork.open_groups) {
-    containers_.open_group(open.name, std::move(open.socket));
-  }
 }
 
 void Agent::clean_up() {
@@ -156,7 +154,8 @@ std::optional<std::string> Agent::begin() {
   return std::nullopt;
 }
 
-/// As the last server had done: what it had read is lost with it.
+/// As the last server had done: what it had read is lost with it. The loop turns, so nobody who is
+/// served by the state, which is not back yet, may be heard.
 void Agent::read_again() {
   bool over = false;
   reloader_->tell([&over](Reloader::Reading, const SteeringUpdate&) { over = true; });
@@ -166,6 +165,10 @@ void Agent::read_again() {
 }
 
 void Agent::go_on() {
+  // Who has come to them is heard from now on, as soon as the loop turns.
+  for (Groundwork::OpenGroup& open : to_open_) {
+    containers_.open_group(open.name, std::move(open.socket));
+  }
   if (shared_ == nullptr) return;
   if (const auto done = containers_.go_on(shared_->visitors); !done) {
     give_up_state(shared_->kept, done.error());
@@ -182,6 +185,8 @@ void Agent::take_connections_back() {
     if (!socket_.has_accepted(fd)) continue;
     StrangersFile connection = StrangersFile::of(UniqueFd(fd));
     if (const auto peer = peer_of(connection.fd())) connection.charge(peer->uid);
+    // The last server may have died before it asked, or before it had closed it.
+    if (!peer_is_root_or_ours(connection.fd())) continue;
     if (!containers_.has_served(inode_of(connection.fd()))) take_in(std::move(connection));
   }
 }

@@ -140,6 +140,7 @@ class Agent {
   const AgentOptions& options_;
   const Shared* const shared_;
   const ListeningSocket socket_;
+  std::vector<Groundwork::OpenGroup> to_open_;  ///< once the state is there
   std::optional<ControlSocket> control_socket_;
   EventLoop loop_;
   AgentOrders own_orders_;  ///< without a keeper

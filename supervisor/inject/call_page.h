@@ -7,8 +7,8 @@
 // then gives the thread back its signal mask and registers and returns from the call. So
 // - the caller completes its call by itself, with its signals blocked, and nobody waits. The code
 //   first fetches the descriptor by a call (Loans). Where mmap(2) fails, or the descriptor was
-//   lost, the code makes the caller's own call again, which is then run in stops and whose answer
-//   it returns; or
+//   lost, the code makes the caller's own call again, and returns its answer. That one is made in
+//   the other way, for its result must be known; or
 // - the code stops once before that: by a call that the filter answers with SECCOMP_RET_TRACE
 //   (kTracedArgument), which nobody but the tracer hears of. This is for attaches whose result we
 //   must know, and for callers that may not run untraced (StoppedThread::may_run_untraced).
@@ -111,10 +111,6 @@ class CallPage {
     kMaskRefused,  ///< a filter of its own refused to give it back its signal mask
   };
   [[nodiscard]] Message message(const seccomp_data& call) const;
-  /// Whether it is to be served as any call is.
-  [[nodiscard]] static bool begins_call(Message message) {
-    return message == Message::kNone || message == Message::kSite;
-  }
   /// Of a caller in a kSite; nothing where it has not taken a slot.
   [[nodiscard]] std::optional<std::uint64_t> slot_of_site(const seccomp_data& call) const;
   /// What that caller, the thread `tid`, is to do once its call is answered. Errors: EFAULT where

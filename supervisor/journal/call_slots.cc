@@ -28,14 +28,21 @@ void decide(CallSlot& slot, std::int64_t result) {
   slot.state.store(CallSlot::kDecided, std::memory_order_release);
 }
 
-/// Whether `again` is the call `first` with the mark. Who does not bear it cannot guess it.
-bool is_again(const seccomp_notif& first, const seccomp_notif& again) {
-  constexpr std::size_t kMark = 5;
+constexpr std::size_t kMark = 5;
+
+/// Whether the last argument of `again` is the mark of `first`. A thread that makes one up has
+/// nothing by it but the result of its own call.
+bool has_mark(const seccomp_notif& first, const seccomp_notif& again) {
   // A register of 32 bits has as much of it.
   const bool is_narrow = again.data.args[kMark] <= UINT32_MAX;
   const std::uint64_t mark = is_narrow ? static_cast<std::uint32_t>(first.id) : first.id;
-  return again.data.args[kMark] == mark && again.pid == first.pid &&
-         again.data.arch == first.data.arch && again.data.nr == first.data.nr &&
+  return again.data.args[kMark] == mark;
+}
+
+/// Whether both are the same, but for the last argument.
+bool is_alike(const seccomp_notif& first, const seccomp_notif& again) {
+  return again.pid == first.pid && again.data.arch == first.data.arch &&
+         again.data.nr == first.data.nr &&
          again.data.instruction_pointer == first.data.instruction_pointer &&
          std::equal(first.data.args, first.data.args + kMark, again.data.args);
 }
@@ -94,6 +101,7 @@ CallSlots::Left CallSlots::left_in(std::size_t number) const {
   left.listener = slot.listener;
   if (slot.state.load() == CallSlot::kDecided) left.decided = slot.result.load();
   left.marked = (slot.flags.load() & CallSlot::kMarked) != 0;
+  left.deaths = slot.deaths;
   return left;
 }
 
@@ -164,26 +172,51 @@ std::optional<std::uint64_t> CallSlots::mark(std::uint64_t call) {
 void CallSlots::await_again(std::uint64_t call) {
   const MutexLock lock(mutex_);
   const std::uint16_t number = find(call);
-  if (number == kEnd || awaited_.test(number)) return;
-  awaited_.set(number);
-  awaited_count_.fetch_add(1);
+  if (number == kEnd) return;
+  const bool is_marked = (slots_[number].flags.load() & CallSlot::kMarked) != 0;
+  // The repetition of a marked one: what comes again is that one.
+  if (!is_marked && find(slots_[number].notification.data.args[kMark]) != kEnd) {
+    release(number);
+    return;
+  }
+  awaited_.emplace(slots_[number].notification.pid, number);
+  awaited_count_.store(awaited_.size());
 }
 
 std::optional<CallSlots::Left> CallSlots::first_of(const seccomp_notif& notif, int listener) const {
   if (awaited_count_.load(std::memory_order_relaxed) == 0) return std::nullopt;
   const MutexLock lock(mutex_);
-  for (std::size_t number = 0; number < kSlots; ++number) {
-    if (awaited_.test(number) && slots_[number].listener == listener &&
-        is_again(slots_[number].notification, notif)) {
-      return left_in(number);
-    }
+  const auto [begin, end] = awaited_.equal_range(notif.pid);
+  std::optional<Left> repeated;
+  for (auto one = begin; one != end; ++one) {
+    const CallSlot& slot = slots_[one->second];
+    const seccomp_notif& first = slot.notification;
+    if (slot.listener != listener || !is_alike(first, notif)) continue;
+    Left left = left_in(one->second);
+    left.marked = left.marked && has_mark(first, notif);
+    if (left.marked) return left;
+    if (left.deaths != 0 && notif.data.args[kMark] == first.data.args[kMark]) repeated = left;
   }
-  return std::nullopt;
+  return repeated;
+}
+
+void CallSlots::go_on_as(std::uint64_t first, std::uint64_t again) {
+  const MutexLock lock(mutex_);
+  const std::uint16_t before = find(first);
+  const std::uint16_t now = find(again);
+  if (before == kEnd) return;
+  if (now != kEnd) slots_[now].deaths = slots_[before].deaths;
+  release(before);
 }
 
 std::size_t CallSlots::taken() const {
   const MutexLock lock(mutex_);
   return taken_.count();
+}
+
+std::size_t CallSlots::room_to_wait() const {
+  const std::size_t left = kSlots - taken();
+  return left > kForService ? left - kForService : 0;
 }
 
 void CallSlots::announce(std::uint64_t call, std::int64_t result) {
@@ -231,12 +264,15 @@ void CallSlots::leave(std::uint16_t slot) {
 
 void CallSlots::release(std::uint16_t slot) {
   leave(slot);
+  if (!awaited_.empty()) {
+    const auto [begin, end] = awaited_.equal_range(slots_[slot].notification.pid);
+    const auto at =
+        std::find_if(begin, end, [slot](const auto& one) { return one.second == slot; });
+    if (at != end) awaited_.erase(at);
+    awaited_count_.store(awaited_.size());
+  }
   slots_[slot].state.store(CallSlot::kFree, std::memory_order_release);
   taken_.reset(slot);
-  if (awaited_.test(slot)) {
-    awaited_.reset(slot);
-    awaited_count_.fetch_sub(1);
-  }
   first_free_ = std::min<std::size_t>(first_free_, slot);
   released_.notify_one();
 }

@@ -14,6 +14,9 @@
 // mark is therefore one that has not had its result, and its slot says what was decided of it; one
 // that comes without it is a new one. Only the thread itself can tell of the two moments.
 //
+// A call that was in service when a server crashed, and that its caller makes again with the mark
+// or without, has a slot of its own then, which takes over how many deaths it has seen.
+//
 // Ownership: borrows the file. Thread rule: any thread, but for what is said of it.
 #pragma once
 
@@ -27,6 +30,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "policy/base/mutex.h"
@@ -46,12 +50,15 @@ class CallSlots {
     seccomp_notif notification{};
     int listener = -1;  ///< its descriptor
     std::optional<std::int64_t> decided;
-    bool refused = false;  ///< it was in service at too many deaths
-    bool marked = false;   ///< its caller is not held any more, and may make its call again
+    bool refused = false;      ///< it was in service at too many deaths
+    bool marked = false;       ///< its caller is not held any more, and may make its call again
+    std::uint32_t deaths = 0;  ///< of servers in a row that had it in service
   };
 
   /// Calls of a user that may be put aside, each in a slot of its own: an eighth of all.
   static constexpr std::size_t kMostWaitingOfUser = journal::kSlots / 8;
+  /// Which no call that is put aside takes.
+  static constexpr std::size_t kForService = journal::kSlots / 8;
 
   /// Takes over what is there. `decisions`: RecoveredState's.
   CallSlots(StateFile& file, const std::vector<journal::CallDecision>& decisions);
@@ -85,12 +92,19 @@ class CallSlots {
   void forget(int listener);
   /// Its caller, which is held, is about to be marked: with what. Nothing where it has no slot.
   [[nodiscard]] std::optional<std::uint64_t> mark(std::uint64_t call);
-  /// A call that is left and marked keeps its slot, by which it is known when it comes again.
+  /// A call that is left, and whose caller may make it again, keeps its slot, by which it is known
+  /// then.
   void await_again(std::uint64_t call);
-  /// That of those which `notif` is again, a call of the listener.
+  /// That of those which `notif` is again, a call of the listener; `marked` where it bears the
+  /// mark. Without it, it may be another call that is the same, and the deaths alone are to count.
   [[nodiscard]] std::optional<Left> first_of(const seccomp_notif& notif, int listener) const;
+  /// `again` is the call `first`, whose deaths it takes over. That one's slot is free then.
+  void go_on_as(std::uint64_t first, std::uint64_t again);
   /// Taken ones.
   [[nodiscard]] std::size_t taken() const;
+  /// How many more may be put aside: all listeners share the slots, and calls in service are to
+  /// find some.
+  [[nodiscard]] std::size_t room_to_wait() const;
 
   // Of the change that a call makes, in the thread that serves it:
 
@@ -120,7 +134,8 @@ class CallSlots {
   Condition released_;
   std::bitset<journal::kSlots> taken_ GUARDED_BY(mutex_);
   std::size_t first_free_ GUARDED_BY(mutex_) = 0;  ///< none below it is free
-  std::bitset<journal::kSlots> awaited_ GUARDED_BY(mutex_);
+  /// Slots of calls that may come again, by the caller's thread: each call looks there.
+  std::unordered_multimap<std::uint32_t, std::uint16_t> awaited_ GUARDED_BY(mutex_);
   std::atomic<std::size_t> awaited_count_{0};
   /// Received ones by id: the first of each bucket, and the next one of each.
   std::array<std::uint16_t, kBuckets> first_ GUARDED_BY(mutex_);

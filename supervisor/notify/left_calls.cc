@@ -16,8 +16,10 @@ LeftCalls go_on_with(Listener& listener, std::span<const CallSlots::Left> left) 
   for (const CallSlots::Left& one : left) {
     if (one.listener != listener.fd()) continue;
     const std::uint64_t id = one.notification.id;
-    if (one.marked && !listener.alive(id) && exists(one.notification.pid)) {
+    // Of a caller that was held and not marked its deaths alone count.
+    if ((one.marked || one.deaths != 0) && !listener.alive(id) && exists(one.notification.pid)) {
       listener.slots()->await_again(id);
+      if (one.refused) ++calls.refused;
       continue;
     }
     if (!listener.waits_still(id)) continue;

@@ -21,7 +21,8 @@ struct LeftCalls {
 
 /// Those of `left` (CallSlots::take_left()) that are of this listener, whose calls are noted in the
 /// same slots. Answers those that are decided, and forgets those whose callers are gone, or make
-/// their call again. Of marked ones the slots stay till they do (CallSlots::await_again()).
+/// their call again. Of marked ones, and of those that ended a server, the slots stay till they do
+/// (CallSlots::await_again()).
 [[nodiscard]] LeftCalls go_on_with(Listener& listener, std::span<const CallSlots::Left> left);
 
 }  // namespace shmvisor

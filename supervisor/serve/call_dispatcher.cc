@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -22,11 +23,12 @@ namespace shmvisor {
 class CallDispatcher::ServedCaller : public ProcessCaller {
  public:
   ServedCaller(CallDispatcher& dispatcher, PendingCall& call, KnownThread thread,
-               std::shared_ptr<const NamespaceOwner> owner, const CallPage* call_page, uid_t user)
+               std::shared_ptr<const NamespaceOwner> owner, const CallPage* call_page, bool fails,
+               uid_t user)
       : ProcessCaller(call, std::move(thread), std::move(owner),
                       {dispatcher.expected_, dispatcher.features_, dispatcher.access_warnings_,
                        dispatcher.loans_, dispatcher.tracer_patience_},
-                      call_page, user),
+                      call_page, fails, user),
         pool_(dispatcher.pool_) {}
 
   void long_step() override { pool_.ensure_receiver(); }
@@ -66,9 +68,15 @@ CallDispatcher::CallDispatcher(Listener& listener, IpcNamespaces& namespaces,
           options.budget == nullptr ? own_budget_ : *options.budget, options.payer_group,
           ReceiverPool::calls_of(options.most_threads),
           [this](const seccomp_notif& notif) { return listener_.waits_still(notif.id); },
-          [this] { pool_.ask_to_look(); }, options.most_waiting_of_user),
+          [this] { pool_.ask_to_look(); }, options.most_waiting_of_user,
+          [this] { return room_to_wait(); }),
       judge_(options.rules, options.containers, options.payer_group, listener,
              [this] { pool_.ask_to_look(); }) {}
+
+std::size_t CallDispatcher::room_to_wait() const {
+  const CallSlots* const slots = listener_.slots();
+  return slots == nullptr ? std::numeric_limits<std::size_t>::max() : slots->room_to_wait();
+}
 
 std::chrono::milliseconds CallDispatcher::look() {
   // The rules first: they may bring the next time of a delayed call forward.
@@ -164,8 +172,8 @@ std::optional<uid_t> CallDispatcher::admit(PendingCall& call, KnownThread& threa
               .taken = options_.most_waiting_of_user});
       log_limited(spdlog::level::warn, LogTopic::kThreads, user,
                   "calls of user {} fail with ENOMEM: it keeps as many calls in service as it may, "
-                  "and {} more wait already",
-                  user, options_.most_waiting_of_user);
+                  "and no more may wait",
+                  user);
       break;
   }
   return std::nullopt;
@@ -208,7 +216,7 @@ void CallDispatcher::answer(PendingCall& call, KnownThread thread, uid_t user) {
     message = call_page->message(call.data());
     const auto undo = thread.identity->take_undo();
     if (undo && message == CallPage::Message::kFailed) undo();
-    if (!CallPage::begins_call(message)) call_page = nullptr;
+    if (message == CallPage::Message::kMaskRefused) call_page = nullptr;
   }
   const auto found = namespaces_.of(*thread.identity, options_.home.get(),
                                     thread.ids ? std::optional(thread.ids->uid) : std::nullopt);
@@ -218,7 +226,10 @@ void CallDispatcher::answer(PendingCall& call, KnownThread thread, uid_t user) {
   }
   origin.ipc_namespace = found->ipc_namespace;
   const std::shared_ptr<ThreadIdentity> identity = thread.identity;
-  ServedCaller caller(*this, call, std::move(thread), found->owner, call_page, user);
+  // It fails with the server that was to lend the caller a descriptor, too: so it is to go on with
+  // the page's code, and not step by step, or its caller would die with the next server.
+  const bool fails = message == CallPage::Message::kFailed;
+  ServedCaller caller(*this, call, std::move(thread), found->owner, call_page, fails, user);
   if (message == CallPage::Message::kMaskRefused) {
     caller.restore_signal_mask();
     call.answer(-EINVAL);

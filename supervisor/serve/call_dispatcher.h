@@ -63,6 +63,8 @@ class CallDispatcher final : public ReceiverPool::Handler {
   /// Counts the call as in service, and returns its user; nothing if the call was put aside or
   /// refused.
   std::optional<uid_t> admit(PendingCall& call, KnownThread& thread);
+  /// How many more calls may be put aside, of whatever listener.
+  [[nodiscard]] std::size_t room_to_wait() const;
   [[nodiscard]] CallOrigin origin_of(const PendingCall& call, const KnownThread& thread,
                                      uid_t user) const;
   /// Answers a call that no registry is asked about. `error`: an errno.

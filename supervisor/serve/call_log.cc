@@ -137,8 +137,7 @@ std::string describe(const Denial& denial) {
           "raise RLIMIT_NOFILE (ulimit -n)",
           taken, limit);
     case Denial::Reason::kCallsOfUser:
-      return fmt::format(
-          "its user keeps as many calls in service as it may, and {} more wait already", taken);
+      return "its user keeps as many calls in service as it may, and no more may wait";
   }
   return "for another reason";
 }

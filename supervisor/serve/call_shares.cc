@@ -13,8 +13,8 @@ CallShares::Admission CallShares::arrive(uid_t user, const seccomp_notif& call,
   Account& account = accounts_[user];
   // Calls that wait already come first.
   if (account.aside.empty() && admit(user, account)) return Admission::kServe;
-  if (account.aside.size() >= most_waiting_of_user_) make_room(account);
-  if (account.aside.size() >= most_waiting_of_user_) return Admission::kRefused;
+  if (!may_wait(account)) make_room(account);
+  if (!may_wait(account)) return Admission::kRefused;
   const Clock::time_point since = now ? *now : Clock::now();
   account.aside.push_back({call, since});
   ++aside_;
@@ -99,13 +99,23 @@ bool CallShares::admit(uid_t user, Account& account) {
   return true;
 }
 
+bool CallShares::may_wait(const Account& account) const {
+  return account.aside.size() < most_waiting_of_user_ &&
+         (room_ == nullptr || within_fair_share(aside_, room_()));
+}
+
 void CallShares::make_room(Account& account) {
   // This takes a system call for each waiting call, so it is not done for each refused call.
   if (account.refused_since_look++ % std::max<std::size_t>(most_waiting_of_user_ / 4, 1) != 0)
     return;
-  const std::size_t before = account.aside.size();
-  std::erase_if(account.aside, [this](const Aside& one) { return !alive_(one.call); });
-  count_out_of_aside(before - account.aside.size());
+  // Those of others count as well where it is the listener that has its share.
+  const bool of_all = account.aside.size() < most_waiting_of_user_;
+  std::size_t gone = 0;
+  for (auto& [user, one] : accounts_) {
+    if (!of_all && &one != &account) continue;
+    gone += std::erase_if(one.aside, [this](const Aside& call) { return !alive_(call.call); });
+  }
+  count_out_of_aside(gone);
 }
 
 void CallShares::count_out_of_aside(std::size_t calls) {

@@ -44,14 +44,18 @@ class CallShares {
   /// whether a call still waits. `resume`: called when calls that are aside may perhaps be served;
   /// another thread then has to ask can_resume() soon. `resume` must not wait, nor call a member of
   /// this object.
+  /// `room`: how many more calls may wait at all. Of this listener no more are put aside than that,
+  /// whatever users it has. Null: there is no such bound.
   CallShares(ServingBudget& budget, std::uint32_t group, int most_at_once,
              std::function<bool(const seccomp_notif&)> alive, std::function<void()> resume,
-             std::size_t most_waiting_of_user = kMostWaitingOfUser)
+             std::size_t most_waiting_of_user = kMostWaitingOfUser,
+             std::function<std::size_t()> room = nullptr)
       : budget_(budget),
         group_(group),
         alive_(std::move(alive)),
         resume_(std::move(resume)),
         most_waiting_of_user_(most_waiting_of_user),
+        room_(std::move(room)),
         most_at_once_(most_at_once),
         waiter_(budget, resume_) {}
   CallShares(const CallShares&) = delete;
@@ -106,7 +110,9 @@ class CallShares {
   /// The first waiting user for whom `may(user, account)` is true; null for none.
   template <typename May>
   Accounts::value_type* first_that(May may) REQUIRES(mutex_);
-  /// Forgets calls whose callers are gone, unless that was tried just now.
+  /// Whether one more of its calls may be put aside.
+  [[nodiscard]] bool may_wait(const Account& account) const REQUIRES(mutex_);
+  /// Forgets calls whose callers are gone, unless that was tried just now for this account.
   void make_room(Account& account) REQUIRES(mutex_);
   void count_out_of_aside(std::size_t calls) REQUIRES(mutex_);
 
@@ -115,6 +121,7 @@ class CallShares {
   const std::function<bool(const seccomp_notif&)> alive_;
   const std::function<void()> resume_;
   const std::size_t most_waiting_of_user_;
+  const std::function<std::size_t()> room_;
   Mutex mutex_;  ///< before the budget's
   int most_at_once_ GUARDED_BY(mutex_);
   int served_ GUARDED_BY(mutex_) = 0;

@@ -35,9 +35,10 @@ struct CallerServices {
 class ProcessCaller : public Caller, private Subject {
  public:
   /// `owner`: of the registry that the call goes to. `call_page`: null if the caller gets none.
-  /// `user`: the user who is accountable for the caller.
+  /// `fails`: whether the call is what its caller has tried to complete by itself. `user`: the user
+  /// who is accountable for the caller.
   ProcessCaller(PendingCall& call, KnownThread thread, std::shared_ptr<const NamespaceOwner> owner,
-                const CallerServices& services, const CallPage* call_page, uid_t user)
+                const CallerServices& services, const CallPage* call_page, bool fails, uid_t user)
       : call_(call),
         thread_(std::move(thread)),
         owner_(std::move(owner)),
@@ -48,8 +49,8 @@ class ProcessCaller : public Caller, private Subject {
                call_page == nullptr
                    ? CallPageUse()
                    : CallPageUse{call_page, &thread_.identity->call_page_misses(),
-                                 thread_.remembered, &services.loans, thread_.identity->unique(),
-                                 user, &thread_.identity->site_calls()},
+                                 thread_.remembered && !fails, &services.loans,
+                                 thread_.identity->unique(), user, &thread_.identity->site_calls()},
                {&services.tracer_patience, user}) {}
 
   Subject& subject() override { return *this; }

@@ -204,7 +204,8 @@ bool Registers::is_in(const seccomp_data& data) const {
 
 Registers Registers::with_last_argument(Abi /*abi*/, std::uint64_t value) const {
   Registers next = *this;
-  next.raw_.user.regs[kMostArguments - 1] = value & argument_mask(raw_);
+  auto& last = next.raw_.user.regs[kMostArguments - 1];
+  last = (last & ~argument_mask(raw_)) | (value & argument_mask(raw_));
   return next;
 }
 

@@ -186,7 +186,9 @@ bool Registers::is_in(const seccomp_data& data) const {
 Registers Registers::with_last_argument(Abi abi, std::uint64_t value) const {
   Registers next = *this;
   const Convention& convention = convention_of(abi);
-  next.raw_.*convention.arguments.back() = value & convention.argument_mask;
+  auto& last = next.raw_.*convention.arguments.back();
+  // 64-bit code may make a call of 32 bits, and has the rest still.
+  last = (last & ~convention.argument_mask) | (value & convention.argument_mask);
   return next;
 }
 
