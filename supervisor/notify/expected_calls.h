@@ -5,9 +5,9 @@
 // call again (RepeatedCall) does the same. The thread that receives such a call hands it to the
 // thread that expects it, instead of serving it.
 //
-// A call from an expected tid may be another call than the expected one: one that was received
-// before and is void since, or one of another thread that took over the tid by an exec. The
-// expecting thread must tell them apart. It gives other calls back, and they are served after all.
+// A call from an expected tid may be another call than the expected one: an earlier call that is
+// void since, or the call of another thread that took over the tid by an exec. The expecting thread
+// must tell them apart. It gives other calls back, and they are served after all.
 //
 // Thread rule: any thread.
 #pragma once
@@ -32,7 +32,7 @@ namespace shmvisor {
 class ExpectedCalls {
  public:
   /// `somebody_receives`: called before a call is awaited; makes another thread receive.
-  /// `if_a_call_waits`: does the same where a call waits to be received already.
+  /// `if_a_call_waits`: does the same, but only if a call waits to be received already.
   explicit ExpectedCalls(
       std::function<void()> somebody_receives, std::function<void()> if_a_call_waits = [] {})
       : somebody_receives_(std::move(somebody_receives)),
@@ -40,7 +40,7 @@ class ExpectedCalls {
 
   /// Makes a thread other than the calling one receive.
   void let_another_receive() const { somebody_receives_(); }
-  /// The same where a call waits already. To be called before a caller is stopped.
+  /// The same, but only if a call waits already. To be called before a caller is stopped.
   void let_another_receive_waiting() const { if_a_call_waits_(); }
   /// From now on calls of `tid` are kept for next() and await().
   void expect(pid_t tid);
@@ -52,7 +52,7 @@ class ExpectedCalls {
   /// comes within two seconds. Ends the expectation.
   std::optional<std::uint64_t> await(pid_t tid);
 
-  /// Hands the call to the thread that expects it. False where none does.
+  /// Hands the call to the thread that expects it. False if no thread does.
   bool claim(const seccomp_notif& notif);
   void give_back(const seccomp_notif& notif);
   /// A call that was given back, to be served.

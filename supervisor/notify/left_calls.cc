@@ -6,7 +6,7 @@
 namespace shmvisor {
 namespace {
 
-/// Another thread may have its number by now: then the slot stays as long as that one.
+/// Another thread may have the tid by now: then the slot stays as long as that thread.
 bool exists(std::uint32_t tid) { return ::kill(static_cast<pid_t>(tid), 0) == 0 || errno != ESRCH; }
 
 }  // namespace

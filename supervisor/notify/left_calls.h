@@ -1,4 +1,4 @@
-// Calls that a server that died had received and not answered: what the next one does with them.
+// Calls that a dead server had received and not answered: what the next server does with them.
 //
 // Thread rule: before the listener receives.
 #pragma once
@@ -16,13 +16,13 @@ namespace shmvisor {
 struct LeftCalls {
   std::vector<seccomp_notif> to_serve;  ///< as if they had just come
   std::size_t answered = 0;             ///< with what was decided
-  std::size_t refused = 0;              ///< of these: they were in service at too many deaths
+  std::size_t refused = 0;              ///< some of the answered: in service at too many deaths
 };
 
-/// Those of `left` (CallSlots::take_left()) that are of this listener, whose calls are noted in the
-/// same slots. Answers those that are decided, and forgets those whose callers are gone, or make
-/// their call again. Of marked ones, and of those that ended a server, the slots stay till they do
-/// (CallSlots::await_again()).
+/// Goes on with the calls in `left` (CallSlots::take_left()) of this listener, whose later calls
+/// are noted in the same slots. Answers calls that are decided already. Forgets calls whose callers
+/// are gone, or make their call again. The slot of a marked call, or of one that ended a server,
+/// stays until its caller does so (CallSlots::await_again()).
 [[nodiscard]] LeftCalls go_on_with(Listener& listener, std::span<const CallSlots::Left> left);
 
 }  // namespace shmvisor

@@ -25,8 +25,8 @@ struct Roomy {
   };
 };
 
-/// Every one of these calls takes a lock, and a signal that comes meanwhile, for a KickTimer has
-/// gone off late, says nothing about the call.
+/// Each of these calls takes a lock. A signal that comes meanwhile (a KickTimer has gone off late)
+/// says nothing about the call.
 int ioctl_uninterrupted(int fd, unsigned long request, void* argument) {
   int result = 0;
   do {
@@ -35,10 +35,10 @@ int ioctl_uninterrupted(int fd, unsigned long request, void* argument) {
   return result;
 }
 
-/// Waits until the caller, which may be frozen, has taken it.
+/// Waits until the caller, which may be frozen, has taken the descriptor.
 Result<int> add(const UniqueFd& listener, seccomp_notif_addfd& addfd) {
   HeldLocks::assert_may_wait();
-  // EINTR here means that the caller has not taken it, nor will.
+  // EINTR here means that the caller has not taken the descriptor, and will not.
   const int installed = ioctl_uninterrupted(listener.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
   if (installed < 0) return Errno::current();
   return installed;

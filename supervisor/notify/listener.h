@@ -26,15 +26,15 @@ namespace shmvisor {
 
 /// The answer -ERESTARTNOINTR of include/linux/errno.h: the kernel repeats the call, also after a
 /// signal handler, and the program sees nothing of it. A caller that we take out of its wait gets
-/// it first: if we die before we set the result, the call comes again. Precondition: the caller is
-/// about to stop or to take a signal, since only then does the kernel look at this value.
+/// this answer first: if we die before we set the result, the call comes again. Precondition: the
+/// caller is about to stop or to take a signal, since only then does the kernel look at this value.
 inline constexpr std::int64_t kCallAgain = -513;
 
 /// How a caller waits for the answer, which the filter's flags decide.
 enum class WaitKind : std::uint8_t {
-  kUnknown,        ///< another party's filter, and no caller has shown it yet
+  kUnknown,        ///< another party's filter, and no caller has shown its kind yet
   kKillable,       ///< WAIT_KILLABLE_RECV: a received call ends by its answer or by death
-  kInterruptible,  ///< by any signal
+  kInterruptible,  ///< any signal ends the wait
 };
 
 class Listener {
@@ -52,43 +52,44 @@ class Listener {
     wait_kind_.store(wait_kind, std::memory_order_relaxed);
     if (kept_wait_kind_ != nullptr) kept_wait_kind_->store(static_cast<std::uint8_t>(wait_kind));
   }
-  /// From now on `place`, borrowed, has what is learnt, too. Before anything is received.
+  /// From now on learn() also stores into `place`, borrowed. To be called before anything is
+  /// received.
   void keep_wait_kind_in(std::atomic<std::uint8_t>& place) { kept_wait_kind_ = &place; }
 
-  /// Wake-ups on the caller's own CPU (Linux 6.6): ten times as fast as across CPUs.
+  /// Switches on wake-ups on the caller's own CPU (Linux 6.6): ten times as fast as across CPUs.
   void use_sync_wake_up(KernelFeatures& features);
 
   /// From now on each call has a slot from the moment when it is received till it is answered, so
-  /// that another process can go on with it (left_calls.h). `slots`, borrowed, outlive this. Before
-  /// anything is received.
+  /// that another process can go on with the call (left_calls.h). `slots`, borrowed, outlive the
+  /// listener. To be called before anything is received.
   void note_calls_in(CallSlots& slots) { slots_ = &slots; }
-  /// Null where calls are not noted.
+  /// Null if calls are not noted.
   [[nodiscard]] CallSlots* slots() const { return slots_; }
 
-  /// EINTR also where no slot is free for a while.
+  /// EINTR also if no slot is free for a while.
   [[nodiscard]] Result<seccomp_notif> receive();
   /// Whether the call is still waiting, and so whether its tid still means its thread.
   [[nodiscard]] bool alive(std::uint64_t id) const;
   /// `result`: a value, or an errno negated.
   Result<void> respond(std::uint64_t id, std::int64_t result);
-  /// Answers with the order to make the call again, kCallAgain, while the call is not over for us:
+  /// Answers with the order to make the call again, kCallAgain. The call is not over for us then:
   /// its slot is kept till done_with().
   Result<void> send_back(std::uint64_t id);
-  /// The call is over, in another way than by an answer through this.
+  /// To be called when the call is over in another way than by respond().
   void done_with(std::uint64_t id) {
     if (slots_ != nullptr) slots_->free(id);
   }
-  /// alive() of a call that nobody serves. One whose caller is gone is not answered, so it ends
-  /// here.
+  /// alive() of a call that no thread serves. If the caller is gone, the call will not be answered,
+  /// so this also frees its slot.
   [[nodiscard]] bool waits_still(std::uint64_t id);
   /// The kernel carries the call out itself. Not for a decision that must hold: the caller's memory
   /// may have changed since.
   Result<void> let_through(std::uint64_t id);
   /// Puts a copy of `fd` into the caller's table, close-on-exec, as the lowest number that is free;
-  /// the call still waits. EMFILE where the table is full.
+  /// the call still waits. EMFILE if the table is full.
   Result<int> add_fd(std::uint64_t id, int fd);
-  /// Puts it at `number`, in place of what is open there. EBADF where that is beyond the caller's
-  /// RLIMIT_NOFILE, EBUSY where another thread's call is about to open it.
+  /// Puts the copy at `number`, in place of what is open there. EBADF if `number` is beyond the
+  /// caller's RLIMIT_NOFILE, EBUSY if another thread's call is about to open `number`.
   Result<int> add_fd_as(std::uint64_t id, int fd, int number);
   /// The same, and answers the call with the number, in one step (Linux 5.14). A signal to this
   /// thread during the step, at least SIGSTOP, can spoil it: then the call is answered with 0,

@@ -20,16 +20,17 @@
 
 namespace shmvisor {
 
-/// The way of an answer that the notification alone cannot take: it was used up, say.
+/// Another way of the answer to the caller, for when the notification was used up, say.
 class AnswerRoute {
  public:
   AnswerRoute() = default;
   AnswerRoute(const AnswerRoute&) = delete;
   AnswerRoute& operator=(const AnswerRoute&) = delete;
   virtual ~AnswerRoute() = default;
-  /// False where the caller has died.
+  /// False if the caller has died.
   virtual bool deliver(std::int64_t result) = 0;
-  /// Whether it holds the caller until then. Otherwise the caller waits in its notification still.
+  /// Whether the route holds the caller until deliver(). Otherwise the caller still waits in its
+  /// notification.
   [[nodiscard]] virtual bool holds_caller() const { return true; }
 };
 
@@ -49,7 +50,7 @@ class PendingCall {
   [[nodiscard]] const seccomp_data& data() const { return notif_.data; }
   [[nodiscard]] Listener& listener() { return listener_; }
 
-  /// Whether tid() still means the caller. Always so while an AnswerRoute holds it.
+  /// Whether tid() still means the caller. Always so while an AnswerRoute holds the caller.
   [[nodiscard]] bool alive() const {
     return (route_ != nullptr && route_->holds_caller()) || listener_.alive(notif_.id);
   }
@@ -68,12 +69,13 @@ class PendingCall {
     answered_ = true;
     if (listener_.slots() != nullptr) listener_.slots()->put_aside(notif_.id);
   }
-  /// The next change that this thread makes in a registry is the call's, whose result it is.
+  /// Says that the next change which this thread makes in a registry belongs to the call, and that
+  /// `result` is the call's result.
   void announce(std::int64_t result) {
     if (listener_.slots() != nullptr) listener_.slots()->announce(notif_.id, result);
   }
-  /// Has the caller make its call again. Precondition: not answered yet, and a signal is pending
-  /// for the caller. A later answer() is not delivered.
+  /// Makes the caller repeat its call. Precondition: not answered yet, and a signal is pending for
+  /// the caller. A later answer() is not delivered.
   void let_come_again();
   [[nodiscard]] bool comes_again() const { return comes_again_; }
   /// True when the caller got the result. Precondition: not answered yet.

@@ -9,8 +9,8 @@ namespace shmvisor {
 
 enum class CleanupMode : std::uint8_t {
   kKeep,        ///< as natively
-  kRmidForced,  ///< kernel.shm_rmid_forced, but for IPC namespaces that are made inside
-  kOrphaned,  ///< those that nobody maps and whose creator and last user have ended: OrphanCleanup
+  kRmidForced,  ///< kernel.shm_rmid_forced is set, but not in IPC namespaces that are made inside
+  kOrphaned,    ///< unmapped ones are removed once creator and last user have ended: OrphanCleanup
 };
 
 }  // namespace shmvisor

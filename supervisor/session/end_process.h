@@ -1,8 +1,8 @@
-// end_process_at_once: ends this process without destroying its sessions. For when another process
-// keeps one of our threads, which uses what a return from main() would destroy.
+// end_process_at_once: ends this process without destroying its sessions. To be called when another
+// process keeps one of our threads, and that thread uses what a return from main() would destroy.
 //
-// This is the only place that does so. No destructor runs, not even a static one. Queued log lines
-// are written as far as their reader takes them.
+// No other place ends the process like this. No destructor runs, not even a static one. Queued log
+// lines are written as far as their reader takes them.
 //
 // Thread rule: the main thread.
 #pragma once

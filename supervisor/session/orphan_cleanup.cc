@@ -13,7 +13,8 @@ OrphanCleanup::OrphanCleanup(EventLoop& loop, std::function<Sessions()> sessions
 
 void OrphanCleanup::look() {
   look_again_.set(Clock::now() + kBetweenLooks);
-  // While one takes longer there is no other. Each session is let go before the task has ended.
+  // While a search takes longer no other begins. Each session is released before the task has
+  // ended.
   (void)looking_.start([some = sessions_(), all = searches_]() mutable {
     std::map<std::uint32_t, OrphanSearch> searches;
     for (auto& session : some) {

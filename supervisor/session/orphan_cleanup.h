@@ -1,5 +1,5 @@
-// OrphanCleanup: has sessions look for orphans (OrphanSearch) once a second, beside the loop, as
-// CleanupMode::kOrphaned wants it.
+// OrphanCleanup: searches all sessions for orphans (OrphanSearch) once a second, beside the loop;
+// this is what CleanupMode::kOrphaned does.
 //
 // Ownership: borrows the loop. It may be destroyed once wait_for_end() has succeeded. Thread rule:
 // the loop's thread.
@@ -25,17 +25,17 @@ class OrphanCleanup {
 
   using Sessions = std::vector<std::shared_ptr<Session>>;
 
-  /// `sessions`: those that there are.
+  /// `sessions`: returns the sessions that exist now.
   OrphanCleanup(EventLoop& loop, std::function<Sessions()> sessions);
 
-  /// Begins no look more. False where the one under way takes longer: see end_process.h.
+  /// Begins no further search. False if the running search takes longer: see end_process.h.
   bool wait_for_end(std::chrono::milliseconds bound);
 
  private:
   void look();
 
   const std::function<Sessions()> sessions_;
-  /// By the number of their session. The running task's, or the next one's.
+  /// By the number of the session. The running task has them, or the next task will.
   const std::shared_ptr<std::map<std::uint32_t, OrphanSearch>> searches_ =
       std::make_shared<std::map<std::uint32_t, OrphanSearch>>();
   BackgroundTask looking_;

@@ -14,7 +14,7 @@
 namespace shmvisor {
 namespace {
 
-/// Of a first thread that has ended the others may live.
+/// The first thread of a process may have ended while its other threads live.
 bool has_ended(const PidRecord& process) {
   if (process.pid == 0) return false;  // nobody knows
   const auto status = TaskStatus::read(process.pid);
@@ -36,7 +36,7 @@ bool may_go(const RegistryState& state, const Segment& segment) {
          !awaits_its_first_user(state, segment);
 }
 
-/// False where somebody has attached it meanwhile.
+/// False if a process has attached the segment meanwhile.
 bool remove(Registry& registry, const std::shared_ptr<Segment>& segment) {
   const std::int64_t attached_at = segment->stamps().atime;
   Dropped dropped;
@@ -64,7 +64,7 @@ void OrphanSearch::look(const Registries& registries) {
   Suspects found;
   look_in(*registries.initial(), found);
   for (const IpcNamespaceId id : registries.others()) {
-    // It may have ended meanwhile.
+    // The registry may have ended meanwhile.
     if (const auto registry = registries.find(id)) look_in(*registry, found);
   }
   suspects_ = std::move(found);

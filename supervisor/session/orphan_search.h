@@ -1,8 +1,9 @@
-// OrphanSearch: finds segments that nobody maps, and whose creator and last user have ended, and
-// removes them: those that it found twice in a row.
+// OrphanSearch: finds segments that no process maps, and whose creator and last user have ended. A
+// segment that was found twice in a row is removed.
 //
-// Whether processes live is read in /proc. One that has the pid of an ended one now keeps a
-// segment, and so does one that cannot be seen. An attach or a removal meanwhile keeps it too.
+// Whether a process lives is read in /proc. A process that now has the pid of an ended one keeps
+// the segment alive, and so does a process that cannot be seen. An attach between the two searches
+// keeps the segment too.
 //
 // Thread rule: one thread at a time.
 #pragma once
@@ -14,14 +15,14 @@
 
 namespace shmvisor {
 
-/// Whether we made it and nobody has had it yet. The creator and last user of one that was restored
-/// are of another run; the creator of one that was loaded is shmvisor, and it has no last user.
-/// Precondition: the registry's lock is held.
+/// Whether we made the segment (by a restore or a load), and no process has attached it yet. The
+/// creator and last user of a restored segment are of another run; the creator of a loaded segment
+/// is shmvisor, and it has no last user. Precondition: the registry's lock is held.
 [[nodiscard]] bool awaits_its_first_user(const RegistryState& state, const Segment& segment);
 
 class OrphanSearch {
  public:
-  /// Removes what was found before and is an orphan still.
+  /// Removes segments that the search before found and that still are orphans; remembers new ones.
   void look(const Registries& registries);
 
  private:

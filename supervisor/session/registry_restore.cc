@@ -35,8 +35,8 @@ Result<void> write_all(int fd, std::span<const std::byte> bytes, std::uint64_t o
   return {};
 }
 
-/// hugetlbfs has no write(2). Pages are allocated before they are touched, which would kill us
-/// where there are none.
+/// hugetlbfs has no write(2). Pages are allocated before they are touched: a touch would kill us if
+/// no page is free.
 Result<void> write_huge(int fd, std::span<const std::byte> bytes, std::uint64_t offset,
                         std::uint64_t page_bytes) {
   while (!bytes.empty()) {
@@ -183,7 +183,7 @@ class Restoring {
     change(InsertSegment{saved::free_id_of(segment.id), last_});
   }
 
-  /// As far as this machine lets us; a segment counts as locked anyway.
+  /// Locks pages as far as this machine lets us; a segment counts as locked anyway.
   void lock_pages() {
     for (const auto& [segment, user] : locked_) {
       const auto found = registry_.read()->find(segment->id());

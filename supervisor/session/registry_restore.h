@@ -1,13 +1,14 @@
 // Fills an empty registry from a file that `shmvisor save` wrote: segments with their identifiers,
 // keys, owners, creators, modes, times and contents, the limits, and where identifiers go on.
 //
-// Nobody has a restored segment attached, and none counts as abandoned before somebody had: its
-// creator is taken to be this process. Limits of the new run bind what is restored; those of the
-// file need not have, since limits may be lowered below what exists.
+// No process has a restored segment attached. The segment does not count as abandoned before a
+// process has attached it: until then this process counts as its creator. Restored segments must
+// fit the limits of the new run. They need not fit the limits of the file, since limits may be
+// lowered below what exists.
 //
-// Errors: a clause that follows the file's name. The registry may have a part of the file then, and
-// must not be used. Thread rule: before anybody is served of it; one thread, which waits for a
-// disk.
+// Errors: a clause that follows the file's name. Then the registry may have a part of the file, and
+// must not be used. Thread rule: before any call is answered from the registry; one thread, which
+// waits for a disk.
 #pragma once
 
 #include <sys/types.h>
@@ -25,16 +26,16 @@
 namespace shmvisor {
 
 struct RestoreOrder {
-  /// Of the new run, where its options set them: in place of the file's.
+  /// Limits that options of the new run set; they replace the file's.
   LimitSettings limits = {};
-  /// kernel.shm_rmid_forced, the same.
+  /// kernel.shm_rmid_forced of the new run; replaces the file's.
   std::optional<bool> rmid_forced = {};
-  /// Whether the ids are there, in our user namespace and in the command's.
+  /// Whether the ids exist, in our user namespace and in the command's.
   std::function<bool(uid_t)> knows_user;
   std::function<bool(gid_t)> knows_group;
 };
 
-/// How many segments. May throw std::bad_alloc.
+/// Returns how many segments were restored. May throw std::bad_alloc.
 [[nodiscard]] Result<std::size_t, std::string> restore_registry(saved::StateReader& file,
                                                                 Registry& registry,
                                                                 const RestoreOrder& order);

@@ -52,7 +52,7 @@ Copied copy_state(Registry& registry) {
   return copied;
 }
 
-/// What its memory is does not change; and all memory here is the Machine's.
+/// The properties of a segment's memory do not change; and all memory here is the Machine's.
 void add_memory(saved::SegmentState& copy, const Segment& segment) {
   auto& memory = static_cast<MemfdMemory&>(segment.memory());
   copy.huge = memory.is_huge();

@@ -1,12 +1,12 @@
-// Reloader: reads the operator's configuration again when somebody asks for that, and puts it into
-// effect: for signals and for clients alike, one reading after another, so that what was read last
-// is in force.
+// Reloader: reads the operator's configuration again when a signal or a client asks for that, and
+// puts it into effect. Readings follow one another, so that the last one read is in force.
 //
-// Nobody is served by a reading that began before it asked. Those who ask while one is under way
-// share the next.
+// A request is never answered by a reading that began before the request. All requests that come
+// during a reading share the next reading.
 //
-// Errors: a configuration with a problem changes nothing. Where memory runs out while a good one is
-// put into effect, that is tried again until it is in force as a whole, and only then told.
+// Errors: a configuration with a problem changes nothing. If memory runs out while a good one is
+// put into effect, that is tried again until the configuration is in force as a whole, and only
+// then told.
 // Ownership: borrows the loop; `read` must own what it uses. It may be destroyed once
 // wait_for_end() has succeeded. Thread rule: the loop's thread.
 #pragma once
@@ -24,7 +24,7 @@ namespace shmvisor {
 
 class Reloader {
  public:
-  /// Counted from 1 on.
+  /// The number of a reading, counted from 1 on.
   using Reading = std::uint64_t;
   using Apply = std::function<void(const Steering&)>;
   using Told = std::function<void(Reading, const SteeringUpdate&)>;
@@ -33,11 +33,11 @@ class Reloader {
   Reloader(EventLoop& loop, ReadSteering read, Apply apply);
 
   [[nodiscard]] bool valid() const { return task_.valid(); }
-  /// `told`: after each reading; one call back for all who asked for it.
+  /// `told` is called after each reading; once for all requests that share the reading.
   void tell(Told told) { told_ = std::move(told); }
-  /// The reading that will serve whoever asks now.
+  /// Asks for a reading. Returns the number of the one that will answer this request.
   Reading ask();
-  /// False where a disk keeps the reading for longer.
+  /// False if a disk keeps the reading for longer.
   bool wait_for_end(std::chrono::milliseconds bound);
 
  private:

@@ -1,8 +1,8 @@
-// ServedListener: a listener, the server that answers its calls, and the session that they are
-// answered from, for as long as a thread may need it.
+// ServedListener: a listener, the server that answers its calls, and the session from which they
+// are answered. All three live as long as a serving thread may need them.
 //
-// Ownership: owns listener and server, shares the session. It may be destroyed where Server may.
-// Thread rule: as Server.
+// Ownership: owns listener and server, shares the session. It may be destroyed when Server may.
+// Thread rule: that of Server.
 #pragma once
 
 #include <spdlog/spdlog.h>
@@ -31,8 +31,9 @@ class ServedListener {
     listener_.use_sync_wake_up(session_->features());
   }
 
-  /// Goes on with those calls in `left` that are its own (CallSlots::take_left()), and notes those
-  /// to come in `slots`, borrowed. Before the server starts. Whether some are to be served.
+  /// Takes over those calls in `left` that belong to this listener (CallSlots::take_left()), and
+  /// notes later calls in `slots`, borrowed. To be called before the server starts. Returns whether
+  /// some of the calls are to be served.
   bool begin_with(CallSlots& slots, std::span<const CallSlots::Left> left) {
     listener_.note_calls_in(slots);
     LeftCalls calls = go_on_with(listener_, left);

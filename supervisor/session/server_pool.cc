@@ -22,9 +22,9 @@ using Clock = EventLoop::Clock;
 
 /// A listener that received nothing from one look to the next is quiet.
 constexpr std::chrono::milliseconds kBetweenLooks(1000);
-/// Threads that are on their way out are looked at so often.
+/// Between looks whether ending threads have ended.
 constexpr std::chrono::milliseconds kBetweenEndings(10);
-/// When no thread, or descriptor, was to be had.
+/// Between tries when no thread or descriptor could be created.
 constexpr std::chrono::milliseconds kBetweenWakes(50);
 constexpr std::size_t kEventsAtOnce = 64;
 
@@ -72,7 +72,8 @@ Result<void> ServerPool::add(UniqueFd listener, WaitKind wait_kind, Client clien
   Entry& entry = resting_.back();
   entry.list = &resting_;
   entry.self = std::prev(resting_.end());
-  // The last that may fail: closed, a file that others have open too would be watched still.
+  // The last step that may fail: epoll would go on watching a closed file that others have open
+  // too.
   epoll_event wanted{};
   wanted.events = EPOLLIN;
   wanted.data.ptr = &entry;
@@ -104,7 +105,7 @@ void ServerPool::watch(Entry& entry, unsigned events) const {
 
 void ServerPool::look() {
   std::array<epoll_event, kEventsAtOnce> events{};
-  // Each of them once, for the last to end is to be known when a look is over.
+  // Each listener once: after a look it must be known whether the last one has ended.
   for (std::size_t batches = size() / kEventsAtOnce + 1; batches > 0; --batches) {
     const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsAtOnce, 0);
     for (int i = 0; i < count; ++i) {
@@ -169,11 +170,11 @@ void ServerPool::lay_quiet_ones_to_rest() {
         received == entry.received_at_last_look && !entry.server().has_delayed_calls();
     entry.received_at_last_look = received;
     if (!quiet && !entry.wants_rest) continue;
-    // From here on no thread may be left that receives, so a call must wake us.
+    // From here on perhaps no thread receives any more, so a call must wake us.
     if (!entry.wants_rest) watch(entry, EPOLLIN);
     entry.wants_rest = true;
     entry.server().rest();
-    // Of one that came meanwhile. Also where a thread is kept: nobody else would look at the call.
+    // A delayed call may have come meanwhile. No other thread would look at it.
     if (entry.server().has_delayed_calls()) {
       wake(entry);
       continue;

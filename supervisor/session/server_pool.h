@@ -1,13 +1,13 @@
 // ServerPool: the servers of any number of listeners, which come and go; most of them are quiet.
 //
 // A busy listener has threads of its own (Server). A listener that was quiet for a second has none:
-// it is watched by epoll(7) together with all others, and gets threads again with the next call.
-// When the last process under a filter has ended, Client::ended is called. The server is destroyed
-// as soon as no thread needs it, and the session with the last of its users.
+// epoll(7) watches it together with all other quiet listeners, and the next call gives it threads
+// again. When the last process under a filter has ended, Client::ended is called. The server is
+// destroyed as soon as no thread needs it, and the session with the last of its users.
 //
-// Ownership: owns listeners and servers, shares sessions. It may be destroyed once drain()
-// has succeeded; otherwise the process must end without that. Borrows the loop, in which it does
-// its part. Thread rule: one thread.
+// Ownership: owns listeners and servers, shares sessions. It may be destroyed once drain() has
+// succeeded; otherwise the process must end without destroying it. Borrows the loop, in which its
+// callbacks run. Thread rule: one thread.
 #pragma once
 
 #include <atomic>
@@ -42,14 +42,14 @@ class ServerPool {
     /// Where calls are noted for another process; null: nowhere. See ServedListener::begin_with().
     CallSlots* slots = nullptr;
     std::span<const CallSlots::Left> left = {};
-    /// Where it is noted how callers wait, as they show it; borrowed. Null: nowhere.
+    /// Where the pool notes how callers wait, once a caller has shown it; borrowed. Null: nowhere.
     std::atomic<std::uint8_t>* wait_kind = nullptr;
   };
 
   /// Whether listeners can be watched at all.
   [[nodiscard]] bool valid() const { return epoll_.valid(); }
-  /// Serves the listener's calls from now on. EMFILE or ENOSPC where it cannot be watched: then it
-  /// is closed. What throws has done nothing else.
+  /// Serves the listener's calls from now on. EMFILE or ENOSPC if the listener cannot be watched:
+  /// then it is closed. If this throws, only the listener was closed.
   Result<void> add(UniqueFd listener, WaitKind wait_kind, Client client);
 
   /// Does at once what the loop also does: gives threads to listeners with calls, and ends those
@@ -61,8 +61,8 @@ class ServerPool {
   /// Listeners that have threads.
   [[nodiscard]] std::size_t awake() const { return awake_.size(); }
 
-  /// Receives no further call, and waits until the calls in service are answered. False where some
-  /// were not in time.
+  /// Receives no further call, and waits until the calls in service are answered. False if some
+  /// were not answered in time.
   bool drain(std::chrono::milliseconds bound);
 
  private:
@@ -77,7 +77,7 @@ class ServerPool {
   void lay_quiet_ones_to_rest();
   void destroy_ended_ones();
 
-  const UniqueFd epoll_;  ///< of all listeners: there may be thousands, most of them quiet
+  const UniqueFd epoll_;  ///< watches all listeners: there may be thousands, most of them quiet
   Entries resting_;
   Entries awake_;
   Entries ended_;

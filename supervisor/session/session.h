@@ -2,11 +2,11 @@
 // registries, its machine, its shares of our resources, its call page.
 //
 // `run` has one session, which it shares with the commands that join; the agent has one for each
-// group of containers. Upkeep does what has to be done without a call.
+// group of containers. Upkeep does the work that no call asks for.
 //
 // Ownership: each server and each upkeep task shares the session for as long as it may need it. The
-// session owns what it lends. Thread rule: made by the main thread; what it lends has rules of its
-// own.
+// session owns the objects that its members return. Thread rule: made by the main thread; the
+// returned objects have rules of their own.
 #pragma once
 
 #include <cstddef>
@@ -39,8 +39,8 @@ class Session : private CleanupObserver {
   static std::shared_ptr<Session> of_command(std::shared_ptr<SessionResources> resources,
                                              const Limits& limits, const MemoryPolicy& memory = {},
                                              UniqueFd ipc = UniqueFd());
-  /// For processes that others start under other filters, beside other sessions. `number` is
-  /// unique.
+  /// For processes that an OCI runtime starts under its own filters, beside other sessions.
+  /// `number` is unique in this process.
   static std::shared_ptr<Session> of_others(std::shared_ptr<SessionResources> resources,
                                             const Limits& limits, std::uint32_t number);
   Session(const Session&) = delete;
@@ -64,33 +64,34 @@ class Session : private CleanupObserver {
   /// borrow the session.
   [[nodiscard]] std::unique_ptr<ProcFileSystem> make_files(std::shared_ptr<IpcHome> home = nullptr);
 
-  /// Takes over what the operator changed. `own`: limits that are not his to change here. May throw
-  /// std::bad_alloc, before the limits of a registry change; to be repeated then. The main thread.
+  /// Takes over what the operator changed. `own`: limits of this session that the configuration
+  /// does not change. May throw std::bad_alloc, before the limits of a registry change; then call
+  /// it again. The main thread.
   void steer(const Steering& steering, const LimitSettings& own = {});
 
-  /// What steer() took over last: in force, or about to be. Null: none. Any thread.
+  /// The limits that steer() took over last: in force, or about to be. Null: none. Any thread.
   [[nodiscard]] std::shared_ptr<const UserLimits> user_limits() const {
     const MutexLock lock(user_limits_mutex_);
     return user_limits_;
   }
 
-  // For Upkeep, all but sweep() from its loop:
+  // For Upkeep. All but sweep() are called from its loop:
 
   /// Whether segments that are no longer mapped can only be found by looking, not by events.
   [[nodiscard]] bool needs_settling() { return machine_.release_watch().needs_polling(); }
   /// Whether there are namespaces that may end.
   [[nodiscard]] bool needs_sweeping() const { return namespaces_.need_sweeping(); }
-  /// Whether a thread has left one of them since the last sweep began.
+  /// Whether a thread has left such a namespace since the last sweep began.
   [[nodiscard]] bool has_left_namespace() const { return namespaces_.has_left(); }
-  /// `told` is called when one of these becomes true, in any thread, with locks held. Set before
-  /// anything is served.
+  /// `told` is called when one of these three becomes true, in any thread, with locks held. To be
+  /// set before any call is served.
   void tell_of_need(const std::function<void()>& told);
   /// Whether there are events of segments that settle() has not handled yet.
   [[nodiscard]] bool has_news() { return machine_.release_watch().has_news(); }
-  /// Frees segments that are no longer mapped; of many, a part.
+  /// Frees segments that are no longer mapped; if there are many, a part of them.
   void settle() { registries_.files().settle(); }
-  /// Forgets namespaces that have ended. Takes as long as the served processes like: not for a main
-  /// loop.
+  /// Forgets namespaces that have ended. The served processes can make this take as long as they
+  /// like: not for a main loop.
   void sweep() { namespaces_.sweep(); }
   /// Ends a running sweep soon; later ones do nothing.
   void stop_sweeping() { namespaces_.stop_sweeping(); }
@@ -102,7 +103,7 @@ class Session : private CleanupObserver {
           const MemoryPolicy& memory, std::uint32_t number, UniqueFd ipc);
 
   void set_user_limits(const std::shared_ptr<const UserLimits>& limits);
-  /// Tells those who follow calls.
+  /// Tells the clients that follow calls.
   void cleaned(const CleanedSegment& segment) noexcept override;
 
   const std::shared_ptr<SessionResources> resources_;

@@ -1,8 +1,9 @@
 // SessionResources: what all sessions of this process share: the plan of its descriptors, the bound
 // of calls in service, and those resources of the machine that cost a descriptor.
 //
-// Ownership: shared by the sessions; borrows the features, which outlive all. Thread rule: made by
-// the main thread, when RLIMIT_NOFILE does not change any more; its parts have rules of their own.
+// Ownership: shared by the sessions; borrows the features, which outlive all sessions. Thread rule:
+// made by the main thread, when RLIMIT_NOFILE does not change any more; its parts have rules of
+// their own.
 #pragma once
 
 #include <memory>
@@ -23,7 +24,8 @@ struct SessionResources {
   explicit SessionResources(KernelFeatures& known_features)
       : features(known_features), machine(known_features) {}
 
-  /// For sessions to come; those that there are: Session::steer(). The main thread.
+  /// Takes over settings for later sessions. For existing sessions: Session::steer(). The main
+  /// thread.
   void steer(const Steering& steering) noexcept {
     rules.replace(steering.rules);
     user_limits = steering.user_limits;
@@ -36,9 +38,9 @@ struct SessionResources {
   ServingBudget budget{plan.calls_at_once};
   CallTally tally;
   CallRules rules;
-  /// Of sessions that are made from now on; null: none. Main thread.
+  /// For sessions that are made from now on; null: none. Main thread.
   std::shared_ptr<const UserLimits> user_limits;
-  CallRing calls;  ///< without memory until somebody follows them
+  CallRing calls;  ///< has no memory until a client follows calls
 };
 
 }  // namespace shmvisor

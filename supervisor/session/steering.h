@@ -17,11 +17,12 @@
 namespace shmvisor {
 
 struct Steering {
-  /// Of each registry. What is not set is left as programs and clients have set it.
+  /// The limits of each registry. A limit that is not set here is left as programs and clients have
+  /// set it.
   LimitSettings limits = {};
   /// Null: users have no limits of their own.
   std::shared_ptr<const UserLimits> user_limits = {};
-  /// Null: none. Made where they are read, so that memory which is short then changes nothing.
+  /// Null: none. Made when the file is read, so that a shortage of memory then changes nothing.
   std::shared_ptr<RuleSet> rules = {};
 
   [[nodiscard]] std::size_t rule_count() const {
@@ -31,18 +32,18 @@ struct Steering {
 
 /// What came of reading the operator's configuration again.
 struct SteeringUpdate {
-  /// What is wrong, one clause for each; where there is any, nothing changes.
+  /// What is wrong, one clause for each problem. If there is any problem, nothing changes.
   std::vector<std::string> problems = {};
   Steering steering = {};
-  /// Options that have changed, and that a restart alone puts into effect.
+  /// Options that have changed, and that only a restart puts into effect.
   std::vector<std::string> need_restart = {};
-  /// What is odd about it, but in force; a line for each.
+  /// Oddities of the configuration that do not keep it from being in force; a line for each.
   std::vector<std::string> warnings = {};
-  /// Why it could not be read at all; then there is a problem that says so.
+  /// Why the configuration could not be read at all; then there is a problem that says so.
   enum class Shortage : std::uint8_t { kNone, kMemory, kThreads };
   Shortage shortage = Shortage::kNone;
 };
-/// Reads it. May wait for a disk, so it is not for a main loop. Thread rule: any thread.
+/// Reads the configuration. May wait for a disk, so not for a main loop. Thread rule: any thread.
 using ReadSteering = std::function<SteeringUpdate()>;
 
 }  // namespace shmvisor

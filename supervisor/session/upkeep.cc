@@ -9,7 +9,7 @@ namespace {
 using Clock = EventLoop::Clock;
 
 constexpr std::chrono::milliseconds kBeforeGoingOn(5);
-/// For segments, of each look.
+/// The time for segments in each look.
 constexpr std::chrono::milliseconds kLongLook(10);
 
 }  // namespace
@@ -57,7 +57,7 @@ bool Upkeep::settle(const Sessions& some) {
 }
 
 void Upkeep::see_releases() {
-  // Stays set where memory runs out: events that were taken do not make the loop call again.
+  // The timer stays set if memory runs out: events that were taken do not make the loop call again.
   go_on_.set_by(Clock::now() + kBeforeGoingOn);
   resources_->machine.release_events.pump();
   const auto has_news = [](const auto& session) { return session->has_news(); };
@@ -91,7 +91,7 @@ void Upkeep::look() {
 void Upkeep::sweep(Sessions some) {
   if (some.empty()) return;
   swept_at_ = Clock::now();
-  // Each is let go before the task counts as ended.
+  // Each session is released before the task counts as ended.
   (void)sweeping_.start([some = std::move(some)]() mutable {
     for (auto& session : some) {
       session->sweep();
