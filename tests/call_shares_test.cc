@@ -1,10 +1,12 @@
-// CallShares and ServingBudget: whose calls are served, without any being made.
+// CallShares, ServingBudget and NamespaceTurns: whose calls are served, without any being made.
 #include "supervisor/serve/call_shares.h"
 
 #include <gtest/gtest.h>
 
 #include <set>
 #include <vector>
+
+#include "supervisor/serve/namespace_turns.h"
 
 namespace shmvisor {
 namespace {
@@ -199,6 +201,39 @@ TEST_F(CallSharesTest, AListenerLeavesRoomToOthersWhateverUsersItHas) {
   // Those of others that are gone make room.
   for (std::uint64_t id = 2; id <= 6; ++id) dead_.insert(id);
   EXPECT_EQ(shares.arrive(101, call()), Admission::kAside);
+}
+
+TEST(NamespaceTurnsTest, OfAUserAFewHaveATurnAndOthersFollow) {
+  NamespaceTurns turns;
+  std::uint64_t last_id = 0;
+  const auto enter = [&](uid_t user) {
+    seccomp_notif call{};
+    call.id = ++last_id;
+    return turns.enter(user, call);
+  };
+  for (int i = 0; i < NamespaceTurns::kMostOfUser; ++i) EXPECT_TRUE(enter(kAttacker));
+  EXPECT_FALSE(enter(kAttacker));
+  EXPECT_FALSE(enter(kAttacker));
+  EXPECT_TRUE(enter(kOther)) << "another user's";
+  EXPECT_FALSE(turns.leave(kOther));
+  EXPECT_EQ(turns.leave(kAttacker)->id, 5U);
+  EXPECT_EQ(turns.leave(kAttacker)->id, 6U);
+  for (int i = 0; i < NamespaceTurns::kMostOfUser; ++i) EXPECT_FALSE(turns.leave(kAttacker));
+  EXPECT_TRUE(enter(kAttacker));
+}
+
+TEST(NamespaceTurnsTest, WhereTooManyWaitFurtherOnesDoNot) {
+  NamespaceTurns turns;
+  constexpr std::size_t kWaiting = NamespaceTurns::kMostWaitingOfUser;
+  constexpr std::size_t kBeyond = 3;
+  std::size_t entered = 0;
+  for (std::size_t i = 0; i < NamespaceTurns::kMostOfUser + kWaiting + kBeyond; ++i) {
+    entered += turns.enter(kAttacker, {}) ? 1 : 0;
+  }
+  EXPECT_EQ(entered, NamespaceTurns::kMostOfUser + kBeyond);
+  for (std::size_t i = 0; i < kBeyond; ++i) EXPECT_FALSE(turns.leave(kAttacker));
+  for (std::size_t i = 0; i < kWaiting; ++i) EXPECT_TRUE(turns.leave(kAttacker));
+  EXPECT_FALSE(turns.leave(kAttacker));
 }
 
 }  // namespace

@@ -26,6 +26,7 @@
 #include "supervisor/client/user_names.h"
 #include "supervisor/control/control_place.h"
 #include "supervisor/control/control_socket.h"
+#include "tests/ready_run.h"
 #include "tests/scratch_folder.h"
 
 namespace shmvisor {
@@ -143,39 +144,6 @@ TEST_F(ClientTest, AFolderThatOthersMayEnterIsNoPlace) {
   ASSERT_FALSE(place);
   EXPECT_NE(place.error().text.find("mode 0700"), std::string::npos);
 }
-
-/// A run whose answers are there before they are asked for.
-class ReadyRun {
- public:
-  explicit ReadyRun(const std::string& answers) {
-    std::array<int, 2> ends{};
-    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
-    theirs_.reset(ends[0]);
-    ours_.reset(ends[1]);
-    say(R"({"hello":{"protocol":1,"version":"9","kind":"run","name":"one","pid":5}})"
-        "\n" +
-        answers);
-  }
-
-  void say(const std::string& text) const {
-    EXPECT_EQ(::send(theirs_.get(), text.data(), text.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(text.size()));
-  }
-  client::RunConnection connect() {
-    return std::move(*client::RunConnection::over(std::move(ours_)));
-  }
-  /// Once: what the client has asked.
-  std::string asked() const {
-    std::array<char, 1 << 16> text{};
-    const ssize_t got = ::recv(theirs_.get(), text.data(), text.size(), MSG_DONTWAIT);
-    return {text.data(), got < 0 ? 0 : static_cast<std::size_t>(got)};
-  }
-  const UniqueFd& socket() const { return theirs_; }
-
- private:
-  UniqueFd theirs_;
-  UniqueFd ours_;
-};
 
 std::string part(const std::string& names, const std::string& next) {
   return R"({"reply":"registries","registries":[)" + names + R"(],"next":)" + next + "}\n";

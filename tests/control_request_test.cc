@@ -27,6 +27,25 @@ TEST(ControlRequestTest, KnowsEachRequest) {
   EXPECT_EQ(list->from_index, 7);
 }
 
+TEST(ControlRequestTest, KnowsWhereToGoOnAmongAllSegments) {
+  const auto from = [](const std::string& place) {
+    const auto parsed =
+        parse_control_request(R"({"request":"segments","after":")" + place + R"("})");
+    const auto* const all = parsed ? std::get_if<ListAllSegments>(&*parsed) : nullptr;
+    return all == nullptr ? std::string("none") : all->from.text();
+  };
+  EXPECT_EQ(from(""), "0 0 ") << "the beginning";
+  for (const char* const place : {"0 0 main", "32768 4026532567 group:web", "7 0 a name"}) {
+    EXPECT_EQ(from(place), place);
+  }
+  for (const char* const wrong :
+       {"main", "0 main", "-1 0 main", "32769 0 main", "7", "7 ", " 0 a"}) {
+    EXPECT_EQ(from(wrong), "none") << wrong;
+  }
+  EXPECT_EQ(refusal_of(R"({"request":"segments","after":"","registry":"main"})"), "bad-request");
+  EXPECT_EQ(refusal_of(R"({"request":"segments","after":7})"), "bad-request");
+}
+
 TEST(ControlRequestTest, ALineIsOneObjectAndNothingElse) {
   const std::string object = R"({"request":"registries"})";
   EXPECT_EQ(refusal_of(object + '\0'), "bad-request");

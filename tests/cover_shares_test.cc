@@ -41,18 +41,18 @@ class CoverSharesTest : public ::testing::Test {
 
 TEST_F(CoverSharesTest, EachUserHasItsOwnBound) {
   constexpr std::size_t kMost = CoverShares::kMostOfUser;
-  EXPECT_TRUE(shares_.may_add(kAttacker, kMost - 1, kMost));
-  EXPECT_FALSE(shares_.may_add(kAttacker, kMost, kMost));
-  EXPECT_TRUE(shares_.may_add(kOther, 0, kMost));
-  EXPECT_TRUE(shares_.may_add(kRoot, kMost, kMost));
-  EXPECT_TRUE(shares_.may_add({7, ::geteuid()}, kMost, kMost)) << "our own user";
+  EXPECT_TRUE(shares_.bounds_of(kAttacker).may_add(kMost - 1, kMost));
+  EXPECT_FALSE(shares_.bounds_of(kAttacker).may_add(kMost, kMost));
+  EXPECT_TRUE(shares_.bounds_of(kOther).may_add(0, kMost));
+  EXPECT_TRUE(shares_.bounds_of(kRoot).may_add(kMost, kMost));
+  EXPECT_TRUE(shares_.bounds_of({7, ::geteuid()}).may_add(kMost, kMost)) << "our own user";
 }
 
 TEST_F(CoverSharesTest, ManyUsersLeaveAHalfToRoot) {
-  EXPECT_TRUE(shares_.may_add(kOther, 0, CoverShares::kMostForOthers - 1));
-  EXPECT_FALSE(shares_.may_add(kOther, 0, CoverShares::kMostForOthers));
-  EXPECT_TRUE(shares_.may_add(kRoot, 0, CoverShares::kMostForOthers));
-  EXPECT_FALSE(shares_.may_add(kRoot, 0, CoverShares::kMost));
+  EXPECT_TRUE(shares_.bounds_of(kOther).may_add(0, CoverShares::kMostForOthers - 1));
+  EXPECT_FALSE(shares_.bounds_of(kOther).may_add(0, CoverShares::kMostForOthers));
+  EXPECT_TRUE(shares_.bounds_of(kRoot).may_add(0, CoverShares::kMostForOthers));
+  EXPECT_FALSE(shares_.bounds_of(kRoot).may_add(0, CoverShares::kMost));
 }
 
 TEST_F(CoverSharesTest, CoversAreKnownByUserAndMountNamespace) {

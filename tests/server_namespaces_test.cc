@@ -60,5 +60,35 @@ TEST_F(ServerTest, AThreadsNamespaceOutlivesItsExec) {
             ENOENT);
 }
 
+// Their calls keep us for long, each; the user's other calls do not wait for them.
+TEST_F(ServerTest, OtherCallsGoOnWhileManyMakeNamespaces) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can make an IPC namespace";
+  constexpr int kMakers = 12;
+  options_.most_threads = 16;
+  const SharedPage<std::atomic<int>> changed;
+  const SharedPage<std::atomic<bool>> others_answered;
+  options_.on_namespace_change = [&](pid_t, uid_t) {
+    EXPECT_TRUE(becomes(*others_answered)) << "others wait for who makes a namespace";
+    ++*changed;
+  };
+  EXPECT_EQ(serve([&] {
+              const int id = ::shmget(kKey, kPage, IPC_CREAT | 0600);
+              for (int i = 0; i < kMakers; ++i) {
+                if (::fork() == 0) ::_exit(::unshare(CLONE_NEWIPC) == 0 ? 0 : 1);
+              }
+              for (int i = 0; i < 100; ++i) {
+                ::usleep(2000);
+                if (::shmget(kKey, 0, 0) != id) return 100;
+              }
+              *others_answered = true;
+              int failed = 0;
+              int status = 0;
+              while (::wait(&status) > 0) failed += status != 0;
+              return failed;
+            }),
+            0);
+  EXPECT_EQ(*changed, kMakers) << "each had its turn";
+}
+
 }  // namespace
 }  // namespace shmvisor

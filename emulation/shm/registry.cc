@@ -153,6 +153,7 @@ bool Registry::anything_mapped() const {
 
 Result<std::vector<std::uint64_t>> Registry::count_attaches(
     std::span<const SegmentPointer> segments, pid_t waiting) const {
+  if (segments.empty()) return std::vector<std::uint64_t>();
   bool complete = true;
   const auto count = [&](std::span<const SegmentPointer> asked) {
     std::vector<FileIdentity> files;

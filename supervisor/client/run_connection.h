@@ -42,6 +42,7 @@ class RunConnection {
     pid_t pid = 0;
     std::uint64_t pid_namespace = 0;  ///< 0: not told
     pid_t server = 0;                 ///< of the process that serves; 0: not told
+    bool lists_all_segments = false;  ///< those of all registries can be asked for at once
 
     /// Whether its pids mean the same processes here; also where that is not told.
     [[nodiscard]] bool has_our_pids() const;

@@ -21,8 +21,6 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kMostRuns = 256;
 constexpr std::size_t kStackBytes = std::size_t{256} << 10;
 
-using EachSegment = std::function<void(const std::string&, const Json&)>;
-
 std::uint64_t number(const Json& object, const char* name) {
   return object.at(name).get<std::uint64_t>();
 }
@@ -42,14 +40,26 @@ RegistrySample described(const Json& registry) {
   return sample;
 }
 
-/// The registry may end meanwhile.
-Result<void, Problem> add_segments(RunConnection& run, RegistrySample& registry,
+/// `places`: of the registries. One that ends meanwhile has none, and so has one whose attaches
+/// cannot be counted, unless it is the only one.
+Result<void, Problem> add_segments(RunConnection& run, RunSample& sample,
+                                   const std::map<std::string, std::size_t>& places,
                                    const EachSegment& each_segment) {
-  return for_each_segment(run, registry.name, [&](const Json& segment) {
+  std::vector<std::string> names;
+  for (const RegistrySample& registry : sample.registries) {
+    if (registry.segments != 0) names.push_back(registry.name);
+  }
+  const auto add = [&](const std::string& name, const Json& segment) {
+    RegistrySample& registry = sample.registries[places.at(name)];
     registry.attaches += number(segment, "nattch");
     registry.removed_segments += segment.at("dest").get<bool>() ? 1 : 0;
-    if (each_segment) each_segment(registry.name, segment);
-  });
+    if (each_segment) each_segment(name, segment);
+  };
+  if (places.size() == 1 && !names.empty()) {
+    return for_each_segment(run, names.front(),
+                            [&](const Json& segment) { add(names.front(), segment); });
+  }
+  return for_each_segment(run, names, add, [](const std::string&, const Problem&) {});
 }
 
 void add_counters(const Json& counters, RegistrySample& registry) {
@@ -131,12 +141,8 @@ Result<RunSample, Problem> take_sample(RunConnection& run, const EachSegment& ea
   });
   if (!counters) return counters.error();
   if (auto problem = check_histograms(sample)) return std::move(*problem);
-  for (RegistrySample& registry : sample.registries) {
-    if (registry.segments == 0) continue;
-    const auto added = add_segments(run, registry, each_segment);
-    const bool may_have_ended = places.size() > 1 && !added && added.error().refused;
-    if (!added && !may_have_ended) return added.error();
-  }
+  const auto added = add_segments(run, sample, places, each_segment);
+  if (!added) return added.error();
   return sample;
 }
 

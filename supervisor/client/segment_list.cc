@@ -1,14 +1,20 @@
 #include "supervisor/client/segment_list.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include "emulation/ipc/id_table.h"
 #include "policy/limits/container_metadata.h"
 #include "supervisor/client/ask_in_parts.h"
 #include "supervisor/config/nearest.h"
+#include "supervisor/control/registry_place.h"
 
 namespace shmvisor::client {
 namespace {
@@ -101,6 +107,57 @@ Result<void, Problem> for_each_segment(RunConnection& run, const std::string& re
   }
 }
 
+namespace {
+
+/// Of 256 segments each, but where there are more registries than that, or a count takes long.
+constexpr int kMostParts = 16384;
+
+/// Those of all registries, in parts.
+Result<void, Problem> ask_for_all(RunConnection& run,
+                                  const std::function<void(const Json&)>& visit_registry) {
+  SegmentPlace last;
+  Json after = "";
+  for (int part = 0; part < kMostParts; ++part) {
+    const auto reply = run.ask({{"request", "segments"}, {"after", after}});
+    if (!reply) return reply.error();
+    for (const Json& registry : reply->at("registries")) visit_registry(registry);
+    after = reply->at("next");
+    if (after.is_null()) return {};
+    auto place = after.is_string() ? SegmentPlace::parse(after.get_ref<const std::string&>())
+                                   : std::optional<SegmentPlace>();
+    if (!place || *place <= last) break;
+    last = std::move(*place);
+  }
+  return Problem{run.hello().called() + ": its list of segments does not end"};
+}
+
+}  // namespace
+
+Result<void, Problem> for_each_segment(RunConnection& run,
+                                       const std::vector<std::string>& registries,
+                                       const EachSegment& visit, const EachLeftOut& left_out) {
+  if (registries.size() > 1 && run.hello().lists_all_segments) {
+    const std::set<std::string> wanted(registries.begin(), registries.end());
+    return ask_for_all(run, [&](const Json& registry) {
+      const auto name = registry.at("name").get<std::string>();
+      if (!wanted.contains(name)) return;  // it is new
+      if (const auto error = registry.find("error"); error != registry.end()) {
+        left_out(name, Problem{printable(error->at("message").get<std::string>())});
+        return;
+      }
+      for (const Json& segment : registry.at("segments")) visit(name, segment);
+    });
+  }
+  for (const std::string& name : registries) {
+    const auto visited =
+        for_each_segment(run, name, [&](const Json& segment) { visit(name, segment); });
+    if (visited) continue;
+    if (!visited.error().refused) return visited.error();
+    if (visited.error().code != "no-such-registry") left_out(name, visited.error());
+  }
+  return {};
+}
+
 Result<std::vector<Json>, Problem> fetch_segments(RunConnection& run, const std::string& only) {
   const auto registries = fetch_registries(run, only);
   if (!registries) return registries.error();
@@ -109,16 +166,32 @@ Result<std::vector<Json>, Problem> fetch_segments(RunConnection& run, const std:
 
 Result<std::vector<Json>, Problem> fetch_segments(RunConnection& run,
                                                   const std::vector<Json>& registries) {
-  std::vector<Json> segments;
+  std::vector<std::string> names;
+  std::map<std::string, std::vector<Json>> segments_of;
   for (const Json& registry : registries) {
     // Of very many, most may have none.
     if (registry.at("used").at("segments") == 0) continue;
-    const auto name = registry.at("name").get<std::string>();
-    const auto fetched = for_each_segment(run, name, [&](const Json& segment) {
-      segments.push_back({{"registry", name}});
-      segments.back().update(segment);
+    names.push_back(registry.at("name").get<std::string>());
+  }
+  const auto take = [&segments_of](const std::string& registry, const Json& segment) {
+    Json& taken = segments_of[registry].emplace_back(Json{{"registry", registry}});
+    taken.update(segment);
+  };
+  Result<void, Problem> fetched;
+  if (registries.size() == 1 && !names.empty()) {
+    fetched = for_each_segment(run, names.front(),
+                               [&](const Json& segment) { take(names.front(), segment); });
+  } else {
+    fetched = for_each_segment(run, names, take, [](const std::string& name, const Problem& why) {
+      (void)std::fprintf(stderr, "shmvisor: the segments of %s are left out: %s\n",
+                         printable(name).c_str(), why.text.c_str());
     });
-    if (!fetched && registries.size() == 1) return fetched.error();
+  }
+  if (!fetched) return fetched.error();
+  std::vector<Json> segments;
+  for (const std::string& name : names) {
+    std::ranges::move(segments_of[name], std::back_inserter(segments));
+    segments_of.erase(name);
   }
   return segments;
 }

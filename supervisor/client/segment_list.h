@@ -26,8 +26,19 @@ void tell_of_no_registry(const RunConnection& run, const std::vector<Json>& regi
 Result<void, Problem> for_each_segment(RunConnection& run, const std::string& registry,
                                        const std::function<void(const Json&)>& visit);
 
-/// Those of these registries. Those of one that ends meanwhile are left out where there are
-/// several.
+/// Gets a registry's name, and a segment.
+using EachSegment = std::function<void(const std::string&, const Json&)>;
+/// Gets the name of a registry that has none to visit, and why.
+using EachLeftOut = std::function<void(const std::string&, const Problem&)>;
+
+/// The same of several registries: where the run can, all by one look at its processes. One that
+/// ends meanwhile has no segments; one whose attaches cannot be counted is left out.
+Result<void, Problem> for_each_segment(RunConnection& run,
+                                       const std::vector<std::string>& registries,
+                                       const EachSegment& visit, const EachLeftOut& left_out);
+
+/// Those of these registries. Where there are several, those of one that ends meanwhile are left
+/// out, and so are those of one whose attaches cannot be counted, which is said.
 Result<std::vector<Json>, Problem> fetch_segments(RunConnection& run,
                                                   const std::vector<Json>& registries);
 /// The same of fetch_registries().

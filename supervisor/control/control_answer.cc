@@ -11,6 +11,7 @@
 #include "supervisor/control/registry_json.h"
 #include "supervisor/control/registry_page.h"
 #include "supervisor/control/report_answer.h"
+#include "supervisor/control/segment_page.h"
 
 namespace shmvisor {
 namespace {
@@ -63,6 +64,13 @@ class Answering {
                     {"registry", request.registry},
                     {"segments", std::move(segments)},
                     {"next", std::move(next)}});
+  }
+
+  ControlAnswer operator()(const ListAllSegments& request) const {
+    SegmentPage page = page_of_segments(sessions_, request.from);
+    return to_line({{"reply", "segments"},
+                    {"registries", std::move(page.registries)},
+                    {"next", std::move(page.next)}});
   }
 
   ControlAnswer operator()(const ListProcesses& request) const {

@@ -60,10 +60,11 @@ class Members {
     return AccessGives::kSigsegv;
   }
 
-  /// Nothing where it is missing.
-  std::optional<RegistryPlace> place(const char* name) {
+  /// Nothing where it is missing. `Place`: RegistryPlace or SegmentPlace.
+  template <typename Place = RegistryPlace>
+  std::optional<Place> place(const char* name) {
     if (take(name) == request_.end()) return std::nullopt;
-    auto place = RegistryPlace::parse(text(name));
+    auto place = Place::parse(text(name));
     if (!place) blame(name, "what a reply had as next");
     return place;
   }
@@ -95,6 +96,7 @@ ControlRequest list_registries(Members& members) { return ListRegistries{members
 
 ControlRequest list_segments(Members& members) {
   constexpr std::uint64_t kMostIndex = 32768;  // behind the last, IdSpace::kMaxIds
+  if (auto from = members.place<SegmentPlace>("after")) return ListAllSegments{std::move(*from)};
   ListSegments request;
   request.registry = members.text("registry");
   request.from_index = static_cast<int>(members.number("from", kMostIndex).value_or(0));

@@ -33,6 +33,11 @@ struct ListSegments {
   int from_index = 0;
 };
 
+/// Those of all registries, in the order of their places.
+struct ListAllSegments {
+  SegmentPlace from;
+};
+
 /// The processes that may be supervised, by registry.
 struct ListProcesses {
   std::optional<RegistryPlace> after = std::nullopt;
@@ -100,9 +105,9 @@ struct Counters {
 };
 
 using ControlRequest =
-    std::variant<ListRegistries, ListSegments, ListProcesses, FollowCalls, RemoveOneSegment,
-                 SetLimits, Report, Counters, Reload, OpenSegment, TakeSnapshot, AllocateSegment,
-                 InsertAllocated, StillThere, DetachSegment>;
+    std::variant<ListRegistries, ListSegments, ListAllSegments, ListProcesses, FollowCalls,
+                 RemoveOneSegment, SetLimits, Report, Counters, Reload, OpenSegment, TakeSnapshot,
+                 AllocateSegment, InsertAllocated, StillThere, DetachSegment>;
 
 /// `line`: without its newline.
 [[nodiscard]] Result<ControlRequest, control::Refusal> parse_control_request(std::string_view line);

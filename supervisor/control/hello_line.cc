@@ -17,7 +17,8 @@ std::string hello_line(const std::string& kind, const std::string& name, pid_t p
          {"name", name.empty() ? control::Json() : control::Json(name)},
          {"pid", pid},
          {"server", ::getpid()},
-         {"pid_namespace", pid_namespace == 0 ? control::Json() : control::Json(pid_namespace)}}}});
+         {"pid_namespace", pid_namespace == 0 ? control::Json() : control::Json(pid_namespace)},
+         {"lists_all_segments", true}}}});
 }
 
 }  // namespace shmvisor

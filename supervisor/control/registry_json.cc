@@ -97,7 +97,8 @@ std::vector<SegmentFacts> facts_of(std::vector<ShmTableRow>& rows, const Registr
   std::erase_if(rows, [&](const ShmTableRow& row) {
     const auto found = state->find(row.id);
     if (found) {
-      facts.push_back({(*found)->memory().identity(), awaits_its_first_user(*state, **found)});
+      facts.push_back(
+          {*found, (*found)->memory().identity(), awaits_its_first_user(*state, **found)});
     }
     return !found;
   });

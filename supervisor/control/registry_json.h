@@ -3,6 +3,7 @@
 // Thread rule: any thread; no lock of a registry may be held.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ class OurViewpoint final : public Viewpoint {
 [[nodiscard]] Json describe(const NamedRegistry& named, std::size_t& room_for_users);
 /// What the row of a segment does not have.
 struct SegmentFacts {
+  std::shared_ptr<Segment> segment;
   FileIdentity file = {};  ///< its memory
   bool awaits_first_user = false;
 };

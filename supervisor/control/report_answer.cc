@@ -8,6 +8,7 @@
 #include "supervisor/control/counts_json.h"
 #include "supervisor/control/protocol.h"
 #include "supervisor/control/registry_json.h"
+#include "supervisor/control/table_parts.h"
 #include "supervisor/serve/call_log.h"
 #include "supervisor/serve/call_tally.h"
 
@@ -29,25 +30,34 @@ Json slowest_of(const CallTally& tally) {
           {"pid", slowest->pid}};
 }
 
-/// `room`: for segments in the report.
-Json left_in(const NamedRegistry& named, std::uint32_t session, const CallTally& tally,
-             std::size_t& room) {
-  Json left = Json::array();
-  const std::size_t most = std::min(kMostLeftInAReport, room);
-  if (most == 0) return left;
-  control::OurViewpoint viewpoint;
-  auto rows = named.registry->rows(viewpoint, {.most = most});
-  if (!rows) return left;
-  const auto facts = control::facts_of(*rows, *named.registry);
-  for (std::size_t place = 0; place < rows->size(); ++place) {
-    Json segment = control::describe((*rows)[place], facts[place]);
-    const auto maker = tally.maker(session, named.ipc_namespace, (*rows)[place].id);
-    segment["command"] = maker ? Json(maker->command) : Json();
-    left.push_back(std::move(segment));
+/// The segments that are left in each of the registries, which are of one session.
+class Left {
+ public:
+  /// `room`: for segments in the report.
+  Left(const std::vector<NamedRegistry>& registries, std::size_t& room) {
+    for (const NamedRegistry& named : registries) {
+      tables_.add(named.registry, 0, std::min(kMostLeftInAReport, room - tables_.rows()));
+    }
+    counted_ = tables_.count_attaches().ok();
+    if (counted_) room -= tables_.rows();
   }
-  room -= left.size();
-  return left;
-}
+  /// Of the registry at that place. None where attaches cannot be counted.
+  [[nodiscard]] Json of(const NamedRegistry& named, std::size_t place,
+                        const CallTally& tally) const {
+    if (!counted_) return Json::array();
+    const TableParts::Part& part = tables_.parts()[place];
+    Json segments = part.segments();
+    for (std::size_t row = 0; row < segments.size(); ++row) {
+      const auto maker = tally.maker(named.session, named.ipc_namespace, part.rows[row].id);
+      segments[row]["command"] = maker ? Json(maker->command) : Json();
+    }
+    return segments;
+  }
+
+ private:
+  TableParts tables_;
+  bool counted_ = false;
+};
 
 std::size_t left_out_of(const Registry& registry, std::size_t told) {
   const auto all = static_cast<std::size_t>(registry.read()->in_use());
@@ -91,13 +101,15 @@ std::string answer_report(const std::vector<NamedSession>& sessions) {
       report["slowest"] = slowest_of(tally);
       report["unnoted"] = tally.unnoted();
     }
-    for (const NamedRegistry& named : registries_of({session})) {
-      if (registries.size() == kMostRegistries) {
-        ++registries_left_out;
-        continue;
-      }
+    auto all = registries_of({session});
+    const std::size_t told = std::min(all.size(), kMostRegistries - registries.size());
+    registries_left_out += all.size() - told;
+    all.resize(told);
+    const Left left_in(all, room);
+    for (std::size_t place = 0; place < all.size(); ++place) {
+      const NamedRegistry& named = all[place];
       const CallTally::Peak peak = tally.peak(number, named.ipc_namespace);
-      Json left = left_in(named, number, tally, room);
+      Json left = left_in.of(named, place, tally);
       const std::size_t left_out = left_out_of(*named.registry, left.size());
       registries.push_back({{"name", named.name},
                             {"peak_segments", peak.segments},

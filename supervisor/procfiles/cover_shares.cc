@@ -22,11 +22,6 @@ std::optional<std::vector<long>> CoverShares::ask(const Account& account,
   return its_covers;
 }
 
-bool CoverShares::may_add(const Account& account, std::size_t alive, std::size_t in_all) const {
-  if (!is_bounded(account.user)) return in_all < kMost;
-  return alive < kMostOfUser && in_all < kMostForOthers;
-}
-
 void CoverShares::gone(const Account& account, long mount) {
   const MutexLock lock(mutex_);
   std::erase_if(covers_, [&](const Cover& cover) {

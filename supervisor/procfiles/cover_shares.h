@@ -10,7 +10,7 @@
 // were forgotten here.
 //
 // The kernel unmounts a cover when its IPC namespace ends, and nobody is told. So a user's covers
-// are looked for again only when another is wanted: may_add() gets what the look found.
+// are looked for again only when another is wanted: Bounds::may_add() gets what the look found.
 //
 // Covers that are being made at the same time are not counted yet: there may be a few more.
 //
@@ -59,9 +59,20 @@ class CoverShares {
   /// the user was refused a moment ago.
   [[nodiscard]] std::optional<std::vector<long>> ask(const Account& account,
                                                      Clock::time_point now = Clock::now()) const;
-  /// Whether there may be one more, where `alive` of these are there still, and `in_all` covers in
-  /// the mount namespace. Takes no lock: for a forked child.
-  [[nodiscard]] bool may_add(const Account& account, std::size_t alive, std::size_t in_all) const;
+  /// Of an account. A plain value: for a child process.
+  struct Bounds {
+    bool has_own = true;  ///< it is neither root's nor our own user's
+
+    /// Whether there may be one more, where `alive` of those that were asked for are there still,
+    /// and `in_all` covers in the mount namespace.
+    [[nodiscard]] bool may_add(std::size_t alive, std::size_t in_all) const {
+      if (!has_own) return in_all < kMost;
+      return alive < kMostOfUser && in_all < kMostForOthers;
+    }
+  };
+  [[nodiscard]] Bounds bounds_of(const Account& account) const {
+    return {is_bounded(account.user)};
+  }
 
   /// The cover of that mount is gone.
   void gone(const Account& account, long mount);

@@ -1,5 +1,5 @@
 // KnownCovers: the IPC namespaces that are covered (SysctlCovers) in a mount namespace, so that a
-// thread that goes to one of them again needs no forked child.
+// thread that goes to one of them again needs no child process.
 //
 // A namespace is known by the number that the kernel gives to no other one (NS_GET_ID, Linux 6.18):
 // inodes of namespaces come again at once. Where the kernel has no such numbers nothing is known.

@@ -4,7 +4,7 @@
 // statfs(2) and stat(2) would ask the file system, which may be another process's FUSE and never
 // answer. /proc/self/fdinfo has the mount, and /proc/self/mountinfo its type and source.
 //
-// Async-signal-safe: for a forked child. Thread rule: one thread.
+// Async-signal-safe: for a child process. Thread rule: one thread.
 #pragma once
 
 #include <cstddef>

@@ -9,15 +9,11 @@
 // A process that clone(2) puts into a new IPC namespace is not seen by the filter, and has the
 // kernel's files until it calls unshare(2) or setns(2).
 //
-// How: a forked child without our descriptors enters the thread's mount namespace, takes our files
-// from where they are mounted, enters the thread's IPC namespace, and mounts them there. This takes
-// 1 ms, and many times that on some virtual machines, in which a fork keeps all our threads from
-// their page faults. So there is no child where the namespace is known to be covered
-// (KnownCovers). The thread may have mounted a file system there that it serves itself and that
-// never answers. So no request goes to a file system there: /proc is found in the kernel's cache
-// (RESOLVE_CACHED) or not at all, must be procfs as our own /proc shows the mount, and no step
-// below it leads into another mount (RESOLVE_NO_XDEV). A child that still takes too long is killed;
-// the number of such children is bounded.
+// How: a child process does it (CoveringProcess), which takes less than a millisecond where nobody
+// else wants the CPU, and some microseconds more for each mount of the mount namespace. There is no
+// child where the namespace is known to be covered (KnownCovers). The number of children at a time
+// is bounded, also of those that were given up and have not ended. The thread that makes one sleeps
+// until it has ended, so it is one that may be lost (LosableThreads).
 //
 // The mounts are in the thread's mount namespace, for all who live in it, until the kernel unmounts
 // them with the IPC namespace. Their number is bounded, for each user and in all: CoverShares.
@@ -29,7 +25,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -37,6 +33,7 @@
 #include "policy/base/unique_fd.h"
 #include "supervisor/credentials/thread_identity.h"
 #include "supervisor/procfiles/cover_shares.h"
+#include "supervisor/procfiles/covering_process.h"
 #include "supervisor/procfiles/known_covers.h"
 
 namespace shmvisor {
@@ -52,15 +49,15 @@ class SysctlCovers {
   void cover(pid_t tid, uid_t user) const;
 
  private:
-  /// The most children at a time that run, or are killed and not reaped.
+  /// The most children at a time that run, or are given up and have not ended.
   static constexpr std::size_t kMostChildren = 8;
+  using Child = std::shared_ptr<CoveringProcess>;
 
-  /// Answers an errno, or 0. `cover`: what the child does, whose exit status is the answer.
-  [[nodiscard]] int in_child(const std::function<int()>& cover) const;
-  /// Its exit status, or an errno.
-  [[nodiscard]] int wait_for(pid_t child) const;
+  /// Has it run. Answers its exit status, or an errno.
+  [[nodiscard]] int run(const Child& child) const;
   /// Waits a while for another thread's child to end where there are too many.
-  [[nodiscard]] bool may_fork() const;
+  [[nodiscard]] bool begin_child() const;
+  void end_child() const;
 
   /// The IPC namespace whose files ProcMounts covers.
   std::uint64_t covered_ipc_ = NamespaceIds::ours().ipc;
@@ -71,7 +68,7 @@ class SysctlCovers {
   mutable Mutex mutex_;
   mutable Condition child_ended_;
   mutable std::size_t children_ GUARDED_BY(mutex_) = 0;
-  mutable std::vector<pid_t> killed_ GUARDED_BY(mutex_);  ///< and not gone yet
+  mutable std::vector<Child> given_up_ GUARDED_BY(mutex_);  ///< and not seen to have ended
 };
 
 }  // namespace shmvisor

@@ -136,14 +136,17 @@ std::optional<uid_t> CallDispatcher::serve_one(const seccomp_notif& notif,
     if (!admitted) admitted = admit(call, thread);
     if (admitted) answer(call, std::move(thread), *admitted);
   } catch (const std::exception& error) {  // no memory, most likely
-    if (!call.answered()) {
-      const uid_t account = admitted.value_or(LogLimiter::kNobody);
-      refuse(call, {.pid = call.tid(), .tid = call.tid(), .account = account}, ENOMEM, {});
-    }
-    log_limited(spdlog::level::err, LogTopic::kMemory, admitted.value_or(LogLimiter::kNobody),
-                "a call of thread {} failed: {}", call.tid(), error.what());
+    fail(call, admitted.value_or(LogLimiter::kNobody), error);
   }
   return admitted;
+}
+
+void CallDispatcher::fail(PendingCall& call, uid_t account, const std::exception& error) noexcept {
+  if (!call.answered()) {
+    refuse(call, {.pid = call.tid(), .tid = call.tid(), .account = account}, ENOMEM, {});
+  }
+  log_limited(spdlog::level::err, LogTopic::kMemory, account, "a call of thread {} failed: {}",
+              call.tid(), error.what());
 }
 
 std::optional<uid_t> CallDispatcher::admit(PendingCall& call, KnownThread& thread) {
@@ -205,7 +208,7 @@ void CallDispatcher::answer(PendingCall& call, KnownThread thread, uid_t user) {
   const RawCall raw = call.raw();
   CallOrigin origin = origin_of(call, thread, user);
   if (changes_namespaces(raw) || makes_ipc_namespace_for_child(raw)) {
-    change_namespaces(call, thread, user);
+    change_namespaces(call, user);
     return;
   }
   CallerHold hold(call, expected_, access_warnings_, {&tracer_patience_, user});
@@ -292,28 +295,46 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
   if (judged.decided) judge_.answered(call, caller.account(), *judged.decided, delivered);
 }
 
-void CallDispatcher::change_namespaces(PendingCall& call, const KnownThread& thread, uid_t user) {
-  const pid_t tid = call.tid();
+void CallDispatcher::change_namespaces(PendingCall& call, uid_t user) {
   if (options_.on_namespace_change && makes_ipc_namespace_for_child(call.raw())) {
     pool_.ensure_receiver();
     follow_clone(call, followed_clones_, user,
                  [&](pid_t child) { options_.on_namespace_change(child, user); });
     return;
   }
-  const bool may_leave = may_leave_segments(call.raw());
-  threads_seen_.namespaces_change(tid);
-  if (!may_leave && (!options_.on_namespace_change || !may_change_ipc_namespace(call.raw()))) {
+  const bool may_change = may_leave_segments(call.raw()) ||
+                          (options_.on_namespace_change && may_change_ipc_namespace(call.raw()));
+  if (!may_change) {
+    threads_seen_.namespaces_change(call.tid());
     call.let_through();
     return;
   }
   pool_.ensure_receiver();
-  const std::uint64_t before = namespace_inode(tid, Namespace::kIpc);
-  const auto stop = let_through_and_hold(call);
-  if (!stop) return;
-  if (may_leave && namespace_inode(tid, Namespace::kIpc) != before) {
-    namespaces_.left({tid, thread.identity->unique()}, before);
+  if (!namespace_turns_.enter(user, call.notification())) {
+    call.hand_over();
+    return;
   }
-  if (options_.on_namespace_change) options_.on_namespace_change(tid, user);
+  change_in_turn(call, user);
+  while (const auto next = namespace_turns_.leave(user)) {
+    PendingCall waiting(listener_, *next);
+    change_in_turn(waiting, user);
+  }
+}
+
+void CallDispatcher::change_in_turn(PendingCall& call, uid_t user) noexcept {
+  try {
+    const pid_t tid = call.tid();
+    threads_seen_.namespaces_change(tid);
+    const std::uint64_t before = namespace_inode(tid, Namespace::kIpc);
+    const auto stop = let_through_and_hold(call);
+    if (!stop) return;
+    if (may_leave_segments(call.raw()) && namespace_inode(tid, Namespace::kIpc) != before) {
+      namespaces_.left({tid, threads_seen_.of(tid).identity->unique()}, before);
+    }
+    if (options_.on_namespace_change) options_.on_namespace_change(tid, user);
+  } catch (const std::exception& error) {  // no memory, most likely
+    fail(call, user, error);
+  }
 }
 
 }  // namespace shmvisor

@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <optional>
 
@@ -27,6 +28,7 @@
 #include "supervisor/serve/call_observer.h"
 #include "supervisor/serve/call_shares.h"
 #include "supervisor/serve/followed_clone.h"
+#include "supervisor/serve/namespace_turns.h"
 #include "supervisor/serve/receiver_pool.h"
 #include "supervisor/serve/server_options.h"
 
@@ -76,7 +78,11 @@ class CallDispatcher final : public ReceiverPool::Handler {
   /// the answer.
   void answer_shm_call(PendingCall& call, ServedCaller& caller, Registry& registry,
                        ThreadIdentity& identity, CallOrigin origin);
-  void change_namespaces(PendingCall& call, const KnownThread& thread, uid_t user);
+  void change_namespaces(PendingCall& call, uid_t user);
+  /// Lets a call through that may change its thread's IPC namespace, and sees to what it changes.
+  void change_in_turn(PendingCall& call, uid_t user) noexcept;
+  /// Answers a call that failed for want of memory, most likely.
+  void fail(PendingCall& call, uid_t account, const std::exception& error) noexcept;
 
   Listener& listener_;
   IpcNamespaces& namespaces_;
@@ -89,6 +95,7 @@ class CallDispatcher final : public ReceiverPool::Handler {
   ExpectedCalls expected_;
   Loans loans_;
   FollowedClones followed_clones_;
+  NamespaceTurns namespace_turns_;
   ServingBudget own_budget_;
   CallShares shares_;
   CallJudge judge_;
