@@ -28,10 +28,11 @@ class ContainersTest : public ::testing::Test {
     process.container_id = "a container whose name is no short string";
     process.pid = child.pid();
     process.metadata = "group=a-group-whose-name-is-no-short-string";
-    UniqueFd listener(::fcntl(child.listener().fd(), F_DUPFD_CLOEXEC, 0));
+    StrangersFile listener =
+        StrangersFile::of(UniqueFd(::fcntl(child.listener().fd(), F_DUPFD_CLOEXEC, 0)));
     const FailingMemory scarce(allocations);
     try {
-      return !containers_.serve(process, std::move(listener)).has_value();
+      return !containers_.serve(process, listener).has_value();
     } catch (const std::bad_alloc&) {
       return std::nullopt;
     }

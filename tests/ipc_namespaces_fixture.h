@@ -19,10 +19,15 @@ namespace shmvisor {
 class IpcNamespacesTest : public ::testing::Test {
  protected:
   IpcNamespacesTest()
-      : namespaces_(host_, {}, NamespaceIds::ours().ipc), ipc_(namespaces_, scope_) {}
+      : namespaces_(host_, {}, NamespaceIds::ours().ipc), ipc_(namespaces_, scope_) {
+    ipc_.use(features_);
+  }
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "only root can make an IPC namespace";
   }
+
+  /// As on kernels where only looks at processes tell.
+  void ask_no_kernel() { features_.mark_absent(KernelFeature::kNamespaceHandles); }
 
   /// A child that takes one step of its life each time its gate is opened.
   struct Stepper {

@@ -148,6 +148,7 @@ TEST_F(IpcNamespacesTest, ANamespaceLivesAsLongAsItsProcesses) {
 
 // An exec that does not end keeps whoever looks at the process's descriptors. Its namespace stays.
 TEST_F(IpcNamespacesTest, ASweepIsNotHeldByAnExecThatDoesNotEnd) {
+  ask_no_kernel();
   Gate inside;
   Gate go_on;
   std::unique_ptr<Child> stuck;
@@ -197,6 +198,7 @@ TEST_F(IpcNamespacesTest, ASweepIsNotHeldByAnExecThatDoesNotEnd) {
 
 // A descriptor of its file keeps a namespace alive, as in the kernel: setns(2) may bring it back.
 TEST_F(IpcNamespacesTest, ADescriptorKeepsIt) {
+  ask_no_kernel();
   int home = -1;
   int own_file = -1;
   const auto stepper = steps({
@@ -225,6 +227,7 @@ TEST_F(IpcNamespacesTest, ADescriptorKeepsIt) {
 // So does a mount of that file. A process sees only the mounts below its root: that one of the
 // mount namespace does not see this mount is no answer for all.
 TEST_F(IpcNamespacesTest, AMountKeepsItThatNotAllSee) {
+  ask_no_kernel();
   const ScratchFolder folder;
   const std::string file = folder.path("ipc");
   const std::string empty = folder.path("empty");
@@ -287,6 +290,7 @@ TEST_F(IpcNamespacesTest, TwoProcessesOfOneNamespaceShareARegistry) {
 
 // Each process has its successor in the namespace and ends: a list of processes is old at once.
 TEST_F(IpcNamespacesTest, ASuccessionOfProcessesKeepsIt) {
+  ask_no_kernel();
   constexpr int kGenerations = 400;
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   SharedPage<std::atomic<int>> generation;

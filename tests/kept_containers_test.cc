@@ -115,8 +115,9 @@ class KeptContainersTest : public ::testing::Test {
     EXPECT_TRUE(serve_and_die([&] {
       auto* const server = new OfServer(*this);  // nothing is destroyed
       for (const auto& [child, process] : all) {
-        UniqueFd listener(::fcntl(child->listener().fd(), F_DUPFD_CLOEXEC, 0));
-        if (server->containers.serve(process, std::move(listener), 0)) ::_exit(1);
+        StrangersFile listener =
+            StrangersFile::of(UniqueFd(::fcntl(child->listener().fd(), F_DUPFD_CLOEXEC, 0)));
+        if (server->containers.serve(process, listener, 0)) ::_exit(1);
       }
       more(*server);
     }));
@@ -218,8 +219,9 @@ TEST_F(KeptContainersTest, AMessageIsServedOnce) {
   constexpr std::uint64_t kConnection = 4711;
   EXPECT_TRUE(serve_and_die([&] {
     auto* const server = new OfServer(*this);
-    UniqueFd listener(::fcntl(child.listener().fd(), F_DUPFD_CLOEXEC, 0));
-    if (server->containers.serve(process_of(child, "c"), std::move(listener), kConnection)) {
+    StrangersFile listener =
+        StrangersFile::of(UniqueFd(::fcntl(child.listener().fd(), F_DUPFD_CLOEXEC, 0)));
+    if (server->containers.serve(process_of(child, "c"), listener, kConnection)) {
       ::_exit(1);
     }
   }));

@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <atomic>
 #include <csignal>
 
+#include "supervisor/inject/lent_descriptor.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -162,11 +164,43 @@ TEST(ListenerTest, AReceivedCallOutlivesSignals) {
   EXPECT_EQ(exit_status_of(child.child()), 0);
 }
 
+// Before Linux 5.14 it is handed over first, and answered then.
+TEST(ListenerTest, ADescriptorComesWithTheAnswerOrBeforeIt) {
+  constexpr int kHighest = 63;
+  for (const bool in_one_step : {true, false}) {
+    SupervisedChild child([] {
+      const auto fd = static_cast<int>(raw_call(SYS_shmdt));
+      struct stat status {};
+      return fd == kHighest && ::fstat(fd, &status) == 0 && status.st_size == 5 &&
+                     (::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0
+                 ? 0
+                 : 1;
+    });
+    ASSERT_EQ(child.trouble(), "");
+    KernelFeatures features;
+    if (!in_one_step) features.mark_absent(KernelFeature::kAddfdSend);
+    child.listener().use(features);
+    const UniqueFd file(::memfd_create("lent", MFD_CLOEXEC));
+    ASSERT_EQ(::ftruncate(file.get(), 5), 0);
+    const seccomp_notif notif = child.receive();
+    const LentDescriptor lent(file.get());
+    if (!in_one_step) {
+      const auto refused = child.listener().respond_with_fd_as(notif.id, file.get(), kHighest);
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error(), Errno(EINVAL));
+    }
+    const auto number = lent.lend_as_answer(child.listener(), notif.id, child.pid());
+    ASSERT_TRUE(number);
+    EXPECT_EQ(*number, kHighest);
+    EXPECT_EQ(exit_status_of(child.child()), 0);
+  }
+}
+
 TEST(ListenerTest, SyncWakeUpIsUsedOrKnownToBeAbsent) {
   SupervisedChild child([] { return raw_call(SYS_shmdt) == 3 ? 0 : 1; });
   ASSERT_EQ(child.trouble(), "");
   KernelFeatures features;
-  child.listener().use_sync_wake_up(features);
+  child.listener().use(features);
   const bool has = ::ioctl(child.listener().fd(), SECCOMP_IOCTL_NOTIF_SET_FLAGS,
                            SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) == 0;
   EXPECT_EQ(features.usable(KernelFeature::kSyncWakeUp), has);

@@ -4,12 +4,17 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
+#include <array>
+#include <chrono>
 #include <cstring>
 #include <vector>
 
-#include "supervisor/keeper/kept_descriptors.h"
+#include "supervisor/resources/last_closes.h"
+#include "tests/stranger.h"
 #include "tests/supervised_child.h"
 
 namespace shmvisor {
@@ -19,7 +24,11 @@ using Progress = RuntimeConnection::Progress;
 
 class RuntimeConnectionTest : public ::testing::Test {
  protected:
-  RuntimeConnectionTest() { reconnect(); }
+  RuntimeConnectionTest() {
+    // What the test before has left.
+    EXPECT_TRUE(LastCloses::all().wait_until_taken(std::chrono::seconds(20)));
+    reconnect();
+  }
 
   void reconnect() {
     int ends[2];
@@ -52,6 +61,18 @@ class RuntimeConnectionTest : public ::testing::Test {
     return count;
   }
 
+  [[nodiscard]] int bytes_left() const {
+    int bytes = -1;
+    EXPECT_EQ(::ioctl(connection_->fd(), FIONREAD, &bytes), 0);
+    return bytes;
+  }
+
+  /// Another process closes them.
+  static void expect_descriptors(int expected) {
+    for (int looks = 0; looks < 2000 && count_descriptors() != expected; ++looks) ::usleep(5000);
+    EXPECT_EQ(count_descriptors(), expected);
+  }
+
   UniqueFd runtime_;
   std::unique_ptr<RuntimeConnection> connection_;
 };
@@ -65,7 +86,7 @@ TEST_F(RuntimeConnectionTest, AWholeMessageInPiecesThatIsHeldOpen) {
   send("1}");
   EXPECT_EQ(connection_->read(), Progress::kComplete) << connection_->reason();
   EXPECT_EQ(connection_->text(), "{\"a\":1}");
-  const UniqueFd listener = connection_->take_listener();
+  const UniqueFd& listener = connection_->listener().fd();
   EXPECT_TRUE(is_seccomp_listener(listener));
   EXPECT_NE(::fcntl(listener.get(), F_GETFD) & FD_CLOEXEC, 0);
 }
@@ -86,18 +107,15 @@ TEST_F(RuntimeConnectionTest, AMessageSplitAnywhere) {
       send(text.substr(split), late ? fds : std::vector<int>());
       ASSERT_EQ(connection_->read(), Progress::kComplete) << split << connection_->reason();
       EXPECT_EQ(connection_->text(), text);
-      EXPECT_TRUE(is_seccomp_listener(connection_->take_listener()));
+      EXPECT_TRUE(is_seccomp_listener(connection_->listener().fd()));
     }
   }
 }
 
-// With a keeper: whoever reads the connection next finds a message that was not seen to.
+// Of a keeper: whoever reads the connection next finds a message that was not seen to.
 TEST_F(RuntimeConnectionTest, AMessageThatIsLookedAtIsThereForTheNext) {
   SupervisedChild child([] { return 0; });
   ASSERT_EQ(child.trouble(), "");
-  static KeptDescriptors kept;
-  KeptDescriptors::use(&kept);
-  reconnect();
   send("{\"a\":1}", {child.listener().fd()});
   EXPECT_EQ(connection_->read(), Progress::kComplete) << connection_->reason();
   // Not destroyed meanwhile, as a server that dies is not.
@@ -107,7 +125,7 @@ TEST_F(RuntimeConnectionTest, AMessageThatIsLookedAtIsThereForTheNext) {
     servers.push_back(std::make_unique<RuntimeConnection>(StrangersFile::of(UniqueFd(same))));
     ASSERT_EQ(servers.back()->read(), Progress::kComplete) << servers.back()->reason();
     EXPECT_EQ(servers.back()->text(), "{\"a\":1}");
-    EXPECT_TRUE(is_seccomp_listener(servers.back()->take_listener()));
+    EXPECT_TRUE(is_seccomp_listener(servers.back()->listener().fd()));
   }
   servers.back()->take_what_was_seen();
   char byte = 0;
@@ -119,8 +137,7 @@ TEST_F(RuntimeConnectionTest, AMessageThatIsLookedAtIsThereForTheNext) {
   EXPECT_EQ(::recv(connection_->fd(), &byte, 1, MSG_DONTWAIT | MSG_PEEK), -1);
   send("1}");
   EXPECT_EQ(connection_->read(), Progress::kComplete) << connection_->reason();
-  EXPECT_TRUE(is_seccomp_listener(connection_->take_listener()));
-  KeptDescriptors::use(nullptr);
+  EXPECT_TRUE(is_seccomp_listener(connection_->listener().fd()));
 }
 
 TEST_F(RuntimeConnectionTest, NothingAtAll) {
@@ -143,7 +160,7 @@ TEST_F(RuntimeConnectionTest, DescriptorsThatAreRefusedAreClosed) {
   send("}", {file.get()});
   EXPECT_EQ(connection_->read(), Progress::kRefused) << "a second one, later";
   connection_.reset();
-  EXPECT_EQ(count_descriptors(), before - 1) << "its own socket";
+  expect_descriptors(before - 1);  // its own socket
 }
 
 TEST_F(RuntimeConnectionTest, MoreDescriptorsThanThereIsRoomFor) {
@@ -151,7 +168,46 @@ TEST_F(RuntimeConnectionTest, MoreDescriptorsThanThereIsRoomFor) {
   const int before = count_descriptors();
   send("{}", std::vector<int>(8, file.get()));
   EXPECT_EQ(connection_->read(), Progress::kRefused);
-  EXPECT_EQ(count_descriptors(), before);
+  connection_->take_what_was_seen();
+  EXPECT_EQ(bytes_left(), 2) << "what it does not have is closed nowhere but with the connection";
+  connection_.reset();
+  expect_descriptors(before - 1);
+}
+
+// As what is beyond the limit of a process.
+TEST_F(RuntimeConnectionTest, DescriptorsForWhichNoNumberIsLeft) {
+  const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  send("{}", {file.get()});
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_EQ(connection_->read(), Progress::kRefused);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  connection_->take_what_was_seen();
+  EXPECT_EQ(bytes_left(), 2);
+}
+
+// The last close of one waits for a process that does not go on: none is closed in this thread.
+TEST_F(RuntimeConnectionTest, DescriptorsThatNobodyCanCloseKeepNobody) {
+  for (const int surplus : {0, 1, 2, 5}) {
+    FileInStuckEpoll stuck;
+    if (!stuck.made()) GTEST_SKIP() << "userfaultfd(2) is not allowed";
+    ::alarm(60);
+    reconnect();
+    {
+      const UniqueFd file = stuck.take();
+      const std::string text = surplus == 0 ? "{}" : "{";
+      // The last that is open is on its way to the other side then.
+      send(text, std::vector<int>(static_cast<std::size_t>(surplus) + 1, file.get()));
+    }
+    EXPECT_EQ(connection_->read(), Progress::kRefused) << surplus;
+    connection_->take_what_was_seen();
+    connection_.reset();
+    stuck.end();
+    EXPECT_TRUE(LastCloses::all().wait_until_taken(std::chrono::seconds(20)));
+    ::alarm(0);
+  }
 }
 
 TEST_F(RuntimeConnectionTest, AnotherKindOfDescriptor) {

@@ -44,8 +44,9 @@ class ServerPoolTest : public ::testing::Test {
 
   Result<void> serve(SupervisedChild& child, std::shared_ptr<Session> session) {
     EXPECT_EQ(child.trouble(), "");
-    UniqueFd listener(::fcntl(child.listener().fd(), F_DUPFD_CLOEXEC, 0));
-    return pool_.add(std::move(listener), WaitKind::kUnknown,
+    StrangersFile listener =
+        StrangersFile::of(UniqueFd(::fcntl(child.listener().fd(), F_DUPFD_CLOEXEC, 0)));
+    return pool_.add(listener, WaitKind::kUnknown,
                      {.session = std::move(session), .ended = [this] { ++ended_; }});
   }
 
@@ -149,9 +150,14 @@ TEST_F(ServerPoolTest, DrainedNobodyIsServed) {
 
 TEST_F(ServerPoolTest, WhatCannotBeWatchedIsRefused) {
   const auto descriptors = entries_of("/proc/self/fd");
-  UniqueFd file(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
-  EXPECT_FALSE(pool_.add(std::move(file), WaitKind::kUnknown, {.session = make_session()}));
-  EXPECT_EQ(pool_.size(), 0U);
+  {
+    StrangersFile file =
+        StrangersFile::of(UniqueFd(::open("/proc/self/status", O_RDONLY | O_CLOEXEC)));
+    EXPECT_FALSE(pool_.add(file, WaitKind::kUnknown, {.session = make_session()}));
+    EXPECT_EQ(pool_.size(), 0U);
+    EXPECT_TRUE(file.valid());
+  }
+  EXPECT_TRUE(LastCloses::all().wait_until_taken(std::chrono::seconds(20)));
   EXPECT_EQ(entries_of("/proc/self/fd"), descriptors);
 }
 

@@ -38,8 +38,9 @@ INSTANTIATE_TEST_SUITE_P(EachFeature, ServerWithoutTest,
                                            KernelFeature::kProcmapQuery, KernelFeature::kNoexecSeal,
                                            KernelFeature::kCachestat, KernelFeature::kKcmp,
                                            KernelFeature::kInotify, KernelFeature::kCallPage,
-                                           KernelFeature::kCallSites,
-                                           KernelFeature::kLateCallSites),
+                                           KernelFeature::kCallSites, KernelFeature::kLateCallSites,
+                                           KernelFeature::kAddfdSend,
+                                           KernelFeature::kNamespaceHandles),
                          [](const auto& test) {
                            std::string name(KernelFeatures::name(test.param));
                            std::erase(name, '-');

@@ -19,6 +19,7 @@
 #include "supervisor/loop/accept_pause.h"
 #include "supervisor/procfs/proc_file.h"
 #include "supervisor/resources/last_closes.h"
+#include "supervisor/resources/pause_for_closes.h"
 
 namespace shmvisor {
 namespace {
@@ -220,6 +221,13 @@ void Agent::tell_ready() {
 
 void Agent::accept_all() {
   for (std::size_t accepted = 0; accepted < kMostConnections; ++accepted) {
+    if (paused_for_closes(runtimes_come_)) {
+      log_limited(
+          spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
+          "no container can come for a moment: too many files that were sent here cannot be "
+          "closed");
+      return;
+    }
     auto connection = socket_.accept();
     if (connection && !connection->valid()) {
       log_limited(spdlog::level::warn, LogTopic::kContainers, LogLimiter::kNobody,
@@ -290,7 +298,7 @@ std::optional<std::string> Agent::serve(RuntimeConnection& runtime) {
                  printable(process.container_id));
     process.pid = 0;
   }
-  auto refused = containers_.serve(process, runtime.take_listener(), runtime.inode());
+  auto refused = containers_.serve(process, runtime.listener(), runtime.inode());
   if (refused) refused = "container " + printable(process.container_id) + ": " + *refused;
   return refused;
 }

@@ -66,8 +66,8 @@ std::size_t Containers::joined() const {
   return count;
 }
 
-std::optional<std::string> Containers::serve(const ContainerProcess& process, UniqueFd listener,
-                                             std::uint64_t connection) {
+std::optional<std::string> Containers::serve(const ContainerProcess& process,
+                                             StrangersFile& listener, std::uint64_t connection) {
   const auto parsed = parse_container_metadata(process.metadata, defaults_);
   if (!parsed) return "its metadata: " + printable(parsed.error().reason);
   const ContainerMetadata& metadata = *parsed;
@@ -93,7 +93,7 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   }
   // Before it is served, which wants no more memory then.
   const std::string shown = printable(container->name());
-  if (const auto added = add(container, std::move(listener), kept); !added) {
+  if (const auto added = add(container, listener, kept); !added) {
     return std::string("no listener more: ") + std::strerror(added.error().value());
   }
   begins.is_served();
@@ -107,7 +107,7 @@ std::optional<std::string> Containers::serve(const ContainerProcess& process, Un
   return std::nullopt;
 }
 
-Result<void> Containers::add(const std::shared_ptr<Container>& container, UniqueFd listener,
+Result<void> Containers::add(const std::shared_ptr<Container>& container, StrangersFile& listener,
                              KeptListener* kept, std::span<const CallSlots::Left> left) {
   // What a profile shows us of unshare(2) and setns(2) is not ours to say; and there may be very
   // many containers.
@@ -138,7 +138,7 @@ Result<void> Containers::add(const std::shared_ptr<Container>& container, Unique
     if (kept != nullptr) kept->state.store(KeptListener::kEnded);
     container->listener_ends();
   };
-  return pool_.add(std::move(listener), wait_kind, std::move(client));
+  return pool_.add(listener, wait_kind, std::move(client));
 }
 
 void Containers::tell_of_served(const Container& container, pid_t pid) {

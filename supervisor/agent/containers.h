@@ -47,7 +47,7 @@ class Containers {
 
   /// Serves the process from now on; otherwise answers one clause that says why not. `connection`:
   /// the inode of the one that brought it.
-  std::optional<std::string> serve(const ContainerProcess& process, UniqueFd listener,
+  std::optional<std::string> serve(const ContainerProcess& process, StrangersFile& listener,
                                    std::uint64_t connection = 0);
   /// Whether the message of that connection was served already, by a process that died before it
   /// could close it. Once.
@@ -90,7 +90,7 @@ class Containers {
   std::shared_ptr<ContainerGroup> make_group(const ContainerMetadata& metadata);
   void enter(const std::shared_ptr<Container>& container);
   /// Serves one more listener of the container.
-  Result<void> add(const std::shared_ptr<Container>& container, UniqueFd listener,
+  Result<void> add(const std::shared_ptr<Container>& container, StrangersFile& listener,
                    KeptListener* kept, std::span<const CallSlots::Left> left = {});
   static void tell_of_served(const Container& container, pid_t pid);
   static void tell_of_ended(const std::string& name);

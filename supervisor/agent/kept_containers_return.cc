@@ -115,7 +115,8 @@ class Containers::Return {
   void serve(const std::shared_ptr<Container>& container, KeptListener& noted,
              std::span<const CallSlots::Left> left) {
     container->listener_begins();
-    if (all_.add(container, UniqueFd(noted.fd), &noted, left)) return;
+    StrangersFile listener = StrangersFile::of(UniqueFd(noted.fd));
+    if (all_.add(container, listener, &noted, left)) return;
     spdlog::error(
         "a process of container {} is not served any more: its listener cannot be watched",
         printable(container->name()));

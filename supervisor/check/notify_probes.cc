@@ -201,6 +201,21 @@ Finding probe_addfd() {
       gets_the_marked_file);
 }
 
+/// In one step.
+Finding probe_addfd_send() {
+  return with_waiting_call(
+      {.wait_killable_recv = false},
+      [](WaitingCall& call) {
+        const Result<UniqueFd> file = marked_file();
+        if (!file) return Finding::no("memfd_create", file.error());
+        if (call.add_fd(file->get(), SECCOMP_ADDFD_FLAG_SEND) < 0) {
+          return Finding::no("SECCOMP_ADDFD_FLAG_SEND", Errno::current());
+        }
+        return Finding::yes();
+      },
+      gets_the_marked_file);
+}
+
 Finding probe_no_other_listener() {
   return in_throwaway_child([] {
     const Result<UniqueFd> listener = install({.wait_killable_recv = false});
@@ -245,6 +260,8 @@ std::vector<Probe> notify_probes() {
       feature_probe(KernelFeature::kSyncWakeUp, probe_sync_wake_up, "ordinary wake-ups, slower"),
       {"addfd", probe_addfd,
        "a segment cannot be handed to its caller: Linux 5.9 or later is needed", kFatal},
+      feature_probe(KernelFeature::kAddfdSend, probe_addfd_send,
+                    "a descriptor is handed over before the answer, slower"),
       {"no-new-privs", probe_no_new_privs, ""},
   };
 }

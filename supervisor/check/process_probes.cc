@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstddef>
 #include <string>
 
 #include "supervisor/check/child.h"
@@ -212,6 +214,21 @@ Finding probe_call_sites() {
   return probe_unshare_vm();
 }
 
+Finding probe_namespace_handles() {
+  const UniqueFd file(::open("/proc/self/ns/ipc", O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return Finding::no("/proc/self/ns/ipc", Errno::current());
+  alignas(8) std::array<std::byte, sizeof(file_handle) + MAX_HANDLE_SZ> bytes{};
+  auto* const handle = reinterpret_cast<file_handle*>(bytes.data());
+  handle->handle_bytes = MAX_HANDLE_SZ;
+  int mount = 0;
+  if (::name_to_handle_at(file.get(), "", handle, &mount, AT_EMPTY_PATH) != 0) {
+    return Finding::no("name_to_handle_at", Errno::current());
+  }
+  const UniqueFd opened(::open_by_handle_at(FD_NSFS_ROOT, handle, O_PATH | O_CLOEXEC));
+  if (!opened.valid()) return Finding::no("open_by_handle_at", Errno::current());
+  return Finding::yes();
+}
+
 }  // namespace
 
 std::vector<Probe> process_probes() {
@@ -239,6 +256,8 @@ std::vector<Probe> process_probes() {
       feature_probe(
           KernelFeature::kLateCallSites, [] { return Finding::yes(); },
           "programs' code is changed at their first attach and detach"),
+      feature_probe(KernelFeature::kNamespaceHandles, probe_namespace_handles,
+                    "an IPC namespace that only a descriptor under way holds is forgotten"),
       {"yama", probe_yama, ""},
       feature_probe(KernelFeature::kKcmp, probe_kcmp,
                     "a parent that waits for its vfork child is recognised by /proc/PID/stat"),

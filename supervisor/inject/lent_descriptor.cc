@@ -93,7 +93,7 @@ Result<int> LentDescriptor::lend(Listener& listener, std::uint64_t id, pid_t tid
 
 Result<int> LentDescriptor::lend_as_answer(Listener& listener, std::uint64_t id, pid_t tid) const {
   if (const auto lent = lend_high(&Listener::respond_with_fd_as, listener, id, tid)) return *lent;
-  const auto lent = listener.add_fd(id, fd_);
+  const auto lent = lend(listener, id, tid);
   if (!lent) return lent;
   if (const auto answered = listener.respond(id, *lent); !answered) return answered.error();
   return lent;

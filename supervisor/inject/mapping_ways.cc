@@ -7,10 +7,10 @@
 #include "policy/base/error_result.h"
 #include "supervisor/inject/borrowed_table.h"
 #include "supervisor/inject/completed_by_caller.h"
-#include "supervisor/inject/lending_beyond_limit.h"
 #include "supervisor/inject/mapped_from_site.h"
 #include "supervisor/inject/page_installer.h"
 #include "supervisor/inject/page_mapping.h"
+#include "supervisor/inject/raised_limit.h"
 #include "supervisor/inject/site_rewriter.h"
 #include "supervisor/inject/stepped_mapping.h"
 
@@ -95,9 +95,13 @@ Result<MapAttempt> map_in_caller(CallerHold& hold, const PageRunner& page, Kerne
   Lending lending(hold, page, features);
   const auto attempt = map_by_first({&from_site, &completed, &lending}, mapping);
   if (!attempt || attempt->outcome != Outcome::kNotThisWay) return attempt;
-  LendingBeyondLimit beyond_limit(hold);
   BorrowedTable borrowed(hold);
-  if (lending.found_table_full()) return map_by_first({&beyond_limit, &borrowed}, mapping);
+  if (lending.found_table_full()) {
+    // No process is made for it: so it works where the caller may make none, or has a filter of its
+    // own that kills for clone(2), and no file that the caller has open is flushed.
+    const auto raised = RaisedLimit::of(hold.thread());
+    if (raised) return map_by_first({&lending, &borrowed}, mapping);
+  }
   return borrowed.map(mapping);
 }
 

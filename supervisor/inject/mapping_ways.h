@@ -5,7 +5,7 @@
 // - PageMapping: a caller that has the call page; it gets the descriptor lent;
 // - SteppedMapping: any caller; it gets the descriptor lent. Where another thread of the caller's
 //   closes that meanwhile, it is lent anew;
-// - LendingBeyondLimit: a caller of one thread whose table is full, while its limit is raised;
+// - the same in a caller of one thread whose table is full, while its limit is raised;
 // - BorrowedTable: any other caller whose table is full, or whose threads close whatever is there.
 //
 // Thread rule: the thread that received the call.

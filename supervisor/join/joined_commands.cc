@@ -273,9 +273,7 @@ std::string JoinedCommands::admit(Applicant& applicant, Admission::Findings& fin
       std::min(std::chrono::milliseconds(findings.asked.request.tracer_wait_ms), kMostTracerWait);
   // All that was read of it by its number is its own.
   if (!visitor.peer.lives()) return "its process has ended, or cannot be told for sure";
-  admitted.last_of_listener = std::make_shared<StrangersFile>(std::move(findings.asked.listener));
-  admitted.listener = admitted.last_of_listener->duplicate();
-  if (!admitted.listener.valid()) return "the server has no descriptor for it";
+  admitted.listener = std::move(findings.asked.listener);
   admitted.files = std::move(findings.files.connection);
   admitted.user_namespace = std::move(findings.user_namespace);
   admitted.ipc_namespace = std::move(findings.ipc_namespace);

@@ -112,9 +112,7 @@ class JoinedCommands {
     uid_t payer = 0;
     SupervisedScope::Root root;
     std::chrono::milliseconds tracer_wait;
-    /// Closed last of its listener's descriptors: a stranger may have the listener, too.
-    std::shared_ptr<StrangersFile> last_of_listener;
-    UniqueFd listener;
+    StrangersFile listener;   ///< invalid: its processes have ended
     UniqueFd files;           ///< invalid: it has none
     UniqueFd user_namespace;  ///< invalid: ours
     Result<UniqueFd> ipc_namespace = Errno(ESRCH);

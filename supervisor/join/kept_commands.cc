@@ -1,5 +1,4 @@
 // What JoinedCommands does for the next server, and with what the last one has left.
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
 
 #include <array>
@@ -38,18 +37,13 @@ std::string JoinedCommands::bring_back(KeptVisitor& kept, std::span<const CallSl
   const std::uint32_t state = kept.state.load();
   Admitted admitted;
   StrangersFile connection;
-  admitted.last_of_listener = std::make_shared<StrangersFile>();
   connection.charge(kept.payer);
   connection.hold(UniqueFd(kept.connection));
   const UniqueFd mount(state == KeptVisitor::kAdmitted ? kept.mount : -1);
   if (state != KeptVisitor::kEnded) {
-    // Under the number by which its calls are noted (CallSlots::Left). Closed before the other one,
-    // so never the last.
-    admitted.listener = UniqueFd(kept.listener);
-    admitted.last_of_listener->charge(kept.payer);
-    UniqueFd last(::fcntl(kept.listener, F_DUPFD_CLOEXEC, 0));
-    if (!last.valid()) last = std::move(admitted.listener);
-    admitted.last_of_listener->hold(std::move(last));
+    // Under the number by which its calls are noted (CallSlots::Left).
+    admitted.listener.charge(kept.payer);
+    admitted.listener.hold(UniqueFd(kept.listener));
   }
   if (!kept.fuse.is_over.load()) admitted.files = UniqueFd(kept.files);
   admitted.user_namespace = UniqueFd(kept.user_namespace);
@@ -59,10 +53,7 @@ std::string JoinedCommands::bring_back(KeptVisitor& kept, std::span<const CallSl
   if (admitted.ipc_namespace && inode_of(*admitted.ipc_namespace) != kept.ipc_inode) {
     return "its IPC namespace is another file";
   }
-  if (state != KeptVisitor::kEnded && !admitted.listener.valid()) {
-    return "there is no descriptor for its listener";
-  }
-  if (state != KeptVisitor::kEnded && !is_seccomp_listener(admitted.listener)) {
+  if (state != KeptVisitor::kEnded && !is_seccomp_listener(admitted.listener.fd())) {
     return "its listener is another file";
   }
   admitted.payer = kept.payer;

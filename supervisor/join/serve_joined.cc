@@ -14,9 +14,9 @@ namespace {
 /// Of one joined command: who joins may be hostile, and threads are shared by all.
 constexpr int kMostThreads = 256;
 constexpr int kMostThreadsOfAnotherUser = 8;
-/// Its listener twice, files, the timer of its threads, a pidfd, its IPC and user namespace; and
-/// those of callers that are remembered. The connection pays for itself.
-constexpr std::int64_t kDescriptorsOfAJoined = 7;
+/// Its listener, files, the timer of its threads, a pidfd, its IPC and user namespace; and those of
+/// callers that are remembered. The connection pays for itself.
+constexpr std::int64_t kDescriptorsOfAJoined = 6;
 
 }  // namespace
 
@@ -53,9 +53,9 @@ std::string JoinedCommands::serve(Admitted& admitted, int& error) {
     };
     joined.files = session_->make_files(options.home);
   }
-  admitted.last_of_listener->charge(admitted.payer);
+  admitted.listener.charge(admitted.payer);
   if (descriptors) {
-    admitted.last_of_listener->pay(descriptors->split(1));
+    admitted.listener.pay(descriptors->split(1));
     joined.descriptors = std::move(*descriptors);
   }
   joined.root.emplace(*scope_, admitted.root);
@@ -63,8 +63,7 @@ std::string JoinedCommands::serve(Admitted& admitted, int& error) {
   client.options = options;
   client.slots = slots_;
   client.left = admitted.left;
-  // Destroyed behind the server and its descriptor.
-  client.ended = [this, &joined, last = admitted.last_of_listener] {
+  client.ended = [this, &joined] {
     joined.end();
     forget_again_.set_by(joined.ended_at);
   };
@@ -74,8 +73,7 @@ std::string JoinedCommands::serve(Admitted& admitted, int& error) {
     client.wait_kind = &admitted.kept->wait_kind;
     wait_kind = static_cast<WaitKind>(client.wait_kind->load());
   }
-  if (admitted.listener.valid() &&
-      !pool_->add(std::move(admitted.listener), wait_kind, std::move(client))) {
+  if (admitted.listener.valid() && !pool_->add(admitted.listener, wait_kind, std::move(client))) {
     return "the server cannot watch another listener";
   }
   // From here on it is served until it ends.

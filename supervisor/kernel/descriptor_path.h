@@ -9,8 +9,7 @@
 namespace shmvisor {
 
 /// Leads to the file for as long as `fd` is open.
-inline std::string descriptor_path(const UniqueFd& fd) {
-  return "/proc/self/fd/" + std::to_string(fd.get());
-}
+inline std::string descriptor_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+inline std::string descriptor_path(const UniqueFd& fd) { return descriptor_path(fd.get()); }
 
 }  // namespace shmvisor

@@ -8,6 +8,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(KernelFeature::k
     "wait-killable-recv", "sync-wake-up",         "pidfd-getfd", "pidfd-thread", "pidfd-get-info",
     "procmap-query",      "noexec-seal",          "cachestat",   "kcmp",         "inotify",
     "call-page",          "user-dispatch-config", "memfd-lease", "call-sites",   "late-call-sites",
+    "addfd-send",         "namespace-handles",
 };
 static_assert(!kNames.back().empty(), "every feature has a name");
 

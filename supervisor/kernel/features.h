@@ -34,6 +34,8 @@ enum class KernelFeature : std::size_t {
   kLeases,              // F_SETLEASE, which fs.leases-enable may forbid
   kCallSites,           // unshare(2) with CLONE_VM, by which SiteRewriter may change programs' code
   kLateCallSites,       // no feature: it does so after some calls, and not at the first one
+  kAddfdSend,           // SECCOMP_ADDFD_FLAG_SEND, Linux 5.14
+  kNamespaceHandles,    // open_by_handle_at(2) of namespaces, Linux 6.18, with CAP_SYS_ADMIN there
   kCount,
 };
 

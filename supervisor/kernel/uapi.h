@@ -144,6 +144,11 @@ static_assert(sizeof(struct procmap_query) == 104);
 #define PROCMAP_QUERY _IOWR(PROCFS_IOCTL_MAGIC, 17, struct procmap_query)
 #endif
 
+// <linux/fcntl.h>, Linux 6.18: for open_by_handle_at(2), which wants a descriptor of a file system
+#ifndef FD_NSFS_ROOT
+#define FD_NSFS_ROOT (-10003)
+#endif
+
 // <linux/memfd.h> and <linux/fcntl.h>, Linux 6.3
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U

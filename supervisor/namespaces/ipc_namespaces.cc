@@ -143,9 +143,10 @@ Result<OwnedRegistry> IpcNamespaces::of(ThreadIdentity& thread, IpcHome* home,
   return registry_of(*held);
 }
 
-OwnedRegistry IpcNamespaces::registry_of(std::pair<const IpcNamespaceId, Held>& held) {
+Result<OwnedRegistry> IpcNamespaces::registry_of(std::pair<const IpcNamespaceId, Held>& held) {
+  if (held.second.open_question) return Errno(ENOMEM);
   ++held.second.asked;
-  return {namespaces_.of(held.first), held.second.owner, held.first};
+  return OwnedRegistry{namespaces_.of(held.first), held.second.owner, held.first};
 }
 
 Result<IpcNamespaces::Held> IpcNamespaces::hold(ThreadIdentity& thread,
@@ -189,7 +190,7 @@ std::shared_ptr<const NamespaceOwner> IpcNamespaces::owner_of(ThreadIdentity& th
     const MutexLock lock(mutex_);
     if (initial) return initial_owner_;
     const auto held = held_.find(thread.ipc_namespace());
-    if (held != held_.end()) return held->second.owner;
+    if (held != held_.end() && !held->second.open_question) return held->second.owner;
   }
   const auto file = open_namespace(thread.tid(), Namespace::kIpc);
   return std::make_shared<const NamespaceOwner>(file ? NamespaceOwner::of(*file)
@@ -245,6 +246,7 @@ bool IpcNamespaces::look_for(Ids& unreferred, Pace& pace) const {
 
 void IpcNamespaces::sweep() {
   has_left_.store(false);
+  ask_open_questions();
   Ids unreferred;
   {
     const MutexLock lock(mutex_);
@@ -262,7 +264,61 @@ void IpcNamespaces::sweep() {
     sure_looks = sure ? sure_looks + 1 : 0;
     if (!sure && std::chrono::steady_clock::now() - began > kQuickLook) break;
   }
+  std::erase_if(unreferred, [this](IpcNamespaceId id) { return ask_kernel(id); });
   forget(find_over(unreferred, sure_looks == kSureLooks));
+}
+
+void IpcNamespaces::ask_open_questions() {
+  Ids open;
+  {
+    const MutexLock lock(mutex_);
+    for (const auto& [id, held] : held_) {
+      if (held.open_question) open.insert(id);
+    }
+  }
+  for (const IpcNamespaceId id : open) ask_kernel(id);
+}
+
+bool IpcNamespaces::ask_kernel(IpcNamespaceId id) {
+  bool is_open = false;
+  int file = -1;
+  {
+    const MutexLock lock(mutex_);
+    const auto held = held_.find(id);
+    if (held == held_.end()) return true;
+    file = held->second.file.get();
+    is_open = held->second.open_question.has_value();
+  }
+  // Its mappings hold a namespace as well.
+  const auto registry = namespaces_.find(id);
+  if (!is_open && registry != nullptr && registry->anything_mapped()) return true;
+  // Others only look for an entry: it, and its descriptor, stay until this thread takes them out.
+  std::optional<NamespaceQuestion> question;
+  if (!is_open) question = NamespaceQuestion::of(file, features_);
+  if (!is_open && !question) return false;
+  // Its segments' memory, and what is left of the entry, end after the lock.
+  std::shared_ptr<Registry> taken;
+  decltype(held_)::node_type ended;
+  using Answer = NamespaceQuestion::Answer;
+  auto answer = Answer::kLives;
+  {
+    const MutexLock lock(mutex_);
+    const auto held = held_.find(id);
+    if (held == held_.end()) return true;
+    if (is_open) question.swap(held->second.open_question);
+    answer = is_open ? question->ask_again() : question->ask();
+    held->second.unseen_since.reset();
+    if (answer == Answer::kNotHeld) question.swap(held->second.open_question);
+    if (answer == Answer::kGone) {
+      taken = namespaces_.take(id);
+      ended = held_.extract(held);
+      // A namespace that begins now may have its number.
+      if (taken != nullptr) taken->unobserve();
+    }
+  }
+  if (answer == Answer::kLives) question->open_in_full();
+  if (answer == Answer::kGone) spdlog::debug("IPC namespace {} is over", id);
+  return true;
 }
 
 std::vector<IpcNamespaces::Over> IpcNamespaces::find_over(const Ids& unreferred, bool certain) {

@@ -12,12 +12,13 @@
 // the kernel gave that namespace. We hold the namespace's file open, so that its inode cannot come
 // to mean another. The kernel drops a namespace when no process lives in it, no descriptor or mount
 // refers to it and none of its segments is mapped. sweep() looks for such uses among the processes
-// that we serve. It forgets one without uses: at once if no process could have hidden a use,
-// because it began meanwhile or keeps whoever looks at it (NamespaceUses); otherwise after a
+// that we serve, and where it finds none it asks the kernel (NamespaceQuestion). Where the kernel
+// cannot be asked it forgets a namespace without uses: at once if no process could have hidden a
+// use, because it began meanwhile or keeps whoever looks at it (NamespaceUses); otherwise after a
 // minute. A process that keeps us so hides no namespace that it lives in.
 //
-// Thread rule: any thread. The lock is held only to find an entry, never while a process is asked
-// or anything is freed.
+// Thread rule: any thread. The lock is held only to find an entry, and while the kernel is asked
+// for one; never while a process is asked or memory is freed.
 #pragma once
 
 #include <atomic>
@@ -38,7 +39,9 @@
 #include "supervisor/credentials/user_namespace.h"
 #include "supervisor/keeper/kept_descriptors.h"
 #include "supervisor/keeper/kept_owner.h"
+#include "supervisor/kernel/features.h"
 #include "supervisor/namespaces/ipc_home.h"
+#include "supervisor/namespaces/namespace_question.h"
 #include "supervisor/resources/descriptor_share.h"
 #include "supervisor/scope/process_scope.h"
 
@@ -82,6 +85,8 @@ class IpcNamespaces {
   /// has, and is noted there from now on; borrowed. Before anybody is served. Null: it is not noted
   /// any more.
   void keep_owner_in(KeptOwner* place);
+  /// Before there are other threads. Without it all features are tried.
+  void use(const KernelFeatures& features) { features_ = features; }
   /// Whether the initial registry is made for another IPC namespace than our own.
   [[nodiscard]] bool initial_is_private() const { return initial_file_.valid(); }
 
@@ -145,13 +150,16 @@ class IpcNamespaces {
     std::uint64_t asked = 0;  ///< how often its registry was asked for
     std::optional<std::chrono::steady_clock::time_point> unseen_since = std::nullopt;
     std::unique_ptr<KeptDescriptor> kept = nullptr;  ///< of the file, where there is a keeper
+    /// The file is let go, and the number may be another namespace's: nobody is served from this
+    /// before there is an answer.
+    std::optional<NamespaceQuestion> open_question = std::nullopt;
 
     void keep() {
       if (KeptDescriptors::current() != nullptr)
         kept = std::make_unique<KeptDescriptor>(file.get());
     }
   };
-  OwnedRegistry registry_of(std::pair<const IpcNamespaceId, Held>& held) REQUIRES(mutex_);
+  Result<OwnedRegistry> registry_of(std::pair<const IpcNamespaceId, Held>& held) REQUIRES(mutex_);
   /// Opens the thread's IPC namespace. Takes no lock, since it opens files of the thread's. ENOMEM:
   /// see of().
   Result<Held> hold(ThreadIdentity& thread, std::optional<uid_t> real_uid);
@@ -161,6 +169,10 @@ class IpcNamespaces {
     IpcNamespaceId id = 0;
     std::uint64_t asked = 0;
   };
+  /// Asks the kernel whether the namespace is there without us, and forgets it where it is not.
+  /// False where the kernel cannot be asked.
+  bool ask_kernel(IpcNamespaceId id);
+  void ask_open_questions();
   std::vector<Over> find_over(const std::set<IpcNamespaceId>& unreferred, bool certain);
   void forget(const std::vector<Over>& over);
 
@@ -173,6 +185,7 @@ class IpcNamespaces {
   /// Of that namespace where it is not ours: keeps its inode from meaning another.
   const UniqueFd initial_file_;
   DescriptorShare* const descriptor_share_;
+  KernelFeatures features_;
   std::function<void()> tell_of_need_ = [] {};
   std::atomic_flag told_of_descriptors_;
   std::atomic<bool> has_left_{false};

@@ -36,16 +36,15 @@ int ioctl_uninterrupted(int fd, unsigned long request, void* argument) {
 }
 
 /// Waits until the caller, which may be frozen, has taken the descriptor.
-Result<int> add(const UniqueFd& listener, seccomp_notif_addfd& addfd) {
+Result<int> add(int listener, seccomp_notif_addfd& addfd) {
   HeldLocks::assert_may_wait();
   // EINTR here means that the caller has not taken the descriptor, and will not.
-  const int installed = ioctl_uninterrupted(listener.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
+  const int installed = ioctl_uninterrupted(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
   if (installed < 0) return Errno::current();
   return installed;
 }
 
-Result<int> add_as(const UniqueFd& listener, std::uint64_t id, int fd, int number,
-                   std::uint32_t flags) {
+Result<int> add_as(int listener, std::uint64_t id, int fd, int number, std::uint32_t flags) {
   seccomp_notif_addfd addfd{};
   addfd.id = id;
   addfd.flags = flags;
@@ -62,8 +61,14 @@ std::size_t within_room(std::uint16_t kernel_size) {
 
 }  // namespace
 
-Listener::Listener(UniqueFd fd, WaitKind wait_kind)
-    : fd_(std::move(fd)),
+Listener::Listener(UniqueFd fd, WaitKind wait_kind) : Listener(std::move(fd), -1, wait_kind) {}
+
+Listener::Listener(Borrowed borrowed, WaitKind wait_kind)
+    : Listener(UniqueFd(), borrowed.fd, wait_kind) {}
+
+Listener::Listener(UniqueFd own, int fd, WaitKind wait_kind)
+    : own_(std::move(own)),
+      fd_(own_.valid() ? own_.get() : fd),
       wait_kind_(wait_kind),
       notif_size_bytes_(sizeof(seccomp_notif)),
       response_size_bytes_(sizeof(seccomp_notif_resp)) {
@@ -75,13 +80,14 @@ Listener::Listener(UniqueFd fd, WaitKind wait_kind)
 }
 
 Listener::~Listener() {
-  if (slots_ != nullptr) slots_->forget(fd_.get());
+  if (slots_ != nullptr) slots_->forget(fd_);
 }
 
-void Listener::use_sync_wake_up(KernelFeatures& features) {
-  if (!features.usable(KernelFeature::kSyncWakeUp)) return;
-  if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) != 0) {
-    features.mark_absent(KernelFeature::kSyncWakeUp);
+void Listener::use(const KernelFeatures& features) {
+  features_ = features;
+  if (!features_.usable(KernelFeature::kSyncWakeUp)) return;
+  if (::ioctl(fd_, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) != 0) {
+    features_.mark_absent(KernelFeature::kSyncWakeUp);
   }
 }
 
@@ -90,15 +96,15 @@ Result<seccomp_notif> Listener::receive() {
   if (slots_ != nullptr) return receive_noted();
   Roomy<seccomp_notif> notif;
   std::memset(&notif, 0, notif_size_bytes_);  // the kernel refuses a buffer that is not zero
-  if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &notif) != 0) return Errno::current();
+  if (::ioctl(fd_, SECCOMP_IOCTL_NOTIF_RECV, &notif) != 0) return Errno::current();
   return notif.known;
 }
 
 Result<seccomp_notif> Listener::receive_noted() {
   constexpr std::chrono::milliseconds kWaitForSlot(20);
-  journal::CallSlot* const slot = slots_->take(fd_.get(), kWaitForSlot);
+  journal::CallSlot* const slot = slots_->take(fd_, kWaitForSlot);
   if (slot == nullptr) return Errno(EINTR);
-  if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &slot->notification) != 0) {
+  if (::ioctl(fd_, SECCOMP_IOCTL_NOTIF_RECV, &slot->notification) != 0) {
     const Errno error = Errno::current();
     slots_->give_back(*slot);
     return error;
@@ -108,7 +114,7 @@ Result<seccomp_notif> Listener::receive_noted() {
 }
 
 bool Listener::alive(std::uint64_t id) const {
-  return ioctl_uninterrupted(fd_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+  return ioctl_uninterrupted(fd_, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
 Result<void> Listener::respond(std::uint64_t id, std::int64_t result) {
@@ -142,7 +148,7 @@ Result<void> Listener::send(const seccomp_notif_resp& answer) {
   Roomy<seccomp_notif_resp> response;
   std::memset(&response, 0, response_size_bytes_);
   response.known = answer;
-  if (ioctl_uninterrupted(fd_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response) != 0) {
+  if (ioctl_uninterrupted(fd_, SECCOMP_IOCTL_NOTIF_SEND, &response) != 0) {
     return Errno::current();
   }
   return {};
@@ -170,16 +176,17 @@ Result<int> Listener::add_fd_as(std::uint64_t id, int fd, int number) {
 }
 
 Result<int> Listener::respond_with_fd_as(std::uint64_t id, int fd, int number) {
+  if (!features_.usable(KernelFeature::kAddfdSend)) return Errno(EINVAL);
   auto sent = add_as(fd_, id, fd, number, SECCOMP_ADDFD_FLAG_SETFD | SECCOMP_ADDFD_FLAG_SEND);
   if (sent) done_with(id);
+  // Nothing else of it can be invalid.
+  if (!sent && sent.error() == Errno(EINVAL)) features_.mark_absent(KernelFeature::kAddfdSend);
   return sent;
 }
 
-bool Listener::call_waits() const {
-  return (events_now(fd_.get(), POLLIN).value_or(0) & POLLIN) != 0;
-}
+bool Listener::call_waits() const { return (events_now(fd_, POLLIN).value_or(0) & POLLIN) != 0; }
 
-bool Listener::ended() const { return (events_now(fd_.get(), 0).value_or(0) & POLLHUP) != 0; }
+bool Listener::ended() const { return (events_now(fd_, 0).value_or(0) & POLLHUP) != 0; }
 
 bool is_seccomp_listener(const UniqueFd& fd) {
   const std::string path = descriptor_path(fd);

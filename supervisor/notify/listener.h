@@ -8,7 +8,8 @@
 // (kernel/seccomp.c: seccomp_do_user_notification()). A signal may also come between a respond()
 // that succeeds and the caller's waking up, which handles the signal first. So under such a filter
 // an answer that was sent may be lost.
-// Ownership: owns the descriptor. Thread rule: any thread may call any member; receive() blocks.
+// Ownership: owns the descriptor, or borrows it. Thread rule: any thread may call any member;
+// receive() blocks.
 #pragma once
 
 #include <linux/seccomp.h>
@@ -39,12 +40,18 @@ enum class WaitKind : std::uint8_t {
 
 class Listener {
  public:
+  /// A descriptor that outlives this: of a file that another process closes for us.
+  struct Borrowed {
+    int fd = -1;
+  };
+
   explicit Listener(UniqueFd fd, WaitKind wait_kind = WaitKind::kKillable);
+  Listener(Borrowed borrowed, WaitKind wait_kind);
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
   ~Listener();
 
-  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] int fd() const { return fd_; }
 
   [[nodiscard]] WaitKind wait_kind() const { return wait_kind_.load(std::memory_order_relaxed); }
   /// Sets what the behaviour of a caller has shown.
@@ -56,8 +63,9 @@ class Listener {
   /// received.
   void keep_wait_kind_in(std::atomic<std::uint8_t>& place) { kept_wait_kind_ = &place; }
 
-  /// Switches on wake-ups on the caller's own CPU (Linux 6.6): ten times as fast as across CPUs.
-  void use_sync_wake_up(KernelFeatures& features);
+  /// To be called before anything is received. From then on wake-ups are on the caller's own CPU
+  /// (Linux 6.6): ten times as fast as across CPUs.
+  void use(const KernelFeatures& features);
 
   /// From now on each call has a slot from the moment when it is received till it is answered, so
   /// that another process can go on with the call (left_calls.h). `slots`, borrowed, outlive the
@@ -94,7 +102,8 @@ class Listener {
   /// The same, and answers the call with the number, in one step (Linux 5.14). A signal to this
   /// thread during the step, at least SIGSTOP, can spoil it: then the call is answered with 0,
   /// there is no descriptor, and the error is EINPROGRESS or ENOENT (kernel/seccomp.c:
-  /// seccomp_notify_addfd() counts the call as answered before it waits).
+  /// seccomp_notify_addfd() counts the call as answered before it waits). EINVAL where the kernel
+  /// does not have it.
   Result<int> respond_with_fd_as(std::uint64_t id, int fd, int number);
 
   /// Whether another call waits to be received.
@@ -103,13 +112,16 @@ class Listener {
   [[nodiscard]] bool ended() const;
 
  private:
+  Listener(UniqueFd own, int fd, WaitKind wait_kind);
   [[nodiscard]] Result<seccomp_notif> receive_noted();
   Result<void> send(std::uint64_t id, std::int64_t result);
   Result<void> send(const seccomp_notif_resp& answer);
 
-  UniqueFd fd_;
+  const UniqueFd own_;  ///< invalid: it is borrowed
+  const int fd_;
   CallSlots* slots_ = nullptr;
   std::atomic<WaitKind> wait_kind_;
+  KernelFeatures features_;
   std::size_t notif_size_bytes_;
   std::size_t response_size_bytes_;
   std::atomic<std::uint8_t>* kept_wait_kind_ = nullptr;

@@ -1,6 +1,5 @@
 #include "supervisor/resources/strangers_file.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -49,8 +48,6 @@ Result<StrangersFile> StrangersFile::accept(const UniqueFd& listening) {
   connection.hold(std::move(*accepted));
   return connection;
 }
-
-UniqueFd StrangersFile::duplicate() const { return UniqueFd(::fcntl(get(), F_DUPFD_CLOEXEC, 0)); }
 
 void StrangersFile::close() noexcept {
   if (!valid()) return;

@@ -34,13 +34,13 @@ class StrangersFile {
 
   /// Of one that is there already; closed here where there is no memory.
   [[nodiscard]] static StrangersFile of(UniqueFd fd);
+  /// As of one that was moved from.
+  [[nodiscard]] static StrangersFile none() noexcept { return StrangersFile(LastCloses::Files()); }
   /// The next connection of a listening socket. Errors: those of accept_connection().
   [[nodiscard]] static Result<StrangersFile> accept(const UniqueFd& listening);
 
   [[nodiscard]] bool valid() const { return get() >= 0; }
   [[nodiscard]] int get() const { return file_.empty() ? -1 : file_.front().fd.get(); }
-  /// Not the last: closed before this is. Invalid where there is no descriptor for it.
-  [[nodiscard]] UniqueFd duplicate() const;
 
   // Of one that was not moved from:
 
@@ -60,6 +60,7 @@ class StrangersFile {
   }
 
  private:
+  explicit StrangersFile(LastCloses::Files none) noexcept { file_.swap(none); }
   void close() noexcept;
 
   LastCloses::Files file_;  ///< none: moved from

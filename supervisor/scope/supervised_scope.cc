@@ -67,7 +67,6 @@ void SupervisedScope::roots_change() {
 
 void SupervisedScope::note_served(pid_t pid) const {
   const MutexLock lock(mutex_);
-  if (pass_ == none_) return;
   const auto known = pass_->verdicts.find(pid);
   if (known != pass_->verdicts.end() && known->second.belongs) return;
   if (served_.size() <= kMostServed && std::ranges::find(served_, pid) == served_.end()) {
@@ -147,7 +146,8 @@ Result<std::vector<pid_t>> SupervisedScope::processes() const {
   const MutexLock lock(mutex_);
   if (changes_ == start.changes && pass_ == start.known) {
     pass_ = pass;
-  } else if (start.recent) {
+  } else {
+    // What is kept instead may be older than these.
     served_.insert(served_.end(), start.served.begin(), start.served.end());
   }
   return pass->found;

@@ -1,8 +1,8 @@
 // ServedListener: a listener, the server that answers its calls, and the session from which they
 // are answered. All three live as long as a serving thread may need them.
 //
-// Ownership: owns listener and server, shares the session. It may be destroyed when Server may.
-// Thread rule: that of Server.
+// Ownership: owns listener and server, shares the session; borrows a Listener::Borrowed. It may be
+// destroyed when Server may. Thread rule: that of Server.
 #pragma once
 
 #include <spdlog/spdlog.h>
@@ -13,7 +13,6 @@
 #include <span>
 #include <utility>
 
-#include "policy/base/unique_fd.h"
 #include "supervisor/notify/left_calls.h"
 #include "supervisor/notify/listener.h"
 #include "supervisor/serve/server.h"
@@ -23,12 +22,14 @@ namespace shmvisor {
 
 class ServedListener {
  public:
-  ServedListener(std::shared_ptr<Session> session, UniqueFd listener, WaitKind wait_kind,
+  /// `file`: what a Listener is made of.
+  template <typename File>
+  ServedListener(std::shared_ptr<Session> session, File file, WaitKind wait_kind,
                  const ServerOptions& options)
       : session_(std::move(session)),
-        listener_(std::move(listener), wait_kind),
+        listener_(std::move(file), wait_kind),
         server_(listener_, session_->namespaces(), session_->features(), options) {
-    listener_.use_sync_wake_up(session_->features());
+    listener_.use(session_->features());
   }
 
   /// Takes over those calls in `left` that belong to this listener (CallSlots::take_left()), and

@@ -32,9 +32,9 @@ constexpr std::size_t kEventsAtOnce = 64;
 
 class ServerPool::Entry {
  public:
-  Entry(UniqueFd listener, WaitKind wait_kind, Client client)
+  Entry(int listener, WaitKind wait_kind, Client client)
       : ended(std::move(client.ended)),
-        served(std::move(client.session), std::move(listener), wait_kind, client.options),
+        served(std::move(client.session), Listener::Borrowed{listener}, wait_kind, client.options),
         has_left_calls(client.slots != nullptr && served.begin_with(*client.slots, client.left)) {
     if (client.wait_kind != nullptr) served.keep_wait_kind_in(*client.wait_kind);
   }
@@ -43,6 +43,7 @@ class ServerPool::Entry {
   [[nodiscard]] Server& server() { return served.server(); }
 
   const std::function<void()> ended;
+  StrangersFile file = StrangersFile::none();  ///< the listener's, once it is watched
   ServedListener served;
   bool has_left_calls;  ///< and no thread yet: nothing at the listener tells of these calls
   Entries* list = nullptr;
@@ -65,10 +66,10 @@ ServerPool::ServerPool(EventLoop& loop)
 
 ServerPool::~ServerPool() = default;
 
-Result<void> ServerPool::add(UniqueFd listener, WaitKind wait_kind, Client client) {
+Result<void> ServerPool::add(StrangersFile& listener, WaitKind wait_kind, Client client) {
   if (!epoll_.valid()) return Errno(EMFILE);
   if (unwoken_.capacity() <= size()) unwoken_.reserve(2 * size() + 1);
-  resting_.emplace_back(std::move(listener), wait_kind, std::move(client));
+  resting_.emplace_back(listener.get(), wait_kind, std::move(client));
   Entry& entry = resting_.back();
   entry.list = &resting_;
   entry.self = std::prev(resting_.end());
@@ -82,6 +83,7 @@ Result<void> ServerPool::add(UniqueFd listener, WaitKind wait_kind, Client clien
     resting_.pop_back();
     return error;
   }
+  entry.file = std::move(listener);
   if (entry.has_left_calls) wake(entry);
   return {};
 }

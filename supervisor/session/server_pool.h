@@ -5,9 +5,10 @@
 // again. When the last process under a filter has ended, Client::ended is called. The server is
 // destroyed as soon as no thread needs it, and the session with the last of its users.
 //
-// Ownership: owns listeners and servers, shares sessions. It may be destroyed once drain() has
-// succeeded; otherwise the process must end without destroying it. Borrows the loop, in which its
-// callbacks run. Thread rule: one thread.
+// Ownership: owns listeners and servers, shares sessions. Listeners are strangers' files too, so
+// another process closes them (StrangersFile). It may be destroyed once drain() has succeeded;
+// otherwise the process must end without destroying it. Borrows the loop, in which its callbacks
+// run. Thread rule: one thread.
 #pragma once
 
 #include <atomic>
@@ -24,6 +25,7 @@
 #include "policy/base/unique_fd.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/notify/listener.h"
+#include "supervisor/resources/strangers_file.h"
 #include "supervisor/serve/server_options.h"
 #include "supervisor/session/session.h"
 
@@ -48,9 +50,9 @@ class ServerPool {
 
   /// Whether listeners can be watched at all.
   [[nodiscard]] bool valid() const { return epoll_.valid(); }
-  /// Serves the listener's calls from now on. EMFILE or ENOSPC if the listener cannot be watched:
-  /// then it is closed. If this throws, only the listener was closed.
-  Result<void> add(UniqueFd listener, WaitKind wait_kind, Client client);
+  /// Serves the listener's calls from now on. EMFILE or ENOSPC if the listener cannot be watched. If
+  /// this throws, it has done nothing.
+  Result<void> add(StrangersFile& listener, WaitKind wait_kind, Client client);
 
   /// Does at once what the loop also does: gives threads to listeners with calls, and ends those
   /// whose last process has ended.

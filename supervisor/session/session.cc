@@ -32,6 +32,7 @@ Session::Session(Of of, std::shared_ptr<SessionResources> resources, const Limit
                       : IpcNamespaces::of_others(registries_, scope_, descriptors_)),
       open_file_shares_(std::make_shared<OpenFileShares>()),
       call_page_(of == Of::kCommand ? CallPage::create(resources_->features) : nullptr) {
+  namespaces_.use(resources_->features);
   if (resources_->user_limits != nullptr) set_user_limits(resources_->user_limits);
   registries_.tell_of_cleaned(*this);
 }

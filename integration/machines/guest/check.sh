@@ -22,6 +22,7 @@ for who in '' as_user; do
     at_least "$since" && wanted=yes
     expect "$who: $feature, of Linux $since" "$wanted" "$(sed -nE "s/^$feature +(yes|no).*/\1/p" found)"
   done <<END
+addfd-send 5.14
 wait-killable-recv 5.19
 noexec-seal 6.3
 user-dispatch-config 6.4
