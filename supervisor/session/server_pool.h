@@ -50,8 +50,8 @@ class ServerPool {
 
   /// Whether listeners can be watched at all.
   [[nodiscard]] bool valid() const { return epoll_.valid(); }
-  /// Serves the listener's calls from now on. EMFILE or ENOSPC if the listener cannot be watched. If
-  /// this throws, it has done nothing.
+  /// Serves the listener's calls from now on. EMFILE or ENOSPC if the listener cannot be watched.
+  /// If this throws, it has done nothing.
   Result<void> add(StrangersFile& listener, WaitKind wait_kind, Client client);
 
   /// Does at once what the loop also does: gives threads to listeners with calls, and ends those
