@@ -117,6 +117,13 @@ class CallPage {
   /// the caller has no memory there; EPERM where we may not write it.
   [[nodiscard]] static Result<void> tell_in_slot(pid_t tid, std::uint64_t slot, const Work& work);
 
+  /// Before the page is mapped into an address space: one that an exec made, or another that does
+  /// not have it yet.
+  void begin_installing() const { installs_.fetch_add(1); }
+  /// How often that was. A thread that calls from the page lives in the address space that it lived
+  /// in at its last call from the page, if the number is the same.
+  [[nodiscard]] std::uint64_t installs() const { return installs_.load(); }
+
   /// Where call sites are to lead.
   [[nodiscard]] std::uint64_t site_entry(Task task) const {
     return address_ + page_code::site_entry(task);
@@ -153,6 +160,7 @@ class CallPage {
   /// Slots that one of our threads looks at now, of whatever caller: two that serve threads of one
   /// process must not take the same one.
   mutable std::atomic<std::uint32_t> claimed_slots_{0};
+  mutable std::atomic<std::uint64_t> installs_{0};
 };
 
 /// What a caller has to do with the page, if anything.
@@ -168,6 +176,9 @@ struct CallPageUse {
   uid_t user = 0;  ///< whom they are counted for
   /// Of the calling thread; null: its call sites stay as they are.
   SiteCalls* site_calls = nullptr;
+  /// /proc/TID/maps of the calling thread, from one call from the page to the next, with
+  /// CallPage::installs(). Null: it is opened for each call.
+  KeptFile* kept_maps = nullptr;
 
   static constexpr int kUsed = -1;
   [[nodiscard]] bool used() const { return misses->load(std::memory_order_relaxed) == kUsed; }

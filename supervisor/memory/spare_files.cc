@@ -1,7 +1,5 @@
 #include "supervisor/memory/spare_files.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -16,11 +14,7 @@ namespace {
 constexpr std::chrono::seconds kUnused(1);
 
 std::size_t most_of_this_process() {
-  constexpr rlim_t kMost = 1U << 30;
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  return static_cast<std::size_t>(
-      spare_file_descriptors(static_cast<std::int64_t>(std::min(limit.rlim_cur, kMost))));
+  return static_cast<std::size_t>(spare_file_descriptors(descriptor_limit()));
 }
 
 }  // namespace
