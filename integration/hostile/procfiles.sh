@@ -12,7 +12,7 @@ make_scratch
 copy_shmvisor_to_scratch
 chmod 777 "$scratch"
 cd "$scratch" || fail cd
-cp "$attacker" . || fail cp
+cp "$attacker" "$(dirname "$attacker")/number_one.py" . || fail cp
 attacker='/usr/bin/python3 -B attacker.py 7'
 bound='timeout --kill-after=10 100'
 nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all -- "$@"; }
@@ -32,14 +32,19 @@ $bound unshare --pid --fork --kill-child --mount-proc "$SHMVISOR" run --join soc
   >got 2>got.err || fail "status $?: $(cat got.err)"
 expect "which is known in there too" '2 9 8' "$(tr '\n' ' ' <got | sed 's/ $//')"
 
-heading "a user, as number 1 of a pid namespace"
+as_user='setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all --'
+heading "a user"
 for around in '' "unshare --pid --fork --kill-child --mount-proc"; do
-  # The user becomes number 1 in the first, and stays a user in both.
-  $bound $around setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all -- \
-    "$SHMVISOR" run --join socket --userns --proc=fuse --log-level=off -- $attacker $limits >got 2>got.err ||
-    fail "status $?: $(cat got.err)"
+  $bound $around $as_user "$SHMVISOR" run --join socket --userns --proc=fuse --log-level=off -- $attacker $limits \
+    >got 2>got.err || fail "status $?: $(cat got.err)"
   expect "what it could set" "limit: EACCES|limit: EACCES|limit: EACCES|" "$(tr '\n' '|' <got)"
 done
+
+heading "a user, as number 1 of a pid namespace"
+$bound unshare --pid --fork --kill-child --mount-proc $as_user /usr/bin/python3 -B number_one.py "$SHMVISOR" socket \
+  >got 2>got.err || fail "status $?: $(cat got.err)"
+expect "what it could set" "shmmni 8 EACCES|shmmax 18446744073692774399 EACCES|shmall 18446744073692774399 EACCES|\
+shm_rmid_forced 0 EACCES|" "$(tr '\n' '|' <got)"
 
 heading "a mount namespace that somebody keeps"
 nobody "$SHMVISOR" run --join socket --userns --proc=fuse --log-level=off -- sh -c 'echo $$ >up; exec sleep 3' &
