@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <set>
 #include <vector>
 
@@ -204,7 +205,7 @@ TEST_F(CallSharesTest, AListenerLeavesRoomToOthersWhateverUsersItHas) {
 }
 
 TEST(NamespaceTurnsTest, OfAUserAFewHaveATurnAndOthersFollow) {
-  NamespaceTurns turns;
+  NamespaceTurns turns(100, [] { return std::size_t{1000}; });
   std::uint64_t last_id = 0;
   const auto enter = [&](uid_t user) {
     seccomp_notif call{};
@@ -222,9 +223,29 @@ TEST(NamespaceTurnsTest, OfAUserAFewHaveATurnAndOthersFollow) {
   EXPECT_TRUE(enter(kAttacker));
 }
 
+TEST(NamespaceTurnsTest, AThreadThatMustEndLeavesTheRestToAnother) {
+  NamespaceTurns turns(100, [] { return std::size_t{1000}; });
+  for (int i = 0; i < NamespaceTurns::kMostOfUser; ++i) EXPECT_TRUE(turns.enter(kAttacker, {}));
+  seccomp_notif call{};
+  call.id = 7;
+  EXPECT_FALSE(turns.enter(kAttacker, call));
+  EXPECT_FALSE(turns.has_next()) << "those that have a turn go on with it";
+  for (int i = 0; i < NamespaceTurns::kMostOfUser; ++i) {
+    EXPECT_FALSE(turns.leave(kAttacker, NamespaceTurns::Successor::kAnother));
+  }
+  ASSERT_TRUE(turns.has_next());
+  const auto next = turns.next();
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->user, kAttacker);
+  EXPECT_EQ(next->call.id, 7U);
+  EXPECT_FALSE(turns.next());
+  EXPECT_FALSE(turns.leave(kAttacker));
+  EXPECT_TRUE(turns.enter(kAttacker, call)) << "all turns are over";
+}
+
 TEST(NamespaceTurnsTest, WhereTooManyWaitFurtherOnesDoNot) {
-  NamespaceTurns turns;
-  constexpr std::size_t kWaiting = NamespaceTurns::kMostWaitingOfUser;
+  constexpr std::size_t kWaiting = 100;
+  NamespaceTurns turns(kWaiting, [] { return std::size_t{1000}; });
   constexpr std::size_t kBeyond = 3;
   std::size_t entered = 0;
   for (std::size_t i = 0; i < NamespaceTurns::kMostOfUser + kWaiting + kBeyond; ++i) {
@@ -234,6 +255,23 @@ TEST(NamespaceTurnsTest, WhereTooManyWaitFurtherOnesDoNot) {
   for (std::size_t i = 0; i < kBeyond; ++i) EXPECT_FALSE(turns.leave(kAttacker));
   for (std::size_t i = 0; i < kWaiting; ++i) EXPECT_TRUE(turns.leave(kAttacker));
   EXPECT_FALSE(turns.leave(kAttacker));
+}
+
+TEST(NamespaceTurnsTest, CallsOfAllUsersLeaveRoomForOtherCalls) {
+  std::size_t room = 40;
+  NamespaceTurns turns(100, [&room] { return room; });
+  std::size_t waiting = 0;
+  for (uid_t user = 0; user < 50; ++user) {
+    for (int i = 0; i < NamespaceTurns::kMostOfUser + 1; ++i) {
+      if (turns.enter(user, {})) continue;
+      ++waiting;
+      --room;
+    }
+  }
+  EXPECT_EQ(waiting, 20);
+  EXPECT_FALSE(turns.leave(49)) << "it has a turn of its own, beyond those of others";
+  EXPECT_TRUE(turns.leave(0));
+  EXPECT_FALSE(turns.enter(0, {})) << "whoever waits no more has left room";
 }
 
 }  // namespace

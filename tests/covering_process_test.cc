@@ -64,13 +64,21 @@ TEST_F(CoveringProcessTest, TellsWhyItCouldNot) {
   EXPECT_EQ(status_of(of(opened("/proc/self/ns/mnt"), opened("/dev/null"))), EINVAL);
 }
 
-TEST_F(CoveringProcessTest, OneThatIsGivenUpBeforeItBeginsEndsAllTheSame) {
+TEST_F(CoveringProcessTest, OneThatIsGivenUpBeforeItBeginsDoesNothing) {
   const auto child = of(opened("/proc/self/ns/mnt"));
   EXPECT_EQ(child->wait(milliseconds(1)), std::nullopt);
-  EXPECT_FALSE(child->try_to_end());
+  EXPECT_FALSE(child->has_ended());
   std::thread thread([child] { child->run(); });
   thread.join();
-  EXPECT_TRUE(child->try_to_end());
+  EXPECT_TRUE(child->has_ended());
+  EXPECT_EQ(child->wait(milliseconds(1)), ECANCELED);
+}
+
+/// Nobody keeps a namespace alive by having looked after it.
+TEST_F(CoveringProcessTest, KeepsNoDescriptorBehindItsEnd) {
+  const auto child = of(UniqueFd(::fcntl(opened("/proc/self/ns/mnt").get(), F_DUPFD_CLOEXEC, 500)));
+  EXPECT_EQ(status_of(child), 0);
+  EXPECT_EQ(::fcntl(500, F_GETFD), -1);
 }
 
 }  // namespace

@@ -198,8 +198,15 @@ TEST_F(RuntimeConnectionTest, DescriptorsThatNobodyCanCloseKeepNobody) {
     {
       const UniqueFd file = stuck.take();
       const std::string text = surplus == 0 ? "{}" : "{";
+      std::vector<UniqueFd> others;
+      std::vector<int> files;
+      for (int i = 0; i < surplus; ++i) {
+        others.emplace_back(::eventfd(0, EFD_CLOEXEC));
+        files.push_back(others.back().get());
+      }
+      files.push_back(file.get());
       // The last that is open is on its way to the other side then.
-      send(text, std::vector<int>(static_cast<std::size_t>(surplus) + 1, file.get()));
+      send(text, files);
     }
     EXPECT_EQ(connection_->read(), Progress::kRefused) << surplus;
     connection_->take_what_was_seen();

@@ -1,7 +1,9 @@
 // The segments of all registries in parts, and what their attaches cost.
 #include "supervisor/control/segment_page.h"
 
+#include <atomic>
 #include <cstdint>
+#include <thread>
 #include <utility>
 
 #include "emulation/syscalls/segment_load.h"
@@ -18,7 +20,9 @@ class SegmentPageTest : public ControlServerTest {
 
   /// Makes a registry of so many segments.
   void fill(std::uint64_t ipc_namespace, int segments = kSegments) {
-    const auto registry = session_->registries().of(ipc_namespace);
+    fill(session_->registries().of(ipc_namespace), segments);
+  }
+  static void fill(const std::shared_ptr<Registry>& registry, int segments) {
     SegmentLoad::Wanted wanted;
     wanted.size_bytes = 4096;
     wanted.mode = 0600;
@@ -69,6 +73,36 @@ TEST_F(SegmentPageTest, SessionsComeInTheOrderOfTheirNames) {
   const SegmentPage behind = page_of_segments(sessions, {{"db", 3}, IdSpace::kMaxIds});
   ASSERT_EQ(behind.registries.size(), 1U);
   EXPECT_EQ(behind.registries[0]["name"], "web/ipc:[3]");
+}
+
+/// A part that lost segments while it was made is not taken for one that has told all.
+TEST_F(SegmentPageTest, WhatIsRemovedMeanwhileHidesNothingElse) {
+  constexpr int kGoing = 250;
+  constexpr int kStaying = 50;
+  for (int round = 0; round < 20; ++round) {
+    const auto session = Session::of_command(resources_, Limits());
+    const auto registry = session->registries().of(1);
+    fill(registry, kGoing + kStaying);
+    std::thread remover([&] {
+      for (int index = 0; index < kGoing; ++index) {
+        Dropped dropped;
+        Registry::WriteGuard state = registry->write();
+        state->apply(RemoveSegment{*state->find_index(index)}, dropped);
+      }
+    });
+    int told = 0;
+    for (SegmentPlace from;;) {
+      const SegmentPage page = page_of_segments({{"main", session}}, from);
+      for (const Json& one : page.registries) {
+        for (const Json& segment : one["segments"])
+          told += IdSpace::index_of(segment["shmid"]) >= kGoing ? 1 : 0;
+      }
+      if (page.next.is_null()) break;
+      from = *SegmentPlace::parse(page.next.get<std::string>());
+    }
+    remover.join();
+    EXPECT_EQ(told, kStaying) << round;
+  }
 }
 
 }  // namespace

@@ -112,6 +112,21 @@ TEST_F(StrangersFileTest, AnEmptyMessageInFrontHidesNothing) {
   EXPECT_TRUE(threads_end());
 }
 
+TEST_F(StrangersFileTest, WhatWasPeekedIsThereStill) {
+  LingeringSocket lingering;
+  if (!lingering.made()) GTEST_SKIP() << "no loopback";
+  Pair pair(SOCK_STREAM);
+  const int from_the_beginning = 0;
+  ASSERT_EQ(::setsockopt(pair.ours.get(), SOL_SOCKET, SO_PEEK_OFF, &from_the_beginning,
+                         sizeof(from_the_beginning)),
+            0);
+  pair.send(lingering.take());
+  char byte = 0;
+  ASSERT_EQ(::recv(pair.ours.get(), &byte, 1, MSG_PEEK), 1);
+  pair.close();
+  EXPECT_TRUE(threads_end());
+}
+
 TEST_F(StrangersFileTest, AStuckOneKeepsNeitherOthersNorThisProcess) {
   FileInStuckEpoll stuck;
   if (!stuck.made()) GTEST_SKIP() << "userfaultfd(2) is not allowed";

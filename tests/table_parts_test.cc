@@ -64,11 +64,14 @@ TEST_F(TablePartsTest, WhereNothingIsMappedNobodyLooks) {
 }
 
 TEST_F(TablePartsTest, WhoCannotCountSaysSo) {
-  fill(1, 1);
+  fill(1, 0);
   TableParts tables;
   tables.add(owner, 0, 7);
+  tables.add(other_, 0, 7);
   host.count_error = Errno(ENOMEM);
   EXPECT_FALSE(tables.count_attaches());
+  EXPECT_FALSE(tables.parts()[0].is_counted);
+  EXPECT_TRUE(tables.parts()[1].is_counted) << "of which nothing is mapped";
 }
 
 }  // namespace

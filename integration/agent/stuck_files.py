@@ -107,7 +107,7 @@ def attack(options, name):
 
     container = lib.Contained(sender)
     expect("a container whose listener is watched", 0, container.call())
-    files = [os.eventfd(0) for _ in range(4)]
+    files = [os.eventfd(0) for _ in range(8)]
     for file in files:
         stuck.epoll.register(file, 0)
     stuck.stick()
@@ -118,7 +118,7 @@ def attack(options, name):
     connections = [connect(agent.path) for _ in range(3)]
     send(connections[0], text, files[:1])
     send(connections[1], text, files[1:3])
-    send(connections[2], text, files[3:] * 5)
+    send(connections[2], text, files[3:])
     for file in files:
         os.close(file)
     container.end()

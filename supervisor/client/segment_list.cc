@@ -109,7 +109,7 @@ Result<void, Problem> for_each_segment(RunConnection& run, const std::string& re
 
 namespace {
 
-/// Of 256 segments each, but where there are more registries than that, or a count takes long.
+/// A part has 256 segments, or fewer where there are many registries, or where a count takes long.
 constexpr int kMostParts = 16384;
 
 /// Those of all registries, in parts.
@@ -182,10 +182,15 @@ Result<std::vector<Json>, Problem> fetch_segments(RunConnection& run,
     fetched = for_each_segment(run, names.front(),
                                [&](const Json& segment) { take(names.front(), segment); });
   } else {
-    fetched = for_each_segment(run, names, take, [](const std::string& name, const Problem& why) {
+    std::map<std::string, Problem> left_out;
+    fetched = for_each_segment(run, names, take, [&](const std::string& name, const Problem& why) {
+      left_out.emplace(name, why);
+    });
+    for (const auto& [name, why] : left_out) {
+      segments_of.erase(name);  // a part of them would look like all
       (void)std::fprintf(stderr, "shmvisor: the segments of %s are left out: %s\n",
                          printable(name).c_str(), why.text.c_str());
-    });
+    }
   }
   if (!fetched) return fetched.error();
   std::vector<Json> segments;

@@ -28,7 +28,7 @@ Result<void, Problem> for_each_segment(RunConnection& run, const std::string& re
 
 /// Gets a registry's name, and a segment.
 using EachSegment = std::function<void(const std::string&, const Json&)>;
-/// Gets the name of a registry that has none to visit, and why.
+/// Gets the name of a registry whose segments cannot all be visited, and why; perhaps again.
 using EachLeftOut = std::function<void(const std::string&, const Problem&)>;
 
 /// The same of several registries: where the run can, all by one look at its processes. One that

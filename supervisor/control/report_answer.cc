@@ -38,14 +38,14 @@ class Left {
     for (const NamedRegistry& named : registries) {
       tables_.add(named.registry, 0, std::min(kMostLeftInAReport, room - tables_.rows()));
     }
-    counted_ = tables_.count_attaches().ok();
-    if (counted_) room -= tables_.rows();
+    (void)tables_.count_attaches();
+    room -= tables_.rows();
   }
-  /// Of the registry at that place. None where attaches cannot be counted.
+  /// Of the registry at that place. None where its attaches cannot be counted.
   [[nodiscard]] Json of(const NamedRegistry& named, std::size_t place,
                         const CallTally& tally) const {
-    if (!counted_) return Json::array();
     const TableParts::Part& part = tables_.parts()[place];
+    if (!part.is_counted) return Json::array();
     Json segments = part.segments();
     for (std::size_t row = 0; row < segments.size(); ++row) {
       const auto maker = tally.maker(named.session, named.ipc_namespace, part.rows[row].id);
@@ -56,7 +56,6 @@ class Left {
 
  private:
   TableParts tables_;
-  bool counted_ = false;
 };
 
 std::size_t left_out_of(const Registry& registry, std::size_t told) {

@@ -58,18 +58,20 @@ void Page::add(const NamedSession& session) {
     const std::size_t room = control::kSegmentsInAReply - segments_ - parts.rows();
     const int behind = parts.add(std::move(named.registry), first, room);
     names.push_back(std::move(named.name));
-    if (parts.rows() + segments_ == control::kSegmentsInAReply ||
+    // A part of a registry ends the page, also where segments were removed meanwhile, so that fewer
+    // are told than there was room for.
+    if (behind != IdSpace::kMaxIds || parts.rows() + segments_ == control::kSegmentsInAReply ||
         registries_.size() + names.size() == kRegistriesInAReply) {
       next_ = SegmentPlace{place, behind};
       break;
     }
   }
-  const auto counted = parts.count_attaches();
+  (void)parts.count_attaches();
   for (std::size_t at = 0; at < names.size(); ++at) {
     const TableParts::Part& part = parts.parts()[at];
     if (part.rows.empty()) continue;
     Json told = {{"name", std::move(names[at])}};
-    if (counted) {
+    if (part.is_counted) {
       told["segments"] = part.segments();
     } else {
       told["error"] = {{"code", "no-memory"},

@@ -35,6 +35,7 @@ Result<void> TableParts::count_attaches() {
     for (std::size_t place = 0; place < part.rows.size(); ++place) {
       const auto& segment = part.facts[place].segment;
       if (!segment->in_use()) continue;
+      part.is_counted = false;
       mapped.push_back(segment);
       described.push_back(&part.rows[place].ds);
     }
@@ -44,6 +45,7 @@ Result<void> TableParts::count_attaches() {
   const auto counts = parts_.front().registry->count_attaches(mapped);
   if (!counts) return counts.error();
   for (std::size_t i = 0; i < described.size(); ++i) described[i]->nattch = (*counts)[i];
+  for (Part& part : parts_) part.is_counted = true;
   return {};
 }
 

@@ -23,6 +23,7 @@ class TableParts {
     std::shared_ptr<Registry> registry;
     std::vector<ShmTableRow> rows;
     std::vector<control::SegmentFacts> facts;  ///< of the rows
+    bool is_counted = true;                    ///< shm_nattch of the rows is known
 
     /// Of each segment, as control::describe() has it.
     [[nodiscard]] control::Json segments() const;
@@ -31,7 +32,8 @@ class TableParts {
   /// Adds up to `most` rows from an index on. Answers the index behind them; kMaxIds behind the
   /// last.
   int add(std::shared_ptr<Registry> registry, int first_index, std::size_t most);
-  /// Once, behind the last add(). Until then shm_nattch is 0.
+  /// Once, behind the last add(). Until then shm_nattch is 0. An error leaves parts uncounted of
+  /// which a segment is mapped.
   Result<void> count_attaches();
 
   [[nodiscard]] const std::vector<Part>& parts() const { return parts_; }

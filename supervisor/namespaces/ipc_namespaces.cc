@@ -18,6 +18,7 @@
 
 #include "supervisor/credentials/accountable_user.h"
 #include "supervisor/credentials/thread_namespace.h"
+#include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/file_inode.h"
 #include "supervisor/namespaces/namespace_uses.h"
 
@@ -173,6 +174,10 @@ Result<IpcNamespaces::Held> IpcNamespaces::hold(ThreadIdentity& thread,
 }
 
 bool IpcNamespaces::take_back(IpcNamespaceId id, UniqueFd&& file) {
+  // A server that was out of descriptors may have died with this one (NamespaceQuestion).
+  if ((::fcntl(file.get(), F_GETFL) & O_PATH) != 0) {
+    file.reset(::open(descriptor_path(file).c_str(), O_RDONLY | O_CLOEXEC));
+  }
   if (::ioctl(file.get(), NS_GET_NSTYPE) != CLONE_NEWIPC || inode_of(file) != id) return false;
   auto owner = std::make_shared<const NamespaceOwner>(NamespaceOwner::of(file));
   Held held{std::move(file), std::move(owner), DescriptorShare::Part()};

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,6 +40,13 @@ struct Kept {
   int ipc = -1;
   int own_proc = -1;
 };
+
+/// The child does not outlive the thread that made it, whose memory it shares.
+void end_with_parent(pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // Who ended before.
+  if (::getppid() != parent) ::syscall(SYS_exit_group, ECANCELED);
+}
 
 bool enter_namespace(int name_space, int kind) { return ::setns(name_space, kind) == 0; }
 
@@ -134,10 +142,13 @@ bool may_add(const Survey& survey, std::size_t covers, const CoverShares::Bounds
 }
 
 /// In the child: hardly more than system calls. An errno, or 0.
-int cover_in(Kept places, std::span<const long> covers, const CoverShares::Bounds& bounds,
-             CoveringProcess::Report& report) {
+int cover_in(Kept places, pid_t parent, std::span<const long> covers,
+             const CoverShares::Bounds& bounds, CoveringProcess::Report& report) {
   keep_only(places);
-  if (places.user >= 0 && !enter_namespace(places.user, CLONE_NEWUSER)) return errno;
+  if (places.user >= 0) {
+    if (!enter_namespace(places.user, CLONE_NEWUSER)) return errno;
+    end_with_parent(parent);  // the kernel forgets it with new credentials
+  }
   if (!enter_namespace(places.mounts, CLONE_NEWNS)) return errno;
   const UniqueFd proc(open_resolved(AT_FDCWD, "/proc", RESOLVE_CACHED));
   if (!proc.valid()) return errno;
@@ -185,7 +196,9 @@ int cover_in(Kept places, std::span<const long> covers, const CoverShares::Bound
 /// Of both processes, also where the child has a copy of our memory.
 struct CoveringProcess::Shared {
   Report report = {};
-  pid_t pid = 0;  ///< of the child, from its beginning until it is reaped
+  const pid_t parent = ::getpid();
+  pid_t pid = 0;     ///< of the child, from its beginning until it is reaped
+  int given_up = 0;  ///< 1: a child that begins now ends at once
   alignas(16) std::array<std::byte, kStackBytes> stack;
 };
 
@@ -214,31 +227,43 @@ CoveringProcess::~CoveringProcess() { ::munmap(shared_, sizeof(Shared)); }
 
 const CoveringProcess::Report& CoveringProcess::report() const { return shared_->report; }
 
-bool CoveringProcess::try_to_end() {
+bool CoveringProcess::has_ended() {
   const MutexLock lock(mutex_);
-  // It was made a moment after it was given up, perhaps.
-  if (!is_over_) kill();
   return is_over_;
 }
 
-void CoveringProcess::kill() {
+void CoveringProcess::give_up() {
+  // In this order: a child that is being made has its number already, or sees that.
+  __atomic_store_n(&shared_->given_up, 1, __ATOMIC_SEQ_CST);
   const pid_t child = __atomic_load_n(&shared_->pid, __ATOMIC_SEQ_CST);
   if (child > 0) ::kill(child, SIGKILL);
 }
 
+bool CoveringProcess::is_given_up() const {
+  return __atomic_load_n(&shared_->given_up, __ATOMIC_SEQ_CST) != 0;
+}
+
 /// In the child, with the thread-local storage of the thread that made it.
 int CoveringProcess::enter(void* self) {
-  ::syscall(SYS_exit_group, static_cast<CoveringProcess*>(self)->cover());
+  auto* const process = static_cast<CoveringProcess*>(self);
+  end_with_parent(process->shared_->parent);
+  ::syscall(SYS_exit_group, process->is_given_up() ? ECANCELED : process->cover());
   return 0;
 }
 
 int CoveringProcess::cover() noexcept {
   return cover_in(
       {places_.user.get(), places_.mounts.get(), places_.ipc.get(), places_.own_proc.get()},
-      covers_, bounds_, shared_->report);
+      shared_->parent, covers_, bounds_, shared_->report);
 }
 
 void CoveringProcess::run() noexcept {
+  if (is_given_up()) {
+    places_ = {};
+    const MutexLock lock(mutex_);
+    end(ECANCELED);
+    return;
+  }
   // No handler of ours is to run in the child.
   sigset_t all;
   sigset_t before;
@@ -258,14 +283,20 @@ void CoveringProcess::run() noexcept {
            errno == EINTR) {
     }
   }
+  // Or they would keep namespaces alive that nobody else has.
+  places_ = {};
   const MutexLock lock(mutex_);
   if (child > 0) {
     __atomic_store_n(&shared_->pid, 0, __ATOMIC_SEQ_CST);
     if (::waitpid(child, &status, WNOHANG | __WALL) != child) status = ECHILD << 8;
   }
-  status_ = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+  end(WIFEXITED(status) ? WEXITSTATUS(status) : EINTR);
+}
+
+void CoveringProcess::end(int status) {
+  status_ = status;
   is_over_ = true;
-  if (given_up_) LosableThreads::all().come_back(payer_);
+  if (is_given_up()) LosableThreads::all().come_back(payer_);
   ended_.notify_all();
 }
 
@@ -274,9 +305,8 @@ std::optional<int> CoveringProcess::wait(std::chrono::milliseconds bound) {
   const MutexLock lock(mutex_);
   while (!is_over_) {
     if (ended_.wait_until(mutex_, deadline) || is_over_) continue;
-    given_up_ = true;
     LosableThreads::all().lose(payer_);
-    kill();
+    give_up();
     return std::nullopt;
   }
   return status_;

@@ -66,17 +66,16 @@ class CoveringProcess {
   CoveringProcess& operator=(const CoveringProcess&) = delete;
   ~CoveringProcess();
 
-  /// Makes the child, and returns when it has ended; or before it is made, where it was given up.
+  /// Makes the child, and returns when it has ended. There is none where it was given up before.
   void run() noexcept;
   [[nodiscard]] const LosableThreads::Payer& payer() const { return payer_; }
-  /// Its exit status, which is an errno or 0. Nothing where it is given up: it is killed, and the
-  /// thread counts as lost until it comes back.
+  /// Its exit status, which is an errno or 0. Nothing where it is given up now: it is killed, and
+  /// the thread counts as lost until it comes back.
   std::optional<int> wait(std::chrono::milliseconds bound);
   /// Precondition: wait() has answered something.
   [[nodiscard]] const Report& report() const;
   [[nodiscard]] const std::vector<long>& covers() const { return covers_; }
-  /// Of one that was given up: kills it again, and answers whether it has ended.
-  [[nodiscard]] bool try_to_end();
+  [[nodiscard]] bool has_ended();
 
  private:
   struct Shared;
@@ -85,16 +84,17 @@ class CoveringProcess {
                   const LosableThreads::Payer& payer, Shared* shared);
   static int enter(void* self);
   int cover() noexcept;
-  void kill() REQUIRES(mutex_);
+  void give_up() REQUIRES(mutex_);
+  [[nodiscard]] bool is_given_up() const;
+  void end(int status) REQUIRES(mutex_);
 
-  const Places places_;
+  Places places_;  ///< of the thread in run(); closed when the child has ended
   const CoverShares::Bounds bounds_;
   const std::vector<long> covers_;
   const LosableThreads::Payer payer_;
   Shared* const shared_;
   Mutex mutex_;
   Condition ended_;
-  bool given_up_ GUARDED_BY(mutex_) = false;
   bool is_over_ GUARDED_BY(mutex_) = false;
   int status_ GUARDED_BY(mutex_) = 0;
 };

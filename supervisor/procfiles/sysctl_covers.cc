@@ -54,33 +54,38 @@ bool SysctlCovers::begin_child() const {
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   const MutexLock lock(mutex_);
   for (;;) {
-    children_ -= std::erase_if(given_up_, [](const Child& child) { return child->try_to_end(); });
+    children_ -= std::erase_if(given_up_, [](const Child& child) { return child->has_ended(); });
     if (children_ < kMostChildren) break;
     if (!child_ended_.wait_until(mutex_, deadline)) return false;
   }
+  given_up_.reserve(kMostChildren);
   ++children_;
   return true;
 }
 
-void SysctlCovers::end_child() const {
-  const MutexLock lock(mutex_);
-  --children_;
-  child_ended_.notify_one();
+SysctlCovers::ChildPlace::~ChildPlace() {
+  if (covers_ == nullptr) return;
+  const MutexLock lock(covers_->mutex_);
+  --covers_->children_;
+  covers_->child_ended_.notify_one();
+}
+
+void SysctlCovers::ChildPlace::give_up(const Child& child) {
+  const SysctlCovers* const covers = std::exchange(covers_, nullptr);
+  const MutexLock lock(covers->mutex_);
+  covers->given_up_.push_back(child);  // there is room: begin_child()
 }
 
 int SysctlCovers::run(const Child& child) const {
   auto& threads = LosableThreads::all();
   if (!threads.may_lose(child->payer()) || !begin_child()) return EAGAIN;
+  ChildPlace place(*this);
   // Counts come first.
   const auto begun =
       threads.run([child] { child->run(); }, kPatience, LosableThreads::Reserve::kIsForOthers);
   const auto status = begun ? child->wait(kPatience) : std::optional<int>(begun.error().value());
-  if (status) {
-    end_child();
-    return *status;
-  }
-  const MutexLock lock(mutex_);
-  given_up_.push_back(child);
+  if (status) return *status;
+  place.give_up(child);
   return ETIMEDOUT;
 }
 

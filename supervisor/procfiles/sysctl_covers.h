@@ -57,7 +57,19 @@ class SysctlCovers {
   [[nodiscard]] int run(const Child& child) const;
   /// Waits a while for another thread's child to end where there are too many.
   [[nodiscard]] bool begin_child() const;
-  void end_child() const;
+  /// Of a child that begin_child() counted.
+  class ChildPlace {
+   public:
+    explicit ChildPlace(const SysctlCovers& covers) : covers_(&covers) {}
+    ChildPlace(const ChildPlace&) = delete;
+    ChildPlace& operator=(const ChildPlace&) = delete;
+    ~ChildPlace();
+    /// It counts until it is seen to have ended.
+    void give_up(const Child& child);
+
+   private:
+    const SysctlCovers* covers_;
+  };
 
   /// The IPC namespace whose files ProcMounts covers.
   std::uint64_t covered_ipc_ = NamespaceIds::ours().ipc;

@@ -22,6 +22,9 @@ bool is_empty_connection(const UniqueFd& fd) {
       ::setsockopt(fd.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) != 0) {
     return false;
   }
+  // From the beginning, wherever somebody has peeked to.
+  const int no_offset = -1;
+  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_PEEK_OFF, &no_offset, sizeof(no_offset));
   char byte = 0;
   iovec data{&byte, sizeof(byte)};
   msghdr header{};

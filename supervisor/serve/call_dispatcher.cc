@@ -14,10 +14,23 @@
 #include "supervisor/inject/attach_to_caller.h"
 #include "supervisor/inject/marked_call.h"
 #include "supervisor/inject/outgoing_files.h"
+#include "supervisor/inject/tracee.h"
 #include "supervisor/log/limited_log.h"
 #include "supervisor/serve/process_caller.h"
 
 namespace shmvisor {
+namespace {
+
+/// Whether this thread could not detach from a stranger's thread. The kernel does that when this
+/// thread ends; until then the other one hangs at its next signal.
+bool must_end() { return Tracee::this_thread_abandoned_one(); }
+
+/// Of this thread.
+CallShares::Successor successor() {
+  return must_end() ? CallShares::Successor::kAnother : CallShares::Successor::kThisThread;
+}
+
+}  // namespace
 
 /// The caller of a call that is being served; while it keeps us, another thread receives.
 class CallDispatcher::ServedCaller : public ProcessCaller {
@@ -70,6 +83,7 @@ CallDispatcher::CallDispatcher(Listener& listener, IpcNamespaces& namespaces,
           [this](const seccomp_notif& notif) { return listener_.waits_still(notif.id); },
           [this] { pool_.ask_to_look(); }, options.most_waiting_of_user,
           [this] { return room_to_wait(); }),
+      namespace_turns_(options.most_waiting_of_user, [this] { return room_to_wait(); }),
       judge_(options.rules, options.containers, options.payer_group, listener,
              [this] { pool_.ask_to_look(); }) {}
 
@@ -94,16 +108,29 @@ void CallDispatcher::serve(const seccomp_notif& notif) noexcept {
 }
 
 void CallDispatcher::resume() noexcept {
-  while (auto next = shares_.resume()) serve_admitted(std::move(next));
+  for (std::optional<CallShares::Next> next; !must_end() && (next = shares_.resume());) {
+    serve_admitted(std::move(next));
+  }
   while (const auto due = judge_.delayed().take_due()) serve(*due);
+  for (std::optional<NamespaceTurns::Next> next; !must_end() && (next = namespace_turns_.next());) {
+    change_late(next->call, next->user);
+    end_turn(next->user);
+  }
+  if (must_end() && can_resume()) pool_.ask_to_look();
 }
 
 void CallDispatcher::serve_received(const seccomp_notif& notif) noexcept {
-  if (const auto user = serve_one(notif, std::nullopt)) serve_admitted(shares_.leave(*user));
+  if (const auto user = serve_one(notif, std::nullopt)) serve_admitted(leave_share(*user));
 }
 
 void CallDispatcher::serve_admitted(std::optional<CallShares::Next> next) noexcept {
-  for (; next; next = shares_.leave(next->user)) serve_one(next->call, next->user);
+  for (; next; next = leave_share(next->user)) serve_one(next->call, next->user);
+}
+
+std::optional<CallShares::Next> CallDispatcher::leave_share(uid_t user) noexcept {
+  const auto next = shares_.leave(user, successor());
+  if (must_end() && shares_.can_resume()) pool_.ask_to_look();
+  return next;
 }
 
 std::optional<uid_t> CallDispatcher::serve_one(const seccomp_notif& notif,
@@ -309,16 +336,30 @@ void CallDispatcher::change_namespaces(PendingCall& call, uid_t user) {
     call.let_through();
     return;
   }
-  pool_.ensure_receiver();
-  if (!namespace_turns_.enter(user, call.notification())) {
+  // Without that the caller is held for microseconds.
+  if (options_.on_namespace_change && !namespace_turns_.enter(user, call.notification())) {
     call.hand_over();
     return;
   }
+  pool_.ensure_receiver();
   change_in_turn(call, user);
-  while (const auto next = namespace_turns_.leave(user)) {
-    PendingCall waiting(listener_, *next);
-    change_in_turn(waiting, user);
+  if (options_.on_namespace_change) end_turn(user);
+}
+
+void CallDispatcher::end_turn(uid_t user) noexcept {
+  for (;;) {
+    const auto next = namespace_turns_.leave(user, successor());
+    if (must_end() && namespace_turns_.has_next()) pool_.ask_to_look();
+    if (!next) return;
+    change_late(*next, user);
   }
+}
+
+void CallDispatcher::change_late(const seccomp_notif& notif, uid_t user) noexcept {
+  // Its thread may be another one by now, or wait with another notification.
+  if (!listener_.waits_still(notif.id)) return;
+  PendingCall call(listener_, notif);
+  change_in_turn(call, user);
 }
 
 void CallDispatcher::change_in_turn(PendingCall& call, uid_t user) noexcept {

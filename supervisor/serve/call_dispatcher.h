@@ -43,7 +43,7 @@ class CallDispatcher final : public ReceiverPool::Handler {
   /// Serves the call, if it may be served now, and then calls that waited for its end.
   void serve(const seccomp_notif& notif) noexcept override;
   [[nodiscard]] bool can_resume() override {
-    return shares_.can_resume() || judge_.delayed().has_due();
+    return shares_.can_resume() || judge_.delayed().has_due() || namespace_turns_.has_next();
   }
   void resume() noexcept override;
   void limit_to(int calls) override { shares_.limit_to(calls); }
@@ -57,6 +57,8 @@ class CallDispatcher final : public ReceiverPool::Handler {
   void serve_received(const seccomp_notif& notif) noexcept;
   /// Serves a call that is counted as in service, and then calls that waited for its end.
   void serve_admitted(std::optional<CallShares::Next> next) noexcept;
+  /// A call of the user has ended. Answers the one that this thread is to serve next.
+  std::optional<CallShares::Next> leave_share(uid_t user) noexcept;
   /// The call is answered in any case: with ENOMEM where memory ran out. `admitted`: the user, if
   /// the call is counted as in service already. Returns the user whose call was in service; nothing
   /// if the call did not come into service.
@@ -81,6 +83,10 @@ class CallDispatcher final : public ReceiverPool::Handler {
   void change_namespaces(PendingCall& call, uid_t user);
   /// Lets a call through that may change its thread's IPC namespace, and sees to what it changes.
   void change_in_turn(PendingCall& call, uid_t user) noexcept;
+  /// The same for one that waited for its turn, if its caller still waits.
+  void change_late(const seccomp_notif& notif, uid_t user) noexcept;
+  /// A turn of the user's is over. Carries out those that follow.
+  void end_turn(uid_t user) noexcept;
   /// Answers a call that failed for want of memory, most likely.
   void fail(PendingCall& call, uid_t account, const std::exception& error) noexcept;
 

@@ -21,14 +21,14 @@ CallShares::Admission CallShares::arrive(uid_t user, const seccomp_notif& call,
   return since - account.aside.front().since >= kLongWait ? Admission::kStuck : Admission::kAside;
 }
 
-std::optional<CallShares::Next> CallShares::leave(uid_t user) {
+std::optional<CallShares::Next> CallShares::leave(uid_t user, Successor successor) {
   const MutexLock lock(mutex_);
   const auto account = accounts_.find(user);
   // The budget counts all calls of the user but one.
   if (account->second.served > 1) budget_.give_back({group_, user});
   --account->second.served;
   --served_;
-  const auto next = take_next();
+  const auto next = successor == Successor::kThisThread ? take_next() : std::nullopt;
   const bool idle = account->second.served == 0 && account->second.aside.empty();
   if (idle && accounts_.size() > kMostIdle) accounts_.erase(account);
   return next;

@@ -74,9 +74,14 @@ class CallShares {
     uid_t user = 0;
     seccomp_notif call{};
   };
-  /// A call of the user has ended. Returns the call to serve next, counted as in service; nothing
-  /// if no waiting call may be served.
-  std::optional<Next> leave(uid_t user);
+  /// Who serves a call that may be served now.
+  enum class Successor : std::uint8_t {
+    kThisThread,
+    kAnother,  ///< whoever calls resume() soon
+  };
+  /// A call of the user has ended. Returns the call that this thread is to serve next, counted as
+  /// in service.
+  std::optional<Next> leave(uid_t user, Successor successor = Successor::kThisThread);
   /// Whether resume() would return a call.
   [[nodiscard]] bool can_resume();
   /// A call that was put aside and may be served now, counted as in service.
