@@ -68,6 +68,42 @@ TEST(SegmentListTest, KeepsTheOrderOfTheRegistries) {
   EXPECT_EQ(segments->at(1).dump(), R"({"registry":"a","shmid":1})");
 }
 
+TEST(SegmentListTest, OfARegistryThatIsToldInPartNothingIsShown) {
+  ReadyRun ready(
+      R"({"registries":[{"name":"a","segments":[{"shmid":1}]},{"name":"b","segments":[{"shmid":2}]}],)"
+      R"("next":"2 0 b"})"
+      "\n"
+      R"({"registries":[{"name":"b","error":{"code":"no-memory","message":"none"}}],"next":null})"
+      "\n",
+      kListsAll);
+  auto run = ready.connect();
+  const auto segments = client::fetch_segments(run, {{{"name", "a"}, {"used", {{"segments", 1}}}},
+                                                     {{"name", "b"}, {"used", {{"segments", 2}}}}});
+  ASSERT_TRUE(segments);
+  ASSERT_EQ(segments->size(), 1U);
+  EXPECT_EQ(segments->at(0).dump(), R"({"registry":"a","shmid":1})");
+}
+
+TEST(SegmentListTest, AContainersIdIsShownAndMeantByItsFirstDigits) {
+  const std::string id = "973de0cafe12" + std::string(52, '7');
+  EXPECT_EQ(client::shown_registry(id), "973de0cafe12");
+  EXPECT_EQ(client::shown_registry(id + "#2/ipc:[4]"), "973de0cafe12#2/ipc:[4]");
+  for (const std::string name : {"main", "group:web", "973de0cafe12", "ipc:[4026531839]"}) {
+    EXPECT_EQ(client::shown_registry(name), name);
+  }
+  EXPECT_EQ(client::shown_registry(id + "7"), id + "7") << "of 65 digits it is no such id";
+  EXPECT_TRUE(client::means_registry("973d", id));
+  EXPECT_FALSE(client::means_registry("973", id)) << "too short";
+  EXPECT_FALSE(client::means_registry("973d", id + "/ipc:[4]"));
+  EXPECT_TRUE(client::means_registry("973d/ipc:[4]", id + "/ipc:[4]"));
+  EXPECT_FALSE(client::means_registry("973d/ipc:[4]", id + "/ipc:[5]"));
+  EXPECT_FALSE(client::means_registry("973d/ipc:[4]", id));
+  EXPECT_TRUE(client::means_registry("973d#2", id + "#2"));
+  EXPECT_TRUE(client::means_registry("", id));
+  EXPECT_TRUE(client::means_registry("main", "main"));
+  EXPECT_FALSE(client::means_registry("main/ipc:[4]", "main"));
+}
+
 TEST(SegmentListTest, TakesNoPartsWithoutEnd) {
   const std::string part = "{\"registries\":[],\"next\":\"0 0 a\"}\n";
   for (const std::string& answers : {part + part, std::string("{\"registries\":[],\"next\":7}\n"),

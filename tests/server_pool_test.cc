@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "emulation/abi/abi.h"
+#include "supervisor/resources/last_closes.h"
 #include "supervisor/scope/descendant_scope.h"
 #include "tests/serving_suite.h"
 #include "tests/supervised_child.h"
@@ -145,7 +146,9 @@ TEST_F(ServerPoolTest, DrainedNobodyIsServed) {
   EXPECT_TRUE(turn_until([&] { return pool_.awake() == 1; }));
   ASSERT_TRUE(served.pass());
   EXPECT_TRUE(pool_.drain(kPatience));
-  EXPECT_EQ(pool_.size(), 1U) << "who loses service is known";
+  EXPECT_EQ(pool_.size(), 0U);
+  EXPECT_TRUE(LastCloses::all().wait_until_taken(kPatience));
+  EXPECT_EQ(exit_status_of(child.child()), 0) << "it was let go, not kept waiting";
 }
 
 TEST_F(ServerPoolTest, WhatCannotBeWatchedIsRefused) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """stuck_files.py: who may write to the agent's socket sends files that nobody can close: they are in an epoll(7) of a
-process that waits for a page of its memory, which does not come. One is no listener, others are too many, and one is
-the listener of a container that ends. The agent serves others and ends as if nothing were the matter."""
+process that waits for a page of its memory, which does not come. One is no listener, others are too many, and two are
+the listeners of a container that ends and of one that outlives the agent. The agent serves others and ends as if nothing were the matter."""
 import ctypes
 import fcntl
 import json
@@ -100,13 +100,18 @@ def attack(options, name):
     bystander = contained(agent.path, container="bystander")
     expect("a container before all", 0, bystander.call())
 
-    def sender(listener):
-        stuck.epoll.register(listener, select.EPOLLIN)
-        with connect(agent.path) as connection:
-            send(connection, json.dumps(message(container="ends")).encode(), [listener])
+    def sender_of(name):
+        def sender(listener):
+            stuck.epoll.register(listener, select.EPOLLIN)
+            with connect(agent.path) as connection:
+                send(connection, json.dumps(message(container=name)).encode(), [listener])
 
-    container = lib.Contained(sender)
+        return sender
+
+    container = lib.Contained(sender_of("ends"))
     expect("a container whose listener is watched", 0, container.call())
+    living = lib.Contained(sender_of("lives"))
+    expect("another one", 0, living.call())
     files = [os.eventfd(0) for _ in range(8)]
     for file in files:
         stuck.epoll.register(file, 0)
@@ -136,6 +141,7 @@ def attack(options, name):
         connection.close()
     bystander.end()
     expect("status", 0, quickly("the end", agent.stop))
+    living.end()
     stuck.end()
     wait_until("nothing is left", lambda: stuck_closes() == 0)
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <map>
 
+#include "supervisor/client/segment_list.h"
 #include "supervisor/client/user_names.h"
 
 namespace shmvisor::client {
@@ -75,7 +76,7 @@ std::string as_dot(const HoldingGraph& graph, const std::string& title) {
   std::size_t number = 0;
   for (const auto& [registry, nodes] : by_registry) {
     text += "  subgraph cluster_" + std::to_string(number++) +
-            " {\n    label=" + quoted({registry}) + ";\n" + nodes + "  }\n";
+            " {\n    label=" + quoted({shown_registry(registry)}) + ";\n" + nodes + "  }\n";
   }
   for (const HoldingGraph::Edge& edge : graph.edges) {
     text += "  p" + std::to_string(edge.process) + " -- s" + std::to_string(edge.segment) +

@@ -58,7 +58,7 @@ Result<void, Problem> list_maps(RunConnection& run, const ShowOptions& options) 
       table.add({std::to_string(process.pid), as_one_word(process.command), held.range, held.rights,
                  std::to_string(held.offset_bytes), held.segment.at("shmid").dump(),
                  printable(held.segment.at("key").get<std::string>()),
-                 printable(held.segment.at("registry").get<std::string>())});
+                 shown_registry(held.segment.at("registry").get<std::string>())});
     }
   }
   if (options.number && all.empty() && !is_there(*options.number, *segments, *processes)) {

@@ -45,7 +45,7 @@ std::vector<std::string> row(const SupervisedProcess& process, const UserNames& 
   std::vector<std::string> cells = {
       std::to_string(process.pid), users.of(process.uid), if_readable(std::to_string(attaches)),
       if_readable(std::to_string(bytes)), if_readable(shmids_of(holdings))};
-  if (of_agent) cells.push_back(as_one_word(process.session));
+  if (of_agent) cells.push_back(as_one_word(shown_registry(process.session)));
   cells.push_back(as_one_word(process.command) + (process.certain ? "" : " (perhaps)"));
   return cells;
 }

@@ -35,7 +35,7 @@ std::string ipcs_column_names() {
 std::string ipcs_heading(const std::string& words, const Json& registry, bool several) {
   const auto name = registry.value("name", "main");
   // Alone, that of a run goes without saying; a container's does not.
-  const std::string where = several || name != "main" ? " of " + printable(name) : "";
+  const std::string where = several || name != "main" ? " of " + shown_registry(name) : "";
   return "\n------ " + words + where + " --------\n";
 }
 

@@ -23,15 +23,30 @@ namespace {
 constexpr std::size_t kMostNames = 20;
 /// With one that is misspelt.
 constexpr std::size_t kMostCompared = 1000;
+/// Of a container's id.
+constexpr const char* kDigits = "0123456789abcdef";
 
 }  // namespace
 
 bool means_registry(const std::string& wanted, const std::string& name) {
   constexpr std::size_t kLeastDigits = 4;
-  const bool is_digits = wanted.find_first_not_of("0123456789abcdef") == std::string::npos;
-  return wanted.empty() || name == wanted ||
-         (is_digits && wanted.size() >= kLeastDigits && name.starts_with(wanted) &&
-          name.find('/') == std::string::npos);
+  if (wanted.empty() || name == wanted) return true;
+  const std::size_t digits = std::min(wanted.find_first_not_of(kDigits), wanted.size());
+  if (digits < kLeastDigits || !name.starts_with(wanted.substr(0, digits))) return false;
+  const std::size_t id = std::min(name.find_first_not_of(kDigits), name.size());
+  // An IPC namespace made inside is meant by its own name alone.
+  return digits == wanted.size() ? name.find('/') == std::string::npos
+                                 : name.substr(id) == wanted.substr(digits);
+}
+
+std::string shown_registry(const std::string& name) {
+  constexpr std::size_t kIdDigits = 64;
+  constexpr std::size_t kShownDigits = 12;
+  std::string shown = printable(name);
+  if (std::min(shown.find_first_not_of(kDigits), shown.size()) == kIdDigits) {
+    shown.erase(kShownDigits, kIdDigits - kShownDigits);
+  }
+  return shown;
 }
 
 namespace {
@@ -60,7 +75,7 @@ Result<std::vector<Json>, Problem> fetch_registries(RunConnection& run, const st
   for (std::size_t place = 0; place < all.size(); ++place) {
     Json& registry = all[place];
     const auto name = registry.at("name").get<std::string>();
-    if (place < kMostNames) names += (place == 0 ? "" : ", ") + printable(name);
+    if (place < kMostNames) names += (place == 0 ? "" : ", ") + shown_registry(name);
     if (place == kMostNames) {
       names += ", and " + std::to_string(all.size() - kMostNames) + " more";
     }
@@ -189,7 +204,7 @@ Result<std::vector<Json>, Problem> fetch_segments(RunConnection& run,
     for (const auto& [name, why] : left_out) {
       segments_of.erase(name);  // a part of them would look like all
       (void)std::fprintf(stderr, "shmvisor: the segments of %s are left out: %s\n",
-                         printable(name).c_str(), why.text.c_str());
+                         shown_registry(name).c_str(), why.text.c_str());
     }
   }
   if (!fetched) return fetched.error();

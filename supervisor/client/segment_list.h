@@ -13,8 +13,13 @@
 namespace shmvisor::client {
 
 /// Whether `wanted` means the registry `name`: the name itself, or the first digits of a
-/// container's id, as docker and podman take them. An empty one means all.
+/// container's id, as docker and podman take them, with what is behind the id. An empty one means
+/// all.
 [[nodiscard]] bool means_registry(const std::string& wanted, const std::string& name);
+
+/// A registry's name for people: printable, and of a container's id of 64 digits only the first 12,
+/// as docker and podman show it.
+[[nodiscard]] std::string shown_registry(const std::string& name);
 
 /// `only`: one registry, see means_registry(). A Problem where that is none, or more than one.
 Result<std::vector<Json>, Problem> fetch_registries(RunConnection& run, const std::string& only);

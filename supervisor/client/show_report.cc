@@ -48,7 +48,7 @@ std::string segment_text(const char* what, const Json& segment, const std::strin
 }
 
 std::string registry_text(const Json& registry, const UserNames& users) {
-  std::string text = "registry " + printable(registry.at("name").get<std::string>()) +
+  std::string text = "registry " + shown_registry(registry.at("name").get<std::string>()) +
                      ": at most " +
                      counted(registry.at("peak_segments").get<std::uint64_t>(), "segment") + ", " +
                      registry.at("peak_bytes").dump() + " bytes\n";

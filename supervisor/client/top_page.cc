@@ -9,6 +9,7 @@
 
 #include "emulation/abi/pages.h"
 #include "supervisor/client/graph_text.h"
+#include "supervisor/client/segment_list.h"
 #include "supervisor/client/show.h"
 
 namespace shmvisor::client {
@@ -236,7 +237,7 @@ std::string TopPage::row(const Json& segment, std::size_t columns) const {
              : segment.at("locked").get<bool>() ? "locked"
                                                 : "",
              6);
-  if (several) return text + " " + printable(segment.at("registry").get<std::string>());
+  if (several) return text + " " + shown_registry(segment.at("registry").get<std::string>());
   if (columns <= text.size() + 4) return text;
   return text + " " +
          bar(part(bytes, all_pages * kPageBytes), std::min(columns - text.size() - 1, kBarWidth));

@@ -76,6 +76,7 @@ CallDispatcher::CallDispatcher(Listener& listener, IpcNamespaces& namespaces,
       threads_seen_(features, options.remembered, options.most_remembered),
       expected_([this] { pool_.ensure_receiver(); },
                 [this] { pool_.ensure_receiver_for_waiting(); }),
+      namespace_turns_(options.most_waiting_of_user, [this] { return room_to_wait(); }),
       own_budget_(options.most_threads),
       shares_(
           options.budget == nullptr ? own_budget_ : *options.budget, options.payer_group,
@@ -83,7 +84,6 @@ CallDispatcher::CallDispatcher(Listener& listener, IpcNamespaces& namespaces,
           [this](const seccomp_notif& notif) { return listener_.waits_still(notif.id); },
           [this] { pool_.ask_to_look(); }, options.most_waiting_of_user,
           [this] { return room_to_wait(); }),
-      namespace_turns_(options.most_waiting_of_user, [this] { return room_to_wait(); }),
       judge_(options.rules, options.containers, options.payer_group, listener,
              [this] { pool_.ask_to_look(); }) {}
 

@@ -208,9 +208,22 @@ bool ServerPool::drain(std::chrono::milliseconds bound) {
         idle = idle && entry.server().idle();
       }
     }
-    if (idle) return true;
+    if (idle) {
+      let_go();
+      return true;
+    }
     if (Clock::now() >= deadline) return false;
     std::this_thread::sleep_for(kBetweenEndings);
+  }
+}
+
+void ServerPool::let_go() {
+  unwoken_.clear();
+  for (Entries* const entries : {&resting_, &awake_, &ended_}) {
+    for (const Entry& entry : *entries) {
+      (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry.fd(), nullptr);
+    }
+    entries->clear();
   }
 }
 

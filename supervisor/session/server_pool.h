@@ -63,8 +63,9 @@ class ServerPool {
   /// Listeners that have threads.
   [[nodiscard]] std::size_t awake() const { return awake_.size(); }
 
-  /// Receives no further call, and waits until the calls in service are answered. False if some
-  /// were not answered in time.
+  /// Receives no further call, waits until the calls in service are answered, and then lets go of
+  /// all listeners: their last close may wait, and so may the end of a process that has them. False
+  /// if some calls were not answered in time.
   bool drain(std::chrono::milliseconds bound);
 
  private:
@@ -78,6 +79,7 @@ class ServerPool {
   void wake_others_again();
   void lay_quiet_ones_to_rest();
   void destroy_ended_ones();
+  void let_go();
 
   const UniqueFd epoll_;  ///< watches all listeners: there may be thousands, most of them quiet
   Entries resting_;
