@@ -3,6 +3,7 @@
 process that waits for a page of its memory, which does not come. One is no listener, others are too many, and two are
 the listeners of a container that ends and of one that outlives the agent. The agent serves others and ends as if nothing were the matter."""
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -17,13 +18,15 @@ from agent import connect, contained, expect, fail, message, send, wait_until
 
 SYS_EPOLL_WAIT, SYS_USERFAULTFD, UFFDIO_API, UFFDIO_REGISTER = 232, 323, 0xC018AA3F, 0xC020AA00
 PR_SET_PDEATHSIG = 1
-SOON_SECONDS = 3
+SOON_SECONDS = 20
 folder = sys.argv[1]
 
 
 def wait_in_epoll(epoll):
     """Ends, where it cannot."""
     faults = lib.libc.syscall(SYS_USERFAULTFD, os.O_CLOEXEC)
+    if faults < 0:
+        os._exit(77)
     lib.libc.mmap.restype = ctypes.c_void_p
     page = lib.libc.mmap(None, 4096, 3, 0x22, -1, 0)
     try:
@@ -139,8 +142,9 @@ def attack(options, name):
         fail("nothing was stuck")
     for connection in connections:
         connection.close()
-    bystander.end()
     expect("status", 0, quickly("the end", agent.stop))
+    expect("a call that nobody serves", errno.ENOSYS, quickly("it", bystander.call))
+    bystander.end()
     living.end()
     stuck.end()
     wait_until("nothing is left", lambda: stuck_closes() == 0)

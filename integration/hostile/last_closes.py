@@ -75,6 +75,8 @@ def visit():
 def wait_in_epoll(epoll):
     """In memory whose page does not come."""
     faults = libc.syscall(SYS_USERFAULTFD, os.O_CLOEXEC)
+    if faults < 0:
+        os._exit(77)
     page = libc.mmap(None, 4096, 3, 0x22, -1, 0)
     try:
         fcntl.ioctl(faults, UFFDIO_API, struct.pack("QQQ", 0xAA, 0, 0))

@@ -72,7 +72,15 @@ for _ in {1..600}; do
 done
 shmvisor limits --name agent --registry two | grep '^max number of segments'
 shmvisor maps --name agent --registry two | tail -n +2 | wc -l
-grep -h ^Seccomp: "/proc/$(systemctl show --property MainPID --value shmvisor-agent.service)/status"
+main=$(systemctl show --property MainPID --value shmvisor-agent.service)
+grep -h ^Seccomp: "/proc/$main/status"
+# The process that serves dies; another one takes over.
+for child in $(cat "/proc/$main/task/$main/children"); do
+  grep -qx shmvisor-server "/proc/$child/comm" && kill -KILL "$child"
+done
+agent_fake_runtime /run/shmvisor/agent.sock three shmmni=7 2 && echo two rounds
+shmvisor maps --name agent --registry two | tail -n +2 | wc -l
+show shmvisor-agent.service
 systemctl stop shmvisor-agent.service 2>/out/warning
 stat -c '%F, mode %a' /run/shmvisor/agent.sock
 ls /run/shmvisor
@@ -106,6 +114,9 @@ five rounds
 max number of segments = 7
 1
 Seccomp:	2
+two rounds
+1
+shmvisor-agent.service: success 0 active 
 socket, mode 600
 agent.sock
 shmvisor-agent.service: success 0 inactive 

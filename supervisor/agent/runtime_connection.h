@@ -68,7 +68,7 @@ class RuntimeConnection {
 
  private:
   Progress refuse(std::string reason);
-  /// False where more came than one descriptor, or one that is not had.
+  /// False where more came than one descriptor, or one for which no number was left here.
   bool take_descriptors(msghdr& header);
 
   StrangersFile socket_;
@@ -79,7 +79,7 @@ class RuntimeConnection {
   std::string text_;
   StrangersFile listener_;
   std::array<StrangersFile, 2> surplus_;  ///< with room for all that one look brings
-  bool has_all_files_ = true;             ///< of those that were seen
+  bool has_all_files_ = true;             ///< each that was seen is open here
   std::string reason_;
 };
 

@@ -201,7 +201,7 @@ Finding probe_addfd() {
       gets_the_marked_file);
 }
 
-/// In one step.
+/// The same, and the answer with it.
 Finding probe_addfd_send() {
   return with_waiting_call(
       {.wait_killable_recv = false},

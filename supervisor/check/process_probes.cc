@@ -225,6 +225,10 @@ Finding probe_namespace_handles() {
     return Finding::no("name_to_handle_at", Errno::current());
   }
   const UniqueFd opened(::open_by_handle_at(FD_NSFS_ROOT, handle, O_PATH | O_CLOEXEC));
+  // The kernel says ESTALE to who may not.
+  if (!opened.valid() && errno == ESTALE) {
+    return Finding::no("open_by_handle_at needs CAP_SYS_ADMIN", Errno(EPERM));
+  }
   if (!opened.valid()) return Finding::no("open_by_handle_at", Errno::current());
   return Finding::yes();
 }

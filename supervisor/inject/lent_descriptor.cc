@@ -58,6 +58,9 @@ bool is_free(pid_t tid, int number) {
   return !seen && seen.error() == Errno(ENOENT);
 }
 
+/// False where the kernel has no such way.
+bool may_be_lent(const Result<int>& lent) { return lent || lent.error() != Errno(EINVAL); }
+
 }  // namespace
 
 LentDescriptor::LentDescriptor(int fd) : fd_(fd), mark_(draw_mark()) {
@@ -70,7 +73,11 @@ std::optional<Result<int>> LentDescriptor::lend_as(Add add, int highest, Listene
     const BitClaim claim(claimed_numbers, static_cast<unsigned>(number) % 64);
     if (!claim.held() || !is_free(tid, number)) continue;
     const Result<int> lent = (listener.*add)(id, fd_, number);
-    if (lent || lent.error() == Errno(ENOENT) || lent.error() == Errno(EINPROGRESS)) return lent;
+    if (lent) return lent;
+    // The last: the kernel cannot do this at all.
+    for (const int final_error : {ENOENT, EINPROGRESS, EINVAL}) {
+      if (lent.error() == Errno(final_error)) return lent;
+    }
     break;
   }
   return std::nullopt;
@@ -87,12 +94,13 @@ std::optional<Result<int>> LentDescriptor::lend_high(Add add, Listener& listener
 }
 
 Result<int> LentDescriptor::lend(Listener& listener, std::uint64_t id, pid_t tid) const {
-  if (const auto lent = lend_high(&Listener::add_fd_as, listener, id, tid)) return *lent;
-  return listener.add_fd(id, fd_);
+  const auto lent = lend_high(&Listener::add_fd_as, listener, id, tid);
+  return lent && may_be_lent(*lent) ? *lent : listener.add_fd(id, fd_);
 }
 
 Result<int> LentDescriptor::lend_as_answer(Listener& listener, std::uint64_t id, pid_t tid) const {
-  if (const auto lent = lend_high(&Listener::respond_with_fd_as, listener, id, tid)) return *lent;
+  const auto answer = lend_high(&Listener::respond_with_fd_as, listener, id, tid);
+  if (answer && may_be_lent(*answer)) return *answer;
   const auto lent = lend(listener, id, tid);
   if (!lent) return lent;
   if (const auto answered = listener.respond(id, *lent); !answered) return answered.error();

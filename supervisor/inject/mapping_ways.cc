@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <initializer_list>
+#include <optional>
 
 #include "policy/base/error_result.h"
 #include "supervisor/inject/borrowed_table.h"
@@ -55,10 +56,11 @@ class Lending : public WayToMap {
  private:
   Result<MapAttempt> map_once(Mapping& mapping) {
     const Abi abi = hold_.call().raw().abi;
-    PageInstaller installer(hold_.call(), page_.use(), features_);
     // Who has the page, as far as we know, is not to be killed with us.
     const auto order = page_.use().page != nullptr && page_.use().used() ? LendingOrder::kLendFirst
                                                                          : LendingOrder::kHoldFirst;
+    if (!page_is_due_) page_is_due_ = PageInstaller::count_miss(page_.use(), features_);
+    PageInstaller installer(hold_.call(), page_.use(), *page_is_due_);
     const auto number = hold_.hold_and_lend(*mapping.lent, order,
                                             [&](std::uint64_t id) { installer.lend_if_due(id); });
     if (!number) {
@@ -84,6 +86,7 @@ class Lending : public WayToMap {
   const PageRunner& page_;
   KernelFeatures& features_;
   bool found_table_full_ = false;
+  std::optional<bool> page_is_due_;  ///< for this attach, however often it is tried
 };
 
 }  // namespace

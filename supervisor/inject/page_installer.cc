@@ -10,15 +10,19 @@
 
 namespace shmvisor {
 
+bool PageInstaller::count_miss(const CallPageUse& use, const KernelFeatures& features) {
+  if (use.page == nullptr) return false;
+  const bool used = use.used();
+  const int misses = std::max(use.misses->load(std::memory_order_relaxed), 0);
+  if (misses != INT_MAX) use.misses->store(misses + 1, std::memory_order_relaxed);
+  const bool waits = features.usable(KernelFeature::kLateCallSites);
+  // Who has it, as far as we know, need not run anything step by step for it.
+  return !used && (!waits || CallPage::is_due(misses));
+}
+
 void PageInstaller::lend_if_due(std::uint64_t id) {
   const CallPage* const page = use_.page;
-  if (page == nullptr || lent()) return;
-  const bool used = use_.used();
-  const int misses = std::max(use_.misses->load(std::memory_order_relaxed), 0);
-  if (misses != INT_MAX) use_.misses->store(misses + 1, std::memory_order_relaxed);
-  const bool waits = features_.usable(KernelFeature::kLateCallSites);
-  // Who has it, as far as we know, need not run anything step by step for it.
-  if (used || (waits && !CallPage::is_due(misses))) return;
+  if (!is_due_ || lent()) return;
   const auto status = TaskStatus::read(call_.tid());
   if (!status || status->seccomp_filters != page->filters_of_callers()) return;
   page->begin_installing();

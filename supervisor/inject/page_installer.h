@@ -16,8 +16,13 @@ namespace shmvisor {
 
 class PageInstaller {
  public:
-  PageInstaller(PendingCall& call, const CallPageUse& use, KernelFeatures& features)
-      : call_(call), use_(use), features_(features) {}
+  /// Counts an attach without the page, and answers whether the caller is to get it now. Once for
+  /// each attach.
+  [[nodiscard]] static bool count_miss(const CallPageUse& use, const KernelFeatures& features);
+
+  /// `is_due`: what count_miss() answered.
+  PageInstaller(PendingCall& call, const CallPageUse& use, bool is_due)
+      : call_(call), use_(use), is_due_(is_due) {}
 
   /// Lends the caller, which waits in the notification `id`, the page's file, if the caller is to
   /// get it now. Does nothing once it was lent.
@@ -29,7 +34,7 @@ class PageInstaller {
  private:
   PendingCall& call_;
   const CallPageUse& use_;
-  KernelFeatures& features_;
+  const bool is_due_;
   /// The caller's, for a moment.
   std::optional<int> number_;
 };

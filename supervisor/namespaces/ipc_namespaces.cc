@@ -269,7 +269,10 @@ void IpcNamespaces::sweep() {
     sure_looks = sure ? sure_looks + 1 : 0;
     if (!sure && std::chrono::steady_clock::now() - began > kQuickLook) break;
   }
-  std::erase_if(unreferred, [this](IpcNamespaceId id) { return ask_kernel(id); });
+  std::erase_if(unreferred, [&](IpcNamespaceId id) {
+    pace.pause_if_due();
+    return stopping_.load() || ask_kernel(id);
+  });
   forget(find_over(unreferred, sure_looks == kSureLooks));
 }
 

@@ -31,7 +31,7 @@ class NamespaceQuestion {
     kNotHeld,  ///< it may live: no descriptor of it was to be had just now, see ask_again()
   };
 
-  /// Nothing where the kernel cannot be asked of this file. May wait for whoever watches it.
+  /// Nothing where the kernel cannot be asked of this file. Waits for nobody.
   static std::optional<NamespaceQuestion> of(int file, KernelFeatures& features);
 
   /// Waits for nobody, and so may be called with a lock held. Unless it lives, the number has no

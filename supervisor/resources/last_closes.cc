@@ -16,6 +16,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kStackBytes = std::size_t{64} * 1024;
+constexpr std::size_t kMostOfAProcess = ClosingProcess::kMostFiles;
 /// Where there is no process to be had.
 constexpr std::chrono::milliseconds kBeforeTryingAgain(50);
 constexpr std::chrono::milliseconds kYoung(20);
@@ -120,7 +121,9 @@ LastCloses::Files LastCloses::take_batch() {
       [this](const File& file) NO_THREAD_SAFETY_ANALYSIS { return may_begin(file.payer); });
   if (first == waiting_.end()) return batch;
   const uid_t payer = first->payer;
-  for (auto next = first; next != waiting_.end() && batch.size() < ClosingProcess::kMostFiles;) {
+  const std::size_t most =
+      ends_ ? std::min(1 + waiting_.size() / kMostAtEnd, kMostOfAProcess) : kMostOfAProcess;
+  for (auto next = first; next != waiting_.end() && batch.size() < most;) {
     const auto file = next++;
     if (file->payer == payer || ends_) batch.splice(batch.end(), waiting_, file);
   }

@@ -26,6 +26,7 @@ class LastCloses {
  public:
   static constexpr int kMostProcesses = 32;
   static constexpr int kMostOfOne = 2;
+  static constexpr std::size_t kMostAtEnd = 256;
   /// That wait without a share; and the most, about, of those that do.
   static constexpr std::size_t kMostUnpaid = 64;
 
@@ -52,7 +53,9 @@ class LastCloses {
   /// Whether nothing waits any more; a child may still be closing.
   [[nodiscard]] bool wait_until_taken(std::chrono::milliseconds bound);
   /// The same before our own end, which would wait for what is open still: children close it,
-  /// whoever had it, as many as it takes.
+  /// whoever had it, as many as it takes. Of listeners that are let go callers wait until they are
+  /// closed. So where there are up to kMostAtEnd files each has a child of its own, and no close
+  /// waits for another.
   bool hand_over_all(std::chrono::milliseconds bound);
 
  private:
