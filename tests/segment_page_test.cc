@@ -87,7 +87,7 @@ TEST_F(SegmentPageTest, WhatIsRemovedMeanwhileHidesNothingElse) {
       for (int index = 0; index < kGoing; ++index) {
         Dropped dropped;
         Registry::WriteGuard state = registry->write();
-        state->apply(RemoveSegment{*state->find_index(index)}, dropped);
+        state.apply(RemoveSegment{*state->find_index(index)}, dropped);
       }
     });
     int told = 0;

@@ -317,6 +317,10 @@ Agent::Ending Agent::end() {
   drained = containers_.drain(kDrainPatience) && drained;
   if (reloader_) drained = reloader_->wait_for_end(kReloadPatience) && drained;
   if (control_) drained = control_->drain(kDrainPatience) && drained;
+  // Nothing of strangers' is to be open when this process ends, which would wait for its close.
+  runtimes_come_ = {};
+  connections_.clear();
+  socket_.end();
   (void)LastCloses::all().hand_over_all(kDrainPatience);
   if (kept_state_) drained = kept_state_->wait_for_end(kStatePatience) && drained;
   if (!drained && joined == 0) spdlog::warn("some calls in flight did not end");

@@ -139,7 +139,7 @@ class Agent {
 
   const AgentOptions& options_;
   const Shared* const shared_;
-  const ListeningSocket socket_;
+  ListeningSocket socket_;
   std::vector<Groundwork::OpenGroup> to_open_;  ///< once the state is there
   std::optional<ControlSocket> control_socket_;
   EventLoop loop_;

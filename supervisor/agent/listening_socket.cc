@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "supervisor/kernel/peer_user.h"
+#include "supervisor/resources/end_listening.h"
 
 namespace shmvisor {
 namespace {
@@ -66,6 +67,12 @@ std::string ListeningSocket::address_of(int fd) {
 /// An accepted connection has the address of the socket that it came to, unix(7).
 bool ListeningSocket::has_accepted(int fd) const {
   return fd != fd_.get() && address_of(fd) == address_ && socket_option(fd, SO_ACCEPTCONN) == 0;
+}
+
+void ListeningSocket::end() {
+  if (!file_.exists()) return;
+  file_.remove();
+  end_listening(fd_);
 }
 
 Result<StrangersFile> ListeningSocket::accept() const {

@@ -34,6 +34,9 @@ class ListeningSocket {
   [[nodiscard]] bool has_accepted(int fd) const;
   /// Removes the file that make() made: no process can connect any more.
   void remove() { file_.remove(); }
+  /// The same, and whoever waits to be accepted finds the connection closed. Does nothing with a
+  /// socket of another process's, which goes on listening.
+  void end();
   /// The next connection, non-blocking; an invalid one where the peer was refused, and its
   /// connection closed. Errors: those of accept_connection().
   [[nodiscard]] Result<StrangersFile> accept() const;

@@ -348,6 +348,8 @@ bool JoinedCommands::drain() {
   visitors_.clear();
   applicants_.clear();
   const bool drained = pool_->drain(kDrainBound) && joined_.empty();
+  // They see our end. Their close is not to wait for ours (LastCloses).
+  for (Joined& joined : joined_) joined.connection = StrangersFile::none();
   return LastCloses::all().hand_over_all(kDrainBound) && drained;
 }
 

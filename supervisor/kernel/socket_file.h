@@ -32,6 +32,7 @@ class SocketFile {
   ~SocketFile() { remove(); }
 
   void remove();
+  [[nodiscard]] bool exists() const { return !path_.empty(); }
 
  private:
   /// The file that was just bound.
