@@ -4,7 +4,8 @@
 // attaches of a session (TableParts), which takes up to AttachCounter::kMostTime; no session is
 // begun after kLongReply.
 //
-// Errors: where attaches cannot be counted each registry says so of which a segment is mapped. Thread rule: any thread but a main loop, without a lock.
+// Errors: where attaches cannot be counted each registry says so of which a segment is mapped.
+// Thread rule: any thread but a main loop, without a lock.
 #pragma once
 
 #include <chrono>
