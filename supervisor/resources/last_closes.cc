@@ -57,12 +57,14 @@ void LastCloses::forget_shares() {
   }
 }
 
+void LastCloses::begin_end() {
+  const MutexLock lock(mutex_);
+  ends_ = true;
+  changed_.notify_all();
+}
+
 bool LastCloses::hand_over_all(std::chrono::milliseconds bound) {
-  {
-    const MutexLock lock(mutex_);
-    ends_ = true;
-    changed_.notify_all();
-  }
+  begin_end();
   return wait_until_taken(bound);
 }
 

@@ -52,10 +52,12 @@ class LastCloses {
   void forget_shares();
   /// Whether nothing waits any more; a child may still be closing.
   [[nodiscard]] bool wait_until_taken(std::chrono::milliseconds bound);
-  /// The same before our own end, which would wait for what is open still: children close it,
-  /// whoever had it, as many as it takes. Of listeners that are let go callers wait until they are
-  /// closed. So where there are up to kMostAtEnd files each has a child of its own, and no close
-  /// waits for another.
+  /// Before our own end, which would wait for what is open still: from here on children close what
+  /// comes, whoever had it, as many as it takes. The callers of a listener wait until it is closed.
+  /// So where there are up to kMostAtEnd files each has a child of its own, and no close waits for
+  /// another.
+  void begin_end();
+  /// begin_end(), and wait_until_taken().
   bool hand_over_all(std::chrono::milliseconds bound);
 
  private:

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "supervisor/log/limited_log.h"
+#include "supervisor/resources/last_closes.h"
 #include "supervisor/session/served_listener.h"
 
 namespace shmvisor {
@@ -218,6 +219,7 @@ bool ServerPool::drain(std::chrono::milliseconds bound) {
 }
 
 void ServerPool::let_go() {
+  LastCloses::all().begin_end();
   unwoken_.clear();
   for (Entries* const entries : {&resting_, &awake_, &ended_}) {
     for (const Entry& entry : *entries) {

@@ -64,8 +64,8 @@ class ServerPool {
   [[nodiscard]] std::size_t awake() const { return awake_.size(); }
 
   /// Receives no further call, waits until the calls in service are answered, and then lets go of
-  /// all listeners: their last close may wait, and so may the end of a process that has them. False
-  /// if some calls were not answered in time.
+  /// all listeners, before the end of this process, which would wait for their last close. False if
+  /// some calls were not answered in time.
   bool drain(std::chrono::milliseconds bound);
 
  private:
