@@ -31,8 +31,8 @@ constexpr int kMostLeftOut = 15;
 /// Of one user's processes, in one count: each in an exec that does not end costs a millisecond or
 /// two, the first one twelve.
 constexpr int kMostStuckOfOne = 6;
-/// For all that may_end_soon() in one count; none where it has taken so long already that whoever
-/// asks should not wait for more.
+/// For all that may_end_soon() in one count. There is none where the count has taken so long
+/// already that its caller should not wait for more.
 constexpr std::chrono::milliseconds kPatienceForLate(4);
 constexpr std::chrono::milliseconds kLongCount(25);
 constexpr std::chrono::microseconds kBetweenGlances(200);

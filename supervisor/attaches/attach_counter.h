@@ -8,13 +8,14 @@
 // last known: in the middle of an exec it maps nothing, as in the kernel's count; where its memory
 // map is locked or too long, it maps what the last look found. Before that it has a last chance: at
 // the end of a count that has not taken long the looks that were given up are waited for, 4 ms for
-// all of them, but for those at slow processes. What kept them may have been a lock of ours, or the
-// want of a CPU. MappingCounts says whether all processes could be looked at, and what was taken
+// all of them, but for those at slow processes. A lock of ours may have kept them, or the want of a
+// CPU. MappingCounts says whether all processes could be looked at, and what was taken
 // for the others' mappings.
 //
-// Whoever asks, and waits in its call meanwhile, counts as it is now, whatever other processes do:
-// where the count did not look at it, the thread that serves the call does, for up to 5 ms of CPU
-// time. One that maps more counts as last known; so it does on kernels without PROCMAP_QUERY.
+// The process whose call asks for the count, and which waits in it, counts as it is now, whatever
+// other processes do: where the count did not look at it, the thread that serves the call does, for
+// up to 5 ms of CPU time. If it maps more than can be seen in that time it counts as last known; so
+// it does on kernels without PROCMAP_QUERY.
 //
 // A slow process (a look takes more than half a millisecond) is looked at during a count only if it
 // is known to map one of the files, by the last look or by an attach since. Otherwise its last look
@@ -26,7 +27,7 @@
 // A process whose maps we may not read counts for nothing. A process that forks and ends during a
 // count may hide its child: Registry::count_attaches() counts again where the result is 0.
 //
-// Callers that ask at the same time share a count (SharedCounts): one count for those who need a
+// Callers that ask at the same time share a count (SharedCounts): one count for callers that need a
 // look at a slow process, another for all others.
 //
 // Ownership: may be destroyed while threads are lost. Thread rule: any thread.
@@ -131,8 +132,8 @@ class AttachCounter {
   }
 
   std::atomic<bool> took_long_{true};
-  // Calls of count_at_once() that are left out after one that failed: several threads may count
-  // them, roughly.
+  // Calls of count_at_once() that are left out after a call that failed. Several threads change
+  // the numbers, which are rough.
   std::atomic<std::uint8_t> left_out_{0};
   std::atomic<std::uint8_t> to_leave_out_{0};
   SharedCounts counts_{counting(), {.quick = 2, .most = 4}};

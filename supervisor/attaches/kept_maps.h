@@ -1,20 +1,21 @@
 // KeptMaps: memory maps of processes (/proc/PID/maps) that stay open from one count to the next.
 //
-// To open one takes ten times as long as to ask it for a mapping. An open one shows the address
-// space that the process had when it was opened, as long as any process has that; then it fails
-// with ESRCH. So a kept one may show what its process has left by exec(2) and another process still
-// shares (vfork(2), clone(2) with CLONE_VM). Who counts by it must know:
-//   - One that shows no mapping of a file is right: after an exec the process maps nothing but what
-//     it attaches then, at which drop() is called.
-//   - One that shows some is right where the process was known already to share its address space
-//     with none of those that are counted (DistinctProcesses), and where none that is new maps the
-//     file: an address space is shared only with processes that are made later. ProcessLook checks
-//     both.
+// To open a map takes ten times as long as to ask it for a mapping. An open map shows the address
+// space that the process had when the map was opened, as long as any process has that; then the map
+// fails with ESRCH. So a kept map may show what its process has left by exec(2) and another process
+// still shares (vfork(2), clone(2) with CLONE_VM). A count by kept maps has to know:
+//   - A map that shows no mapping of a file is right: after an exec the process maps nothing but
+//     what it attaches then, at which drop() is called.
+//   - A map that shows some is right on two conditions. The process was known already to share its
+//     address space with none of the processes that are counted (DistinctProcesses). And no new
+//     process maps the file: an address space is shared only with processes that are made later.
+//     ProcessLook checks both.
 //
 // A process that rests needs no look: it has not run since it was looked at, so that it maps what
 // it mapped then. It is known by its SwitchCount, which stays open instead of its map, and takes 1
 // µs to read, without a wait for the process. What it maps is changed by threads alone that share
-// its address space (and by who got hold of its userfaultfd(2)). So it rests where, in this order,
+// its address space (and by a process that got hold of its userfaultfd(2)). So it rests where, in
+// this order,
 //   - it was off its CPU (was_off_cpu());
 //   - processes were listed for another look at it;
 //   - that look found that it has one thread, that it maps the file, how often, and that no two of
@@ -57,7 +58,7 @@ class KeptMaps {
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::seconds kUnused{1};
 
-  /// One that is open.
+  /// An open map.
   class Map {
    public:
     Map(KernelFeatures features, std::shared_ptr<const DistinctProcesses> distinct,

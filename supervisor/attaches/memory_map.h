@@ -1,8 +1,8 @@
 // MemoryMap: the file mappings of a process, read from the kernel.
 //
 // PROCMAP_QUERY (Linux 6.11) answers one mapping at a time, in 0.7 µs. Without it the whole text of
-// /proc/PID/maps is read and parsed once. Who walks through the shared mappings of a process that
-// may have very many others reads the text in steps (MapsText). Errors: ESRCH when the process is
+// /proc/PID/maps is read and parsed once. To walk through the shared mappings of a process that may
+// have very many others, read the text in steps (MapsText). Errors: ESRCH when the process is
 // gone, EACCES where we may not look (ptrace(2), PTRACE_MODE_READ).
 //
 // Thread rule: one thread.
@@ -31,7 +31,7 @@ enum class Areas : std::uint8_t {
 class MemoryMap {
  public:
   static Result<MemoryMap> open(pid_t pid, KernelFeatures& features);
-  /// One that release() gave away.
+  /// Of a file that release() gave away.
   MemoryMap(UniqueFd maps, KernelFeatures& features)
       : maps_(std::move(maps)), features_(features) {}
 

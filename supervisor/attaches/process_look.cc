@@ -101,9 +101,9 @@ Result<ProcessLook::Found> ProcessLook::walk(MemoryMap& map, pid_t pid, pid_t ti
   found.space.pid = tid;
   found.space.starts.resize(files_.size());
   const auto visit = [&](const MappedArea& mapped) { found.add(mapped, *this); };
-  // No thread waits for a look that was given up, and what an earlier look found suffices.
-  // Unless it took no time then: whoever gave up may have waited for us, and takes what is found
-  // now.
+  // No thread waits for a look that was given up, and what an earlier look found suffices. Unless
+  // the earlier look took no time: then the thread that gave up may have waited for a lock of ours,
+  // and takes what is found now.
   const auto go_on = [&] { return !given_up_ || alone_ || !memory_->is_slow(pid); };
   found.by_text = by_text;
   const auto visited =
@@ -124,7 +124,7 @@ std::optional<Result<ProcessLook::Found>> ProcessLook::find_by_kept_map(pid_t pi
   }
   if (found->mappings() == 0) return found;
   found->space.inode = kept->inode();
-  // One that was opened since the count began anew is as good as one that is opened now.
+  // A map that was opened since the count began anew is as good as a map that is opened now.
   found->kept = times_.opened_since == Clock::time_point();
   const bool believed = is_known(found->space) && kept->distinct() == distinct_.get() &&
                         kept->opened() > times_.opened_since;
@@ -324,7 +324,7 @@ bool ProcessLook::wait(LookPatience& patience) {
     if (!too_late(patience)) continue;
     ++patience.given_up;
     given_up_ = true;
-    // One that is opened no faster because this machine is busy is in no exec.
+    // A map that is opened no faster because this machine is busy belongs to no exec.
     const bool out_of_time = Clock::now() - patience.began >= patience.most_time;
     given_up_in_ = phase_;
     if (given_up_in_ == Phase::kOpening && (out_of_time || !is_blocked(tid_))) {

@@ -1,4 +1,4 @@
-// Who pays for a thread that is lost in a process (LosableThreads).
+// The user who pays for a thread that is lost in a process (LosableThreads).
 //
 // Thread rule: any thread.
 #pragma once

@@ -1,8 +1,8 @@
 // A look at a process of which a thread waits in a call that the calling thread serves.
 //
-// It takes place in that thread. It waits for the process's mmap_lock and exec_update_lock, as the
-// copy of the answer does (process_vm_writev(2)): so whoever keeps the thread by the one could keep
-// it by the other. Of other processes it waits for none.
+// The look takes place in that thread. It waits for the process's mmap_lock and exec_update_lock,
+// as the copy of the answer does (process_vm_writev(2)): a process that keeps the thread by the
+// look could keep it by the copy. The look waits for no other process.
 //
 // Answers nothing where the process is to be looked at as others are (ProcessLook): it has many
 // mappings, or is gone. Thread rule: any thread.

@@ -66,7 +66,7 @@ Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const JoinPla
   for (Tries tries;;) {
     bool ended = false;
     auto connection = to(place, ended);
-    // Perhaps a keeper's, whose next server comes to whoever waits at the same socket.
+    // Perhaps it was a keeper's server, and the next one answers all who wait at the same socket.
     if (connection || !ended || !tries.wait_for_next()) return connection;
   }
 }
@@ -104,7 +104,7 @@ Result<JoinConnection, JoinConnection::Trouble> JoinConnection::to(const JoinPla
   const bool patient = wait_readable(fd.get());
   const auto greeted = patient ? receive_message(fd.get(), greeting) : Errno(ETIMEDOUT);
   if (!greeted || greeting.words != join::kGreetingWords) {
-    // One that ends closes without a word.
+    // A server that ends closes without a word.
     ended = patient && !greeted && greeted.error() != Errno(EBADMSG);
     return Trouble{
         "what listens at '" + path + "' does not answer as this version of shmvisor does", ended};

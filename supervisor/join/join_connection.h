@@ -62,7 +62,7 @@ class JoinConnection {
  private:
   JoinConnection(UniqueFd fd, JoinPlace place) : fd_(std::move(fd)), place_(std::move(place)) {}
 
-  /// `ended`: who accepted the connection closed it without a word.
+  /// `ended`: the process that accepted the connection closed it without a word.
   static Result<JoinConnection, Trouble> to(const JoinPlace& place, bool& ended);
   /// Why not, otherwise.
   Result<void, Trouble> connect_again();

@@ -306,7 +306,8 @@ void JoinedCommands::answer(Applicant& applicant, const Admission::Findings& fin
 }
 
 void JoinedCommands::refuse(const Visitor& visitor, std::string_view refusal) const {
-  // What it has sent, where nobody received that, whoever closes the connection takes.
+  // What the visitor has sent and nobody has received is dropped by the process that closes the
+  // connection.
   join::Answer answer;
   refusal.copy(answer.reason.data(), answer.reason.size() - 1);
   (void)send_message(visitor.connection.get(), answer);

@@ -13,9 +13,9 @@
 // gets no right over it by that (IpcNamespaces). Its filter's notifications of unshare(2) and
 // setns(2) are not relied on.
 //
-// With a keeper all that was found out about who has joined is noted before the answer is given
-// (KeptVisitors), and the next server serves them on: it asks no process again. Who has not got an
-// answer yet finds its connection closed, and asks again.
+// With a keeper all that was found out about a joined command is noted before the visitor gets its
+// answer (KeptVisitors), and the next server goes on serving the command: it asks no process again.
+// A visitor that has no answer yet finds its connection closed, and asks again.
 //
 // A visitor decides how long the last close of its connection takes, by the files that wait there,
 // and that of its listener. So both are StrangersFiles.
@@ -63,8 +63,9 @@ class JoinedCommands {
   JoinedCommands& operator=(const JoinedCommands&) = delete;
   ~JoinedCommands();
 
-  /// Notes who joins, and their calls, in `kept` and `slots`, borrowed; and goes on serving those
-  /// whom another process has noted there, with their calls in `left`. Before anything else.
+  /// Notes joined commands and their calls in `kept` and `slots`, borrowed; and goes on serving the
+  /// commands that another process has noted there, with their calls in `left`. Before anything
+  /// else.
   void go_on_with(KeptVisitors& kept, CallSlots& slots, std::span<const CallSlots::Left> left);
 
   /// Whether no process of any joined command is left. Files in /proc that a process keeps mounted
@@ -154,7 +155,7 @@ class JoinedCommands {
   /// Before the answer is sent, and behind it.
   static void begin_answer(KeptVisitor& kept, const join::Answer& answer, const UniqueFd& mount);
   static void end_answer(KeptVisitor& kept, bool is_sent);
-  /// Serves one that another process has noted.
+  /// Serves a command that another process has noted.
   std::string bring_back(KeptVisitor& kept, std::span<const CallSlots::Left> left);
   void answer(Applicant& applicant, const Admission::Findings& findings);
   void refuse(const Visitor& visitor, std::string_view refusal) const;

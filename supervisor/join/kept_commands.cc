@@ -127,7 +127,7 @@ void JoinedCommands::begin_answer(KeptVisitor& kept, const join::Answer& answer,
   kept.state.store(KeptVisitor::kAdmitted);
 }
 
-/// Before the mount is closed, and the connection of who is gone.
+/// Before the mount is closed, and the connection of a visitor that is gone.
 void JoinedCommands::end_answer(KeptVisitor& kept, bool is_sent) {
   if (!is_sent) kept.connection = -1;
   kept.state.store(KeptVisitor::kJoined);

@@ -18,7 +18,7 @@ constexpr int kLeastNumber = 100;
 /// Of a file that others make and remove meanwhile.
 constexpr int kMostTries = 16;
 
-/// Where the file is, looked up once: whoever owns a folder above may have the path lead elsewhere
+/// Where the file is, looked up once: the owner of a folder above may have the path lead elsewhere
 /// at any moment, and what is known of one folder says nothing of the other.
 struct Place {
   UniqueFd folder;
@@ -37,7 +37,7 @@ Result<Place> look_up(const std::string& path) {
   return place;
 }
 
-/// Of a file that root has just made, in a folder of another user, who may remove it anyway: that
+/// Gives a file that root has just made to the owner of its folder, who may remove it anyway: that
 /// user is to serve there later, as the database's own behind a start by root. Where that fails
 /// the file is root's.
 void give_to_owner(const struct stat& folder, int file) {
@@ -61,9 +61,9 @@ UniqueFd open_or_make(const Place& place) {
   }
 }
 
-/// Who else may remove the file, or hold its lock from the start, is a stranger: the next server
-/// would see nothing of the processes that live on, or some where there are none. Who owns the
-/// folder may do that anyway.
+/// Whether a stranger owns the file, and so may remove it, or hold its lock from the start: the
+/// next server would see nothing of the processes that live on, or some where there are none. The
+/// owner of the folder may do that anyway.
 bool is_of_a_stranger(const struct stat& folder, const struct stat& file) {
   if (file.st_uid == 0 || file.st_uid == ::geteuid()) return false;
   return !is_unambiguous(file.st_uid) || folder.st_uid != file.st_uid;

@@ -11,8 +11,8 @@
 // A file that neither root nor this user has made, nor whose folder it is in, is not used: in /tmp
 // anybody may make one, and remove it or keep it locked.
 //
-// What root makes in the folder of another user is that user's, who may serve there later: a
-// mistaken start by root shuts nobody out.
+// A lock file that root makes in the folder of another user is given to that user, who may serve
+// there later: a mistaken start by root shuts nobody out.
 //
 // A process that closes the descriptor is not seen. A process that unlocks it hides all processes
 // of its own command, since these share one open file description. Processes of another user, who

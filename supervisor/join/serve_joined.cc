@@ -11,7 +11,7 @@
 namespace shmvisor {
 namespace {
 
-/// Of one joined command: who joins may be hostile, and threads are shared by all.
+/// Of one joined command, which may be hostile: all commands share the threads.
 constexpr int kMostThreads = 256;
 constexpr int kMostThreadsOfAnotherUser = 8;
 /// Its listener, files, the timer of its threads, a pidfd, its IPC and user namespace; and those of
@@ -26,7 +26,7 @@ std::string JoinedCommands::serve(Admitted& admitted, int& error) {
                ThreadIdentities::kMostOfOthers);
   auto descriptors = session_->descriptors().take(
       admitted.payer, kDescriptorsOfAJoined + static_cast<std::int64_t>(remembered));
-  // One that comes back has them already; in another order it might have got fewer.
+  // A command that comes back has them already; in another order it might have got fewer.
   if (!descriptors && !admitted.comes_back)
     return "its user has its share of the server's descriptors already";
   ServerOptions options = session_->server_options();

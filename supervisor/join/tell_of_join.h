@@ -1,4 +1,4 @@
-// tell_of_join: a line in the log and an audit record of who has joined, or may not.
+// tell_of_join: a line in the log and an audit record of a command that has joined, or may not.
 //
 // Thread rule: any thread.
 #pragma once
