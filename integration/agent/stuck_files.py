@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""stuck_files.py: who may write to the agent's socket sends files that nobody can close: they are in an epoll(7) of a
-process that waits for a page of its memory, which does not come. One is no listener, others are too many, and two are
-the listeners of a container that ends and of one that outlives the agent. The agent serves others and ends as if nothing were the matter."""
+"""stuck_files.py: a process that may write to the agent's socket sends files that nobody can close: they are in an
+epoll(7) of a process that waits for a page of its memory, which does not come. One file is no listener, others are too
+many, and two are the listeners of a container that ends and of a container that outlives the agent. The agent serves
+other containers and ends as if nothing were the matter."""
 import ctypes
 import errno
 import fcntl

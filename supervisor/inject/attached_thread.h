@@ -2,7 +2,7 @@
 //
 // The thread takes no signal without stopping for us first. We attach to a thread while it is
 // blocked in the kernel; the thread stops on its way out, and becomes a StoppedThread. Before that
-// it cannot be detached: whoever gives it up answers its call first, so that it can stop. The
+// it cannot be detached: a caller that gives it up answers its call first, so that it can stop. The
 // destructor waits for two seconds at most, and then abandons the thread (Tracee::abandon()).
 //
 // Thread rule: all members on the thread that attached.
@@ -51,7 +51,7 @@ class AttachedThread {
   /// stop in two seconds: it is abandoned. ESRCH where it is gone. `before_long_wait`: see
   /// tracee_news.h.
   Result<StoppedThread> wait_until_stopped(const std::function<void()>& before_long_wait = {}) &&;
-  /// Gives up one that turned out to be another thread than meant, before interrupt(). It may
+  /// Gives up a thread that turned out to be another one than meant, before interrupt(). It may
   /// itself wait for an answer of ours, and so not be able to stop. Does nothing once it was let
   /// go.
   void abandon() { tracee_.abandon(); }

@@ -1,7 +1,7 @@
 // PTRACE_SEIZE with a bound.
 //
 // The call waits for the tracee's cred_guard_mutex. An execve(2) holds that for as long as its file
-// system likes, or whoever traces a dead thread of the process. A signal ends the wait, but the
+// system likes, or the tracer of a dead thread of the process. A signal ends the wait, but the
 // kernel begins the call anew after the handler, with SA_RESTART or without (ERESTARTNOINTR). So
 // the handler of KickTimer leads the thread past the system call (skip_seize_call()).
 //

@@ -17,12 +17,12 @@
 // Unmapping saves stops likewise.
 //
 // The page is a sealed memfd, the same for all callers of a run, mapped shared, to be read and
-// executed, at an address that is drawn once a run. So nothing is remembered of who has it: a
-// signature says whether it is there, after whatever fork, exec or munmap. A caller that attaches
-// often gets it (PageInstaller). Calls are run one at a time where the page cannot be had (the
-// address is taken, memfds may not be executed, the code is not for the caller's ABI), where the
-// filter is somebody else's, and where the caller has a filter besides ours, which may kill it for
-// mapping code.
+// executed, at an address that is drawn once a run. So it is remembered of no process whether it
+// has the page: a signature says whether it is there, after whatever fork, exec or munmap. A caller
+// that attaches often gets it (PageInstaller). Calls are run one at a time where the page cannot be
+// had (the address is taken, memfds may not be executed, the code is not for the caller's ABI),
+// where the filter is somebody else's, and where the caller has a filter besides ours, which may
+// kill it for mapping code.
 //
 // What is to be given back lies in a second page behind the first, the caller's own (mapped
 // private), in one of a few slots (arch/page_code.h). Taking back the register that points to the
@@ -117,11 +117,11 @@ class CallPage {
   /// the caller has no memory there; EPERM where we may not write it.
   [[nodiscard]] static Result<void> tell_in_slot(pid_t tid, std::uint64_t slot, const Work& work);
 
-  /// Before the page is mapped into an address space: one that an exec made, or another that does
-  /// not have it yet.
+  /// Before the page is mapped into an address space that does not have it yet; an exec makes such
+  /// a one.
   void begin_installing() const { installs_.fetch_add(1); }
-  /// How often that was. A thread that calls from the page lives in the address space that it lived
-  /// in at its last call from the page, if the number is the same.
+  /// How often that was. If the number is the same at two calls that a thread makes from the page,
+  /// the thread lives in the same address space.
   [[nodiscard]] std::uint64_t installs() const { return installs_.load(); }
 
   /// Where call sites are to lead.

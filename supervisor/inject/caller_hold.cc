@@ -74,8 +74,8 @@ Result<void> CallerHold::take_over() {
   auto thread = stopped(std::move(*attached));
   if (!thread) return thread.error();
   // Where it cannot be seen whose order it follows, a notification that was there to be answered
-  // tells. One that is about to make the very call anew, after a handler of its own, passes for it
-  // there; the answer is as good for that.
+  // tells. A thread that is about to make the very call anew, after a handler of its own, passes
+  // for the caller there; the answer is as good for that.
   thread->is_leaving(call_.data(), answered ? kCallAgain : kRepeatOrder);
   if (!thread->is_in(call_.data())) return Errno(ESRCH);
   const std::int64_t found = thread->found_result(call_.raw().abi);
@@ -89,8 +89,8 @@ Result<void> CallerHold::take_over() {
 }
 
 void CallerHold::observe_wait() {
-  // In the state that signals do not end a task shows as 'D' ever after we interrupted it. One that
-  // was woken shows so only for as long as it waits for the lock of the notification, which
+  // In the state that signals do not end a task shows as 'D' ever after we interrupted it. A task
+  // that was woken shows so only for as long as it waits for the lock of the notification, which
   // asking for the notification takes and gives back.
   for (int looks = 0; looks < kEnoughLooks; ++looks) {
     const auto stat = ProcessStat::read(call_.tid());

@@ -1,8 +1,8 @@
 // HeldProcess: a process none of whose threads runs its own code, for a moment.
 //
-// Each thread is seized and asked to stop. One that is in the kernel and stays there, in the middle
-// of a vfork(2) or of a call that waits for our answer, stops before it is back in its own code,
-// and is not waited for. So after kGrace nobody but the calling thread changes the process's
+// Each thread is seized and asked to stop. A thread that is in the kernel and stays there, in the
+// middle of a vfork(2) or of a call that waits for our answer, stops before it is back in its own
+// code, and is not waited for. So after kGrace nobody but the calling thread changes the process's
 // memory. No call is answered meanwhile: a process is to be held for moments.
 //
 // Everything is let go as it was by the destructor. Threads that had not stopped until then are
@@ -49,7 +49,7 @@ class HeldProcess {
   HeldProcess& operator=(const HeldProcess&) = delete;
   ~HeldProcess();
 
-  /// One that can run calls (StoppedThread::call()). Null where none can.
+  /// A thread that can run calls (StoppedThread::call()). Null where none can.
   StoppedThread* worker();
 
  private:

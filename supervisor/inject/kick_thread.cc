@@ -96,8 +96,8 @@ void KickThread::run() {
 }
 
 void KickThread::kick_due_ones() {
-  // From here on a timer that is set has this thread look again. Who set one before that is seen
-  // below.
+  // From here on a timer that is set has this thread look again. A timer that was set before is
+  // seen below.
   wakes_at_.store(KickTimer::kNever);
   const std::int64_t now = KickThread::now();
   std::int64_t next = KickTimer::kNever;

@@ -1,8 +1,8 @@
-// KickThread: the thread that kicks those whose KickTimer has run out.
+// KickThread: the thread that kicks the threads whose KickTimer has run out.
 //
 // It sleeps until the first of all times that timers were set to. A timer that is set to a later
-// time does not wake it. One that was disarmed meanwhile wakes it once, in vain. So under load it
-// wakes about once for each KickTimer::kSoon, and while no timer is set it soon sleeps for good.
+// time does not wake it. A timer that was disarmed meanwhile wakes it once, in vain. So under load
+// it wakes about once for each KickTimer::kSoon, and while no timer is set it soon sleeps for good.
 //
 // A process that was forked has one of its own: threads stay behind.
 //
@@ -20,7 +20,7 @@ namespace shmvisor {
 
 class KickThread {
  public:
-  /// That of this process, which is never destroyed; null where no thread can be created.
+  /// This process's, which is never destroyed; null where no thread can be created.
   static KickThread* current();
   /// Once it returns the timer is not used any more. `number`: of the thread that knows it.
   static void forget(const KickTimer& timer, std::uint64_t number);

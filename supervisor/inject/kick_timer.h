@@ -27,8 +27,9 @@ class KickTarget {
  public:
   static KickTarget of_this_thread();
 
-  /// Interrupts the system call that the thread is in. One that the thread is about to enter is not
-  /// interrupted, so whoever waits for the thread kicks again; BoundedSeize's call is skipped then.
+  /// Interrupts the system call that the thread is in. A call that the thread is about to enter is
+  /// not interrupted, so a caller that waits for the thread kicks again; BoundedSeize's call is
+  /// skipped then.
   void kick() const;
 
  private:

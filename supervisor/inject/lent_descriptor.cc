@@ -20,7 +20,7 @@
 namespace shmvisor {
 namespace {
 
-/// The smallest table has room for 64 (NR_OPEN_DEFAULT of include/linux/fdtable.h). One that is
+/// The smallest table has room for 64 (NR_OPEN_DEFAULT of include/linux/fdtable.h). A table that is
 /// about to be full grows to 256, for two KiB; only beyond that we ask how large it is.
 constexpr std::array kTableSizes = {64, 256};
 /// So many numbers are looked at, from the highest on down.

@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kSoonest(1);
 constexpr std::chrono::milliseconds kLatest(500);
-/// A thread that was stopped for so long calls anew. One that another thread's exec ended has given
-/// its number away.
+/// A thread that was stopped for so long calls anew. A thread that another thread's exec ended has
+/// given its number away.
 constexpr std::chrono::seconds kLongest(10);
 
 }  // namespace
@@ -97,7 +97,7 @@ std::chrono::milliseconds Loans::look(KernelFeatures& features) {
   {
     const MutexLock lock(mutex_);
     for (const Loan& loan : loans_) {
-      // Whoever keeps one that is reserved asks for a look then.
+      // The thread that fills a reserved one asks for a look then.
       if (loan.file.valid()) kept.push_back({loan.unique, loan.tid, loan.since});
     }
   }

@@ -6,8 +6,8 @@
 // it never gets there. Until then the description is kept here, and counts as a mapping does. A
 // caller that dies first does not ask, and a caller that is stopped asks late.
 //
-// Bounds: each costs a descriptor of ours. There are kMost at most, and of one user, that of
-// accountable_user.h, no more than are free. A caller that gets none attaches in another way.
+// Bounds: each loan costs a descriptor of ours. There are kMost at most, and of one user (see
+// accountable_user.h) no more than are free. A caller that gets none attaches in another way.
 //
 // Thread rule: any thread.
 #pragma once
@@ -41,8 +41,8 @@ class Loans {
   /// Answers the thread that asks with a number of its table: EINVAL where nothing is kept.
   void answer(PendingCall& call, std::uint64_t unique);
   [[nodiscard]] bool any() const { return count_.load() != 0; }
-  /// Forgets those whose threads have ended. When to look again: 0 where none is kept; ever later
-  /// for one that its thread, stopped say, does not ask for.
+  /// Forgets the loans whose threads have ended. Answers when to look again: 0 where no loan is
+  /// kept; ever later where a thread, a stopped one say, does not ask for its loan.
   std::chrono::milliseconds look(KernelFeatures& features);
 
  private:
@@ -57,7 +57,7 @@ class Loans {
   };
 
   void forget(std::uint64_t unique) REQUIRES(mutex_);
-  /// The one that is kept since then; nothing where it is gone.
+  /// The loan that is kept since then; nothing where it is gone.
   void forget_kept(std::uint64_t unique, Clock::time_point since);
 
   Mutex mutex_;

@@ -1,8 +1,9 @@
 // MappedFromSite: the caller made its call from the call page (CallFromSite), gets the descriptor
 // as the answer, and maps and closes it there. No stop, and one notification.
 //
-// The descriptor is handed out with the answer, once the call has changed what it changes. Only to
-// who may write: another thread could open a read-only one anew, through /proc, for writing.
+// The descriptor is handed out with the answer, once the call has changed what it changes. Only
+// callers that may write get it: another thread could open a read-only descriptor anew, through
+// /proc, for writing.
 //
 // Ownership: borrows what it is given; the file goes to the call's answer. Thread rule: the thread
 // that received the call.

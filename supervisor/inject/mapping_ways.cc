@@ -56,7 +56,7 @@ class Lending : public WayToMap {
  private:
   Result<MapAttempt> map_once(Mapping& mapping) {
     const Abi abi = hold_.call().raw().abi;
-    // Who has the page, as far as we know, is not to be killed with us.
+    // A caller that has the page, as far as we know, is not to be killed with us.
     const auto order = page_.use().page != nullptr && page_.use().used() ? LendingOrder::kLendFirst
                                                                          : LendingOrder::kHoldFirst;
     if (!page_is_due_) page_is_due_ = PageInstaller::count_miss(page_.use(), features_);

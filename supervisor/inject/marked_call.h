@@ -8,11 +8,11 @@
 
 namespace shmvisor {
 
-/// Whether the call is such a one, and needs nothing more. Refuses one that was in service at
-/// CallSlots::kMostDeaths deaths, also where its caller was held without a mark. Gives it what was
-/// decided the first time; where nothing was, its caller makes it once more, as it did at first.
-/// Either way the caller is held by `hold`, so that its registers are what they were. Should this
-/// server die, too, the call comes again.
+/// Whether the call is such a call, and needs nothing more. Refuses a call that was in service at
+/// CallSlots::kMostDeaths deaths, also where its caller was held without a mark. Gives the call
+/// what was decided the first time; where nothing was, its caller makes it once more, as it did at
+/// first. Either way the caller is held by `hold`, so that its registers are what they were. Should
+/// this server die, too, the call comes again.
 [[nodiscard]] bool finish_marked_call(PendingCall& call, CallerHold& hold);
 
 }  // namespace shmvisor

@@ -16,7 +16,7 @@ bool PageInstaller::count_miss(const CallPageUse& use, const KernelFeatures& fea
   const int misses = std::max(use.misses->load(std::memory_order_relaxed), 0);
   if (misses != INT_MAX) use.misses->store(misses + 1, std::memory_order_relaxed);
   const bool waits = features.usable(KernelFeature::kLateCallSites);
-  // Who has it, as far as we know, need not run anything step by step for it.
+  // A caller that has the page, as far as we know, need not run anything step by step for it.
   return !used && (!waits || CallPage::is_due(misses));
 }
 

@@ -14,7 +14,7 @@ std::optional<std::uint64_t> await_parked(ExpectedCalls& expected, const Listene
                                           pid_t tid, const StoppedThread::BlockingCall& parked) {
   for (int looks = 0; looks < kMostLooks; ++looks) {
     const auto notif = expected.next(tid, kBetweenLooks);
-    // As long as we hold the thread its tid means it; afterwards it may mean one that execs.
+    // As long as we hold the thread its tid means it. Afterwards a thread that execs may have it.
     if (parked.over()) {
       if (notif) expected.give_back(*notif);
       break;

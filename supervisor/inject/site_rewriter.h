@@ -52,7 +52,7 @@ class SiteRewriter {
   /// Where the site's stub is, in a page that is mapped if there is none.
   [[nodiscard]] std::optional<std::uint64_t> stub_for(std::uint64_t site) const;
   [[nodiscard]] bool make_page_of_stubs(std::uint64_t page) const;
-  /// Of the page's stubs, one that is the same or that was free. Nothing where all are taken.
+  /// A stub of the page that is the same, or that was free. Nothing where all are taken.
   [[nodiscard]] std::optional<std::uint64_t> stub_in(std::uint64_t page,
                                                      const call_site::Stub& stub) const;
   /// Answers the address, where the stub is now.

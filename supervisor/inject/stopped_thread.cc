@@ -25,7 +25,7 @@ constexpr int kMostTimeoutsAnywhere = 1;
 /// call, and is not to take the signal; it would, before it is back in its own code.
 bool has_raised_sigsys(pid_t tid) {
   const auto status = TaskStatus::read(tid);
-  // One that the program blocks and has pending is its own.
+  // A SIGSYS that the program blocks and has pending is its own.
   return status && (status->pending_signals & ~status->blocked_signals & bit_of(SIGSYS)) != 0;
 }
 

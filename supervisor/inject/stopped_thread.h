@@ -54,7 +54,7 @@ class StoppedThread {
   [[nodiscard]] const Registers& registers() const { return registers_; }
   /// Of the thread itself.
   [[nodiscard]] std::uint64_t signal_mask() const { return signal_mask_; }
-  /// For one that was stopped on its way out of the call `data`: see Registers::leaving().
+  /// For a thread that was stopped on its way out of the call `data`: see Registers::leaving().
   void is_leaving(const seccomp_data& data, std::int64_t order) {
     registers_ = registers_.leaving(data, order);
   }
@@ -170,11 +170,11 @@ class StoppedThread {
       : tracee_(std::move(tracee)), registers_(registers), signal_mask_(signal_mask) {}
 
   Result<void> enter(Abi abi, const Registers& entering);
-  /// Whether the call that was just entered is the one that `wanted` makes; skips any other.
+  /// Whether the call that was just entered is the call that `wanted` makes; skips any other.
   Result<void> check_entry(Abi abi, const Registers& wanted);
   /// `stop`: on the way out of a call.
   Result<std::int64_t> result_after(Abi abi, Tracee::Stop stop);
-  /// Takes it from behind a call of ours to a stop like the one that it was found in.
+  /// Takes the thread from behind a call of ours to a stop like the stop that it was found in.
   bool stop_anew();
   [[nodiscard]] const Registers& base() const { return entry_ ? *entry_ : registers_; }
   bool resume(bool to_syscall_stop);

@@ -103,7 +103,7 @@ Tracee::Stop Tracee::why_stopped(int status) {
 bool Tracee::is_fault(int signal) const {
   if (!is_fault_signal(signal)) return false;
   siginfo_t info{};
-  // One that was sent has a code of 0 or below (sigaction(2), si_code).
+  // A signal that was sent has a code of 0 or below (sigaction(2), si_code).
   return ptrace_pointer(PTRACE_GETSIGINFO, tid_, 0, &info) == 0 && info.si_code > 0;
 }
 

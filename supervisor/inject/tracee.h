@@ -50,7 +50,7 @@ class Tracee {
   /// else traces it. ESRCH where it is gone. EAGAIN where its process is in an execve(2) that does
   /// not end within `bound`. ENOMEM where we lack the means.
   static Result<Tracee> seize(pid_t tid, std::uint64_t options, std::chrono::milliseconds bound);
-  /// One that the kernel attached to this thread, with the options of the tracee that made it.
+  /// A task that the kernel attached to this thread, with the options of the tracee that made it.
   static Tracee adopt(pid_t tid, std::uint64_t options, Waits waits) {
     return Tracee(tid, options, waits);
   }
@@ -74,7 +74,7 @@ class Tracee {
   bool end() { return std::exchange(attached_, false); }
 
   /// Gives up a thread that cannot be detached, because it does not stop. The kernel detaches it
-  /// when the tracing thread ends, which whoever runs that thread sees to.
+  /// when the tracing thread ends, which the code that runs this thread sees to.
   void abandon();
   /// For a thread that may trace a task of which nobody knows: the child of a tracee that died
   /// before it told of it. Such a task stays stopped until the tracing thread ends; then it is

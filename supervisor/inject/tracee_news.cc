@@ -109,7 +109,7 @@ int wait_a_while_for_news(pid_t tid, siginfo_t& info,
     error = wait_for_news(tid, info);
   }
   if (error != EINTR) return error;
-  // It may have been we who did not run, while a shell had stopped our job.
+  // Perhaps this process did not run, while a shell had stopped our job.
   info = {};
   if (::waitid(P_PID, static_cast<id_t>(tid), &info, kNews | WNOHANG) != 0) return errno;
   return info.si_pid != 0 ? 0 : EINTR;

@@ -14,7 +14,7 @@
 namespace shmvisor {
 namespace {
 
-/// Who did not come again for so long has not been waiting.
+/// A caller that did not come again for so long has not been waiting.
 constexpr std::chrono::milliseconds kStale(500);
 
 }  // namespace

@@ -14,8 +14,9 @@
 
 namespace shmvisor {
 
-/// Nobody can connect any more, and whoever waits finds the connection closed. Without a keeper the
-/// socket is closed; with one it stays open, since no other file may come to have its number.
+/// Nobody can connect any more, and connections that wait to be accepted are closed. Without a
+/// keeper the socket is closed; with one it stays open, since no other file may come to have its
+/// number.
 inline void end_listening(UniqueFd& socket) noexcept {
   ::shutdown(socket.get(), SHUT_RDWR);
   try {

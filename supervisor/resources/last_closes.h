@@ -1,9 +1,9 @@
-// LastCloses: files whose last close(2) may be for ever, and who closes them: a ClosingProcess for
-// some of them at a time. Strangers' files come here by a StrangersFile.
+// LastCloses: files whose last close(2) may take for ever. A ClosingProcess closes some of them at
+// a time. Strangers' files come here by a StrangersFile.
 //
 // A user may keep kMostOfOne such processes, and no more than are free. Its other files wait, open,
 // within its share of our descriptors (DescriptorShare). Files that nobody's share counts wait,
-// too; who takes further ones in asks unpaid() before.
+// too; code that takes further ones in asks unpaid() before.
 //
 // Thread rule: any thread.
 #pragma once

@@ -14,7 +14,7 @@ bool is_empty_connection(const UniqueFd& fd) {
   int type = 0;
   socklen_t size = sizeof(type);
   if (::getsockopt(fd.get(), SOL_SOCKET, SO_TYPE, &type, &size) != 0) return false;
-  // Fails for one that listens, or has no other side.
+  // Fails for a socket that listens, or has no other side.
   if (::shutdown(fd.get(), SHUT_RDWR) != 0) return false;
   // An empty message looks like the end, but has a sender, for whom there is no room here.
   const int on = 1;

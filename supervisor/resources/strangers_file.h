@@ -32,9 +32,9 @@ class StrangersFile {
   StrangersFile& operator=(const StrangersFile&) = delete;
   ~StrangersFile() { close(); }
 
-  /// Of one that is there already; closed here where there is no memory.
+  /// Of a descriptor that is there already; closed here where there is no memory.
   [[nodiscard]] static StrangersFile of(UniqueFd fd);
-  /// As of one that was moved from.
+  /// Like a StrangersFile that was moved from.
   [[nodiscard]] static StrangersFile none() noexcept { return StrangersFile(LastCloses::Files()); }
   /// The next connection of a listening socket. Errors: those of accept_connection().
   [[nodiscard]] static Result<StrangersFile> accept(const UniqueFd& listening);
@@ -42,12 +42,12 @@ class StrangersFile {
   [[nodiscard]] bool valid() const { return get() >= 0; }
   [[nodiscard]] int get() const { return file_.empty() ? -1 : file_.front().fd.get(); }
 
-  // Of one that was not moved from:
+  // Not of a StrangersFile that was moved from:
 
   [[nodiscard]] const UniqueFd& fd() const { return file_.front().fd; }
   /// Once.
   void hold(UniqueFd fd) { file_.front().fd = std::move(fd); }
-  /// Who waits, when others of that user's cannot be closed.
+  /// The user whose files wait, when others of that user's cannot be closed.
   void charge(uid_t payer) { file_.front().payer = payer; }
   /// What its user pays, until it is closed here.
   void pay(DescriptorShare::Part part) {

@@ -80,7 +80,7 @@ struct Order {
 
 // Offsets in the code.
 [[nodiscard]] std::size_t site_entry(Task task);  ///< of a caller that attaches, or detaches
-[[nodiscard]] std::size_t asked();                ///< behind the call of one that came in there
+[[nodiscard]] std::size_t asked();                ///< behind the call of such a caller
 [[nodiscard]] std::size_t entry(Task task);  ///< a task that fetches nothing begins with a call
 [[nodiscard]] std::size_t fetched();         ///< behind the call that asks for the descriptor
 [[nodiscard]] std::size_t mapped();          ///< behind mmap(2)

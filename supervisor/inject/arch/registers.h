@@ -30,7 +30,7 @@ class Registers {
  public:
   explicit Registers(const RawRegisters& raw) : raw_(raw) {}
 
-  /// Those of a thread that the calling thread traces. Errors: ptrace(2)'s, ESRCH for one that has
+  /// Of a thread that the calling thread traces. Errors: ptrace(2)'s, ESRCH where the thread has
   /// not stopped.
   static Result<Registers> read(pid_t tid);
   /// Gives them to such a thread. False where it has not stopped, or has died.
@@ -50,7 +50,7 @@ class Registers {
   /// what the ABI lets a function use without having reserved it.
   [[nodiscard]] std::uint64_t below_stack(std::size_t size) const;
 
-  /// That of the code that the thread runs.
+  /// Of the code that the thread runs.
   [[nodiscard]] Abi abi() const;
   /// Whether `code` begins with an instruction that enters the kernel from that code.
   [[nodiscard]] bool would_enter_by(std::span<const std::byte> code) const;
