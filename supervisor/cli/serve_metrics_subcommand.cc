@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "supervisor/cli/client_subcommands.h"
+#include "supervisor/config/config_problem.h"
 #include "supervisor/http/listening_place.h"
 
 namespace shmvisor {
@@ -31,7 +32,7 @@ ServeMetricsSubcommand::ServeMetricsSubcommand(CLI::App& parent)
 int ServeMetricsSubcommand::run(KernelFeatures& /*features*/) {
   const auto served = client::serve_metrics(options_);
   if (served) return 0;
-  (void)std::fprintf(stderr, "shmvisor: %s\n", served.error().text.c_str());
+  (void)std::fprintf(stderr, "shmvisor: %s\n", config::on_one_line(served.error().text).c_str());
   return kClientFailed;
 }
 

@@ -75,6 +75,11 @@ bool ContainerScope::add(const Part& part) {
   return !known;
 }
 
+bool ContainerScope::is_exact() const {
+  const MutexLock lock(mutex_);
+  return !everybody_;
+}
+
 Result<std::vector<pid_t>> ContainerScope::processes() const {
   std::vector<ControlGroup> control_groups;
   std::vector<std::uint64_t> pid_namespaces;

@@ -33,6 +33,8 @@ class ContainerScope : public ProcessScope {
   bool add(const Part& part);
 
   [[nodiscard]] Result<std::vector<pid_t>> processes() const override;
+  /// Not where it has all processes.
+  [[nodiscard]] bool is_exact() const override;
 
  private:
   mutable Mutex mutex_;
