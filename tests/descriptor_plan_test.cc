@@ -30,8 +30,6 @@ TEST(DescriptorPlanTest, MostOfThemAreForWhatLasts) {
   EXPECT_EQ(map_descriptors(1 << 20), 1024);
   EXPECT_EQ(spare_file_descriptors(1024), 0);
   EXPECT_EQ(spare_file_descriptors(1 << 20), 8);
-  EXPECT_EQ(caller_map_descriptors(1024), 0);
-  EXPECT_EQ(caller_map_descriptors(1 << 20), 128);
   EXPECT_EQ(DescriptorPlan::of(1U << 20, 8).pool, 1 << 18) << "each segment costs memory, too";
 }
 

@@ -1,5 +1,7 @@
 #include "supervisor/attaches/kept_maps.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <array>
 
@@ -19,8 +21,11 @@ constexpr std::size_t kStackBytes = std::size_t{64} * 1024;
 constexpr std::size_t kClosedAtOnce = 32;
 
 std::int64_t most_of_this_process() {
-  const std::int64_t all = descriptor_limit();
-  return map_descriptors(all) - spare_file_descriptors(all) - caller_map_descriptors(all);
+  constexpr rlim_t kMost = 1U << 30;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const auto all = static_cast<std::int64_t>(std::min(limit.rlim_cur, kMost));
+  return map_descriptors(all) - spare_file_descriptors(all);
 }
 
 }  // namespace

@@ -25,8 +25,8 @@
 //
 // A map is kept of a process that was looked at within the last second. Where nobody has asked it
 // for a second it is closed, by a thread that lives as long as any is kept; what is known of rest
-// likewise. Bounds: map_descriptors() at a time, but for those of SpareFiles and of KeptFile; for
-// each the kernel keeps a few KiB, also where the process has ended.
+// likewise. Bounds: map_descriptors() at a time, but for those of SpareFiles; for each the kernel
+// keeps a few KiB, also where the process has ended.
 //
 // Ownership: shares each map with the looks that use it, several at a time. Thread rule: any
 // thread.

@@ -65,8 +65,6 @@ std::uint64_t MemoryMap::inode() const {
   return ::fstat(maps_.get(), &status) == 0 ? status.st_ino : 0;
 }
 
-UniqueFd MemoryMap::release() { return parsed_ ? UniqueFd() : std::move(maps_); }
-
 Result<void> MemoryMap::parse() {
   MapsText text(maps_.get());
   std::vector<MapsText::Area> areas;

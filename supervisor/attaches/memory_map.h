@@ -31,9 +31,6 @@ enum class Areas : std::uint8_t {
 class MemoryMap {
  public:
   static Result<MemoryMap> open(pid_t pid, KernelFeatures& features);
-  /// Of a file that release() gave away.
-  MemoryMap(UniqueFd maps, KernelFeatures& features)
-      : maps_(std::move(maps)), features_(features) {}
 
   /// The lowest mapping of that kind that ends above `address`. ESRCH also where the thread has
   /// lost its address space.
@@ -45,11 +42,10 @@ class MemoryMap {
   /// The mappings by text, from the beginning, as long as this object lives.
   [[nodiscard]] MapsText text() const { return MapsText(maps_.get()); }
 
-  /// /proc/PID/maps, for a later MemoryMap; nothing where its text was read, which is not to be
-  /// read again. This object is not to be used any more.
-  [[nodiscard]] UniqueFd release();
-
  private:
+  MemoryMap(UniqueFd maps, KernelFeatures& features)
+      : maps_(std::move(maps)), features_(features) {}
+
   Result<std::optional<MappedArea>> query(std::uint64_t address, Areas which);
   Result<void> parse();
 

@@ -27,7 +27,6 @@
 
 #include "policy/base/mutex.h"
 #include "policy/base/unique_fd.h"
-#include "supervisor/credentials/kept_file.h"
 #include "supervisor/kernel/features.h"
 #include "supervisor/procfs/task_status.h"
 
@@ -82,7 +81,6 @@ class ThreadIdentity {
   /// For supervisor/inject (CallPageUse).
   [[nodiscard]] std::atomic<int>& call_page_misses() { return call_page_misses_; }
   [[nodiscard]] SiteCalls& site_calls() { return site_calls_; }
-  [[nodiscard]] KeptFile& kept_maps() { return kept_maps_; }
   /// Takes what ThreadIdentities::keep_undo() kept; empty afterwards.
   [[nodiscard]] std::function<void()> take_undo();
 
@@ -104,7 +102,6 @@ class ThreadIdentity {
   std::function<void()> undo_ GUARDED_BY(mutex_);
   std::atomic<int> call_page_misses_{0};
   SiteCalls site_calls_;
-  KeptFile kept_maps_;
 };
 
 /// A thread, and its current ids; no ids where only /proc has them.

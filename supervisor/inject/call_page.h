@@ -117,13 +117,6 @@ class CallPage {
   /// the caller has no memory there; EPERM where we may not write it.
   [[nodiscard]] static Result<void> tell_in_slot(pid_t tid, std::uint64_t slot, const Work& work);
 
-  /// Before the page is mapped into an address space that does not have it yet; an exec makes such
-  /// a one.
-  void begin_installing() const { installs_.fetch_add(1); }
-  /// How often that was. If the number is the same at two calls that a thread makes from the page,
-  /// the thread lives in the same address space.
-  [[nodiscard]] std::uint64_t installs() const { return installs_.load(); }
-
   /// Where call sites are to lead.
   [[nodiscard]] std::uint64_t site_entry(Task task) const {
     return address_ + page_code::site_entry(task);
@@ -160,7 +153,6 @@ class CallPage {
   /// Slots that one of our threads looks at now, of whatever caller: two that serve threads of one
   /// process must not take the same one.
   mutable std::atomic<std::uint32_t> claimed_slots_{0};
-  mutable std::atomic<std::uint64_t> installs_{0};
 };
 
 /// What a caller has to do with the page, if anything.
@@ -176,9 +168,6 @@ struct CallPageUse {
   uid_t user = 0;  ///< whom they are counted for
   /// Of the calling thread; null: its call sites stay as they are.
   SiteCalls* site_calls = nullptr;
-  /// /proc/TID/maps of the calling thread, from one call from the page to the next, with
-  /// CallPage::installs(). Null: it is opened for each call.
-  KeptFile* kept_maps = nullptr;
 
   static constexpr int kUsed = -1;
   [[nodiscard]] bool used() const { return misses->load(std::memory_order_relaxed) == kUsed; }

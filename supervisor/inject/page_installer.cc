@@ -25,7 +25,6 @@ void PageInstaller::lend_if_due(std::uint64_t id) {
   if (!is_due_ || lent()) return;
   const auto status = TaskStatus::read(call_.tid());
   if (!status || status->seccomp_filters != page->filters_of_callers()) return;
-  page->begin_installing();
   const auto lent = page->file().lend(call_.listener(), id, call_.tid());
   if (lent) number_ = *lent;
 }

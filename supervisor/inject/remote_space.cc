@@ -78,39 +78,12 @@ Result<void> RemoteSpace::do_finish_unmapping() {
 
 Result<std::optional<MappedArea>> RemoteSpace::do_area_above(std::uint64_t address) {
   if (!map_) {
-    take_kept_map();
-    if (map_) {
-      const auto area = map_->area_above(address, Areas::kShared);
-      // ESRCH: of an address space that the caller has left by exec(2).
-      if (area || area.error() != Errno(ESRCH)) return area;
-    }
-    if (const auto opened = open_map(); !opened) return opened.error();
+    auto map = MemoryMap::open(call_.tid(), features_);
+    if (!map) return map.error();
+    if (!call_.alive()) return Errno(ESRCH);
+    map_.emplace(std::move(*map));
   }
   return map_->area_above(address, Areas::kShared);
-}
-
-void RemoteSpace::take_kept_map() {
-  const CallPageUse& use = page_.use();
-  if (use.page == nullptr || use.kept_maps == nullptr ||
-      use.page->message(call_.data()) != CallPage::Message::kSite) {
-    return;
-  }
-  keep_map_with_ = use.page->installs();
-  UniqueFd kept = use.kept_maps->take(*keep_map_with_);
-  if (kept.valid()) map_.emplace(std::move(kept), features_);
-}
-
-Result<void> RemoteSpace::open_map() {
-  map_.reset();
-  auto map = MemoryMap::open(call_.tid(), features_);
-  if (!map) return map.error();
-  if (!call_.alive()) return Errno(ESRCH);
-  map_.emplace(std::move(*map));
-  return {};
-}
-
-RemoteSpace::~RemoteSpace() {
-  if (map_ && keep_map_with_) page_.use().kept_maps->keep(map_->release(), *keep_map_with_);
 }
 
 Result<std::uint64_t> RemoteSpace::translate(std::int64_t mapped, const MapRequest& request) {

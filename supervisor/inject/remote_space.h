@@ -34,8 +34,6 @@ class RemoteSpace : public MappingSpace {
         hold_(call, expected, access_warnings, tracer_wait),
         page_(abi_ == page_code::abi() ? call_page : CallPageUse(), features) {}
 
-  ~RemoteSpace() override;
-
   /// See CallerHold.
   void secure_answer() { hold_.secure_answer(); }
   [[nodiscard]] bool answer_is_secure() const { return hold_.answer_is_secure(); }
@@ -53,9 +51,6 @@ class RemoteSpace : public MappingSpace {
   /// The address that mmap(2) answered, or shmat(2)'s errno for mmap(2)'s.
   Result<std::uint64_t> translate(std::int64_t mapped, const MapRequest& request);
   bool anything_mapped(const AddressRange& range);
-  /// The map that the caller's last call kept, if any.
-  void take_kept_map();
-  Result<void> open_map();
 
   PendingCall& call_;
   const Abi abi_;
@@ -63,8 +58,6 @@ class RemoteSpace : public MappingSpace {
   CallerHold hold_;
   const PageRunner page_;
   std::optional<MemoryMap> map_;
-  /// With which map_ is to be kept for the caller's next call, if it is.
-  std::optional<std::uint64_t> keep_map_with_;
   /// The caller has unmapped something and not been back in its program since.
   bool unmapped_by_step_ = false;
 };

@@ -1,5 +1,7 @@
 #include "supervisor/memory/spare_files.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -14,7 +16,11 @@ namespace {
 constexpr std::chrono::seconds kUnused(1);
 
 std::size_t most_of_this_process() {
-  return static_cast<std::size_t>(spare_file_descriptors(descriptor_limit()));
+  constexpr rlim_t kMost = 1U << 30;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<std::size_t>(
+      spare_file_descriptors(static_cast<std::int64_t>(std::min(limit.rlim_cur, kMost))));
 }
 
 }  // namespace

@@ -50,8 +50,7 @@ class ProcessCaller : public Caller, private Subject {
                    ? CallPageUse()
                    : CallPageUse{call_page, &thread_.identity->call_page_misses(),
                                  thread_.remembered && !fails, &services.loans,
-                                 thread_.identity->unique(), user, &thread_.identity->site_calls(),
-                                 &thread_.identity->kept_maps()},
+                                 thread_.identity->unique(), user, &thread_.identity->site_calls()},
                {&services.tracer_patience, user}) {}
 
   Subject& subject() override { return *this; }
