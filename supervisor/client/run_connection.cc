@@ -169,7 +169,8 @@ Result<void, Problem> RunConnection::get_hello(const Deadline& deadline) {
             printable(text_or_empty(*hello, "name")),
             static_cast<pid_t>(number_or_zero(*hello, "pid")),
             number_or_zero(*hello, "pid_namespace"),
-            static_cast<pid_t>(number_or_zero(*hello, "server"))};
+            static_cast<pid_t>(number_or_zero(*hello, "server")),
+            number_or_zero(*hello, "upgrades")};
   return {};
 }
 

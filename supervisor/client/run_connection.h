@@ -42,6 +42,7 @@ class RunConnection {
     pid_t pid = 0;
     std::uint64_t pid_namespace = 0;  ///< 0: not told
     pid_t server = 0;                 ///< of the process that serves; 0: not told
+    std::uint64_t upgrades = 0;       ///< how often another program has taken over
 
     /// Whether its pids mean the same processes here; also where that is not told.
     [[nodiscard]] bool has_our_pids() const;
