@@ -1,7 +1,6 @@
 // The segments of all registries in parts, and what their attaches cost.
 #include "supervisor/control/segment_page.h"
 
-#include <atomic>
 #include <cstdint>
 #include <thread>
 #include <utility>

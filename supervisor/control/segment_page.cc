@@ -58,10 +58,9 @@ void Page::add(const NamedSession& session) {
     const std::size_t room = control::kSegmentsInAReply - segments_ - parts.rows();
     const int behind = parts.add(std::move(named.registry), first, room);
     names.push_back(std::move(named.name));
-    // A part of a registry ends the page, also where segments were removed meanwhile, so that fewer
-    // are told than there was room for.
-    if (behind != IdSpace::kMaxIds || parts.rows() + segments_ == control::kSegmentsInAReply ||
-        registries_.size() + names.size() == kRegistriesInAReply) {
+    // What fills the page is a part of a registry, also where segments were removed meanwhile, so
+    // that fewer are told than there was room for.
+    if (behind != IdSpace::kMaxIds || registries_.size() + names.size() == kRegistriesInAReply) {
       next_ = SegmentPlace{place, behind};
       break;
     }
