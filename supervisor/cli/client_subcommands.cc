@@ -29,12 +29,6 @@ namespace {
 constexpr const char* kWhichRun = "Which run or agent, where several have a control socket";
 constexpr const char* kChange = "Change what is inside";
 
-/// As main() says what is wrong with options: a client has no log.
-int say(const std::string& problem) {
-  (void)std::fprintf(stderr, "shmvisor: %s\n", config::on_one_line(problem).c_str());
-  return kClientFailed;
-}
-
 /// As a SideClient: this ends with the run, and not before. Where the run is killed there is a
 /// second for what it told, since a file may take it, and a FIFO that nobody reads does not.
 void live_as_long_as_the_run(int connection) {
@@ -52,6 +46,11 @@ void live_as_long_as_the_run(int connection) {
 }
 
 }  // namespace
+
+int say_failed(const std::string& problem) {
+  (void)std::fprintf(stderr, "shmvisor: %s\n", config::on_one_line(problem).c_str());
+  return kClientFailed;
+}
 
 ClientSubcommand::ClientSubcommand(CLI::App& parent, const std::string& name,
                                    const std::string& description, const char* group,
@@ -278,17 +277,17 @@ int ClientSubcommand::run(KernelFeatures& /*features*/) {
   }
   auto found = connected_ >= 0 ? client::RunConnection::over(UniqueFd(connected_))
                                : client::find_run(choice_);
-  if (!found) return say(found.error().text);
+  if (!found) return say_failed(found.error().text);
   try {
     const auto shown = show_(*found, options_);
-    if (!shown) return say(shown.error().text);
+    if (!shown) return say_failed(shown.error().text);
   } catch (const client::Json::exception&) {
-    return say(found->hello().called() +
-               ": its answer cannot be understood: a member is missing, or of another type");
+    return say_failed(found->hello().called() +
+                      ": its answer cannot be understood: a member is missing, or of another type");
   }
   const std::string output = "cannot write to " + client::output_name(options_);
-  if (std::fflush(stdout) != 0) return say(output + ": " + std::strerror(errno));
-  return std::ferror(stdout) == 0 ? 0 : say(output);
+  if (std::fflush(stdout) != 0) return say_failed(output + ": " + std::strerror(errno));
+  return std::ferror(stdout) == 0 ? 0 : say_failed(output);
 }
 
 std::vector<std::unique_ptr<Subcommand>> make_client_subcommands(CLI::App& parent) {

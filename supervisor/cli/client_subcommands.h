@@ -17,6 +17,9 @@ namespace shmvisor {
 
 /// As of grep(1), diff(1) and podman(1): it ran, and did not find what it was to.
 inline constexpr int kClientFailed = 1;
+/// Says the problem as main() says what is wrong with options: a client has no log. Answers
+/// kClientFailed.
+int say_failed(const std::string& problem);
 /// The title in the list of subcommands.
 inline constexpr const char* kLookGroup = "Look inside";
 

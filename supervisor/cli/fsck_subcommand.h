@@ -7,7 +7,6 @@
 #include "supervisor/cli/client_subcommands.h"
 #include "supervisor/cli/subcommand.h"
 #include "supervisor/client/saved_files.h"
-#include "supervisor/config/config_problem.h"
 
 namespace shmvisor {
 
@@ -32,8 +31,7 @@ class FsckSubcommand : public Subcommand {
     const auto shown = client::show_saved_file(path_, json_);
     if (shown) return 0;
     (void)std::fflush(stdout);
-    (void)std::fprintf(stderr, "shmvisor: %s\n", config::on_one_line(shown.error().text).c_str());
-    return kClientFailed;
+    return say_failed(shown.error().text);
   }
 
   std::string path_;

@@ -1,9 +1,6 @@
 #include "supervisor/cli/serve_metrics_subcommand.h"
 
-#include <cstdio>
-
 #include "supervisor/cli/client_subcommands.h"
-#include "supervisor/config/config_problem.h"
 #include "supervisor/http/listening_place.h"
 
 namespace shmvisor {
@@ -32,8 +29,7 @@ ServeMetricsSubcommand::ServeMetricsSubcommand(CLI::App& parent)
 int ServeMetricsSubcommand::run(KernelFeatures& /*features*/) {
   const auto served = client::serve_metrics(options_);
   if (served) return 0;
-  (void)std::fprintf(stderr, "shmvisor: %s\n", config::on_one_line(served.error().text).c_str());
-  return kClientFailed;
+  return say_failed(served.error().text);
 }
 
 }  // namespace shmvisor
