@@ -15,7 +15,8 @@ cd "$scratch" || fail cd
 cp "$attacker" "$(dirname "$attacker")/number_one.py" . || fail cp
 attacker='/usr/bin/python3 -B attacker.py 7'
 bound='timeout --kill-after=10 100'
-nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all -- "$@"; }
+by_nobody='setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all --'
+nobody() { $by_nobody "$@"; }
 nobody unshare --user --map-root-user --pid --fork --mount-proc true 2>err ||
   skip "no user namespaces for ordinary users: $(cat err)"
 
@@ -32,16 +33,15 @@ $bound unshare --pid --fork --kill-child --mount-proc "$SHMVISOR" run --join soc
   >got 2>got.err || fail "status $?: $(cat got.err)"
 expect "which is known in there too" '2 9 8' "$(tr '\n' ' ' <got | sed 's/ $//')"
 
-as_user='setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all --'
 heading "a user"
 for around in '' "unshare --pid --fork --kill-child --mount-proc"; do
-  $bound $around $as_user "$SHMVISOR" run --join socket --userns --proc=fuse --log-level=off -- $attacker $limits \
+  $bound $around $by_nobody "$SHMVISOR" run --join socket --userns --proc=fuse --log-level=off -- $attacker $limits \
     >got 2>got.err || fail "status $?: $(cat got.err)"
   expect "what it could set" "limit: EACCES|limit: EACCES|limit: EACCES|" "$(tr '\n' '|' <got)"
 done
 
 heading "a user, as number 1 of a pid namespace"
-$bound unshare --pid --fork --kill-child --mount-proc $as_user /usr/bin/python3 -B number_one.py "$SHMVISOR" socket \
+$bound unshare --pid --fork --kill-child --mount-proc $by_nobody /usr/bin/python3 -B number_one.py "$SHMVISOR" socket \
   >got 2>got.err || fail "status $?: $(cat got.err)"
 expect "what it could set" "shmmni 8 EACCES|shmmax 18446744073692774399 EACCES|shmall 18446744073692774399 EACCES|\
 shm_rmid_forced 0 EACCES|" "$(tr '\n' '|' <got)"
