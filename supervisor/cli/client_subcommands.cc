@@ -105,6 +105,14 @@ void ClientSubcommand::add_output_option() {
   add_connected_option();
 }
 
+void ClientSubcommand::add_program_option() {
+  app()
+      .add_option("--to", options_.program,
+                  "This program; by default the one that is now where the running one was")
+      ->check(check_path)
+      ->type_name("BINARY");
+}
+
 void ClientSubcommand::add_connected_option() {
   app().add_option("--connected", connected_)->group("");  // for SideClient
 }
@@ -389,6 +397,10 @@ std::vector<std::unique_ptr<Subcommand>> make_client_subcommands(CLI::App& paren
   detach->add_detach_options();
   make("reload", "Read the configuration file of a run or agent again", kChange,
        "shmvisor reload --name agent", client::reload_configuration);
+  make("upgrade", "Let another build take over a run or agent with --keeper", kChange,
+       "shmvisor upgrade --name agent\nshmvisor upgrade --name db --to /opt/shmvisor/bin/shmvisor",
+       client::upgrade_run)
+      ->add_program_option();
   return all;
 }
 

@@ -43,7 +43,8 @@ class ServerKeeper {
     std::function<bool(int)> keeps = [](int) { return false; };
   };
 
-  /// All descriptors that are open now are the keeper's own, but for `other`.
+  /// All descriptors that are open now are the keeper's own, but for `other`, and for what servers
+  /// of another program of this process have left.
   ServerKeeper(EventLoop& loop, const Kept& kept, Plan plan, int other = -1);
 
   /// Whether descriptors can be listed. Precondition of all else.
@@ -52,6 +53,13 @@ class ServerKeeper {
   void see_end(const siginfo_t& end);
   /// At the end: also what is named. Our own end would wait for the last close of each.
   void close_what_is_left();
+  /// Ends the server, and calls `replace` once what only that had open is closed. Where it returns,
+  /// another server goes on. It is not a death.
+  void replace_server(std::function<void()> replace);
+  /// 0: there is none.
+  [[nodiscard]] pid_t server() const { return server_; }
+  /// Those that are open now and that a next server takes over, beyond the keeper's own.
+  [[nodiscard]] std::vector<int> taken_over();
   /// When it is over: the exit status.
   [[nodiscard]] const std::optional<int>& status() const { return status_; }
 
@@ -70,7 +78,9 @@ class ServerKeeper {
   EventLoop::Timer clone_again_;
   EventLoop::Timer look_again_;  ///< while processes close what a server had
   ClosingOfTheDead closing_;
-  std::vector<int> own_;    ///< sorted
+  pid_t server_ = 0;
+  std::function<void()> replace_;  ///< null: the server is not to be replaced
+  std::vector<int> own_;           ///< sorted
   std::vector<int> named_;  ///< sorted
   bool dead_left_ = false;  ///< what a server that died had open may be open still
   std::deque<Clock::time_point> deaths_;
