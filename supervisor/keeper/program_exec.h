@@ -40,6 +40,8 @@ void say_that_we_can_go_on(const std::string& version);
 
 /// This program has begun to serve: there is no way back.
 void stay_with_program();
+/// Descriptors that stay_with_program() closes.
+[[nodiscard]] std::vector<int> way_back();
 /// This program cannot go on: the last one does, where there is a way back. Says why, and does not
 /// return where it is only asked.
 void go_back(const std::string& why);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "supervisor/keeper/kept_store.h"
+#include "supervisor/keeper/program_exec.h"
 #include "supervisor/keeper/server_clone.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/log/process_log.h"
@@ -50,6 +51,7 @@ ServerKeeper::ServerKeeper(EventLoop& loop, const Kept& kept, Plan plan, int oth
   std::erase(own_, other);
   const std::vector<int>& left = KeptStore::ours().inherited();
   std::erase_if(own_, [&left](int fd) { return std::ranges::binary_search(left, fd); });
+  for (const int fd : way_back()) std::erase(own_, fd);  // servers' files come to have their numbers
   std::ranges::sort(own_);
 }
 
