@@ -59,6 +59,9 @@ void occupy_standard_streams() {
 bool all_printed() {
   errno = 0;
   if (std::cout.flush() && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return true;
+  // An error of an earlier write is not kept. The output is lost already: a further byte shows the
+  // error again.
+  if (errno == 0) (void)!::write(STDOUT_FILENO, "\n", 1);
   const std::string why = errno == 0 ? "" : std::string(": ") + std::strerror(errno);
   (void)std::fprintf(stderr, "shmvisor: cannot write to standard output%s\n", why.c_str());
   return false;

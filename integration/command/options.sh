@@ -42,11 +42,11 @@ for arguments in 'run --serve' 'run --join' 'oci-profile --merge'; do
   grep -q 'is empty' err || fail "$arguments '': $(cat err)"
   [ ! -s none ] || fail "$arguments '' prints $(cat none)"
 done
-for arguments in --help 'run --help' --version check oci-profile; do
+for arguments in --help 'run --help' --version check oci-profile 'completion bash'; do
   # shellcheck disable=SC2086
   timeout --kill-after=10 60 "$SHMVISOR" $arguments >/dev/full 2>err </dev/null
   expect "$arguments, on a full disk" 125 $?
-  [ -s err ] || fail "$arguments: nothing is said of a full disk"
+  grep -q 'No space left' err || fail "$arguments: no reason is given for a full disk: $(cat err)"
 done
 grep -Eq '[0-9]+\.[0-9]+\.[0-9]+' out || fail "no version: $(cat out)"
 assert_kernel_table_empty

@@ -92,7 +92,7 @@ run=$!
 wait_until 20 answers --control "$scratch/far.control" || fail "the run does not answer"
 XDG_RUNTIME_DIR=$scratch/nowhere SHMVISOR_CONTROL=$scratch/far.control start_exporter --listen 0
 metrics one "$url" far || fail "see above"
-said 1 'cannot listen at 127.0.0.1:[0-9]*: Address already in use' timeout 10 "$SHMVISOR" serve-metrics --listen "$(sed 's|http://||; s|/metrics||' <<<"$url")"
+said 1 'cannot listen at 127.0.0.1:[0-9]*: Address already in use; listen elsewhere: --listen' timeout 10 "$SHMVISOR" serve-metrics --listen "$(sed 's|http://||; s|/metrics||' <<<"$url")"
 kill "$exporter"
 wait "$exporter"
 assert_silent "$scratch/exporter.log"

@@ -91,7 +91,8 @@ bool is_loopback(const Address& address) {
 }
 
 ListeningPlace::Trouble trouble(const std::string& place, int error) {
-  return {"cannot listen at " + place + ": " + std::strerror(error)};
+  const std::string next = error == EADDRINUSE ? "; listen elsewhere: --listen" : "";
+  return {"cannot listen at " + place + ": " + std::strerror(error) + next};
 }
 
 }  // namespace
