@@ -51,7 +51,8 @@ ServerKeeper::ServerKeeper(EventLoop& loop, const Kept& kept, Plan plan, int oth
   std::erase(own_, other);
   const std::vector<int>& left = KeptStore::ours().inherited();
   std::erase_if(own_, [&left](int fd) { return std::ranges::binary_search(left, fd); });
-  for (const int fd : way_back()) std::erase(own_, fd);  // servers' files come to have their numbers
+  for (const int fd : way_back())
+    std::erase(own_, fd);  // servers' files come to have their numbers
   std::ranges::sort(own_);
 }
 
@@ -92,13 +93,14 @@ void ServerKeeper::replace_server(std::function<void()> replace) {
   }
 }
 
-std::vector<int> ServerKeeper::taken_over() {
-  std::vector<int> all;
+Result<std::vector<int>, std::string> ServerKeeper::taken_over() {
   const auto open = numbered_entries("/proc/self/fd");
+  if (!open) return std::string("descriptors cannot be listed; raise RLIMIT_NOFILE");
+  std::vector<int> all;
   named_.clear();
   plan_.name_kept(named_);
   std::ranges::sort(named_);
-  for (const int fd : open.value_or(std::vector<int>())) {
+  for (const int fd : *open) {
     const bool is_own = std::ranges::binary_search(own_, fd);
     if (!is_own && (page_.descriptors.kept(fd) || is_kept(fd))) all.push_back(fd);
   }

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/launch/closing_of_the_dead.h"
 #include "supervisor/launch/kept.h"
@@ -59,7 +60,7 @@ class ServerKeeper {
   /// 0: there is none.
   [[nodiscard]] pid_t server() const { return server_; }
   /// Those that are open now and that a next server takes over, beyond the keeper's own.
-  [[nodiscard]] std::vector<int> taken_over();
+  [[nodiscard]] Result<std::vector<int>, std::string> taken_over();
   /// When it is over: the exit status.
   [[nodiscard]] const std::optional<int>& status() const { return status_; }
 
@@ -81,8 +82,8 @@ class ServerKeeper {
   pid_t server_ = 0;
   std::function<void()> replace_;  ///< null: the server is not to be replaced
   std::vector<int> own_;           ///< sorted
-  std::vector<int> named_;  ///< sorted
-  bool dead_left_ = false;  ///< what a server that died had open may be open still
+  std::vector<int> named_;         ///< sorted
+  bool dead_left_ = false;         ///< what a server that died had open may be open still
   std::deque<Clock::time_point> deaths_;
   std::optional<int> status_;
 };

@@ -109,13 +109,14 @@ std::string Upgrader::begin_check() {
   if (words_.empty()) return "/proc/self/cmdline cannot be read";
   KeptStore& store = KeptStore::ours();
   store.note("capabilities", static_cast<std::int64_t>(permitted_capabilities()));
-  const std::vector<int> inherited = servers_.taken_over();
-  const auto handover = store.write(inherited);
+  const auto inherited = servers_.taken_over();
+  if (!inherited) return inherited.error();
+  const auto handover = store.write(*inherited);
   if (!handover) return handover.error();
   output_.reset(::memfd_create("shmvisor-check", MFD_CLOEXEC));
   if (!output_.valid()) return std::string("no descriptor: ") + std::strerror(errno);
   ::fcntl(output_.get(), F_SETFL, O_APPEND);
-  const std::vector<int> descriptors = store.all_descriptors(inherited);
+  const std::vector<int> descriptors = store.all_descriptors(*inherited);
   checker_ = ::fork();
   if (checker_ < 0) return std::string("no process to check it: ") + std::strerror(errno);
   if (checker_ == 0) exec_check(program_, words_, *handover, descriptors, output_);
@@ -169,7 +170,9 @@ void Upgrader::change_program() {
   keeper_.leave();
   spdlog::warn("upgrade: {} takes over", path_);
   flush_process_log(kLogBound);
-  const std::string why = exec_program(program_, words_, servers_.taken_over());
+  const auto inherited = servers_.taken_over();
+  const std::string why =
+      inherited ? exec_program(program_, words_, *inherited) : inherited.error();
   keeper_.stay();
   kept_.state.header().paused.store(0);
   stay(path_ + ": " + why);
