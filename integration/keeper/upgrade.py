@@ -37,7 +37,7 @@ def begin(name, command, *options, **more):
 def upgrade(name, *to):
     status, said = client("upgrade", "--name", name, *to)
     expect(f"upgrade {to}: {said}", 0, status)
-    return said
+    return said.partition(": ")[2]
 
 
 def end(run, upgrades, others=()):
@@ -69,7 +69,7 @@ def both_directions():
                 time.sleep(random.uniform(0, 0.05))
             before, to, now = (NEXTS, SHMVISOR, OURS) if number % 2 == 0 else (OURS, NEXT, NEXTS)
             begun = time.monotonic()
-            expect("versions", f"both: {before} -> {now}", upgrade("both", "--to", to))
+            expect("versions", f"{before} -> {now}", upgrade("both", "--to", to))
             pauses.append(time.monotonic() - begun)
             time.sleep(random.uniform(0, 0.1))
         time.sleep(0.2)
@@ -88,7 +88,7 @@ def where_it_was_started_from():
     expect("begin", "Shared memory id: 0", say(run))
     shutil.copy(NEXT, "installed.new")
     os.rename("installed.new", "installed")
-    expect("versions", f"place: {OURS} -> {NEXTS}", upgrade("place"))
+    expect("versions", f"{OURS} -> {NEXTS}", upgrade("place"))
     expect("what is there", True, client("ls", "--name", "place")[1].endswith("0"))
     expect("the next one", "Shared memory id: 1", end(run, 1).strip())
 
@@ -119,16 +119,15 @@ def what_cannot_take_over():
         ("sleeper", "Permission denied"),
         ("script", "cannot"),
         (f"{PROGRAMS}/shmvisor_newer", "is of version"),
-        ("/" + "x" * 5000, "an absolute path"),
     ]
     for path, words in refused:
         status, said = client("upgrade", "--name", "stays", "--to", path)
         expect(f"{path}: {said}", (1, True), (status, words in said))
-    log_lines = [f"upgrade: {os.path.abspath(path) if not path.startswith('/') else path}" for path, _ in refused[:-1]]
+    log_lines = [f"upgrade: {os.path.abspath(path) if not path.startswith('/') else path}" for path, _ in refused]
     # It says that it can go on, and then cannot.
     status, said = client("upgrade", "--name", "stays", "--to", f"{PROGRAMS}/shmvisor_spoilt")
     expect(f"one that cannot begin: {said}", (1, True), (status, "goes on with the program that it had" in said))
-    expect("afterwards", f"stays: {OURS} -> {NEXTS}", upgrade("stays", "--to", NEXT))
+    expect("afterwards", f"{OURS} -> {NEXTS}", upgrade("stays", "--to", NEXT))
     out, log = run.communicate(input="\n", timeout=keeper.BOUND_SECONDS)
     expect("its segment", ("1\n", 0), (out, run.returncode))
     for line in log_lines:
@@ -209,7 +208,7 @@ def an_ordinary_user():
     expect("begin", "begun", say(run))
     done = subprocess.run([*USER, SHMVISOR, "upgrade", "--name", "user", "--to", NEXT], check=False, env=environment,
                           capture_output=True, text=True, timeout=60)
-    expect("upgrade", (f"user: {OURS} -> {NEXTS}\n", ""), (done.stdout, done.stderr))
+    expect("upgrade", (f"{OURS} -> {NEXTS}\n", ""), (done.stdout.partition(": ")[2], done.stderr))
     expect("the next one", "Shared memory id: 1", end(run, 1).strip())
 
 

@@ -93,6 +93,11 @@ void ServerKeeper::replace_server(std::function<void()> replace) {
   }
 }
 
+void ServerKeeper::own(int fd) {
+  const auto place = std::ranges::lower_bound(own_, fd);
+  own_.insert(place, fd);
+}
+
 Result<std::vector<int>, std::string> ServerKeeper::taken_over() {
   const auto open = numbered_entries("/proc/self/fd");
   if (!open) return std::string("descriptors cannot be listed; raise RLIMIT_NOFILE");

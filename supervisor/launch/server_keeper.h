@@ -57,8 +57,10 @@ class ServerKeeper {
   /// Ends the server, and calls `replace` once what only that had open is closed. Where it returns,
   /// another server goes on. It is not a death.
   void replace_server(std::function<void()> replace);
-  /// 0: there is none.
-  [[nodiscard]] pid_t server() const { return server_; }
+  /// A descriptor that the keeper has opened later, and that stays when a server dies; until
+  /// disown().
+  void own(int fd);
+  void disown(int fd) { std::erase(own_, fd); }
   /// Those that are open now and that a next server takes over, beyond the keeper's own.
   [[nodiscard]] Result<std::vector<int>, std::string> taken_over();
   /// When it is over: the exit status.

@@ -63,7 +63,9 @@ Upgrader::Upgrader(EventLoop& loop, const Kept& kept, ServerKeeper& servers, Kee
       keeper_(std::move(keeper)),
       wished_(loop.watch(kept.upgrade_asked, POLLIN, [this](short) { see_wish(); })),
       too_long_(loop.timer([this] { ::kill(checker_, SIGKILL); })),
-      look_again_(loop.timer([this] { look_whether_quiet(); })) {}
+      look_again_(loop.timer([this] { look_whether_quiet(); })),
+      program_(servers),
+      output_(servers) {}
 
 void Upgrader::see_wish() {
   std::uint64_t count = 0;
@@ -86,9 +88,9 @@ void Upgrader::begin(const std::string& path) {
 
 std::string Upgrader::open_program(const std::string& path) {
   path_ = path.empty() ? own_path() : path;
-  program_.reset(::open(path_.c_str(), O_PATH | O_CLOEXEC));
+  program_.reset(UniqueFd(::open(path_.c_str(), O_PATH | O_CLOEXEC)));
   struct stat status {};
-  if (!program_.valid() || ::fstat(program_.get(), &status) != 0) {
+  if (!program_.fd().valid() || ::fstat(program_.fd().get(), &status) != 0) {
     return path_ + ": " + std::strerror(errno);
   }
   if (!S_ISREG(status.st_mode)) return path_ + " is no file that can be executed";
@@ -113,13 +115,13 @@ std::string Upgrader::begin_check() {
   if (!inherited) return inherited.error();
   const auto handover = store.write(*inherited);
   if (!handover) return handover.error();
-  output_.reset(::memfd_create("shmvisor-check", MFD_CLOEXEC));
-  if (!output_.valid()) return std::string("no descriptor: ") + std::strerror(errno);
-  ::fcntl(output_.get(), F_SETFL, O_APPEND);
+  output_.reset(UniqueFd(::memfd_create("shmvisor-check", MFD_CLOEXEC)));
+  if (!output_.fd().valid()) return std::string("no descriptor: ") + std::strerror(errno);
+  ::fcntl(output_.fd().get(), F_SETFL, O_APPEND);
   const std::vector<int> descriptors = store.all_descriptors(*inherited);
   checker_ = ::fork();
   if (checker_ < 0) return std::string("no process to check it: ") + std::strerror(errno);
-  if (checker_ == 0) exec_check(program_, words_, *handover, descriptors, output_);
+  if (checker_ == 0) exec_check(program_.fd(), words_, *handover, descriptors, output_.fd());
   keeper_.watch_child(checker_, [this](const siginfo_t& end) { end_check(end); });
   too_long_.set(Clock::now() + kCheckBound);
   return {};
@@ -129,14 +131,14 @@ void Upgrader::end_check(const siginfo_t& end) {
   too_long_.cancel();
   checker_ = 0;
   const std::string why_not = verdict(end);
-  output_.reset();
+  output_.reset(UniqueFd());
   if (!why_not.empty()) return stay(why_not);
   if (std::string now = keeper_.not_now(); !now.empty()) return stay(now);
   pause();
 }
 
 std::string Upgrader::verdict(const siginfo_t& end) const {
-  const std::string said = said_in(output_.get());
+  const std::string said = said_in(output_.fd().get());
   const bool ended_well = end.si_code == CLD_EXITED && end.si_status == 0;
   if (ended_well && said.starts_with(words_of_who_can_go_on())) return {};
   std::string why = path_ + " cannot go on with what there is";
@@ -172,7 +174,7 @@ void Upgrader::change_program() {
   flush_process_log(kLogBound);
   const auto inherited = servers_.taken_over();
   const std::string why =
-      inherited ? exec_program(program_, words_, *inherited) : inherited.error();
+      inherited ? exec_program(program_.fd(), words_, *inherited) : inherited.error();
   keeper_.stay();
   kept_.state.header().paused.store(0);
   stay(path_ + ": " + why);
@@ -180,8 +182,9 @@ void Upgrader::change_program() {
 
 void Upgrader::stay(const std::string& why) {
   busy_ = false;
-  program_.reset();
+  program_.reset(UniqueFd());
   spdlog::warn("upgrade: {}; this program goes on", why);
+  flush_process_log(kLogBound);  // or the next server would write this, too
   KeptUpgrade::set(kept_.upgrade.why_not, why);
   kept_.upgrade.answered.store(kept_.upgrade.asked.load());
   tell_by(kept_.upgrade_answered);

@@ -21,6 +21,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "policy/base/unique_fd.h"
@@ -51,6 +52,26 @@ class Upgrader {
  private:
   using Clock = EventLoop::Clock;
 
+  /// A descriptor that outlives the server, as the keeper's others do.
+  class KeeperFile {
+   public:
+    explicit KeeperFile(ServerKeeper& servers) : servers_(servers) {}
+    KeeperFile(const KeeperFile&) = delete;
+    KeeperFile& operator=(const KeeperFile&) = delete;
+    ~KeeperFile() { reset(UniqueFd()); }
+
+    void reset(UniqueFd file) {
+      if (file_.valid()) servers_.disown(file_.get());
+      file_ = std::move(file);
+      if (file_.valid()) servers_.own(file_.get());
+    }
+    [[nodiscard]] const UniqueFd& fd() const { return file_; }
+
+   private:
+    ServerKeeper& servers_;
+    UniqueFd file_;
+  };
+
   void see_wish();
   /// `path`: empty: where our program was started from.
   void begin(const std::string& path);
@@ -72,8 +93,8 @@ class Upgrader {
   EventLoop::Timer look_again_;
   bool busy_ = false;
   std::string path_;
-  UniqueFd program_;
-  UniqueFd output_;  ///< of the check
+  KeeperFile program_;
+  KeeperFile output_;  ///< of the check
   pid_t checker_ = 0;
   std::vector<std::string> words_;
   std::optional<Clock::time_point> paused_until_;
