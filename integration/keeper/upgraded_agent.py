@@ -62,7 +62,7 @@ def by_a_signal():
 
 
 def without_a_keeper():
-    agent = lib.Agent(os.getcwd(), ["--socket", os.path.abspath("plain.sock")])
+    agent = lib.Agent(os.getcwd())
     agent.wait_for_socket()
     agent.process.send_signal(signal.SIGUSR2)
     keeper.wait_for("no word", lambda: "no --keeper" in agent.log())
