@@ -1,11 +1,10 @@
 // Another version of shmvisor, as upgrades meet it: the same program with these functions instead
 // of those of supervisor/kernel/version.cc. NEXT_VERSION, NEXT_HANDOVER and NEXT_CANNOT_BEGIN say
 // which version.
-#include "supervisor/kernel/version.h"
-
 #include <cstdlib>
 
 #include "supervisor/keeper/kept_store.h"
+#include "supervisor/kernel/version.h"
 
 namespace shmvisor {
 

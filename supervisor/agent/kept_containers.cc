@@ -49,7 +49,9 @@ void KeptContainer::add_parts_to(ContainerScope& scope) const {
   if (all.everybody) (void)scope.add(all);
 }
 
-KeptContainers* KeptContainers::create() { return KeptStore::ours().object<KeptContainers>("containers"); }
+KeptContainers* KeptContainers::create() {
+  return KeptStore::ours().object<KeptContainers>("containers");
+}
 
 void KeptContainers::list_descriptors(std::vector<int>& all) {
   sessions.for_each([&all](const KeptSession& session) {

@@ -238,8 +238,7 @@ void ControlServer::ask_for_upgrade(Client& client, const Upgrade& request,
     client.waits_for_upgrade = true;
     return;
   }
-  client.connection.add(
-      control::Refusal{"cannot-upgrade", "another upgrade is under way"}.line());
+  client.connection.add(control::Refusal{"cannot-upgrade", "another upgrade is under way"}.line());
   client.refused = true;
 }
 

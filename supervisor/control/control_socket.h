@@ -23,7 +23,9 @@ class ControlSocket {
   static Result<ControlSocket, control::Trouble> listen_at(const std::string& path);
 
   /// One that another program of this process listens at.
-  static ControlSocket take(UniqueFd fd, SocketFile file) { return {std::move(fd), std::move(file)}; }
+  static ControlSocket take(UniqueFd fd, SocketFile file) {
+    return {std::move(fd), std::move(file)};
+  }
   [[nodiscard]] const SocketFile& file() const { return file_; }
 
   /// Readable when a client wants to connect.

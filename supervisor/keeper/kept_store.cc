@@ -30,8 +30,7 @@ std::optional<std::string> contents_of(int fd) {
   std::string all(static_cast<std::size_t>(status.st_size), '\0');
   std::size_t have = 0;
   while (have < all.size()) {
-    const ssize_t got =
-        ::pread(fd, all.data() + have, all.size() - have, static_cast<off_t>(have));
+    const ssize_t got = ::pread(fd, all.data() + have, all.size() - have, static_cast<off_t>(have));
     if (got <= 0) return std::nullopt;
     have += static_cast<std::size_t>(got);
   }
@@ -102,7 +101,8 @@ Result<void, std::string> KeptStore::read(int handover) {
     return std::string("what was handed over is none of a shmvisor");
   }
   try {
-    if (const int version = json.at("shmvisor_handover").get<int>(); version != handover_version()) {
+    if (const int version = json.at("shmvisor_handover").get<int>();
+        version != handover_version()) {
       return "what was handed over is of version " + std::to_string(version) +
              ", which this shmvisor does not know";
     }
@@ -218,16 +218,17 @@ Result<UniqueFd, std::string> KeptStore::write(const std::vector<int>& inherited
   }
   Json texts = Json::object();
   for (const auto& [name, text] : texts_) texts[name] = characters_of(text);
-  const std::string all = Json{{"shmvisor_handover", handover_version()},
-                               {"objects", std::move(objects)},
-                               {"descriptors", descriptors_},
-                               {"numbers", numbers_},
-                               {"texts", std::move(texts)},
-                               {"inherited", inherited}}
-                              .dump();
+  const std::string all = Json{
+      {"shmvisor_handover", handover_version()},
+      {"objects", std::move(objects)},
+      {"descriptors", descriptors_},
+      {"numbers", numbers_},
+      {"texts", std::move(texts)},
+      {"inherited",
+       inherited}}.dump();
   UniqueFd file(::memfd_create("shmvisor-handover", MFD_CLOEXEC));
-  if (!file.valid() || ::write(file.get(), all.data(), all.size()) !=
-                           static_cast<ssize_t>(all.size())) {
+  if (!file.valid() ||
+      ::write(file.get(), all.data(), all.size()) != static_cast<ssize_t>(all.size())) {
     return std::string("what is to be handed over cannot be written: ") + std::strerror(errno);
   }
   return file;

@@ -34,9 +34,7 @@ int g_handover = -1;
 int g_old_program = -1;
 bool g_went_back = false;
 
-void say(const std::string& words) {
-  (void)std::fprintf(stderr, "shmvisor: %s\n", words.c_str());
-}
+void say(const std::string& words) { (void)std::fprintf(stderr, "shmvisor: %s\n", words.c_str()); }
 
 std::optional<int> as_descriptor(std::string_view text) {
   int fd = -1;

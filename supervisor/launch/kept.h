@@ -21,10 +21,10 @@ struct Kept {
   StateFile& state;
   KeptVisitors* visitors;  ///< of a run: null where nobody may join
   KeptUpgrade& upgrade;
-  int upgrade_asked;       ///< an eventfd: a server has asked for an upgrade
-  int upgrade_answered;    ///< the same the other way
-  int news;                ///< an eventfd: the keeper has changed something that it shares
-  pid_t keeper;            ///< its pid, by which the run is known
+  int upgrade_asked;     ///< an eventfd: a server has asked for an upgrade
+  int upgrade_answered;  ///< the same the other way
+  int news;              ///< an eventfd: the keeper has changed something that it shares
+  pid_t keeper;          ///< its pid, by which the run is known
 
   /// Tells the server.
   void tell() const;

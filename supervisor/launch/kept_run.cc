@@ -85,24 +85,25 @@ class Keeper {
   }
 
   Upgrader::Keeper upgrading() {
-    return {.watch_child =
-                [this](pid_t pid, std::function<void(const siginfo_t&)> ended) {
-                  init_.watch_child(pid, std::move(ended));
-                },
-            .not_now =
-                [this] {
-                  forget_closed();
-                  return std::string(page_.command_runs.load() ? "" : "the command does not run yet");
-                },
-            .leave =
-                [this] {
-                  forget_closed();
-                  init_.leave();
-                },
-            .stay =
-                [this] {
-                  if (!init_.status()) launched_.prepare(init_);
-                }};
+    return {
+        .watch_child =
+            [this](pid_t pid, std::function<void(const siginfo_t&)> ended) {
+              init_.watch_child(pid, std::move(ended));
+            },
+        .not_now =
+            [this] {
+              forget_closed();
+              return std::string(page_.command_runs.load() ? "" : "the command does not run yet");
+            },
+        .leave =
+            [this] {
+              forget_closed();
+              init_.leave();
+            },
+        .stay =
+            [this] {
+              if (!init_.status()) launched_.prepare(init_);
+            }};
   }
 
   /// A connection that is over may be closed, and its number another file's.

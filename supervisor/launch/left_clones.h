@@ -1,18 +1,18 @@
-// LeftClones: children that the program before this one, in the same process, had made for work of a
-// moment (signal-witness, shmvisor-close), and that had not ended when it did. They send no SIGCHLD,
-// so nobody else reaps them.
+// LeftClones: children that the program before this one, in the same process, had made for work of
+// a moment (signal-witness, shmvisor-close), and that had not ended when it did. They send no
+// SIGCHLD, so nobody else reaps them.
 //
 // Ownership: borrows the loop. Thread rule: the main thread; made before we have such children.
 #pragma once
 
 #include <sys/types.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <csignal>
 #include <fstream>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 #include "supervisor/loop/event_loop.h"
