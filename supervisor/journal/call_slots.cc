@@ -87,7 +87,7 @@ std::vector<CallSlots::Left> CallSlots::take_left() {
     CallSlot& slot = slots_[number];
     const std::uint32_t flags = slot.flags.load();
     slot.deaths = (flags & CallSlot::kInService) != 0 ? slot.deaths + 1 : 0;
-    set(slot, CallSlot::kInService, false);
+    set(slot, CallSlot::kInService | CallSlot::kBegun, false);
     const bool refused = slot.state.load() == CallSlot::kReceived && slot.deaths >= kMostDeaths;
     if (refused) decide(slot, -ENOMEM);
     all.emplace_back(left_in(number)).refused = refused;
@@ -133,10 +133,10 @@ void CallSlots::received(CallSlot& slot) {
 }
 
 void CallSlots::begin_unless_paused(CallSlot& slot) {
-  // In this order: who pauses looks for calls in service afterwards.
-  set(slot, CallSlot::kInService, true);
+  // In this order: who pauses looks for calls that have begun afterwards.
+  set(slot, CallSlot::kBegun, true);
   if (file_.header().paused.load() == 0) return;
-  set(slot, CallSlot::kInService, false);
+  set(slot, CallSlot::kBegun, false);
   for (;;) std::this_thread::sleep_for(std::chrono::seconds(1));
 }
 

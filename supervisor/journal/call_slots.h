@@ -86,7 +86,9 @@ class CallSlots {
   void give_back(journal::CallSlot& slot);
   /// A thread is busy with the call from now on, or puts it aside.
   void serve(std::uint64_t call) { set_flag(call, journal::CallSlot::kInService, true); }
-  void put_aside(std::uint64_t call) { set_flag(call, journal::CallSlot::kInService, false); }
+  void put_aside(std::uint64_t call) {
+    set_flag(call, journal::CallSlot::kInService | journal::CallSlot::kBegun, false);
+  }
   /// The result is about to be delivered.
   void deliver(std::uint64_t call, std::int64_t result);
   /// It was delivered, or the caller is gone.

@@ -94,6 +94,8 @@ struct CallSlot {
   };
   static constexpr std::uint32_t kInService = 1;  ///< a thread is busy with it, it does not wait
   static constexpr std::uint32_t kMarked = 2;     ///< its caller bears a mark: see CallSlots
+  /// It was received, and no pause hindered it; kInService is what comes next.
+  static constexpr std::uint32_t kBegun = 4;
 
   std::atomic<std::uint32_t> state;
   std::atomic<std::uint32_t> flags;

@@ -156,7 +156,7 @@ void Upgrader::pause() {
 bool Upgrader::calls_in_service() const {
   return std::ranges::any_of(kept_.state.slots(), [](const journal::CallSlot& slot) {
     return slot.state.load() != journal::CallSlot::kFree &&
-           (slot.flags.load() & journal::CallSlot::kInService) != 0;
+           (slot.flags.load() & (journal::CallSlot::kInService | journal::CallSlot::kBegun)) != 0;
   });
 }
 
