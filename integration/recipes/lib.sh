@@ -18,9 +18,9 @@ recipe() {
 # For the commands of recipes, as they are typed: a folder with the binary at build/static/shmvisor, and a podman
 # with the flags that this machine needs.
 make_workplace() {
-  mkdir -p "$scratch/work/build/static" || fail mkdir
-  strip -o "$scratch/work/build/static/shmvisor" "$SHMVISOR_STATIC" || fail strip
-  cd "$scratch/work" || fail cd
+  mkdir -p "$scratch/workplace/build/static" || fail mkdir
+  strip -o "$scratch/workplace/build/static/shmvisor" "$SHMVISOR_STATIC" || fail strip
+  cd "$scratch/workplace" || fail cd
 }
 podman() {
   local words=()
