@@ -100,7 +100,10 @@ class Web {
       look();
     } else if (request.path == "/events") {
       if (!server_.begin_stream(client)) return;
-      if (!state_.empty()) server_.send_event_to(client, "state", state_);
+      // An older state would be a look of a time when this page was not open.
+      if (!state_.empty() && Clock::now() < not_before_) {
+        server_.send_event_to(client, "state", state_);
+      }
       follower_.follow(true);
       look();
     } else if (request.path == "/favicon.ico") {

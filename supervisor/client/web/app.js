@@ -5,6 +5,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const MOST_POINTS = 300;
+// States come each second; after a longer pause a plot begins anew.
+const MOST_SECONDS_BETWEEN_POINTS = 15;
 const MOST_CALLS = 500;
 const CALL_NAMES = ["shmget", "shmat", "shmdt", "shmctl"];
 
@@ -37,7 +39,8 @@ function size(bytes) {
 function short(number) {
   return number >= 1e6 ? (number / 1e6).toFixed(1) + " M"
     : number >= 1e4 ? (number / 1e3).toFixed(1) + " k"
-    : number >= 100 || Number.isInteger(number) ? number.toFixed(0) : number.toFixed(1);
+    : number >= 100 || Number.isInteger(number) ? number.toFixed(0)
+    : number >= 0.05 ? number.toFixed(1) : number.toPrecision(1);
 }
 
 const shortened = (text, most) => (text.length > most ? text.slice(0, most - 1) + "…" : text);
@@ -127,10 +130,12 @@ function showTotals(state) {
 
 const history = [];
 
+// seriesOf(point) is undefined where the point has no values.
 function plot(id, names, seriesOf, format) {
   const svg = at(id);
+  const known = history.filter(seriesOf);
   const [left, right, top, bottom] = [64, 592, 8, 138];
-  const most = Math.max(1e-9, ...history.flatMap(seriesOf));
+  const most = Math.max(1e-9, ...known.flatMap(seriesOf));
   const [from, to] = [history[0].time, Math.max(history.at(-1).time, history[0].time + 30)];
   const x = (time) => left + ((time - from) / (to - from)) * (right - left);
   const y = (value) => bottom - (value / (most * 1.08)) * (bottom - top);
@@ -143,12 +148,13 @@ function plot(id, names, seriesOf, format) {
   parts.push(drawn("text", { x: left, y: 156, class: "dim" }, new Date(from * 1000).toLocaleTimeString()),
     drawn("text", { x: right, y: 156, "text-anchor": "end", class: "dim" }, new Date(to * 1000).toLocaleTimeString()));
   names.forEach((name, place) => {
-    const points = history.map((one) => `${x(one.time).toFixed(1)},${y(seriesOf(one)[place]).toFixed(1)}`);
+    const points = known.map((one) => `${x(one.time).toFixed(1)},${y(seriesOf(one)[place]).toFixed(1)}`);
     parts.push(drawn("polyline", { points: points.join(" "), class: "series c" + place }));
   });
   svg.replaceChildren(...parts);
   const last = seriesOf(history.at(-1));
-  at(id + "-legend").replaceChildren(...names.map((name, place) => element("span", `${name} ${format(last[place])}`, "c" + place)));
+  at(id + "-legend").replaceChildren(...names.map((name, place) =>
+    element("span", last ? `${name} ${format(last[place])}` : name, "c" + place)));
 }
 
 let counted = null;
@@ -156,9 +162,12 @@ let counted = null;
 function addToHistory(state) {
   const calls = CALL_NAMES.map((name) =>
     sum(state.registries, (r) => sum(r.calls.filter((c) => c.name === name), (c) => c.calls)));
-  const seconds = counted ? state.time - counted.time : 0;
-  const rates = calls.map((count, place) =>
-    (seconds > 0 ? Math.max(0, count - counted.calls[place]) / seconds : 0));
+  const seconds = counted ? state.time - counted.time : Infinity;
+  const follows = seconds > 0 && seconds <= MOST_SECONDS_BETWEEN_POINTS;
+  if (!follows) history.length = 0;
+  // A rate needs a state before.
+  const rates = follows
+    ? calls.map((count, place) => Math.max(0, count - counted.calls[place]) / seconds) : undefined;
   counted = { time: state.time, calls };
   const bytes = ["pages", "resident_pages"].map((name) => sum(state.registries, (r) => r[name]) * pageBytes);
   history.push({ time: state.time, bytes, rates });
