@@ -146,7 +146,10 @@ Result<void, Problem> follow(RunConnection& run, const ShowOptions& options, con
   // Also where that failed: what came before is to be seen.
   auto finished = output.finish();
   if (followed) return finished;
-  if (!finished) (void)std::fprintf(stderr, "shmvisor: %s\n", finished.error().text.c_str());
+  // The output may be what failed: it does so twice, for one reason.
+  if (!finished && finished.error().text != followed.error().text) {
+    (void)std::fprintf(stderr, "shmvisor: %s\n", finished.error().text.c_str());
+  }
   return followed;
 }
 
