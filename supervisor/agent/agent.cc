@@ -80,7 +80,9 @@ Agent::Agent(const AgentOptions& options, Groundwork groundwork, const ServiceMa
       kept_state_(read_or_give_up(shared == nullptr ? nullptr : &shared->kept)),
       containers_(loop_, std::move(groundwork.resources), options.limits) {
   if (shared_ == nullptr) {
-    signals_.emplace(loop_, orders_, [this] { see_orders(); });
+    signals_.emplace(
+        loop_, orders_, [this] { see_orders(); },
+        [] { spdlog::warn("SIGUSR2: no other program takes over, since there is no --keeper"); });
     reports_.emplace(loop_, manager);
   } else {
     news_came_ = loop_.watch(shared_->kept.news, POLLIN, [this](short) { see_news(); });
@@ -129,6 +131,11 @@ void Agent::open_control() {
                    ControlServer::Identity{"agent", options_.control.name, known_as},
                    [this] { return containers_.sessions(); });
   if (reloader_) control_->reload_by(*reloader_);
+  if (shared_ != nullptr) {
+    const Kept& kept = shared_->kept;
+    upgrade_desk_.emplace(loop_, kept.upgrade, kept.upgrade_asked, kept.upgrade_answered);
+    control_->upgrade_by(*upgrade_desk_);
+  }
   control_->listen(std::move(*control_socket_));
 }
 

@@ -153,6 +153,10 @@ bool ControlServer::hear(Client& client) {
       if (act) tell(*act);
       return true;
     }
+    if (request && upgrade_desk_ != nullptr && std::holds_alternative<Upgrade>(*request)) {
+      ask_for_upgrade(client, std::get<Upgrade>(*request), std::move(act));
+      return true;
+    }
     if (request) {
       AnswerQueue& queue = queue_for(*request);
       if (&queue == &detaches_ && detaches_.waiting() == kMostWaitingDetaches) {
@@ -191,6 +195,7 @@ void ControlServer::deliver(AnswerQueue::ClientNumber number, ControlAnswer answ
 void ControlServer::deliver_to(Clients::iterator client, ControlAnswer answer) {
   client->waits_for_answer = false;
   client->waits_for_reading = 0;
+  client->waits_for_upgrade = false;
   ControlConnection& connection = client->connection;
   // Descriptors do not wait here for clients that do not read.
   const bool fits =
@@ -210,6 +215,31 @@ void ControlServer::reload_by(Reloader& reloader) {
   reloader.tell([this](Reloader::Reading reading, const SteeringUpdate& update) {
     deliver_reload(reading, update);
   });
+}
+
+void ControlServer::upgrade_by(UpgradeDesk& desk) {
+  upgrade_desk_ = &desk;
+  desk.tell([this](const std::string& why_not) {
+    std::vector<AnswerQueue::ClientNumber> asked;
+    for (const Client& client : clients_) {
+      if (client.waits_for_upgrade) asked.push_back(client.number);
+    }
+    const std::string line = control::Refusal{"cannot-upgrade", why_not}.line();
+    for (const auto number : asked) deliver(number, line);
+  });
+}
+
+void ControlServer::ask_for_upgrade(Client& client, const Upgrade& request,
+                                    std::optional<AuditRecord> act) {
+  const bool asked = upgrade_desk_->ask(request.program);
+  if (act) tell(act->add("result", asked ? "asked" : "under-way"));
+  if (asked) {
+    client.waits_for_answer = true;
+    client.waits_for_upgrade = true;
+    return;
+  }
+  client.connection.add(control::Refusal{"cannot-upgrade", "another upgrade is under way"}.line());
+  client.refused = true;
 }
 
 void ControlServer::deliver_reload(Reloader::Reading reading, const SteeringUpdate& update) {

@@ -7,9 +7,13 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <thread>
 
 #include "policy/base/unique_fd.h"
+#include "supervisor/inject/call_page.h"
+#include "supervisor/inject/kept_call_page.h"
+#include "supervisor/keeper/kept_store.h"
 #include "supervisor/procfs/proc_file.h"
 #include "supervisor/session/end_process.h"
 
@@ -19,30 +23,57 @@ namespace {
 /// Deaths within a minute are counted.
 constexpr std::chrono::milliseconds kBeforeNextServer(500);
 
+constexpr const char* kStateName = "state";
+
 }  // namespace
 
-void Kept::tell() const {
+void Kept::tell() const { tell_by(news); }
+
+void tell_by(int event) {
   const std::uint64_t one = 1;
-  (void)!::write(news, &one, sizeof(one));
+  (void)!::write(event, &one, sizeof(one));
+}
+
+int event_descriptor(const std::string& name) {
+  KeptStore& store = KeptStore::ours();
+  if (const auto there = store.descriptor(name); there && store.resumes()) return *there;
+  UniqueFd made(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!made.valid()) return -1;
+  store.note_descriptor(name, made.get());
+  return made.release();
 }
 
 Result<Kept, std::string> prepare_keeper(KernelFeatures& features, bool may_be_joined) {
+  KeptStore& store = KeptStore::ours();
   KeeperPage* const page = KeeperPage::create();
+  auto* const upgrade = store.object<KeptUpgrade>("upgrade");
   KeptVisitors* const visitors = may_be_joined ? KeptVisitors::create() : nullptr;
-  UniqueFd news(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (page == nullptr || (may_be_joined && visitors == nullptr) || !news.valid()) {
-    return std::string("cannot begin: ") + std::strerror(errno);
+  auto* const call_page = store.object<KeptCallPage>("call page");
+  const int news = event_descriptor("news");
+  const int asked = event_descriptor("upgrade asked");
+  const int answered = event_descriptor("upgrade answered");
+  if (page == nullptr || upgrade == nullptr || call_page == nullptr ||
+      (may_be_joined && visitors == nullptr) || news < 0 || asked < 0 || answered < 0) {
+    return store.trouble().empty() ? std::string("cannot begin: ") + std::strerror(errno)
+                                   : store.trouble();
   }
-  auto state = StateFile::create();
+  const auto file = store.resumes() ? store.descriptor(kStateName) : std::nullopt;
+  auto state = file ? StateFile::open(UniqueFd(*file)) : StateFile::create();
   if (!state) return "the state " + state.error();
+  store.note_descriptor(kStateName, (*state)->fd());
   const auto threads = numbered_entries("/proc/self/task");
   if (!threads || threads->size() != 1) {
     return std::string("cannot begin: there is another thread");
   }
+  if (!store.only_looks()) {
+    (*state)->header().paused.store(0);
+    upgrade->answered.store(upgrade->asked.load());  // by this program's beginning
+  }
   KeptDescriptors::use(&page->descriptors);
+  CallPage::keep_in(*call_page);
   // A caller that runs system calls step by step dies with its server. So it is to do that once.
   features.mark_absent(KernelFeature::kLateCallSites);
-  return Kept{*page, *state->release(), visitors, news.release(), ::getpid()};
+  return Kept{*page, *state->release(), visitors, *upgrade, asked, answered, news, ::getpid()};
 }
 
 void leave_to_next(int status) {

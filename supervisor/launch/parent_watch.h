@@ -7,6 +7,8 @@
 // Ownership: a descriptor. Thread rule: made by the main thread.
 #pragma once
 
+#include <utility>
+
 #include "policy/base/unique_fd.h"
 
 namespace shmvisor {
@@ -14,6 +16,8 @@ namespace shmvisor {
 class ParentWatch {
  public:
   ParentWatch();
+  /// That of another program of this process; invalid where the kernel kills us.
+  explicit ParentWatch(UniqueFd pidfd) : pidfd_(std::move(pidfd)) {}
 
   /// Readable when the parent has ended; -1 where the kernel kills us then.
   [[nodiscard]] int fd() const { return pidfd_.get(); }

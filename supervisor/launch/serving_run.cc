@@ -212,6 +212,10 @@ std::optional<Failure> ServingRun::open_control() {
     if (!reloader_->valid()) return no_descriptor();
     control_->reload_by(*reloader_);
   }
+  if (const Kept* const kept = launched_.kept) {
+    upgrade_desk_.emplace(loop_, kept->upgrade, kept->upgrade_asked, kept->upgrade_answered);
+    control_->upgrade_by(*upgrade_desk_);
+  }
   if (!groundwork_.control) {
     if (auto failure = open_control_socket(options, groundwork_)) return failure;
   }

@@ -1,0 +1,193 @@
+#include "supervisor/launch/upgrader.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "supervisor/keeper/kept_store.h"
+#include "supervisor/keeper/program_exec.h"
+#include "supervisor/log/process_log.h"
+
+namespace shmvisor {
+namespace {
+
+/// To read and check what there is, on a busy machine too.
+constexpr std::chrono::seconds kCheckBound(30);
+/// For calls in service: the slowest attach that waits for nobody.
+constexpr std::chrono::milliseconds kQuietBound(1000);
+constexpr std::chrono::milliseconds kBetweenLooks(1);
+constexpr std::chrono::milliseconds kLogBound(50);
+constexpr std::size_t kMostWords = 1024;
+
+/// Where our program was started from, as the kernel knows it; an upgrade of a package has put
+/// another file there.
+std::string own_path() {
+  std::array<char, 4096> path{};
+  const ssize_t length = ::readlink("/proc/self/exe", path.data(), path.size());
+  std::string_view text(path.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (text.ends_with(kDeleted)) text.remove_suffix(kDeleted.size());
+  return std::string(text);
+}
+
+/// What it has said, on one line; the last of it.
+std::string said_in(int output) {
+  struct stat status {};
+  if (::fstat(output, &status) != 0) return {};
+  const off_t size = std::min<off_t>(status.st_size, kMostWords);
+  std::string words(static_cast<std::size_t>(size), '\0');
+  if (::pread(output, words.data(), words.size(), status.st_size - size) != size) return {};
+  while (!words.empty() && words.back() == '\n') words.pop_back();
+  for (char& letter : words) {
+    if (static_cast<unsigned char>(letter) < ' ') letter = letter == '\n' ? '|' : '?';
+  }
+  return words;
+}
+
+}  // namespace
+
+Upgrader::Upgrader(EventLoop& loop, const Kept& kept, ServerKeeper& servers, Keeper keeper)
+    : kept_(kept),
+      servers_(servers),
+      keeper_(std::move(keeper)),
+      wished_(loop.watch(kept.upgrade_asked, POLLIN, [this](short) { see_wish(); })),
+      too_long_(loop.timer([this] { ::kill(checker_, SIGKILL); })),
+      look_again_(loop.timer([this] { look_whether_quiet(); })),
+      program_(servers),
+      output_(servers) {}
+
+void Upgrader::see_wish() {
+  std::uint64_t count = 0;
+  (void)!::read(kept_.upgrade_asked, &count, sizeof(count));
+  if (kept_.upgrade.under_way() && !busy_) begin(KeptUpgrade::get(kept_.upgrade.program));
+}
+
+void Upgrader::ask() {
+  if (!busy_) begin("");
+}
+
+void Upgrader::begin(const std::string& path) {
+  busy_ = true;
+  std::string trouble = keeper_.not_now();
+  if (trouble.empty()) trouble = KeptStore::ours().obstacle();
+  if (trouble.empty()) trouble = open_program(path);
+  if (trouble.empty()) trouble = begin_check();
+  if (!trouble.empty()) stay(trouble);
+}
+
+std::string Upgrader::open_program(const std::string& path) {
+  path_ = path.empty() ? own_path() : path;
+  program_.reset(UniqueFd(::open(path_.c_str(), O_PATH | O_CLOEXEC)));
+  struct stat status {};
+  if (!program_.fd().valid() || ::fstat(program_.fd().get(), &status) != 0) {
+    return path_ + ": " + std::strerror(errno);
+  }
+  if (!S_ISREG(status.st_mode)) return path_ + " is no file that can be executed";
+  if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
+    return path_ + " is neither root's nor of the user that this runs as";
+  }
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return path_ + " may be written by its group or by others";
+  }
+  if ((status.st_mode & (S_ISUID | S_ISGID)) != 0) {
+    return path_ + " has a set-user-ID or set-group-ID bit";
+  }
+  return {};
+}
+
+std::string Upgrader::begin_check() {
+  words_ = words_of_this_process();
+  if (words_.empty()) return "/proc/self/cmdline cannot be read";
+  KeptStore& store = KeptStore::ours();
+  store.note("capabilities", static_cast<std::int64_t>(permitted_capabilities()));
+  const auto inherited = servers_.taken_over();
+  if (!inherited) return inherited.error();
+  const auto handover = store.write(*inherited);
+  if (!handover) return handover.error();
+  output_.reset(UniqueFd(::memfd_create("shmvisor-check", MFD_CLOEXEC)));
+  if (!output_.fd().valid()) return std::string("no descriptor: ") + std::strerror(errno);
+  ::fcntl(output_.fd().get(), F_SETFL, O_APPEND);
+  const std::vector<int> descriptors = store.all_descriptors(*inherited);
+  checker_ = ::fork();
+  if (checker_ < 0) return std::string("no process to check it: ") + std::strerror(errno);
+  if (checker_ == 0) exec_check(program_.fd(), words_, *handover, descriptors, output_.fd());
+  keeper_.watch_child(checker_, [this](const siginfo_t& end) { end_check(end); });
+  too_long_.set(Clock::now() + kCheckBound);
+  return {};
+}
+
+void Upgrader::end_check(const siginfo_t& end) {
+  too_long_.cancel();
+  checker_ = 0;
+  const std::string why_not = verdict(end);
+  output_.reset(UniqueFd());
+  if (!why_not.empty()) return stay(why_not);
+  if (std::string now = keeper_.not_now(); !now.empty()) return stay(now);
+  pause();
+}
+
+std::string Upgrader::verdict(const siginfo_t& end) const {
+  const std::string said = said_in(output_.fd().get());
+  const bool ended_well = end.si_code == CLD_EXITED && end.si_status == 0;
+  if (ended_well && said.starts_with(words_of_who_can_go_on())) return {};
+  std::string why = path_ + " cannot go on with what there is";
+  if (ended_well) why = path_ + " is no shmvisor that can be upgraded to";
+  if (end.si_code != CLD_EXITED) why += ": signal " + std::to_string(end.si_status) + " ended it";
+  return said.empty() ? why : why + ": " + said;
+}
+
+void Upgrader::pause() {
+  kept_.state.header().paused.store(1);
+  paused_until_ = Clock::now() + kQuietBound;
+  look_whether_quiet();
+}
+
+bool Upgrader::calls_in_service() const {
+  return std::ranges::any_of(kept_.state.slots(), [](const journal::CallSlot& slot) {
+    return slot.state.load() != journal::CallSlot::kFree &&
+           (slot.flags.load() & (journal::CallSlot::kInService | journal::CallSlot::kBegun)) != 0;
+  });
+}
+
+void Upgrader::look_whether_quiet() {
+  if (calls_in_service() && Clock::now() < *paused_until_) {
+    look_again_.set(Clock::now() + kBetweenLooks);
+    return;
+  }
+  servers_.replace_server([this] { change_program(); });
+}
+
+void Upgrader::change_program() {
+  keeper_.leave();
+  spdlog::warn("upgrade: {} takes over", path_);
+  flush_process_log(kLogBound);
+  const auto inherited = servers_.taken_over();
+  const std::string why =
+      inherited ? exec_program(program_.fd(), words_, *inherited) : inherited.error();
+  keeper_.stay();
+  kept_.state.header().paused.store(0);
+  stay(path_ + ": " + why);
+}
+
+void Upgrader::stay(const std::string& why) {
+  busy_ = false;
+  program_.reset(UniqueFd());
+  spdlog::warn("upgrade: {}; this program goes on", why);
+  flush_process_log(kLogBound);  // or the next server would write this, too
+  KeptUpgrade::set(kept_.upgrade.why_not, why);
+  kept_.upgrade.answered.store(kept_.upgrade.asked.load());
+  tell_by(kept_.upgrade_answered);
+}
+
+}  // namespace shmvisor
