@@ -62,6 +62,10 @@ std::string bytes_of(const std::string& characters) {
   return bytes;
 }
 
+std::string cannot_write() {
+  return std::string("what is to be handed over cannot be written: ") + std::strerror(errno);
+}
+
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
 void* map(int fd, std::size_t bytes) {
@@ -212,6 +216,20 @@ std::vector<int> KeptStore::all_descriptors(const std::vector<int>& inherited) c
 }
 
 Result<UniqueFd, std::string> KeptStore::write(const std::vector<int>& inherited) const {
+  auto file = empty_handover();
+  if (!file) return file;
+  if (const auto written = write_to(*file, inherited); !written) return written.error();
+  return file;
+}
+
+Result<UniqueFd, std::string> KeptStore::empty_handover() {
+  UniqueFd file(::memfd_create("shmvisor-handover", MFD_CLOEXEC));
+  if (!file.valid()) return cannot_write();
+  return file;
+}
+
+Result<void, std::string> KeptStore::write_to(const UniqueFd& file,
+                                              const std::vector<int>& inherited) const {
   Json objects = Json::object();
   for (const auto& [name, place] : objects_) {
     objects[name] = {{"layout", place.layout}, {"bytes", place.bytes}, {"fd", place.fd}};
@@ -226,12 +244,19 @@ Result<UniqueFd, std::string> KeptStore::write(const std::vector<int>& inherited
       {"texts", std::move(texts)},
       {"inherited",
        inherited}}.dump();
-  UniqueFd file(::memfd_create("shmvisor-handover", MFD_CLOEXEC));
-  if (!file.valid() ||
-      ::write(file.get(), all.data(), all.size()) != static_cast<ssize_t>(all.size())) {
-    return std::string("what is to be handed over cannot be written: ") + std::strerror(errno);
+  if (::write(file.get(), all.data(), all.size()) != static_cast<ssize_t>(all.size())) {
+    return cannot_write();
   }
-  return file;
+  return {};
+}
+
+std::string KeptStore::text_in(const UniqueFd& handover, const std::string& name) {
+  const auto all = contents_of(handover.get());
+  const Json json = all ? Json::parse(*all, nullptr, /*allow_exceptions=*/false) : Json();
+  if (!json.is_object() || !json.contains("texts")) return {};
+  const Json& texts = json["texts"];
+  const auto text = texts.is_object() ? texts.find(name) : texts.end();
+  return text != texts.end() && text->is_string() ? bytes_of(text->get<std::string>()) : "";
 }
 
 void set_close_on_exec(const std::vector<int>& descriptors, bool on) {

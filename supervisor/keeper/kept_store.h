@@ -74,6 +74,12 @@ class KeptStore {
 
   /// The handover for another program. `inherited`: descriptors that it has besides ours.
   [[nodiscard]] Result<UniqueFd, std::string> write(const std::vector<int>& inherited) const;
+  /// The same into a memfd that is there, and empty.
+  [[nodiscard]] Result<void, std::string> write_to(const UniqueFd& file,
+                                                   const std::vector<int>& inherited) const;
+  static Result<UniqueFd, std::string> empty_handover();
+  /// One of the texts of a handover; empty where it has none.
+  [[nodiscard]] static std::string text_in(const UniqueFd& handover, const std::string& name);
   /// Those that are to be open in another program: ours, and these.
   [[nodiscard]] std::vector<int> all_descriptors(const std::vector<int>& inherited) const;
   /// What was handed over besides ours.

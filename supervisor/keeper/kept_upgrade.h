@@ -1,8 +1,10 @@
 // KeptUpgrade: the wish that another program takes over, where a server that was asked for it tells
 // its keeper, and the keeper answers. It outlives both.
 //
+// Wishes of clients come by a server; a signal may ask the keeper for one besides.
+//
 // Thread rule: the main threads of keeper and server. One wish at a time: its text is the server's
-// while none is under way, and the answer's is the keeper's.
+// while none is under way, and the texts of the refusal are the keeper's.
 #pragma once
 
 #include <array>
@@ -18,11 +20,21 @@ struct KeptUpgrade {
   static constexpr std::size_t kTextBytes = 4096;
   using Text = std::array<char, kTextBytes>;
 
-  std::atomic<std::uint32_t> asked{0};     ///< how often; set last
-  std::atomic<std::uint32_t> answered{0};  ///< of these; set last
+  std::atomic<std::uint32_t> asked{0};     ///< how often clients did; set last
+  std::atomic<std::uint32_t> answered{0};  ///< of these
+  std::atomic<std::uint32_t> refused{0};   ///< also of signals; set last
+  std::atomic<std::uint32_t> told{0};      ///< of the refused: those that servers have told of
   Text program{};                          ///< its path; empty: where ours was started from
-  Text why_not{};                          ///< the last answer
+  Text refused_program{};                  ///< at the last refusal
+  Text why_not{};                          ///< the same
 
+  /// The keeper's. Its server is told by its own means.
+  void refuse(std::string_view path, std::string_view why) {
+    set(refused_program, path);
+    set(why_not, why);
+    refused.fetch_add(1);
+  }
+  /// A client's wish.
   [[nodiscard]] bool under_way() const { return asked.load() != answered.load(); }
 
   /// Texts end with a zero; what is longer is cut.

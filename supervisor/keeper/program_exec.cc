@@ -1,7 +1,6 @@
 #include "supervisor/keeper/program_exec.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,15 +15,18 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <new>
 #include <optional>
 #include <string_view>
 
 #include "supervisor/keeper/kept_store.h"
+#include "supervisor/keeper/proof_of_origin.h"
 
 namespace shmvisor {
 namespace {
 
 constexpr const char* kUpgrades = "upgrades";
+constexpr const char* kInheritable = "inheritable capabilities";
 /// Behind the number in the environment.
 constexpr std::string_view kBack = ",back";
 constexpr int kOwnFailure = 125;  // exit_status.h
@@ -33,6 +35,17 @@ constexpr int kOwnFailure = 125;  // exit_status.h
 int g_handover = -1;
 int g_old_program = -1;
 bool g_went_back = false;
+
+/// What go_back() executes: made beforehand, since it may be for want of memory.
+struct WayBack {
+  std::vector<std::string> words;
+  std::vector<char*> pointers;
+  std::string variable;
+};
+WayBack& prepared_way_back() {
+  static WayBack* const way = new WayBack;  // NOLINT: used until the very end
+  return *way;
+}
 
 void say(const std::string& words) { (void)std::fprintf(stderr, "shmvisor: %s\n", words.c_str()); }
 
@@ -51,9 +64,36 @@ std::vector<char*> pointers_to(const std::vector<std::string>& words) {
 }
 
 /// Returns where it fails.
+void exec(int program, const std::vector<char*>& words) {
+  const ProofOfOrigin proof;
+  ::syscall(SYS_execveat, program, "", words.data(), ::environ, AT_EMPTY_PATH);
+}
+
 void exec(int program, const std::vector<std::string>& words) {
-  const std::vector<char*> pointers = pointers_to(words);
-  ::syscall(SYS_execveat, program, "", pointers.data(), ::environ, AT_EMPTY_PATH);
+  exec(program, pointers_to(words));
+}
+
+void prepare_way_back() {
+  WayBack& way = prepared_way_back();
+  way.words = words_of_this_process();
+  way.pointers = pointers_to(way.words);
+  way.variable = std::string(KeptStore::kVariable) + '=' + std::to_string(g_handover) + ',' +
+                 std::to_string(g_old_program) + std::string(kBack);
+  // What is thrown would close, on its way, descriptors that the other program needs.
+  std::set_new_handler([] {
+    std::set_new_handler(nullptr);
+    go_back("no memory");
+  });
+}
+
+/// Also a program that holds back all other signals. execve(2) keeps it.
+void end_after(unsigned seconds) {
+  (void)::signal(SIGALRM, SIG_DFL);
+  sigset_t alarm;
+  ::sigemptyset(&alarm);
+  ::sigaddset(&alarm, SIGALRM);
+  ::sigprocmask(SIG_UNBLOCK, &alarm, nullptr);
+  ::alarm(seconds);
 }
 
 /// The kernel names a program that was begun by its descriptor after that.
@@ -64,9 +104,13 @@ void take_name() {
 
 }  // namespace
 
-bool begin_program() {
+bool begin_program(bool may_go_on) {
   const char* const value = std::getenv(KeptStore::kVariable);
   if (value == nullptr) return true;
+  if (!may_go_on || !is_begun_by_equal()) {
+    ::unsetenv(KeptStore::kVariable);
+    return true;
+  }
   // Of the handover, and of the program before this one.
   std::string_view text = value;
   g_went_back = text.ends_with(kBack);
@@ -77,22 +121,29 @@ bool begin_program() {
   ::unsetenv(KeptStore::kVariable);
   KeptStore& store = KeptStore::ours();
   g_handover = handover.value_or(-1);
+  prepare_way_back();
   const auto taken = handover ? store.take(*handover) : Result<void, std::string>("no descriptor");
   if (!taken) {
     go_back(std::string(KeptStore::kVariable) + ": " + taken.error());
     return false;
   }
   take_name();
+  set_inheritable_capabilities(static_cast<std::uint64_t>(store.number(kInheritable).value_or(0)));
   if (g_went_back) store.note(kUpgrades, store.number(kUpgrades).value_or(1) - 1);
   return true;
 }
 
+bool went_back() { return g_went_back; }
+
 bool begin_check(std::vector<char*>& words) {
-  constexpr std::size_t kOwnWords = 3;
-  if (words.size() <= kOwnWords) {
+  constexpr std::size_t kOwnWords = 4;
+  if (words.size() <= kOwnWords || !is_begun_by_equal()) {
     say("resume-check: for an upgrade alone");
     return false;
   }
+  // The kernel forgets it where a file gives its program rights.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (words[3] != std::to_string(::getppid())) return false;
   const auto fd = as_descriptor(words[2]);
   const auto looked =
       fd ? KeptStore::ours().look_at(*fd) : Result<void, std::string>("no descriptor");
@@ -120,6 +171,7 @@ std::string exec_program(const UniqueFd& program, const std::vector<std::string>
   if (!ours.valid()) return std::string("/proc/self/exe: ") + std::strerror(errno);
   const std::int64_t upgrades = store.number(kUpgrades).value_or(0);
   store.note_text("process name", name.data());
+  store.note(kInheritable, static_cast<std::int64_t>(inheritable_capabilities()));
   store.note(kUpgrades, upgrades + 1);
   std::string why;
   if (auto handover = store.write(inherited)) {
@@ -141,19 +193,29 @@ std::string exec_program(const UniqueFd& program, const std::vector<std::string>
 }
 
 void exec_check(const UniqueFd& program, const std::vector<std::string>& words,
-                const UniqueFd& handover, const std::vector<int>& descriptors,
-                const UniqueFd& output) {
+                const UniqueFd& handover, const std::vector<int>& inherited, const UniqueFd& output,
+                pid_t asker) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  end_after(kMostCheckSeconds);
   const UniqueFd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (nothing.valid()) ::dup2(nothing.get(), STDIN_FILENO);
   ::dup2(output.get(), STDOUT_FILENO);
   ::dup2(output.get(), STDERR_FILENO);
-  set_close_on_exec(descriptors, false);
-  set_close_on_exec({handover.get()}, false);
-  std::vector<std::string> all{"shmvisor", "resume-check", std::to_string(handover.get())};
-  all.insert(all.end(), words.begin(), words.end());
-  exec(program.get(), all);
-  say(std::string("it cannot be executed: ") + std::strerror(errno));
+  const KeptStore& store = KeptStore::ours();
+  // Our descriptors are our own, from the clone on.
+  std::vector<int> open = inherited;
+  std::erase_if(open, [](int fd) { return ::fcntl(fd, F_GETFD) < 0; });
+  if (const auto written = store.write_to(handover, open); written) {
+    set_close_on_exec(store.all_descriptors(open), false);
+    set_close_on_exec({handover.get()}, false);
+    std::vector<std::string> all{"shmvisor", "resume-check", std::to_string(handover.get()),
+                                 std::to_string(asker)};
+    all.insert(all.end(), words.begin(), words.end());
+    exec(program.get(), all);
+    say(std::string("it cannot be executed: ") + std::strerror(errno));
+  } else {
+    say(written.error());
+  }
   ::_exit(kOwnFailure);
 }
 
@@ -165,6 +227,7 @@ void stay_with_program() {
   ::close(g_old_program);
   g_handover = -1;
   g_old_program = -1;
+  std::set_new_handler(nullptr);
 }
 
 std::vector<int> way_back() { return {g_handover, g_old_program}; }
@@ -175,10 +238,9 @@ void go_back(const std::string& why) {
   if (store.only_looks()) ::_exit(kOwnFailure);
   if (g_handover < 0 || g_old_program < 0 || g_went_back) return;
   say("this program cannot go on: the one before it does");
-  const std::string value =
-      std::to_string(g_handover) + ',' + std::to_string(g_old_program) + std::string(kBack);
-  ::setenv(KeptStore::kVariable, value.c_str(), 1);
-  exec(g_old_program, words_of_this_process());
+  WayBack& way = prepared_way_back();
+  ::putenv(way.variable.data());
+  exec(g_old_program, way.pointers);
   ::unsetenv(KeptStore::kVariable);
 }
 
@@ -192,13 +254,6 @@ std::vector<std::string> words_of_this_process() {
     at = end + 1;
   }
   return words;
-}
-
-std::uint64_t permitted_capabilities() {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  std::array<__user_cap_data_struct, 2> data{};
-  if (::syscall(SYS_capget, &header, data.data()) != 0) return 0;
-  return data[0].permitted | std::uint64_t{data[1].permitted} << 32;
 }
 
 }  // namespace shmvisor

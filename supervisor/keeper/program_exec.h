@@ -7,7 +7,8 @@
 // Errors: a clause. Thread rule: the main thread, while it is the only one.
 #pragma once
 
-#include <cstdint>
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
 
@@ -16,12 +17,14 @@
 
 namespace shmvisor {
 
-/// What the environment says that this program was begun with; taken out of it. False: it is to
-/// end, and has said why.
-[[nodiscard]] bool begin_program();
-/// The same of `shmvisor resume-check FD WORD...`. The words that are left in `words` are those of
-/// the program that asks.
+/// What the environment says that this program was begun with; taken out of it. `may_go_on`: its
+/// words are some that a keeper is started with. False: it is to end, and has said why.
+[[nodiscard]] bool begin_program(bool may_go_on);
+/// The same of `shmvisor resume-check FD PID WORD...`. The words that are left in `words` are those
+/// of the program that asks, which is process PID.
 [[nodiscard]] bool begin_check(std::vector<char*>& words);
+/// Whether this program goes on since the one after it could not.
+[[nodiscard]] bool went_back();
 
 /// Where the program that asks reads that we could go on.
 void say_that_we_can_go_on(const std::string& version);
@@ -33,10 +36,12 @@ void say_that_we_can_go_on(const std::string& version);
                                        const std::vector<std::string>& words,
                                        const std::vector<int>& inherited);
 /// In the child that exec_program() is to be tried in: never returns. Its standard output and
-/// error are `output`.
+/// error are `output`. It ends with `asker`, its parent, and after kMostCheckSeconds at the latest.
+/// Of `inherited` it hands over what is open still: the server closes files meanwhile.
 [[noreturn]] void exec_check(const UniqueFd& program, const std::vector<std::string>& words,
-                             const UniqueFd& handover, const std::vector<int>& descriptors,
-                             const UniqueFd& output);
+                             const UniqueFd& handover, const std::vector<int>& inherited,
+                             const UniqueFd& output, pid_t asker);
+constexpr unsigned kMostCheckSeconds = 60;
 
 /// This program has begun to serve: there is no way back.
 void stay_with_program();
@@ -48,7 +53,5 @@ void go_back(const std::string& why);
 
 /// The words that this process was started with, proc_pid_cmdline(5).
 [[nodiscard]] std::vector<std::string> words_of_this_process();
-/// Those that this process is permitted, capabilities(7), one bit each.
-[[nodiscard]] std::uint64_t permitted_capabilities();
 
 }  // namespace shmvisor

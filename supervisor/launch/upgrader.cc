@@ -15,8 +15,11 @@
 #include <string_view>
 #include <utility>
 
+#include "supervisor/credentials/user_namespace.h"
 #include "supervisor/keeper/kept_store.h"
 #include "supervisor/keeper/program_exec.h"
+#include "supervisor/keeper/proof_of_origin.h"
+#include "supervisor/launch/kept_configuration.h"
 #include "supervisor/log/process_log.h"
 
 namespace shmvisor {
@@ -28,7 +31,10 @@ constexpr std::chrono::seconds kCheckBound(30);
 constexpr std::chrono::milliseconds kQuietBound(1000);
 constexpr std::chrono::milliseconds kBetweenLooks(1);
 constexpr std::chrono::milliseconds kLogBound(50);
-constexpr std::size_t kMostWords = 1024;
+constexpr off_t kMostOutputBytes = 64 << 10;
+constexpr off_t kMostWords = 1024;
+/// Of KeptStore.
+constexpr const char* kSignalWaits = "upgrade asked by a signal";
 
 /// Where our program was started from, as the kernel knows it; an upgrade of a package has put
 /// another file there.
@@ -41,13 +47,21 @@ std::string own_path() {
   return std::string(text);
 }
 
+/// What a check says. There is no room for more than is of use, so that a program that is no shmvisor
+/// does not fill the memory.
+UniqueFd output_of_check() {
+  UniqueFd file(::memfd_create("shmvisor-check", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file.valid() || ::ftruncate(file.get(), kMostOutputBytes) != 0) return {};
+  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) return {};
+  return file;
+}
+
 /// What it has said, on one line; the last of it.
 std::string said_in(int output) {
-  struct stat status {};
-  if (::fstat(output, &status) != 0) return {};
-  const off_t size = std::min<off_t>(status.st_size, kMostWords);
+  const off_t end = std::clamp<off_t>(::lseek(output, 0, SEEK_CUR), 0, kMostOutputBytes);
+  const off_t size = std::min<off_t>(end, kMostWords);
   std::string words(static_cast<std::size_t>(size), '\0');
-  if (::pread(output, words.data(), words.size(), status.st_size - size) != size) return {};
+  if (::pread(output, words.data(), words.size(), end - size) != size) return {};
   while (!words.empty() && words.back() == '\n') words.pop_back();
   for (char& letter : words) {
     if (static_cast<unsigned char>(letter) < ' ') letter = letter == '\n' ? '|' : '?';
@@ -65,16 +79,33 @@ Upgrader::Upgrader(EventLoop& loop, const Kept& kept, ServerKeeper& servers, Kee
       too_long_(loop.timer([this] { ::kill(checker_, SIGKILL); })),
       look_again_(loop.timer([this] { look_whether_quiet(); })),
       program_(servers),
-      output_(servers) {}
+      handover_(servers),
+      output_(servers) {
+  KeptStore& store = KeptStore::ours();
+  signal_waits_ = store.number(kSignalWaits).value_or(0) != 0;
+  store.note(kSignalWaits, 0);
+  // What came while the program changed.
+  if (signal_waits_) tell_by(kept.upgrade_asked);
+}
 
 void Upgrader::see_wish() {
   std::uint64_t count = 0;
   (void)!::read(kept_.upgrade_asked, &count, sizeof(count));
-  if (kept_.upgrade.under_way() && !busy_) begin(KeptUpgrade::get(kept_.upgrade.program));
+  if (!busy_) begin_next();
 }
 
 void Upgrader::ask() {
-  if (!busy_) begin("");
+  signal_waits_ = true;
+  if (!busy_) begin_next();
+}
+
+void Upgrader::begin_next() {
+  of_client_ = kept_.upgrade.under_way();
+  if (of_client_) {
+    begin(KeptUpgrade::get(kept_.upgrade.program));
+  } else if (std::exchange(signal_waits_, false)) {
+    begin("");
+  }
 }
 
 void Upgrader::begin(const std::string& path) {
@@ -94,7 +125,8 @@ std::string Upgrader::open_program(const std::string& path) {
     return path_ + ": " + std::strerror(errno);
   }
   if (!S_ISREG(status.st_mode)) return path_ + " is no file that can be executed";
-  if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
+  const bool is_ours = status.st_uid == ::geteuid() && is_unambiguous(status.st_uid);
+  if (status.st_uid != 0 && !is_ours) {
     return path_ + " is neither root's nor of the user that this runs as";
   }
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
@@ -113,15 +145,20 @@ std::string Upgrader::begin_check() {
   store.note("capabilities", static_cast<std::int64_t>(permitted_capabilities()));
   const auto inherited = servers_.taken_over();
   if (!inherited) return inherited.error();
-  const auto handover = store.write(*inherited);
+  auto handover = KeptStore::empty_handover();
   if (!handover) return handover.error();
-  output_.reset(UniqueFd(::memfd_create("shmvisor-check", MFD_CLOEXEC)));
+  handover_.reset(std::move(*handover));
+  output_.reset(output_of_check());
   if (!output_.fd().valid()) return std::string("no descriptor: ") + std::strerror(errno);
-  ::fcntl(output_.fd().get(), F_SETFL, O_APPEND);
-  const std::vector<int> descriptors = store.all_descriptors(*inherited);
+  const pid_t ours = ::getpid();
   checker_ = ::fork();
   if (checker_ < 0) return std::string("no process to check it: ") + std::strerror(errno);
-  if (checker_ == 0) exec_check(program_.fd(), words_, *handover, descriptors, output_.fd());
+  if (checker_ == 0) {
+    if (const auto read = read_configuration_anew(); !read) {
+      end_check_with(output_.fd(), read.error());
+    }
+    exec_check(program_.fd(), words_, handover_.fd(), *inherited, output_.fd(), ours);
+  }
   keeper_.watch_child(checker_, [this](const siginfo_t& end) { end_check(end); });
   too_long_.set(Clock::now() + kCheckBound);
   return {};
@@ -131,7 +168,9 @@ void Upgrader::end_check(const siginfo_t& end) {
   too_long_.cancel();
   checker_ = 0;
   const std::string why_not = verdict(end);
+  configuration_ = configuration_in(handover_.fd());
   output_.reset(UniqueFd());
+  handover_.reset(UniqueFd());
   if (!why_not.empty()) return stay(why_not);
   if (std::string now = keeper_.not_now(); !now.empty()) return stay(now);
   pause();
@@ -172,22 +211,32 @@ void Upgrader::change_program() {
   keeper_.leave();
   spdlog::warn("upgrade: {} takes over", path_);
   flush_process_log(kLogBound);
-  const auto inherited = servers_.taken_over();
-  const std::string why =
-      inherited ? exec_program(program_.fd(), words_, *inherited) : inherited.error();
+  const std::string why = exec_next();
   keeper_.stay();
   kept_.state.header().paused.store(0);
   stay(path_ + ": " + why);
 }
 
+std::string Upgrader::exec_next() {
+  KeptStore& store = KeptStore::ours();
+  const KeptUpgrade& upgrade = kept_.upgrade;
+  const auto inherited = servers_.taken_over();
+  if (!inherited) return inherited.error();
+  const NextConfiguration next(configuration_);
+  store.note(kAnsweredWishes, of_client_ ? upgrade.asked.load() : upgrade.answered.load());
+  store.note(kSignalWaits, signal_waits_ ? 1 : 0);
+  return exec_program(program_.fd(), words_, *inherited);
+}
+
 void Upgrader::stay(const std::string& why) {
-  busy_ = false;
   program_.reset(UniqueFd());
   spdlog::warn("upgrade: {}; this program goes on", why);
   flush_process_log(kLogBound);  // or the next server would write this, too
-  KeptUpgrade::set(kept_.upgrade.why_not, why);
-  kept_.upgrade.answered.store(kept_.upgrade.asked.load());
+  if (of_client_) kept_.upgrade.answered.store(kept_.upgrade.asked.load());
+  kept_.upgrade.refuse(path_, why);
   tell_by(kept_.upgrade_answered);
+  busy_ = false;
+  begin_next();
 }
 
 }  // namespace shmvisor

@@ -73,6 +73,8 @@ class Upgrader {
   };
 
   void see_wish();
+  /// A client's wish, or else a signal's.
+  void begin_next();
   /// `path`: empty: where our program was started from.
   void begin(const std::string& path);
   [[nodiscard]] std::string open_program(const std::string& path);
@@ -82,6 +84,8 @@ class Upgrader {
   void pause();
   void look_whether_quiet();
   void change_program();
+  /// Returns where that fails: why.
+  [[nodiscard]] std::string exec_next();
   void stay(const std::string& why);
   [[nodiscard]] bool calls_in_service() const;
 
@@ -92,9 +96,13 @@ class Upgrader {
   EventLoop::Timer too_long_;
   EventLoop::Timer look_again_;
   bool busy_ = false;
+  bool of_client_ = false;     ///< what it is busy with
+  bool signal_waits_ = false;  ///< to be next
   std::string path_;
   KeeperFile program_;
-  KeeperFile output_;  ///< of the check
+  KeeperFile handover_;  ///< of the check
+  KeeperFile output_;    ///< of the check
+  std::string configuration_;  ///< that the program was checked with
   pid_t checker_ = 0;
   std::vector<std::string> words_;
   std::optional<Clock::time_point> paused_until_;
