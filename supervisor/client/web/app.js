@@ -157,20 +157,18 @@ function plot(id, names, seriesOf, format) {
     element("span", last ? `${name} ${format(last[place])}` : name, "c" + place)));
 }
 
-let counted = null;
-
 function addToHistory(state) {
   const calls = CALL_NAMES.map((name) =>
     sum(state.registries, (r) => sum(r.calls.filter((c) => c.name === name), (c) => c.calls)));
-  const seconds = counted ? state.time - counted.time : Infinity;
+  const last = history.at(-1);
+  const seconds = last ? state.time - last.time : Infinity;
   const follows = seconds > 0 && seconds <= MOST_SECONDS_BETWEEN_POINTS;
   if (!follows) history.length = 0;
   // A rate needs a state before.
   const rates = follows
-    ? calls.map((count, place) => Math.max(0, count - counted.calls[place]) / seconds) : undefined;
-  counted = { time: state.time, calls };
+    ? calls.map((count, place) => Math.max(0, count - last.calls[place]) / seconds) : undefined;
   const bytes = ["pages", "resident_pages"].map((name) => sum(state.registries, (r) => r[name]) * pageBytes);
-  history.push({ time: state.time, bytes, rates });
+  history.push({ time: state.time, calls, bytes, rates });
   if (history.length > MOST_POINTS) history.shift();
   plot("memory", ["allocated", "resident"], (one) => one.bytes, size);
   plot("rates", CALL_NAMES, (one) => one.rates, short);
