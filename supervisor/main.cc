@@ -27,6 +27,8 @@
 #include "supervisor/cli/oci_profile_subcommand.h"
 #include "supervisor/cli/run_subcommand.h"
 #include "supervisor/config/config_problem.h"
+#include "supervisor/keeper/program_exec.h"
+#include "supervisor/kernel/version.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/roomy_stack.h"
 
@@ -97,7 +99,7 @@ int parse_and_execute(int argc, char** argv) {
   CLI::App app("System V shared memory of its own for any command.", "shmvisor");
   app.formatter(std::make_shared<HelpFormatter>(kProgramHelp));
   app.get_help_ptr()->description("Print this; behind a subcommand: its options");
-  app.set_version_flag("--version", std::string("shmvisor ") + SHMVISOR_VERSION,
+  app.set_version_flag("--version", std::string("shmvisor ") + program_version(),
                        "Print the version");
   app.require_subcommand(1);
   const auto subcommands = make_subcommands(app, argc > 1 && std::string_view(argv[1]) == "run");
@@ -133,12 +135,22 @@ int parse_and_execute(int argc, char** argv) {
   return exit_status::kOwnFailure;
 }
 
-int run_all(int argc, char** argv) {
+int run_all(std::vector<char*> words) {
+  const std::string_view first = words.size() > 1 ? words[1] : "";
+  if (!begin_program(first == "run" || first == "agent")) return exit_status::kOwnFailure;
+  if (first == "resume-check" && !begin_check(words)) {
+    return exit_status::kOwnFailure;
+  }
+  const auto argc = static_cast<int>(words.size());
+  char** const argv = words.data();
   try {
     const int status = parse_and_execute(argc, argv);
+    // Of a program that has begun to serve nothing is left to go back to.
+    if (status == exit_status::kOwnFailure) go_back("");
     return status == 0 && !all_printed() ? exit_status::kOwnFailure : status;
   } catch (const std::exception& error) {  // no memory, most likely
     (void)std::fprintf(stderr, "shmvisor: %s\n", error.what());
+    go_back("");
     return exit_status::kOwnFailure;
   }
 }
@@ -150,5 +162,5 @@ int main(int argc, char** argv) {
   // needs.
   ::mallopt(M_ARENA_MAX, 2);
   occupy_standard_streams();
-  return with_roomy_stack([argc, argv] { return run_all(argc, argv); });
+  return with_roomy_stack([argc, argv] { return run_all({argv, argv + argc}); });
 }

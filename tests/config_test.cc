@@ -1,15 +1,12 @@
 // The configuration file: what it says, and each thing that can be wrong with it, with its place.
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
-#include <cerrno>
 #include <chrono>
 #include <fstream>
 #include <string>
 
 #include "supervisor/config/configuration.h"
 #include "supervisor/config/rule_text.h"
-#include "tests/scratch_folder.h"
 
 namespace shmvisor::config {
 namespace {
@@ -338,52 +335,6 @@ TEST(ConfigTest, ARuleReadsAsItIsShown) {
     rule.line = example.configuration.rules[i].line;
     EXPECT_EQ(rule, example.configuration.rules[i]) << rule_text(rule);
   }
-}
-
-class ConfigFilesTest : public ::testing::Test {
- protected:
-  void write(const std::string& name, const std::string& text) const {
-    std::ofstream(path(name)) << text;
-  }
-  [[nodiscard]] std::string path(const std::string& name) const { return folder_.path(name); }
-  [[nodiscard]] std::string problems_of(const std::string& name) const {
-    const auto read = read_configuration(path(name), known());
-    return read ? "" : lines_of(read.error());
-  }
-
-  const ScratchFolder folder_;
-};
-
-TEST_F(ConfigFilesTest, DropInsFollowInTheOrderOfTheirNames) {
-  write("main", "[limits]\nshmmni = 1\nshmmax = 1\nshmall = 1\n");
-  ::mkdir(path("main.d").c_str(), 0700);
-  write("main.d/20.toml", "[limits]\nshmmni = 3\n[[rule]]\naction = 'log'\n");
-  write("main.d/10.toml", "[limits]\nshmmni = 2\nshmmax = 2\n[[rule]]\naction = 'allow'\n");
-  write("main.d/30.toml~", "not read\n");
-  write("main.d/.hidden.toml", "not read\n");
-  const auto read = read_configuration(path("main"), known());
-  ASSERT_TRUE(read) << lines_of(read.error());
-  EXPECT_EQ(find(read->limits, "shmmni")->values[0], "3");
-  EXPECT_EQ(find(read->limits, "shmmax")->values[0], "2");
-  EXPECT_EQ(find(read->limits, "shmall")->values[0], "1");
-  ASSERT_EQ(read->rules.size(), 2U);
-  EXPECT_EQ(read->rules[0].action, RuleAction::kAllow);
-  write("main.d/20.toml", "[limit]\n");
-  EXPECT_EQ(problems_of("main"), path("main.d/20.toml") +
-                                     ":1:2: there is no key 'limit'; did you mean 'limits'? (in "
-                                     "the file)");
-}
-
-TEST_F(ConfigFilesTest, AFileThatIsNoneIsRefused) {
-  EXPECT_EQ(problems_of("none"), path("none") + ": it cannot be opened: No such file or directory");
-  ::mkfifo(path("fifo").c_str(), 0600);
-  EXPECT_EQ(problems_of("fifo"), path("fifo") + ": it is not a regular file");
-  EXPECT_EQ(problems_of(""), path("") + ": it is not a regular file");
-  write("large", std::string(3 << 20, '#'));
-  EXPECT_EQ(problems_of("large"), path("large") + ": it has more than 1048576 bytes");
-  write("file", "");
-  write("file.d", "");
-  EXPECT_EQ(problems_of("file"), path("file.d") + ": it cannot be read: Not a directory");
 }
 
 }  // namespace

@@ -257,7 +257,8 @@ TEST_F(ObservedTest, AFileThatIsTooSmallIsIncomplete) {
 TEST_F(ObservedTest, AFileOfAnotherShapeIsRefused) {
   auto& header = file_->header();
   const auto refused = [&] {
-    const auto opened = StateFile::open(UniqueFd(::dup(file_->fd())));
+    UniqueFd file(::dup(file_->fd()));
+    const auto opened = StateFile::open(file);
     return opened ? std::string() : opened.error();
   };
   EXPECT_EQ(refused(), "");

@@ -131,8 +131,15 @@ class KeptContainersTest : public ::testing::Test {
   }
 
   KeptContainers& containers_ = *KeptContainers::create();
-  Kept kept_{*KeeperPage::create(), *StateFile::create()->release(), nullptr,
-             ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), ::getpid()};
+  KeptUpgrade upgrade_;
+  Kept kept_{*KeeperPage::create(),
+             *StateFile::create()->release(),
+             nullptr,
+             upgrade_,
+             -1,
+             -1,
+             ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+             ::getpid()};
 };
 
 TEST_F(KeptContainersTest, TheNextServerHasThem) {

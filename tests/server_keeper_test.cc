@@ -47,7 +47,15 @@ class ServerKeeperTest : public ::testing::Test {
   static int open_one() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
   static bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
-  Kept kept_{*KeeperPage::create(), *StateFile::create()->release(), nullptr, -1, ::getpid()};
+  KeptUpgrade upgrade_;
+  Kept kept_{*KeeperPage::create(),
+             *StateFile::create()->release(),
+             nullptr,
+             upgrade_,
+             -1,
+             -1,
+             -1,
+             ::getpid()};
   KeeperPage& page_ = kept_.page;
   SharedPage<Told> told_;
 };

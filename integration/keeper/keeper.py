@@ -92,11 +92,12 @@ def expect(what, wanted, got):
         raise SystemExit(f"FAILED: {what}: wanted {wanted!r}, got {got!r}")
 
 
-def carry_out(*checks):
-    """Runs the checks that the arguments behind the first one name; without such all."""
+def carry_out(*checks, arguments=1):
+    """Runs the checks that are named behind so many arguments; where none is named, all."""
     os.environ.pop("SHMVISOR_KEEPER", None)
+    named = sys.argv[1 + arguments:]
     for check in checks:
-        if len(sys.argv) > 2 and check.__name__ not in sys.argv[2:]:
+        if named and check.__name__ not in named:
             continue
         print(check.__name__, flush=True)
         check()

@@ -80,7 +80,9 @@ Agent::Agent(const AgentOptions& options, Groundwork groundwork, const ServiceMa
       kept_state_(read_or_give_up(shared == nullptr ? nullptr : &shared->kept)),
       containers_(loop_, std::move(groundwork.resources), options.limits) {
   if (shared_ == nullptr) {
-    signals_.emplace(loop_, orders_, [this] { see_orders(); });
+    signals_.emplace(
+        loop_, orders_, [this] { see_orders(); },
+        [] { spdlog::warn("SIGUSR2: no other program takes over, since there is no --keeper"); });
     reports_.emplace(loop_, manager);
   } else {
     news_came_ = loop_.watch(shared_->kept.news, POLLIN, [this](short) { see_news(); });
@@ -123,12 +125,18 @@ void Agent::see_orders() {
 }
 
 void Agent::open_control() {
+  if (shared_ != nullptr) {
+    const Kept& kept = shared_->kept;
+    upgrade_desk_.emplace(loop_, kept.upgrade, kept.upgrade_asked, kept.upgrade_answered);
+  }
   if (!control_socket_) return;
   const pid_t known_as = shared_ == nullptr ? ::getpid() : shared_->kept.keeper;
+  const std::uint32_t refused = shared_ == nullptr ? 0 : shared_->kept.upgrade.refused.load();
   control_.emplace(loop_, containers_.resources(),
-                   ControlServer::Identity{"agent", options_.control.name, known_as},
+                   ControlServer::Identity{"agent", options_.control.name, known_as, refused},
                    [this] { return containers_.sessions(); });
   if (reloader_) control_->reload_by(*reloader_);
+  if (upgrade_desk_) control_->upgrade_by(*upgrade_desk_);
   control_->listen(std::move(*control_socket_));
 }
 
@@ -200,9 +208,8 @@ Agent::Ending Agent::run() {
   }
   go_on();
   runtimes_come_ = loop_.watch(socket_.fd(), POLLIN, [this](short) { accept_all(); });
-  if (is_first()) {
-    audit(AuditLog::kNobody, [] { return AuditRecord("start"); });
-  }
+  audit(AuditLog::kNobody,
+        [this] { return is_first() ? AuditRecord("start") : record_of_takeover(); });
   tell_ready();
   see_orders();
   if (!loop_.run_while([this] { return !orders_.end.load(); })) {

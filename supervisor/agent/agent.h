@@ -151,6 +151,7 @@ class Agent {
   const std::unique_ptr<KeptState> kept_state_;
   Containers containers_;
   std::optional<OrphanCleanup> cleanup_;
+  std::optional<UpgradeDesk> upgrade_desk_;  ///< with a keeper
   std::optional<ControlServer> control_;
   std::optional<Reloader> reloader_;  ///< where there is a configuration
   Connections connections_;           ///< the oldest first

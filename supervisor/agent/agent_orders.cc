@@ -15,6 +15,7 @@ sigset_t orders_of_signals() {
   sigaddset(&all, SIGTERM);
   sigaddset(&all, SIGINT);
   sigaddset(&all, SIGHUP);
+  sigaddset(&all, SIGUSR2);
   return all;
 }
 
@@ -30,15 +31,21 @@ void AgentSignals::block() {
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
-AgentSignals::AgentSignals(EventLoop& loop, AgentOrders& orders, std::function<void()> told)
+AgentSignals::AgentSignals(EventLoop& loop, AgentOrders& orders, std::function<void()> told,
+                           std::function<void()> upgrade)
     : orders_(orders),
       told_(std::move(told)),
+      upgrade_(std::move(upgrade)),
       signals_(open_signals()),
       came_(loop.watch(signals_.get(), POLLIN, [this](short) { read(); })) {}
 
 void AgentSignals::read() {
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+    if (info.ssi_signo == SIGUSR2) {
+      upgrade_();
+      continue;
+    }
     if (info.ssi_signo != SIGHUP) {
       orders_.end.store(true);
       continue;

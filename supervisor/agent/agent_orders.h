@@ -1,7 +1,8 @@
 // AgentOrders: what an agent is told by signals, where the process that gets them and the one that
 // serves may be two; and AgentSignals, which reads them.
 //
-// SIGTERM and SIGINT end the agent, SIGHUP has it read the configuration again.
+// SIGTERM and SIGINT end the agent, SIGHUP has it read the configuration again, SIGUSR2 lets the
+// program take over that is now where the running one was, where there is a keeper.
 //
 // Thread rule: the orders lie where both processes have them, and any thread may look at them; the
 // signals are the main thread's.
@@ -20,6 +21,8 @@
 namespace shmvisor {
 
 struct AgentOrders {
+  static constexpr std::uint32_t kLayout = 1;  ///< KeptStore
+
   std::atomic<bool> end{false};
   std::atomic<std::uint32_t> reloads{0};  ///< how often it was asked for; set last
   std::atomic<pid_t> by_pid{0};           ///< who asked last
@@ -34,8 +37,9 @@ class AgentSignals {
   /// Before there are threads, which inherit the mask.
   static void block();
 
-  /// `told`: there is a new order.
-  AgentSignals(EventLoop& loop, AgentOrders& orders, std::function<void()> told);
+  /// `told`: there is a new order. `upgrade`: SIGUSR2.
+  AgentSignals(EventLoop& loop, AgentOrders& orders, std::function<void()> told,
+               std::function<void()> upgrade);
 
   [[nodiscard]] bool valid() const { return signals_.valid(); }
 
@@ -44,6 +48,7 @@ class AgentSignals {
 
   AgentOrders& orders_;
   const std::function<void()> told_;
+  const std::function<void()> upgrade_;
   const UniqueFd signals_;
   const EventLoop::Source came_;
 };

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "supervisor/kernel/shared_object.h"
+#include "supervisor/keeper/kept_store.h"
 
 namespace shmvisor {
 
@@ -49,7 +49,9 @@ void KeptContainer::add_parts_to(ContainerScope& scope) const {
   if (all.everybody) (void)scope.add(all);
 }
 
-KeptContainers* KeptContainers::create() { return make_shared_object<KeptContainers>(); }
+KeptContainers* KeptContainers::create() {
+  return KeptStore::ours().object<KeptContainers>("containers");
+}
 
 void KeptContainers::list_descriptors(std::vector<int>& all) {
   sessions.for_each([&all](const KeptSession& session) {

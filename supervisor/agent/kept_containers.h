@@ -104,6 +104,7 @@ class KeptListenerEnd {
 };
 
 struct KeptContainers {
+  static constexpr std::uint32_t kLayout = 1;  ///< KeptStore
   static constexpr std::size_t kMost = 32768;
   static constexpr std::size_t kMostDescriptors = 3 * kMost;
 

@@ -29,6 +29,12 @@ class ListeningSocket {
   /// Takes a socket that another process made and bound.
   static Result<ListeningSocket, Trouble> take(UniqueFd socket);
 
+  /// One that another program of this process listens at.
+  static ListeningSocket take_over(UniqueFd fd, SocketFile file) {
+    return {std::move(fd), std::move(file)};
+  }
+  [[nodiscard]] const SocketFile& file() const { return file_; }
+
   [[nodiscard]] int fd() const { return fd_.get(); }
   /// Whether the descriptor is a connection that was accepted here.
   [[nodiscard]] bool has_accepted(int fd) const;

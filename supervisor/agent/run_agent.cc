@@ -14,9 +14,9 @@
 #include "supervisor/agent/kept_agent.h"
 #include "supervisor/audit/process_audit.h"
 #include "supervisor/inject/kick_timer.h"
+#include "supervisor/keeper/kept_store.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/inherited_limits.h"
-#include "supervisor/log/process_log.h"
 #include "supervisor/session/end_process.h"
 
 namespace shmvisor {
@@ -51,12 +51,11 @@ int fail(const std::string& why) {
 }  // namespace
 
 int run_agent(const AgentOptions& options, KernelFeatures& features) {
-  // A keeper is cloned, and has no thread.
-  if (options.keeper) let_process_log_have_thread(false);
   AgentSignals::block();
   KickTimer::install_handler(nullptr);
   ::signal(SIGPIPE, SIG_IGN);  // the log's reader may be gone
   InheritedLimits().raise();
+  if (KeptStore::ours().resumes()) return resume_agent(options, features);
 
   if (const auto trouble = open_process_audit(
           options.audit, {"agent", options.control.name, static_cast<int>(::getpid())},
@@ -68,7 +67,11 @@ int run_agent(const AgentOptions& options, KernelFeatures& features) {
   if (!socket) return fail(socket.error().text);
   auto groundwork = Agent::lay_groundwork(options, std::move(*socket), features);
   if (!groundwork) return fail(groundwork.error());
-  if (options.keeper) return run_kept_agent(options, std::move(*groundwork), manager, features);
+  if (options.keeper) {
+    const auto shared = share_kept_agent(options, features);
+    if (!shared) return fail("--keeper: " + shared.error());
+    return run_kept_agent(options, std::move(*groundwork), *shared, manager);
+  }
   Agent agent(options, std::move(*groundwork), manager, nullptr);
   const Agent::Ending ending = agent.run();
   if (!ending.drained) end_process_at_once(ending.status);

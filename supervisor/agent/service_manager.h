@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "policy/base/result.h"
@@ -22,6 +23,11 @@ class ServiceManager {
 
   /// The sockets of LISTEN_FDS, in their order; none where LISTEN_PID is not our pid.
   [[nodiscard]] std::vector<UniqueFd> take_sockets() { return std::move(sockets_); }
+
+  /// Where it is told; empty: nowhere.
+  [[nodiscard]] const std::string& address() const { return address_; }
+  /// As another program of this process was told, whose environment that was.
+  void use(std::string address) { address_ = std::move(address); }
 
   /// Sends for example "READY=1", and waits for nobody. EAGAIN where the manager has not read
   /// enough of what it got before, or where we are out of descriptors or memory; then it may be

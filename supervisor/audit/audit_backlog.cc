@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "supervisor/kernel/shared_object.h"
+#include "supervisor/keeper/kept_store.h"
 
 namespace shmvisor {
 namespace {
@@ -97,7 +97,7 @@ std::optional<AuditRecord> record_of(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-AuditBacklog* AuditBacklog::create() { return make_shared_object<AuditBacklog>(); }
+AuditBacklog* AuditBacklog::create() { return KeptStore::ours().object<AuditBacklog>("audit"); }
 
 /// Where so many bytes are used for one more record: `first` is its place then. Never as much as
 /// there is: first and end would be the same.

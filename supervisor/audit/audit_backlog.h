@@ -25,6 +25,8 @@ namespace shmvisor {
 
 class AuditBacklog {
  public:
+  static constexpr std::uint32_t kLayout = 1;  ///< KeptStore
+
   /// Null where there is no memory.
   static AuditBacklog* create();
 

@@ -21,16 +21,20 @@ AuditLog* process_audit() noexcept { return g_audit.load(std::memory_order_acqui
 std::optional<std::string> open_process_audit(const AuditOptions& options,
                                               const AuditSource& source, AuditOf of) {
   if (options.place.empty()) return std::nullopt;
-  auto output = open_audit_output(options, source);
-  if (!output) return output.error();
+  std::unique_ptr<AuditOutput> output;
   AuditBacklog* backlog = nullptr;
-  if (of == AuditOf::kServers) {
+  if (of != AuditOf::kNextServers) {
+    auto opened = open_audit_output(options, source);
+    if (!opened) return opened.error();
+    output = std::move(*opened);
+  }
+  if (of != AuditOf::kProcess) {
     backlog = AuditBacklog::create();
     if (backlog == nullptr) return "--audit: no memory for it";
-    *output = std::make_unique<LateAuditOutput>(options, source);
+    output = std::make_unique<LateAuditOutput>(options, source);
   }
   // Never destroyed: threads that nobody waits for may add to it until the very end.
-  g_audit.store(new AuditLog(std::move(*output), backlog), std::memory_order_release);  // NOLINT
+  g_audit.store(new AuditLog(std::move(output), backlog), std::memory_order_release);  // NOLINT
   return std::nullopt;
 }
 

@@ -20,10 +20,12 @@ namespace shmvisor {
 
 enum class AuditOf : std::uint8_t {
   kProcess,
-  kServers,  ///< clones of this process, one after another, each of which begins
+  kServers,      ///< clones of this process, one after another, each of which begins
+  kNextServers,  ///< the same of a program that goes on with another one's state
 };
 
-/// A sentence where the place cannot be had; nothing else comes of it then.
+/// A sentence where the place cannot be had; nothing else comes of it then. Those who go on do
+/// without it, and try again.
 std::optional<std::string> open_process_audit(const AuditOptions& options,
                                               const AuditSource& source, AuditOf of);
 /// Records are written from now on. A sentence where no thread can be had for that.

@@ -15,6 +15,7 @@
 #include "supervisor/cli/limit_options.h"
 #include "supervisor/cli/subcommand.h"
 #include "supervisor/control/control_place.h"
+#include "supervisor/log/process_log.h"
 
 namespace shmvisor {
 
@@ -100,6 +101,8 @@ class AgentSubcommand : public Subcommand {
       }
       options_.open_groups.push_back(std::move(socket));
     }
+    // A keeper is cloned, and has no thread.
+    if (options_.keeper) let_process_log_have_thread(false);
     config_.warn();
     options_.steering = config_.steering();
     options_.read_again = config_.reader();

@@ -49,6 +49,7 @@ class ClientSubcommand : public Subcommand {
   /// For what prints no text.
   void remove_json_flag() { app().remove_option(app().get_option("--json")); }
   void add_new_limits();
+  void add_program_option();
   void add_number(const std::string& name, const std::string& description, bool required);
 
  private:

@@ -17,6 +17,7 @@
 #include "supervisor/config/rule_warnings.h"
 #include "supervisor/config/toml_text.h"
 #include "supervisor/launch/exit_status.h"
+#include "supervisor/launch/kept_configuration.h"
 
 namespace shmvisor {
 namespace {
@@ -131,7 +132,8 @@ void ConfigOption::apply() {
   for (const CLI::Option* const option : app_.get_options()) {
     if (may_be_in_file(app_, *option) && is_settled(*option)) settled_.insert(name_of(*option));
   }
-  auto read = read_and_check(path_);
+  const std::vector<config::FileText> files = configuration_to_use(path_);
+  auto read = read_and_check(files);
   config::Problems problems;
   if (read) {
     set_options(app_, read->options_of(table_), problems);
@@ -143,6 +145,7 @@ void ConfigOption::apply() {
     throw CLI::RuntimeError(exit_status::kOwnFailure);
   }
   configuration_ = std::make_shared<const config::Configuration>(std::move(*read));
+  keep_configuration(files);
 }
 
 void ConfigOption::warn() const {
@@ -161,9 +164,10 @@ ReadSteering ConfigOption::reader() const {
   return ConfigReload(path_, table_, settled_, configuration_);
 }
 
-Result<config::Configuration, config::Problems> read_and_check(const std::string& path) {
+Result<config::Configuration, config::Problems> read_and_check(
+    const std::vector<config::FileText>& files) {
   config::Problems problems;
-  auto read = config::read_as_far_as_it_goes(path, known_options(), problems);
+  auto read = config::read_as_far_as_it_goes(files, known_options(), problems);
   const EveryOption every;
   set_options(every.run.app(), read.options_of("run"), problems);
   look_for_shared_files(every.run, read.run, problems);

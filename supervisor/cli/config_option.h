@@ -50,7 +50,7 @@ class ConfigOption {
 
 /// A configuration, every option of which has been tried with options of its own.
 [[nodiscard]] Result<config::Configuration, config::Problems> read_and_check(
-    const std::string& path);
+    const std::vector<config::FileText>& files);
 
 /// The value of an option as a configuration file has it; empty where it has none.
 [[nodiscard]] std::string toml_value(const CLI::Option& option,

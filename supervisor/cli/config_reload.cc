@@ -87,7 +87,7 @@ std::vector<std::string> ConfigReload::changed_options(const config::Configurati
 
 SteeringUpdate ConfigReload::operator()() const {
   SteeringUpdate update;
-  auto read = read_and_check(path_);
+  auto read = read_and_check(config::read_files(path_));
   if (!read) {
     for (const config::Problem& problem : read.error()) update.problems.push_back(problem.line());
     return update;

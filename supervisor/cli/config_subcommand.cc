@@ -117,7 +117,7 @@ int ConfigSubcommand::run(KernelFeatures& /*features*/) {
 }
 
 int ConfigSubcommand::check() const {
-  const auto read = read_and_check(file_);
+  const auto read = read_and_check(config::read_files(file_));
   if (!read) {
     (void)std::fprintf(stderr, "%s\n", config::lines_of(read.error()).c_str());
     return kBadFile;

@@ -19,6 +19,7 @@
 #include "supervisor/cli/limit_options.h"
 #include "supervisor/cli/real_number.h"
 #include "supervisor/control/control_place.h"
+#include "supervisor/log/process_log.h"
 #include "supervisor/saved/whole_file.h"
 
 namespace shmvisor {
@@ -264,6 +265,8 @@ int RunSubcommand::run(KernelFeatures& features) {
     if (!place) throw CLI::ValidationError(both ? "--join-or-serve" : option, place.error().text);
     *path = std::move(*place);
   }
+  // A keeper is cloned, and has no thread.
+  if (options_.keeper) let_process_log_have_thread(false);
   config_.warn();
   options_.steering = config_.steering();
   options_.read_again = config_.reader();

@@ -170,7 +170,9 @@ Result<void, Problem> RunConnection::get_hello(const Deadline& deadline) {
             static_cast<pid_t>(number_or_zero(*hello, "pid")),
             number_or_zero(*hello, "pid_namespace"),
             static_cast<pid_t>(number_or_zero(*hello, "server")),
-            hello->value("lists_all_segments", Json()) == true};
+            hello->value("lists_all_segments", Json()) == true,
+            number_or_zero(*hello, "upgrades"),
+            number_or_zero(*hello, "refused_upgrades")};
   return {};
 }
 

@@ -43,6 +43,8 @@ class RunConnection {
     std::uint64_t pid_namespace = 0;  ///< 0: not told
     pid_t server = 0;                 ///< of the process that serves; 0: not told
     bool lists_all_segments = false;  ///< those of all registries can be asked for at once
+    std::uint64_t upgrades = 0;       ///< how often another program has taken over
+    std::uint64_t refused_upgrades = 0;
 
     /// Whether its pids mean the same processes here; also where that is not told.
     [[nodiscard]] bool has_our_pids() const;

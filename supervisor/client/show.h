@@ -38,6 +38,8 @@ struct ShowOptions {
   // detach:
   std::optional<int> process;      ///< one alone
   std::string signal = "SIGSEGV";  ///< what access gives from then on
+  // upgrade:
+  std::string program;  ///< empty: where the running one was started from
   // set:
   std::optional<std::uint64_t> shmmax;  ///< in bytes
   std::optional<std::uint64_t> shmall;  ///< in pages
@@ -77,6 +79,8 @@ Result<void, Problem> detach_segment(RunConnection& run, const ShowOptions& opti
 Result<void, Problem> set_limits(RunConnection& run, const ShowOptions& options);
 /// `shmvisor reload`: prints what needs a restart, and which rules never match.
 Result<void, Problem> reload_configuration(RunConnection& run, const ShowOptions& options);
+/// `shmvisor upgrade`: another program takes over; prints both versions.
+Result<void, Problem> upgrade_run(RunConnection& run, const ShowOptions& options);
 /// `shmvisor trace`: until the run ends, or standard output cannot be written.
 Result<void, Problem> trace_calls(RunConnection& run, const ShowOptions& options);
 /// `shmvisor events`

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "policy/base/unique_fd.h"
 #include "supervisor/config/toml_document.h"
@@ -18,6 +19,8 @@ namespace shmvisor::config {
 namespace {
 
 constexpr std::size_t kMostDropIns = 256;
+/// Of a path and of a text, where they are parts of one.
+constexpr char kEnd = '\0';
 
 Problem cannot(const std::string& path, const char* what, int error) {
   return {{path}, std::string("it cannot be ") + what + ": " + std::strerror(error)};
@@ -63,7 +66,40 @@ Result<std::string, Problem> read_text(const std::string& path) {
     if (count == 0) break;
     text.append(some.data(), static_cast<std::size_t>(count));
   }
+  if (text.find(kEnd) != std::string::npos) return Problem{{path}, "it has a zero byte"};
   return text;
+}
+
+std::vector<FileText> read_files(const std::string& path) {
+  const auto files = configuration_files(path);
+  if (!files) return {{files.error().place.file, files.error()}};
+  std::vector<FileText> all;
+  for (const std::string& file : *files) all.push_back({file, read_text(file)});
+  return all;
+}
+
+Result<std::string, Problem> as_one_text(const std::vector<FileText>& files) {
+  std::string all;
+  for (const FileText& file : files) {
+    if (!file.text) return file.text.error();
+    all += file.path + kEnd + *file.text + kEnd;
+  }
+  return all;
+}
+
+std::vector<FileText> from_one_text(std::string_view text) {
+  std::vector<FileText> all;
+  const auto next = [&text] {
+    const std::size_t end = std::min(text.find(kEnd), text.size());
+    std::string part(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return part;
+  };
+  while (!text.empty()) {
+    std::string path = next();
+    all.push_back({std::move(path), next()});
+  }
+  return all;
 }
 
 }  // namespace shmvisor::config

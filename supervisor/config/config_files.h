@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "policy/base/result.h"
@@ -19,5 +20,15 @@ namespace shmvisor::config {
 
 /// Of a regular file of up to kMostTomlBytes.
 [[nodiscard]] Result<std::string, Problem> read_text(const std::string& path);
+
+struct FileText {
+  std::string path;
+  Result<std::string, Problem> text;
+};
+/// Those of configuration_files().
+[[nodiscard]] std::vector<FileText> read_files(const std::string& path);
+/// All of them as one text, and back again. A text that could not be read is a Problem.
+[[nodiscard]] Result<std::string, Problem> as_one_text(const std::vector<FileText>& files);
+[[nodiscard]] std::vector<FileText> from_one_text(std::string_view text);
 
 }  // namespace shmvisor::config

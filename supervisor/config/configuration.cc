@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "policy/limits/limits.h"
-#include "supervisor/config/config_files.h"
 #include "supervisor/config/nearest.h"
 #include "supervisor/config/number_text.h"
 #include "supervisor/config/rule_reader.h"
@@ -233,20 +232,18 @@ void add_document(Configuration& configuration, const TomlValue& document,
   root.finish();
 }
 
-Configuration read_as_far_as_it_goes(const std::string& path, const KnownOptions& known,
+Configuration read_as_far_as_it_goes(const std::vector<FileText>& files, const KnownOptions& known,
                                      Problems& problems) {
   Configuration configuration;
-  const auto files = configuration_files(path);
-  if (!files) problems.push_back(files.error());
-  for (const std::string& file : files ? *files : std::vector<std::string>()) {
-    const auto text = read_text(file);
-    const auto document = text ? parse_toml(*text, file) : Result<TomlValue, Problem>(text.error());
+  for (const FileText& file : files) {
+    const auto document = file.text ? parse_toml(*file.text, file.path)
+                                    : Result<TomlValue, Problem>(file.text.error());
     if (document) {
       const std::size_t earlier = configuration.rules.size();
       add_document(configuration, *document, known, problems);
       // A line that a refusal is told with is one of the file itself; the rule's number says all.
-      for (std::size_t rule = earlier; file != files->front() && rule < configuration.rules.size();
-           ++rule) {
+      const bool is_drop_in = &file != &files.front();
+      for (std::size_t rule = earlier; is_drop_in && rule < configuration.rules.size(); ++rule) {
         configuration.rules[rule].line = 0;
       }
     } else {
@@ -274,7 +271,7 @@ Problems in_order(Problems problems) {
 Result<Configuration, Problems> read_configuration(const std::string& path,
                                                    const KnownOptions& known) {
   Problems problems;
-  Configuration configuration = read_as_far_as_it_goes(path, known, problems);
+  Configuration configuration = read_as_far_as_it_goes(read_files(path), known, problems);
   if (problems.empty()) return configuration;
   return in_order(std::move(problems));
 }

@@ -19,6 +19,7 @@
 #include "policy/limits/user_limits.h"
 #include "policy/rules/rule.h"
 #include "supervisor/config/accounts.h"
+#include "supervisor/config/config_files.h"
 #include "supervisor/config/config_problem.h"
 #include "supervisor/config/rule_text.h"
 #include "supervisor/config/toml_document.h"
@@ -87,7 +88,7 @@ void add_document(Configuration& configuration, const TomlValue& document,
                   const KnownOptions& known, Problems& problems);
 
 /// Without what `problems` tells of, so that what is left can be looked at too.
-[[nodiscard]] Configuration read_as_far_as_it_goes(const std::string& path,
+[[nodiscard]] Configuration read_as_far_as_it_goes(const std::vector<FileText>& files,
                                                    const KnownOptions& known, Problems& problems);
 
 /// Each file's by line and column, the files as they come in `problems`; as many as are told,

@@ -48,6 +48,9 @@ struct ActOf {
     return record;
   }
   Act operator()(const Reload& /*request*/) const { return act("reload"); }
+  Act operator()(const Upgrade& request) const {
+    return std::move(act("upgrade").add("program", request.program));
+  }
   /// It reads what only those who may attach the segment may read.
   Act operator()(const OpenSegment& request) const {
     return std::move(act("dump").add("registry", request.registry).add("shmid", request.shmid));

@@ -5,6 +5,7 @@
 
 #include "supervisor/control/protocol.h"
 #include "supervisor/kernel/lasting_pid.h"
+#include "supervisor/kernel/version.h"
 #include "supervisor/memory/memfd_memory.h"
 #include "supervisor/serve/call_log.h"
 #include "supervisor/session/registry_snapshot.h"
@@ -54,7 +55,7 @@ ControlAnswer answer_snapshot(const TakeSnapshot& request,
                               const std::vector<NamedSession>& sessions) {
   const auto registry = find_registry(sessions, request.registry);
   if (registry == nullptr) return no_such_registry(request.registry).line();
-  auto snapshot = take_snapshot(*registry, SHMVISOR_VERSION);
+  auto snapshot = take_snapshot(*registry, program_version());
   if (!snapshot) return no_memory("no snapshot can be taken");
   return {to_line({{"reply", "snapshot"},
                    {"registry", request.registry},

@@ -165,6 +165,12 @@ class Answering {
     return Refusal{"no-configuration", "it was started without --config"}.line();
   }
 
+  /// The same.
+  ControlAnswer operator()(const Upgrade& /*request*/) const {
+    return Refusal{"no-keeper", "it was started without --keeper, so no other program takes over"}
+        .line();
+  }
+
   /// It is answered where the client is served.
   ControlAnswer operator()(const FollowCalls& /*request*/) const {
     return Refusal{"bad-request", "nothing is followed here"}.line();

@@ -39,7 +39,8 @@ struct ControlClient {
   const std::shared_ptr<ClientLoad> load = std::make_shared<ClientLoad>();
   bool waits_for_answer = false;
   Reloader::Reading waits_for_reading = 0;  ///< 0: none
-  bool refused = false;                     ///< what is queued is the last that it gets
+  bool waits_for_upgrade = false;
+  bool refused = false;  ///< what is queued is the last that it gets
   bool follows = false;
   std::uint64_t lost = 0;  ///< calls that it was not told of, nor their number
   EventLoop::Time heard_at = EventLoop::Clock::now();

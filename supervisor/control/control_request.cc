@@ -7,6 +7,7 @@
 
 #include "policy/limits/limits.h"
 #include "policy/oci/strict_json.h"
+#include "supervisor/keeper/kept_upgrade.h"
 
 namespace shmvisor {
 namespace {
@@ -58,6 +59,16 @@ class Members {
     if (signal == "SIGBUS") return AccessGives::kSigbus;
     if (signal != "SIGSEGV") blame(name, "SIGSEGV or SIGBUS");
     return AccessGives::kSigsegv;
+  }
+
+  /// Absolute; empty where it is missing.
+  std::string path(const char* name) {
+    if (take(name) == request_.end()) return {};
+    std::string path = text(name);
+    if (!path.starts_with('/') || path.size() >= KeptUpgrade::kTextBytes) {
+      blame(name, "an absolute path");
+    }
+    return path;
   }
 
   /// Nothing where it is missing. `Place`: RegistryPlace or SegmentPlace.
@@ -165,6 +176,8 @@ ControlRequest counters(Members& members) { return Counters{members.place("after
 
 ControlRequest reload(Members& /*members*/) { return Reload(); }
 
+ControlRequest upgrade(Members& members) { return Upgrade{members.path("program")}; }
+
 struct Known {
   const char* name;
   ControlRequest (*parse)(Members&);
@@ -183,7 +196,8 @@ constexpr std::array kKnown = {Known{"registries", list_registries},
                                Known{"still-there", still_there},
                                Known{"detach", detach_segment},
                                Known{"report", report},
-                               Known{"counters", counters}};
+                               Known{"counters", counters},
+                               Known{"upgrade", upgrade}};
 
 }  // namespace
 

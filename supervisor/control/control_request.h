@@ -96,6 +96,11 @@ struct DetachSegment {
 /// The configuration is read again.
 struct Reload {};
 
+/// Another program takes over.
+struct Upgrade {
+  std::string program;  ///< its path; empty: where the running one was started from
+};
+
 /// What calls added up to, and the segments that are left.
 struct Report {};
 
@@ -107,7 +112,7 @@ struct Counters {
 using ControlRequest =
     std::variant<ListRegistries, ListSegments, ListAllSegments, ListProcesses, FollowCalls,
                  RemoveOneSegment, SetLimits, Report, Counters, Reload, OpenSegment, TakeSnapshot,
-                 AllocateSegment, InsertAllocated, StillThere, DetachSegment>;
+                 AllocateSegment, InsertAllocated, StillThere, DetachSegment, Upgrade>;
 
 /// `line`: without its newline.
 [[nodiscard]] Result<ControlRequest, control::Refusal> parse_control_request(std::string_view line);

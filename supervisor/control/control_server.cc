@@ -17,7 +17,6 @@
 #include "supervisor/control/control_request.h"
 #include "supervisor/control/hello_line.h"
 #include "supervisor/control/protocol.h"
-#include "supervisor/control/reload_answer.h"
 #include "supervisor/kernel/peer_user.h"
 #include "supervisor/loop/accept_pause.h"
 
@@ -51,13 +50,18 @@ void send_away(StrangersFile socket, const control::Refusal& refusal) {
 
 }  // namespace
 
+std::string ControlServer::Identity::hello() const {
+  return hello_line(kind, name, pid, refused_upgrades);
+}
+
 ControlServer::ControlServer(EventLoop& loop, SessionResources& resources, const Identity& identity,
                              const KnownSessions& sessions, std::chrono::milliseconds patience)
     : loop_(loop),
       descriptors_(resources.descriptors),
       tally_(resources.tally),
       patience_(patience),
-      hello_(hello_line(identity.kind, identity.name, identity.pid)),
+      identity_(identity),
+      hello_(identity.hello()),
       answers_(loop, sessions, std::bind_front(&ControlServer::deliver, this),
                std::bind_front(&ControlServer::tell, this)),
       detaches_(loop, sessions, std::bind_front(&ControlServer::deliver, this),
@@ -153,6 +157,10 @@ bool ControlServer::hear(Client& client) {
       if (act) tell(*act);
       return true;
     }
+    if (request && upgrade_desk_ != nullptr && std::holds_alternative<Upgrade>(*request)) {
+      ask_for_upgrade(client, std::get<Upgrade>(*request), std::move(act));
+      return true;
+    }
     if (request) {
       AnswerQueue& queue = queue_for(*request);
       if (&queue == &detaches_ && detaches_.waiting() == kMostWaitingDetaches) {
@@ -191,6 +199,7 @@ void ControlServer::deliver(AnswerQueue::ClientNumber number, ControlAnswer answ
 void ControlServer::deliver_to(Clients::iterator client, ControlAnswer answer) {
   client->waits_for_answer = false;
   client->waits_for_reading = 0;
+  client->waits_for_upgrade = false;
   ControlConnection& connection = client->connection;
   // Descriptors do not wait here for clients that do not read.
   const bool fits =
@@ -203,25 +212,6 @@ void ControlServer::deliver_to(Clients::iterator client, ControlAnswer answer) {
   } catch (const std::bad_alloc&) {  // it would wait for ever
   }
   drop(client);
-}
-
-void ControlServer::reload_by(Reloader& reloader) {
-  reloader_ = &reloader;
-  reloader.tell([this](Reloader::Reading reading, const SteeringUpdate& update) {
-    deliver_reload(reading, update);
-  });
-}
-
-void ControlServer::deliver_reload(Reloader::Reading reading, const SteeringUpdate& update) {
-  // What they ask next may drop others.
-  std::vector<AnswerQueue::ClientNumber> asked;
-  for (const Client& client : clients_) {
-    if (client.waits_for_reading == reading) asked.push_back(client.number);
-  }
-  if (asked.empty() && reload_acts_.empty()) return;
-  const std::string line = answer_reload(update);
-  for (const AuditRecord& act : reload_acts_.take(reading, line)) tell(act);
-  for (const auto number : asked) deliver(number, line);
 }
 
 bool ControlServer::go_on(Clients::iterator client) {
@@ -333,10 +323,6 @@ void ControlServer::tell(const AuditRecord& act) noexcept {
     if (is_followed()) deliver_lines({act_line(act)}, 0);
   } catch (const std::bad_alloc&) {  // whoever asked is to have the answer all the same
   }
-}
-
-void ControlServer::give_up_reloads() {
-  for (const AuditRecord& act : reload_acts_.take_rest()) tell(act);
 }
 
 void ControlServer::finish_following(std::chrono::milliseconds bound) {

@@ -33,6 +33,7 @@
 #include "supervisor/control/control_socket.h"
 #include "supervisor/control/named_registry.h"
 #include "supervisor/control/reload_acts.h"
+#include "supervisor/control/upgrade_desk.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/resources/descriptor_share.h"
 #include "supervisor/session/reloader.h"
@@ -54,6 +55,9 @@ class ControlServer {
     std::string kind;  ///< "run" or "agent"
     std::string name;  ///< empty: none
     pid_t pid = ::getpid();
+    std::uint32_t refused_upgrades = 0;  ///< KeptUpgrade
+
+    [[nodiscard]] std::string hello() const;
   };
 
   /// `resources`: borrowed.
@@ -69,6 +73,8 @@ class ControlServer {
   }
   /// How to answer Reload; borrowed, and nobody else is told of it. Before the first client.
   void reload_by(Reloader& reloader);
+  /// The same for Upgrade.
+  void upgrade_by(UpgradeDesk& desk);
   /// Clients may connect there from now on. Once.
   void listen(ControlSocket socket);
   /// Serves a client that is connected already; one that `follows` does so from now on.
@@ -122,6 +128,8 @@ class ControlServer {
   bool hear(Client& client);
   void deliver(AnswerQueue::ClientNumber number, ControlAnswer answer);
   void deliver_to(Clients::iterator client, ControlAnswer answer);
+  /// Hands the wish on, or refuses it.
+  void ask_for_upgrade(Client& client, const Upgrade& request, std::optional<AuditRecord> act);
   void deliver_reload(Reloader::Reading reading, const SteeringUpdate& update);
   /// Writes what the client takes, and watches it for what is to come. False where it is to be
   /// dropped.
@@ -134,11 +142,13 @@ class ControlServer {
   DescriptorShare descriptors_;
   CallTally& tally_;
   const std::chrono::milliseconds patience_;
-  const std::string hello_;
+  Identity identity_;
+  std::string hello_;
   AnswerQueue::ClientNumber last_number_ = 0;
   Clients clients_;
   Reloader* reloader_ = nullptr;  ///< null: there is no configuration
   ReloadActs reload_acts_;
+  UpgradeDesk* upgrade_desk_ = nullptr;  ///< null: there is no keeper
   AnswerQueue answers_;
   AnswerQueue detaches_;
   CallFeed feed_;

@@ -22,6 +22,12 @@ class ControlSocket {
   /// A socket file without a listener is replaced; no other file is touched.
   static Result<ControlSocket, control::Trouble> listen_at(const std::string& path);
 
+  /// One that another program of this process listens at.
+  static ControlSocket take(UniqueFd fd, SocketFile file) {
+    return {std::move(fd), std::move(file)};
+  }
+  [[nodiscard]] const SocketFile& file() const { return file_; }
+
   /// Readable when a client wants to connect.
   [[nodiscard]] int fd() const { return fd_.get(); }
   /// The next connection, as accept_connection() has it. Who is there is for the caller to look at.

@@ -5,11 +5,13 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 
 namespace shmvisor {
 
 /// Of ControlServer::Identity. `name`: empty for none.
-std::string hello_line(const std::string& kind, const std::string& name, pid_t pid);
+std::string hello_line(const std::string& kind, const std::string& name, pid_t pid,
+                       std::uint32_t refused_upgrades);
 
 }  // namespace shmvisor

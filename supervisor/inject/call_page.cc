@@ -16,6 +16,7 @@
 #include "policy/base/held_locks.h"
 #include "supervisor/credentials/borrowed_identity.h"
 #include "supervisor/inject/bit_claim.h"
+#include "supervisor/keeper/kept_store.h"
 #include "supervisor/kernel/descriptor_path.h"
 #include "supervisor/kernel/uapi.h"
 #include "supervisor/procfs/task_status.h"
@@ -81,6 +82,12 @@ bool draw(Numbers& numbers) {
 
 std::unique_ptr<CallPage> CallPage::create(KernelFeatures& features) {
   if (page_code::bytes().empty() || !features.usable(KernelFeature::kCallPage)) return nullptr;
+  if (kept_ != nullptr && kept_->file.load() >= 0) {
+    if (!knows(*kept_)) return nullptr;
+    return std::unique_ptr<CallPage>(new CallPage(UniqueFd(kept_->file.load()), kept_->address,
+                                                  kept_->signature, kept_->drawn_for_stubs,
+                                                  kept_->filters_of_callers));
+  }
   std::uint64_t place = 0;
   std::uint64_t signature = 0;
   std::array<std::uint64_t, 3> for_stubs{};
@@ -95,12 +102,31 @@ std::unique_ptr<CallPage> CallPage::create(KernelFeatures& features) {
                                 F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
     UniqueFd readable(::open(descriptor_path(file).c_str(), O_RDONLY | O_CLOEXEC));
     if (written && sealed && readable.valid() && executable(readable.get())) {
+      if (kept_ != nullptr) {
+        kept_->address = address;
+        kept_->signature = signature;
+        kept_->drawn_for_stubs = for_stubs;
+        kept_->filters_of_callers = status->seccomp_filters + 1;
+        kept_->file.store(readable.get());
+        KeptStore::ours().note_descriptor("call page", readable.get());
+      }
       return std::unique_ptr<CallPage>(new CallPage(std::move(readable), address, signature,
                                                     for_stubs, status->seccomp_filters + 1));
     }
   }
   features.mark_absent(KernelFeature::kCallPage);
   return nullptr;
+}
+
+bool CallPage::knows(const KeptCallPage& kept) {
+  if (kept.file.load() < 0) return true;
+  Page there(2 * kPageBytes);
+  Page ours = page_with(kept.signature);
+  const Page slots = slots_at(kept.address + kPageBytes);
+  ours.insert(ours.end(), slots.begin(), slots.end());
+  return ::pread(kept.file.load(), there.data(), there.size(), 0) ==
+             static_cast<ssize_t>(there.size()) &&
+         there == ours;
 }
 
 std::array<std::uint64_t, 6> CallPage::mapping(int fd) const {

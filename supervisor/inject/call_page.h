@@ -48,6 +48,7 @@
 #include "policy/base/unique_fd.h"
 #include "supervisor/credentials/thread_identity.h"
 #include "supervisor/inject/arch/page_code.h"
+#include "supervisor/inject/kept_call_page.h"
 #include "supervisor/inject/lent_descriptor.h"
 #include "supervisor/inject/loans.h"
 #include "supervisor/inject/stopped_thread.h"
@@ -67,6 +68,12 @@ class CallPage {
 
   /// Null where this machine has no executable memfds.
   static std::unique_ptr<CallPage> create(KernelFeatures& features);
+
+  /// The page that is made next is noted there, or is the one that is noted there already.
+  static void keep_in(KeptCallPage& kept) { kept_ = &kept; }
+  [[nodiscard]] static const KeptCallPage* kept() { return kept_; }
+  /// Whether this build makes the same page: callers have that one, and it speaks to us.
+  [[nodiscard]] static bool knows(const KeptCallPage& kept);
 
   [[nodiscard]] const LentDescriptor& file() const { return file_; }
   /// mmap(2)'s arguments that put it into a caller, which has it as descriptor `fd`.
@@ -142,6 +149,8 @@ class CallPage {
         signature_(signature),
         drawn_for_stubs_(drawn_for_stubs),
         filters_of_callers_(filters_of_callers) {}
+
+  static inline KeptCallPage* kept_ = nullptr;
 
   [[nodiscard]] std::uint64_t slot_address(std::size_t slot) const;
   const UniqueFd fd_;

@@ -21,6 +21,10 @@ class JoinSocket {
  public:
   static Result<JoinSocket, std::string> listen_at(const std::string& path);
 
+  /// One that another program of this process listens at.
+  static JoinSocket take(UniqueFd fd, SocketFile file) { return {std::move(fd), std::move(file)}; }
+  [[nodiscard]] const SocketFile& file() const { return file_; }
+
   /// Readable when a process wants to connect.
   [[nodiscard]] int fd() const { return fd_.get(); }
   /// See accept_connection().

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 namespace shmvisor {
@@ -86,7 +87,7 @@ std::vector<CallSlots::Left> CallSlots::take_left() {
     CallSlot& slot = slots_[number];
     const std::uint32_t flags = slot.flags.load();
     slot.deaths = (flags & CallSlot::kInService) != 0 ? slot.deaths + 1 : 0;
-    set(slot, CallSlot::kInService, false);
+    set(slot, CallSlot::kInService | CallSlot::kBegun, false);
     const bool refused = slot.state.load() == CallSlot::kReceived && slot.deaths >= kMostDeaths;
     if (refused) decide(slot, -ENOMEM);
     all.emplace_back(left_in(number)).refused = refused;
@@ -129,6 +130,14 @@ void CallSlots::received(CallSlot& slot) {
   slot.state.store(CallSlot::kReceived, std::memory_order_release);
   const MutexLock lock(mutex_);
   enter(number_of(slot));
+}
+
+void CallSlots::begin_unless_paused(CallSlot& slot) {
+  // In this order: who pauses looks for calls that have begun afterwards.
+  set(slot, CallSlot::kBegun, true);
+  if (file_.header().paused.load() == 0) return;
+  set(slot, CallSlot::kBegun, false);
+  for (;;) std::this_thread::sleep_for(std::chrono::seconds(1));
 }
 
 void CallSlots::give_back(CallSlot& slot) {

@@ -79,11 +79,16 @@ class CallSlots {
   [[nodiscard]] journal::CallSlot* take(int listener, std::chrono::milliseconds bound);
   /// What the kernel wrote there is a call.
   void received(journal::CallSlot& slot);
+  /// The call that was received there is about to be served. Where the server is about to be
+  /// replaced this does not return: the call is the next one's.
+  void begin_unless_paused(journal::CallSlot& slot);
   /// Nothing was received into it.
   void give_back(journal::CallSlot& slot);
   /// A thread is busy with the call from now on, or puts it aside.
   void serve(std::uint64_t call) { set_flag(call, journal::CallSlot::kInService, true); }
-  void put_aside(std::uint64_t call) { set_flag(call, journal::CallSlot::kInService, false); }
+  void put_aside(std::uint64_t call) {
+    set_flag(call, journal::CallSlot::kInService | journal::CallSlot::kBegun, false);
+  }
   /// The result is about to be delivered.
   void deliver(std::uint64_t call, std::int64_t result);
   /// It was delivered, or the caller is gone.

@@ -55,6 +55,18 @@ bool is_as_made(const StateHeader& header) {
          header.areas_at == made.areas_at && header.file_bytes == made.file_bytes;
 }
 
+/// Empty: none.
+std::string trouble_with(const StateHeader& header, std::uint64_t bytes) {
+  if (header.magic != StateHeader::kMagic) return "is no state of a shmvisor";
+  if (header.byte_order != StateHeader::kByteOrder) return "has another byte order";
+  if (header.version != journal::kVersion) {
+    return "is of version " + std::to_string(header.version) +
+           ", which this shmvisor does not know";
+  }
+  const bool fits = bytes == header.file_bytes && is_as_made(header);
+  return fits ? "" : "has parts of other sizes than this shmvisor knows";
+}
+
 }  // namespace
 
 Result<std::unique_ptr<StateFile>, std::string> StateFile::create(std::uint64_t area_bytes) {
@@ -64,7 +76,7 @@ Result<std::unique_ptr<StateFile>, std::string> StateFile::create(std::uint64_t 
   if (!file.valid() || ::ftruncate(file.get(), static_cast<off_t>(header.file_bytes)) != 0) {
     return words_of(errno, header.file_bytes);
   }
-  auto made = map(std::move(file), header.file_bytes);
+  auto made = map(file, header.file_bytes);
   if (!made) return made;
   StateHeader& there = (*made)->header();
   fill(there, header.area_bytes);
@@ -72,27 +84,22 @@ Result<std::unique_ptr<StateFile>, std::string> StateFile::create(std::uint64_t 
   return made;
 }
 
-Result<std::unique_ptr<StateFile>, std::string> StateFile::open(UniqueFd file) {
+Result<std::unique_ptr<StateFile>, std::string> StateFile::open(UniqueFd& file) {
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) return words_of(errno);
   const auto bytes = static_cast<std::uint64_t>(status.st_size);
-  if (bytes < in_pages(sizeof(StateHeader))) return std::string("is no state of a shmvisor");
-  auto opened = map(std::move(file), bytes);
-  if (!opened) return opened;
-  const StateHeader& header = (*opened)->header();
-  if (header.magic != StateHeader::kMagic) return std::string("is no state of a shmvisor");
-  if (header.byte_order != StateHeader::kByteOrder) return std::string("has another byte order");
-  if (header.version != journal::kVersion) {
-    return "is of version " + std::to_string(header.version) +
-           ", which this shmvisor does not know";
-  }
-  if (bytes != header.file_bytes || !is_as_made(header)) {
-    return std::string("has parts of other sizes than this shmvisor knows");
-  }
-  return opened;
+  const std::uint64_t header_bytes = in_pages(sizeof(StateHeader));
+  if (bytes < header_bytes) return std::string("is no state of a shmvisor");
+  void* const memory = ::mmap(nullptr, header_bytes, PROT_READ, MAP_SHARED, file.get(), 0);
+  if (memory == MAP_FAILED) return words_of(errno, header_bytes);
+  std::string trouble = trouble_with(*static_cast<const StateHeader*>(memory), bytes);
+  ::munmap(memory, header_bytes);
+  if (!trouble.empty()) return trouble;
+  return map(file, bytes);
 }
 
-Result<std::unique_ptr<StateFile>, std::string> StateFile::map(UniqueFd file, std::uint64_t bytes) {
+Result<std::unique_ptr<StateFile>, std::string> StateFile::map(UniqueFd& file,
+                                                               std::uint64_t bytes) {
   void* const memory =
       ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file.get(), 0);
   if (memory == MAP_FAILED) return words_of(errno, bytes);

@@ -27,8 +27,9 @@ class StateFile {
   /// A new one. Errors: a clause that follows "the state".
   static Result<std::unique_ptr<StateFile>, std::string> create(
       std::uint64_t area_bytes = kAreaBytes);
-  /// One that another build may have made. What it does not know is refused.
-  static Result<std::unique_ptr<StateFile>, std::string> open(UniqueFd file);
+  /// One that another build may have made. What this build does not know is refused, and stays the
+  /// caller's.
+  static Result<std::unique_ptr<StateFile>, std::string> open(UniqueFd& file);
   StateFile(const StateFile&) = delete;
   StateFile& operator=(const StateFile&) = delete;
   ~StateFile();
@@ -49,7 +50,7 @@ class StateFile {
  private:
   StateFile(UniqueFd file, std::byte* memory, std::uint64_t bytes)
       : file_(std::move(file)), memory_(memory), bytes_(bytes) {}
-  static Result<std::unique_ptr<StateFile>, std::string> map(UniqueFd file, std::uint64_t bytes);
+  static Result<std::unique_ptr<StateFile>, std::string> map(UniqueFd& file, std::uint64_t bytes);
 
   template <typename Kind>
   [[nodiscard]] Kind* at(std::uint64_t place) const {

@@ -56,7 +56,8 @@ struct StateHeader {
   std::atomic<std::uint64_t> current;
   /// Not 0: a change could not be written, so what is here is not the state.
   std::atomic<std::uint32_t> incomplete;
-  std::uint32_t zero;
+  /// Not 0: the server is about to be replaced, and begins to serve no further call.
+  std::atomic<std::uint32_t> paused;
   std::array<AreaHeader, 2> areas;
 };
 static_assert(sizeof(StateHeader) == 136);
@@ -93,6 +94,8 @@ struct CallSlot {
   };
   static constexpr std::uint32_t kInService = 1;  ///< a thread is busy with it, it does not wait
   static constexpr std::uint32_t kMarked = 2;     ///< its caller bears a mark: see CallSlots
+  /// It was received, and no pause hindered it; kInService is what comes next.
+  static constexpr std::uint32_t kBegun = 4;
 
   std::atomic<std::uint32_t> state;
   std::atomic<std::uint32_t> flags;

@@ -1,9 +1,9 @@
 #include "supervisor/keeper/keeper_page.h"
 
-#include "supervisor/kernel/shared_object.h"
+#include "supervisor/keeper/kept_store.h"
 
 namespace shmvisor {
 
-KeeperPage* KeeperPage::create() { return make_shared_object<KeeperPage>(); }
+KeeperPage* KeeperPage::create() { return KeptStore::ours().object<KeeperPage>("page"); }
 
 }  // namespace shmvisor

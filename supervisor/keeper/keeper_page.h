@@ -30,6 +30,7 @@ struct FuseBeginning {
 };
 
 struct KeeperPage {
+  static constexpr std::uint32_t kLayout = 1;  ///< KeptStore
   static constexpr int kNone = -1;
 
   /// Null where there is no memory.

@@ -1,10 +1,12 @@
 #include "supervisor/keeper/kept_visitors.h"
 
-#include "supervisor/kernel/shared_object.h"
+#include "supervisor/keeper/kept_store.h"
 
 namespace shmvisor {
 
-KeptVisitors* KeptVisitors::create() { return make_shared_object<KeptVisitors>(); }
+KeptVisitors* KeptVisitors::create(const std::string& of) {
+  return KeptStore::ours().object<KeptVisitors>("visitors of " + of);
+}
 
 void KeptVisitors::list_descriptors(std::vector<int>& all) {
   if (owner.told.load()) all.push_back(owner.file.load());

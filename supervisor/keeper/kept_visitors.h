@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "supervisor/keeper/keeper_page.h"
@@ -74,8 +75,10 @@ class KeptVisitors : public KeptTable<KeptVisitor, 1024> {
  public:
   static constexpr std::size_t kMostDescriptors = 7 * kMost;
 
-  /// Null where there is no memory.
-  static KeptVisitors* create();
+  static constexpr std::uint32_t kLayout = 1;  ///< KeptStore
+
+  /// Null where there is no memory. `of`: whose they are, of the several that a keeper may have.
+  static KeptVisitors* create(const std::string& of = "run");
 
   /// Of the registry that they share, where nothing else notes it.
   KeptOwner owner;

@@ -26,6 +26,16 @@ class SocketFile {
   /// bind(2), listen(2) and unlink(2).
   static Result<SocketFile> listen_at(const std::string& path, const UniqueFd& socket, int backlog);
 
+  struct Place {
+    std::string path;
+    dev_t device = 0;
+    ino_t inode = 0;
+  };
+  /// Of a file that another program of this process has bound.
+  explicit SocketFile(Place place)
+      : path_(std::move(place.path)), device_(place.device), inode_(place.inode) {}
+  [[nodiscard]] Place place() const { return {path_, device_, inode_}; }
+
   SocketFile(SocketFile&& other) noexcept
       : path_(std::exchange(other.path_, "")), device_(other.device_), inode_(other.inode_) {}
   SocketFile& operator=(SocketFile&&) = delete;

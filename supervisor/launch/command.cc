@@ -287,6 +287,7 @@ Result<Command, Failure> Command::start(const std::vector<std::string>& argument
 
 UniqueFd Command::ipc_namespace() const {
   if (!made_ipc_) return UniqueFd();
+  if (known_ipc_ >= 0) return UniqueFd(::fcntl(known_ipc_, F_DUPFD_CLOEXEC, 0));
   return UniqueFd(::open(proc_path(pid_, "ns/ipc").c_str(), O_RDONLY | O_CLOEXEC));
 }
 

@@ -51,6 +51,24 @@ class Command {
       const InheritedState& inherited, ProcMounts& mounts, KernelFeatures& features,
       IpcOf ipc_of = IpcOf::kSupervisor, const std::function<void()>& meanwhile = [] {});
 
+  /// One that runs already, and that another program of this process has started.
+  struct Running {
+    pid_t pid = 0;
+    std::string name;
+    int listener = -1;
+    WaitKind wait_kind = WaitKind::kUnknown;
+    int connection = -1;     ///< of the files in /proc; -1: none
+    int ipc_namespace = -1;  ///< its own; -1: none
+  };
+  explicit Command(const Running& running)
+      : pid_(running.pid),
+        name_(running.name),
+        listener_(running.listener),
+        wait_kind_(running.wait_kind),
+        connection_(running.connection),
+        made_ipc_(running.ipc_namespace >= 0),
+        known_ipc_(running.ipc_namespace) {}
+
   [[nodiscard]] pid_t pid() const { return pid_; }
   /// The listener; the owner is the caller from now on.
   [[nodiscard]] UniqueFd take_listener() { return std::move(listener_); }
@@ -58,6 +76,7 @@ class Command {
   [[nodiscard]] WaitKind wait_kind() const { return wait_kind_; }
   /// The connection of the files in /proc; the owner is the caller from now on. Invalid without
   /// files.
+  [[nodiscard]] int connection_fd() const { return connection_.get(); }
   [[nodiscard]] UniqueFd take_connection() { return std::move(connection_); }
   /// Whether the child waits for a file system that another shmvisor makes; take_mount() before
   /// go_on().
@@ -99,6 +118,7 @@ class Command {
   UniqueFd connection_;
   bool wants_mount_ = false;
   bool made_ipc_ = false;
+  int known_ipc_ = -1;  ///< that namespace, where it is open already; not ours to close
   std::optional<Errno> ipc_refused_;
   UniqueFd mount_;
   ProcMountFailure missing_mount_;

@@ -143,6 +143,12 @@ void GroupSignals::dismiss_witness() {
   if (asked_for_ == 0) give_up();
 }
 
+void GroupSignals::leave() {
+  if (witness_ != nullptr) give_up();
+  again_.cancel();
+  witness_.reset();
+}
+
 bool GroupSignals::was_for_group(const signalfd_siginfo& info) {
   const GroupWitness::Heard same{static_cast<int>(info.ssi_signo), info.ssi_code,
                                  static_cast<pid_t>(info.ssi_pid), info.ssi_uid};

@@ -44,6 +44,8 @@ class GroupSignals {
   void all_added();
   /// Ends the witness, once it has answered what it was asked, or has not in time.
   void dismiss_witness();
+  /// Hands over all that waits, and ends the witness at once: this program is about to end.
+  void leave();
 
  private:
   void ask();

@@ -223,14 +223,15 @@ bool InitLoop::reap() {
     }
     siginfo_t dead{};
     ::waitid(P_PID, static_cast<id_t>(seen.si_pid), &dead, WEXITED | WNOHANG | __WNOTHREAD);
-    if (seen.si_pid == other_child_) {
-      other_child_ = 0;
+    if (const auto other = std::ranges::find(others_, seen.si_pid, &OtherChild::pid);
+        other != others_.end()) {
       // Which may have another one watched.
-      const auto ended = std::exchange(other_ended_, nullptr);
+      const auto ended = std::move(other->ended);
+      others_.erase(other);
       ended(seen);
       continue;
     }
-    if (seen.si_pid != command_) continue;
+    if (seen.si_pid != command_ || status_) continue;
     group_.leave(command_);
     status_ =
         seen.si_code == CLD_EXITED ? seen.si_status : exit_status::kSignalBase + seen.si_status;
@@ -240,8 +241,7 @@ bool InitLoop::reap() {
 }
 
 void InitLoop::watch_child(pid_t pid, std::function<void(const siginfo_t&)> ended) {
-  other_ended_ = std::move(ended);
-  other_child_ = pid;
+  others_.push_back({pid, std::move(ended)});
 }
 
 bool InitLoop::follow_stop() {

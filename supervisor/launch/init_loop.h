@@ -26,6 +26,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "policy/base/unique_fd.h"
 #include "supervisor/launch/command_watch.h"
@@ -62,8 +63,12 @@ class InitLoop : public CommandWatch {
   void tell(std::function<void()> told) { told_ = std::move(told); }
   [[nodiscard]] const std::optional<int>& status() const { return status_; }
   [[nodiscard]] bool told_to_end() const { return told_to_end_; }
-  /// Another child; `ended` is called once it is reaped, unless another one is watched then.
+  /// Another child; `ended` is called once it is reaped.
   void watch_child(pid_t pid, std::function<void(const siginfo_t&)> ended);
+  /// The command had ended before, with this status.
+  void begin_ended(int status) { status_ = status; }
+  /// This program is about to be replaced: nothing that was read is lost, and no process is left.
+  void leave() { got_.leave(); }
   /// Of the witness; -1 without one.
   [[nodiscard]] int witness_fd() const { return got_.witness_fd(); }
   /// Looks for children that have ended or stopped already.
@@ -91,8 +96,11 @@ class InitLoop : public CommandWatch {
   std::optional<int> status_;
   bool told_to_end_ = false;
   std::function<void()> told_ = [] {};
-  pid_t other_child_ = 0;
-  std::function<void(const siginfo_t&)> other_ended_;
+  struct OtherChild {
+    pid_t pid;
+    std::function<void(const siginfo_t&)> ended;
+  };
+  std::vector<OtherChild> others_;
   EventLoop::Source parent_ended_;
   /// Paused for a moment after a SIGCHLD that told of a ptrace-stop only.
   EventLoop::Source signals_came_;

@@ -19,6 +19,23 @@
 
 namespace shmvisor {
 
+/// Names of what it keeps (KeptStore).
+namespace kept_run {
+inline constexpr const char* kCommand = "command";
+inline constexpr const char* kCommandName = "command name";
+inline constexpr const char* kListener = "listener";
+inline constexpr const char* kWaitKind = "wait kind";
+inline constexpr const char* kConnection = "files";
+inline constexpr const char* kIpcNamespace = "IPC namespace";
+inline constexpr const char* kControlSocket = "control socket";
+inline constexpr const char* kJoinSocket = "join socket";
+inline constexpr const char* kName = "name";
+inline constexpr const char* kOwnGroup = "own group";
+inline constexpr const char* kSignalGroup = "signal group";
+inline constexpr const char* kParentPid = "pid of the parent";  ///< that is watched
+inline constexpr const char* kParent = "parent";
+}  // namespace kept_run
+
 /// Precondition: launched.kept. `socket`: where others may join. Answers the run's exit status.
 int run_kept(const Launched& launched, UniqueFd listener, std::optional<JoinSocket> socket,
              ServingRun::Groundwork groundwork);

@@ -14,6 +14,7 @@
 #include "policy/filter/filter_program.h"
 #include "supervisor/audit/process_audit.h"
 #include "supervisor/join/join_connection.h"
+#include "supervisor/keeper/kept_store.h"
 #include "supervisor/kernel/yama.h"
 #include "supervisor/launch/command.h"
 #include "supervisor/launch/ending_signals.h"
@@ -23,6 +24,7 @@
 #include "supervisor/launch/launched.h"
 #include "supervisor/launch/own_capability.h"
 #include "supervisor/launch/parent_watch.h"
+#include "supervisor/launch/resumed_run.h"
 #include "supervisor/launch/role_search.h"
 #include "supervisor/launch/server_watch.h"
 #include "supervisor/launch/serving_run.h"
@@ -138,8 +140,7 @@ int run_command(const RunOptions& options, KernelFeatures& features) {
                  "/proc is not mounted here, hidden, or another pid namespace's: nothing else "
                  "tells who calls; mount it"});
   }
-  // A keeper is cloned, and has no thread.
-  if (options.keeper) let_process_log_have_thread(false);
+  if (KeptStore::ours().resumes()) return resume_run(options, features);
   const auto filter = build_filter_program();
   if (!filter) {
     return fail({exit_status::kOwnFailure, std::string("cannot build the seccomp filter: ") +

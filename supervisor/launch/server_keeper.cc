@@ -10,6 +10,8 @@
 #include <new>
 #include <utility>
 
+#include "supervisor/keeper/kept_store.h"
+#include "supervisor/keeper/program_exec.h"
 #include "supervisor/keeper/server_clone.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/log/process_log.h"
@@ -47,6 +49,10 @@ ServerKeeper::ServerKeeper(EventLoop& loop, const Kept& kept, Plan plan, int oth
   if (const auto open = numbered_entries("/proc/self/fd")) own_ = *open;
   std::erase_if(own_, [](int fd) { return ::fcntl(fd, F_GETFD) < 0; });  // that of the list
   std::erase(own_, other);
+  const std::vector<int>& left = KeptStore::ours().inherited();
+  std::erase_if(own_, [&left](int fd) { return std::ranges::binary_search(left, fd); });
+  for (const int fd : way_back())
+    std::erase(own_, fd);  // servers' files come to have their numbers
   std::ranges::sort(own_);
 }
 
@@ -58,6 +64,11 @@ void ServerKeeper::start() {
     return;
   }
   dead_left_ = false;
+  if (const auto replace = std::exchange(replace_, nullptr)) {
+    clone_again_.set(Clock::now() + kBeforeCloningAgain);  // where that runs out of memory
+    replace();
+    clone_again_.cancel();
+  }
   const auto server = clone_server();
   if (!server) {
     spdlog::error("no new server: {}", std::strerror(server.error().value()));
@@ -73,10 +84,40 @@ void ServerKeeper::start() {
       end_process_at_once(plan_.serve());
     }();
   }
+  server_ = *server;
   plan_.started(*server);
 }
 
+void ServerKeeper::replace_server(std::function<void()> replace) {
+  replace_ = std::move(replace);
+  if (server_ != 0) {
+    ::kill(server_, SIGKILL);
+  } else {
+    clone_again_.set(Clock::now());
+  }
+}
+
+void ServerKeeper::own(int fd) {
+  const auto place = std::ranges::lower_bound(own_, fd);
+  own_.insert(place, fd);
+}
+
+Result<std::vector<int>, std::string> ServerKeeper::taken_over() {
+  const auto open = numbered_entries("/proc/self/fd");
+  if (!open) return std::string("descriptors cannot be listed; raise RLIMIT_NOFILE");
+  std::vector<int> all;
+  named_.clear();
+  plan_.name_kept(named_);
+  std::ranges::sort(named_);
+  for (const int fd : *open) {
+    const bool is_own = std::ranges::binary_search(own_, fd);
+    if (!is_own && (page_.descriptors.kept(fd) || is_kept(fd))) all.push_back(fd);
+  }
+  return all;
+}
+
 void ServerKeeper::see_end(const siginfo_t& end) {
+  server_ = 0;
   if (const int status = page_.status.load(); status != KeeperPage::kNone) {
     status_ = status;
     return;
@@ -87,6 +128,10 @@ void ServerKeeper::see_end(const siginfo_t& end) {
   }
   dead_left_ = true;
   clone_again_.set(Clock::now());  // also where what follows runs out of memory
+  if (replace_) {
+    page_.was_killed.store(true);
+    return start();
+  }
   const std::string how = end.si_code == CLD_EXITED
                               ? "ended with status " + std::to_string(end.si_status)
                               : "was ended by signal " + std::to_string(end.si_status);

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "policy/base/result.h"
 #include "policy/base/unique_fd.h"
 #include "supervisor/launch/closing_of_the_dead.h"
 #include "supervisor/launch/kept.h"
@@ -43,7 +44,8 @@ class ServerKeeper {
     std::function<bool(int)> keeps = [](int) { return false; };
   };
 
-  /// All descriptors that are open now are the keeper's own, but for `other`.
+  /// All descriptors that are open now are the keeper's own, but for `other`, and for what servers
+  /// of another program of this process have left.
   ServerKeeper(EventLoop& loop, const Kept& kept, Plan plan, int other = -1);
 
   /// Whether descriptors can be listed. Precondition of all else.
@@ -52,6 +54,15 @@ class ServerKeeper {
   void see_end(const siginfo_t& end);
   /// At the end: also what is named. Our own end would wait for the last close of each.
   void close_what_is_left();
+  /// Ends the server, and calls `replace` once what only that had open is closed. Where it returns,
+  /// another server goes on. It is not a death.
+  void replace_server(std::function<void()> replace);
+  /// A descriptor that the keeper has opened later, and that stays when a server dies; until
+  /// disown().
+  void own(int fd);
+  void disown(int fd) { std::erase(own_, fd); }
+  /// Those that are open now and that a next server takes over, beyond the keeper's own.
+  [[nodiscard]] Result<std::vector<int>, std::string> taken_over();
   /// When it is over: the exit status.
   [[nodiscard]] const std::optional<int>& status() const { return status_; }
 
@@ -70,9 +81,11 @@ class ServerKeeper {
   EventLoop::Timer clone_again_;
   EventLoop::Timer look_again_;  ///< while processes close what a server had
   ClosingOfTheDead closing_;
-  std::vector<int> own_;    ///< sorted
-  std::vector<int> named_;  ///< sorted
-  bool dead_left_ = false;  ///< what a server that died had open may be open still
+  pid_t server_ = 0;
+  std::function<void()> replace_;  ///< null: the server is not to be replaced
+  std::vector<int> own_;           ///< sorted
+  std::vector<int> named_;         ///< sorted
+  bool dead_left_ = false;         ///< what a server that died had open may be open still
   std::deque<Clock::time_point> deaths_;
   std::optional<int> status_;
 };

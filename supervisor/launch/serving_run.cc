@@ -195,8 +195,9 @@ std::optional<Failure> ServingRun::open_control() {
   const RunOptions& options = launched_.options;
   const bool has_clients_of_ours = options.trace || options.report || !options.save_path.empty();
   if (!options.control.wanted() && !has_clients_of_ours) return std::nullopt;
+  const std::uint32_t refused = launched_.kept ? launched_.kept->upgrade.refused.load() : 0;
   control_.emplace(loop_, *resources_,
-                   ControlServer::Identity{"run", options.control.name, launched_.pid()},
+                   ControlServer::Identity{"run", options.control.name, launched_.pid(), refused},
                    [session = session_] {
                      return std::vector<NamedSession>{{kMainRegistry, session}};
                    });
@@ -212,6 +213,7 @@ std::optional<Failure> ServingRun::open_control() {
     if (!reloader_->valid()) return no_descriptor();
     control_->reload_by(*reloader_);
   }
+  if (upgrade_desk_) control_->upgrade_by(*upgrade_desk_);
   if (!groundwork_.control) {
     if (auto failure = open_control_socket(options, groundwork_)) return failure;
   }
@@ -232,11 +234,14 @@ std::optional<Failure> ServingRun::start() {
   if (launched_.is_first()) {
     if (auto failure = restore_file(launched_, *session_->registries().initial())) return failure;
   }
+  if (const Kept* const kept = launched_.kept) {
+    upgrade_desk_.emplace(loop_, kept->upgrade, kept->upgrade_asked, kept->upgrade_answered);
+  }
   if (auto failure = open_control()) return failure;
   if (const auto trouble = begin_process_audit()) return own_failure(*trouble);
   audit(AuditLog::kNobody, [this] {
     if (launched_.is_first()) return record_of_command("start");
-    return std::move(AuditRecord("takeover").add("pid", ::getpid()));
+    return record_of_takeover();
   });
   // It may begin with calls, in threads that need our signal handler.
   if (kept_state_ != nullptr) kept_state_->bring_back(served_, joined_ ? &*joined_ : nullptr);

@@ -97,6 +97,7 @@ class ServingRun {
   std::optional<JoinedCommands> joined_;
   std::optional<OrphanCleanup> cleanup_;
   std::optional<Reloader> reloader_;
+  std::optional<UpgradeDesk> upgrade_desk_;
   std::optional<ControlServer> control_;
   std::optional<SideClient> tracer_;
   OtherDescendants below_;

@@ -110,6 +110,7 @@ Result<seccomp_notif> Listener::receive_noted() {
     return error;
   }
   slots_->received(*slot);
+  slots_->begin_unless_paused(*slot);
   return slot->notification;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "supervisor/keeper/kept_store.h"
 #include "supervisor/procfs/proc_file.h"
 #include "supervisor/resources/map_descriptors.h"
 
@@ -21,6 +22,7 @@ constexpr std::int64_t kMostCallsAtOnce = 1024;
 constexpr std::int64_t kMostRemembered = 256;
 /// However many there may be: with each segment goes some memory of ours, up to 1 KiB.
 constexpr std::int64_t kMostKept = 1 << 18;
+constexpr const char* kPlannedWith = "descriptors before servers";
 
 }  // namespace
 
@@ -44,7 +46,11 @@ DescriptorPlan DescriptorPlan::of_this_process() {
   ::getrlimit(RLIMIT_NOFILE, &limit);
   // The folder itself is among them for a moment.
   const auto open = numbered_entries("/proc/self/fd");
-  const auto count = open ? static_cast<std::int64_t>(open->size()) : 0;
+  auto count = open ? static_cast<std::int64_t>(open->size()) : 0;
+  // A program that goes on with what another one had open plans as that one did.
+  KeptStore& store = KeptStore::ours();
+  if (store.resumes()) count = store.number(kPlannedWith).value_or(count);
+  store.note(kPlannedWith, count);
   return of(limit.rlim_cur, std::max<std::int64_t>(count, kLeastReserve / 2));
 }
 
