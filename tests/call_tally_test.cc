@@ -147,6 +147,17 @@ TEST_F(CallTallyTest, KnowsWhoMadeASegment) {
   EXPECT_FALSE(tally_.maker(7, 1, 3));
 }
 
+TEST_F(CallTallyTest, PeaksCountWhatCameOtherwise) {
+  EXPECT_EQ(tally_.peak(kSession, 0).segments, 0U);
+  const auto made = get(IPC_PRIVATE, 5000, 0600);
+  ASSERT_GE(made, 0);
+  tally_.note_peak({kSession, 0}, registry);
+  EXPECT_EQ(ctl(static_cast<int>(made), IPC_RMID), 0);
+  tally_.note_peak({kSession, 0}, registry);
+  EXPECT_EQ(tally_.peak(kSession, 0).segments, 1U);
+  EXPECT_EQ(tally_.peak(kSession, 0).pages, 2U);
+}
+
 TEST_F(CallTallyTest, KnowsWhichSegmentsNobodyRemoved) {
   Call call;
   call.origin.pid = call.origin.tid = ::getpid();

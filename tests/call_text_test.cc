@@ -46,13 +46,31 @@ TEST(CallTextTest, PrintsAsStraceDoes) {
             "[pid 7<me>] shmget(0x77, 4096, IPC_CREAT|IPC_EXCL|0640) = 5 <0.000012>");
   CallEvent found = event_of(ShmOperation::kShmget);
   found.call.shmflg = 0x40000000;
-  EXPECT_EQ(traced(found), "[pid 7<me>] shmget(IPC_PRIVATE, 0, 0x40000000|000) = 0 <0.000012>");
+  EXPECT_EQ(traced(found),
+            "[pid 7<me>] shmget(IPC_PRIVATE, 0, 16<<SHM_HUGE_SHIFT|000) = 0 <0.000012>");
+  found.call.shmflg = 0x54000000 | 04000 | 0x100000;
+  EXPECT_EQ(traced(found),
+            "[pid 7<me>] shmget(IPC_PRIVATE, 0, SHM_HUGETLB|0x100000|21<<SHM_HUGE_SHIFT|000) = 0 "
+            "<0.000012>");
   CallEvent attach = event_of(ShmOperation::kShmat);
   attach.call.shmid = 5;
   attach.call.shmflg = 030000;
   attach.value = 0x7f0000000000;
   EXPECT_EQ(traced(attach),
             "[pid 7<me>] shmat(5, NULL, SHM_RDONLY|SHM_RND) = 0x7f0000000000 <0.000012>");
+  attach.call.shmflg = 0x100000;
+  EXPECT_EQ(traced(attach),
+            "[pid 7<me>] shmat(5, NULL, 0x100000 /* SHM_??? */) = 0x7f0000000000 <0.000012>");
+  attach.call.shmflg = 0x101000;
+  EXPECT_EQ(traced(attach),
+            "[pid 7<me>] shmat(5, NULL, SHM_RDONLY|0x100000) = 0x7f0000000000 <0.000012>");
+  CallEvent control = event_of(ShmOperation::kShmctl);
+  control.call.command = 0x163;
+  EXPECT_EQ(traced(control),
+            "[pid 7<me>] shmctl(0, IPC_64|0x63 /* SHM_??? */, NULL) = 0 <0.000012>");
+  std::strcpy(control.command.data(), "a<1>b");  // NOLINT
+  control.call.command = 2;
+  EXPECT_EQ(traced(control), "[pid 7<a\\0741\\76b>] shmctl(0, IPC_STAT, NULL) = 0 <0.000012>");
   attach.completed_by_caller = true;
   attach.call.shmflg = 0;
   EXPECT_EQ(traced(attach), "[pid 7<me>] shmat(5, NULL, 0) = ? <mapped by the caller> <0.000012>");
@@ -66,7 +84,8 @@ TEST(CallTextTest, PrintsAsStraceDoes) {
             "[pid 7<me>] shmctl(-1, IPC_RMID, NULL) = -1 EINVAL (Invalid argument) <0.000012>");
   removal.call.command = 99;
   removal.call.address = 0x20;
-  EXPECT_EQ(traced(removal).substr(0, 38), "[pid 7<me>] shmctl(-1, 0x63, 0x20) = -");
+  EXPECT_EQ(traced(removal).substr(0, 56),
+            "[pid 7<me>] shmctl(-1, 0x63 /* SHM_??? */, 0x20) = -1 EI");
 }
 
 TEST(CallTextTest, SaysWhatDenied) {

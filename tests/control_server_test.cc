@@ -310,6 +310,12 @@ TEST_F(ControlServerTest, AFollowerThatTalksIsDropped) {
   EXPECT_TRUE(turn_until([this] { return server_->clients() == 0; }));
 }
 
+TEST_F(ControlServerTest, AFollowerThatAsksForMoreInOneBreathIsDropped) {
+  const UniqueFd client = connect();
+  ASSERT_TRUE(send(client, "{\"request\":\"follow\"}\n{\"request\":\"registries\"}\n"));
+  EXPECT_TRUE(turn_until([this] { return server_->clients() == 0; }));
+}
+
 TEST_F(ControlServerTest, AFollowerThatReadsNothingLosesCallsAndIsTold) {
   const UniqueFd slow = connect();
   const UniqueFd quick = connect();

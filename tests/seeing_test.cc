@@ -1,15 +1,19 @@
 // What clients make of a run for people and for monitoring: the page of top, graphs, metrics.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <ctime>
 #include <initializer_list>
 #include <string>
 #include <vector>
 
 #include "supervisor/client/graph_text.h"
+#include "supervisor/client/held_segments.h"
 #include "supervisor/client/holdings.h"
 #include "supervisor/client/metrics_text.h"
 #include "supervisor/client/run_metrics.h"
 #include "supervisor/client/top_page.h"
+#include "supervisor/procfs/process_name.h"
 
 namespace shmvisor::client {
 namespace {
@@ -49,7 +53,7 @@ std::string text_of(const std::vector<TopPage::Line>& lines) {
 }
 
 TEST(TopPageTest, FitsEverySize) {
-  TopPage page([](pid_t) { return std::string("\x1b[31m a long name of a command"); });
+  TopPage page([](const Json&) { return std::string("\x1b[31m a long name of a command"); });
   EXPECT_FALSE(page.lines(1, 1).empty());
   page.add(view_of(100, std::chrono::seconds(1), 5));
   page.complain("the run does not answer");
@@ -66,7 +70,7 @@ TEST(TopPageTest, FitsEverySize) {
 }
 
 TEST(TopPageTest, ShowsRatesAndBars) {
-  TopPage page([](pid_t) { return std::string(); });
+  TopPage page([](const Json&) { return std::string("ended"); });
   page.add(view_of(100, std::chrono::seconds(1)));
   EXPECT_NE(text_of(page.lines(24, 80)).find("shmget          0.0 [ "), std::string::npos)
       << text_of(page.lines(24, 80));
@@ -81,8 +85,24 @@ TEST(TopPageTest, ShowsRatesAndBars) {
   EXPECT_NE(text_of(page.lines(24, 80)).find("shmget          0.0 "), std::string::npos);
 }
 
+TEST(CreatorTest, OnlyAProcessThatWasThereThenIsNamed) {
+  Json segment = segment_of(1, 4096);
+  segment["cpid"] = ::getpid();
+  segment["ctime"] = ::time(nullptr);
+  segment["awaits_first_user"] = false;
+  EXPECT_EQ(creator_of(segment, true), as_one_word(process_name(::getpid())));
+  EXPECT_EQ(creator_of(segment, false), "?");
+  segment["ctime"] = ::time(nullptr) - 100'000;  // before this process
+  EXPECT_EQ(creator_of(segment, true), "ended");
+  segment["awaits_first_user"] = true;
+  EXPECT_EQ(creator_of(segment, true), "?");
+  segment["awaits_first_user"] = false;
+  segment["cpid"] = 0;
+  EXPECT_EQ(creator_of(segment, true), "ended");
+}
+
 TEST(TopPageTest, SortsAndScrolls) {
-  TopPage page([](pid_t) { return std::string("me"); });
+  TopPage page([](const Json&) { return std::string("me"); });
   page.add(view_of(1, std::chrono::seconds(1)));
   const auto first_row = [&page] {
     const std::string text = text_of(page.lines(24, 80));

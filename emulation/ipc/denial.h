@@ -32,8 +32,9 @@ struct Denial {
     kDescriptorsOfGroup,
     kDescriptorsOfUser,
     kCallsOfUser,  ///< `taken`: the user's calls that wait already, and `limit` may
+    kTracing,      ///< the caller's memory is out of reach: ptrace(2) is refused
   };
-  static constexpr Reason kLastReason = Reason::kCallsOfUser;
+  static constexpr Reason kLastReason = Reason::kTracing;
 
   Reason reason = Reason::kNone;
   std::uint64_t limit = 0;

@@ -8,6 +8,11 @@
 namespace shmvisor {
 namespace {
 
+/// Also where the last page would end beyond 2^64.
+std::uint64_t all_pages_of(std::uint64_t bytes) {
+  return bytes / kPageBytes + (bytes % kPageBytes == 0 ? 0 : 1);
+}
+
 /// What newseg() refuses before it allocates anything. `pages_before`: of all other segments.
 std::optional<Reply> refuse_size(std::uint64_t size_bytes, const Limits& limits,
                                  std::uint64_t pages_before) {
@@ -21,7 +26,8 @@ std::optional<Reply> refuse_size(std::uint64_t size_bytes, const Limits& limits,
   const std::uint64_t pages = pages_of(size_bytes);
   const std::uint64_t total = pages_before + pages;
   if (pages * kPageBytes < size_bytes || total < pages || total > limits.shmall) {
-    return Reply(Errno(ENOSPC), {Reason::kShmall, limits.shmall, pages, pages_before});
+    return Reply(Errno(ENOSPC),
+                 {Reason::kShmall, limits.shmall, all_pages_of(size_bytes), pages_before});
   }
   return std::nullopt;
 }

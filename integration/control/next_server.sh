@@ -17,7 +17,7 @@ find_server() {
 }
 is_served_by_another() { find_server && [ "$server" != "$killed" ] && answers --name kept; }
 
-start_run kept --keeper --audit "$scratch/audit" -- sh -c 'while [ ! -e "$0/over" ]; do
+start_run kept --keeper --audit "$scratch/audit" --trace="$scratch/own" --report="$scratch/report" -- sh -c 'while [ ! -e "$0/over" ]; do
   [ -e "$0/make" ] && rm "$0/make" && ipcmk -M 4096 | tr -dc 0-9 >"$0/made.new" && mv "$0/made.new" "$0/made"
   sleep 0.05
 done' "$scratch"
@@ -32,7 +32,8 @@ make_one() {
   made=$(cat "$scratch/made")
   rm "$scratch/made"
 }
-tell_of_last() { grep -q "\"event\":\"create\".*\"shmid\":${made}[,}]" "$scratch/events" && grep -q "shmget(.* = $made " "$scratch/trace"; }
+tell_of_last() { grep -q "\"event\":\"create\".*\"shmid\":${made}[,}]" "$scratch/events" && grep -q "shmget(.* = $made " "$scratch/trace" &&
+  grep -q "shmget(.* = $made " "$scratch/own"; }
 # counts FILE PATTERN NUMBER
 counts() { [ "$(grep -c -- "$2" "$scratch/$1")" = "$3" ]; }
 
@@ -45,6 +46,7 @@ wait_until 30 both_follow || fail "events: $(cat "$scratch/events"); trace: $(ca
 # Of all before it they have told then.
 wait_until 30 tell_of_last || fail "events: $(cat "$scratch/events"); trace: $(cat "$scratch/trace")"
 seen=$(grep -c '"event":"create"' "$scratch/events") traced=$(grep -c 'shmget(' "$scratch/trace")
+own=$(grep -c 'shmget(' "$scratch/own")
 
 for death in 1 2; do
   heading "death $death"
@@ -57,6 +59,9 @@ for death in 1 2; do
   make_one
   wait_until 30 counts events '"event":"create"' $((seen + death)) || fail "events: $(cat "$scratch/events")"
   wait_until 30 counts trace 'shmget(' $((traced + death)) || fail "trace: $(cat "$scratch/trace")"
+  # What it was begun with goes on, too.
+  wait_until 30 counts own 'shmget(' $((own + death)) || fail "--trace: $(cat "$scratch/own")"
+  counts own '^+++ another server goes on' $death || fail "--trace: $(cat "$scratch/own")"
 done
 
 heading "the end"
@@ -67,6 +72,7 @@ wait "$events"
 expect "exit status of events" 0 $?
 wait "$trace"
 expect "exit status of trace" 0 $?
+grep -q '^counted since another server took over' "$scratch/report" || fail "report: $(cat "$scratch/report")"
 told=$(sed -nE 's/^[^ ]+ [^ ]+: (start|takeover|stop)( .*|$)/\1/p' "$scratch/audit" | xargs)
 expect "what the audit tells" "start takeover takeover stop" "$told"
 

@@ -45,6 +45,36 @@ expect "exit status" 7 $?
 expect "standard output" out "$(cat "$scratch/out")"
 expect "the trace" "$(cat "$scratch/wanted")" "$(lines_of_calls "$scratch/err")"
 
+heading "no file, where none can be made; and switched off"
+for option in --trace --report; do
+  (cd /proc && exec timeout --kill-after=10 60 "$SHMVISOR" run $option -- python3 "$scratch/calls.py" 1) 2>"$scratch/log"
+  expect "exit status of $option in /proc" 0 $?
+  grep -q shmget "$scratch/log" || fail "$option in /proc: $(cat "$scratch/log")"
+done
+mkdir "$scratch/off"
+printf '[run]\ntrace = false\nreport = false\n' >"$scratch/off/toml"
+for word in false 0 no off; do
+  (cd "$scratch/off" && SHMVISOR_TRACE=$word SHMVISOR_REPORT=$word timeout --kill-after=10 60 "$SHMVISOR" run -- \
+    python3 "$scratch/calls.py" 1) 2>"$scratch/log"
+  expect "exit status of SHMVISOR_TRACE=$word" 0 $?
+  assert_silent "$scratch/log"
+done
+(cd "$scratch/off" && timeout --kill-after=10 60 "$SHMVISOR" run --config toml -- python3 "$scratch/calls.py" 1) 2>"$scratch/log"
+expect "exit status with trace = false" 0 $?
+assert_silent "$scratch/log"
+"$SHMVISOR" config show run --config "$scratch/off/toml" | grep -q '^trace = false' || fail "config show"
+expect "files" toml "$(ls "$scratch/off")"
+
+heading "a caller that may not be traced"
+timeout --kill-after=10 60 setpriv --reuid 12345 --regid 12345 --clear-groups --inh-caps=-all "$SHMVISOR" run --trace \
+  --report -- python3 -c 'import ctypes
+c = ctypes.CDLL(None, use_errno=True)
+id = c.shmget(0, 4096, 0o600)
+c.prctl(4, 0, 0, 0, 0)
+c.shmat(id, None, 0)' 2>"$scratch/log"
+grep -q 'shmat(.*EACCES.*\[shmvisor may not trace it' "$scratch/log" || fail "no reason: $(cat "$scratch/log")"
+grep -q '^refused by: tracing 1' "$scratch/log" || fail "no count: $(cat "$scratch/log")"
+
 heading "trace and events of a run that goes on"
 start_run web --no-linger --shmmax 1M -- sh -c \
   "while ! test -e '$scratch/go'; do sleep 0.05; done; python3 '$scratch/calls.py' 1; ipcmk -M 4096; exec sleep 1000"

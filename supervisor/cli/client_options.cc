@@ -59,6 +59,7 @@ void ClientSubcommand::add_program_option() {
 
 void ClientSubcommand::add_connected_option() {
   app().add_option("--connected", connected_)->group("");  // for SideClient
+  app().add_flag("--goes-on", options_.goes_on)->group("");
 }
 
 void ClientSubcommand::add_file() {

@@ -76,7 +76,10 @@ bool is_switched_off(const std::string& value) {
 
 /// A flag that is not wanted is as good as none.
 bool is_wanted(const CLI::Option& option) {
-  return option.count() != 0 && !(is_flag(option) && is_switched_off(value_of(option)));
+  if (option.count() == 0) return false;
+  const std::string value = value_of(option);
+  if (has_optional_value(option)) return flag_word(value).value_or(true);
+  return !(is_flag(option) && is_switched_off(value));
 }
 
 std::string sentence(const Combination& one, const CLI::Option& other, const NameOf& name_of) {
@@ -107,9 +110,7 @@ std::optional<std::string> file_of(const CLI::Option& option) {
   if (option.count() == 0) return std::nullopt;
   const std::string path = value_of(option);
   // Words for something else than a file; a flag's values of --trace and --report.
-  if (path.empty() || path == "-" || path == "true" || path == "1" || path == "auto") {
-    return std::nullopt;
-  }
+  if (path.empty() || path == "-" || path == "auto" || flag_word(path)) return std::nullopt;
   const bool is_audit = main_name(option) == "--audit";
   if (is_audit && !is_audit_file(path)) return std::nullopt;
   if (path.starts_with("name:")) return std::nullopt;

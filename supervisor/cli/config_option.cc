@@ -186,7 +186,8 @@ std::string toml_value(const CLI::Option& option, const std::vector<std::string>
     case KnownOption::Kind::kFlag:
       return is_flag ? first : first == "0" ? "false" : "true";
     case KnownOption::Kind::kTextOrFlag:
-      return is_flag || first.empty() ? "true" : config::toml_text(first);
+      if (is_flag) return first;
+      return first.empty() ? "true" : config::toml_text(first);
     case KnownOption::Kind::kNumber:
     case KnownOption::Kind::kText:
       return config::toml_text(first);

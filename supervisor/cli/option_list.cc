@@ -1,6 +1,7 @@
 #include "supervisor/cli/option_list.h"
 
 #include <cstddef>
+#include <utility>
 
 namespace shmvisor {
 namespace {
@@ -39,6 +40,17 @@ bool is_flag(const CLI::Option& option) { return option.get_items_expected_max()
 
 bool has_optional_value(const CLI::Option& option) {
   return !is_flag(option) && !is_operand(option) && option.get_items_expected_min() == 0;
+}
+
+std::optional<bool> flag_word(std::string value) {
+  value = CLI::detail::to_lower(std::move(value));
+  for (const char* const word : {"true", "on", "yes", "enable", "1"}) {
+    if (value == word) return true;
+  }
+  for (const char* const word : {"false", "off", "no", "disable", "0"}) {
+    if (value == word) return false;
+  }
+  return std::nullopt;
 }
 
 std::string value_name(const CLI::Option& option) {

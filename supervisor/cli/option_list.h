@@ -5,6 +5,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ namespace shmvisor {
 [[nodiscard]] bool is_flag(const CLI::Option& option);
 /// Whether the value may be left out, and then follows "=".
 [[nodiscard]] bool has_optional_value(const CLI::Option& option);
+/// What a flag's value says where it is a word for that, as "true", "off" or "1".
+[[nodiscard]] std::optional<bool> flag_word(std::string value);
 /// "PATH"; empty for a flag.
 [[nodiscard]] std::string value_name(const CLI::Option& option);
 /// All values, where there are few: "fuse", "hide" and "off".

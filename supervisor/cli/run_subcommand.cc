@@ -57,9 +57,10 @@ std::string obstacle(const std::string& file) {
 /// written is refused before the command starts.
 std::optional<std::string> output_of(const CLI::Option& option, const std::string& file) {
   if (option.count() == 0) return std::nullopt;
-  // CLI11's word for an option without its value; and what a flag in the environment has.
-  const bool is_none = file == "true" || file == "1" || file == "-";
-  if (is_none) return std::string();
+  // As of a flag, in a configuration or in the environment.
+  const auto is_wanted = flag_word(file);
+  if (is_wanted && !*is_wanted) return std::nullopt;
+  if (file.empty() || file == "-" || is_wanted) return std::string();
   if (const std::string trouble = obstacle(file); !trouble.empty()) {
     throw CLI::ValidationError(option.get_name(), trouble);
   }

@@ -58,23 +58,36 @@ std::string pointer(const Json& address) {
   return number == 0 ? "NULL" : hexadecimal(number);
 }
 
+/// As strace has what it has no name for.
+std::string unknown(unsigned number) { return hexadecimal(number) + " /* SHM_??? */"; }
+
 std::string get_flags(unsigned flags) {
+  constexpr unsigned kHugeShift = 26;
+  constexpr unsigned kHugeMask = 0x3fU << kHugeShift;
+  const unsigned page_size = (flags & kHugeMask) >> kHugeShift;
+  flags &= ~kHugeMask;
   auto [names, rest] = named(flags & ~static_cast<unsigned>(abi::kPermissionBits), kGetFlags);
   if (rest != 0) names += (names.empty() ? "" : "|") + hexadecimal(rest);
+  if (page_size != 0) {
+    names += (names.empty() ? "" : "|") + std::to_string(page_size) + "<<SHM_HUGE_SHIFT";
+  }
   return names + (names.empty() ? "" : "|") + octal(flags & abi::kPermissionBits);
 }
 
 std::string attach_flags(unsigned flags) {
   auto [names, rest] = named(flags, kAttachFlags);
-  if (rest != 0) names += (names.empty() ? "" : "|") + hexadecimal(rest);
+  if (rest != 0) names += names.empty() ? unknown(rest) : "|" + hexadecimal(rest);
   return names.empty() ? "0" : names;
 }
 
-std::string command(const Json& number) {
+std::string command(unsigned number) {
+  constexpr unsigned kIpc64 = 0x100;
+  const std::string prefix = (number & kIpc64) != 0 ? "IPC_64|" : "";
+  number &= ~kIpc64;
   for (const Word& word : kCommands) {
-    if (word.bits == number.get<unsigned>()) return word.name;
+    if (word.bits == number) return prefix + word.name;
   }
-  return hexadecimal(number.get<unsigned>());
+  return prefix + unknown(number);
 }
 
 std::string key(const Json& number) {
@@ -93,7 +106,8 @@ std::string arguments(const std::string& name, const Json& call) {
   }
   if (name == "shmdt") return pointer(call.at("shmaddr"));
   if (name == "shmctl") {
-    return call.at("id").dump() + ", " + command(call.at("cmd")) + ", " + pointer(call.at("buf"));
+    return call.at("id").dump() + ", " + command(call.at("cmd").get<unsigned>()) + ", " +
+           pointer(call.at("buf"));
   }
   return "...";
 }
@@ -134,9 +148,14 @@ std::string text_of(const Json& call, const char* name) {
 /// As strace has it between "<" and ">": print_quoted_string_ex() of its util.c.
 std::string in_angles(const std::string& text) {
   std::string shown;
-  for (const char letter : text) {
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char letter = text[at];
     if (letter == '<' || letter == '>') {
-      shown += letter == '<' ? "\\74" : "\\76";
+      // A digit behind it would be taken for one of its own.
+      const bool is_before_digit =
+          at + 1 < text.size() && text[at + 1] >= '0' && text[at + 1] <= '9';
+      shown += is_before_digit ? "\\0" : "\\";
+      shown += letter == '<' ? "74" : "76";
       continue;
     }
     if (letter == '"' || letter == '\\') shown += '\\';

@@ -105,17 +105,21 @@ Result<void, Problem> print_all(RunConnection& run, const ShowOptions& options, 
   }
 }
 
+/// Behind what an earlier server has told.
+Result<void, Problem> tell_of_next_server(const ShowOptions& options, LineOutput& output) {
+  return output.add(options.json
+                        ? json_line({{"another_server", true}})
+                        : "+++ another server goes on; what happened meanwhile is not told +++",
+                    0);
+}
+
 /// Goes on with the next server. False where the run has ended.
 Result<bool, Problem> go_on(RunConnection& run, const ShowOptions& options, LineOutput& output) {
   auto next = next_server(run);
   if (!next) return next.error();
   if (!*next) return false;
   run = std::move(**next);
-  const auto added = output.add(
-      options.json ? json_line({{"another_server", true}})
-                   : "+++ another server goes on; what happened meanwhile is not told +++",
-      0);
-  if (!added) return added.error();
+  if (const auto added = tell_of_next_server(options, output); !added) return added.error();
   if (auto begun = begin(run); !begun) return begun.error();
   return true;
 }
@@ -142,7 +146,8 @@ Result<void, Problem> follow(RunConnection& run, const ShowOptions& options, con
   if (auto redirected = redirect(options); !redirected) return redirected;
   LineOutput output(output_name(options),
                     [json = options.json](std::uint64_t calls) { return lost_line(calls, json); });
-  auto followed = follow_servers(run, options, lines, output);
+  auto followed = options.goes_on ? tell_of_next_server(options, output) : Result<void, Problem>();
+  if (followed) followed = follow_servers(run, options, lines, output);
   // Also where that failed: what came before is to be seen.
   auto finished = output.finish();
   if (followed) return finished;

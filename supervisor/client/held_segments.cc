@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cinttypes>
+#include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <map>
 #include <memory>
 #include <set>
@@ -16,6 +18,7 @@
 #include "supervisor/client/ask_in_parts.h"
 #include "supervisor/client/bounded_look.h"
 #include "supervisor/procfs/process_name.h"
+#include "supervisor/procfs/process_stat.h"
 #include "supervisor/procfs/task_status.h"
 
 namespace shmvisor::client {
@@ -131,6 +134,16 @@ std::map<pid_t, Membership> members_of(const RunConnection& run,
   return members;
 }
 
+/// In seconds since 1970, as ctime.
+std::int64_t began_at(const ProcessStat& process) {
+  timespec now{};
+  timespec since_boot{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  ::clock_gettime(CLOCK_BOOTTIME, &since_boot);
+  const auto began = static_cast<std::int64_t>(process.started_ticks) / ::sysconf(_SC_CLK_TCK);
+  return now.tv_sec - since_boot.tv_sec + began;
+}
+
 }  // namespace
 
 Result<std::vector<SupervisedProcess>, Problem> fetch_processes(RunConnection& run,
@@ -167,9 +180,12 @@ Result<std::vector<SupervisedProcess>, Problem> fetch_processes(RunConnection& r
   return processes;
 }
 
-std::string command_of(pid_t pid) {
-  const std::string folder = "/proc/" + std::to_string(pid);
-  return ::access(folder.c_str(), F_OK) == 0 ? process_name(pid) : std::string();
+std::string creator_of(const Json& segment, bool has_our_pids) {
+  if (!has_our_pids || segment.value("awaits_first_user", false)) return "?";
+  const auto pid = segment.at("cpid").get<pid_t>();
+  const auto process = ProcessStat::read(pid);
+  if (!process || began_at(*process) > segment.at("ctime").get<std::int64_t>() + 1) return "ended";
+  return as_one_word(process_name(pid));
 }
 
 }  // namespace shmvisor::client

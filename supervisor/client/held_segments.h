@@ -40,7 +40,8 @@ struct SupervisedProcess {
 Result<std::vector<SupervisedProcess>, Problem> fetch_processes(RunConnection& run,
                                                                 const std::vector<Json>& segments);
 
-/// The name of a process's command; empty where it has ended.
-[[nodiscard]] std::string command_of(pid_t pid);
+/// What to call the process that made a segment, in one word: its command; "ended"; "?" where the
+/// pid is none of ours. A process that began after the segment's last change has only got its pid.
+[[nodiscard]] std::string creator_of(const Json& segment, bool has_our_pids);
 
 }  // namespace shmvisor::client

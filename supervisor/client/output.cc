@@ -43,7 +43,8 @@ Result<void, Problem> redirect(const ShowOptions& options) {
   };
   // Nobody waits here until somebody reads: fifo(7).
   const UniqueFd file(::open(options.output.c_str(),
-                             O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+                             O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC |
+                                 (options.goes_on ? 0 : O_TRUNC),
                              kNewFile));
   if (!file.valid()) return trouble(errno);
   const int flags = ::fcntl(file.get(), F_GETFL);

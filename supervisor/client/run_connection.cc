@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <span>
+#include <thread>
 
 #include "supervisor/credentials/thread_identity.h"
 #include "supervisor/kernel/descriptor_message.h"
@@ -26,6 +27,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kBytesAtOnce = std::size_t{64} * 1024;
 /// Between looks whether a run that does not answer is stopped.
 constexpr std::chrono::milliseconds kBetweenLooks(500);
+/// While the run's queue of newcomers is full.
+constexpr std::chrono::milliseconds kBetweenReaches(20);
 constexpr const char* kStopped = "it is stopped; SIGCONT, or fg in its shell, lets it go on";
 
 bool has_passed(const RunConnection::Deadline& deadline) {
@@ -120,7 +123,11 @@ Result<RunConnection, Problem> RunConnection::reach(const std::string& path) {
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket.valid() ||
       ::connect(socket.get(), address->get(), SocketAddress::size_bytes()) != 0) {
-    if (errno == EAGAIN) return Problem{"it is too busy, or stopped"};
+    if (errno == EAGAIN) {
+      Problem busy{"it is too busy, or stopped"};
+      busy.is_busy = true;
+      return busy;
+    }
     return Problem{std::strerror(errno), errno == ECONNREFUSED || errno == ENOENT};
   }
   // Root has named it, or it lies in a folder that is root's alone.
@@ -135,7 +142,12 @@ Result<RunConnection, Problem> RunConnection::connect_to(const std::string& path
   const auto trouble = [&path](const Problem& why) {
     return Problem{"no run answers at " + path + ": " + why.text, why.has_ended};
   };
+  const auto until = Clock::now() + kHelloPatience;
   auto run = reach(path);
+  while (!run && run.error().is_busy && Clock::now() < until) {
+    std::this_thread::sleep_for(kBetweenReaches);
+    run = reach(path);
+  }
   if (!run) return trouble(run.error());
   if (const auto heard = run->get_hello(Clock::now() + kHelloPatience); !heard) {
     return trouble(heard.error());

@@ -28,6 +28,7 @@ using control::Json;
 struct Problem {
   std::string text;
   bool has_ended = false;  ///< nobody listens there, or nobody does any more
+  bool is_busy = false;    ///< as many clients as may be wait to be heard
   bool refused = false;    ///< the run answered, and may be asked for more
   std::string code = {};   ///< of that refusal, PROTOCOL.md
 };

@@ -24,6 +24,7 @@ struct ShowOptions {
   bool svg = false;              ///< a picture, and no text
   std::string output;            ///< a file instead of standard output
   bool follows_already = false;  ///< the run tells of its calls unasked
+  bool goes_on = false;          ///< another process has begun the output, for an earlier server
   double delay_seconds = 1;      ///< between two looks
   std::string place;             ///< where to listen
   // rm:

@@ -80,8 +80,12 @@ Result<void, Problem> show_report(RunConnection& run, const ShowOptions& options
     return {};
   }
   const UserNames users;
-  std::string text = calls_text(reply->at("calls")) + refusals_text(reply->at("refusals")) +
-                     slowest_text(reply->at("slowest"));
+  std::string text;
+  if (reply->value("after_takeover", false)) {
+    text = "counted since another server took over; what came before is in none of the counts\n";
+  }
+  text += calls_text(reply->at("calls")) + refusals_text(reply->at("refusals")) +
+          slowest_text(reply->at("slowest"));
   for (const Json& registry : reply->at("registries")) text += registry_text(registry, users);
   const auto others = reply->value("registries_left_out", std::uint64_t{0});
   if (others != 0) text += "and " + std::to_string(others) + " more registries\n";

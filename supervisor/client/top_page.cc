@@ -221,22 +221,20 @@ std::string TopPage::row(const Json& segment, std::size_t columns) const {
   const auto pages = [&segment](const char* name) {
     return pages_text(segment.at(name).get<std::uint64_t>());
   };
-  const auto pid = segment.at("cpid").get<pid_t>();
-  const std::string command = command_of_(pid);
   const bool several = last_->sample.registries.size() > 1;
   std::uint64_t all_pages = 0;
   for (const RegistrySample& one : last_->sample.registries) all_pages += one.pages;
   const auto bytes = segment.at("segsz").get<std::uint64_t>();
-  std::string text =
-      right(segment.at("shmid").dump(), 6) + " " +
-      padded(segment.at("key").get<std::string>(), 10) + " " +
-      padded(users_.of(segment.at("uid").get<uid_t>()), 8) + " " + right(size_text(bytes), 7) +
-      " " + right(pages("resident_pages"), 8) + " " + right(segment.at("nattch").dump(), 6) + " " +
-      padded(std::to_string(pid) + " " + (command.empty() ? "ended" : command), 14) + " " +
-      padded(segment.at("dest").get<bool>()     ? "dest"
-             : segment.at("locked").get<bool>() ? "locked"
-                                                : "",
-             6);
+  std::string text = right(segment.at("shmid").dump(), 6) + " " +
+                     padded(segment.at("key").get<std::string>(), 10) + " " +
+                     padded(users_.of(segment.at("uid").get<uid_t>()), 8) + " " +
+                     right(size_text(bytes), 7) + " " + right(pages("resident_pages"), 8) + " " +
+                     right(segment.at("nattch").dump(), 6) + " " +
+                     padded(segment.at("cpid").dump() + " " + creator_of_(segment), 14) + " " +
+                     padded(segment.at("dest").get<bool>()     ? "dest"
+                            : segment.at("locked").get<bool>() ? "locked"
+                                                               : "",
+                            6);
   if (several) return text + " " + shown_registry(segment.at("registry").get<std::string>());
   if (columns <= text.size() + 4) return text;
   return text + " " +

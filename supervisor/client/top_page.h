@@ -27,9 +27,9 @@ class TopPage {
   };
   enum class Order : std::uint8_t { kSize, kAttaches, kIdentifier };
   /// The name of a process's command; empty where it has ended.
-  using CommandOf = std::function<std::string(pid_t)>;
+  using CreatorOf = std::function<std::string(const Json& segment)>;
 
-  explicit TopPage(CommandOf command_of) : command_of_(std::move(command_of)) {}
+  explicit TopPage(CreatorOf creator_of) : creator_of_(std::move(creator_of)) {}
 
   void add(RunView view);
   /// A sentence about the run, until the next view: that it does not answer.
@@ -52,7 +52,7 @@ class TopPage {
   void sort();
   [[nodiscard]] double seconds_between() const;
 
-  const CommandOf command_of_;
+  const CreatorOf creator_of_;
   const UserNames users_;
   std::optional<RunView> last_;
   std::optional<RunSample> before_;

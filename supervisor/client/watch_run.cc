@@ -27,8 +27,8 @@ class Top {
       : screen_(screen),
         pause_(pause),
         called_(run.hello().called()),
-        page_([has_our_pids = run.hello().has_our_pids()](pid_t pid) {
-          return has_our_pids ? command_of(pid) : std::string("?");
+        page_([has_our_pids = run.hello().has_our_pids()](const Json& segment) {
+          return creator_of(segment, has_our_pids);
         }),
         signals_(open_signals({SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT})),
         signalled_(loop.watch(signals_.get(), POLLIN, [this](short) { take_signals(); })),

@@ -82,8 +82,7 @@ Json web_state(RunView view) {
   Json graph = as_json(graph_of(sees_processes ? *view.processes : none, view.segments,
                                 /*with_idle=*/true));
   for (Json& segment : graph.at("segments")) {
-    segment["command"] =
-        hello.has_our_pids() ? command_of(segment.at("cpid").get<pid_t>()) : std::string("?");
+    segment["creator"] = creator_of(segment, hello.has_our_pids());
   }
   state.update(graph);
   state["segments_left_out"] = view.segments_left_out;

@@ -151,7 +151,9 @@ class Answering {
     return answer_allocate(request, sessions_, client_);
   }
   ControlAnswer operator()(const InsertAllocated& /*request*/) const {
-    return answer_insert(client_);
+    ControlAnswer answer = answer_insert(client_);
+    note_peaks();  // the segment may be gone before the next report
+    return answer;
   }
   ControlAnswer operator()(const DetachSegment& request) const {
     return answer_detach(request, sessions_);
@@ -177,6 +179,14 @@ class Answering {
   }
 
  private:
+  void note_peaks() const {
+    for (const NamedSession& session : sessions_) {
+      for (const NamedRegistry& named : registries_of({session})) {
+        session.session->tally().note_peak({session.session->number(), named.ipc_namespace},
+                                           *named.registry);
+      }
+    }
+  }
   void note_removed(const RemoveOneSegment& request) const {
     for (const NamedSession& session : sessions_) {
       for (const NamedRegistry& named : registries_of({session})) {

@@ -132,8 +132,9 @@ void ControlServer::see(Clients::iterator client, short events) {
   const bool gone = (events & (POLLHUP | POLLERR | POLLNVAL)) != 0;
   if ((events & POLLIN) != 0) client->connection.read();
   // Nobody would take it, and reading it on and on would keep the loop busy.
-  const bool talks = client->follows && client->connection.has_input();
-  if ((gone && (events & POLLIN) == 0) || talks || !hear(*client) || !go_on(client)) drop(client);
+  const auto talks = [&client] { return client->follows && client->connection.has_input(); };
+  const bool ended = gone && (events & POLLIN) == 0;
+  if (ended || talks() || !hear(*client) || talks() || !go_on(client)) drop(client);
 }
 
 bool ControlServer::hear(Client& client) {

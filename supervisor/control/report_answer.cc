@@ -98,6 +98,7 @@ std::string answer_report(const std::vector<NamedSession>& sessions) {
       report["calls"] = control::calls_of(tally);
       report["refusals"] = control::refusals_of(tally);
       report["slowest"] = slowest_of(tally);
+      report["after_takeover"] = tally.after_takeover();
       report["unnoted"] = tally.unnoted();
     }
     auto all = registries_of({session});
@@ -107,6 +108,7 @@ std::string answer_report(const std::vector<NamedSession>& sessions) {
     const Left left_in(all, room);
     for (std::size_t place = 0; place < all.size(); ++place) {
       const NamedRegistry& named = all[place];
+      tally.note_peak({number, named.ipc_namespace}, *named.registry);
       const CallTally::Peak peak = tally.peak(number, named.ipc_namespace);
       Json left = left_in.of(named, place, tally);
       const std::size_t left_out = left_out_of(*named.registry, left.size());

@@ -126,7 +126,10 @@ void CallerHold::keep(StoppedThread thread) {
 }
 
 Errno CallerHold::reported(Errno error) {
-  if (error == Errno(EACCES)) access_warnings_.warn_of(call_.tid());
+  if (error == Errno(EACCES)) {
+    is_out_of_reach_ = true;
+    access_warnings_.warn_of(call_.tid());
+  }
   if (error == Errno(EAGAIN)) {
     static std::atomic_flag told;
     if (!told.test_and_set()) {

@@ -74,6 +74,8 @@ class CallerHold {
   /// be traced or does not stop in time. Where calls are noted the caller is marked (CallSlots).
   void secure_answer();
   [[nodiscard]] bool answer_is_secure() const { return held() || waits_killably(); }
+  /// Whether the caller was to be held, and may not be traced.
+  [[nodiscard]] bool is_out_of_reach() const { return is_out_of_reach_; }
   /// Whether nothing but its death ends the caller's wait for an answer.
   [[nodiscard]] bool waits_killably() const {
     return call_.listener().wait_kind() == WaitKind::kKillable;
@@ -110,6 +112,7 @@ class CallerHold {
   std::shared_ptr<HeldCaller> caller_;
   /// A caller that is not held then got away, and its tid says nothing any more.
   bool notification_used_up_ = false;
+  bool is_out_of_reach_ = false;
 };
 
 }  // namespace shmvisor

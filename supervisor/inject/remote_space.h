@@ -37,6 +37,7 @@ class RemoteSpace : public MappingSpace {
   /// See CallerHold.
   void secure_answer() { hold_.secure_answer(); }
   [[nodiscard]] bool answer_is_secure() const { return hold_.answer_is_secure(); }
+  [[nodiscard]] bool is_out_of_reach() const { return hold_.is_out_of_reach(); }
 
   /// For a call by which the call page says that it could not do this: gives the caller its signal
   /// mask back, once it has its answer.

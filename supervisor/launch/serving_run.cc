@@ -44,8 +44,10 @@ std::shared_ptr<SupervisedScope> scope_below_us(const KernelFeatures& features) 
 }
 
 /// `output`: a file; empty: standard error.
-Result<SideClient> start_client(const char* subcommand, const std::string& output) {
+Result<SideClient> start_client(const char* subcommand, const std::string& output,
+                                bool goes_on = false) {
   std::vector<std::string> words{subcommand};
+  if (goes_on) words.emplace_back("--goes-on");
   if (!output.empty()) words.insert(words.end(), {"--output", output});
   return SideClient::start(std::move(words));
 }
@@ -217,9 +219,12 @@ std::optional<Failure> ServingRun::open_control() {
   if (!groundwork_.control) {
     if (auto failure = open_control_socket(options, groundwork_)) return failure;
   }
+  CallTally& tally = resources_->tally;
+  if (!launched_.is_first()) tally.note_takeover();
+  tally.note_peak({session_->number(), 0}, *session_->registries().initial());
   if (groundwork_.control) control_->listen(std::move(*groundwork_.control));
   if (!options.trace) return std::nullopt;
-  auto tracer = start_client("trace", *options.trace);
+  auto tracer = start_client("trace", *options.trace, !launched_.is_first());
   if (!tracer) {
     return own_failure(std::string("--trace: cannot start a process for it: ") +
                        std::strerror(tracer.error().value()));

@@ -298,6 +298,9 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
         "is out of descriptors or memory",
         call.tid());
   }
+  Denial denial = reply.denial();
+  const bool failed = is_error_result(reply.value());
+  if (failed && !denial.known() && caller.is_out_of_reach()) denial = {Denial::Reason::kTracing};
   auto undo = reply.undo();
   const bool completed_by_caller = undo != nullptr;
   // Before the caller can call again.
@@ -311,7 +314,7 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
                           .raw = raw,
                           .call = decoded,
                           .value = reply.value(),
-                          .denial = reply.denial(),
+                          .denial = denial,
                           .shmid = reply.shmid(),
                           .changed = reply.changed(),
                           .completed_by_caller = completed_by_caller};

@@ -64,6 +64,8 @@ const char* name_of(Denial::Reason reason) {
       return "descriptors";
     case Denial::Reason::kCallsOfUser:
       return "calls";
+    case Denial::Reason::kTracing:
+      return "tracing";
   }
   return "other";
 }
@@ -138,6 +140,8 @@ std::string describe(const Denial& denial) {
           taken, limit);
     case Denial::Reason::kCallsOfUser:
       return "its user keeps as many calls in service as it may, and no more may wait";
+    case Denial::Reason::kTracing:
+      return "shmvisor may not trace it, ptrace(2), and so cannot map anything there";
   }
   return "for another reason";
 }

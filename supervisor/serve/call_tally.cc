@@ -64,16 +64,35 @@ void CallTally::remember_maker(const CallRecord& record, std::uint32_t session) 
     }
   }
   const MutexLock lock(mutex_);
-  // One user can make namespaces without end. The registries that sessions begin with (0) are
-  // bounded elsewhere.
-  const bool has_room = place.second == 0 || peaks_.size() < kMostRegistries;
-  if (!has_room && peaks_.find(place) == peaks_.end()) return;
-  Peak& peak = peaks_[place];
-  peak.segments = std::max(peak.segments, now.segments);
-  peak.pages = std::max(peak.pages, now.pages);
+  if (!raise_peak(place, now)) return;
   // An identifier comes again after very many others.
   if (makers_.size() >= kMostMakers) makers_.erase(makers_.begin());
   makers_.insert_or_assign(std::pair(place, shmid), std::move(maker));
+}
+
+bool CallTally::raise_peak(const Place& place, const Peak& now) {
+  // One user can make namespaces without end. The registries that sessions begin with (0) are
+  // bounded elsewhere.
+  const bool has_room = place.second == 0 || peaks_.size() < kMostRegistries;
+  if (!has_room && peaks_.find(place) == peaks_.end()) return false;
+  Peak& peak = peaks_[place];
+  peak.segments = std::max(peak.segments, now.segments);
+  peak.pages = std::max(peak.pages, now.pages);
+  return true;
+}
+
+void CallTally::note_peak(const Place& place, const Registry& registry) noexcept {
+  Peak now;
+  {
+    const auto state = registry.read();
+    now = {static_cast<std::uint64_t>(state->in_use()), state->total_pages()};
+  }
+  try {
+    const MutexLock lock(mutex_);
+    (void)raise_peak(place, now);
+  } catch (const std::exception&) {
+    unnoted_.fetch_add(1, std::memory_order_relaxed);
+  }
 }
 
 std::shared_ptr<CallCounts> CallTally::counts_for(const Place& place) {

@@ -65,6 +65,15 @@ class CallTally {
   /// Calls that a follower was not told of.
   void note_lost(std::uint64_t calls) { lost_.fetch_add(calls, std::memory_order_relaxed); }
 
+  /// An earlier server's counts are lost.
+  void note_takeover() { after_takeover_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool after_takeover() const {
+    return after_takeover_.load(std::memory_order_relaxed);
+  }
+  /// Segments may have come otherwise than by a call: restored, loaded, or of an earlier server.
+  /// Notes nothing if memory runs out.
+  void note_peak(const Place& place, const Registry& registry) noexcept;
+
   // Of all registries, also those that have ended:
 
   [[nodiscard]] CallCounts::Count of(ShmOperation operation) const { return all_.of(operation); }
@@ -107,6 +116,8 @@ class CallTally {
 
  private:
   void remember_maker(const CallRecord& record, std::uint32_t session);
+  /// False where the registry has no room here.
+  bool raise_peak(const Place& place, const Peak& now) REQUIRES(mutex_);
   std::shared_ptr<CallCounts> counts_for(const Place& place);
   void forget_locked(const Place& place) REQUIRES(mutex_);
 
@@ -114,6 +125,7 @@ class CallTally {
   /// is void.
   std::atomic<std::uint64_t> epoch_;
   std::atomic<bool> counting_{false};
+  std::atomic<bool> after_takeover_{false};
   CallCounts all_;
   std::atomic<std::uint64_t> lost_{0};
   std::atomic<std::uint64_t> unnoted_{0};

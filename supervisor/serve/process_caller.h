@@ -69,6 +69,8 @@ class ProcessCaller : public Caller, private Subject {
   /// Whether we lacked descriptors or memory to read something of the caller. Then the decision
   /// must not be answered.
   [[nodiscard]] bool cannot_tell() const { return cannot_tell_ || viewpoint_.cannot_tell(); }
+  /// See CallerHold.
+  [[nodiscard]] bool is_out_of_reach() const { return space_.is_out_of_reach(); }
   /// See RemoteSpace::restore_signal_mask().
   void restore_signal_mask() { space_.restore_signal_mask(); }
 

@@ -81,7 +81,7 @@ function showTables(state) {
   fillTable("segments", [
     ["shmid", (s) => s.shmid, true], ["key", (s) => s.key], ["bytes", (s) => size(s.segsz), true],
     ["resident", (s) => size(s.resident_pages * pageBytes), true], ["nattch", (s) => s.nattch, true],
-    ["mode", (s) => s.mode], ["uid", (s) => s.uid, true], ["creator", (s) => s.cpid + " " + (s.command || "ended")],
+    ["mode", (s) => s.mode], ["uid", (s) => s.uid, true], ["creator", (s) => s.cpid + " " + s.creator],
     ["status", (s) => [s.dest ? "removed" : "", s.locked ? "locked" : ""].filter(Boolean).join(", ")],
     ["registry", (s) => s.registry],
   ], state.segments, (s) => (s.dest ? "removed" : ""));
