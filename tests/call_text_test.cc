@@ -88,6 +88,26 @@ TEST(CallTextTest, PrintsAsStraceDoes) {
             "[pid 7<me>] shmctl(-1, 0x63 /* SHM_??? */, 0x20) = -1 EI");
 }
 
+TEST(CallTextTest, DecodesWhatAShmctlWritesAndReads) {
+  CallEvent event = event_of(ShmOperation::kShmctl);
+  event.call.command = 2;
+  event.call.address = 0x20;
+  ShmidDs ds;
+  ds.mode = 0640;
+  ds.key = 0x77;
+  ds.segsz_bytes = 5000;
+  ds.cpid = 7;
+  event.contents = ds;
+  EXPECT_EQ(traced(event),
+            "[pid 7<me>] shmctl(0, IPC_STAT, {shm_perm={uid=0, gid=0, mode=0640, key=119, cuid=0, "
+            "cgid=0}, shm_segsz=5000, shm_cpid=7, shm_lpid=0, shm_nattch=0, shm_atime=0, "
+            "shm_dtime=0, shm_ctime=0}) = 0 <0.000012>");
+  event.call.command = 1;
+  event.contents = IpcSetRequest{1, 2, 0};
+  EXPECT_EQ(traced(event),
+            "[pid 7<me>] shmctl(0, IPC_SET, {shm_perm={uid=1, gid=2, mode=000}}) = 0 <0.000012>");
+}
+
 TEST(CallTextTest, SaysWhatDenied) {
   CallEvent denied = creation();
   denied.value = -EINVAL;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "emulation/ipc/denial.h"
+#include "emulation/syscalls/shmctl_contents.h"
 #include "policy/base/result.h"
 
 namespace shmvisor {
@@ -42,6 +43,8 @@ class [[nodiscard]] Reply {
   /// whether the registry was changed.
   [[nodiscard]] int shmid() const { return shmid_; }
   [[nodiscard]] bool changed() const { return changed_; }
+  [[nodiscard]] const ShmctlContents& contents() const { return contents_; }
+  void note_contents(const ShmctlContents& contents) { contents_ = contents; }
   void note_segment(int shmid) { shmid_ = shmid; }
   void note_change() { changed_ = true; }
 
@@ -54,6 +57,7 @@ class [[nodiscard]] Reply {
   Denial denial_;
   int shmid_ = -1;
   bool changed_ = false;
+  ShmctlContents contents_;
   std::function<void()> undo_;
 };
 

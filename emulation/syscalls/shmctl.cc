@@ -7,12 +7,15 @@
 namespace shmvisor {
 namespace {
 
-/// Answers `value` after `bytes` were copied to the caller's buffer.
-Reply copy_out(const ShmCall& call, Caller& caller, const AbiBytes& bytes, std::int64_t value) {
+/// Answers `value` after `bytes`, which are `contents`, were copied to the caller's buffer.
+Reply copy_out(const ShmCall& call, Caller& caller, const AbiBytes& bytes,
+               const ShmctlContents& contents, std::int64_t value) {
   if (const auto copied = caller.copy_to_user(call.address, bytes.view()); !copied) {
     return copied.error();
   }
-  return value;
+  Reply reply(value);
+  reply.note_contents(contents);
+  return reply;
 }
 
 /// ipc_get_maxidx(), with 0 for "none" as shmctl() answers it.
@@ -33,7 +36,7 @@ Reply ipc_info(const ShmCall& call, Caller& caller, Registry& registry) {
     info.shmall = limits.shmall;
     max_index = max_index_or_zero(*state);
   }
-  return copy_out(call, caller, encode_shminfo(call.abi, call.version, info), max_index);
+  return copy_out(call, caller, encode_shminfo(call.abi, call.version, info), info, max_index);
 }
 
 Reply shm_info(const ShmCall& call, Caller& caller, Registry& registry) {
@@ -50,7 +53,7 @@ Reply shm_info(const ShmCall& call, Caller& caller, Registry& registry) {
     info.tot_pages = state->total_pages();
     max_index = max_index_or_zero(*state);
   }
-  return copy_out(call, caller, encode_shm_info(call.abi, info), max_index);
+  return copy_out(call, caller, encode_shm_info(call.abi, info), info, max_index);
 }
 
 /// A segment, and what IPC_STAT answers but for shm_nattch.
@@ -99,7 +102,7 @@ Reply stat(const ShmCall& call, Caller& caller, Registry& registry) {
     if (!counted) return counted.error();
     ds.nattch = *counted;
   }
-  return copy_out(call, caller, encode_shmid_ds(call.abi, call.version, ds),
+  return copy_out(call, caller, encode_shmid_ds(call.abi, call.version, ds), ds,
                   by_id ? 0 : segment->id());
 }
 
@@ -123,7 +126,7 @@ Reply ipc_set(const ShmCall& call, Caller& caller, Registry& registry) {
 
   caller.secure();
   registry.settle_id(call.shmid);
-  return carry_out(
+  Reply reply = carry_out(
       caller, registry, [&](const RegistryState& state, Denial& denial) -> Result<Decision> {
         const auto found = find_to_control(call, caller, state, denial);
         if (!found) return found.error();
@@ -133,6 +136,8 @@ Reply ipc_set(const ShmCall& call, Caller& caller, Registry& registry) {
         return Decision{
             0, SetPermissions{*found, *uid, *gid, wanted.mode, registry.host().now_seconds()}};
       });
+  reply.note_contents(wanted);
+  return reply;
 }
 
 Reply ipc_rmid(const ShmCall& call, Caller& caller, Registry& registry) {

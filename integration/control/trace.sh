@@ -65,6 +65,43 @@ assert_silent "$scratch/log"
 "$SHMVISOR" config show run --config "$scratch/off/toml" | grep -q '^trace = false' || fail "config show"
 expect "files" toml "$(ls "$scratch/off")"
 
+heading "the words are those of strace"
+cat >"$scratch/kinds.py" <<'END'
+import ctypes
+c = ctypes.CDLL(None)
+b = ctypes.create_string_buffer(256)
+id = c.shmget(0x77, 5000, 0o1640)
+at = c.shmat(id, None, 0)
+for command in (2, 13, 15):  # IPC_STAT, SHM_STAT, SHM_STAT_ANY
+    c.shmctl(id if command == 2 else 0, command, b)
+c.shmctl(id, 1, b)  # IPC_SET
+for command in (3, 14, 99):  # IPC_INFO, SHM_INFO
+    c.shmctl(0, command, b)
+c.shmctl(id, 11, None)  # SHM_LOCK
+c.shmctl(id, 2, None)
+c.shmctl(id, 1, 8)
+for flags in (0x40000000, 0x54000000 | 0o4000, 0x100000 | 0o600, 0o3600):
+    c.shmget(0x77, 0, flags)
+for flags in (0x100000, 0x101000, 0o20000):
+    c.shmat(id, 0x1001, flags)
+c.shmctl(id, 0, None)
+c.shmctl(id, 2, b)
+c.shmdt(8)
+END
+# normal FILE: without numbers that differ from run to run.
+normal() {
+  sed -nE 's/^\[pid [0-9]+<[^>]*>\] //; s/ \[.*\]$//; s/ <[0-9.]+>$//; s/ +=( [^=]*)$/ =\1/
+    s/(shm_[cl]pid|shm_[acd]time)=[0-9]+/\1=N/g; s/0x[5-7][0-9a-f]{8,}/ADDRESS/g; /^shm/p' "$1"
+}
+if strace true 2>"$scratch/log"; then
+  unshare --ipc strace -e trace=shmget,shmat,shmctl,shmdt -o "$scratch/native" python3 "$scratch/kinds.py" || fail strace
+  timeout --kill-after=10 60 "$SHMVISOR" run --trace="$scratch/ours" -- python3 "$scratch/kinds.py" || fail "run --trace"
+  diff -u <(normal "$scratch/native") <(normal "$scratch/ours") || fail "the words differ"
+  expect "calls" 22 "$(normal "$scratch/ours" | wc -l)"
+else
+  echo "left out: strace does not run here: $(cat "$scratch/log")"
+fi
+
 heading "a caller that may not be traced"
 timeout --kill-after=10 60 setpriv --reuid 12345 --regid 12345 --clear-groups --inh-caps=-all "$SHMVISOR" run --trace \
   --report -- python3 -c 'import ctypes

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <initializer_list>
 #include <utility>
 
 #include "emulation/abi/shm_abi.h"
@@ -95,6 +96,35 @@ std::string key(const Json& number) {
   return bits == abi::kIpcPrivate ? "IPC_PRIVATE" : hexadecimal(bits);
 }
 
+/// What a shmctl wrote to its buffer, or read there; the address where that is not known.
+std::string contents_of(const Json& call) {
+  const auto found = call.find("contents");
+  if (found == call.end()) return pointer(call.at("buf"));
+  const Json& contents = *found;
+  const auto list = [&contents](std::initializer_list<const char*> names) {
+    std::string text;
+    for (const char* const name : names) {
+      text += text.empty() ? "" : ", ";
+      text += std::string(name) + "=" + contents.at(name).dump();
+    }
+    return text;
+  };
+  if (contents.contains("shmmax")) {
+    return "{" + list({"shmmax", "shmmin", "shmmni", "shmseg", "shmall"}) + "}";
+  }
+  if (contents.contains("used_ids")) {
+    return "{" + list({"used_ids", "shm_tot", "shm_rss", "shm_swp"}) +
+           ", swap_attempts=0, swap_successes=0}";
+  }
+  const std::string perm =
+      list({"uid", "gid"}) + ", mode=" + octal(contents.at("mode").get<unsigned>());
+  if (!contents.contains("shm_segsz")) return "{shm_perm={" + perm + "}}";
+  return "{shm_perm={" + perm + ", " + list({"key", "cuid", "cgid"}) + "}, " +
+         list({"shm_segsz", "shm_cpid", "shm_lpid", "shm_nattch", "shm_atime", "shm_dtime",
+               "shm_ctime"}) +
+         "}";
+}
+
 std::string arguments(const std::string& name, const Json& call) {
   if (name == "shmget") {
     return key(call.at("key")) + ", " + call.at("size").dump() + ", " +
@@ -107,7 +137,7 @@ std::string arguments(const std::string& name, const Json& call) {
   if (name == "shmdt") return pointer(call.at("shmaddr"));
   if (name == "shmctl") {
     return call.at("id").dump() + ", " + command(call.at("cmd").get<unsigned>()) + ", " +
-           pointer(call.at("buf"));
+           contents_of(call);
   }
   return "...";
 }

@@ -75,6 +75,53 @@ void add_arguments(const ShmCall& call, Members& members) {
   }
 }
 
+struct AddContents {
+  Members& members;
+
+  void operator()(const std::monostate& /*none*/) const {}
+  void operator()(const ShmidDs& ds) const {
+    members.number("uid", ds.uid);
+    members.number("gid", ds.gid);
+    members.number("mode", ds.mode);
+    members.number("key", ds.key);
+    members.number("cuid", ds.cuid);
+    members.number("cgid", ds.cgid);
+    members.number("shm_segsz", ds.segsz_bytes);
+    members.number("shm_cpid", ds.cpid);
+    members.number("shm_lpid", ds.lpid);
+    members.number("shm_nattch", ds.nattch);
+    members.number("shm_atime", ds.atime);
+    members.number("shm_dtime", ds.dtime);
+    members.number("shm_ctime", ds.ctime);
+  }
+  void operator()(const IpcSetRequest& wanted) const {
+    members.number("uid", wanted.uid);
+    members.number("gid", wanted.gid);
+    members.number("mode", wanted.mode);
+  }
+  void operator()(const ShmInfoLimits& limits) const {
+    members.number("shmmax", limits.shmmax);
+    members.number("shmmin", limits.shmmin);
+    members.number("shmmni", limits.shmmni);
+    members.number("shmseg", limits.shmseg);
+    members.number("shmall", limits.shmall);
+  }
+  void operator()(const ShmInfoUsage& usage) const {
+    members.number("used_ids", usage.used_ids);
+    members.number("shm_tot", usage.tot_pages);
+    members.number("shm_rss", usage.rss_pages);
+    members.number("shm_swp", usage.swp_pages);
+  }
+};
+
+void add_contents(const ShmctlContents& contents, Members& members) {
+  if (std::holds_alternative<std::monostate>(contents)) return;
+  std::string text = "{";
+  Members inner(text);
+  std::visit(AddContents{inner}, contents);
+  members.raw("contents", text + "}");
+}
+
 void add_result(const CallEvent& event, Members& members) {
   // The caller finds the address by itself.
   if (event.completed_by_caller && event.call.operation == ShmOperation::kShmat) {
@@ -138,6 +185,7 @@ std::string call_line(const CallEvent& event, const std::string& registry) {
   members.text("name", event.decoded ? name_of(event.call.operation) : "unknown");
   if (event.decoded) {
     add_arguments(event.call, members);
+    add_contents(event.contents, members);
   } else {
     members.number("number", event.number);
   }

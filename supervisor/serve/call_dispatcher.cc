@@ -317,7 +317,8 @@ void CallDispatcher::answer_shm_call(PendingCall& call, ServedCaller& caller, Re
                           .denial = denial,
                           .shmid = reply.shmid(),
                           .changed = reply.changed(),
-                          .completed_by_caller = completed_by_caller};
+                          .completed_by_caller = completed_by_caller,
+                          .contents = &reply.contents()};
   observer_.decided(record);
   // The call is answered already if the caller could not be taken over: Caller::confirm().
   const bool delivered = call.answered() || call.answer(reply.value());

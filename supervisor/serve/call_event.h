@@ -12,6 +12,7 @@
 #include "emulation/ipc/denial.h"
 #include "emulation/shm/cleanup_observer.h"
 #include "emulation/syscalls/decode.h"
+#include "emulation/syscalls/shmctl_contents.h"
 #include "supervisor/serve/recent_name.h"
 
 namespace shmvisor {
@@ -31,6 +32,7 @@ struct CallEvent {
   bool decoded = false;  ///< whether `call` says anything
   int number = 0;        ///< of the system call
   ShmCall call;
+  ShmctlContents contents;
   std::int64_t value = 0;  ///< the answer
   int shmid = -1;          ///< the segment that the call concerned, where that is known
   bool changed = false;    ///< whether the call changed the registry

@@ -19,6 +19,7 @@
 #include "emulation/shm/registry.h"
 #include "emulation/syscalls/caller.h"
 #include "emulation/syscalls/shm_call.h"
+#include "emulation/syscalls/shmctl_contents.h"
 #include "policy/base/result.h"
 
 namespace shmvisor {
@@ -47,6 +48,7 @@ struct CallRecord {
   int shmid = -1;        ///< Reply::shmid()
   bool changed = false;  ///< Reply::changed()
   bool completed_by_caller = false;
+  const ShmctlContents* contents = nullptr;  ///< Reply::contents(); null: none
 };
 
 /// A call that was refused before a registry was asked.

@@ -69,6 +69,7 @@ void CallRecorder::decided(const CallRecord& record) noexcept {
   event.shmid = segment_of(record);
   event.changed = record.changed;
   event.completed_by_caller = record.completed_by_caller;
+  if (record.contents != nullptr) event.contents = *record.contents;
   decided = {ring_, *place, event};
 }
 
