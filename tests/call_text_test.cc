@@ -103,9 +103,12 @@ TEST(CallTextTest, DecodesWhatAShmctlWritesAndReads) {
             "cgid=0}, shm_segsz=5000, shm_cpid=7, shm_lpid=0, shm_nattch=0, shm_atime=0, "
             "shm_dtime=0, shm_ctime=0}) = 0 <0.000012>");
   event.call.command = 1;
-  event.contents = IpcSetRequest{1, 2, 0};
+  event.contents = IpcSetRequest{static_cast<uid_t>(-1), 2, 0};
   EXPECT_EQ(traced(event),
-            "[pid 7<me>] shmctl(0, IPC_SET, {shm_perm={uid=1, gid=2, mode=000}}) = 0 <0.000012>");
+            "[pid 7<me>] shmctl(0, IPC_SET, {shm_perm={uid=-1, gid=2, mode=000}}) = 0 <0.000012>");
+  ds.key = static_cast<key_t>(0x8a000077);
+  event.contents = ds;
+  EXPECT_NE(traced(event).find("key=2315255927, "), std::string::npos);
 }
 
 TEST(CallTextTest, SaysWhatDenied) {

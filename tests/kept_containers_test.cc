@@ -131,9 +131,10 @@ class KeptContainersTest : public ::testing::Test {
   }
 
   KeptContainers& containers_ = *KeptContainers::create();
+  const std::unique_ptr<StateFile> state_file_ = std::move(*StateFile::create());
   KeptUpgrade upgrade_;
   Kept kept_{*KeeperPage::create(),
-             *StateFile::create()->release(),
+             *state_file_,
              nullptr,
              upgrade_,
              -1,

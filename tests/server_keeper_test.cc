@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <atomic>
+#include <memory>
 
 #include "tests/server_that_dies.h"
 #include "tests/supervised_child.h"
@@ -47,15 +48,9 @@ class ServerKeeperTest : public ::testing::Test {
   static int open_one() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
   static bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
+  const std::unique_ptr<StateFile> state_file_ = std::move(*StateFile::create());
   KeptUpgrade upgrade_;
-  Kept kept_{*KeeperPage::create(),
-             *StateFile::create()->release(),
-             nullptr,
-             upgrade_,
-             -1,
-             -1,
-             -1,
-             ::getpid()};
+  Kept kept_{*KeeperPage::create(), *state_file_, nullptr, upgrade_, -1, -1, -1, ::getpid()};
   KeeperPage& page_ = kept_.page;
   SharedPage<Told> told_;
 };

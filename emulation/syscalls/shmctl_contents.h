@@ -1,7 +1,9 @@
 // ShmctlContents: what a shmctl wrote to its caller's buffer, or read there; for observers of
 // calls.
 //
-// Ids, pids and the key are as the caller sees them. Thread rule: a plain value.
+// Ids, pids and the key are as the caller sees them. Values have their whole size here: what is too
+// large for a member of the caller's layout (32 bits, or one from before IPC_64) is less there.
+// Thread rule: a plain value.
 #pragma once
 
 #include <variant>

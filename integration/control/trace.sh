@@ -84,6 +84,12 @@ for flags in (0x40000000, 0x54000000 | 0o4000, 0x100000 | 0o600, 0o3600):
     c.shmget(0x77, 0, flags)
 for flags in (0x100000, 0x101000, 0o20000):
     c.shmat(id, 0x1001, flags)
+other = c.shmget(0x8a000077, 100, 0o1600)
+c.shmctl(other, 2, b)
+for at, byte in enumerate(b"\xff\xff\xff\xff"):  # ipc_perm.uid: -1
+    b[4 + at] = byte
+c.shmctl(other, 1, b)
+c.shmctl(other, 0, None)
 c.shmctl(id, 0, None)
 c.shmctl(id, 2, b)
 c.shmdt(8)
@@ -97,7 +103,7 @@ if strace true 2>"$scratch/log"; then
   unshare --ipc strace -e trace=shmget,shmat,shmctl,shmdt -o "$scratch/native" python3 "$scratch/kinds.py" || fail strace
   timeout --kill-after=10 60 "$SHMVISOR" run --trace="$scratch/ours" -- python3 "$scratch/kinds.py" || fail "run --trace"
   diff -u <(normal "$scratch/native") <(normal "$scratch/ours") || fail "the words differ"
-  expect "calls" 22 "$(normal "$scratch/ours" | wc -l)"
+  expect "calls" 26 "$(normal "$scratch/ours" | wc -l)"
 else
   echo "left out: strace does not run here: $(cat "$scratch/log")"
 fi
@@ -108,9 +114,10 @@ timeout --kill-after=10 60 setpriv --reuid 12345 --regid 12345 --clear-groups --
 c = ctypes.CDLL(None, use_errno=True)
 id = c.shmget(0, 4096, 0o600)
 c.prctl(4, 0, 0, 0, 0)
-c.shmat(id, None, 0)' 2>"$scratch/log"
+c.shmat(id, None, 0)
+c.shmctl(id, 2, ctypes.create_string_buffer(256))' 2>"$scratch/log"
 grep -q 'shmat(.*EACCES.*\[shmvisor may not trace it' "$scratch/log" || fail "no reason: $(cat "$scratch/log")"
-grep -q '^refused by: tracing 1' "$scratch/log" || fail "no count: $(cat "$scratch/log")"
+grep -q '^refused by: tracing 2' "$scratch/log" || fail "no count: $(cat "$scratch/log")"
 
 heading "trace and events of a run that goes on"
 start_run web --no-linger --shmmax 1M -- sh -c \

@@ -135,6 +135,7 @@ void Agent::open_control() {
   control_.emplace(loop_, containers_.resources(),
                    ControlServer::Identity{"agent", options_.control.name, known_as, refused},
                    [this] { return containers_.sessions(); });
+  if (!is_first()) containers_.resources().tally.note_takeover();
   if (reloader_) control_->reload_by(*reloader_);
   if (upgrade_desk_) control_->upgrade_by(*upgrade_desk_);
   control_->listen(std::move(*control_socket_));
@@ -207,6 +208,7 @@ Agent::Ending Agent::run() {
     leave_to_next(exit_status::kOwnFailure);
   }
   go_on();
+  if (control_) note_peaks(containers_.sessions());
   runtimes_come_ = loop_.watch(socket_.fd(), POLLIN, [this](short) { accept_all(); });
   audit(AuditLog::kNobody,
         [this] { return is_first() ? AuditRecord("start") : record_of_takeover(); });

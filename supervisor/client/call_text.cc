@@ -96,6 +96,13 @@ std::string key(const Json& number) {
   return bits == abi::kIpcPrivate ? "IPC_PRIVATE" : hexadecimal(bits);
 }
 
+/// strace has keys without a sign, and -1 for the id that is none.
+std::string member(const std::string& name, const Json& value) {
+  if (name == "key") return std::to_string(static_cast<std::uint32_t>(value.get<std::int32_t>()));
+  const bool is_id = name == "uid" || name == "gid" || name == "cuid" || name == "cgid";
+  return is_id && value == UINT32_MAX ? "-1" : value.dump();
+}
+
 /// What a shmctl wrote to its buffer, or read there; the address where that is not known.
 std::string contents_of(const Json& call) {
   const auto found = call.find("contents");
@@ -105,7 +112,7 @@ std::string contents_of(const Json& call) {
     std::string text;
     for (const char* const name : names) {
       text += text.empty() ? "" : ", ";
-      text += std::string(name) + "=" + contents.at(name).dump();
+      text += std::string(name) + "=" + member(name, contents.at(name));
     }
     return text;
   };

@@ -41,7 +41,9 @@ Result<std::vector<SupervisedProcess>, Problem> fetch_processes(RunConnection& r
                                                                 const std::vector<Json>& segments);
 
 /// What to call the process that made a segment, in one word: its command; "ended"; "?" where the
-/// pid is none of ours. A process that began after the segment's last change has only got its pid.
+/// pid is none of ours, or a restored segment's that nobody has attached yet. A process that began
+/// after the segment's last change has only got its pid; where the clock was set meanwhile, that
+/// may be wrong.
 [[nodiscard]] std::string creator_of(const Json& segment, bool has_our_pids);
 
 }  // namespace shmvisor::client

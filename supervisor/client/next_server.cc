@@ -20,8 +20,8 @@ Result<std::optional<RunConnection>, Problem> next_server(const RunConnection& r
   // A client that the run itself has started is started by the next server, too.
   if (run.path().empty()) return None();
   // At its end a run removes the socket's file first. Where it was killed nobody listens any more.
-  auto next = RunConnection::reach(run.path());
   const auto deadline = std::chrono::steady_clock::now() + kForItsBeginning;
+  auto next = RunConnection::reach_by(run.path(), deadline);
   const auto heard = next ? next->get_hello(deadline) : Result<void, Problem>(next.error());
   if (heard && !is_same(next->hello(), run.hello())) return None();
   // A run of an older version does not tell.

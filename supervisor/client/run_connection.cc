@@ -138,16 +138,21 @@ Result<RunConnection, Problem> RunConnection::reach(const std::string& path) {
   return run;
 }
 
+Result<RunConnection, Problem> RunConnection::reach_by(const std::string& path,
+                                                       Clock::time_point deadline) {
+  auto run = reach(path);
+  while (!run && run.error().is_busy && Clock::now() < deadline) {
+    std::this_thread::sleep_for(kBetweenReaches);
+    run = reach(path);
+  }
+  return run;
+}
+
 Result<RunConnection, Problem> RunConnection::connect_to(const std::string& path) {
   const auto trouble = [&path](const Problem& why) {
     return Problem{"no run answers at " + path + ": " + why.text, why.has_ended};
   };
-  const auto until = Clock::now() + kHelloPatience;
-  auto run = reach(path);
-  while (!run && run.error().is_busy && Clock::now() < until) {
-    std::this_thread::sleep_for(kBetweenReaches);
-    run = reach(path);
-  }
+  auto run = reach_by(path, Clock::now() + kHelloPatience);
   if (!run) return trouble(run.error());
   if (const auto heard = run->get_hello(Clock::now() + kHelloPatience); !heard) {
     return trouble(heard.error());

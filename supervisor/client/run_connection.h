@@ -70,6 +70,9 @@ class RunConnection {
   /// The first half of that, which waits for nobody: get_hello() is to follow. The Problem is a
   /// clause.
   static Result<RunConnection, Problem> reach(const std::string& path);
+  /// The same, but it waits while the run's queue of newcomers is full.
+  static Result<RunConnection, Problem> reach_by(const std::string& path,
+                                                 std::chrono::steady_clock::time_point deadline);
   /// Once. The Problem is a clause.
   Result<void, Problem> get_hello(const Deadline& deadline);
   /// Over a socket that is connected already.

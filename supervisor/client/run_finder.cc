@@ -86,6 +86,7 @@ Result<RunConnection, Problem> find_run(const RunChoice& choice) {
   // One for all: a run that is stopped keeps clients of other runs waiting once.
   const auto deadline = std::chrono::steady_clock::now() + RunConnection::kHelloPatience;
   for (auto& [path, run] : reach_all(choice)) {
+    if (!run && run.error().is_busy) run = RunConnection::reach_by(path, deadline);
     const auto heard = run ? run->get_hello(deadline) : Result<void, Problem>(run.error());
     if (!heard) {
       // Of one that was killed, or that ends just now.

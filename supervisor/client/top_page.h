@@ -26,7 +26,7 @@ class TopPage {
     Style style = Style::kPlain;
   };
   enum class Order : std::uint8_t { kSize, kAttaches, kIdentifier };
-  /// The name of a process's command; empty where it has ended.
+  /// creator_of()
   using CreatorOf = std::function<std::string(const Json& segment)>;
 
   explicit TopPage(CreatorOf creator_of) : creator_of_(std::move(creator_of)) {}

@@ -152,7 +152,7 @@ class Answering {
   }
   ControlAnswer operator()(const InsertAllocated& /*request*/) const {
     ControlAnswer answer = answer_insert(client_);
-    note_peaks();  // the segment may be gone before the next report
+    note_peaks(sessions_);  // the segment may be gone before the next report
     return answer;
   }
   ControlAnswer operator()(const DetachSegment& request) const {
@@ -179,14 +179,6 @@ class Answering {
   }
 
  private:
-  void note_peaks() const {
-    for (const NamedSession& session : sessions_) {
-      for (const NamedRegistry& named : registries_of({session})) {
-        session.session->tally().note_peak({session.session->number(), named.ipc_namespace},
-                                           *named.registry);
-      }
-    }
-  }
   void note_removed(const RemoveOneSegment& request) const {
     for (const NamedSession& session : sessions_) {
       for (const NamedRegistry& named : registries_of({session})) {

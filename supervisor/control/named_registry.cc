@@ -52,4 +52,13 @@ control::Refusal no_such_segment(int shmid) {
   return {"no-such-segment", "there is no segment " + std::to_string(shmid)};
 }
 
+void note_peaks(const std::vector<NamedSession>& sessions) {
+  for (const NamedSession& session : sessions) {
+    for (const NamedRegistry& named : registries_of({session})) {
+      session.session->tally().note_peak({session.session->number(), named.ipc_namespace},
+                                         *named.registry);
+    }
+  }
+}
+
 }  // namespace shmvisor

@@ -41,6 +41,8 @@ struct NamedRegistry {
 };
 
 [[nodiscard]] std::vector<NamedRegistry> registries_of(const std::vector<NamedSession>& sessions);
+/// Segments may have come otherwise than by a call: the tally's peaks have them from now on.
+void note_peaks(const std::vector<NamedSession>& sessions);
 
 /// Null where there is none of that name.
 [[nodiscard]] std::shared_ptr<Registry> find_registry(const std::vector<NamedSession>& sessions,

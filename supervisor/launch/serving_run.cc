@@ -219,9 +219,8 @@ std::optional<Failure> ServingRun::open_control() {
   if (!groundwork_.control) {
     if (auto failure = open_control_socket(options, groundwork_)) return failure;
   }
-  CallTally& tally = resources_->tally;
-  if (!launched_.is_first()) tally.note_takeover();
-  tally.note_peak({session_->number(), 0}, *session_->registries().initial());
+  if (!launched_.is_first()) resources_->tally.note_takeover();
+  note_peaks({{kMainRegistry, session_}});
   if (groundwork_.control) control_->listen(std::move(*groundwork_.control));
   if (!options.trace) return std::nullopt;
   auto tracer = start_client("trace", *options.trace, !launched_.is_first());

@@ -141,7 +141,7 @@ std::string describe(const Denial& denial) {
     case Denial::Reason::kCallsOfUser:
       return "its user keeps as many calls in service as it may, and no more may wait";
     case Denial::Reason::kTracing:
-      return "shmvisor may not trace it, ptrace(2), and so cannot map anything there";
+      return "shmvisor may not trace it, ptrace(2), and so cannot reach its memory";
   }
   return "for another reason";
 }

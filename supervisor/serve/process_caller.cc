@@ -130,7 +130,10 @@ Result<void> ProcessCaller::copy_to_user(std::uint64_t address, std::span<const 
 Result<void> ProcessCaller::as_fault(const Result<void>& copied) {
   if (copied) return {};
   if (is_shortage(copied.error())) return Errno(ENOMEM);
-  if (copied.error() == Errno(EPERM)) access_warnings_.warn_of(call_.tid());
+  if (copied.error() == Errno(EPERM)) {
+    memory_is_out_of_reach_ = true;
+    access_warnings_.warn_of(call_.tid());
+  }
   return Errno(EFAULT);
 }
 

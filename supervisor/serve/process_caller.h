@@ -69,8 +69,11 @@ class ProcessCaller : public Caller, private Subject {
   /// Whether we lacked descriptors or memory to read something of the caller. Then the decision
   /// must not be answered.
   [[nodiscard]] bool cannot_tell() const { return cannot_tell_ || viewpoint_.cannot_tell(); }
-  /// See CallerHold.
-  [[nodiscard]] bool is_out_of_reach() const { return space_.is_out_of_reach(); }
+  /// Whether ptrace(2) was refused, so that the caller's memory could not be read, written or
+  /// mapped.
+  [[nodiscard]] bool is_out_of_reach() const {
+    return memory_is_out_of_reach_ || space_.is_out_of_reach();
+  }
   /// See RemoteSpace::restore_signal_mask().
   void restore_signal_mask() { space_.restore_signal_mask(); }
 
@@ -100,6 +103,7 @@ class ProcessCaller : public Caller, private Subject {
   std::optional<TaskStatus> ids_;
   bool complete_ = false;
   bool cannot_tell_ = false;
+  bool memory_is_out_of_reach_ = false;
 };
 
 }  // namespace shmvisor
