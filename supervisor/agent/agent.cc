@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "supervisor/audit/process_audit.h"
+#include "supervisor/kernel/event_descriptor.h"
 #include "supervisor/kernel/file_inode.h"
 #include "supervisor/kernel/peer_user.h"
 #include "supervisor/launch/exit_status.h"
@@ -131,9 +132,8 @@ void Agent::open_control() {
   }
   if (!control_socket_) return;
   const pid_t known_as = shared_ == nullptr ? ::getpid() : shared_->kept.keeper;
-  const std::uint32_t refused = shared_ == nullptr ? 0 : shared_->kept.upgrade.refused.load();
   control_.emplace(loop_, containers_.resources(),
-                   ControlServer::Identity{"agent", options_.control.name, known_as, refused},
+                   ControlServer::Identity{"agent", options_.control.name, known_as},
                    [this] { return containers_.sessions(); });
   if (!is_first()) containers_.resources().tally.note_takeover();
   if (reloader_) control_->reload_by(*reloader_);
@@ -224,8 +224,7 @@ void Agent::tell_ready() {
   if (reports_) return reports_->ready();
   shared_->kept.page.serves.store(true);
   std::set_new_handler(nullptr);
-  const std::uint64_t one = 1;
-  (void)!::write(shared_->ready, &one, sizeof(one));
+  tell_by(shared_->ready);
 }
 
 void Agent::accept_all() {

@@ -16,6 +16,7 @@
 
 #include "supervisor/keeper/kept_store.h"
 #include "supervisor/keeper/program_exec.h"
+#include "supervisor/kernel/event_descriptor.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/left_clones.h"
 #include "supervisor/launch/resumed_state.h"
@@ -112,8 +113,7 @@ class AgentKeeper {
   }
 
   void hear_server() {
-    std::uint64_t count = 0;
-    (void)!::read(shared_.ready, &count, sizeof(count));
+    take_news(shared_.ready);
     if (!std::exchange(told_ready_, true) && !shared_.orders.end.load()) reports_.ready();
   }
 

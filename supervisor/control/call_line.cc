@@ -78,11 +78,16 @@ void add_arguments(const ShmCall& call, Members& members) {
 struct AddContents {
   Members& members;
 
+  template <typename Contents>
+  void add_permissions(const Contents& contents) const {
+    members.number("uid", contents.uid);
+    members.number("gid", contents.gid);
+    members.number("mode", contents.mode);
+  }
+
   void operator()(const std::monostate& /*none*/) const {}
   void operator()(const ShmidDs& ds) const {
-    members.number("uid", ds.uid);
-    members.number("gid", ds.gid);
-    members.number("mode", ds.mode);
+    add_permissions(ds);
     members.number("key", ds.key);
     members.number("cuid", ds.cuid);
     members.number("cgid", ds.cgid);
@@ -94,11 +99,7 @@ struct AddContents {
     members.number("shm_dtime", ds.dtime);
     members.number("shm_ctime", ds.ctime);
   }
-  void operator()(const IpcSetRequest& wanted) const {
-    members.number("uid", wanted.uid);
-    members.number("gid", wanted.gid);
-    members.number("mode", wanted.mode);
-  }
+  void operator()(const IpcSetRequest& wanted) const { add_permissions(wanted); }
   void operator()(const ShmInfoLimits& limits) const {
     members.number("shmmax", limits.shmmax);
     members.number("shmmin", limits.shmmin);

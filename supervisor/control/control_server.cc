@@ -50,8 +50,8 @@ void send_away(StrangersFile socket, const control::Refusal& refusal) {
 
 }  // namespace
 
-std::string ControlServer::Identity::hello() const {
-  return hello_line(kind, name, pid, refused_upgrades);
+std::string ControlServer::hello(std::uint32_t refused_upgrades) const {
+  return hello_line(identity_.kind, identity_.name, identity_.pid, refused_upgrades);
 }
 
 ControlServer::ControlServer(EventLoop& loop, SessionResources& resources, const Identity& identity,
@@ -61,7 +61,7 @@ ControlServer::ControlServer(EventLoop& loop, SessionResources& resources, const
       tally_(resources.tally),
       patience_(patience),
       identity_(identity),
-      hello_(identity.hello()),
+      hello_(hello(0)),
       answers_(loop, sessions, std::bind_front(&ControlServer::deliver, this),
                std::bind_front(&ControlServer::tell, this)),
       detaches_(loop, sessions, std::bind_front(&ControlServer::deliver, this),

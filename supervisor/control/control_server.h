@@ -55,9 +55,6 @@ class ControlServer {
     std::string kind;  ///< "run" or "agent"
     std::string name;  ///< empty: none
     pid_t pid = ::getpid();
-    std::uint32_t refused_upgrades = 0;  ///< KeptUpgrade
-
-    [[nodiscard]] std::string hello() const;
   };
 
   /// `resources`: borrowed.
@@ -105,6 +102,8 @@ class ControlServer {
   using Clients = std::list<Client>;
   enum class Room : std::uint8_t { kThere, kSoon, kNone };
 
+  [[nodiscard]] std::string hello(std::uint32_t refused_upgrades) const;
+
   void accept_some();
   void greet(StrangersFile socket, Room room);
   /// `newcomer`: a list of this client alone.
@@ -142,7 +141,7 @@ class ControlServer {
   DescriptorShare descriptors_;
   CallTally& tally_;
   const std::chrono::milliseconds patience_;
-  Identity identity_;
+  const Identity identity_;
   std::string hello_;
   AnswerQueue::ClientNumber last_number_ = 0;
   Clients clients_;

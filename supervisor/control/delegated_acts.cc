@@ -36,9 +36,9 @@ void ControlServer::give_up_reloads() {
 
 void ControlServer::upgrade_by(UpgradeDesk& desk) {
   upgrade_desk_ = &desk;
+  hello_ = hello(desk.refused());
   desk.tell([this](const UpgradeDesk::Refusal& refusal) {
-    identity_.refused_upgrades = refusal.number;
-    hello_ = identity_.hello();
+    hello_ = hello(refusal.number);
     if (!refusal.answers_client) return;
     std::vector<AnswerQueue::ClientNumber> asked;
     for (const Client& client : clients_) {

@@ -1,23 +1,13 @@
 #include "supervisor/control/upgrade_desk.h"
 
 #include <poll.h>
-#include <unistd.h>
 
 #include <utility>
 
 #include "supervisor/audit/process_audit.h"
+#include "supervisor/kernel/event_descriptor.h"
 
 namespace shmvisor {
-namespace {
-
-/// Of an eventfd.
-void tell_by(int event) {
-  const std::uint64_t one = 1;
-  (void)!::write(event, &one, sizeof(one));
-}
-
-}  // namespace
-
 UpgradeDesk::UpgradeDesk(EventLoop& loop, KeptUpgrade& upgrade, int asked, int answered)
     : upgrade_(upgrade),
       asked_(asked),
@@ -41,8 +31,7 @@ bool UpgradeDesk::ask(const std::string& program) {
 }
 
 void UpgradeDesk::hear(int answered) {
-  std::uint64_t count = 0;
-  (void)!::read(answered, &count, sizeof(count));
+  take_news(answered);
   tell_news();
 }
 

@@ -34,6 +34,8 @@ class UpgradeDesk {
 
   /// Who else is told of each refusal; null: nobody.
   void tell(Told told) { told_ = std::move(told); }
+  /// KeptUpgrade::refused
+  [[nodiscard]] std::uint32_t refused() const { return upgrade_.refused.load(); }
   /// `program`: its path; empty: where ours was started from. False while another client's upgrade
   /// is under way.
   [[nodiscard]] bool ask(const std::string& program);

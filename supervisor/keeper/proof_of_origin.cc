@@ -10,6 +10,8 @@
 #include <array>
 #include <string>
 
+#include "supervisor/kernel/descriptor_path.h"
+
 namespace shmvisor {
 namespace {
 
@@ -40,7 +42,7 @@ std::uint64_t inheritable_capabilities() { return inheritable_of(own_sets()); }
 
 std::uint64_t capabilities_of_file(int file) {
   vfs_ns_cap_data found{};
-  const std::string path = "/proc/self/fd/" + std::to_string(file);
+  const std::string path = descriptor_path(file);
   const ssize_t size = ::getxattr(path.c_str(), "security.capability", &found, sizeof(found));
   if (size < static_cast<ssize_t>(XATTR_CAPS_SZ_2)) return 0;
   const std::uint32_t revision = le32toh(found.magic_etc) & VFS_CAP_REVISION_MASK;

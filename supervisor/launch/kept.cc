@@ -17,6 +17,7 @@
 #include "supervisor/inject/kept_call_page.h"
 #include "supervisor/keeper/kept_store.h"
 #include "supervisor/keeper/program_exec.h"
+#include "supervisor/kernel/event_descriptor.h"
 #include "supervisor/kernel/version.h"
 #include "supervisor/procfs/proc_file.h"
 #include "supervisor/session/end_process.h"
@@ -56,11 +57,6 @@ void answer_wishes(KeptUpgrade& upgrade) {
 }  // namespace
 
 void Kept::tell() const { tell_by(news); }
-
-void tell_by(int event) {
-  const std::uint64_t one = 1;
-  (void)!::write(event, &one, sizeof(one));
-}
 
 int event_descriptor(const std::string& name) {
   KeptStore& store = KeptStore::ours();

@@ -36,8 +36,6 @@ struct Kept {
 inline constexpr const char* kAnsweredWishes = "answered wishes";
 inline constexpr const char* kNextProgram = "next program";
 
-/// Of such an eventfd.
-void tell_by(int event);
 /// One of that name, which the program before this one may have made; -1 where there is none.
 [[nodiscard]] int event_descriptor(const std::string& name);
 

@@ -197,9 +197,8 @@ std::optional<Failure> ServingRun::open_control() {
   const RunOptions& options = launched_.options;
   const bool has_clients_of_ours = options.trace || options.report || !options.save_path.empty();
   if (!options.control.wanted() && !has_clients_of_ours) return std::nullopt;
-  const std::uint32_t refused = launched_.kept ? launched_.kept->upgrade.refused.load() : 0;
   control_.emplace(loop_, *resources_,
-                   ControlServer::Identity{"run", options.control.name, launched_.pid(), refused},
+                   ControlServer::Identity{"run", options.control.name, launched_.pid()},
                    [session = session_] {
                      return std::vector<NamedSession>{{kMainRegistry, session}};
                    });

@@ -20,6 +20,7 @@
 #include "supervisor/keeper/kept_store.h"
 #include "supervisor/keeper/program_exec.h"
 #include "supervisor/keeper/proof_of_origin.h"
+#include "supervisor/kernel/event_descriptor.h"
 #include "supervisor/launch/exit_status.h"
 #include "supervisor/launch/kept_configuration.h"
 #include "supervisor/log/process_log.h"
@@ -124,8 +125,7 @@ void Upgrader::give_up() noexcept {
 }
 
 void Upgrader::see_wish() {
-  std::uint64_t count = 0;
-  (void)!::read(kept_.upgrade_asked, &count, sizeof(count));
+  take_news(kept_.upgrade_asked);
   begin_next();
 }
 
