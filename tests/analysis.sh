@@ -18,9 +18,9 @@ for preset in "$@"; do
   [ -e "build/$preset" ] || unity=(-DSHMVISOR_UNITY_BUILD=ON)
   cmake --preset "$preset" "${unity[@]}" >/dev/null
   if [ "$preset" = thread-safety ]; then
-    cmake --build --preset "$preset" | tail -n 1
+    bash tests/build.sh "$preset"
   else
-    cmake --build --preset "$preset" --target $target | tail -n 1
+    bash tests/build.sh "$preset" --target $target
     bash tests/run_ctest.sh "$preset" -L "$label"
   fi
 done

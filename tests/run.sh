@@ -26,6 +26,6 @@ unity=()
 # Whoever has a build folder already goes on as before.
 [ -e "build/$preset" ] || unity=(-DSHMVISOR_UNITY_BUILD=ON)
 cmake --preset "$preset" "${unity[@]}" >/dev/null
-cmake --build --preset "$preset" | tail -n 1
+bash tests/build.sh "$preset"
 echo "== Tests ($preset)"
 exec bash tests/run_ctest.sh "$preset" "$@"

@@ -6,11 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "supervisor/kernel/version.h"
@@ -206,13 +206,10 @@ std::string KeptStore::not_asked_for() const {
 }
 
 std::vector<int> KeptStore::all_descriptors(const std::vector<int>& inherited) const {
-  std::vector<int> all = inherited;
-  for (const auto& [name, place] : objects_) all.push_back(place.fd);
-  for (const auto& [name, fd] : descriptors_) all.push_back(fd);
-  std::ranges::sort(all);
-  const auto same = std::ranges::unique(all);
-  all.erase(same.begin(), same.end());
-  return all;
+  std::set<int> all(inherited.begin(), inherited.end());
+  for (const auto& [name, place] : objects_) all.insert(place.fd);
+  for (const auto& [name, fd] : descriptors_) all.insert(fd);
+  return {all.begin(), all.end()};
 }
 
 Result<UniqueFd, std::string> KeptStore::write(const std::vector<int>& inherited) const {
