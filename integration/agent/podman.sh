@@ -92,6 +92,7 @@ server=$!
 wait_until 30 grep -qx held "$scratch/host" || fail "the command: $(cat "$scratch/host")"
 expect "a container" "of the host, mapped 2 times" "$(contained "$scratch/group" /bin/segment show 6)"
 expect "a container that is not in it" "shmget: ENOENT" "$(contained "$scratch/own" /bin/segment show 6)"
+rm "$scratch/held"
 contained "$scratch/group" --name "shmvisor-agent-$$-2" /bin/segment hold 7 'of a container' >"$scratch/held" &
 wait_until 60 grep -qx held "$scratch/held" || fail "the container: $(cat "$scratch/held")"
 expect "the other way round" "of a container, mapped 2 times" \

@@ -64,6 +64,7 @@ done
 # What reached the process that stands in the group for shmvisor alone (pkill does that), and not shmvisor, takes
 # nothing from what is sent to shmvisor. The group's number may be unknown here: its leader is outside.
 for prefix in '' setsid; do
+  rm -f log
   $prefix "$SHMVISOR" run -- "$programs/command_signal_log" >log 2>log.err &
   wait_until 30 grep -q ready log || fail "the command did not start: $(cat log.err)"
   shmvisor=$(pgrep -o -x shmvisor) witness=$(pgrep -o -x signal-witness)

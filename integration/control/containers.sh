@@ -41,6 +41,7 @@ hold one 'shmmni=5' 'of one' 5
 hold first 'group=g' 'of the group' 5
 hold second 'group=g' 'of the group' 6
 expect "registries" "$(printf 'group:g\none')" "$(client ls --name node | names | sort)"
+rm -f "$scratch/url"
 timeout 60 "$SHMVISOR" serve-metrics --listen "$scratch/metrics" >"$scratch/url" &
 exporter=$!
 wait_until 20 grep -q . "$scratch/url" || fail "serve-metrics does not listen"
@@ -84,6 +85,7 @@ expect "segments of it that are marked, and of the first" "1 0" "$(for name in '
 print(sum(one["dest"] for one in json.load(open(sys.argv[1]))["segments"] if one["registry"] == sys.argv[2]))' \
     "$scratch/listed" "$name"
 done | xargs)"
+rm -f "$scratch/url"
 timeout 60 "$SHMVISOR" serve-metrics --listen "$scratch/metrics" >"$scratch/url" &
 exporter=$!
 wait_until 20 grep -q . "$scratch/url" || fail "serve-metrics does not listen"

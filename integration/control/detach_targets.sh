@@ -36,9 +36,11 @@ EOS
 begin() {
   rm -f "$scratch"/over "$scratch"/*.look "$scratch"/*.told
   printf '%s\n' "$@" >"$scratch/list"
+  local name names
+  names=$(cut -d' ' -f1 "$scratch/list")
+  for name in $names; do rm -f "$scratch/$name"; done
   start_run db -v -- bash "$scratch/all.sh" "$scratch"
-  local name
-  for name in $(cut -d' ' -f1 "$scratch/list"); do
+  for name in $names; do
     wait_until 30 test -s "$scratch/$name" || fail "$name does not begin: $(cat "$scratch/db.log")"
   done
 }

@@ -32,6 +32,8 @@ sys.exit(slowest > 5)
 EOS
 # start_exporter [OPTION...]: $exporter, and $url, where it listens.
 start_exporter() {
+  # What the last one said must not be taken for the next one's: the new one truncates the file only later.
+  rm -f "$scratch/url"
   "$SHMVISOR" serve-metrics "$@" >"$scratch/url" 2>"$scratch/exporter.log" &
   exporter=$!
   wait_until 20 grep -q . "$scratch/url" || fail "it does not listen: $(cat "$scratch/exporter.log")"

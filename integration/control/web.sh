@@ -36,6 +36,8 @@ os._exit(slowest > 5)
 EOS
 # start_page [OPTION...]: $page_server, and $url.
 start_page() {
+  # What the last one said must not be taken for the next one's: the new one truncates the file only later.
+  rm -f "$scratch/url"
   "$SHMVISOR" web "$@" >"$scratch/url" 2>"$scratch/page.log" &
   page_server=$!
   wait_until 20 grep -q 'is shown at' "$scratch/url" || fail "it does not listen: $(cat "$scratch/page.log")"
