@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """ends.py PROGRAMS: what a run with a keeper ends with, and what goes on when one of its two
 processes ends. Each check names itself."""
+import json
 import os
+import pathlib
 import random
 import signal
 import subprocess
@@ -232,6 +234,48 @@ def in_an_ipc_namespace_of_its_own():
     expect("our semaphores", 0, subprocess.run(["ipcs", "-s"], check=True, capture_output=True).stdout.count(b"0x"))
 
 
+def client(*words):
+    return subprocess.run([keeper.SHMVISOR, *words], check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def a_configuration_that_was_read_again():
+    """Its rules and limits outlive a server, and so do the limits that a client has set since then."""
+    def configure(shmmni, denied_size):
+        pathlib.Path("run.toml").write_text(f'[limits]\nshmmni = "{shmmni}"\n[[rule]]\ncall = "shmget"\n'
+                                            f'size = "{denied_size}-"\naction = "deny"\nerrno = "EPERM"\n')
+    configure(9, "8M")
+    os.environ["XDG_RUNTIME_DIR"] = os.getcwd()
+    makes = "while read -r size; do ipcmk -M $size 2>&1 | tail -n 1; cat /proc/sys/kernel/shmmni; done"
+    run = shell(makes, ["--config", "run.toml", "--name", "steered", "--audit", "./audit", "--audit-format", "json"],
+                stdin=subprocess.PIPE)
+
+    def make(size):
+        run.stdin.write(f"{size}\n")
+        run.stdin.flush()
+        return "not permitted" in say(run), say(run)
+
+    expect("at the start", (False, "9"), make("4M"))
+    configure(7, "2M")
+    die_once(run)
+    expect("what nobody has asked to read", (False, "9"), make("4M"))
+    expect("reload", "", client("reload"))
+    expect("a reload", (True, "7"), make("4M"))
+    die_once(run)
+    expect("after a death", (True, "7"), make("4M"))
+    client("set", "--shmmni", "3")
+    die_once(run)
+    expect("a limit of a client's", (True, "3"), make("4M"))
+    pathlib.Path("run.toml").write_text("[limits\n")
+    die_once(run)
+    expect("a file that has become bad", (False, "3"), make("4M"))
+    _, log = run.communicate(timeout=keeper.BOUND_SECONDS)
+    expect("what it says of that", 1, log.count("the configuration stays as it was: "))
+    expect("status", 0, run.returncode)
+    told = [json.loads(line) for line in pathlib.Path("audit").read_text().splitlines()]
+    expect("readings in the audit", ["ok", "ok", "ok", "unchanged"],
+           [record["result"] for record in told if record["event"] == "reload"])
+
+
 keeper.carry_out(exit_statuses, signals_are_passed_on, the_keeper_is_killed, both_are_killed, killed_at_the_start,
                  too_many_deaths, nothing_is_left_open, files_in_proc, files_of_a_namespace_inside,
-                 in_an_ipc_namespace_of_its_own)
+                 in_an_ipc_namespace_of_its_own, a_configuration_that_was_read_again)

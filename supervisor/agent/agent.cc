@@ -154,24 +154,15 @@ std::optional<std::string> Agent::begin() {
            "seccomp filter forbids them";
   }
   if (const auto trouble = begin_process_audit()) return trouble;
-  // Before anybody is served, and before clients may ask for it.
+  // As the last server had done: what it had read is lost with it. Before the state is back, and
+  // before clients may ask for it.
   const bool was_asked = orders_.steered.load() || orders_.reloads_begun.load() != 0;
-  if (reloader_ && !is_first() && was_asked) read_again();
+  if (reloader_ && !is_first() && was_asked) reloader_->read_at_once(kReloadPatience);
   open_control();
   if (control_ && !control_->valid()) {
     return "no descriptor for a control socket; raise RLIMIT_NOFILE";
   }
   return std::nullopt;
-}
-
-/// As the last server had done: what it had read is lost with it. The loop turns, so nobody who is
-/// served by the state, which is not back yet, may be heard.
-void Agent::read_again() {
-  bool over = false;
-  reloader_->tell([&over](Reloader::Reading, const SteeringUpdate&) { over = true; });
-  reloader_->ask();
-  (void)loop_.run_while([&over] { return !over; }, Clock::now() + kReloadPatience);
-  reloader_->tell(nullptr);
 }
 
 void Agent::go_on() {

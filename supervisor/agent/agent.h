@@ -121,7 +121,6 @@ class Agent {
   std::optional<std::string> begin();
   /// Goes on with what the last server had; first of all, also where there was none.
   void go_on();
-  void read_again();
   void take_connections_back();
   void open_control();
   void clean_up();

@@ -52,6 +52,8 @@ struct KeeperPage {
   std::atomic<bool> gave_up{false};  ///< the command does not run: it is to be killed
 
   std::atomic<bool> lost{false};  ///< no server can go on: the state cannot be taken over
+  /// Of a run: a configuration that was read again is in force, no more what it was started with.
+  std::atomic<bool> steered{false};
 
   FuseBeginning fuse;  ///< of the command's files in /proc
   KeptDescriptors descriptors;

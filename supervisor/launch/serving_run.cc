@@ -27,6 +27,7 @@ namespace {
 constexpr std::chrono::milliseconds kUnmountBound(100);
 constexpr std::chrono::milliseconds kUpkeepBound(1000);
 constexpr std::chrono::milliseconds kControlBound(1000);
+constexpr std::chrono::milliseconds kReloadPatience(1000);
 constexpr std::chrono::milliseconds kReportBound(5000);
 /// Nobody waits for a run that has ended but whoever wants the file, and a disk may be slow.
 constexpr std::chrono::hours kSaveBound(24);
@@ -95,6 +96,7 @@ ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
       kept_state_(read_or_give_up(launched.kept)),
       resources_(std::move(groundwork_.resources)),
       upkeep_(loop_, resources_),
+      audit_trouble_(begin_process_audit()),
       session_(bring_back(std::move(groundwork_.session))),
       covers_(launched.command.pid()),
       files_(serve_files()),
@@ -113,7 +115,21 @@ ServingRun::ServingRun(const Launched& launched, UniqueFd listener,
   }
 }
 
+void ServingRun::prepare_reloads(const std::shared_ptr<Session>& session) {
+  reloader_.emplace(loop_, launched_.options.read_again, [this, session](const Steering& steering) {
+    session->steer(steering);
+    resources_->steer(steering);
+    if (launched_.kept != nullptr) launched_.kept->page.steered.store(true);
+  });
+}
+
 std::shared_ptr<Session> ServingRun::bring_back(std::shared_ptr<Session> session) {
+  if (launched_.options.read_again) prepare_reloads(session);
+  // What the last server had read is lost with it. The limits that clients have set since then are
+  // in the state, which comes back behind that.
+  if (reloader_ && launched_.kept != nullptr && launched_.kept->page.steered.load()) {
+    reloader_->read_at_once(kReloadPatience);
+  }
   if (kept_state_ == nullptr) return session;
   if (const auto done = kept_state_->bring_back(*session); !done) {
     give_up_state(*launched_.kept, done.error());
@@ -206,14 +222,8 @@ std::optional<Failure> ServingRun::open_control() {
     return own_failure("no descriptor for its control; raise RLIMIT_NOFILE");
   };
   if (!control_->valid()) return no_descriptor();
-  if (options.read_again) {
-    reloader_.emplace(loop_, options.read_again, [this](const Steering& steering) {
-      session_->steer(steering);
-      resources_->steer(steering);
-    });
-    if (!reloader_->valid()) return no_descriptor();
-    control_->reload_by(*reloader_);
-  }
+  if (reloader_ && !reloader_->valid()) return no_descriptor();
+  if (reloader_) control_->reload_by(*reloader_);
   if (upgrade_desk_) control_->upgrade_by(*upgrade_desk_);
   if (!groundwork_.control) {
     if (auto failure = open_control_socket(options, groundwork_)) return failure;
@@ -241,7 +251,7 @@ std::optional<Failure> ServingRun::start() {
     upgrade_desk_.emplace(loop_, kept->upgrade, kept->upgrade_asked, kept->upgrade_answered);
   }
   if (auto failure = open_control()) return failure;
-  if (const auto trouble = begin_process_audit()) return own_failure(*trouble);
+  if (audit_trouble_) return own_failure(*audit_trouble_);
   audit(AuditLog::kNobody, [this] {
     if (launched_.is_first()) return record_of_command("start");
     return record_of_takeover();

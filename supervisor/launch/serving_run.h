@@ -9,6 +9,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "policy/base/unique_fd.h"
 #include "supervisor/audit/audit_record.h"
@@ -64,6 +65,8 @@ class ServingRun {
   [[nodiscard]] ServerOptions server_options();
   /// Has the session as the last server left it.
   std::shared_ptr<Session> bring_back(std::shared_ptr<Session> session);
+  /// Whoever asks for it has the configuration read again.
+  void prepare_reloads(const std::shared_ptr<Session>& session);
   std::optional<Failure> start();
   /// Serves an operator's clients, and our own, where there are to be any.
   std::optional<Failure> open_control();
@@ -89,6 +92,8 @@ class ServingRun {
   const std::unique_ptr<KeptState> kept_state_;
   const std::shared_ptr<SessionResources> resources_;
   Upkeep upkeep_;
+  const std::optional<std::string> audit_trouble_;
+  std::optional<Reloader> reloader_;
   const std::shared_ptr<Session> session_;
   const SysctlCovers covers_;
   const std::unique_ptr<ProcFileSystem> files_;
@@ -96,7 +101,6 @@ class ServingRun {
   LastProcess last_process_;  ///< under the command's filter
   std::optional<JoinedCommands> joined_;
   std::optional<OrphanCleanup> cleanup_;
-  std::optional<Reloader> reloader_;
   std::optional<UpgradeDesk> upgrade_desk_;
   std::optional<ControlServer> control_;
   std::optional<SideClient> tracer_;

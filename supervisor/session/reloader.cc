@@ -20,7 +20,8 @@ SteeringUpdate failed(SteeringUpdate::Shortage shortage, const char* problem) {
 }  // namespace
 
 Reloader::Reloader(EventLoop& loop, ReadSteering read, Apply apply)
-    : read_(std::move(read)),
+    : loop_(loop),
+      read_(std::move(read)),
       apply_(std::move(apply)),
       begin_(loop.timer([this] { begin(); })),
       task_(loop, [this](std::optional<SteeringUpdate>& update) { finish(update); }) {}
@@ -74,6 +75,11 @@ void Reloader::conclude(const SteeringUpdate& update) {
   ++done_;
   if (wanted_) begin_.set_by(EventLoop::Clock::now());
   if (told_) told_(done_, update);
+}
+
+void Reloader::read_at_once(std::chrono::milliseconds bound) {
+  const Reading reading = ask();
+  (void)loop_.run_while([&] { return done_ < reading; }, EventLoop::Clock::now() + bound);
 }
 
 bool Reloader::wait_for_end(std::chrono::milliseconds bound) {

@@ -37,6 +37,10 @@ class Reloader {
   void tell(Told told) { told_ = std::move(told); }
   /// Asks for a reading. Returns the number of the one that will answer this request.
   Reading ask();
+  /// Reads what an earlier process of ours had read, and waits until that is over, or for `bound`.
+  /// The loop turns meanwhile, so nobody who is to find the configuration in force may be heard.
+  /// Before tell().
+  void read_at_once(std::chrono::milliseconds bound);
   /// False if a disk keeps the reading for longer.
   bool wait_for_end(std::chrono::milliseconds bound);
 
@@ -45,6 +49,7 @@ class Reloader {
   void finish(std::optional<SteeringUpdate>& update);
   void conclude(const SteeringUpdate& update);
 
+  EventLoop& loop_;
   const ReadSteering read_;
   const Apply apply_;
   Told told_;
