@@ -124,7 +124,8 @@ void ServingRun::prepare_reloads(const std::shared_ptr<Session>& session) {
 }
 
 std::shared_ptr<Session> ServingRun::bring_back(std::shared_ptr<Session> session) {
-  if (launched_.options.read_again) prepare_reloads(session);
+  const RunOptions& options = launched_.options;
+  if (options.read_again && options.control.wanted()) prepare_reloads(session);
   // What the last server had read is lost with it. The limits that clients have set since then are
   // in the state, which comes back behind that.
   if (reloader_ && launched_.kept != nullptr && launched_.kept->page.steered.load()) {
